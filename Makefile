@@ -1,0 +1,47 @@
+# Two commands do all: `make demo` and `make test`. They need Python >= 3.11 and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+
+.PHONY: help demo test lint types imports unit lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "didflow needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || { echo "creating .venv"; $(PYTHON) -m venv .venv; }
+	@echo "installing from requirements.lock (hashes checked)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	@echo "installing from requirements-dev.lock (hashes checked)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/runtime  ## the main job, on an embedded Valkey and a sandbox Wavix
+	@$(BIN)/python -m producers.cli demo
+
+test: lint types imports unit  ## everything that must hold: lint, types, import rules, tests
+
+lint: .venv/dev  ## ruff, check only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/dev  ## mypy --strict
+	@$(BIN)/mypy
+
+imports: .venv/dev  ## imports run one way
+	@$(BIN)/lint-imports
+
+unit: .venv/dev  ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lock:  ## write both lock files anew (needs uv)
+	uv pip compile pyproject.toml --extra local --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra local --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
