@@ -1,0 +1,1 @@
+"""What others build on: requests, results, events, states, errors. Pure pydantic; imports nothing of ours."""

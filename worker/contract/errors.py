@@ -1,0 +1,94 @@
+"""Every error a user of didflow can meet.
+
+    DidflowError
+    ├── InvalidRequest          invalid_request         the request is wrong; every fault is named
+    ├── IdempotencyConflict     idempotency_conflict    same key, other request
+    ├── JobNotFound             job_not_found
+    ├── WrongJob                wrong_job               the named job can't be used for this
+    ├── WaitTimeout             wait_timeout            the job goes on; wait again
+    ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
+    ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
+    └── InvalidSettings         invalid_settings
+
+`code` is stable. `retryable` says whether the same call may work later without a change.
+"""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class DidflowError(Exception):
+    """The root. `str(error)` is a sentence that ends in what to do next."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class InvalidRequest(DidflowError):
+    """The request was refused before anything happened. `faults` has every one: (where, what)."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, faults: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class IdempotencyConflict(DidflowError):
+    """The key was used for another request. `job_id` is the job that has it."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(
+            f"idempotency key {key!r} belongs to job {job_id}, which asked for something else: use a new key for a new request"
+        )
+        self.job_id = job_id
+
+
+class JobNotFound(DidflowError):
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id[:60]!r}: `didflow jobs` lists those that are kept")
+
+
+class WrongJob(DidflowError):
+    """The named job exists but can't be used for this, such as a failback of a purchase."""
+
+    code = "wrong_job"
+
+
+class WaitTimeout(DidflowError):
+    """The job has not ended in the given time. It goes on; nothing was cancelled."""
+
+    code = "wait_timeout"
+    retryable = True
+
+
+class ServiceUnavailable(DidflowError):
+    """Redis didn't answer, or refused to write. If it was a submit: repeat it with the same idempotency key."""
+
+    code = "service_unavailable"
+    retryable = True
+
+
+class UnsafeRedis(DidflowError):
+    """Redis is set up so that it could forget jobs; the text names the settings."""
+
+    code = "unsafe_redis"
+
+
+class InvalidSettings(DidflowError):
+    code = "invalid_settings"
+
+
+class JobError(BaseModel):
+    """Why a job, or one number of it, didn't do what was asked. `code` is stable; `message` says what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    retryable: bool = False

@@ -1,0 +1,62 @@
+"""Events on the two streams: CloudEvents attributes as flat fields; `data` is JSON.
+
+`{namespace}:results` gets one entry per terminal state or `needs_review`; `{namespace}:events` all other transitions and
+progress. An event's `id` is `<job id>:<seq>`; it is stable, so a reader that has seen it may drop it.
+"""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from worker.contract.errors import JobError
+from worker.contract.results import NumberResult, Quote, SearchReport, Totals
+from worker.contract.states import JobState
+
+SOURCE = "didflow"
+
+
+class Timings(BaseModel):
+    """Milliseconds since the epoch, on Redis's clock; None where it hasn't happened."""
+
+    model_config = ConfigDict(frozen=True)
+
+    submitted_ms: int
+    started_ms: int | None = None
+    finished_ms: int | None = None
+
+
+class EventBody(BaseModel):
+    """The JSON in an event's `data`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job: str
+    kind: str
+    state: JobState
+    reason: str | None = None
+    account: str
+    reference: str | None = None
+    idempotency_key: str | None = None
+    attempt: int
+    numbers: tuple[NumberResult, ...] = ()
+    totals: Totals | None = None
+    search: SearchReport | None = None
+    quote: Quote | None = None
+    error: JobError | None = None
+    progress: str | None = None
+    timings: Timings
+
+
+class Event(BaseModel):
+    """One entry of a stream."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: EventBody

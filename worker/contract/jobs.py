@@ -1,0 +1,54 @@
+"""A job as a producer sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.contract.errors import JobError
+from worker.contract.requests import Request
+from worker.contract.results import Result
+from worker.contract.states import JobState, Lane
+
+
+@dataclass(frozen=True)
+class Job:
+    """The answer to a submit: `is_new` is False if the idempotency key had this job already."""
+
+    id: str
+    is_new: bool
+    state: JobState
+
+
+@dataclass(frozen=True)
+class JobView:
+    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version."""
+
+    id: str
+    kind: str
+    state: JobState
+    reason: str | None
+    account: str
+    reference: str | None
+    idempotency_key: str | None
+    lane: Lane
+    priority: int
+    attempt: int
+    phase: str | None
+    progress: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    due_at: datetime | None
+    cancel_requested: bool
+    request: Request | None
+    result: Result | None
+    error: JobError | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a job's story, for `didflow explain`: what was done, when, and what it showed."""
+
+    at: datetime
+    attempt: int
+    name: str
+    detail: str

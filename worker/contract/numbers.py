@@ -1,0 +1,50 @@
+"""A phone number in its one form: E.164 with the leading plus, such as ``+13235550142``."""
+
+from typing import Annotated
+
+import phonenumbers
+from pydantic import AfterValidator, BeforeValidator
+
+
+def parse_e164(text: object) -> str:
+    """Return `text` as ``+`` and digits.
+
+    Takes E.164 with or without ``+``, and the usual separators (spaces, dashes, dots, parentheses).
+    Raises ValueError, with what is wrong, if the number is not possible in its country's plan.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"a phone number is a text in E.164 form such as +13235550142, not {type(text).__name__}")
+    shown = text[:40]
+    try:
+        number = phonenumbers.parse("+" + text.strip().removeprefix("+"), None)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError(f"{shown!r} is not a phone number in E.164 form such as +13235550142") from error
+    if number.extension or not phonenumbers.is_possible_number(number):
+        raise ValueError(f"{shown!r} is not a possible phone number: write country code and subscriber number, such as +13235550142")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def from_provider(digits: str | int) -> str:
+    """The provider's form (digits, no plus) as E.164. Not checked: what the provider sells is a number."""
+    return "+" + str(digits).strip().removeprefix("+")
+
+
+def to_provider(e164: str) -> str:
+    """E.164 as the provider writes it: digits only."""
+    return e164.removeprefix("+")
+
+
+#: E.164 with the plus; input is checked and brought into this form.
+E164 = Annotated[str, BeforeValidator(parse_e164)]
+
+
+def _no_duplicates(numbers: tuple[str, ...]) -> tuple[str, ...]:
+    seen: set[str] = set()
+    twice = sorted({n for n in numbers if n in seen or seen.add(n)})  # type: ignore[func-returns-value]
+    if twice:
+        raise ValueError(f"listed more than once: {', '.join(map(str, twice[:10]))}: name each number once")
+    return numbers
+
+
+#: A list of numbers in which each stands once.
+NumberList = Annotated[tuple[E164, ...], AfterValidator(_no_duplicates)]

@@ -1,0 +1,180 @@
+"""What the provider offers and what it says: stock, owned numbers, and the four kinds of answer to a mutating call.
+
+Fields follow the provider's OpenAPI descriptions (both dialects), read leniently: see `worker.wavix.parsing`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.contract.destinations import Route
+from worker.contract.money import Usd
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Country(_Frozen):
+    """`id` is the provider's; `iso_code` is the two-letter code where the provider tells it."""
+
+    id: int
+    name: str
+    iso_code: str | None = None
+    has_regions: bool = False
+
+
+class Region(_Frozen):
+    id: int
+    name: str
+
+
+class City(_Frozen):
+    """`area_code` is digits as the provider shows them; in the USA NPA-NXX, such as 213568."""
+
+    id: int
+    name: str
+    area_code: str = ""
+
+
+class Offer(_Frozen):
+    """A number in stock. Fees in USD; `channels` None if the provider doesn't say; `documents` are the types that activation needs."""
+
+    number: str
+    setup_usd: Usd
+    monthly_usd: Usd
+    channels: int | None = None
+    sms_enabled: bool = False
+    documents: tuple[str, ...] = ()
+    city: str = ""
+    country_iso_code: str = ""
+
+    @property
+    def total_usd(self) -> Decimal:
+        """What the purchase takes from the balance: activation and the first month."""
+        return self.setup_usd + self.monthly_usd
+
+
+class Document(_Frozen):
+    """A document sent for a number: `kind` is the provider's document type, `status` its review status."""
+
+    kind: str
+    status: str
+
+
+class OwnedNumber(_Frozen):
+    """A number of the account. `record_id` is new at each purchase, `added` says when; `seconds` are this month's inbound seconds."""
+
+    record_id: int
+    number: str
+    status: str
+    added: datetime | None = None
+    paid_until: datetime | None = None
+    setup_usd: Usd = Decimal(0)
+    monthly_usd: Usd = Decimal(0)
+    route: Route = ()
+    label: str | None = None
+    sms_enabled: bool = False
+    sms_relay_url: str | None = None
+    required_documents: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
+    seconds: int = 0
+    city: str = ""
+    country_iso_code: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the number can receive calls now; an inactive one waits for documents."""
+        return self.status == "active"
+
+
+class Trunk(_Frozen):
+    """A SIP trunk of the account; `name` is its system-generated login."""
+
+    id: int
+    label: str = ""
+    name: str = ""
+    status: str = ""
+
+
+class NotNowReason(StrEnum):
+    """Why nothing happened and a later try may work."""
+
+    RATE_LIMITED = "rate_limited"  #: 429, or 503 that says when to come back
+    UNREACHABLE = "unreachable"  #: refused before a byte was sent
+    UNAVAILABLE = "unavailable"  #: a read failed with 5xx, a time-out or an unreadable body
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list; `page` counts from 1."""
+
+    items: tuple[T, ...]
+    page: int
+    total_pages: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Yes(Generic[T]):
+    """A clear yes: the provider did it and said so readably."""
+
+    value: T
+
+
+@dataclass(frozen=True)
+class No:
+    """A clear no: a refusal that the contract gives for this state; nothing was changed.
+
+    `numbers`: those that the refusal names, as E.164 (checkout's ``error_dids``). Where it names some, the others may have been bought.
+    """
+
+    code: Literal["not_found", "refused", "insufficient_funds", "not_in_cart", "some_unavailable", "bad_request"]
+    message: str
+    numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unclear:
+    """It may have happened, it may not have, it may happen later. Whoever gets this must look."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotNow:
+    """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt."""
+
+    reason: NotNowReason
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Barred:
+    """401, or a 403 that concerns the account and not this call: nothing happened and nothing will until a person acts."""
+
+    status: int
+    message: str
+
+
+#: What a mutating call comes to. Match on all five.
+Answer = Yes[T] | No | Unclear | NotNow | Barred
+
+
+class ReadFailed(Exception):
+    """A read that failed after its retries. Reads change nothing, so the job only waits."""
+
+    def __init__(self, answer: NotNow | Barred) -> None:
+        super().__init__(answer.message if isinstance(answer, Barred) else answer.reason.value)
+        self.answer = answer
+
+
+class NotThere(Exception):
+    """A read of something that the provider doesn't have: 404, or 422 for a country without regions."""

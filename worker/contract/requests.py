@@ -1,0 +1,225 @@
+"""The requests a producer submits. Checked here, completely, before anything happens.
+
+Every fault of a request is named at once; fields that don't exist are faults. The stored form carries `v`, the version of
+its shape, so that a job which an older version wrote is either still understood or refused by name.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from worker.contract.destinations import Destination
+from worker.contract.errors import InvalidRequest
+from worker.contract.money import Usd
+from worker.contract.numbers import NumberList
+from worker.contract.states import Lane
+
+#: The version of the stored shape that this code writes.
+REQUEST_VERSION = 1
+
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^\d+$")]
+HttpUrl = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1
+    #: Only look: what would be done and what it would cost; nothing is changed.
+    dry_run: bool = False
+
+
+class SearchAndBuy(_Request):
+    """Buy `quantity` numbers that fit every criterion given; a criterion left out admits everything.
+
+    country        ISO code (``US``) or the provider's name (``United States``)
+    region         state or province, where the country has them
+    city           one name or several, as the provider writes them (``LOS ANGELES, CA``); none = any
+    area_code      digits after the country code that the number must begin with (``213``)
+    prefix         digits that the whole number must begin with, country code first (``1213``)
+    pattern        of the whole number's digits: digits, ``?`` for one digit, ``*`` for any (``*777``)
+    sms            the number must receive SMS
+    min_channels   inbound channels at least
+    max_setup_usd, max_monthly_usd   fees of one number at most
+    max_total_usd  what the whole job may take from the balance now (activation and first month of all numbers)
+    documents      ``refuse`` numbers that need documents (default), or ``allow_inactive``
+    policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
+                   of that name · ``best_effort``: whatever there is
+    destinations, sms_relay_url   set after the purchase; if that fails the numbers stay bought
+    """
+
+    kind: Literal["search_and_buy"] = "search_and_buy"
+    country: Text
+    region: Text | None = None
+    city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
+    area_code: Digits | None = None
+    prefix: Digits | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=r"^[\d?*]+$")] | None = None
+    sms: bool = False
+    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    max_setup_usd: Usd | None = None
+    max_monthly_usd: Usd | None = None
+    max_total_usd: Usd | None = None
+    documents: Literal["refuse", "allow_inactive"] = "refuse"
+    quantity: int = Field(default=1, ge=1, le=1000, strict=True)
+    policy: Literal["all_or_nothing", "at_least", "best_effort"] = "all_or_nothing"
+    at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
+    destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
+    sms_relay_url: HttpUrl | None = None
+
+    @model_validator(mode="after")
+    def _policy_fits(self) -> Self:
+        if (self.policy == "at_least") != (self.at_least is not None):
+            raise ValueError("policy at_least and the field at_least go together: give both or neither")
+        if self.at_least is not None and self.at_least > self.quantity:
+            raise ValueError(f"at_least {self.at_least} is more than quantity {self.quantity}")
+        return self
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.MONEY
+
+
+class Selector(BaseModel):
+    """Owned numbers by what they are now; every field given must match, and at least one is needed.
+
+    `all` is the explicit word for the whole account.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trunk_id: int | None = Field(default=None, ge=1)
+    destination: Text | None = None
+    label: Text | None = None
+    country: Text | None = None
+    city: Text | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        criteria = (self.trunk_id, self.destination, self.label, self.country, self.city)
+        if self.all == any(c is not None for c in criteria):
+            raise ValueError("a selector names what to match (trunk_id, destination, label, country, city), or all: true, not both")
+        return self
+
+
+class _OfNumbers(_Request):
+    """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
+
+    numbers: NumberList = Field(default=(), max_length=100_000)
+    record_ids: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), max_length=100_000)
+    selector: Selector | None = None
+    expected_count: int | None = Field(default=None, ge=1)
+
+    @field_validator("record_ids")
+    @classmethod
+    def _each_once(cls, ids: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(ids)) != len(ids):
+            raise ValueError("a record id is listed more than once: name each once")
+        return ids
+
+    @model_validator(mode="after")
+    def _one_way_to_name(self) -> Self:
+        if sum((bool(self.numbers), bool(self.record_ids), self.selector is not None)) != 1:
+            raise ValueError("name the numbers in exactly one way: numbers, record_ids or selector, and not an empty list")
+        return self
+
+
+class Reroute(_OfNumbers):
+    """Send the numbers' calls to `destinations`, which replace the whole list of each.
+
+    expected_count  refuse if another count of numbers is selected
+    max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
+    canary          move this many first and go on only when they are confirmed
+    deadline        after it nothing more is sent; what was not sent is reported as such
+    """
+
+    kind: Literal["reroute"] = "reroute"
+    destinations: tuple[Destination, ...] = Field(min_length=1, max_length=20)
+    max_fraction: float | None = Field(default=None, gt=0, le=1)
+    canary: int | None = Field(default=None, ge=1)
+    deadline: AwareDatetime | None = None
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.EMERGENCY
+
+
+class Failback(_Request):
+    """Give every number of a reroute job its own old destinations back; numbers changed since are left alone."""
+
+    kind: Literal["failback"] = "failback"
+    job_id: Text
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.EMERGENCY
+
+
+class Release(_OfNumbers):
+    """Give numbers back to the provider's stock, now and for good. A selector needs `expected_count`.
+
+    protected_labels  numbers with one of these labels are left alone, besides those that the settings protect
+    """
+
+    kind: Literal["release"] = "release"
+    protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
+
+    @model_validator(mode="after")
+    def _selector_is_counted(self) -> Self:
+        if self.selector is not None and self.expected_count is None and not self.dry_run:
+            raise ValueError("a release by selector needs expected_count: a dry run tells it")
+        return self
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+Request = SearchAndBuy | Reroute | Failback | Release
+
+
+@cache
+def request_adapter() -> TypeAdapter[Request]:
+    """Reads any request by its `kind`; also gives the JSON Schema."""
+    return TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+
+
+def parse_request(fields: dict[str, Any] | str) -> Request:
+    """Read a request from fields or from JSON text. Raises InvalidRequest with every fault."""
+    try:
+        adapter = request_adapter()
+        return adapter.validate_json(fields) if isinstance(fields, str) else adapter.validate_python(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> InvalidRequest:
+    """A pydantic error as ours: one line per fault, never the input itself beyond what the fault quotes."""
+    faults = tuple(
+        (".".join(str(part) for part in fault["loc"]) or "request", fault["msg"].removeprefix("Value error, "))
+        for fault in error.errors(include_url=False, include_input=False)
+    )
+    return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
+
+
+def is_past(deadline: datetime | None, now: datetime) -> bool:
+    """Whether a deadline, if any, has passed."""
+    return deadline is not None and deadline.astimezone(UTC) <= now

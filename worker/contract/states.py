@@ -1,0 +1,68 @@
+"""The states of a job and the outcomes of a number. Public: others match on these words."""
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """Where a job is. `scheduled → queued → running → ` one of the terminal ones; from running also waiting and needs_review."""
+
+    SCHEDULED = "scheduled"  #: its time has not come yet
+    QUEUED = "queued"  #: due; a worker will take it
+    RUNNING = "running"  #: a worker holds its lease
+    WAITING = "waiting"  #: nothing can be done now (rate, funds, account, settling, outage); the reason says which; goes on by itself
+    NEEDS_REVIEW = "needs_review"  #: what happened can't be found out; a person must look. Not terminal, but reported as a result
+    SUCCEEDED = "succeeded"  #: all that was asked
+    PARTIAL = "partial"  #: some of what was asked, as the policy allows or as fate had it
+    FAILED = "failed"  #: nothing of what was asked; the error says why
+    CANCELLED = "cancelled"  #: somebody called it off before it took effect
+    EXPIRED = "expired"  #: its deadline passed first
+
+    @property
+    def is_terminal(self) -> bool:
+        """No further state follows."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+
+#: States that a waiting producer is told about: the terminal ones, and the one that only a person ends.
+REPORTED = TERMINAL | {JobState.NEEDS_REVIEW}
+
+
+class WaitReason(StrEnum):
+    """Why a job waits. Each ends without a person, but `account_paused` and `funds`, which name what to do."""
+
+    RATE_LIMITED = "rate_limited"  #: the provider said 429
+    PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
+    ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
+    FUNDS = "funds"  #: the balance doesn't cover the purchase
+    SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
+    DEPENDS = "depends"  #: another job must end first
+    RETRY = "retry"  #: an attempt failed; the next comes after a backoff
+
+
+class Outcome(StrEnum):
+    """What became of one number."""
+
+    BOUGHT = "bought"
+    BOUGHT_INACTIVE = "bought_inactive"  #: ours and paid, but can't receive calls before documents are approved
+    ACCEPTED = "accepted"  #: the provider said yes to the change; not yet seen in its list
+    CONFIRMED = "confirmed"  #: read back as asked
+    UNCHANGED = "unchanged"  #: was already as asked
+    SUPERSEDED = "superseded"  #: a newer request for this number goes first
+    CHANGED_ELSEWHERE = "changed_elsewhere"  #: somebody else changed it meanwhile; left alone
+    RELEASED = "released"
+    ALREADY_RELEASED = "already_released"  #: that record was gone before we asked
+    PROTECTED = "protected"  #: a guard forbids it
+    REFUSED = "refused"  #: the provider said no
+    NOT_FOUND = "not_found"  #: not a number of this account
+    FAILED = "failed"
+    UNCLEAR = "unclear"  #: can't be found out; see needs_review
+
+
+class Lane(StrEnum):
+    """The queue a job goes through. A lane has its own threads, so a full lane doesn't hold up another."""
+
+    EMERGENCY = "emergency"
+    MONEY = "money"
+    BULK = "bulk"

@@ -1,0 +1,192 @@
+"""What a job needs from the world: a provider to ask, a page in the ledger to write on, and the ways an attempt can end.
+
+`Provider` is what `worker.wavix` offers; `JobPage` is what `worker.ledger` offers. Jobs know these and nothing else, so they
+run the same against the sandbox, against a fake written in a test, and against the real thing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from worker.contract.destinations import Route
+from worker.contract.errors import JobError
+from worker.contract.provider import Answer, City, Country, Offer, OwnedNumber, Page, Region, Trunk
+from worker.contract.results import Result
+from worker.contract.states import JobState, WaitReason
+
+
+class Provider(Protocol):
+    """The Numbers API. Numbers are E.164. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer` and are sent once."""
+
+    def countries(self) -> tuple[Country, ...]: ...
+    def regions(self, country_id: int) -> tuple[Region, ...]: ...
+    def cities(self, country_id: int, region_id: int | None) -> tuple[City, ...]: ...
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]: ...
+    def put_in_cart(self, numbers: Sequence[str]) -> Answer[tuple[Offer, ...]]: ...
+    def remove_from_cart(self, numbers: Sequence[str]) -> Answer[None]: ...
+    def cart(self) -> tuple[Offer, ...]: ...
+    def check_out(self, numbers: Sequence[str]) -> Answer[None]: ...
+    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = 100) -> Page[OwnedNumber]: ...
+    def owned_one(self, record_id: int) -> OwnedNumber: ...
+    def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]: ...
+    def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
+    def release(self, record_ids: Sequence[int]) -> Answer[None]: ...
+    def balance_usd(self) -> Decimal: ...
+    def trunks(self) -> tuple[Trunk, ...]: ...
+
+
+@dataclass(frozen=True)
+class OtherJob:
+    """What a failback reads of the reroute it undoes."""
+
+    kind: str
+    state: JobState
+    account: str
+    dry_run: bool
+
+
+class JobPage(Protocol):
+    """The job's page in the ledger, as this attempt may write it.
+
+    Every write names the attempt's lease token; if a newer attempt exists, the write changes nothing and `LostLease` is raised.
+    A write has reached the disk when it returns.
+    """
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def memo(self) -> str | None:
+        """What the last `save` left as memo: the job's own state as JSON."""
+        ...
+
+    def numbers(self) -> dict[str, str]:
+        """What was saved for each number (JSON), by number."""
+        ...
+
+    def save(
+        self,
+        *,
+        step: str,
+        detail: str = "",
+        phase: str | None = None,
+        memo: str | None = None,
+        numbers: Mapping[str, str] | None = None,
+        reserve: Sequence[str] = (),
+        taint: Sequence[str] = (),
+        free: Sequence[str] = (),
+        progress: str | None = None,
+    ) -> None:
+        """Write all of it or nothing, in one script.
+
+        `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
+        `taint` reserves them for a day, this job included; `free` gives them up. `step` goes into the job's story.
+        Raises LostLease, NumbersTaken.
+        """
+        ...
+
+    def now_ms(self) -> int:
+        """The ledger's clock, not the worker's."""
+        ...
+
+    def pause_point(self) -> None:
+        """Call where stopping is harmless. Raises `HandBack` on shutdown, `CancelRequested` if the job was cancelled, LostLease."""
+        ...
+
+    def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:
+        """Note that this job is the newest to route these numbers; return those for which a newer job exists (superseded)."""
+        ...
+
+    def quarantine(self, numbers: Sequence[str]) -> None:
+        """Keep our own search off numbers that we just gave back."""
+        ...
+
+    def other_job(self, job_id: str) -> OtherJob | None: ...
+
+    def numbers_of(self, job_id: str) -> dict[str, str]:
+        """What another job of the same account saved for each number."""
+        ...
+
+
+class LostLease(Exception):
+    """A newer attempt has taken over. Stop at once and write nothing."""
+
+
+class NumbersTaken(Exception):
+    """Another job has reserved these numbers; nothing was written."""
+
+    def __init__(self, numbers: tuple[str, ...]) -> None:
+        super().__init__(", ".join(numbers))
+        self.numbers = numbers
+
+
+class HandBack(Exception):
+    """This process is stopping; another one goes on from what is written."""
+
+
+class CancelRequested(Exception):
+    """Somebody called the job off."""
+
+
+class Wait(Exception):
+    """Nothing can be done now: go on after `after_s`. Doesn't count as an attempt."""
+
+    def __init__(self, reason: WaitReason, after_s: float, message: str = "") -> None:
+        super().__init__(message or reason.value)
+        self.reason = reason
+        self.after_s = after_s
+        self.message = message
+
+
+class AccountBarred(Exception):
+    """The provider refuses the key or the account: the account pauses, its jobs wait."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class NeedsReview(Exception):
+    """What happened can't be found out within the settle limit. `result` is what is known so far."""
+
+    def __init__(self, error: JobError, result: Result) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.result = result
+
+
+class Refused(Exception):
+    """The job can't be done as asked; it ends as failed with this error."""
+
+    def __init__(self, error: JobError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a job: a terminal state and what it came to."""
+
+    state: JobState
+    result: Result
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say to the jobs.
+
+    settle_s        how long the provider's lists may lag behind its own writes (assumption A3)
+    settle_limit_s  after this long without an answer a person must look
+    batch_size      numbers in one provider call at most
+    """
+
+    settle_s: float = 10.0
+    settle_limit_s: float = 600.0
+    batch_size: int = 100
+    protected_numbers: frozenset[str] = frozenset()
+    protected_labels: frozenset[str] = frozenset()

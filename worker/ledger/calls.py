@@ -1,0 +1,130 @@
+"""The producers' verbs as data: which script, which arguments, how to read the reply.
+
+No I/O here, so that the sync and the async client share every line that decides something.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
+from worker.contract.jobs import Job
+from worker.contract.requests import REQUEST_VERSION, Request
+from worker.contract.states import JobState
+
+T = TypeVar("T")
+
+#: How long a nudge may take before the sweeper sends another one; it doubles with each.
+RENUDGE_MS = 15_000
+#: How long an ended job, its numbers and its idempotency key are kept, by default.
+RETENTION_MS = 90 * 24 * 3600 * 1000
+#: The most that one request may take up in the ledger.
+MAX_REQUEST_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One script run. All of them may be run twice."""
+
+    script: str
+    args: tuple[str | int, ...]
+    parse: Callable[[Any], T]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane)."""
+
+    request: Request
+    idempotency_key: str | None = None
+    reference: str | None = None
+    account: str = "default"
+    priority: int = 5
+    not_before: datetime | None = None
+
+
+def fingerprint(submission: Submission) -> str:
+    """What makes two submissions the same request: kind, content and account. Not reference, priority or time."""
+    content = submission.request.model_dump(mode="json")
+    return hashlib.sha256(json.dumps([submission.account, content], sort_keys=True).encode()).hexdigest()
+
+
+def new_job_id() -> str:
+    """A job id that sorts roughly by time of birth, so that lists read well: 12 hex digits of ms, 14 at random."""
+    return f"{int(datetime.now(UTC).timestamp() * 1000):012x}{uuid.uuid4().hex[:14]}"
+
+
+def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
+    """Accept a job once. Raises InvalidRequest on a key, reference or account that can't be stored; IdempotencyConflict on reading the reply."""
+    faults = [
+        fault
+        for fault in (
+            _label_fault("idempotency_key", submission.idempotency_key),
+            _label_fault("reference", submission.reference),
+            _label_fault("account", submission.account),
+            _priority_fault(submission.priority),
+            _time_fault(submission.not_before),
+        )
+        if fault
+    ]
+    text = submission.request.model_dump_json()
+    if len(text) > MAX_REQUEST_BYTES:
+        faults.append(("request", f"is {len(text)} bytes long; at most {MAX_REQUEST_BYTES}: split it into several jobs"))
+    if faults:
+        raise InvalidRequest("the submit is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
+    job = job_id or new_job_id()
+    not_before_ms = int(submission.not_before.timestamp() * 1000) if submission.not_before else 0
+    key = submission.idempotency_key or ""
+    args = (
+        job,
+        REQUEST_VERSION,
+        submission.request.kind,
+        text,
+        fingerprint(submission),
+        key,
+        submission.reference or "",
+        submission.account,
+        submission.request.lane.value,
+        submission.priority,
+        not_before_ms,
+        RENUDGE_MS,
+    )
+    return Call("submit", args, lambda reply: _submitted(reply, key))
+
+
+def _submitted(reply: Sequence[str], key: str) -> Job:
+    verdict, job_id, state = reply
+    if verdict == "conflict":
+        raise IdempotencyConflict(key, job_id)
+    return Job(job_id, verdict == "new", JobState(state))
+
+
+def cancel(job_id: str) -> Call[str]:
+    """Call a job off. Reads ``cancelled``, ``asked`` (a worker winds it up), or the state in which it has already ended."""
+
+    def parse(reply: str) -> str:
+        if reply == "gone":
+            raise JobNotFound(job_id)
+        return reply
+
+    return Call("cancel", (job_id, RETENTION_MS), parse)
+
+
+def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    if not text or len(text) > 200 or not text.isprintable():
+        return (name, "is 1 to 200 printable characters")
+    return None
+
+
+def _priority_fault(priority: int) -> tuple[str, str] | None:
+    return None if 0 <= priority <= 9 else ("priority", f"is 0 (first) to 9, not {priority}")
+
+
+def _time_fault(moment: datetime | None) -> tuple[str, str] | None:
+    return ("not_before", "needs a time zone") if moment is not None and moment.tzinfo is None else None

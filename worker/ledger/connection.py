@@ -1,0 +1,68 @@
+"""Connections to Redis or Valkey, and what their failures mean to a user."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+import redis.asyncio
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+
+from worker.contract.errors import ServiceUnavailable
+
+#: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
+SOCKET_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+
+
+def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+    )
+
+
+def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
+    """The same for asyncio."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        retry=redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+    )
+
+
+def connect_broker(url: str) -> redis.Redis:
+    """A client for Dramatiq's own script, which may not run twice: nothing is sent again."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn Redis's errors into ours, without the address (which may hold a password)."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError:
+        raise ServiceUnavailable(
+            "Redis is out of memory and refuses new jobs: give it more memory; jobs that run are still written"
+        ) from None
+    except redis.exceptions.AuthenticationError:
+        raise ServiceUnavailable("Redis refuses the user or password in DIDFLOW_REDIS_URL") from None
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.ReadOnlyError, OSError) as error:
+        raise ServiceUnavailable(
+            f"Redis can't be reached or doesn't answer ({type(error).__name__}): check DIDFLOW_REDIS_URL and the server, then repeat"
+            " the call; with the same idempotency key nothing happens twice"
+        ) from None

@@ -1,0 +1,63 @@
+"""The keys that Python reads. The scripts' prelude lists them all."""
+
+from dataclasses import dataclass
+
+from worker.contract.states import JobState
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names under one namespace. On a Redis Cluster give the namespace a hash tag (``{didflow}``), so that all share a slot."""
+
+    namespace: str
+
+    def job(self, job_id: str) -> str:
+        return f"{self.namespace}:job:{job_id}"
+
+    def numbers(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:numbers"
+
+    def steps(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:steps"
+
+    def state(self, state: JobState) -> str:
+        return f"{self.namespace}:state:{state.value}"
+
+    def reference(self, reference: str) -> str:
+        return f"{self.namespace}:refs:{reference}"
+
+    @property
+    def idempotency(self) -> str:
+        return f"{self.namespace}:keys"
+
+    @property
+    def results(self) -> str:
+        return f"{self.namespace}:results"
+
+    @property
+    def events(self) -> str:
+        return f"{self.namespace}:events"
+
+    @property
+    def workers(self) -> str:
+        """zset: worker process by when it was last alive, ms."""
+        return f"{self.namespace}:workers"
+
+    @property
+    def poison(self) -> str:
+        """Stream: entries of the results that no consumer of a group could take in."""
+        return f"{self.namespace}:results:poison"
+
+    @property
+    def broker(self) -> str:
+        """Dramatiq's own namespace, inside ours."""
+        return f"{self.namespace}:queue"
+
+    def reserved(self, account: str) -> str:
+        return f"{self.namespace}:reserved:{account}"
+
+    def account(self, account: str) -> str:
+        return f"{self.namespace}:account:{account}"
+
+    def wake(self, lane: str) -> str:
+        return f"{self.namespace}:wake:{lane}"

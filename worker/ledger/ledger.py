@@ -1,0 +1,130 @@
+"""What a worker does with jobs. Every write is one script; every script but `claim` of a new attempt names a lease token or needs none."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from worker.contract.results import Result
+from worker.contract.states import JobState, WaitReason
+from worker.ledger.calls import RENUDGE_MS
+from worker.ledger.connection import translated
+from worker.ledger.event_body import event_members
+from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
+
+#: A tainted number stays reserved for this long: a checkout still in flight would buy it if it came into the cart again.
+TAINT_MS = 24 * 3600 * 1000
+#: A number that we gave back stays out of our own search for this long.
+QUARANTINE_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused and this job tries whether it works again."""
+
+    job_id: str
+    token: str
+    probe: bool
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one pass of the sweeper did."""
+
+    nudged: int
+    recovered: int
+    parked: int
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Write:
+    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it."""
+
+    step: str
+    detail: str = ""
+    phase: str | None = None
+    memo: str | None = None
+    progress: str | None = None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    reserve: Sequence[str] = ()
+    taint: Sequence[str] = ()
+    free: Sequence[str] = ()
+
+    def as_json(self) -> str:
+        """As the script reads it; what is None is left out."""
+        return json.dumps({name: value for name, value in vars(self).items() if value is not None})
+
+
+class Ledger(LedgerReader):
+    """The worker's side of one namespace."""
+
+    def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
+        """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
+        reply = self._script("claim", job_id, claimant, lease_ms, probe_ms)
+        if reply[0] == "no":
+            return str(reply[1])
+        flat = reply[3]
+        return Claim(job_id, str(reply[1]), reply[2] == "probe", dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[str, str]:
+        """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each job."""
+        pairs = list(leases)
+        if not pairs:
+            return {}
+        reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
+        return dict(zip((job_id for job_id, _ in pairs), reply, strict=True))
+
+    def finish(self, claim: Claim, state: JobState, result: Result, detail: str = "") -> bool:
+        """End or park the job: state, result and event in one step. False if a newer attempt has it."""
+        args = (
+            claim.job_id,
+            claim.token,
+            state.value,
+            result.model_dump_json(exclude_none=True),
+            event_members(result),
+            self._retention_ms,
+            detail,
+        )
+        return bool(self._script("finish", *args) == "ok")
+
+    def suspend(self, claim: Claim, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str = "") -> bool:
+        """End the attempt, not the job: it goes on after `delay_ms`. `refund`: this attempt doesn't count. False if a newer one has it."""
+        args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), detail, RENUDGE_MS)
+        return bool(self._script("suspend", *args) == "ok")
+
+    def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 200) -> Swept:
+        """One pass of healing; any number of processes may do it at once."""
+        return Swept(*map(int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)))
+
+    def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000) -> bool:
+        """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before."""
+        return bool(self._script("account", account, "pause", status, message, probe_ms) == "changed")
+
+    def resume_account(self, account: str) -> bool:
+        """Let the account's jobs go on, now. True if it was paused."""
+        return bool(self._script("account", account, "resume", "", "", 0) == "changed")
+
+    def worker_alive(self, worker: str) -> None:
+        """Note that this worker process lives; forget those that don't."""
+        with translated():
+            now = self.now_ms()
+            self.client.zadd(self.keys.workers, {worker: now})
+            self.client.zremrangebyscore(self.keys.workers, 0, now - WORKER_ALIVE_MS)
+
+    def worker_gone(self, worker: str) -> None:
+        with translated():
+            self.client.zrem(self.keys.workers, worker)
+
+    def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...]:
+        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the attempt's writes from 1."""
+        return tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
+
+    def claim_routes(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
+        """Note this job as the newest to route the numbers; return those with a newer one. None if the lease is lost."""
+        reply = self._script("routes", claim.job_id, claim.token, *numbers)
+        return None if reply[0] == "lost" else frozenset(map(str, reply[1:]))
+
+    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
+        """Keep our own search off numbers just given back. False if the lease is lost."""
+        return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")

@@ -1,0 +1,21 @@
+-- cancel: call a job off.
+-- ARGV  id, retention_ms
+-- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
+-- Twice: the second run finds the state, or sets the same flag.
+local id = ARGV[1]
+local job = job_key(id)
+local f = redis.call('HMGET', job, 'state', 'phase', 'lane')
+local state = f[1]
+if not state then return 'gone' end
+if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return state end
+if state ~= 'running' and (not f[2] or f[2] == '') then
+  step(id, '0', 'cancelled', 'before it began')
+  conclude(id, 'cancelled', '', '"numbers":[]', tonumber(ARGV[2]))
+  return 'cancelled'
+end
+redis.call('HSET', job, 'cancel', '1')
+if state ~= 'running' then
+  redis.call('HSET', job, 'due_ms', '')
+  enqueue(id, f[3], now_ms(), 15000)
+end
+return 'asked'

@@ -1,0 +1,15 @@
+-- finish: the end of a job, or its parking: state, result and event in one. May run when memory is full: what was done must be written.
+-- ARGV  id, token, state, result (JSON), event members (JSON members without braces), retention_ms, detail
+-- Reply 'ok' | 'lost'
+-- Twice: the second run finds the state that this token wrote and changes nothing.
+-- flags: allow-oom
+local id, token, state, result, body, retention_ms, detail = unpack(ARGV, 1, 7)
+local job = job_key(id)
+if not holds(id, token) then
+  if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
+  return 'lost'
+end
+redis.call('HSET', job, 'ended_by', token, 'reason', '')
+step(id, redis.call('HGET', job, 'attempt'), state, detail)
+conclude(id, state, result, body, tonumber(retention_ms))
+return 'ok'

@@ -1,0 +1,18 @@
+-- renew: the heartbeat of a process, for all its leases at once.
+-- ARGV  lease_ms, then id, token, id, token, …
+-- Reply one of 'ok' | 'lost' | 'cancel' per pair; 'cancel': the lease holds, somebody called the job off.
+-- Twice: sets the same lease ends anew.
+-- flags: allow-oom
+local now, replies = now_ms(), {}
+for i = 2, #ARGV, 2 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  if holds(id, token) then
+    local ends = int(now + tonumber(ARGV[1]))
+    redis.call('HSET', job_key(id), 'lease_ms', ends)
+    redis.call('ZADD', key('leases'), ends, id)
+    replies[#replies + 1] = redis.call('HGET', job_key(id), 'cancel') == '1' and 'cancel' or 'ok'
+  else
+    replies[#replies + 1] = 'lost'
+  end
+end
+return replies

@@ -1,0 +1,45 @@
+-- save: one write of a running attempt, all or nothing.
+-- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
+--       reserve: [], taint: [], free: []}
+-- Reply {'ok'} | {'lost'} | {'taken', number, …}
+-- Twice: the second run has the write count of the first and changes nothing.
+local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local taint_ms, page = tonumber(ARGV[4]), cjson.decode(ARGV[5])
+local job = job_key(id)
+if not holds(id, token) then return {'lost'} end
+local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote')
+local last_token, last_write = string.match(f[3] or '', '^(%d+):(%d+)$')
+if last_token == token and tonumber(last_write) >= write then return {'ok'} end
+
+local now = now_ms()
+local reserved = key('reserved', f[1])
+local taken = {'taken'}
+for _, number in ipairs(page.reserve) do
+  local holder, until_ms = string.match(redis.call('HGET', reserved, number) or '', '^(.*)|(%d+)$')
+  local live = holder and (until_ms == '0' or tonumber(until_ms) > now)
+  if live and not (holder == id and until_ms == '0') then taken[#taken + 1] = number end
+end
+if #taken > 1 then return taken end
+
+for _, number in ipairs(page.reserve) do
+  redis.call('HSET', reserved, number, id .. '|0')
+  redis.call('SADD', job .. ':reserved', number)
+end
+for _, number in ipairs(page.taint) do
+  redis.call('HSET', reserved, number, id .. '|' .. int(now + taint_ms))
+  redis.call('ZADD', key('reserved_until'), int(now + taint_ms), f[1] .. '|' .. number)
+end
+for _, number in ipairs(page.free) do
+  if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
+  redis.call('SREM', job .. ':reserved', number)
+end
+for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
+if page.phase then redis.call('HSET', job, 'phase', page.phase) end
+if page.memo then redis.call('HSET', job, 'memo', page.memo) end
+redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
+step(id, f[2], page.step, page.detail)
+if page.progress then
+  redis.call('HSET', job, 'progress', page.progress)
+  emit('events', id, 'running', '')
+end
+return {'ok'}

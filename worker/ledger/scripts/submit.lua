@@ -1,0 +1,34 @@
+-- submit: accept a job once.
+-- ARGV  id, v, kind, request, fingerprint, key ('' = none), reference ('' = none), account, lane, priority,
+--       not_before_ms (0 = now), renudge_ms
+-- Reply {'new' | 'same' | 'conflict', job id, state}
+-- Twice: the second run finds the first's job by key or by id and changes nothing.
+local id, v, kind, request, fingerprint, idem, reference, account, lane, priority = unpack(ARGV, 1, 10)
+local not_before, renudge_ms = tonumber(ARGV[11]), tonumber(ARGV[12])
+
+local known = redis.call('EXISTS', job_key(id)) == 1 and id or false
+if not known and idem ~= '' then known = redis.call('HGET', key('keys'), idem) end
+if known then
+  local f = redis.call('HMGET', job_key(known), 'fp', 'state')
+  if f[1] ~= fingerprint then return {'conflict', known, f[2]} end
+  return {known == id and 'new' or 'same', known, f[2]}
+end
+
+local now = now_ms()
+local state = not_before > now and 'scheduled' or 'queued'
+local order = redis.call('INCR', key('order'))
+redis.call('HSET', job_key(id), 'v', v, 'kind', kind, 'request', request, 'fp', fingerprint, 'key', idem, 'reference', reference,
+  'account', account, 'lane', lane, 'priority', priority, 'order', int(order), 'attempt', '0', 'crashes', '0', 'token', '0', 'seq', '0',
+  'created_ms', int(now), 'reason', '')
+if idem ~= '' then redis.call('HSET', key('keys'), idem, id) end
+if reference ~= '' then redis.call('ZADD', key('refs', reference), int(now), id) end
+set_state(id, false, state)
+step(id, '0', 'submitted', kind)
+emit('events', id, state, '')
+if state == 'queued' then
+  enqueue(id, lane, now, renudge_ms)
+else
+  redis.call('HSET', job_key(id), 'due_ms', int(not_before))
+  redis.call('ZADD', key('due'), int(not_before), id)
+end
+return {'new', id, state}

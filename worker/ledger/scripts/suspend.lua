@@ -1,0 +1,31 @@
+-- suspend: end an attempt without ending the job: it waits, is handed back, or is retried.
+-- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms
+-- Reply 'ok' | 'lost'
+-- Twice: the second run finds the job suspended by this token and changes nothing.
+-- flags: allow-oom
+local id, token, state, reason = unpack(ARGV, 1, 4)
+local delay_ms, renudge_ms = tonumber(ARGV[5]), tonumber(ARGV[8])
+local job = job_key(id)
+if not holds(id, token) then
+  if redis.call('HGET', job, 'suspended_by') == token then return 'ok' end
+  return 'lost'
+end
+local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told')
+local now = now_ms()
+step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''))
+if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
+redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
+redis.call('ZREM', key('leases'), id)
+set_state(id, 'running', state)
+if reason == 'account_paused' then redis.call('SADD', key('account', f[1], 'held'), id) end
+-- A job that looks again every second tells why it waits once, not every second.
+if f[4] ~= state .. reason then
+  redis.call('HSET', job, 'told', state .. reason)
+  emit('events', id, state, '')
+end
+if delay_ms > 0 then
+  redis.call('ZADD', key('due'), int(now + delay_ms), id)
+else
+  enqueue(id, f[3], now, renudge_ms)
+end
+return 'ok'

@@ -1,0 +1,110 @@
+"""Settings from the environment or `.env`; `didflow settings` lists them with the secrets masked."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.contract.errors import InvalidSettings
+from worker.contract.numbers import NumberList
+
+Dialect = Literal["mydids", "numbers"]
+
+
+def _words(value: object) -> object:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+class Account(BaseModel):
+    """One Wavix account: where it is and the key to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: SecretStr
+    base_url: str = "https://api.wavix.com"
+    dialect: Dialect = "mydids"
+
+
+class Settings(BaseSettings):
+    """All settings. A field's description is what `didflow settings` prints."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_prefix="DIDFLOW_", extra="ignore", populate_by_name=True, frozen=True)
+
+    wavix_api_key: SecretStr | None = Field(None, alias="WAVIX_API_KEY", description="key of the account `default`")
+    wavix_base_url: str = Field(
+        "https://api.wavix.com", alias="WAVIX_BASE_URL", pattern=r"^https?://", description="where the Wavix API is, without /v1"
+    )
+    wavix_dialect: Dialect = Field("mydids", alias="WAVIX_DIALECT", description="mydids (?appid=KEY) or numbers (Bearer, since June 2026)")
+    accounts: Path | None = Field(None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect")
+
+    redis_url: SecretStr | None = Field(None, description="redis://… or unix://…; none: the embedded Valkey that `didflow up` starts")
+    namespace: str = Field(
+        "didflow", min_length=1, pattern=r"^[\w{}.-]+$", description="first part of every key; on a Cluster {didflow}, with the braces"
+    )
+    unsafe_redis: bool = Field(False, description="start although Redis could forget jobs (no AOF, no fsync, eviction); for tests only")
+    state_dir: Path = Field(Path(platformdirs.user_state_dir("didflow")), description="where the embedded Valkey keeps its data")
+
+    rate_limit: float = Field(10.0, gt=0, description="requests a second to the provider, per account and process")
+    http_timeout: float = Field(30.0, gt=0, description="seconds until a provider call is given up as unclear")
+    lease_seconds: float = Field(30.0, ge=1, description="a job of a dead worker is taken over after this long")
+    settle_seconds: float = Field(10.0, ge=0, description="how long the provider's lists may lag behind its own writes (assumption A3)")
+    settle_limit_seconds: float = Field(
+        600.0, ge=1, description="an unclear purchase or release that can't be settled by then needs a review"
+    )
+    batch_size: int = Field(100, ge=1, le=1000, description="numbers in one provider call at most")
+    max_attempts: int = Field(8, ge=1, description="failed attempts before a job ends as failed, or is parked if money may have moved")
+    max_crashes: int = Field(5, ge=1, description="workers that may die running a job before it is parked")
+    probe_seconds: float = Field(30.0, ge=0.1, description="how often one job tries whether a paused account works again")
+    retention_days: float = Field(90.0, gt=0, description="how long ended jobs and their idempotency keys are kept")
+    protected_numbers: Annotated[NumberList, NoDecode, BeforeValidator(_words)] = Field(
+        (), description="comma list: numbers that are never released"
+    )
+    protected_labels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (), description="comma list: numbers with these labels are never released"
+    )
+
+    processes: int = Field(2, ge=1, le=64, description="worker processes that `didflow worker` keeps running")
+    threads: int = Field(
+        8, ge=1, le=32, description="threads of a worker process for money and bulk jobs; a quarter as many again serve emergencies"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="how log events are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+
+    def account(self, name: str) -> Account | None:
+        """The account of that name, or None."""
+        return self.all_accounts().get(name)
+
+    def all_accounts(self) -> dict[str, Account]:
+        """`default` from WAVIX_*, the others from the TOML file. Raises InvalidSettings if that can't be read."""
+        found = dict(_read_accounts(self.accounts)) if self.accounts else {}
+        if self.wavix_api_key:
+            found["default"] = Account(api_key=self.wavix_api_key, base_url=self.wavix_base_url, dialect=self.wavix_dialect)
+        return found
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises InvalidSettings, naming every fault, but no value (it may be a secret)."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidSettings("the settings are invalid: " + _faults(error)) from None
+
+
+def _read_accounts(path: Path) -> dict[str, Account]:
+    try:
+        tables = tomllib.loads(path.read_text())
+        return {name: Account.model_validate(table) for name, table in tables.items()}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSettings(f"DIDFLOW_ACCOUNTS names {path}, which can't be read as TOML ({type(error).__name__})") from None
+    except ValidationError as error:
+        raise InvalidSettings(f"DIDFLOW_ACCOUNTS ({path}) is invalid: {_faults(error)}") from None
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False, include_input=False)
+    )
