@@ -59,7 +59,7 @@ def new_job_id() -> str:
 
 
 def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
-    """Accept a job once. Raises InvalidRequest on a key, reference or account that can't be stored; IdempotencyConflict on reading the reply."""
+    """Accept a job once. Raises InvalidRequest on what can't be stored; reading the reply may raise IdempotencyConflict."""
     faults = [
         fault
         for fault in (

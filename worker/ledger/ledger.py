@@ -19,7 +19,7 @@ QUARANTINE_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Claim:
-    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused and this job tries whether it works again."""
+    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it."""
 
     job_id: str
     token: str
@@ -117,7 +117,7 @@ class Ledger(LedgerReader):
             self.client.zrem(self.keys.workers, worker)
 
     def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...]:
-        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the attempt's writes from 1."""
+        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the writes."""
         return tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
 
     def claim_routes(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
