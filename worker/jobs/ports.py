@@ -142,6 +142,19 @@ class Wait(Exception):
         self.message = message
 
 
+class AttemptFailed(Exception):
+    """This attempt got nowhere, through nobody's outage: try again after a backoff, and count it.
+
+    If it was the last one allowed, the job ends with `so_far`, or is parked where what was asked is `in_doubt`.
+    """
+
+    def __init__(self, error: JobError, so_far: Result | None = None, *, in_doubt: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.so_far = so_far
+        self.in_doubt = in_doubt
+
+
 class AccountBarred(Exception):
     """The provider refuses the key or the account: the account pauses, its jobs wait."""
 

@@ -1,0 +1,237 @@
+"""Moving numbers to their routes: in batches, safe to repeat, one bad id costs only itself, and read back at the end.
+
+Used by reroute (all numbers to one route) and failback (each to its own old one). A move is an absolute desired state, so
+an attempt that can't know how far an earlier one came sends what isn't seen to be done.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.contract.destinations import Route, same_route
+from worker.contract.errors import JobError
+from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
+from worker.contract.requests import is_past
+from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.states import JobState, Outcome, WaitReason
+from worker.jobs.answers import waiting_for
+from worker.jobs.owned import find_owned
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
+
+#: How long a job waits before it reads back again.
+READ_AGAIN_S = 0.5
+#: So many numbers go into one write to the ledger.
+CHUNK = 1000
+
+GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
+
+
+class Move(BaseModel):
+    """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    record_id: int
+    before: Route
+    target: Route
+    sms_relay_url: str | None = None
+    outcome: Outcome | None = None
+    error: JobError | None = None
+
+    @classmethod
+    def of(cls, owned: OwnedNumber, target: Route, outcome: Outcome | None = None) -> "Move":
+        if outcome is None and same_route(owned.route, target):
+            outcome = Outcome.UNCHANGED
+        return cls(
+            number=owned.number,
+            record_id=owned.record_id,
+            before=owned.route,
+            target=target,
+            sms_relay_url=owned.sms_relay_url,
+            outcome=outcome,
+        )
+
+    def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
+        return self.model_copy(update={"outcome": outcome, "error": error})
+
+    def result(self) -> NumberResult:
+        return NumberResult(
+            number=self.number,
+            record_id=self.record_id,
+            outcome=self.outcome or Outcome.FAILED,
+            route_before=self.before,
+            route_after=self.target,
+            error=self.error,
+        )
+
+
+class MoveMemo(BaseModel):
+    """`selected`: the snapshot is complete. `accepted_ms`: when the provider last accepted something (the ledger's clock)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    selected: bool = False
+    accepted_ms: int = 0
+    not_found: tuple[str, ...] = ()
+
+
+class Moves:
+    """The moves of one job, as this attempt sees and writes them."""
+
+    def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
+        self._page, self._provider, self._rules = page, provider, rules
+        self.memo = MoveMemo.model_validate_json(page.memo) if page.memo else MoveMemo()
+        self.moves: dict[str, Move] = {}
+        if self.memo.selected:
+            self.moves = {number: Move.model_validate_json(text) for number, text in page.numbers().items()}
+
+    def take_snapshot(self, moves: Iterable[Move], not_found: Sequence[str] = ()) -> None:
+        """Write down every number with its present route, before the first one is touched."""
+        self.moves = {move.number: move for move in moves}
+        everything = list(self.moves.values())
+        for start in range(0, len(everything), CHUNK):
+            self._write("snapshot", everything[start : start + CHUNK])
+        self.memo = self.memo.model_copy(update={"selected": True, "not_found": tuple(not_found)})
+        self._write("selected", (), detail=f"{len(everything)} numbers, {len(self._to_send())} to move")
+
+    def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
+        """Send and confirm; return why it stopped early, if it did."""
+        if self._page.attempt > 1:
+            self._notice_what_is_done()
+        if canary is not None and (first := sorted(self._to_send())[:canary]):
+            stopped = self._send(first, deadline)
+            self._confirm(first)
+            if stopped := stopped or self._canary_verdict(first):
+                return stopped
+        stopped = self._send(sorted(self._to_send()), deadline)
+        self._confirm(sorted(self.moves))
+        return stopped
+
+    def _canary_verdict(self, first: Sequence[str]) -> JobError | None:
+        bad = [number for number in first if self.moves[number].outcome not in GOOD]
+        if not bad:
+            return None
+        return JobError(
+            code="canary_failed", message=f"{len(bad)} of the first {len(first)} numbers were not confirmed; the others were left alone"
+        )
+
+    def _to_send(self) -> list[str]:
+        return [number for number, move in self.moves.items() if move.outcome is None]
+
+    def _send(self, numbers: Sequence[str], deadline: datetime | None) -> JobError | None:
+        for batch in self._batches(numbers):
+            try:
+                self._page.pause_point()
+            except CancelRequested:
+                return JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
+            if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
+                return JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
+            newer = self._page.claim_routes([move.number for move in batch])
+            self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in batch if move.number in newer])
+            self._send_batch([move for move in batch if move.number not in newer])
+        return None
+
+    def _batches(self, numbers: Sequence[str]) -> Iterable[list[Move]]:
+        """Numbers that may share a call: same target, same SMS callback (which the call sends back), at most the batch size."""
+        groups: dict[tuple[str, str], list[Move]] = defaultdict(list)
+        for number in numbers:
+            move = self.moves[number]
+            groups[" ".join(map(repr, move.target)), move.sms_relay_url or ""].append(move)
+        for group in groups.values():
+            for start in range(0, len(group), self._rules.batch_size):
+                yield group[start : start + self._rules.batch_size]
+
+    def _send_batch(self, batch: Sequence[Move]) -> None:
+        if not batch:
+            return
+        answer = self._provider.set_route([move.record_id for move in batch], batch[0].target, batch[0].sms_relay_url)
+        match answer:
+            case Yes():
+                self.memo = self.memo.model_copy(update={"accepted_ms": self._page.now_ms()})
+                self._write("accepted", [move.became(Outcome.ACCEPTED) for move in batch], progress=True)
+            case No() if len(batch) > 1:
+                half = len(batch) // 2
+                self._send_batch(batch[:half])
+                self._send_batch(batch[half:])
+            case No(code=code, message=message):
+                outcome = Outcome.NOT_FOUND if code == "not_found" else Outcome.REFUSED
+                self._write("refused", [batch[0].became(outcome, JobError(code=f"route_{code}", message=message))])
+            case Unclear(reason):
+                error = JobError(code="route_unclear", message=f"a change of routes had no clear answer ({reason})", retryable=True)
+                raise AttemptFailed(error, so_far=self.result(error))
+            case NotNow() | Barred():
+                raise waiting_for(answer)
+
+    def _confirm(self, numbers: Sequence[str]) -> None:
+        """Read back what was accepted. Raises Wait while the provider may still be applying it."""
+        accepted = [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED]
+        owned = find_owned(self._provider, accepted)
+        done = [number for number in accepted if number in owned and same_route(owned[number].route, self.moves[number].target)]
+        self._write("confirmed", [self.moves[number].became(Outcome.CONFIRMED) for number in done], progress=bool(done))
+        open_ones = [number for number in accepted if self.moves[number].outcome is Outcome.ACCEPTED]
+        if not open_ones:
+            return
+        if self._page.now_ms() - self.memo.accepted_ms < self._rules.settle_s * 1000:
+            raise Wait(WaitReason.SETTLING, READ_AGAIN_S)
+        newer = self._page.claim_routes(open_ones)
+        self._write("not_confirmed", [self._unconfirmed(self.moves[number], owned.get(number), number in newer) for number in open_ones])
+
+    def _unconfirmed(self, move: Move, owned: OwnedNumber | None, superseded: bool) -> Move:
+        if superseded:
+            return move.became(Outcome.SUPERSEDED)
+        if owned is None:
+            return move.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account meanwhile"))
+        if not same_route(owned.route, move.before):
+            return move.became(
+                Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="somebody else changed the route meanwhile")
+            )
+        message = f"accepted, but {self._rules.settle_s:g} s later the list still shows the old route: look at it, or submit again"
+        return move.became(Outcome.ACCEPTED, JobError(code="not_confirmed", message=message, retryable=True))
+
+    def _notice_what_is_done(self) -> None:
+        """After an attempt that ended without a clear answer: what is there already needn't be sent again."""
+        open_ones = self._to_send()
+        owned = find_owned(self._provider, open_ones)
+        done = [n for n in open_ones if n in owned and same_route(owned[n].route, self.moves[n].target)]
+        self._write("found_done", [self.moves[number].became(Outcome.CONFIRMED) for number in done])
+
+    def result(self, error: JobError | None = None, others: Sequence[NumberResult] = ()) -> Result:
+        """All numbers with their outcomes; the first number's error stands for the job's if it has none of its own."""
+        numbers = tuple(move.result() for _, move in sorted(self.moves.items())) + tuple(others)
+        done = sum(number.outcome in GOOD for number in numbers)
+        first = next((number.error for number in numbers if number.error), None)
+        return Result(numbers=numbers, totals=Totals(requested=len(numbers), done=done), error=error or first)
+
+    def ended(self, error: JobError | None, others: Sequence[NumberResult] = ()) -> Ended:
+        """The job's end: by how many numbers are as asked."""
+        result = self.result(error, others)
+        if (
+            error
+            and error.code in ("deadline_passed", "cancelled")
+            and not any(m.outcome in (Outcome.CONFIRMED, Outcome.ACCEPTED) for m in self.moves.values())
+        ):
+            return Ended(JobState.EXPIRED if error.code == "deadline_passed" else JobState.CANCELLED, result)
+        if result.totals.done == result.totals.requested and not error:
+            return Ended(JobState.SUCCEEDED, result)
+        return Ended(JobState.PARTIAL if result.totals.done or self._accepted() else JobState.FAILED, result)
+
+    def _accepted(self) -> bool:
+        return any(move.outcome is Outcome.ACCEPTED for move in self.moves.values())
+
+    def _write(self, step: str, moves: Sequence[Move], *, detail: str = "", progress: bool = False) -> None:
+        if not moves and step != "selected":
+            return
+        for move in moves:
+            self.moves[move.number] = move
+        sent = sum(move.outcome is not None for move in self.moves.values())
+        self._page.save(
+            step=step,
+            detail=detail or f"{len(moves)} numbers",
+            phase="moving",
+            memo=self.memo.model_dump_json(),
+            numbers={move.number: move.model_dump_json() for move in moves},
+            progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
+        )

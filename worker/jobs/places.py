@@ -1,0 +1,75 @@
+"""From the names in a request to the provider's countries and cities. An unknown name is refused with the nearest ones."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from worker.contract.errors import JobError
+from worker.contract.provider import City, Country, NotThere, Region
+from worker.contract.requests import SearchAndBuy
+from worker.jobs.ports import Provider, Refused
+
+
+def find_country(countries: Iterable[Country], wanted: str) -> Country:
+    """The country of that ISO code or name. Raises Refused (`unknown_country`)."""
+    known = list(countries)
+    for country in known:
+        if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
+            return country
+    names = [country.name for country in known] + [country.iso_code for country in known if country.iso_code]
+    raise unknown("country", wanted, names)
+
+
+def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
+    """The refusal of a name that the provider doesn't have."""
+    by_folded = {name.casefold(): name for name in known}
+    near = [by_folded[folded] for folded in get_close_matches(wanted.casefold(), by_folded, n=5, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "nothing there has a similar name"
+    return Refused(JobError(code=f"unknown_{what}", message=f"the provider has no {what} {wanted!r}: {hint}"))
+
+
+def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
+    """The cities in which numbers that fit may be, in the provider's order; asked for one region at a time, as far as they are needed.
+
+    Raises Refused for a country, region or city that the provider doesn't have.
+    """
+    country = find_country(provider.countries(), request.country)
+    missing = {name.casefold(): name for name in request.city}
+    seen: list[str] = []
+    for city in _cities(provider, country, request.region):
+        seen.append(city.name)
+        if request.city and city.name.casefold() not in {name.casefold() for name in request.city}:
+            continue
+        missing.pop(city.name.casefold(), None)
+        if may_have(city, request):
+            yield country, city
+    if missing:
+        raise unknown("city", next(iter(missing.values())), seen)
+
+
+def may_have(city: City, request: SearchAndBuy) -> bool:
+    """Whether the city's area code leaves room for the area code asked for. One that isn't told does."""
+    if not request.area_code or not city.area_code:
+        return True
+    return city.area_code.startswith(request.area_code) or request.area_code.startswith(city.area_code)
+
+
+def _cities(provider: Provider, country: Country, wanted_region: str | None) -> Iterator[City]:
+    regions = _regions(provider, country)
+    if wanted_region is not None:
+        regions = [region for region in regions if region.name.casefold() == wanted_region.casefold()]
+        if not regions:
+            raise unknown("region", wanted_region, [region.name for region in _regions(provider, country)])
+    if not regions:
+        yield from provider.cities(country.id, None)
+    for region in regions:
+        yield from provider.cities(country.id, region.id)
+
+
+def _regions(provider: Provider, country: Country) -> list[Region]:
+    if not country.has_regions:
+        return []
+    try:
+        return list(provider.regions(country.id))
+    except NotThere:
+        # The country list said that there are regions; the regions call is the authority.
+        return []

@@ -1,0 +1,339 @@
+"""The purchase protocol. `tests/model` holds it as an executable specification; the steps here bear its names.
+
+    bind          choose numbers that no earlier attempt used; write them down first                  (durable)
+    put_in_cart   add them. An unclear answer spends them: they are never checked out
+    fence         is the lease still mine? then write phase=carted with the confirmed numbers         (durable)
+    check_out     once, with explicit numbers
+    recover       after an unclear checkout or a crash: REMOVE the numbers from the cart (this revokes a checkout still in
+                  flight), then LOOK at the owned list: owned ones are kept, the others are spent; bind new ones for the rest
+
+Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a checkout refuses what isn't in the cart, cart
+and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from worker.contract.errors import JobError
+from worker.contract.provider import Answer, Barred, No, NotNow, Offer, ReadFailed, Unclear, Yes
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import SearchReport
+from worker.contract.states import WaitReason
+from worker.jobs.answers import waiting_for
+from worker.jobs.fitting import affordable, reason_against
+from worker.jobs.owned import find_owned
+from worker.jobs.ports import AccountBarred, AttemptFailed, CancelRequested, HandBack, JobPage, NumbersTaken, Provider, Refused, Rules, Wait
+from worker.jobs.purchase_state import Checkout, Memo, Phase, Pick, read_picks
+from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
+from worker.jobs.stock import StockSearch
+
+#: The provider wants funds: a person has to top up, so looking often is no use.
+FUNDS_AGAIN_S = 60.0
+
+
+class OutOfStock(Exception):
+    """The stock has too few numbers that fit; nothing of this round is left in the cart."""
+
+
+class UnsettledPurchase(Exception):
+    """What became of a checkout can't be found out: `why`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Purchase:
+    """One job's purchase, as this attempt sees and writes it."""
+
+    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
+        self.request = request
+        self.memo = Memo.model_validate_json(page.memo) if page.memo else Memo()
+        self.picks: dict[str, Pick] = read_picks(page.numbers())
+        self._page, self._provider, self._rules = page, provider, rules
+
+    def with_status(self, *statuses: str) -> dict[str, Pick]:
+        """The job's numbers in one of these states."""
+        return {number: pick for number, pick in self.picks.items() if pick.status in statuses}
+
+    @property
+    def kept(self) -> dict[str, Pick]:
+        """The numbers that are ours for certain."""
+        return self.with_status("kept")
+
+    @property
+    def missing(self) -> int:
+        return self.request.quantity - len(self.kept)
+
+    @property
+    def floor(self) -> int:
+        """So many must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
+        match self.request.policy:
+            case "all_or_nothing":
+                return 1 if self.kept else self.request.quantity
+            case "at_least":
+                return max(1, (self.request.at_least or 1) - len(self.kept))
+            case "best_effort":
+                return 1
+
+    def buy(self, search: StockSearch) -> None:
+        """One round: fill the cart as the policy wants, check it out once, find out what came of it.
+
+        Raises OutOfStock if the cart can't be filled; Wait, AttemptFailed, AccountBarred or UnsettledPurchase as the
+        provider's answers demand.
+        """
+        in_cart = self._fill_cart(search)
+        self.fence(in_cart)
+        answer = self.check_out(sorted(in_cart))
+        self.recover()
+        self._heed(answer)
+
+    def _fill_cart(self, search: StockSearch) -> set[str]:
+        whole = self.request.policy == "all_or_nothing"
+        want = self.missing if whole else max(self.floor, min(self.missing, self._rules.batch_size))
+        in_cart: set[str] = set()
+        try:
+            while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart))):
+                for start in range(0, len(offers), self._rules.batch_size):
+                    self._page.pause_point()
+                    in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
+            in_cart = self._within_budget(in_cart, search)
+            self._page.pause_point()
+        except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
+            self.abandon()
+            raise
+        if len(in_cart) < self.floor:
+            self.abandon()
+            raise OutOfStock
+        return in_cart
+
+    def bind(self, search: StockSearch, count: int) -> Sequence[Offer]:
+        """Choose numbers and write them down, reserved against every other job, before the provider hears of them."""
+        while True:
+            offers = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            if not offers:
+                return ()
+            picks = {offer.number: Pick.of(offer) for offer in offers}
+            try:
+                self._write("bind", _listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
+                return offers
+            except NumbersTaken as taken:
+                search.give_back(offer for offer in offers if offer.number not in taken.numbers)
+                search.refuse("reserved", len(taken.numbers))
+
+    def put_in_cart(self, offers: Sequence[Offer], search: StockSearch) -> set[str]:
+        """Add bound numbers; return those that the provider confirmed with fees that still fit.
+
+        A batch refused as a whole is halved until the bad number stands alone. An unclear answer spends all that is bound and
+        fails the attempt: they may come into the cart later, so they must never be checked out.
+        """
+        numbers = [offer.number for offer in offers]
+        answer = self._provider.put_in_cart(numbers)
+        match answer:
+            case Yes(added):
+                return self._confirmed(added, numbers, search)
+            case No() if len(offers) > 1:
+                half = len(offers) // 2
+                return self.put_in_cart(offers[:half], search) | self.put_in_cart(offers[half:], search)
+            case No():
+                search.refuse("taken")
+                return set()
+            case Unclear(reason):
+                self._spend_bound("put_unclear", reason)
+                raise AttemptFailed(
+                    JobError(code="cart_unclear", message=f"adding to the cart had no clear answer ({reason})", retryable=True)
+                )
+            case NotNow() | Barred():
+                raise waiting_for(answer)
+
+    def _confirmed(self, added: Iterable[Offer], asked: Collection[str], search: StockSearch) -> set[str]:
+        found = {offer.number: offer for offer in added if offer.number in asked}
+        search.refuse("taken", len(asked) - len(found))
+        fitting = set()
+        for number, offer in found.items():
+            self.picks[number] = Pick.of(offer)  # The cart's fees are what is charged.
+            if reason := reason_against(offer, self.request):
+                search.refuse(f"{reason}_in_cart")
+            else:
+                fitting.add(number)
+        return fitting
+
+    def _within_budget(self, in_cart: set[str], search: StockSearch) -> set[str]:
+        if self.request.max_total_usd is None:
+            return in_cart
+        left = self.request.max_total_usd - sum((pick.total_usd for pick in self.kept.values()), Decimal(0))
+        chosen = set(affordable({number: self.picks[number].total_usd for number in in_cart}, left))
+        search.refuse("budget", len(in_cart) - len(chosen))
+        return chosen
+
+    def fence(self, in_cart: Collection[str]) -> None:
+        """The durable token check before money moves. Numbers that are bound and not confirmed are spent."""
+        bound = self.with_status("bound")
+        rest = {number: pick.as_status("spent") for number, pick in bound.items() if number not in in_cart}
+        carted = {number: pick.as_status("carted") for number, pick in bound.items() if number in in_cart}
+        if rest:
+            self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
+        self._write(
+            "fence",
+            _listed(carted),
+            carted | rest,
+            taint=rest,
+            phase=Phase.CARTED,
+            checkout=Checkout.UNKNOWN,
+            revoked_ms=None,
+            first_look_ms=None,
+            checkouts=self.memo.checkouts + 1,
+        )
+
+    def check_out(self, numbers: Sequence[str]) -> Answer[None]:
+        """Send the one checkout, and write down what it answered."""
+        answer = self._provider.check_out(numbers)
+        known, detail = what_is_known(answer)
+        self._write(f"checkout_{known.value}", detail, checkout=known)
+        return answer
+
+    def recover(self) -> None:
+        """Bring an open round to an end: afterwards every number is kept, spent or free, and the phase is `new`.
+
+        Raises Wait while the provider's lists need time, UnsettledPurchase past the settle limit.
+        """
+        match self.memo.phase:
+            case Phase.BOUND:
+                self._spend_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
+            case Phase.CARTED:
+                if self.memo.checkout is not Checkout.YES:
+                    self.revoke()
+                self.look()
+            case Phase.NEW | Phase.BOUGHT:
+                pass
+
+    def revoke(self) -> None:
+        """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
+
+        A refusal ("not all of these are in the cart") may have removed none: what the cart still shows is removed by itself.
+        Every number found in the cart starts the settle time anew.
+        """
+        carted = sorted(self.with_status("carted"))
+        if self.memo.revoked_ms is None:
+            answer = self._provider.remove_from_cart(carted)
+            if isinstance(answer, NotNow | Barred):
+                raise waiting_for(answer)
+            gone = isinstance(answer, Yes)
+        else:
+            gone = False
+        if not gone:
+            left = sorted({offer.number for offer in self._provider.cart()} & set(carted))
+            gone = not left or isinstance(self._provider.remove_from_cart(left), Yes)
+            if left or not gone:
+                self._write("revoke_again", _listed(left), revoked_ms=None)
+        if gone and self.memo.revoked_ms is None:
+            self._write("revoke", _listed(carted), revoked_ms=self._page.now_ms())
+
+    def look(self) -> None:
+        """Look at the owned list and draw the conclusion that it allows."""
+        carted = self.with_status("carted")
+        owned = find_owned(self._provider, carted)
+        now_ms = self._page.now_ms()
+        if self.memo.first_look_ms is None:
+            self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
+        verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+        match verdict:
+            case Settled(kept, absent, in_flight, witness):
+                picks = {number: carted[number].kept(owned[number]) for number in kept}
+                picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
+                given_up = {"taint": absent} if in_flight else {"free": absent}
+                self._write("settled", f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}", picks, phase=Phase.NEW, **given_up)
+            case LookAgain(after_s):
+                self._write("look_again", f"{len(owned)} of {len(carted)} shown")
+                raise Wait(WaitReason.SETTLING, after_s)
+            case Unsettled(why):
+                self._write("unsettled", why)
+                raise UnsettledPurchase(why)
+
+    def abandon(self) -> None:
+        """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers."""
+        bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
+        if bound:
+            self._provider.remove_from_cart(sorted(bound))
+            self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW)
+
+    def tidy(self) -> None:
+        """Take numbers out of the cart that a late add may have brought there. Nothing rests on it."""
+        if spent := self.with_status("spent"):
+            left = sorted({offer.number for offer in self._provider.cart()} & spent.keys())
+            if left:
+                self._provider.remove_from_cart(left)
+
+    def close(self, report: SearchReport) -> None:
+        """All that will be bought is bought."""
+        self._write("bought", _listed(self.kept), phase=Phase.BOUGHT, search=report)
+
+    def _spend_bound(self, step: str, detail: str) -> None:
+        bound = {number: pick.as_status("spent") for number, pick in self.with_status("bound").items()}
+        self._write(step, f"{detail}: {_listed(bound)}", bound, taint=bound, phase=Phase.NEW)
+        if bound:
+            self._provider.remove_from_cart(sorted(bound))
+
+    def _heed(self, answer: Answer[None]) -> None:
+        match answer:
+            case No(code="insufficient_funds", message=message):
+                raise Wait(WaitReason.FUNDS, FUNDS_AGAIN_S, message)
+            case No(code=code, message=message) if not self.kept:
+                raise AttemptFailed(
+                    JobError(code=f"checkout_{code}", message=f"the provider refused the checkout: {message}", retryable=True)
+                )
+            case NotNow() | Barred():
+                raise waiting_for(answer)
+            case Yes() | No() | Unclear():
+                pass
+
+    def _write(
+        self,
+        step: str,
+        detail: str = "",
+        picks: Mapping[str, Pick] | None = None,
+        *,
+        reserve: Iterable[str] = (),
+        taint: Iterable[str] = (),
+        free: Iterable[str] = (),
+        **memo_changes: object,
+    ) -> None:
+        """Write to the ledger, and only then believe it ourselves."""
+        memo = self.memo.model_copy(update=memo_changes)
+        changed = dict(picks or {})
+        self._page.save(
+            step=step,
+            detail=detail,
+            phase=memo.phase.value,
+            memo=memo.model_dump_json(),
+            numbers={number: pick.model_dump_json() for number, pick in changed.items()},
+            reserve=sorted(reserve),
+            taint=sorted(taint),
+            free=sorted(free),
+            progress=f"{len(self.kept)} of {self.request.quantity} bought" if step == "fence" else None,
+        )
+        self.memo = memo
+        self.picks |= changed
+
+
+def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
+    """What the answer to a checkout says for certain, and its words for the job's story."""
+    match answer:
+        case Yes():
+            return Checkout.YES, ""
+        case No(code="some_unavailable", message=message):
+            # The refusal names numbers that could not be bought and leaves open whether the others were.
+            return Checkout.UNCLEAR, message
+        case No(code=code, message=message):
+            return Checkout.NO, f"{code}: {message}"
+        case NotNow(reason=reason):
+            return Checkout.NO, reason.value
+        case Barred(message=message):
+            return Checkout.NO, message
+        case Unclear(reason=reason):
+            return Checkout.UNCLEAR, reason
+
+
+def _listed(numbers: Iterable[str]) -> str:
+    shown = sorted(numbers)
+    return " ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "") or "none"

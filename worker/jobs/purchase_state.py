@@ -1,0 +1,94 @@
+"""What the ledger keeps of a purchase: its phase, what is known of the checkout, and every number that it ever touched."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.contract.money import Usd
+from worker.contract.provider import Offer, OwnedNumber
+from worker.contract.results import NumberResult, SearchReport
+from worker.contract.states import Outcome
+
+
+class Phase(StrEnum):
+    """Where the protocol is. Only `carted` is an open money phase."""
+
+    NEW = "new"  #: nothing is bound
+    BOUND = "bound"  #: numbers are chosen and may be in the cart; none of them was checked out
+    CARTED = "carted"  #: a checkout of the carted numbers may have been sent
+    BOUGHT = "bought"  #: all that will be bought is bought; what follows is routing
+
+
+class Checkout(StrEnum):
+    """What is known of the one checkout of this phase."""
+
+    UNKNOWN = "unknown"  #: not sent, or sent and no answer written down
+    YES = "yes"
+    NO = "no"  #: a refusal that the contract gives: nothing is in flight
+    UNCLEAR = "unclear"
+
+
+class Memo(BaseModel):
+    """The purchase between two writes. Times are the ledger's, ms; `revoked_ms`: since when none of the numbers is in the cart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: Literal[1] = 1
+    phase: Phase = Phase.NEW
+    checkout: Checkout = Checkout.UNKNOWN
+    revoked_ms: int | None = None
+    first_look_ms: int | None = None
+    checkouts: int = 0
+    search: SearchReport = SearchReport()
+
+
+class Pick(BaseModel):
+    """One number of this job. `spent` numbers are never used again by it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["bound", "carted", "kept", "spent", "free"]
+    setup_usd: Usd
+    monthly_usd: Usd
+    owned: OwnedNumber | None = None
+
+    @classmethod
+    def of(cls, offer: Offer) -> "Pick":
+        return cls(status="bound", setup_usd=offer.setup_usd, monthly_usd=offer.monthly_usd)
+
+    def as_status(self, status: Literal["bound", "carted", "spent", "free"]) -> "Pick":
+        return self.model_copy(update={"status": status})
+
+    def kept(self, owned: OwnedNumber) -> "Pick":
+        return self.model_copy(update={"status": "kept", "owned": owned})
+
+    @property
+    def total_usd(self) -> Decimal:
+        return self.setup_usd + self.monthly_usd
+
+    def result(self, number: str) -> NumberResult:
+        """A kept number as the job's result shows it. Fees are those of the cart: that is what was charged."""
+        owned = self.owned
+        if owned is None:
+            return NumberResult(number=number, outcome=Outcome.UNCLEAR, setup_usd=self.setup_usd, monthly_usd=self.monthly_usd)
+        return NumberResult(
+            number=number,
+            outcome=Outcome.BOUGHT if owned.is_active else Outcome.BOUGHT_INACTIVE,
+            record_id=owned.record_id,
+            setup_usd=self.setup_usd,
+            monthly_usd=self.monthly_usd,
+            paid_until=owned.paid_until,
+            documents_needed=() if owned.is_active else owned.required_documents,
+            route_after=owned.route or None,
+        )
+
+
+Picks = Mapping[str, Pick]
+
+
+def read_picks(stored: Mapping[str, str]) -> dict[str, Pick]:
+    """The picks as the ledger keeps them."""
+    return {number: Pick.model_validate_json(text) for number, text in stored.items()}

@@ -1,0 +1,182 @@
+"""Search-and-buy, told in order: settle what is open, buy rounds until it is enough, set the routes, report."""
+
+from decimal import Decimal
+
+from worker.contract.errors import JobError
+from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
+from worker.contract.states import JobState, Outcome
+from worker.jobs.answers import waiting_for
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
+from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
+from worker.jobs.purchase_state import Phase, Pick
+from worker.jobs.stock import StockSearch
+
+#: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
+MAX_CHECKOUTS = 50
+
+
+def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
+    if request.dry_run:
+        return quote(request, page, provider)
+    purchase = Purchase(request, page, provider, rules)
+    try:
+        purchase.recover()
+        shortage = _buy_until_enough(purchase, page, provider)
+    except UnsettledPurchase as unsettled:
+        raise NeedsReview(*_review(purchase, unsettled.why)) from None
+    purchase.tidy()
+    routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
+    return _ended(purchase, shortage, routing)
+
+
+def quote(request: SearchAndBuy, page: JobPage, provider: Provider) -> Ended:
+    """What would be bought now, and what it would cost. Reserves nothing."""
+    search = StockSearch(provider, request, page.pause_point)
+    offers = search.next(request.quantity, ())
+    setup = sum((offer.setup_usd for offer in offers), Decimal(0))
+    monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
+    balance = provider.balance_usd()
+    numbers = tuple(
+        NumberResult(
+            number=offer.number,
+            outcome=Outcome.UNCHANGED,
+            setup_usd=offer.setup_usd,
+            monthly_usd=offer.monthly_usd,
+            documents_needed=offer.documents,
+        )
+        for offer in offers
+    )
+    result = Result(
+        totals=Totals(requested=request.quantity, done=0),
+        search=search.report,
+        quote=Quote(
+            numbers=numbers,
+            setup_usd=setup,
+            monthly_usd=monthly,
+            first_year_usd=setup + 12 * monthly,
+            balance_usd=balance,
+            balance_after_usd=balance - setup - monthly,
+        ),
+        error=None if len(offers) >= _least(request) else _no_stock(request, len(offers), search.report),
+    )
+    return Ended(JobState.SUCCEEDED if result.error is None else JobState.FAILED, result)
+
+
+def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider) -> JobError | None:
+    """Buy rounds until nothing is missing; return why it is less, if it is."""
+    if purchase.memo.phase is Phase.BOUGHT:
+        return _shortage(purchase)
+    search = StockSearch(provider, purchase.request, page.pause_point)
+    try:
+        while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS:
+            page.pause_point()
+            purchase.buy(search)
+    except OutOfStock:
+        pass
+    except CancelRequested:
+        if purchase.kept:
+            return JobError(
+                code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
+            )
+        raise
+    purchase.close(search.report)
+    return _shortage(purchase)
+
+
+def _shortage(purchase: Purchase) -> JobError | None:
+    return _no_stock(purchase.request, len(purchase.kept), purchase.memo.search) if purchase.missing > 0 else None
+
+
+def _least(request: SearchAndBuy) -> int:
+    """With fewer numbers than this the policy buys none."""
+    match request.policy:
+        case "all_or_nothing":
+            return request.quantity
+        case "at_least":
+            return request.at_least or 1
+        case "best_effort":
+            return 1
+
+
+def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobError:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(report.refused.items(), key=lambda item: -item[1]))
+    return JobError(
+        code="no_stock",
+        message=f"{found} of {request.quantity} numbers could be had (policy {request.policy}); {report.seen} seen"
+        + (f", refused: {reasons}" if reasons else "")
+        + ": widen the criteria, or ask again later",
+        retryable=True,
+    )
+
+
+def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+    """Point the bought numbers where the request says; absolute, so safe to repeat. Returns the refusals by number."""
+    request = purchase.request
+    refused: dict[str, JobError] = {}
+    if not request.destinations and request.sms_relay_url is None:
+        return refused
+    kept = sorted(purchase.kept.items())
+    size = rules.batch_size if request.destinations else 1
+    for start in range(0, len(kept), size):
+        page.pause_point()
+        refused |= _route_batch(kept[start : start + size], request, provider)
+    return refused
+
+
+def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
+    ids = [pick.owned.record_id for _, pick in batch if pick.owned]
+    if request.destinations:
+        answer = provider.set_route(ids, request.destinations, request.sms_relay_url)
+    else:
+        answer = provider.set_sms_relay_url(ids[0], request.sms_relay_url or "")
+    match answer:
+        case Yes():
+            return {}
+        case No() if len(batch) > 1:
+            half = len(batch) // 2
+            return _route_batch(batch[:half], request, provider) | _route_batch(batch[half:], request, provider)
+        case No(code=code, message=message):
+            return {batch[0][0]: JobError(code=f"routing_{code}", message=f"bought, but its route could not be set: {message}")}
+        case Unclear(reason):
+            raise AttemptFailed(
+                JobError(code="routing_unclear", message=f"setting the routes had no clear answer ({reason})", retryable=True)
+            )
+        case NotNow() | Barred():
+            raise waiting_for(answer)
+
+
+def _results(purchase: Purchase, routing: dict[str, JobError]) -> tuple[NumberResult, ...]:
+    route = purchase.request.destinations or None
+    return tuple(
+        pick.result(number).model_copy(
+            update={"route_after": route, "error": None} if number not in routing else {"error": routing[number]}
+        )
+        for number, pick in sorted(purchase.kept.items())
+    )
+
+
+def _totals(purchase: Purchase) -> Totals:
+    setup = sum((pick.setup_usd for pick in purchase.kept.values()), Decimal(0))
+    monthly = sum((pick.monthly_usd for pick in purchase.kept.values()), Decimal(0))
+    return Totals(
+        requested=purchase.request.quantity, done=len(purchase.kept), setup_usd=setup, monthly_usd=monthly, charged_usd=setup + monthly
+    )
+
+
+def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError]) -> Ended:
+    error = shortage or next(iter(routing.values()), None)
+    result = Result(numbers=_results(purchase, routing), totals=_totals(purchase), search=purchase.memo.search, error=error)
+    if not purchase.kept:
+        return Ended(JobState.FAILED, result)
+    return Ended(JobState.PARTIAL if error else JobState.SUCCEEDED, result)
+
+
+def _review(purchase: Purchase, why: str) -> tuple[JobError, Result]:
+    """What is known when a person must look: the kept numbers, and the carted ones as unclear."""
+    error = JobError(code="purchase_unsettled", message=f"{why}: look at the account's numbers and at `didflow explain`")
+    open_ones = tuple(pick.result(number) for number, pick in sorted(purchase.with_status("carted").items()))
+    result = Result(numbers=_results(purchase, {}) + open_ones, totals=_totals(purchase), search=purchase.memo.search, error=error)
+    return error, result

@@ -1,0 +1,205 @@
+"""Runs one job for one attempt: claim it, tell its kind's story, write down how the attempt ended."""
+
+import os
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable
+from worker.contract.provider import Barred, NotNow, ReadFailed
+from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
+from worker.contract.results import Result, Totals
+from worker.contract.states import JobState, WaitReason
+from worker.jobs.answers import waiting_for
+from worker.jobs.ports import (
+    AccountBarred,
+    AttemptFailed,
+    CancelRequested,
+    Ended,
+    HandBack,
+    JobPage,
+    LostLease,
+    NeedsReview,
+    Provider,
+    Refused,
+    Rules,
+    Wait,
+)
+from worker.jobs.release import release
+from worker.jobs.reroute import failback, reroute
+from worker.jobs.search_and_buy import search_and_buy
+from worker.ledger.ledger import Claim, Ledger
+from worker.runtime.attempt import LedgerPage
+from worker.runtime.leases import Leases
+from worker.settings import Settings
+
+#: The wait after a failed attempt doubles from the first to the last of these.
+BACKOFF_FIRST_S = 1.0
+BACKOFF_LAST_S = 300.0
+
+log = structlog.stdlib.get_logger("didflow.job")
+
+
+class JobRunner:
+    """Everything a Dramatiq actor does. `run` raises nothing for a job's own trouble; Redis being away only loses the nudge."""
+
+    def __init__(
+        self, ledger: Ledger, settings: Settings, providers: Callable[[str], Provider], leases: Leases, stopping: threading.Event
+    ) -> None:
+        self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
+        self._rules = rules_from(settings)
+        self._process = f"{os.uname().nodename}:{os.getpid()}"
+
+    def run(self, job_id: str) -> None:
+        """Claim and run one attempt. Returns quietly if there is nothing to do."""
+        if self._stopping.is_set():
+            return
+        try:
+            claim = self._ledger.claim(
+                job_id,
+                f"{self._process}:{uuid.uuid4().hex[:8]}",
+                lease_ms=int(self._settings.lease_seconds * 1000),
+                probe_ms=int(self._settings.probe_seconds * 1000),
+            )
+            if isinstance(claim, str):
+                log.debug("job.not_claimed", job_id=job_id, why=claim)
+                return
+            with structlog.contextvars.bound_contextvars(job_id=job_id, attempt=int(claim.fields["attempt"])):
+                self._attempt(claim)
+        except ServiceUnavailable as error:
+            # The lease runs out, the sweeper nudges again; whatever was open is recovered then.
+            log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
+
+    def _attempt(self, claim: Claim) -> None:
+        log.info("job.started", kind=claim.fields["kind"])
+        with self._leases.hold(claim) as flags:
+            page = LedgerPage(self._ledger, claim, flags, self._stopping)
+            try:
+                request = parse_request(claim.fields["request"])
+                ended = tell(request, page, self._providers(page.account), self._rules)
+                if claim.probe:
+                    self._resume_account(page.account)
+                self._finish(claim, ended)
+            except LostLease:
+                log.warning("job.lease_lost")
+            except ServiceUnavailable:
+                raise
+            except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
+                self._trouble(claim, page.account, trouble)
+
+    def _trouble(self, claim: Claim, account: str, trouble: Exception) -> None:
+        """How an attempt that raised goes on."""
+        if claim.probe and not _is_barred(trouble):
+            self._resume_account(account)
+        match trouble:
+            case Wait(reason=reason, after_s=after_s, message=message):
+                self._suspend(claim, reason, after_s, message)
+            case ReadFailed(answer=NotNow() | Barred() as answer):
+                self._trouble_with(claim, account, waiting_for(answer))
+            case AccountBarred():
+                self._trouble_with(claim, account, trouble)
+            case HandBack():
+                log.info("job.handed_back")
+                self._ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail="handed back by a stopping worker")
+            case CancelRequested():
+                self._finish(claim, Ended(JobState.CANCELLED, Result(totals=Totals(requested=0, done=0))))
+            case Refused(error=error):
+                self._finish(claim, Ended(JobState.FAILED, _failure(error)))
+            case NeedsReview(result=result):
+                self._finish(claim, Ended(JobState.NEEDS_REVIEW, result))
+            case AttemptFailed(error=error, so_far=so_far, in_doubt=in_doubt):
+                self._again(claim, error, so_far, in_doubt=in_doubt)
+            case InvalidRequest() | InvalidSettings() as known:
+                message = f"this version can't run the stored job: {known}"
+                self._finish(claim, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+            case DidflowError() as known:
+                self._finish(
+                    claim, Ended(JobState.FAILED, _failure(JobError(code=known.code, message=str(known), retryable=known.retryable)))
+                )
+            case _:
+                log.error("job.bug", exc_info=trouble)
+                message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
+                self._again(claim, JobError(code="internal_error", message=message, retryable=True), None, in_doubt=True)
+
+    def _trouble_with(self, claim: Claim, account: str, answer: Wait | AccountBarred) -> None:
+        if isinstance(answer, Wait):
+            self._suspend(claim, answer.reason, answer.after_s, answer.message)
+            return
+        probe_ms = int(self._settings.probe_seconds * 1000)
+        if self._ledger.pause_account(account, answer.status, answer.message, probe_ms=probe_ms):
+            log.error(
+                "account.paused", account=account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
+            )
+        self._suspend(claim, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
+
+    def _again(self, claim: Claim, error: JobError, so_far: Result | None, *, in_doubt: bool) -> None:
+        """Another attempt after a backoff, or the end where there were enough."""
+        attempt = int(claim.fields["attempt"])
+        if attempt < self._settings.max_attempts:
+            delay_s = backoff_s(attempt, random.random())
+            log.warning("job.attempt_failed", code=error.code, message=error.message, again_in_s=round(delay_s, 1))
+            self._ledger.suspend(
+                claim, JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message
+            )
+            return
+        result = so_far or _failure(error)
+        done = result.totals.done > 0
+        state = JobState.NEEDS_REVIEW if in_doubt else JobState.PARTIAL if done else JobState.FAILED
+        self._finish(claim, Ended(state, result))
+
+    def _suspend(self, claim: Claim, reason: WaitReason, after_s: float, detail: str) -> None:
+        log.info("job.waiting", reason=reason.value, after_s=after_s)
+        self._ledger.suspend(claim, JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
+
+    def _finish(self, claim: Claim, ended: Ended) -> None:
+        if not self._ledger.finish(claim, ended.state, ended.result, ended.result.error.message if ended.result.error else ""):
+            log.warning("job.lease_lost")
+            return
+        totals = ended.result.totals
+        log.info("job.ended", state=ended.state.value, done=totals.done, requested=totals.requested, charged_usd=str(totals.charged_usd))
+
+    def _resume_account(self, account: str) -> None:
+        with suppress(ServiceUnavailable):
+            if self._ledger.resume_account(account):
+                log.info("account.resumed", account=account)
+
+
+def tell(request: Request, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """The job of that kind."""
+    match request:
+        case SearchAndBuy():
+            return search_and_buy(request, page, provider, rules)
+        case Reroute():
+            return reroute(request, page, provider, rules)
+        case Failback():
+            return failback(request, page, provider, rules)
+        case Release():
+            return release(request, page, provider, rules)
+
+
+def rules_from(settings: Settings) -> Rules:
+    """The settings that the jobs know."""
+    return Rules(
+        settle_s=settings.settle_seconds,
+        settle_limit_s=settings.settle_limit_seconds,
+        batch_size=settings.batch_size,
+        protected_numbers=frozenset(settings.protected_numbers),
+        protected_labels=frozenset(settings.protected_labels),
+    )
+
+
+def backoff_s(attempt: int, jitter: float) -> float:
+    """The wait after failed attempt number `attempt` (from 1): doubling, with up to half of it added at random (`jitter` 0–1)."""
+    return float(min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)) * (1 + jitter / 2))
+
+
+def _is_barred(trouble: Exception) -> bool:
+    return isinstance(trouble, AccountBarred) or (isinstance(trouble, ReadFailed) and isinstance(trouble.answer, Barred))
+
+
+def _failure(error: JobError) -> Result:
+    return Result(totals=Totals(requested=0, done=0), error=error)
