@@ -1,0 +1,43 @@
+"""A worker and a producer in a few words, for the ledger's tests."""
+
+import time
+
+from worker.contract.jobs import Job
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import Result, Totals
+from worker.contract.states import JobState
+from worker.ledger.calls import Submission
+from worker.ledger.ledger import Claim, Ledger
+
+LEASE_MS = 60_000
+DONE = Result(totals=Totals(requested=1, done=1))
+
+
+def submitted(ledger: Ledger, key: str | None = None, country: str = "US", **options: object) -> Job:
+    return ledger.submit(Submission(SearchAndBuy(country=country), idempotency_key=key, **options))  # type: ignore[arg-type]
+
+
+def claimed(ledger: Ledger, job_id: str, claimant: str = "worker-1", lease_ms: int = LEASE_MS) -> Claim:
+    claim = ledger.claim(job_id, claimant, lease_ms=lease_ms)
+    assert isinstance(claim, Claim), claim
+    return claim
+
+
+def finished(ledger: Ledger, claim: Claim, state: JobState = JobState.SUCCEEDED) -> bool:
+    return ledger.finish(claim, state, DONE)
+
+
+def stream(ledger: Ledger, name: str) -> list[dict[str, str]]:
+    """The entries of `results` or `events`, oldest first."""
+    return [fields for _, fields in ledger.client.xrange(f"{ledger.keys.namespace}:{name}")]  # type: ignore[union-attr, misc]
+
+
+def states(ledger: Ledger, name: str) -> list[str]:
+    """The states that the stream's events tell, in order."""
+    return [entry["type"].split(".")[2] for entry in stream(ledger, name)]
+
+
+def wait_until_ms(ledger: Ledger, moment_ms: int) -> None:
+    """Until the server's clock has passed a moment: leases and due times are its, not ours."""
+    while ledger.now_ms() <= moment_ms:
+        time.sleep(0.002)

@@ -1,0 +1,180 @@
+"""Lease and fencing token: one attempt at a time writes, an old one changes nothing."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
+from worker.contract.states import JobState, WaitReason
+from worker.ledger.ledger import Claim, Ledger, Write
+
+
+def test_a_claim_counts_the_attempt_and_raises_the_token(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    claim = claimed(ledger, job.id)
+    assert (claim.token, claim.fields["attempt"]) == ("1", "1")
+    assert ledger.get(job.id).state is JobState.RUNNING
+
+
+def test_a_leased_job_is_not_claimed_by_another(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    claimed(ledger, job.id)
+    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == "running"
+
+
+def test_a_claim_whose_reply_was_lost_may_be_sent_again(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    first, second = claimed(ledger, job.id, "worker-1:x"), claimed(ledger, job.id, "worker-1:x")
+    assert first.token == second.token
+    assert second.fields["attempt"] == "1"
+
+
+def test_a_finished_or_unknown_job_is_not_claimed(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    finished(ledger, claimed(ledger, job.id))
+    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == "succeeded"
+    assert ledger.claim("nope", "worker-2", lease_ms=LEASE_MS) == "gone"
+
+
+def test_a_finish_writes_state_result_and_one_event_and_may_be_sent_again(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    claim = claimed(ledger, job.id)
+    assert finished(ledger, claim)
+    assert finished(ledger, claim)
+    assert states(ledger, "results") == ["succeeded"]
+    assert ledger.get(job.id).result == DONE
+    assert json.loads(stream(ledger, "results")[0]["data"])["numbers"] == []
+
+
+def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    zombie = claimed(ledger, job.id, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 5)
+    assert ledger.sweep(max_crashes=5).recovered == 1
+    claimed(ledger, job.id, "worker-2")
+    before = ledger.get(job.id)
+    assert ledger.save(zombie, 1, Write("bind", memo="zombie", reserve=["+1"])) == ("lost",)
+    assert not finished(ledger, zombie)
+    assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
+    assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {job.id: "lost"}
+    assert ledger.claim_routes(zombie, ["+1"]) is None
+    assert not ledger.quarantine(zombie, ["+1"])
+    assert ledger.get(job.id) == before
+    assert ledger.client.exists(ledger.keys.reserved("default")) == 0
+
+
+def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    write = Write("bind", "+1", phase="bound", memo="{}", numbers={"+1": "{}"}, reserve=["+1"])
+    assert ledger.save(claim, 1, write) == ("ok",)
+    assert ledger.save(claim, 1, write) == ("ok",)
+    assert [step.name for step in ledger.steps(claim.job_id)] == ["submitted", "bind"]
+    assert ledger.numbers(claim.job_id) == {"+1": "{}"}
+
+
+def test_a_number_reserved_by_one_job_is_refused_to_another_and_then_nothing_is_written(ledger: Ledger) -> None:
+    one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    ledger.save(one, 1, Write("bind", reserve=["+1", "+2"]))
+    assert ledger.save(other, 1, Write("bind", memo="x", reserve=["+2", "+3"])) == ("taken", "+2")
+    assert ledger.get(other.job_id).phase is None
+    assert ledger.save(other, 2, Write("bind", reserve=["+3"])) == ("ok",)
+
+
+def test_a_tainted_number_stays_reserved_after_the_job_and_a_kept_one_does_not(ledger: Ledger) -> None:
+    one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    ledger.save(one, 1, Write("bind", reserve=["+1", "+2"]))
+    ledger.save(one, 2, Write("settled", taint=["+1"]))
+    finished(ledger, one)
+    assert ledger.save(other, 1, Write("bind", reserve=["+1", "+2"])) == ("taken", "+1")
+    assert ledger.save(other, 2, Write("bind", reserve=["+2"])) == ("ok",)
+
+
+def test_a_tainted_number_is_refused_to_its_own_job_too(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    ledger.save(claim, 1, Write("bind", reserve=["+1"]))
+    ledger.save(claim, 2, Write("spent", taint=["+1"]))
+    assert ledger.save(claim, 3, Write("bind", reserve=["+1"])) == ("taken", "+1")
+
+
+def test_a_freed_number_is_there_for_others(ledger: Ledger) -> None:
+    one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    ledger.save(one, 1, Write("bind", reserve=["+1"]))
+    ledger.save(one, 2, Write("abandon", free=["+1"]))
+    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("ok",)
+
+
+def test_a_waiting_job_comes_back_at_its_time_and_not_before_and_the_attempt_is_given_back(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    assert ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=30, refund=True)
+    due = ledger.now_ms() + 30
+    view = ledger.get(claim.job_id)
+    assert (view.state, view.reason, view.attempt) == (JobState.WAITING, "settling", 0)
+    assert ledger.claim(claim.job_id, "worker-2", lease_ms=LEASE_MS) == "early"
+    wait_until_ms(ledger, due)
+    assert ledger.sweep(max_crashes=5).nudged == 1
+    assert claimed(ledger, claim.job_id, "worker-2").fields["attempt"] == "1"
+
+
+def test_a_suspend_may_be_sent_again_and_is_told_once(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    for _ in range(2):
+        assert ledger.suspend(claim, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
+    assert ledger.get(claim.job_id).attempt == 0
+    assert states(ledger, "events") == ["queued", "running", "waiting"]
+
+
+def test_a_handed_back_job_is_there_for_the_next_worker_at_once(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+    assert claimed(ledger, claim.job_id, "worker-2").token == "2"
+
+
+def test_a_lease_is_kept_by_renewing_it(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id, lease_ms=20)
+    for _ in range(2):
+        assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "ok"}
+    wait_until_ms(ledger, ledger.now_ms() + 25)
+    assert ledger.sweep(max_crashes=5).recovered == 0
+
+
+def test_a_dead_workers_job_is_due_again_and_the_crash_is_counted(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 5)
+    assert ledger.sweep(max_crashes=5).recovered == 1
+    assert ledger.sweep(max_crashes=5).recovered == 0
+    assert claimed(ledger, claim.job_id, "worker-2").fields["crashes"] == "1"
+
+
+def test_a_job_that_kills_its_workers_is_parked_with_one_event(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    for count in range(1, 4):
+        if count > 1:
+            wait_until_ms(ledger, ledger.now_ms() + count)
+        claim = ledger.claim(job.id, f"worker-{count}", lease_ms=1)
+        while not isinstance(claim, Claim):
+            claim = ledger.claim(job.id, f"worker-{count}", lease_ms=1)
+        wait_until_ms(ledger, ledger.now_ms() + 5)
+        swept = ledger.sweep(max_crashes=3, retry_ms=1)
+    assert swept.parked == 1
+    view = ledger.get(job.id)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error
+    assert view.error.code == "too_many_crashes"
+    assert states(ledger, "results") == ["needs_review"]
+
+
+def test_a_lost_nudge_is_sent_again(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    ledger.client.delete(ledger.keys.broker + ":money")
+    ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
+    assert ledger.sweep(max_crashes=5).nudged == 1
+    assert ledger.client.llen(ledger.keys.broker + ":money") == 1
+
+
+def test_a_scheduled_job_is_queued_when_its_time_has_come(ledger: Ledger) -> None:
+    job = submitted(ledger, not_before=datetime.fromtimestamp(ledger.now_ms() / 1000, UTC) + timedelta(milliseconds=40))
+    assert job.state is JobState.SCHEDULED
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "early"
+    wait_until_ms(ledger, ledger.now_ms() + 45)
+    ledger.sweep(max_crashes=5)
+    assert ledger.get(job.id).state is JobState.QUEUED
+    claimed(ledger, job.id)

@@ -1,0 +1,98 @@
+"""Calling off, pausing an account, newest route, retention."""
+
+from tests.ledger.playing import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
+from worker.contract.states import JobState, WaitReason
+from worker.ledger import calls
+from worker.ledger.ledger import Claim, Ledger, Write
+
+
+def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    assert ledger.run(calls.cancel(job.id)) == "cancelled"
+    assert ledger.run(calls.cancel(job.id)) == "cancelled"
+    assert states(ledger, "results") == ["cancelled"]
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "cancelled"
+
+
+def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "cancel"}
+
+
+def test_a_waiting_job_that_has_begun_is_woken_to_wind_up(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    ledger.save(claim, 1, Write("fence", phase="carted"))
+    ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=60_000, refund=True)
+    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert claimed(ledger, claim.job_id, "worker-2").fields["cancel"] == "1"
+
+
+def test_an_ended_job_is_not_cancelled(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    finished(ledger, claim)
+    assert ledger.run(calls.cancel(claim.job_id)) == "succeeded"
+    assert states(ledger, "results") == ["succeeded"]
+
+
+def test_a_paused_account_is_told_once_and_its_jobs_wait_uncounted(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    assert ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
+    assert not ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "account_paused"
+    view = ledger.get(job.id)
+    assert (view.state, view.reason, view.attempt) == (JobState.WAITING, "account_paused", 0)
+    assert states(ledger, "events").count("paused") == 1
+
+
+def test_jobs_of_another_account_go_on(ledger: Ledger) -> None:
+    ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
+    claimed(ledger, submitted(ledger, account="other").id)
+
+
+def test_one_job_in_a_while_tries_the_paused_account(ledger: Ledger) -> None:
+    first, second = submitted(ledger), submitted(ledger)
+    ledger.pause_account("default", 401, "Unauthorized", probe_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 3)
+    assert claimed(ledger, first.id).probe
+    assert ledger.claim(second.id, "worker-2", lease_ms=LEASE_MS) == "account_paused"
+
+
+def test_a_resumed_accounts_jobs_are_due_at_once(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
+    ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS)
+    assert ledger.resume_account("default")
+    assert not ledger.resume_account("default")
+    wait_until_ms(ledger, ledger.now_ms())
+    assert ledger.sweep(max_crashes=5).nudged == 1
+    claimed(ledger, job.id)
+
+
+def test_the_newest_job_routes_a_number_whatever_the_order_of_execution(ledger: Ledger) -> None:
+    older, newer = submitted(ledger), submitted(ledger)
+    late, early = claimed(ledger, newer.id), claimed(ledger, older.id)
+    for _ in range(2):
+        assert ledger.claim_routes(late, ["+1"]) == frozenset()
+        assert ledger.claim_routes(early, ["+1", "+2"]) == frozenset({"+1"})
+
+
+def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None:
+    one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    for _ in range(2):
+        assert ledger.quarantine(one, ["+1"])
+    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("taken", "+1")
+
+
+def test_an_ended_job_is_deleted_after_its_time_with_all_that_belongs_to_it(ledger: Ledger) -> None:
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger._shebang, retention_ms=1)
+    claim = claimed(short, submitted(short, "order-1", reference="customer-9").id)
+    short.save(claim, 1, Write("bind", numbers={"+1": "{}"}, reserve=["+1"]))
+    finished(short, claim)
+    wait_until_ms(short, short.now_ms() + 2)
+    assert short.sweep(max_crashes=5).deleted == 1
+    assert short.sweep(max_crashes=5).deleted == 0
+    assert short.find(reference="customer-9") == ()
+    left = {str(key).removeprefix(short.keys.namespace + ":") for key in short.client.scan_iter(f"{short.keys.namespace}:*")}
+    assert not {key for key in left if claim.job_id in key}
+    assert isinstance(short.claim(submitted(short, "order-1").id, "w", lease_ms=LEASE_MS), Claim)
