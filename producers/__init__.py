@@ -1,0 +1,59 @@
+"""What a system needs that asks for numbers: submit jobs, follow them, take in their results.
+
+    from producers import Destination, Didflow, SearchAndBuy
+
+    didflow = Didflow.from_env()
+    job = didflow.submit(SearchAndBuy(country="US", city="LOS ANGELES, CA"), idempotency_key="order-4711")
+    print(didflow.wait(job.id, timeout_s=60).result)
+
+Importing this loads neither httpx nor Dramatiq: a producer needs Redis and nothing else.
+"""
+
+from producers.aio import AsyncDidflow
+from producers.client import Didflow
+from producers.deliveries import AsyncDelivery, Delivery
+from worker.contract.destinations import Destination
+from worker.contract.errors import (
+    DidflowError,
+    IdempotencyConflict,
+    InvalidRequest,
+    InvalidSettings,
+    JobNotFound,
+    ServiceUnavailable,
+    WaitTimeout,
+    WrongJob,
+)
+from worker.contract.events import Event
+from worker.contract.jobs import Job, JobView, Step
+from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector, parse_request
+from worker.contract.states import JobState, Outcome
+from worker.ledger.calls import Submission
+
+__all__ = [
+    "AsyncDelivery",
+    "AsyncDidflow",
+    "Delivery",
+    "Destination",
+    "Didflow",
+    "DidflowError",
+    "Event",
+    "Failback",
+    "IdempotencyConflict",
+    "InvalidRequest",
+    "InvalidSettings",
+    "Job",
+    "JobNotFound",
+    "JobState",
+    "JobView",
+    "Outcome",
+    "Release",
+    "Reroute",
+    "SearchAndBuy",
+    "Selector",
+    "ServiceUnavailable",
+    "Step",
+    "Submission",
+    "WaitTimeout",
+    "WrongJob",
+    "parse_request",
+]

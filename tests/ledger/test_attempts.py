@@ -67,7 +67,7 @@ def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Le
     write = Write("bind", "+1", phase="bound", memo="{}", numbers={"+1": "{}"}, reserve=["+1"])
     assert ledger.save(claim, 1, write) == ("ok",)
     assert ledger.save(claim, 1, write) == ("ok",)
-    assert [step.name for step in ledger.steps(claim.job_id)] == ["submitted", "bind"]
+    assert [step.name for step in ledger.perform(ledger.plans.steps(claim.job_id))] == ["submitted", "bind"]
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}
 
 

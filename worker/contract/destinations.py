@@ -16,8 +16,35 @@ class Transport(IntEnum):
     SIP_TRUNK = 5
 
 
-class Destination(BaseModel):
-    """One inbound destination of a number.
+class SeenDestination(BaseModel):
+    """A destination as the provider shows it: taken as it is, whatever it is, because a failback has to give it back."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    transport: int
+    destination: str
+    priority: int = 1
+    trunk_id: int | None = None
+
+    def __str__(self) -> str:
+        match self.transport:
+            case Transport.SIP_URI:
+                return f"sip:{self.destination}"
+            case Transport.PSTN:
+                return f"pstn:+{to_provider(self.destination)}"
+            case Transport.SIP_TRUNK:
+                return f"trunk:{self.trunk_id}"
+            case unknown:
+                return f"transport-{unknown}:{self.destination}"
+
+    def route_key(self) -> tuple[int, str, int, int]:
+        """What makes two destinations the same route. A trunk is its id: its login is only how the provider shows it."""
+        shown = str(self.trunk_id) if self.transport == Transport.SIP_TRUNK else to_provider(self.destination)
+        return (self.priority, shown, int(self.transport), self.trunk_id or 0)
+
+
+class Destination(SeenDestination):
+    """One inbound destination of a number, as a request asks for it: checked.
 
     `destination` is a SIP URI without the scheme (``pbx@example.net``; ``[did]`` stands for the called number),
     a PSTN number, or a SIP trunk's login. `trunk_id` goes with transport 5 and with no other.
@@ -79,22 +106,8 @@ class Destination(BaseModel):
                 return cls.trunk(int(trunk_id), login or None, priority=priority)
         raise ValueError(f"{text!r} is not a destination: write sip:user@host, pstn:+13235550142 or trunk:144")
 
-    def __str__(self) -> str:
-        match self.transport:
-            case Transport.SIP_URI:
-                return f"sip:{self.destination}"
-            case Transport.PSTN:
-                return f"pstn:+{to_provider(self.destination)}"
-            case Transport.SIP_TRUNK:
-                return f"trunk:{self.trunk_id}"
 
-    def route_key(self) -> tuple[int, str, int, int]:
-        """What makes two destinations the same route. A trunk is its id: its login is only how the provider shows it."""
-        shown = str(self.trunk_id) if self.transport is Transport.SIP_TRUNK else to_provider(self.destination)
-        return (self.priority, shown, int(self.transport), self.trunk_id or 0)
-
-
-Route = tuple[Destination, ...]
+Route = tuple[SeenDestination, ...]
 
 
 def same_route(one: Route, other: Route) -> bool:

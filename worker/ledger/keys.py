@@ -53,6 +53,11 @@ class Keys:
         """Dramatiq's own namespace, inside ours."""
         return f"{self.namespace}:queue"
 
+    @property
+    def undecodable(self) -> str:
+        """List: messages on the queues that aren't ours, newest first."""
+        return f"{self.namespace}:queue:undecodable"
+
     def reserved(self, account: str) -> str:
         return f"{self.namespace}:reserved:{account}"
 

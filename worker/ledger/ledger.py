@@ -97,6 +97,10 @@ class Ledger(LedgerReader):
         """One pass of healing; any number of processes may do it at once."""
         return Swept(*map(int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)))
 
+    def nudge(self, job_id: str) -> bool:
+        """Send one more message for a due job, so that somebody else takes it. False if it isn't due."""
+        return bool(self._script("nudge", job_id, RENUDGE_MS) == "ok")
+
     def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000) -> bool:
         """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before."""
         return bool(self._script("account", account, "pause", status, message, probe_ms) == "changed")

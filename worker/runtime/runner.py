@@ -56,9 +56,10 @@ class JobRunner:
 
     def run(self, job_id: str) -> None:
         """Claim and run one attempt. Returns quietly if there is nothing to do."""
-        if self._stopping.is_set():
-            return
         try:
+            if self._stopping.is_set():
+                self._ledger.nudge(job_id)  # This message is used up; somebody else needs another.
+                return
             claim = self._ledger.claim(
                 job_id,
                 f"{self._process}:{uuid.uuid4().hex[:8]}",

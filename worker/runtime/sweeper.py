@@ -1,0 +1,47 @@
+"""Heals what the broker lost and what died, in every worker process, however many run."""
+
+import random
+import threading
+import time
+
+import structlog
+
+from worker.contract.errors import ServiceUnavailable
+from worker.ledger.ledger import Ledger
+from worker.ledger.streams import trim
+
+SWEEP_EVERY_S = 0.5
+TRIM_EVERY_S = 60.0
+
+log = structlog.stdlib.get_logger("didflow.sweeper")
+
+
+class Sweeper(threading.Thread):
+    """Sweeps twice a second, a little apart from its neighbours."""
+
+    def __init__(self, ledger: Ledger, *, max_crashes: int) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._ledger, self._max_crashes = ledger, max_crashes
+        self._stop_event = threading.Event()
+        self._trimmed_s = time.monotonic()
+        self.last_beat_s = time.monotonic()
+
+    def run(self) -> None:
+        while not self._stop_event.wait(SWEEP_EVERY_S * (0.75 + random.random() / 2)):
+            self.sweep()
+
+    def stop(self) -> None:
+        self._stop_event.set()
+
+    def sweep(self) -> None:
+        """One pass; Redis being away only postpones it."""
+        try:
+            swept = self._ledger.sweep(max_crashes=self._max_crashes)
+            if swept.recovered or swept.parked or swept.deleted:
+                log.info("sweeper.swept", **vars(swept))
+            if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:
+                self._trimmed_s = time.monotonic()
+                trim(self._ledger)
+        except ServiceUnavailable as error:
+            log.warning("sweeper.ledger_unreachable", error=str(error))
+        self.last_beat_s = time.monotonic()

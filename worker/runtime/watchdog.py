@@ -1,0 +1,57 @@
+"""Looks whether every thread that jobs depend on lives and moves; if one doesn't, the process ends, loudly."""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+LOOK_EVERY_S = 1.0
+#: A heartbeat or sweeper that hasn't come round for this long hangs: its calls to Redis time out long before.
+STUCK_AFTER_S = 60.0
+#: The exit code by which a supervisor can tell.
+EXIT_CODE = 70
+
+log = structlog.stdlib.get_logger("didflow.watchdog")
+
+
+class Watchdog(threading.Thread):
+    """`threads` are asked for anew at each look, because Dramatiq makes its own. `beats` tell when each last moved (monotonic)."""
+
+    def __init__(
+        self,
+        threads: Callable[[], Iterable[threading.Thread]],
+        beats: Mapping[str, Callable[[], float]],
+        *,
+        die: Callable[[int], object] = os._exit,
+    ) -> None:
+        super().__init__(name="watchdog", daemon=True)
+        self._threads, self._beats, self._die = threads, beats, die
+        self._stop_event = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_event.wait(LOOK_EVERY_S):
+            if ill := self.ill(time.monotonic()):
+                log.critical("watchdog.process_ends", because=ill, stacks=stacks())
+                self._die(EXIT_CODE)
+                return
+
+    def stop(self) -> None:
+        self._stop_event.set()
+
+    def ill(self, now_s: float) -> list[str]:
+        """The names of what is dead or stuck."""
+        dead = [thread.name for thread in self._threads() if not thread.is_alive()]
+        return dead + [name for name, beat_s in self._beats.items() if now_s - beat_s() > STUCK_AFTER_S]
+
+
+def stacks() -> dict[str, list[str]]:
+    """Where every thread is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return {
+        f"{names.get(ident)} ({ident})": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_stack(top)]
+        for ident, top in sys._current_frames().items()
+    }

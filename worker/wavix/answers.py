@@ -1,0 +1,132 @@
+"""What an answer of a mutating call means: pure functions from status, headers and body to one of five kinds.
+
+Yes and No only where the published contract says so; everything that isn't certain is Unclear, so that somebody looks.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+import httpx
+
+from worker.contract.numbers import from_provider
+from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
+
+#: A provider that asks for more patience than this is asked again after this.
+RETRY_AFTER_MAX_S = 300.0
+#: A 403 to a checkout with one of these words is about money, not about the account's right to use the API.
+FUNDS_WORDS = ("fund", "balance", "credit", "card", "payment", "top up")
+
+
+class Mutation(Enum):
+    """A call that changes something."""
+
+    CART_PUT = "cart_put"
+    CART_DELETE = "cart_delete"
+    CHECKOUT = "checkout"
+    ROUTE = "route"
+    UPDATE = "update"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A complete HTTP answer. Header names in lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> object:
+        """The body; None if it isn't JSON. Numbers with a point are Decimal: money never passes through a float."""
+        try:
+            return json.loads(self.body, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def message(self) -> str:
+        """The provider's own words, or what can be said without them."""
+        body = self.json()
+        if isinstance(body, dict):
+            words = body.get("message") or body.get("error")
+            if isinstance(words, str) and words:
+                return words[:300]
+        return f"HTTP {self.status}"
+
+    @property
+    def is_record_answer(self) -> bool:
+        """Whether the API itself says this, and not a proxy before it or a router that doesn't know the path."""
+        body = self.json()
+        return isinstance(body, dict) and ("message" in body or "success" in body or "error" in body)
+
+    def retry_after_s(self, now: datetime) -> float | None:
+        """The `Retry-After` header, seconds or date, within bounds."""
+        text = self.headers.get("retry-after", "").strip()
+        if not text:
+            return None
+        try:
+            seconds = float(text) if text.replace(".", "", 1).isdigit() else (parsedate_to_datetime(text) - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+        return min(RETRY_AFTER_MAX_S, max(0.0, seconds))
+
+
+def not_now(said: Said) -> NotNow | None:
+    """Whether the answer says that nothing happened and when to come back."""
+    retry_after_s = said.retry_after_s(datetime.now(UTC))
+    if said.status == 429 or (said.status == 503 and retry_after_s is not None):
+        return NotNow(NotNowReason.RATE_LIMITED, retry_after_s)
+    return None
+
+
+def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow | Barred:
+    """What this answer to this call means. A Yes carries the body."""
+    if wait := not_now(said):
+        return wait
+    match said.status:
+        case 401:
+            return Barred(401, said.message)
+        case 403 if call is Mutation.CHECKOUT and any(word in said.message.casefold() for word in FUNDS_WORDS):
+            return No("insufficient_funds", said.message)
+        case 403:
+            return Barred(403, said.message)
+        case 200 | 201 if _expected(call, said.json()):
+            return Yes(said.json())
+        case 400 if said.is_record_answer:
+            return No("bad_request", said.message)
+        case 404 if said.is_record_answer:
+            return No("not_in_cart" if call in (Mutation.CART_DELETE, Mutation.CHECKOUT) else "not_found", said.message)
+        case 422 if said.is_record_answer and call is Mutation.CHECKOUT:
+            return No("some_unavailable", said.message, _error_dids(said.json()))
+        case 422 if said.is_record_answer and call in (Mutation.ROUTE, Mutation.UPDATE, Mutation.RELEASE):
+            return No("refused", said.message)
+    return Unclear(f"HTTP {said.status}" + ("" if said.is_record_answer else ", unreadable"))
+
+
+def classify_failure(error: httpx.TransportError) -> NotNow | Unclear:
+    """What it means that no answer came: nothing was sent, or nobody knows."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return NotNow(NotNowReason.UNREACHABLE)
+    return Unclear(type(error).__name__)
+
+
+def _expected(call: Mutation, body: object) -> bool:
+    """Whether a 2xx says what the contract says it should."""
+    match call, body:
+        case Mutation.CART_PUT, list():
+            return True
+        case (Mutation.ROUTE, {"items": list()}) | (Mutation.UPDATE, {"id": _}):
+            return True
+        case _, {"success": True}:
+            return True
+    return False
+
+
+def _error_dids(body: object) -> tuple[str, ...]:
+    listed = body.get("error_dids") if isinstance(body, dict) else None
+    return tuple(from_provider(str(number)) for number in listed) if isinstance(listed, list) else ()

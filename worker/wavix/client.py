@@ -1,0 +1,274 @@
+"""The Wavix Numbers API, both dialects: reads that are retried, mutating calls that are sent once.
+
+Paths and bodies follow the published OpenAPI descriptions; where those and the provider's overview differ it is said here.
+Numbers are E.164 with the plus on our side and digits on the wire.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal, TypeVar
+
+import httpx
+import stamina
+import structlog
+from pydantic import SecretStr
+
+from worker.contract.destinations import Route, SeenDestination, Transport
+from worker.contract.numbers import to_provider
+from worker.contract.provider import (
+    Answer,
+    Barred,
+    City,
+    Country,
+    NotNow,
+    NotNowReason,
+    NotThere,
+    Offer,
+    OwnedNumber,
+    Page,
+    ReadFailed,
+    Region,
+    Trunk,
+    Unclear,
+    Yes,
+)
+from worker.wavix import parsing
+from worker.wavix.answers import Mutation, Said, classify, not_now
+from worker.wavix.dialects import DIALECTS
+from worker.wavix.locations import LocationCache
+from worker.wavix.parsing import Fields, Unreadable
+from worker.wavix.transport import Params, Wire
+
+T = TypeVar("T")
+
+#: The provider's maximum.
+PER_PAGE = 100
+READ_ATTEMPTS = 4
+READ_WITHIN_S = 20.0
+
+log = structlog.stdlib.get_logger("didflow.wavix")
+
+
+class _Again(Exception):
+    """A read that may work when it is repeated."""
+
+    def __init__(self, answer: NotNow) -> None:
+        super().__init__(answer.reason.value)
+        self.answer = answer
+
+
+class _NoSuchRoute(Exception):
+    """The server doesn't know the path."""
+
+
+def _again_after(error: Exception) -> bool | float:
+    """When stamina may repeat a read: as the provider says, else after its own backoff."""
+    if not isinstance(error, _Again):
+        return False
+    return error.answer.retry_after_s or True
+
+
+class WavixClient:
+    """One account, for one thread at a time. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer`.
+
+    `timeout_s` is that of one request. `locations` remembers countries, regions and cities; give the same to all clients of an account.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: SecretStr,
+        dialect: Literal["mydids", "numbers"],
+        *,
+        timeout_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        throttle: Callable[[], None] | None = None,
+        locations: LocationCache | None = None,
+        read_backoff_s: float = 0.2,
+    ) -> None:
+        self._dialect = DIALECTS[dialect]
+        self._http = Wire(base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, throttle=throttle)
+        self._locations = locations or LocationCache()
+        self._read_backoff_s = read_backoff_s
+        self._city_word: Literal["cities", "city"] = "cities"
+
+    def close(self) -> None:
+        self._http.close()
+
+    # Stock
+
+    def countries(self) -> tuple[Country, ...]:
+        return self._locations.get("countries", lambda: self._list("/v1/buy/countries", "countries", parsing.country))
+
+    def regions(self, country_id: int) -> tuple[Region, ...]:
+        """Raises NotThere for a country without regions."""
+        path = f"/v1/buy/countries/{country_id}/regions"
+        return self._locations.get(path, lambda: self._list(path, "regions", parsing.region))
+
+    def cities(self, country_id: int, region_id: int | None) -> tuple[City, ...]:
+        region = f"/regions/{region_id}" if region_id is not None else ""
+        path = f"/v1/buy/countries/{country_id}{region}/cities"
+        return self._locations.get(path, lambda: self._list(path, "cities", parsing.city))
+
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]:
+        """The overview writes ``city`` in this path, the OpenAPI descriptions ``cities``: whichever the server knows."""
+        params: dict[str, str | int] = {"text_enabled_only": "true" if sms_only else "false", "page": page, "per_page": PER_PAGE}
+        try:
+            raw = self._read(f"/v1/buy/countries/{country_id}/{self._city_word}/{city_id}/dids", params)
+        except _NoSuchRoute:
+            other: Literal["cities", "city"] = "city" if self._city_word == "cities" else "cities"
+            raw = self._read_known(f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids", params)
+            self._city_word = other
+        return _page(raw, parsing.offers(raw.get("dids")))
+
+    # Cart and checkout
+
+    def put_in_cart(self, numbers: Sequence[str]) -> Answer[tuple[Offer, ...]]:
+        """The answer lists what was really added, with the fees that will be charged."""
+        answer = self._mutate(Mutation.CART_PUT, "PUT", "/v1/buy/cart", body=_ids(numbers))
+        if not isinstance(answer, Yes):
+            return answer
+        try:
+            return Yes(tuple(offer for offer in parsing.offers(answer.value) if offer.number in set(numbers)))
+        except Unreadable:
+            return Unclear("unreadable answer")
+
+    def remove_from_cart(self, numbers: Sequence[str]) -> Answer[None]:
+        """`No(not_in_cart)`: at least one wasn't there; which ones are left must be looked up."""
+        return _bare(self._mutate(Mutation.CART_DELETE, "DELETE", "/v1/buy/cart", body=_ids(numbers)))
+
+    def cart(self) -> tuple[Offer, ...]:
+        return parsing.offers(self._read_known("/v1/buy/cart", {}).get("dids"))
+
+    def check_out(self, numbers: Sequence[str]) -> Answer[None]:
+        """Takes money at once, and can't be undone."""
+        return _bare(self._mutate(Mutation.CHECKOUT, "POST", "/v1/buy/cart/checkout", body=_ids(numbers)))
+
+    # Owned numbers
+
+    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = PER_PAGE) -> Page[OwnedNumber]:
+        params: dict[str, str | int] = {"page": page, "per_page": per_page}
+        if search is not None:
+            params["search"] = to_provider(search)
+        if label is not None:
+            params["label"] = label
+        raw = self._read_known(self._dialect.owned_path, params)
+        return _page(raw, self._readable(lambda: tuple(parsing.owned_number(one) for one in parsing.rows(raw.get("items")))))
+
+    def owned_one(self, record_id: int) -> OwnedNumber:
+        """Raises NotThere if the account doesn't have that record."""
+        raw = self._read_known(f"{self._dialect.owned_path}/{record_id}", {})
+        return self._readable(lambda: parsing.owned_number(raw))
+
+    def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
+        """Replace the whole list of destinations of every record. One unknown id refuses the whole call.
+
+        `sms_relay_url` is sent only where there is one: the older dialect's description calls it required, but an overview of the
+        same version leaves it out, and an empty one would switch the callback off.
+        """
+        method, path = self._dialect.route
+        body: dict[str, object] = {"ids": list(record_ids), "destinations": [_destination(one) for one in route]}
+        if sms_relay_url is not None:
+            body["sms_relay_url"] = sms_relay_url
+        return _bare(self._mutate(Mutation.ROUTE, method, path, body=body))
+
+    def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]:
+        path = f"{self._dialect.owned_path}/{record_id}"
+        return _bare(self._mutate(Mutation.UPDATE, self._dialect.update_method, path, body={"sms_relay_url": url}))
+
+    def release(self, record_ids: Sequence[int]) -> Answer[None]:
+        """Give records back for good. One unknown id refuses the whole call."""
+        return _bare(self._mutate(Mutation.RELEASE, "DELETE", self._dialect.owned_path, params={"ids": list(record_ids)}))
+
+    # Account
+
+    def balance_usd(self) -> Decimal:
+        raw = self._read_known("/v1/profile/config", {})
+        return self._readable(lambda: parsing.balance_usd(raw))
+
+    def trunks(self) -> tuple[Trunk, ...]:
+        found: list[Trunk] = []
+        page = total = 1
+        while page <= total:
+            raw = self._read_known("/v1/trunks", {"page": page, "per_page": PER_PAGE})
+            found += [parsing.trunk(one) for one in parsing.rows(raw.get("sip_trunks"))]
+            _, total, _ = parsing.pages(raw)
+            page += 1
+        return tuple(found)
+
+    def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
+        said = self._http.send(method, path, params=params, body=body)
+        answer = classify(call, said) if isinstance(said, Said) else said
+        if isinstance(answer, Unclear):
+            log.warning("wavix.answer_unclear", call=call.value, reason=answer.reason)
+        return answer
+
+    def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
+        raw = self._read_known(path, {})
+        return self._readable(lambda: tuple(parse(one) for one in parsing.rows(raw.get(name))))
+
+    def _read_known(self, path: str, params: Params) -> Fields:
+        """A read whose path both dialects' servers know; a server that doesn't isn't the provider."""
+        try:
+            return self._read(path, params)
+        except _NoSuchRoute:
+            log.error("wavix.route_unknown", path=path)
+            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
+
+    def _read(self, path: str, params: Params) -> Fields:
+        try:
+            for attempt in stamina.retry_context(
+                on=_again_after, attempts=READ_ATTEMPTS, timeout=READ_WITHIN_S, wait_initial=self._read_backoff_s, wait_max=2.0
+            ):
+                with attempt:
+                    return self._read_once(path, params)
+        except _Again as error:
+            raise ReadFailed(error.answer) from None
+        raise AssertionError("stamina ends by returning or raising")
+
+    def _read_once(self, path: str, params: Params) -> Fields:
+        said = self._http.send("GET", path, params=params)
+        if isinstance(said, NotNow):
+            raise _Again(said)
+        if isinstance(said, Unclear):
+            raise _Again(NotNow(NotNowReason.UNAVAILABLE))
+        body = said.json()
+        match said.status:
+            case 200 if isinstance(body, dict):
+                return body
+            case 401 | 403:
+                raise ReadFailed(Barred(said.status, said.message))
+            case 404 | 422 if said.is_record_answer:
+                raise NotThere(said.message)
+            case 404:
+                raise _NoSuchRoute(path)
+        raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE))
+
+    @staticmethod
+    def _readable(parse: Callable[[], T]) -> T:
+        """An owned number that can't be read must not look like one that isn't there."""
+        try:
+            return parse()
+        except Unreadable as error:
+            log.exception("wavix.answer_unreadable", field=str(error))
+            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
+
+
+def _ids(numbers: Sequence[str]) -> dict[str, list[str]]:
+    return {"ids": [to_provider(number) for number in numbers]}
+
+
+def _destination(one: SeenDestination) -> dict[str, object]:
+    body: dict[str, object] = {"transport": int(one.transport), "destination": one.destination, "priority": one.priority}
+    if one.transport == Transport.SIP_TRUNK:
+        body["trunk_id"] = one.trunk_id
+    return body
+
+
+def _page(raw: Fields, items: tuple[T, ...]) -> Page[T]:
+    page, total_pages, total = parsing.pages(raw)
+    return Page(items, page, total_pages, total)
+
+
+def _bare(answer: Answer[object]) -> Answer[None]:
+    return Yes(None) if isinstance(answer, Yes) else answer

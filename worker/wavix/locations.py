@@ -1,0 +1,30 @@
+"""Countries, regions and cities change rarely: remembered for an hour, shared by the threads of a process."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+KEPT_S = 3600.0
+
+
+class LocationCache:
+    """Remembers what a read returned, by key, until it is too old. A read that fails isn't remembered."""
+
+    def __init__(self, kept_s: float = KEPT_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kept_s, self._clock = kept_s, clock
+        self._lock = threading.Lock()
+        self._known: dict[Hashable, tuple[float, object]] = {}
+
+    def get(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What is known, or what `read` says now. Two threads may read at once; nobody waits for the other."""
+        with self._lock:
+            since_s, value = self._known.get(key, (float("-inf"), None))
+        if self._clock() - since_s < self._kept_s:
+            return cast("T", value)
+        fresh = read()
+        with self._lock:
+            self._known[key] = (self._clock(), fresh)
+        return fresh

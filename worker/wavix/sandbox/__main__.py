@@ -1,0 +1,62 @@
+"""`python -m worker.wavix.sandbox`: a sandbox until it is told to stop."""
+
+import argparse
+import signal
+import threading
+from collections.abc import Sequence
+from decimal import Decimal
+
+from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
+from worker.wavix.sandbox.server import Sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. The first line of output says where, so that a parent can read it."""
+    given = _parser().parse_args(arguments)
+    options = SandboxOptions(
+        accounts={"default": SANDBOX_KEY} | dict(given.account),
+        balance_usd=given.balance,
+        latency_ms=given.latency_ms,
+        jitter_ms=given.jitter_ms,
+        rate_limit=given.rate_limit,
+        read_lag_s=given.read_lag,
+        apply_late_s=given.apply_late,
+        numbers_per_city=given.numbers_per_city,
+        seed=given.seed,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Sandbox(options, host=given.host, port=given.port) as sandbox:
+        print(f"sandbox listening on {sandbox.url} key {SANDBOX_KEY}", flush=True)
+        stop.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="didflow sandbox",
+        description="A Wavix on loopback, for trying and testing: both dialects, own stock and money, faults on demand.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=8788, help="port to listen on; 0 picks one (%(default)s)")
+    parser.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
+    parser.add_argument("--balance", type=Decimal, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
+    parser.add_argument("--latency-ms", type=float, default=0, help="every call takes at least this long (%(default)s)")
+    parser.add_argument("--jitter-ms", type=float, default=0, help="and up to this much longer (%(default)s)")
+    parser.add_argument("--rate-limit", type=float, default=None, help="requests a second per account, then 429 (none)")
+    parser.add_argument("--read-lag", type=float, default=0, help="seconds by which lists show the past (%(default)s)")
+    parser.add_argument("--apply-late", type=float, default=0, help="seconds until a change of destinations shows (%(default)s)")
+    parser.add_argument("--numbers-per-city", type=int, default=200, help="size of the stock (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another stock (%(default)s)")
+    return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, key = text.partition("=")
+    if not name or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=KEY")
+    return name, key
+
+
+if __name__ == "__main__":
+    main()

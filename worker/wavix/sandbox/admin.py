@@ -1,0 +1,191 @@
+"""The sandbox's own door, for tests and demos: read its money ledger, script faults, play the provider's staff and other customers."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from worker.wavix.sandbox.accounts import AccountState, Record
+from worker.wavix.sandbox.faults import Fault
+from worker.wavix.sandbox.world import World
+
+if TYPE_CHECKING:
+    from worker.wavix.sandbox.service import Service
+
+
+def set_balance(world: World, usd: str, account: str = "default") -> None:
+    world.accounts[account].balance_usd = Decimal(usd)
+
+
+def set_key_valid(world: World, valid: bool, account: str = "default") -> None:
+    world.accounts[account].key_valid = valid
+
+
+def set_flex_pro(world: World, flex_pro: bool, account: str = "default") -> None:
+    world.accounts[account].flex_pro = flex_pro
+
+
+def seed_owned(
+    world: World, count: int, destinations: Sequence[dict[str, Any]] = (), label: str | None = None, account: str = "default"
+) -> list[str]:
+    """Give the account numbers of the stock without money, the cheapest way to a large account."""
+    now = time.monotonic()
+    free = [stocked for stocked in world.stock.values() if stocked.for_sale.at(now)][:count]
+    for stocked in free:
+        record = world.own(world.accounts[account], stocked, now, tuple(destinations))
+        record.label, record.approved = label, True
+    return [stocked.number for stocked in free]
+
+
+def set_fees(world: World, number: str, setup_usd: str, monthly_usd: str) -> None:
+    world.stock[number].setup_usd, world.stock[number].monthly_usd = Decimal(setup_usd), Decimal(monthly_usd)
+
+
+def sell_to_other(world: World, number: str) -> None:
+    world.sell_to_other(number)
+
+
+def approve_documents(world: World, number: str, account: str = "default") -> None:
+    _record(world, account, number).approved = True
+
+
+def set_number(
+    world: World,
+    number: str,
+    label: str | None = None,
+    seconds: int | None = None,
+    paid_until: str | None = None,
+    sms_relay_url: str | None = None,
+    account: str = "default",
+) -> None:
+    """Change what the API itself can't; what isn't given stays."""
+    record = _record(world, account, number)
+    record.label = label if label is not None else record.label
+    record.seconds = seconds if seconds is not None else record.seconds
+    record.paid_until = date.fromisoformat(paid_until) if paid_until else record.paid_until
+    record.sms_relay_url = sms_relay_url or record.sms_relay_url
+
+
+def set_destinations(world: World, number: str, destinations: Sequence[dict[str, Any]], account: str = "default") -> None:
+    """Somebody else changes the route."""
+    _record(world, account, number).destinations.set(time.monotonic(), tuple(destinations))
+
+
+def reconfigure(world: World, **changes: Any) -> None:
+    world.reconfigure(**changes)
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    verb.__name__: verb
+    for verb in (
+        set_balance,
+        set_key_valid,
+        set_flex_pro,
+        seed_owned,
+        set_fees,
+        sell_to_other,
+        approve_documents,
+        set_number,
+        set_destinations,
+        reconfigure,
+    )
+}
+
+
+def administer(service: "Service", method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """Answer one call under /sandbox/."""
+    with service.world.lock:
+        try:
+            match method, path.partition("?")[0]:
+                case "GET", "/sandbox/ledger":
+                    return 200, [asdict(entry) for entry in service.world.ledger]
+                case "GET", "/sandbox/state":
+                    return 200, _state(service)
+                case "POST", "/sandbox/faults":
+                    service.faults.add(Fault.model_validate_json(body))
+                    return 200, {}
+                case "DELETE", "/sandbox/faults":
+                    service.faults.clear()
+                    return 200, {}
+                case "POST", "/sandbox/admin":
+                    order = json.loads(body)
+                    return 200, VERBS[order.pop("verb")](service.world, **order)
+            return 404, {"error": f"there is no {method} {path}"}
+        except (KeyError, TypeError, ValueError, ArithmeticError, ValidationError) as error:
+            return 400, {"error": f"{type(error).__name__}: {error}"}
+
+
+def _state(service: "Service") -> dict[str, Any]:
+    now = time.monotonic()
+    accounts = {name: _account_state(account, now) for name, account in service.world.accounts.items()}
+    return {"accounts": accounts, "faults": dict(service.faults.injected), **service.traffic.summary()}
+
+
+def _account_state(account: AccountState, now_s: float) -> dict[str, Any]:
+    return {
+        "balance_usd": str(account.balance_usd),
+        "cart": account.cart_at(now_s),
+        "owned": {
+            record.number: {
+                "record_id": record.id,
+                "destinations": list(record.destinations.at(now_s)),
+                "label": record.label,
+                "sms_relay_url": record.sms_relay_url,
+            }
+            for record in account.owned_at(now_s)
+        },
+    }
+
+
+def _record(world: World, account: str, number: str) -> Record:
+    now = time.monotonic()
+    return next(record for record in world.accounts[account].owned_at(now) if record.number == number)
+
+
+class SandboxAdmin:
+    """The same verbs from another process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ledger(self) -> list[dict[str, str]]:
+        """Every purchase that was charged, oldest first."""
+        return cast("list[dict[str, str]]", self._ask("GET", "/sandbox/ledger"))
+
+    def charged_usd(self) -> Decimal:
+        return sum((Decimal(entry["amount_usd"]) for entry in self.ledger()), Decimal(0))
+
+    def state(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self._ask("GET", "/sandbox/state"))
+
+    def owned(self, account: str = "default") -> dict[str, dict[str, Any]]:
+        """Owned numbers (digits) with record id, destinations, label."""
+        return cast("dict[str, dict[str, Any]]", self.state()["accounts"][account]["owned"])
+
+    def add_fault(self, call: str, kind: str, **rule: Any) -> None:
+        """Script a fault; the arguments are those of `Fault`."""
+        self._ask("POST", "/sandbox/faults", {"call": call, "kind": kind, **rule})
+
+    def clear_faults(self) -> None:
+        self._ask("DELETE", "/sandbox/faults")
+
+    def order(self, verb: str, **arguments: Any) -> Any:
+        """One of `VERBS`. Raises ValueError with the sandbox's words if it doesn't understand."""
+        return self._ask("POST", "/sandbox/admin", {"verb": verb, **arguments})
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        payload = None if body is None else json.dumps(body, default=str).encode()
+        request = urllib.request.Request(self.url + path, payload, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise ValueError(refused.read().decode()) from None

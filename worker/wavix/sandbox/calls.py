@@ -1,0 +1,219 @@
+"""The API's calls: which path is which call, and what it answers. Both dialects; what differs is said in the table."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from worker.wavix.sandbox import shapes
+from worker.wavix.sandbox.accounts import AccountState, Record
+from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
+from worker.wavix.sandbox.world import TRUNKS, World, refusal
+
+Auth = Literal["appid", "bearer", "either"]
+
+
+@dataclass
+class Request:
+    """A parsed request of an account. `as_of_s`: the moment that lists show; `at_most`: what the cart takes at most (a fault's wish)."""
+
+    query: dict[str, list[str]]
+    body: Any
+    path: tuple[str, ...] = ()
+    as_of_s: float = field(default_factory=time.monotonic)
+    at_most: int | None = None
+
+    def ids(self) -> list[str]:
+        """The `ids` of a body, as texts. Refused if there are none."""
+        ids = self.body.get("ids") if isinstance(self.body, dict) else None
+        if not isinstance(ids, list) or not ids:
+            raise refusal(400, "ids is missing")
+        return [str(one) for one in ids]
+
+    def record_ids(self) -> list[int]:
+        ids = self.ids()
+        if not all(one.isdigit() for one in ids):
+            raise refusal(400, "ids is invalid")
+        return [int(one) for one in ids]
+
+
+Answer = tuple[int, Any]
+Handler = Callable[[World, AccountState, Request], Answer]
+
+
+def countries(world: World, account: AccountState, request: Request) -> Answer:
+    return 200, {"countries": [shapes.country(country) for country in COUNTRIES]}
+
+
+def regions(world: World, account: AccountState, request: Request) -> Answer:
+    country = _country(request)
+    if not country.has_regions:
+        raise refusal(422, "Country has no regions")
+    return 200, {"regions": [{"id": region_id, "name": name} for region_id, (name, _) in country.regions.items()]}
+
+
+def cities(world: World, account: AccountState, request: Request) -> Answer:
+    country = _country(request)
+    region = country.regions.get(int(request.path[1]) if len(request.path) > 1 else 0)
+    if region is None:
+        raise refusal(404, "Region not found")
+    return 200, {"cities": [shapes.city(city) for city in region[1]]}
+
+
+def dids(world: World, account: AccountState, request: Request) -> Answer:
+    city = _country(request).city(int(request.path[1]))
+    if city is None:
+        raise refusal(404, "City not found")
+    sms_only = request.query.get("text_enabled_only", [""])[0] == "true"
+    found = [
+        stocked for stocked in world.stock_of(city.id) if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only)
+    ]
+    page, pagination = shapes.page_of(found, request.query)
+    return 200, {"dids": [shapes.offer(stocked) for stocked in page], "pagination": pagination}
+
+
+def cart_put(world: World, account: AccountState, request: Request) -> Answer:
+    return 200, [shapes.offer(stocked) for stocked in world.put_in_cart(account, request.ids(), at_most=request.at_most)]
+
+
+def cart(world: World, account: AccountState, request: Request) -> Answer:
+    numbers = account.cart_at(request.as_of_s)
+    return 200, {"dids": [shapes.offer(world.stock[number]) for number in numbers], "doc_types": shapes.document_types()}
+
+
+def cart_delete(world: World, account: AccountState, request: Request) -> Answer:
+    world.take_from_cart(account, request.ids())
+    return 200, {"success": True}
+
+
+def checkout(world: World, account: AccountState, request: Request) -> Answer:
+    world.check_out(account, request.ids())
+    return 201, {"success": True}
+
+
+def owned(world: World, account: AccountState, request: Request) -> Answer:
+    found = [record for record in account.owned_at(request.as_of_s) if _matches(record, request.query)]
+    page, pagination = shapes.page_of(found, request.query)
+    items = [shapes.owned(record, request.as_of_s) for record in page]
+    return 200, {"items": items, "doc_types": shapes.document_types(), "pagination": pagination}
+
+
+def owned_one(world: World, account: AccountState, request: Request) -> Answer:
+    return 200, shapes.owned(_record(world, account, request), request.as_of_s)
+
+
+def update_one(world: World, account: AccountState, request: Request) -> Answer:
+    record = _record(world, account, request)
+    changes = request.body if isinstance(request.body, dict) else {}
+    if changes.get("sms_relay_url") is not None and not record.stock.sms_enabled:
+        raise refusal(422, "SMS is not enabled on the number")
+    if "sms_relay_url" in changes:
+        record.sms_relay_url = changes["sms_relay_url"]
+    if "destinations" in changes:
+        world.set_destinations([record], tuple(changes["destinations"]), None)
+    return 200, shapes.owned(record, time.monotonic())
+
+
+def destinations(world: World, account: AccountState, request: Request) -> Answer:
+    _set_destinations(world, account, request)
+    return 200, {"success": True}
+
+
+def bulk_update(world: World, account: AccountState, request: Request) -> Answer:
+    records = _set_destinations(world, account, request)
+    return 200, {"items": [shapes.owned(record, time.monotonic()) for record in records]}
+
+
+def release(world: World, account: AccountState, request: Request) -> Answer:
+    ids, numbers = _listed(request.query, "ids") + _listed(request.query, "ids[]"), _listed(request.query, "dids")
+    if bool(ids) == bool(numbers):
+        raise refusal(400, "Either ids or dids must be given, not both")
+    if numbers:
+        by_number = {record.number: record.id for record in account.owned_at(time.monotonic())}
+        ids = [str(by_number.get(number, 0)) for number in numbers]
+    world.release(world.owned_records(account, [int(one) if one.isdigit() else 0 for one in ids]))
+    return 200, {"success": True}
+
+
+def trunks(world: World, account: AccountState, request: Request) -> Answer:
+    page, pagination = shapes.page_of(TRUNKS, request.query)
+    return 200, {"sip_trunks": [shapes.trunk(*one) for one in page], "pagination": pagination}
+
+
+def profile(world: World, account: AccountState, request: Request) -> Answer:
+    limits = {"max_call_duration": 3600, "max_sip_channels": 8, "max_call_rate": "99.0"}
+    return 200, {"balance": str(account.balance_usd), "global_limits": limits}
+
+
+@dataclass(frozen=True)
+class Route:
+    """`call` is the name by which faults and counts know it."""
+
+    method: str
+    path: re.Pattern[str]
+    call: str
+    answer: Handler
+    auth: Auth
+
+
+def _route(method: str, path: str, answer: Handler, auth: Auth = "either", call: str | None = None) -> Route:
+    return Route(method, re.compile("/v1" + path.replace("{id}", r"(\d+)")), call or answer.__name__, answer, auth)
+
+
+def routes(city_route: str) -> tuple[Route, ...]:
+    """All calls. `city_route` is the word in the path of a city's numbers."""
+    return (
+        _route("GET", "/buy/countries", countries),
+        _route("GET", "/buy/countries/{id}/regions", regions),
+        _route("GET", "/buy/countries/{id}/cities", cities),
+        _route("GET", "/buy/countries/{id}/regions/{id}/cities", cities),
+        _route("GET", f"/buy/countries/{{id}}/{city_route}/{{id}}/dids", dids),
+        _route("PUT", "/buy/cart", cart_put),
+        _route("GET", "/buy/cart", cart),
+        _route("DELETE", "/buy/cart", cart_delete),
+        _route("POST", "/buy/cart/checkout", checkout),
+        _route("GET", "/trunks", trunks),
+        _route("GET", "/profile/config", profile),
+        _route("GET", "/mydids", owned, "appid"),
+        _route("DELETE", "/mydids", release, "appid"),
+        _route("GET", "/mydids/{id}", owned_one, "appid"),
+        _route("PUT", "/mydids/{id}", update_one, "appid"),
+        _route("POST", "/mydids/update-destinations", destinations, "appid"),
+        _route("GET", "/numbers", owned, "bearer"),
+        _route("DELETE", "/numbers", release, "bearer"),
+        _route("PATCH", "/numbers", bulk_update, "bearer", "destinations"),
+        _route("GET", "/numbers/{id}", owned_one, "bearer"),
+        _route("PATCH", "/numbers/{id}", update_one, "bearer"),
+    )
+
+
+def _country(request: Request) -> StockCountry:
+    found = next((country for country in COUNTRIES if country.id == int(request.path[0])), None)
+    if found is None:
+        raise refusal(404, "Country not found")
+    return found
+
+
+def _record(world: World, account: AccountState, request: Request) -> Record:
+    return world.owned_records(account, [int(request.path[0])])[0]
+
+
+def _set_destinations(world: World, account: AccountState, request: Request) -> list[Record]:
+    records = world.owned_records(account, request.record_ids())
+    world.set_destinations(records, tuple(request.body.get("destinations", ())), request.body.get("sms_relay_url"))
+    return records
+
+
+def _matches(record: Record, query: dict[str, list[str]]) -> bool:
+    wanted = {name: values[0] for name, values in query.items()}
+    return (
+        wanted.get("search", "") in record.number
+        and ("city_id" not in wanted or wanted["city_id"] == str(record.stock.city.id))
+        and ("label" not in wanted or wanted["label"] == record.label)
+        and ("label_present" not in wanted or (wanted["label_present"] == "true") == bool(record.label))
+    )
+
+
+def _listed(query: dict[str, list[str]], name: str) -> list[str]:
+    return [one for value in query.get(name, []) for one in value.split(",") if one]

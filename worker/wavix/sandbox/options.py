@@ -1,0 +1,34 @@
+"""How a sandbox behaves when no fault is scripted."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+#: The key of the account `default`. Not a secret: it opens nothing but a sandbox.
+SANDBOX_KEY = "sandbox-key"
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """`accounts` maps a name to its key. `rate_limit` is requests a second per account; None: none.
+
+    read_lag_s      lists show the past by this much
+    apply_late_s    a change of destinations shows this much later
+    restock_s       a released number is for sale again after this much
+    city_route      the path under which a city's numbers are listed: the provider's papers disagree
+    partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
+    """
+
+    accounts: dict[str, str] = field(default_factory=lambda: {"default": SANDBOX_KEY})
+    balance_usd: Decimal = Decimal("1000.00")
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+    rate_limit: float | None = None
+    retry_after: bool = True
+    read_lag_s: float = 0.0
+    apply_late_s: float = 0.0
+    restock_s: float = 0.0
+    numbers_per_city: int = 200
+    city_route: Literal["cities", "city"] = "cities"
+    partial_checkout: bool = False
+    seed: int = 1

@@ -1,0 +1,192 @@
+"""One request from its bytes to its fate: who asks, may they, what goes wrong, what is answered. No sockets here."""
+
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from worker.wavix.sandbox.accounts import AccountState
+from worker.wavix.sandbox.calls import Request, Route, routes
+from worker.wavix.sandbox.faults import Fault, Faults
+from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.traffic import Bucket, Traffic
+from worker.wavix.sandbox.world import Refusal, World, refusal
+
+HTML_ERROR = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+HTML_NO_ROUTE = b"<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1></body></html>"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes out. `payload` None: nothing does, and the connection is closed. `hang_s`: wait before that."""
+
+    status: int = 0
+    payload: bytes | None = None
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    hang_s: float = 0.0
+
+
+LOST = Reply()
+
+
+class Service:
+    """All that the sandbox does between a request and its reply."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.world = World(options)
+        self.faults = Faults(options.seed)
+        self.traffic = Traffic()
+        self.stopping = threading.Event()
+        self._routes = routes(options.city_route)
+        self._buckets: dict[str, Bucket] = {}
+        self._rng = random.Random(options.seed)
+
+    def serve(self, method: str, target: str, authorization: str, body: bytes) -> Reply:
+        """Answer one API call."""
+        url = urlsplit(target)
+        query = parse_qs(url.query)
+        for route in self._routes:
+            match = route.path.fullmatch(url.path)
+            if match and route.method == method:
+                return self._call(route, Request(query, _json(body), match.groups()), authorization)
+        return Reply(404, HTML_NO_ROUTE, "text/html")
+
+    def _call(self, route: Route, request: Request, authorization: str) -> Reply:
+        with self.world.lock:
+            self.traffic.came(route.call)
+        reply = LOST
+        try:
+            reply = self._admitted(route, request, authorization)
+            return reply
+        finally:
+            with self.world.lock:
+                self.traffic.left(reply.status or "lost")
+
+    def _admitted(self, route: Route, request: Request, authorization: str) -> Reply:
+        self._delay()
+        with self.world.lock:
+            account = self._account(route, request, authorization)
+            if account is None:
+                return _json_reply(401, {"success": False, "error": True, "message": "Unauthorized"})
+            if not account.flex_pro:
+                return _json_reply(403, {"success": False, "message": "Numbers API is available for Flex Pro accounts only"})
+            if (wait_s := self._over_limit(account)) > 0:
+                return _too_many(wait_s if self.world.options.retry_after else 0)
+            named = _named(request)
+            fault = self.faults.take(route.call, named)
+            request.as_of_s = time.monotonic() - self.world.options.read_lag_s
+            if fault is None:
+                return self._act(route, account, request)
+            return self._faulty(fault, route, account, request, named)
+
+    def _faulty(self, fault: Fault, route: Route, account: AccountState, request: Request, named: list[str]) -> Reply:
+        match fault.kind:
+            case "refuse":
+                return _json_reply(fault.status, fault.body)
+            case "rate_limit":
+                return _too_many(fault.seconds)
+            case "hang":
+                return Reply(hang_s=fault.seconds)
+            case "drop":
+                return LOST
+            case "html_error":
+                return Reply(502, HTML_ERROR, "text/html")
+            case "status_500_before":
+                return _json_reply(500, {"success": False, "message": "Internal Server Error"})
+            case "act_late":
+                self._act_later(fault.seconds, route, account, request)
+                return LOST
+            case "sell_to_other":
+                for number in [fault.number] if fault.number else named[:1]:
+                    self.world.sell_to_other(number)
+            case "price_change":
+                for number in named:
+                    self.world.stock[number].monthly_usd += Decimal(fault.usd)
+            case "lag":
+                request.as_of_s -= fault.seconds
+            case "partial":
+                request.at_most = len(named) // 2
+            case "act_and_drop" | "act_and_hang" | "cut_json" | "act_then_html" | "status_500_after":
+                pass
+        return _spoiled(fault, self._act(route, account, request))
+
+    def _act(self, route: Route, account: AccountState, request: Request) -> Reply:
+        try:
+            return _json_reply(*route.answer(self.world, account, request))
+        except Refusal as refused:
+            return _json_reply(refused.status, refused.body)
+
+    def _act_later(self, after_s: float, route: Route, account: AccountState, request: Request) -> None:
+        def act() -> None:
+            with self.world.lock:
+                request.as_of_s = time.monotonic()
+                self._act(route, account, request)
+                self.faults.injected[f"{route.call}:acted_late"] += 1
+
+        timer = threading.Timer(after_s, act)
+        timer.daemon = True
+        timer.start()
+
+    def _account(self, route: Route, request: Request, authorization: str) -> AccountState | None:
+        bearer = authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else None
+        appid = request.query.get("appid", [None])[0] if "appid" in request.query else None
+        keys = {"appid": (appid,), "bearer": (bearer,), "either": (appid, bearer)}[route.auth]
+        return next((account for key in keys if key and (account := self.world.account_of(key))), None)
+
+    def _over_limit(self, account: AccountState) -> float:
+        rate = self.world.options.rate_limit
+        if rate is None:
+            return 0.0
+        return self._buckets.setdefault(account.name, Bucket(rate)).wait_s()
+
+    def _delay(self) -> None:
+        options = self.world.options
+        if options.latency_ms or options.jitter_ms:
+            self.stopping.wait((options.latency_ms + self._rng.random() * options.jitter_ms) / 1000)
+
+
+def _spoiled(fault: Fault, reply: Reply) -> Reply:
+    """What of the reply is left after the fault."""
+    match fault.kind:
+        case "act_and_drop":
+            return LOST
+        case "act_and_hang":
+            return Reply(hang_s=fault.seconds)
+        case "act_then_html":
+            return Reply(502, HTML_ERROR, "text/html")
+        case "status_500_after":
+            return _json_reply(500, {"success": False, "message": "Internal Server Error"})
+        case "cut_json" if reply.payload is not None:
+            return Reply(reply.status, reply.payload[: len(reply.payload) // 2], reply.content_type, reply.headers)
+        case _:
+            return reply
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None
+
+
+def _named(request: Request) -> list[str]:
+    """The numbers that the call names in its body."""
+    try:
+        return request.ids()
+    except Refusal:
+        return []
+
+
+def _too_many(retry_after_s: float) -> Reply:
+    headers = (("Retry-After", str(max(1, round(retry_after_s)))),) if retry_after_s > 0 else ()
+    refused = refusal(429, "Too many requests")
+    return _json_reply(429, refused.body, headers)
+
+
+def _json_reply(status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    return Reply(status, json.dumps(body).encode(), headers=headers)

@@ -1,0 +1,118 @@
+"""The JSON of the answers, in the types that the published descriptions give, drift included."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from worker.wavix.sandbox.accounts import Record
+from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
+from worker.wavix.sandbox.world import TRUNKS
+
+
+def country(stocked: StockCountry) -> dict[str, Any]:
+    return {
+        "id": stocked.id,
+        "name": stocked.name,
+        "short_name": stocked.short_name,
+        "has_provinces_or_states": stocked.has_regions,
+    }
+
+
+def city(stocked: StockCity) -> dict[str, Any]:
+    return {"id": stocked.id, "name": stocked.name, "area_code": stocked.area_code}
+
+
+def offer(stocked: StockNumber) -> dict[str, Any]:
+    return {
+        "id": int(stocked.number),
+        "number": stocked.number,
+        "activation_fee": str(stocked.setup_usd),
+        "monthly_fee": str(stocked.monthly_usd),
+        "per_min": "0.01",
+        "channels": "4",
+        "city": stocked.city.name,
+        "country": stocked.country.name,
+        "country_short_name": stocked.country.short_name,
+        "cnam": False,
+        "domestic_cli": False,
+        "free_min": 0,
+        "require_docs": list(stocked.country.documents),
+        "sms_enabled": stocked.sms_enabled,
+        "sms_price": 0,
+    }
+
+
+def document_types() -> list[dict[str, Any]]:
+    return [{"id": type_id, "name": name, "title": title} for type_id, (name, title) in DOCUMENT_TYPES.items()]
+
+
+def owned(record: Record, moment_s: float) -> dict[str, Any]:
+    stocked = record.stock
+    return {
+        "id": record.id,
+        "number": record.number,
+        "activation_fee": str(record.setup_usd),
+        "monthly_fee": str(record.monthly_usd),
+        "per_min": "0.01",
+        "city": stocked.city.name,
+        "country": stocked.country.name,
+        "country_short_name": stocked.country.short_name,
+        "destination": [_destination(i, d) for i, d in enumerate(record.destinations.at(moment_s), 1)],
+        "channels": 4,
+        "require_docs": [str(kind) for kind in stocked.country.documents],
+        "documents": [],
+        "domestic_cli": False,
+        "label": record.label,
+        "status": "active" if record.approved else "inactive",
+        "seconds": str(record.seconds),
+        "added": record.added.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "paid_until": record.paid_until.isoformat(),
+        "sms_enabled": stocked.sms_enabled,
+        "sms_relay_url": record.sms_relay_url,
+        "cnam": False,
+        "call_recording_enabled": False,
+        "transcription_enabled": False,
+        "transcription_threshold": 6,
+    }
+
+
+def _destination(place: int, given: dict[str, Any]) -> dict[str, Any]:
+    trunk_id = given.get("trunk_id")
+    label = next((label for known, label, _ in TRUNKS if known == trunk_id), None)
+    return {
+        "id": place,
+        "destination": str(given["destination"]),
+        "priority": int(given.get("priority", 1)),
+        "transport": int(given["transport"]),
+        "trunk_id": trunk_id,
+        "trunk_label": label,
+    }
+
+
+def trunk(trunk_id: int, label: str, name: str) -> dict[str, Any]:
+    return {
+        "id": trunk_id,
+        "name": name,
+        "label": label,
+        "callerid": "14302287001",
+        "auth_method": "Digest",
+        "host_request": None,
+        "passthrough": False,
+        "multiple_numbers": True,
+        "status": "active",
+        "talk_time": 0,
+        "charge": "0.0",
+    }
+
+
+def page_of(items: Sequence[Any], query: dict[str, list[str]]) -> tuple[list[Any], dict[str, int]]:
+    """One page and its pagination object; `per_page` is 25 unless told, 100 at most."""
+    page = max(1, _number(query, "page", 1))
+    per_page = min(100, max(1, _number(query, "per_page", 25)))
+    total_pages = max(1, -(-len(items) // per_page))
+    pagination = {"current_page": page, "per_page": per_page, "total": len(items), "total_pages": total_pages}
+    return list(items[(page - 1) * per_page : page * per_page]), pagination
+
+
+def _number(query: dict[str, list[str]], name: str, default: int) -> int:
+    text = query.get(name, [""])[0]
+    return int(text) if text.isdigit() else default

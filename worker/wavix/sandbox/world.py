@@ -1,0 +1,158 @@
+"""Everything the sandbox knows, and what its calls do to it. Every method is called with the lock held."""
+
+import itertools
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from worker.wavix.sandbox.accounts import AccountState, Destinations, LedgerEntry, Record, month_later, now_utc
+from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.stock import StockNumber, build_stock
+from worker.wavix.sandbox.timeline import Timeline
+
+#: The SIP trunks of every account: id, label, system-generated login.
+TRUNKS = ((144, "Main PBX", "32882"), (145, "Backup PBX", "32883"), (146, "Lab", "32884"))
+
+
+class Refusal(Exception):
+    """The call is refused: nothing was changed, or only what `body` says."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+def refusal(status: int, message: str) -> Refusal:
+    return Refusal(status, {"success": False, "message": message})
+
+
+class World:
+    """Stock, accounts and money. `lock` is never held while anybody sleeps."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.lock = threading.RLock()
+        self.options = options
+        self.stock = build_stock(options.numbers_per_city, options.seed)
+        self._by_city: dict[int, list[StockNumber]] = defaultdict(list)
+        for stocked in self.stock.values():
+            self._by_city[stocked.city.id].append(stocked)
+        self.accounts = {name: AccountState(name, key, options.balance_usd) for name, key in options.accounts.items()}
+        self.ledger: list[LedgerEntry] = []
+        self._record_ids = itertools.count(47_000_001)
+
+    def stock_of(self, city_id: int) -> Sequence[StockNumber]:
+        """The city's numbers, for sale or not."""
+        return self._by_city[city_id]
+
+    def account_of(self, key: str | None) -> AccountState | None:
+        return next((account for account in self.accounts.values() if account.key == key and account.key_valid), None)
+
+    def put_in_cart(self, account: AccountState, numbers: Sequence[str], *, at_most: int | None = None) -> list[StockNumber]:
+        """Add what is for sale; the answer lists what was added."""
+        now = time.monotonic()
+        found = [self.stock[number] for number in numbers if number in self.stock and self.stock[number].for_sale.at(now)]
+        if not found:
+            raise refusal(404, "Numbers not found")
+        for stocked in found[:at_most]:
+            account.put_in_cart(stocked.number, now)
+        return found[:at_most]
+
+    def take_from_cart(self, account: AccountState, numbers: Sequence[str]) -> None:
+        now = time.monotonic()
+        if not all(account.in_cart(number, now) for number in numbers):
+            raise refusal(404, "At least one of the numbers is not in the cart")
+        for number in numbers:
+            account.take_from_cart(number, now)
+
+    def check_out(self, account: AccountState, numbers: Sequence[str]) -> None:
+        """Buy all of them or none, unless the options say that unavailable ones don't stop the others."""
+        now = time.monotonic()
+        if not numbers or not all(account.in_cart(number, now) for number in numbers):
+            raise refusal(404, "At least one of the numbers is not in the cart")
+        sold = [number for number in numbers if not self.stock[number].for_sale.at(now)]
+        wanted = [self.stock[number] for number in numbers if number not in sold]
+        if sold and not self.options.partial_checkout:
+            raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
+        if sum((stocked.total_usd for stocked in wanted), Decimal(0)) > account.balance_usd:
+            raise refusal(403, "Insufficient funds: top up your balance")
+        for stocked in wanted:
+            self._buy(account, stocked, now)
+        if sold:
+            raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
+
+    def _buy(self, account: AccountState, stocked: StockNumber, now_s: float) -> None:
+        account.take_from_cart(stocked.number, now_s)
+        record = self.own(account, stocked, now_s)
+        account.balance_usd -= stocked.total_usd
+        self.ledger.append(
+            LedgerEntry(
+                record.added.isoformat(),
+                account.name,
+                stocked.number,
+                record.id,
+                str(stocked.setup_usd),
+                str(stocked.monthly_usd),
+                str(stocked.total_usd),
+            )
+        )
+
+    def own(self, account: AccountState, stocked: StockNumber, now_s: float, destinations: Destinations = ()) -> Record:
+        """Make the number the account's, without money: checkout takes that."""
+        stocked.for_sale.set(now_s, False)
+        ours = Timeline(False)
+        ours.set(now_s, True)
+        added = now_utc()
+        record = Record(
+            next(self._record_ids),
+            stocked,
+            stocked.setup_usd,
+            stocked.monthly_usd,
+            added,
+            month_later(added),
+            ours,
+            Timeline(destinations),
+            approved=not stocked.country.documents,
+        )
+        account.records[record.id] = record
+        return record
+
+    def owned_records(self, account: AccountState, ids: Sequence[int]) -> list[Record]:
+        """The records with these ids. One that isn't the account's refuses the whole call."""
+        now = time.monotonic()
+        records = [account.records.get(record_id) for record_id in ids]
+        found = [record for record in records if record is not None and record.ours.at(now)]
+        if not ids or len(found) != len(ids):
+            raise refusal(404, "At least one DID with ID specified in the request was not found")
+        return found
+
+    def set_destinations(self, records: Sequence[Record], destinations: Destinations, sms_relay_url: str | None) -> None:
+        """Replace the whole list of each number; a callback that isn't given stays."""
+        known = {trunk_id for trunk_id, _, _ in TRUNKS}
+        for destination in destinations:
+            if destination.get("transport") not in (1, 4, 5) or not destination.get("destination"):
+                raise refusal(400, "Destination is invalid")
+            if destination["transport"] == 5 and destination.get("trunk_id") not in known:
+                raise refusal(400, "SIP trunk not found")
+        effective_s = time.monotonic() + self.options.apply_late_s
+        for record in records:
+            record.destinations.set(effective_s, destinations)
+            if sms_relay_url is not None:
+                record.sms_relay_url = sms_relay_url
+
+    def release(self, records: Sequence[Record]) -> None:
+        now = time.monotonic()
+        for record in records:
+            record.ours.set(now, False)
+            record.stock.for_sale.set(now + self.options.restock_s, True)
+
+    def sell_to_other(self, number: str) -> None:
+        """Somebody else buys it."""
+        self.stock[number].for_sale.set(time.monotonic(), False)
+
+    def reconfigure(self, **changes: Any) -> None:
+        self.options = replace(self.options, **changes)

@@ -1,0 +1,75 @@
+"""One request, once. The key is added below everything that logs, keeps or prints a request, so none of that can leak it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import httpx
+from pydantic import SecretStr
+
+from worker.contract.provider import NotNow, Unclear
+from worker.wavix.answers import Said, classify_failure
+from worker.wavix.dialects import Dialect
+
+#: To reach the provider at all; the time-out of the whole call is a setting.
+CONNECT_TIMEOUT_S = 5.0
+
+Params = Mapping[str, str | int | Sequence[int]]
+
+
+class _WithKey(httpx.BaseTransport):
+    """Puts the key on the wire. httpx logs the request it was given, and its errors carry that one: both without the key."""
+
+    def __init__(self, inner: httpx.BaseTransport, dialect: Dialect, key: SecretStr) -> None:
+        self._inner, self._dialect, self._key = inner, dialect, key
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._inner.handle_request(self._dialect.authenticated(request, self._key))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Wire:
+    """Sends requests over few kept connections. For one thread at a time.
+
+    `transport` replaces the network; `throttle` is called before every request and may wait.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: SecretStr,
+        dialect: Dialect,
+        *,
+        timeout_s: float,
+        transport: httpx.BaseTransport | None,
+        throttle: Callable[[], None] | None,
+    ) -> None:
+        self._key, self._throttle = key, throttle
+        # retries=0: also for a connection that failed, because nobody but the job decides what is sent again.
+        network = transport or httpx.HTTPTransport(retries=0, limits=httpx.Limits(max_connections=2, max_keepalive_connections=1))
+        self._client = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            transport=_WithKey(network, dialect, key),
+            timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def send(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Said | NotNow | Unclear:
+        """Send it exactly once; what came back, or what it means that nothing did."""
+        if self._throttle:
+            self._throttle()
+        try:
+            answer = self._client.request(method, path, params=dict(params) if params else None, json=body)
+        except httpx.TransportError as error:
+            return classify_failure(error)
+        except httpx.DecodingError as error:
+            return Unclear(type(error).__name__)
+        return Said(answer.status_code, self._masked(answer.content), {name.lower(): value for name, value in answer.headers.items()})
+
+    def _masked(self, body: bytes) -> bytes:
+        """A provider that quotes the key in an error would have it stored and shown."""
+        return body.replace(self._key.get_secret_value().encode(), b"***")
+
+    def close(self) -> None:
+        self._client.close()
