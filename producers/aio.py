@@ -101,23 +101,33 @@ class AsyncDidflow:
         return await self._perform(self._plans.steps(job_id))
 
     async def results(
-        self, group: str, consumer: str, *, block_s: float = 2.0, min_idle_s: float = 60.0, max_deliveries: int = 5
+        self,
+        group: str,
+        consumer: str,
+        *,
+        block_s: float = 2.0,
+        min_idle_s: float = 60.0,
+        max_deliveries: int = 5,
+        give_up_idle: bool = False,
     ) -> AsyncIterator[AsyncDelivery]:
-        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries)
+        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
         conversation = follow(self._plans.keys, member, time.monotonic)
-        step = next(conversation)
-        while True:
-            if isinstance(step, Entry):
-                yield AsyncDelivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
-                step = conversation.send(None)
-                continue
-            try:
-                with translated():
-                    reply = await ask_async(self._client, step)
-            except redis.exceptions.ResponseError as error:
-                step = conversation.throw(error)
-            else:
-                step = conversation.send(reply)
+        try:
+            step = next(conversation)
+            while True:
+                if isinstance(step, Entry):
+                    yield AsyncDelivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
+                    step = conversation.send(None)
+                    continue
+                try:
+                    with translated():
+                        reply = await ask_async(self._client, step)
+                except redis.exceptions.ResponseError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration:
+            return
 
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
         await self._perform(acknowledge(self._plans.keys, member, entry_id))

@@ -130,28 +130,38 @@ class Didflow:
         return self._reader.perform(self._reader.plans.steps(job_id))
 
     def results(
-        self, group: str, consumer: str, *, block_s: float = 2.0, min_idle_s: float = 60.0, max_deliveries: int = 5
+        self,
+        group: str,
+        consumer: str,
+        *,
+        block_s: float = 2.0,
+        min_idle_s: float = 60.0,
+        max_deliveries: int = 5,
+        give_up_idle: bool = False,
     ) -> Iterator[Delivery]:
         """Every result from the oldest that is kept, for this group once: an endless iterator. Acknowledge each with `.ack()`.
 
         A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. An entry handed out
-        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. Breaks with ServiceUnavailable; start anew then.
+        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. `give_up_idle` ends it where it would wait. Breaks with ServiceUnavailable; start anew then.
         """
-        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries)
+        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
         conversation = follow(self._reader.keys, member, time.monotonic)
-        step = next(conversation)
-        while True:
-            if isinstance(step, Entry):
-                yield Delivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
-                step = conversation.send(None)
-                continue
-            try:
-                with translated():
-                    reply = self._reader.ask(step)
-            except redis.exceptions.ResponseError as error:
-                step = conversation.throw(error)
-            else:
-                step = conversation.send(reply)
+        try:
+            step = next(conversation)
+            while True:
+                if isinstance(step, Entry):
+                    yield Delivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
+                    step = conversation.send(None)
+                    continue
+                try:
+                    with translated():
+                        reply = self._reader.ask(step)
+                except redis.exceptions.ResponseError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration:
+            return
 
     def _acknowledge(self, member: Membership, entry_id: str) -> None:
         self._reader.perform(acknowledge(self._reader.keys, member, entry_id))

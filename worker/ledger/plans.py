@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from worker.contract.errors import JobNotFound, WaitTimeout
-from worker.contract.jobs import JobView, Step
+from worker.contract.jobs import Job, JobView, Step
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
@@ -109,17 +109,14 @@ class Plans:
             reply = yield Ask("eval", (script.source, *rest))
         return call.parse(reply)
 
-    def run_many(self, batch: tuple[Call[T], ...]) -> Plan[list[T | Exception]]:
-        """Run scripts in one pipeline. One that is refused is returned as its exception; the others go through."""
+    def run_many(self, batch: tuple[Call[Job], ...]) -> Plan[list[Job | Exception]]:
+        """Submit in one pipeline. One that is refused is returned as its exception; the others go through."""
         names = sorted({call.script for call in batch})
         yield tuple(Ask("script_load", (self.script(name).source,)) for name in names)
         replies = yield tuple(
             Ask("evalsha", (self.script(call.script).sha1, 1, self.keys.namespace, *map(str, call.args))) for call in batch
         )
-        results: list[T | Exception] = []
-        for call, reply in zip(batch, replies, strict=True):
-            results.append(_parsed(call, reply))
-        return results
+        return [_parsed(call, reply) for call, reply in zip(batch, replies, strict=True)]
 
     def get(self, job_id: str) -> Plan[JobView]:
         """Raises JobNotFound."""
@@ -209,7 +206,7 @@ def entries_of(replies: Any) -> Entries:
     return [(entry_id, fields) for entry_id, fields in first if fields is not None]
 
 
-def _parsed(call: Call[T], reply: Any) -> T | Exception:
+def _parsed(call: Call[Job], reply: Any) -> Job | Exception:
     try:
         if isinstance(reply, Exception):
             with translated():

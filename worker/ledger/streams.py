@@ -34,6 +34,7 @@ class Membership:
     block_s         how long one read waits for news
     min_idle_s      an entry that a consumer has held for this long without an ack goes to another one (or to itself again)
     max_deliveries  an entry that was handed out more often than this is poison: set aside, with the reason
+    ends_idle       end when there is nothing more to read, instead of waiting for it
     """
 
     group: str
@@ -41,6 +42,7 @@ class Membership:
     block_s: float = 2.0
     min_idle_s: float = 60.0
     max_deliveries: int = 5
+    ends_idle: bool = False
 
 
 def parse_event(fields: Mapping[str, str]) -> Event:
@@ -48,12 +50,12 @@ def parse_event(fields: Mapping[str, str]) -> Event:
     return Event.model_validate({**fields, "data": json.loads(fields.get("data", ""))})
 
 
-#: Yields commands and entries in turn; a command's reply is sent in, an entry's turn is sent None. Never returns by itself.
+#: Yields commands and entries in turn; a command's reply is sent in, an entry's turn is sent None.
 Conversation = Generator[Ask | tuple[Ask, ...] | Entry, Any, None]
 
 
 def follow(keys: Keys, member: Membership, clock: Callable[[], float]) -> Conversation:
-    """All entries for this consumer: first what it held before a restart, then what dead consumers hold, then news, for ever."""
+    """All entries for this consumer: first what it held before a restart, then what dead consumers hold, then news."""
     yield from _join(keys, member)
     yield from _own_pending(keys, member)
     taken_over_s = float("-inf")
@@ -67,7 +69,10 @@ def follow(keys: Keys, member: Membership, clock: Callable[[], float]) -> Conver
                 (member.group, member.consumer, {keys.results: ">"}),
                 {"count": BATCH, "block": max(1, int(member.block_s * 1000))},
             )
-            for entry_id, fields in entries_of((yield ask)):
+            entries = entries_of((yield ask))
+            if not entries and member.ends_idle:
+                return
+            for entry_id, fields in entries:
                 yield from _hand_out(keys, member, entry_id, fields, 1)
         except redis.exceptions.ResponseError as error:
             if not str(error).startswith("NOGROUP"):

@@ -1,0 +1,66 @@
+"""`didflow settings` and `didflow schema`: what can be set, and what the messages look like."""
+
+import os
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+from pydantic import SecretStr
+
+from producers.cli import options as given
+from producers.cli.output import errors_told, print_json, print_table
+from worker.contract.events import Event
+from worker.contract.requests import request_adapter
+from worker.settings import Settings, load_settings
+
+
+def settings(as_json: given.Json = False) -> None:
+    """List every setting with its value and where that comes from. Secrets are masked."""
+    with errors_told(as_json=as_json):
+        loaded = load_settings()
+        rows = [
+            {
+                "name": _variable(name),
+                "value": _shown(name, getattr(loaded, name)),
+                "source": _source(name, loaded),
+                "description": field.description or "",
+            }
+            for name, field in Settings.model_fields.items()
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        print_table(("setting", "value", "from", "meaning"), [tuple(row.values()) for row in rows])
+
+
+def schema(
+    what: Annotated[Literal["requests", "events"], typer.Argument(help="requests | events")] = "requests",
+) -> None:
+    """Print the JSON Schema of the requests, or of the events on both streams."""
+    print_json(request_adapter().json_schema() if what == "requests" else Event.model_json_schema())
+
+
+def _variable(name: str) -> str:
+    field = Settings.model_fields[name]
+    return field.alias or f"DIDFLOW_{name.upper()}"
+
+
+def _source(name: str, loaded: Settings) -> str:
+    if _variable(name) in {key.upper() for key in os.environ}:
+        return "environment"
+    return ".env" if name in loaded.model_fields_set else "default"
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _without_password(value.get_secret_value()) if name == "redis_url" else "********"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:********@{parts.hostname}" + (f":{parts.port}" if parts.port else "")))

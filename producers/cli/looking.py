@@ -1,0 +1,134 @@
+"""`didflow status`, `jobs`, `explain`, `cancel` and `results`: what is there, and what came of it."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli import options as given
+from producers.cli.advice import advice
+from producers.cli.output import clean, errors_told, plain, print_json, print_table, state_text
+from producers.cli.showing import show_job
+from producers.cli.submitting import report, wait_for
+from producers.client import Didflow
+from worker.contract.states import REPORTED, JobState
+
+JobId = Annotated[str, typer.Argument(help="the job's id")]
+
+
+def status(job: JobId, wait: given.Wait = False, timeout: given.Timeout = 300.0, as_json: given.Json = False) -> None:
+    """Show a job. With --wait: once it has ended."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        view = wait_for(didflow, job, timeout, quiet=as_json) if wait else didflow.get(job)
+        if view.state in REPORTED:
+            report(view, as_json=as_json)
+        elif as_json:
+            print_json(view)
+        else:
+            show_job(view)
+
+
+def jobs(
+    state: Annotated[JobState | None, typer.Option(help="only jobs in this state", show_default=False)] = None,
+    reference: Annotated[str | None, typer.Option(help="only jobs with this reference", show_default=False)] = None,
+    key: Annotated[str | None, typer.Option(help="the job with this idempotency key", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="so many at most")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="leave out so many of the newest")] = 0,
+    as_json: given.Json = False,
+) -> None:
+    """List jobs, newest first."""
+    with errors_told(as_json=as_json):
+        found = Didflow.from_env().find(idempotency_key=key, reference=reference, state=state, limit=limit, offset=offset)
+        if as_json:
+            print_json([plain(view) for view in found])
+            return
+        rows = [
+            (
+                view.id,
+                view.kind.replace("_", "-"),
+                state_text(view.state, view.reason),
+                f"{view.result.totals.done} of {view.result.totals.requested}" if view.result else view.progress,
+                f"{view.created_at:%Y-%m-%d %H:%M:%S}",
+                view.reference,
+                view.idempotency_key,
+            )
+            for view in found
+        ]
+        print_table(("job", "kind", "state", "numbers", "submitted (UTC)", "reference", "key"), rows)
+
+
+def explain(job: JobId, as_json: given.Json = False) -> None:
+    """Tell a job's story: every step with its time, what it showed, and what to do now."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        view, steps = didflow.get(job), didflow.explain(job)
+        if as_json:
+            print_json({"job": plain(view), "steps": [plain(step) for step in steps], "advice": advice(view.state, view.reason)})
+            return
+        show_job(view)
+        rows = [(f"  {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}", str(step.attempt), step.name, step.detail) for step in steps]
+        print_table(("  time (UTC)", "attempt", "step", "what it showed"), rows)
+        Console(highlight=False).print(Text(f"\n{advice(view.state, view.reason)}"))
+
+
+def cancel(job: JobId, as_json: given.Json = False) -> None:
+    """Call a job off. What has taken effect stays; what can be undone is undone."""
+    with errors_told(as_json=as_json):
+        view = Didflow.from_env().cancel(job)
+        if as_json:
+            print_json(view)
+        elif view.state.is_terminal:
+            show_job(view)
+        else:
+            Console(highlight=False).print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
+
+
+def results(
+    group: Annotated[
+        str | None, typer.Option(help="read as this consumer group and acknowledge what is printed", show_default=False)
+    ] = None,
+    consumer: Annotated[str | None, typer.Option(help="this consumer's name in the group (the process's)", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="end after so many", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="with --group: wait for more, without end")] = False,
+    as_json: given.Json = False,
+) -> None:
+    """Print results, one per job that ended. Without --group the newest are shown and nothing is acknowledged."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        if group is None:
+            _print_recent(didflow, limit or 20, as_json=as_json)
+            return
+        count = 0
+        idle = not follow
+        for delivery in didflow.results(group, consumer or f"cli-{os.getpid()}", give_up_idle=idle):
+            _line(plain(delivery.event), as_json=as_json)
+            delivery.ack()
+            count += 1
+            if limit is not None and count >= limit:
+                return
+
+
+def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:
+    for _, fields in didflow.recent(limit):
+        try:
+            _line({**fields, "data": json.loads(fields.get("data", ""))}, as_json=as_json)
+        except ValueError:
+            _line(dict(fields), as_json=as_json)
+
+
+def _line(event: dict[str, object], *, as_json: bool) -> None:
+    """One event: a line of JSON, or of words."""
+    if as_json:
+        sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return
+    body = event.get("data")
+    words = body if isinstance(body, dict) else {}
+    error = words.get("error") or {}
+    parts = (event.get("time"), event.get("subject"), words.get("kind"), words.get("state"), words.get("reference"), error.get("message"))
+    Console(highlight=False, soft_wrap=True).print(Text("  ".join(clean(part) for part in parts if part)))

@@ -1,0 +1,126 @@
+"""`didflow reroute`, `failback` and `release`: what is done to numbers that we own."""
+
+from typing import Annotated, Any
+
+import typer
+
+from producers.cli import options as given
+from producers.cli.output import errors_told
+from producers.cli.submitting import confirmed, submit
+from worker.contract.requests import Failback, Release, Reroute
+
+
+def reroute(
+    to: given.To = None,
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    record_id: given.RecordIds = None,
+    from_trunk: given.FromTrunk = None,
+    from_destination: given.FromDestination = None,
+    label: given.Label = None,
+    country: given.Country = None,
+    city: given.City = None,
+    everything: given.All = False,
+    expected_count: given.ExpectedCount = None,
+    max_fraction: Annotated[
+        float | None, typer.Option(help="refuse if more than this share of the account is selected", show_default=False)
+    ] = None,
+    canary: Annotated[int | None, typer.Option(help="move so many first; go on only when they are confirmed", show_default=False)] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="send nothing more after: 120s, 10m, or a time with zone", show_default=False)
+    ] = None,
+    dry_run: given.DryRun = False,
+    key: given.Key = None,
+    reference: given.Reference = None,
+    account: given.AccountName = "default",
+    priority: given.Priority = 5,
+    not_before: given.NotBefore = None,
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Send the calls of numbers somewhere else. `didflow failback JOB` brings each back to where it was."""
+    with errors_told(as_json=as_json):
+        fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
+        fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
+        fields |= {"max_fraction": max_fraction, "canary": canary, "deadline": given.moment(deadline, "deadline")}
+        request = Reroute.model_validate(fields | {"destinations": given.destinations(to)})
+        submit(
+            request,
+            key=key,
+            reference=reference,
+            account=account,
+            priority=priority,
+            not_before=given.moment(not_before, "not_before"),
+            wait=wait,
+            timeout_s=timeout,
+            as_json=as_json,
+        )
+
+
+def failback(
+    job: Annotated[str, typer.Argument(help="the reroute to undo")],
+    dry_run: given.DryRun = False,
+    key: given.Key = None,
+    reference: given.Reference = None,
+    account: given.AccountName = "default",
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Give every number of a reroute its own old route back. What somebody changed since is left alone."""
+    with errors_told(as_json=as_json):
+        request = Failback(job_id=job, dry_run=dry_run)
+        submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+def release(
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    record_id: given.RecordIds = None,
+    from_trunk: given.FromTrunk = None,
+    from_destination: given.FromDestination = None,
+    label: given.Label = None,
+    country: given.Country = None,
+    city: given.City = None,
+    everything: given.All = False,
+    expected_count: given.ExpectedCount = None,
+    protected_label: Annotated[
+        list[str] | None, typer.Option(help="leave numbers with this label alone; may be repeated", show_default=False)
+    ] = None,
+    dry_run: given.DryRun = False,
+    key: given.Key = None,
+    reference: given.Reference = None,
+    account: given.AccountName = "default",
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """Give numbers back to the provider, for good. A selector needs --expected-count: a dry run tells it."""
+    with errors_told(as_json=as_json):
+        fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
+        fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
+        request = Release.model_validate(fields | {"protected_labels": tuple(protected_label or ())})
+        if not dry_run:
+            count = len(request.numbers) or len(request.record_ids) or request.expected_count
+            confirmed(f"release {count} number(s) for good: somebody else may get them. Go on?", yes=yes, must_ask=True)
+        submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+def _named(
+    numbers: list[str] | None, file: Any, record_ids: list[int] | None, expected_count: int | None, *, dry_run: bool
+) -> dict[str, Any]:
+    return {
+        "numbers": given.listed_numbers(numbers, file),
+        "record_ids": tuple(record_ids or ()),
+        "expected_count": expected_count,
+        "dry_run": dry_run,
+    }
+
+
+def _selector(
+    trunk: int | None, destination: str | None, label: str | None, country: str | None, city: str | None, *, everything: bool
+) -> dict[str, Any] | None:
+    fields = {"trunk_id": trunk, "destination": destination, "label": label, "country": country, "city": city, "all": everything}
+    return fields if everything or any(value is not None for name, value in fields.items() if name != "all") else None

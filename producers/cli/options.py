@@ -1,0 +1,88 @@
+"""Options that several commands share, and how their texts are read."""
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.contract.destinations import Destination
+from worker.contract.errors import InvalidRequest
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only look: say what would be done and what it would cost")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="idempotency key: the same key and request is the same job, however often", show_default=False)
+]
+Reference = Annotated[str | None, typer.Option(help="your own word for it (a customer, an order), to find the job by", show_default=False)]
+AccountName = Annotated[str, typer.Option("--account", help="the account to act for")]
+Priority = Annotated[int, typer.Option(help="0 (first) to 9, within a lane")]
+NotBefore = Annotated[
+    str | None, typer.Option(help="don't begin before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
+]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait for the end and show it")]
+Timeout = Annotated[float, typer.Option(help="seconds to wait at most; the job goes on after that")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask")]
+To = Annotated[
+    list[str] | None,
+    typer.Option("--to", help="sip:user@host, pstn:+13235550142 or trunk:144; several are tried in this order", show_default=False),
+]
+Numbers = Annotated[list[str] | None, typer.Option("--number", "-n", help="a number in E.164 form; may be repeated", show_default=False)]
+NumbersFile = Annotated[
+    Path | None, typer.Option("--numbers-file", help="a file with a number on every line; - reads from a pipe", show_default=False)
+]
+RecordIds = Annotated[
+    list[int] | None, typer.Option("--record-id", help="a record id of the provider; may be repeated", show_default=False)
+]
+FromTrunk = Annotated[int | None, typer.Option(help="all numbers that go to this SIP trunk now", show_default=False)]
+FromDestination = Annotated[str | None, typer.Option(help="all numbers that go to this destination now", show_default=False)]
+Label = Annotated[str | None, typer.Option(help="all numbers with this label", show_default=False)]
+Country = Annotated[str | None, typer.Option(help="all numbers of this country (ISO code)", show_default=False)]
+City = Annotated[str | None, typer.Option(help="all numbers of this city", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
+ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
+
+_SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def moment(text: str | None, name: str) -> datetime | None:
+    """A time with zone, or a span from now. Raises InvalidRequest."""
+    if text is None:
+        return None
+    if span := _SPAN.match(text):
+        return datetime.now(UTC) + timedelta(seconds=float(span[1]) * _SECONDS[span[2]])
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        what = f"{text[:40]!r} is no time: write 90s, 10m, 2h, 3d, or a time with its zone such as 2026-12-01T08:00+01:00"
+        raise InvalidRequest(f"{name}: {what}", ((name, what),))
+    return read
+
+
+def destinations(texts: list[str] | None) -> tuple[Destination, ...]:
+    """Destinations in the order of their priority. Raises InvalidRequest."""
+    found = []
+    for priority, text in enumerate(texts or (), 1):
+        try:
+            found.append(Destination.parse(text, priority=priority))
+        except ValueError as error:
+            what = str(error).split("\n")[0] if "\n" not in str(error) else f"{text[:80]!r} is not a destination that can be reached"
+            raise InvalidRequest(f"to: {what}", (("to", what),)) from None
+    return tuple(found)
+
+
+def listed_numbers(numbers: list[str] | None, file: Path | None) -> tuple[str, ...]:
+    """Numbers from options (comma lists too) and from a file; lines may hold comments after #. Raises InvalidRequest."""
+    texts = list(numbers or ())
+    if file is not None:
+        try:
+            texts += (sys.stdin.read() if str(file) == "-" else file.read_text()).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"{file} can't be read ({type(error).__name__})"
+            raise InvalidRequest(what, (("numbers_file", what),)) from None
+    return tuple(one.strip() for text in texts for one in text.partition("#")[0].split(",") if one.strip())

@@ -1,0 +1,107 @@
+"""What commands print and how they end: tables for people on stdout, one JSON document with `--json`, errors with a next step."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.contract.errors import (
+    DidflowError,
+    IdempotencyConflict,
+    InvalidRequest,
+    ServiceUnavailable,
+    UnsafeRedis,
+    WaitTimeout,
+)
+from worker.contract.requests import invalid
+from worker.contract.states import JobState
+
+EXIT_JOB = 1  #: the job failed, or is partial, cancelled, expired, parked
+EXIT_INPUT = 2
+EXIT_TIMEOUT = 3
+EXIT_CONFLICT = 4
+EXIT_UNREACHABLE = 5
+
+
+def exit_code(error: DidflowError) -> int:
+    """The exit code that goes with an error."""
+    match error:
+        case WaitTimeout():
+            return EXIT_TIMEOUT
+        case IdempotencyConflict():
+            return EXIT_CONFLICT
+        case ServiceUnavailable() | UnsafeRedis():
+            return EXIT_UNREACHABLE
+    return EXIT_INPUT
+
+
+@contextmanager
+def errors_told(*, as_json: bool) -> Iterator[None]:
+    """Turn our errors into a message and an exit code."""
+    try:
+        yield
+    except ValidationError as error:
+        fail(invalid(error), as_json=as_json)
+    except DidflowError as error:
+        fail(error, as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
+    """Say what is wrong and what to do, and end."""
+    faults = error.faults if isinstance(error, InvalidRequest) else ()
+    if as_json:
+        body = {"code": error.code, "message": str(error), "retryable": error.retryable, "faults": [list(fault) for fault in faults]}
+        print_json({"error": body})
+    else:
+        console = Console(stderr=True, highlight=False)
+        if faults:
+            console.print(Text(f"{error.code}: nothing was submitted", style="red"))
+            for where, what in faults:
+                console.print(Text(f"  {clean(where)}: {clean(what)}"))
+        else:
+            console.print(Text(f"{error.code}: ", style="red") + Text(clean(str(error)), style="default"))
+    raise typer.Exit(exit_code(error))
+
+
+def print_json(value: object) -> None:
+    """One document on stdout."""
+    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def plain(value: object) -> Any:
+    """Anything of ours as what JSON knows."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
+    """A table of clean texts; cells may be rich Texts that are clean already."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def clean(value: object) -> str:
+    """A text without terminal escapes and other control characters: references and the provider's words come from outside."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value if value is not None else "")
+    )
+
+
+def state_text(state: JobState, reason: str | None = None) -> Text:
+    """A state in its colour, with the reason if there is one."""
+    colours = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.NEEDS_REVIEW: "magenta", JobState.PARTIAL: "yellow"}
+    return Text(
+        state.value + (f" ({clean(reason)})" if reason else ""), style=colours.get(state, "cyan" if not state.is_terminal else "default")
+    )

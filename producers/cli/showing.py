@@ -1,0 +1,78 @@
+"""A job as a person reads it."""
+
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli.advice import advice
+from producers.cli.output import clean, print_table, state_text
+from worker.contract.destinations import Route
+from worker.contract.jobs import JobView
+from worker.contract.results import NumberResult, Quote
+from worker.contract.states import JobState
+
+#: A table longer than this is cut; `--json` has everything.
+SHOWN = 50
+
+
+def show_job(view: JobView) -> None:
+    """State, numbers, totals, and what to do next."""
+    console = Console(highlight=False)
+    console.print(
+        Text("job ") + Text(view.id, style="bold") + Text(f"  {view.kind.replace('_', '-')}  ") + state_text(view.state, view.reason)
+    )
+    console.print(f"  {_origin(view)}", style="dim", markup=False)
+    if view.progress and not view.state.is_terminal:
+        console.print(f"  {clean(view.progress)}", markup=False)
+    result = view.result
+    if result is not None:
+        show_numbers(result.numbers)
+        if result.quote is not None:
+            show_quote(result.quote)
+        if result.totals.charged_usd:
+            console.print(f"  charged {result.totals.charged_usd} USD for {result.totals.done} of {result.totals.requested} numbers")
+    if view.error is not None:
+        console.print(Text(f"  {view.error.code}: ", style="yellow") + Text(clean(view.error.message)))
+    if view.state is not JobState.SUCCEEDED:
+        console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
+
+
+def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
+    if not numbers:
+        return
+    rows = [
+        (n.number, n.outcome.value, _fees(n), _route(n.route_after), clean(n.error.message) if n.error else _documents(n))
+        for n in numbers[:SHOWN]
+    ]
+    print_table(("  number", "outcome", "USD setup + month", "route", ""), [(f"  {row[0]}", *row[1:]) for row in rows])
+    if len(numbers) > SHOWN:
+        Console(highlight=False).print(f"  and {len(numbers) - SHOWN} more: --json shows all", style="dim")
+
+
+def show_quote(quote: Quote) -> None:
+    """What a dry run found."""
+    console = Console(highlight=False)
+    console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.balance_usd is not None else ""), style="dim")
+    show_numbers(quote.numbers)
+    if quote.balance_usd is not None:
+        console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
+        console.print(f"  balance {quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD")
+
+
+def _origin(view: JobView) -> str:
+    parts = [f"account {view.account}", f"submitted {view.created_at:%Y-%m-%d %H:%M:%S} UTC", f"attempt {view.attempt}"]
+    parts += [f"key {view.idempotency_key}"] if view.idempotency_key else []
+    parts += [f"reference {view.reference}"] if view.reference else []
+    parts += [f"next look {view.due_at:%H:%M:%S} UTC"] if view.due_at and not view.state.is_terminal else []
+    return clean(", ".join(parts))
+
+
+def _fees(number: NumberResult) -> str:
+    return f"{number.setup_usd} + {number.monthly_usd}" if number.monthly_usd is not None else ""
+
+
+def _route(route: Route | None) -> str:
+    return ", ".join(str(destination) for destination in route or ())
+
+
+def _documents(number: NumberResult) -> str:
+    return "needs documents: " + ", ".join(number.documents_needed) if number.documents_needed else ""

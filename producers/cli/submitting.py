@@ -1,0 +1,93 @@
+"""What all submitting commands do in the end: submit, say so, wait if asked, show what came of it."""
+
+import time
+from datetime import datetime
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli.output import EXIT_JOB, clean, plain, print_json, state_text
+from producers.cli.showing import show_job
+from producers.client import Didflow
+from worker.contract.errors import InvalidRequest, WaitTimeout
+from worker.contract.jobs import Job, JobView
+from worker.contract.requests import Request
+from worker.contract.states import JobState
+
+#: How often the progress line is brought up to date.
+LOOK_EVERY_S = 0.5
+
+
+def submit(
+    request: Request,
+    *,
+    key: str | None,
+    reference: str | None,
+    account: str,
+    priority: int = 5,
+    not_before: datetime | None = None,
+    wait: bool,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Submit and report. Ends the command with the exit code that fits the job."""
+    didflow = Didflow.from_env()
+    job = didflow.submit(request, idempotency_key=key, reference=reference, account=account, priority=priority, not_before=not_before)
+    if wait or request.dry_run:
+        view = wait_for(didflow, job.id, timeout_s, quiet=as_json)
+        report(view, as_json=as_json)
+        return
+    if as_json:
+        print_json(job)
+        return
+    tell_submitted(job, key)
+
+
+def tell_submitted(job: Job, key: str | None) -> None:
+    console = Console(highlight=False)
+    again = "" if job.is_new else " (it was submitted before: this is the same job)"
+    console.print(Text("job ") + Text(job.id, style="bold") + Text(f" is {job.state.value}{again}"))
+    if key is None:
+        console.print("without --key a repeated submit is a second job", style="dim")
+    console.print(f"follow it with: didflow status {job.id} --wait", style="dim")
+
+
+def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) -> JobView:
+    """Wait for the end; on a terminal with a line that says how far it is. Raises WaitTimeout."""
+    console = Console(stderr=True, highlight=False)
+    if quiet or not console.is_terminal:
+        return didflow.wait(job_id, timeout_s)
+    deadline_s = time.monotonic() + timeout_s
+    with console.status(f"job {job_id}") as status:
+        while True:
+            left_s = deadline_s - time.monotonic()
+            try:
+                return didflow.wait(job_id, max(0.0, min(LOOK_EVERY_S, left_s)))
+            except WaitTimeout:
+                if left_s <= LOOK_EVERY_S:
+                    raise
+                view = didflow.get(job_id)
+                so_far = Text(f" {clean(view.progress)}" if view.progress else "")
+                status.update(Text(f"job {job_id} ") + state_text(view.state, view.reason) + so_far)
+
+
+def report(view: JobView, *, as_json: bool) -> None:
+    """Show an ended job; exit code 1 unless it did all that was asked."""
+    if as_json:
+        print_json(plain(view))
+    else:
+        show_job(view)
+    if view.state is not JobState.SUCCEEDED:
+        raise typer.Exit(EXIT_JOB)
+
+
+def confirmed(question: str, *, yes: bool, must_ask: bool) -> None:
+    """Ask on a terminal. Where nobody can be asked: go on, unless `must_ask`. Raises InvalidRequest, typer.Abort."""
+    if yes:
+        return
+    if Console(stderr=True).is_terminal and typer.get_text_stream("stdin").isatty():
+        typer.confirm(question, abort=True, err=True)
+    elif must_ask:
+        what = "this can't be undone, and there is no terminal to ask on: look with --dry-run first, then give --yes"
+        raise InvalidRequest(what, (("yes", what),))

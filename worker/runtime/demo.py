@@ -1,0 +1,144 @@
+"""`python -m worker.runtime.demo`, which is `didflow demo`: the main job on real servers, told as it happens.
+
+An embedded Valkey, the sandbox and two worker processes; jobs through the queue, HTTP to the sandbox; at the end the money that
+didflow reports is compared with the money that the sandbox took.
+"""
+
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from producers import Destination, Didflow, Failback, Job, JobView, Release, Reroute, SearchAndBuy
+from worker.contract.errors import DidflowError
+from worker.contract.requests import Request
+from worker.contract.results import NumberResult
+from worker.ledger.connection import connect
+from worker.runtime.local_stack import LocalStack
+from worker.wavix.sandbox.admin import SandboxAdmin
+
+NAMESPACE = "demo"
+#: Short, because the sandbox's lists don't lag unless they are told to.
+ENVIRONMENT = {"DIDFLOW_NAMESPACE": NAMESPACE, "DIDFLOW_SETTLE_SECONDS": "1", "DIDFLOW_RATE_LIMIT": "50", "DIDFLOW_LOG_LEVEL": "warning"}
+JOB_WITHIN_S = 40.0
+
+
+class Demo:
+    """The jobs in the order of a customer's life, each waited for and told."""
+
+    def __init__(self, didflow: Didflow, sandbox: SandboxAdmin, console: Console) -> None:
+        self._didflow, self._sandbox, self._console = didflow, sandbox, console
+        self._done: list[tuple[str, JobView]] = []
+
+    def run(self) -> bool:
+        """True if every job came out as it should and the money agrees."""
+        trunk, pbx = Destination.trunk(144, "32882"), Destination.sip("sip:pbx@example.net")
+        los_angeles = SearchAndBuy(
+            country="US", city=("LOS ANGELES, CA",), quantity=3, max_monthly_usd=Decimal("2.50"), destinations=(trunk,)
+        )
+        bought = self._run("buy 3 in Los Angeles, at most 2.50 a month", los_angeles, "order-4711")
+        self._same_again(los_angeles, "order-4711", bought)
+        numbers = numbers_of(bought)
+        moved = self._run("failover: reroute them to a SIP URI", Reroute(numbers=numbers, destinations=(pbx,)), "failover-1")
+        self._run("and back: every number gets its own old route", Failback(job_id=moved.id), "failback-1")
+        self._run("buy 1 in Germany, which needs documents", SearchAndBuy(country="DE", documents="allow_inactive"), "order-4712")
+        nowhere = SearchAndBuy(country="US", region="California", quantity=5, max_monthly_usd=Decimal("0.10"))
+        self._run("buy 5 for at most 0.10 a month: nobody sells that", nowhere, "order-4713")
+        self._sandbox.add_fault("checkout", "act_and_drop")
+        self._console.print("\n[yellow]the provider will now do the next checkout and lose its answer[/]")
+        toronto = SearchAndBuy(country="CA", city=("TORONTO, ON",), quantity=2)
+        unlucky = self._run("buy 2 in Toronto, with the answer lost", toronto, "order-4714")
+        self._run("release what was bought there", Release(numbers=numbers_of(unlucky)), "churn-1")
+        return self._summary()
+
+    def _run(self, title: str, request: Request, key: str) -> JobView:
+        self._console.print(f"\n[bold]{title}[/]")
+        began_s = time.monotonic()
+        job = self._didflow.submit(request, idempotency_key=key, reference="demo")
+        self._console.print(f"  submitted   {job.id}  key {key}", style="dim", highlight=False)
+        view = self._didflow.wait(job.id, JOB_WITHIN_S)
+        for number in view.result.numbers if view.result else ():
+            self._console.print(f"  {number.number:<16}{told(number)}", highlight=False)
+        why = f"  {view.error.message}" if view.error else ""
+        self._console.print(Text(f"  {view.state.value} in {time.monotonic() - began_s:.2f} s{why}", style=colour(view)))
+        self._done.append((title, view))
+        return view
+
+    def _same_again(self, request: Request, key: str, first: JobView) -> None:
+        again: Job = self._didflow.submit(request, idempotency_key=key, reference="demo")
+        verdict = "the same job, nothing was bought" if again.id == first.id and not again.is_new else "[red]ANOTHER JOB[/]"
+        self._console.print(f"\n[bold]submit the same order once more[/]\n  {again.id}: {verdict}", highlight=False)
+
+    def _summary(self) -> bool:
+        table = Table(title="\njobs", title_justify="left", title_style="bold")
+        for heading in ("job", "state", "numbers", "attempts"):
+            table.add_column(heading)
+        table.add_column("charged USD", justify="right")
+        charged = Decimal(0)
+        for title, view in self._done:
+            totals = view.result.totals if view.result else None
+            if totals is None:
+                continue
+            charged += totals.charged_usd
+            state = Text(view.state.value, style=colour(view))
+            table.add_row(title, state, f"{totals.done} of {totals.requested}", str(view.attempt), str(totals.charged_usd))
+        self._console.print(table)
+        taken = self._sandbox.charged_usd()
+        equal = charged == taken
+        words = "equal to the cent" if equal else "NOT EQUAL"
+        self._console.print(f"didflow reports {charged} USD, the sandbox's own ledger says {taken} USD: {words}", highlight=False)
+        expected = ["succeeded", "succeeded", "succeeded", "succeeded", "failed", "succeeded", "succeeded"]
+        return equal and [view.state.value for _, view in self._done] == expected
+
+
+def numbers_of(view: JobView) -> tuple[str, ...]:
+    return tuple(number.number for number in view.result.numbers) if view.result else ()
+
+
+def told(number: NumberResult) -> str:
+    """What became of a number, in a line."""
+    parts = [number.outcome.value]
+    if number.monthly_usd is not None:
+        parts.append(f"{number.setup_usd} + {number.monthly_usd} a month")
+    if number.route_after:
+        parts.append("-> " + ", ".join(str(destination) for destination in number.route_after))
+    if number.documents_needed:
+        parts.append("needs documents: " + ", ".join(number.documents_needed))
+    return "  ".join(parts)
+
+
+def colour(view: JobView) -> str:
+    return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
+
+
+def main() -> None:
+    """Exit code 0 if everything came out as it should, 1 if not, 5 if a part didn't come up."""
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="didflow-demo-") as folder:
+        log = Path(folder) / "workers.log"
+        try:
+            console.print("starting an embedded Valkey, a sandbox Wavix and two worker processes", style="dim")
+            sandbox = ("--port", "0", "--latency-ms", "20")
+            with LocalStack(processes=2, threads=4, sandbox=sandbox, environment=ENVIRONMENT, log=log) as stack:
+                didflow = Didflow(connect(stack.redis_url or ""), NAMESPACE)
+                good = Demo(didflow, SandboxAdmin(stack.sandbox_url or ""), console).run()
+        except DidflowError as error:
+            console.print(f"[red]{error.code}[/]: {error}")
+            console.print(log.read_text()[-5000:] if log.exists() else "", markup=False)
+            sys.exit(5)
+        if not good:
+            console.print(log.read_text()[-5000:], markup=False)
+            sys.exit(1)
+    console.print(
+        "\nwith a real account: WAVIX_API_KEY=… didflow up, then: didflow buy --country US --dry-run --wait   (this demo spent nothing)",
+        style="dim",
+    )
+
+
+if __name__ == "__main__":
+    main()
