@@ -142,7 +142,8 @@ class Didflow:
         """Every result from the oldest that is kept, for this group once: an endless iterator. Acknowledge each with `.ack()`.
 
         A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. An entry handed out
-        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. `give_up_idle` ends it where it would wait. Breaks with ServiceUnavailable; start anew then.
+        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. `give_up_idle` ends it where it would wait.
+        Breaks with ServiceUnavailable; start anew then.
         """
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
         conversation = follow(self._reader.keys, member, time.monotonic)

@@ -5,7 +5,7 @@ from worker.contract.states import JobState, WaitReason
 _WAITING = {
     WaitReason.RATE_LIMITED: "the provider limits the rate; it goes on by itself",
     WaitReason.PROVIDER_DOWN: "the provider can't be reached or fails; it goes on by itself when that ends, no attempt is lost",
-    WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct WAVIX_API_KEY and restart the workers; it goes on by itself",
+    WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct it and restart the workers; it goes on by itself",
     WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; it goes on by itself",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
@@ -16,7 +16,7 @@ _STATES = {
     JobState.SCHEDULED: "it begins by itself at its time; `didflow cancel` calls it off",
     JobState.QUEUED: "a worker will take it; if none does: `didflow doctor`",
     JobState.RUNNING: "a worker is at it",
-    JobState.NEEDS_REVIEW: "what happened can't be found out by asking the provider: read `didflow explain`, look into the account, and decide",
+    JobState.NEEDS_REVIEW: "what happened can't be found out by asking: read `didflow explain`, look into the account, and decide",
     JobState.SUCCEEDED: "all that was asked is done",
     JobState.PARTIAL: "part of what was asked is done; the numbers tell which. A new job can ask for the rest",
     JobState.FAILED: "nothing of what was asked was done; the error says why. A new job with a new key can try again",

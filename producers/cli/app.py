@@ -1,5 +1,7 @@
 """All commands in one place."""
 
+from collections.abc import Callable
+
 import typer
 
 from producers.cli.buying import buy
@@ -13,13 +15,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Provision phone numbers on the Wavix Numbers API: jobs that are never lost, purchases that happen exactly once.",
-    epilog="Exit codes: 0 done, 1 job failed or partial, 2 bad input, 3 timed out waiting, 4 idempotency conflict, 5 service not reachable.",
+    epilog="Exit codes: 0 done, 1 job failed or partial, 2 bad input, 3 timed out, 4 idempotency conflict, 5 service not reachable.",
 )
 
-for command in (buy, reroute, failback, release, cancel):
-    app.command(rich_help_panel="Ask for something")(command)
-for command in (status, jobs, explain, results):
-    app.command(rich_help_panel="Look")(command)
-for command in (settings, schema):
-    app.command(rich_help_panel="Know")(command)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Ask for something": (buy, reroute, failback, release, cancel),
+    "Look": (status, jobs, explain, results),
+    "Know": (settings, schema),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 add_roles(app)

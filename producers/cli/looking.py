@@ -1,5 +1,6 @@
 """`didflow status`, `jobs`, `explain`, `cancel` and `results`: what is there, and what came of it."""
 
+import itertools
 import json
 import os
 import sys
@@ -103,14 +104,10 @@ def results(
         if group is None:
             _print_recent(didflow, limit or 20, as_json=as_json)
             return
-        count = 0
-        idle = not follow
-        for delivery in didflow.results(group, consumer or f"cli-{os.getpid()}", give_up_idle=idle):
+        deliveries = didflow.results(group, consumer or f"cli-{os.getpid()}", give_up_idle=not follow)
+        for delivery in itertools.islice(deliveries, limit):
             _line(plain(delivery.event), as_json=as_json)
             delivery.ack()
-            count += 1
-            if limit is not None and count >= limit:
-                return
 
 
 def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -23,7 +24,7 @@ def add_roles(app: typer.Typer) -> None:
         app.command(name, help=summary, context_settings=PASS_ON, rich_help_panel="Run")(_becomes(module))
 
 
-def _becomes(module: str):  # type: ignore[no-untyped-def]
+def _becomes(module: str) -> Callable[[typer.Context], None]:
     def command(context: typer.Context) -> None:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", module, *context.args])

@@ -40,10 +40,10 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
     if not numbers:
         return
     rows = [
-        (n.number, n.outcome.value, _fees(n), _route(n.route_after), clean(n.error.message) if n.error else _documents(n))
+        (f"  {n.number}", n.outcome.value, _fees(n), _route(n.route_after), n.error.message if n.error else _documents(n))
         for n in numbers[:SHOWN]
     ]
-    print_table(("  number", "outcome", "USD setup + month", "route", ""), [(f"  {row[0]}", *row[1:]) for row in rows])
+    print_table(("  number", "outcome", "USD setup + month", "route", ""), rows)
     if len(numbers) > SHOWN:
         Console(highlight=False).print(f"  and {len(numbers) - SHOWN} more: --json shows all", style="dim")
 
