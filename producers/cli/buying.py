@@ -59,11 +59,13 @@ def buy(
             "quantity": quantity,
             "policy": "at_least" if at_least is not None else policy,
             "at_least": at_least,
-            "destinations": given.destinations(to),
             "sms_relay_url": sms_relay_url,
             "dry_run": dry_run,
         }
-        request = SearchAndBuy.model_validate(fields)
+        _, begin, places = given.together(
+            lambda: SearchAndBuy.model_validate(fields), lambda: given.moment(not_before, "not_before"), lambda: given.destinations(to)
+        )
+        request = SearchAndBuy.model_validate(fields | {"destinations": places})
         if not dry_run:
             confirmed(f"buy {quantity} number(s) in {country}: this takes money and can't be undone. Go on?", yes=yes, must_ask=False)
         submit(
@@ -72,7 +74,7 @@ def buy(
             reference=reference,
             account=account,
             priority=priority,
-            not_before=given.moment(not_before, "not_before"),
+            not_before=begin,
             wait=wait,
             timeout_s=timeout,
             as_json=as_json,

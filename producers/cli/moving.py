@@ -7,7 +7,11 @@ import typer
 from producers.cli import options as given
 from producers.cli.output import errors_told
 from producers.cli.submitting import confirmed, submit
+from worker.contract.destinations import Destination
 from worker.contract.requests import Failback, Release, Reroute
+
+#: Stands for the destinations while everything else is checked.
+_ANYWHERE = Destination.sip("pbx@example.net")
 
 
 def reroute(
@@ -43,15 +47,21 @@ def reroute(
     with errors_told(as_json=as_json):
         fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
         fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
-        fields |= {"max_fraction": max_fraction, "canary": canary, "deadline": given.moment(deadline, "deadline")}
-        request = Reroute.model_validate(fields | {"destinations": given.destinations(to)})
+        fields |= {"max_fraction": max_fraction, "canary": canary}
+        _, places, begin, end = given.together(
+            lambda: Reroute.model_validate(fields | {"destinations": (_ANYWHERE,) if to else ()}),
+            lambda: given.destinations(to),
+            lambda: given.moment(not_before, "not_before"),
+            lambda: given.moment(deadline, "deadline"),
+        )
+        request = Reroute.model_validate(fields | {"destinations": places, "deadline": end})
         submit(
             request,
             key=key,
             reference=reference,
             account=account,
             priority=priority,
-            not_before=given.moment(not_before, "not_before"),
+            not_before=begin,
             wait=wait,
             timeout_s=timeout,
             as_json=as_json,

@@ -2,14 +2,18 @@
 
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
+from worker.contract.requests import invalid
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only look: say what would be done and what it would cost")]
@@ -48,6 +52,22 @@ _SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:
+    """What they return. Raises one InvalidRequest with the faults of all of them."""
+    built: list[Any] = []
+    faults: list[tuple[str, str]] = []
+    for build in builders:
+        try:
+            built.append(build())
+        except ValidationError as error:
+            faults += invalid(error).faults
+        except InvalidRequest as error:
+            faults += error.faults
+    if faults:
+        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
+    return tuple(built)
+
+
 def moment(text: str | None, name: str) -> datetime | None:
     """A time with zone, or a span from now. Raises InvalidRequest."""
     if text is None:
@@ -66,14 +86,17 @@ def moment(text: str | None, name: str) -> datetime | None:
 
 def destinations(texts: list[str] | None) -> tuple[Destination, ...]:
     """Destinations in the order of their priority. Raises InvalidRequest."""
-    found = []
-    for priority, text in enumerate(texts or (), 1):
-        try:
-            found.append(Destination.parse(text, priority=priority))
-        except ValueError as error:
-            what = str(error).split("\n")[0] if "\n" not in str(error) else f"{text[:80]!r} is not a destination that can be reached"
-            raise InvalidRequest(f"to: {what}", (("to", what),)) from None
-    return tuple(found)
+    return together(*(partial(_destination, text, priority) for priority, text in enumerate(texts or (), 1)))
+
+
+def _destination(text: str, priority: int) -> Destination:
+    try:
+        return Destination.parse(text, priority=priority)
+    except ValidationError as error:
+        what = "; ".join(fault for _, fault in invalid(error).faults)
+    except ValueError as error:
+        what = str(error)
+    raise InvalidRequest(f"to: {what}", (("to", what),))
 
 
 def listed_numbers(numbers: list[str] | None, file: Path | None) -> tuple[str, ...]:

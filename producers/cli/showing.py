@@ -40,7 +40,13 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
     if not numbers:
         return
     rows = [
-        (f"  {n.number}", n.outcome.value, _fees(n), _route(n.route_after), n.error.message if n.error else _documents(n))
+        (
+            f"  {n.number}",
+            n.outcome.value if n.outcome else "would be done",
+            _fees(n),
+            _route(n.route_after),
+            n.error.message if n.error else _documents(n),
+        )
         for n in numbers[:SHOWN]
     ]
     print_table(("  number", "outcome", "USD setup + month", "route", ""), rows)
@@ -74,5 +80,7 @@ def _route(route: Route | None) -> str:
     return ", ".join(str(destination) for destination in route or ())
 
 
-def _documents(number: NumberResult) -> str:
+def _remark(number: NumberResult) -> str:
+    if number.error is not None:
+        return number.error.message
     return "needs documents: " + ", ".join(number.documents_needed) if number.documents_needed else ""

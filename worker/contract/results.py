@@ -16,10 +16,13 @@ class _Frozen(BaseModel):
 
 
 class NumberResult(_Frozen):
-    """What became of one number. Purchases carry fees, `paid_until` and the documents needed; reroutes the old and the new route."""
+    """What became of one number; in a quote `outcome` is None for what would be done.
+
+    Purchases carry fees, `paid_until` and the documents needed; reroutes the old and the new route.
+    """
 
     number: str
-    outcome: Outcome
+    outcome: Outcome | None
     record_id: int | None = None
     setup_usd: Usd | None = None
     monthly_usd: Usd | None = None

@@ -179,6 +179,6 @@ class _Release:
 
 
 def _preview(leaving: Sequence[Leaving], selected: Selected) -> Ended:
-    would = tuple(one.result().model_copy(update={"outcome": one.outcome or Outcome.UNCHANGED}) for one in leaving)
+    would = tuple(one.result().model_copy(update={"outcome": one.outcome}) for one in leaving)
     quote = Quote(numbers=would + selected.missing_results())
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))

@@ -62,7 +62,7 @@ def way_back(move: Move, owned: OwnedNumber | None) -> Move:
 
 def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
     """A dry run's end: every number with its present and its new route."""
-    would = tuple(move.result().model_copy(update={"outcome": move.outcome or Outcome.UNCHANGED}) for move in planned)
+    would = tuple(move.result().model_copy(update={"outcome": move.outcome}) for move in planned)
     quote = Quote(numbers=would + others)
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))
 

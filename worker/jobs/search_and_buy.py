@@ -6,7 +6,7 @@ from worker.contract.errors import JobError
 from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
-from worker.contract.states import JobState, Outcome
+from worker.contract.states import JobState
 from worker.jobs.answers import waiting_for
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
@@ -42,7 +42,7 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider) -> Ended:
     numbers = tuple(
         NumberResult(
             number=offer.number,
-            outcome=Outcome.UNCHANGED,
+            outcome=None,
             setup_usd=offer.setup_usd,
             monthly_usd=offer.monthly_usd,
             documents_needed=offer.documents,

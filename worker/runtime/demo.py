@@ -102,7 +102,7 @@ def numbers_of(view: JobView) -> tuple[str, ...]:
 
 def told(number: NumberResult) -> str:
     """What became of a number, in a line."""
-    parts = [number.outcome.value]
+    parts = [number.outcome.value if number.outcome else ""]
     if number.monthly_usd is not None:
         parts.append(f"{number.setup_usd} + {number.monthly_usd} a month")
     if number.route_after:

@@ -1,0 +1,178 @@
+"""`python -m worker.runtime.doctor`, which is `didflow doctor`: is everything as it must be, and what to fix where it isn't."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import redis
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
+from worker.contract.provider import Barred, ReadFailed
+from worker.contract.states import JobState
+from worker.ledger.address import redis_url
+from worker.ledger.connection import connect, translated
+from worker.ledger.ledger import Ledger
+from worker.runtime.providers import client_of
+from worker.runtime.redis_safety import check_redis
+from worker.settings import Settings, load_settings
+
+#: Two clocks further apart than this make log lines lie and deadlines wrong.
+CLOCK_SKEW_S = 1.0
+#: A job that has been queued for longer than this waits for workers, not for its turn.
+QUEUED_S = 60.0
+#: A doctor doesn't wait long.
+HTTP_TIMEOUT_S = 10.0
+
+Verdict = Literal["ok", "warn", "fail"]
+COLOURS: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it is, and, if it isn't well, what to do."""
+
+    name: str
+    verdict: Verdict
+    message: str
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """All checks, in order. The first that fails for lack of Redis is the last of those that need it."""
+    try:
+        client = connect(redis_url(settings))
+        yield from _redis(client, settings)
+        yield from _ledger(Ledger(client, settings.namespace), settings)
+    except ServiceUnavailable as error:
+        yield Check("redis", "fail", str(error))
+    yield from _accounts(settings)
+
+
+def _redis(client: redis.Redis, settings: Settings) -> Iterator[Check]:
+    for finding in check_redis(client):
+        bad: Verdict = "warn" if settings.unsafe_redis else "fail"
+        yield Check(finding.code, "ok" if finding.ok else bad, finding.sentence)
+
+
+def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
+    skew_s = abs(ledger.now_ms() / 1000 - time.time())
+    yield Check(
+        "clock",
+        "ok" if skew_s < CLOCK_SKEW_S else "warn",
+        f"this clock and Redis's are {skew_s:.1f} s apart" + _fix(skew_s > CLOCK_SKEW_S, "run NTP on both"),
+    )
+    workers = ledger.workers()
+    yield Check(
+        "workers",
+        "ok" if workers else "fail",
+        f"{len(workers)} worker processes alive" + _fix(not workers, "start some with `didflow worker`"),
+    )
+    yield _queue(ledger)
+    yield _parked(ledger)
+    with translated():
+        foreign = ledger.client.llen(ledger.keys.undecodable)
+        poison = ledger.client.xlen(ledger.keys.poison)
+    yield Check(
+        "foreign_messages",
+        "warn" if foreign else "ok",
+        f"{foreign} messages on the queues were not ours" + _fix(foreign > 0, f"see {ledger.keys.undecodable}"),
+    )
+    yield Check(
+        "poison",
+        "warn" if poison else "ok",
+        f"{poison} results that no consumer could take in" + _fix(poison > 0, f"see {ledger.keys.poison}"),
+    )
+    for account in settings.all_accounts():
+        state = ledger.account_state(account)
+        if state.paused:
+            yield Check(
+                f"account {account}",
+                "fail",
+                f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key",
+            )
+
+
+def _queue(ledger: Ledger) -> Check:
+    oldest = ledger.oldest(JobState.QUEUED)
+    if oldest is None:
+        return Check("queue", "ok", "no job is queued")
+    age_s = (datetime.now(UTC) - oldest).total_seconds()
+    late = age_s > QUEUED_S
+    return Check(
+        "queue", "warn" if late else "ok", f"the oldest queued job was submitted {age_s:.0f} s ago" + _fix(late, "add workers or threads")
+    )
+
+
+def _parked(ledger: Ledger) -> Check:
+    parked = ledger.counts()[JobState.NEEDS_REVIEW]
+    return Check(
+        "needs_review",
+        "warn" if parked else "ok",
+        f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow jobs --state needs_review`"),
+    )
+
+
+def _accounts(settings: Settings) -> Iterator[Check]:
+    accounts = settings.all_accounts()
+    if not accounts:
+        yield Check("accounts", "warn", "no account is known here: set WAVIX_API_KEY, or a TOML file in DIDFLOW_ACCOUNTS")
+    for name, account in accounts.items():
+        client = client_of(account, timeout_s=HTTP_TIMEOUT_S)
+        try:
+            yield Check(f"account {name}", "ok", f"{account.base_url} takes the key; the balance is {client.balance_usd()} USD")
+        except ReadFailed as error:
+            words = (
+                f"{account.base_url} refuses the key: {error}"
+                if isinstance(error.answer, Barred)
+                else f"{account.base_url} can't be reached: {error}"
+            )
+            yield Check(f"account {name}", "fail", words + ": check the key, the address and the dialect")
+        finally:
+            client.close()
+
+
+def _fix(needed: bool, what: str) -> str:
+    return f": {what}" if needed else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit code 0 if nothing fails, 1 if something does, 2 for wrong settings, 5 if Redis doesn't answer."""
+    parser = argparse.ArgumentParser(prog="didflow doctor", description="Check Redis, accounts and workers, and say what to fix.")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    as_json = parser.parse_args(arguments).json
+    try:
+        checks = list(examine(load_settings()))
+    except DidflowError as error:
+        checks = [Check("settings" if isinstance(error, InvalidSettings) else error.code, "fail", str(error))]
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
+    else:
+        _print(checks)
+    sys.exit(_code(checks))
+
+
+def _code(checks: Sequence[Check]) -> int:
+    failed = {check.name for check in checks if check.verdict == "fail"}
+    if not failed:
+        return 0
+    return 2 if "settings" in failed else 5 if "redis" in failed else 1
+
+
+def _print(checks: Sequence[Check]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("check", "", "what"):
+        table.add_column(heading)
+    for check in checks:
+        table.add_row(check.name, Text(check.verdict, style=COLOURS[check.verdict]), Text(check.message))
+    Console(highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    main()
