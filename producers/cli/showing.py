@@ -45,7 +45,7 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
             n.outcome.value if n.outcome else "would be done",
             _fees(n),
             _route(n.route_after),
-            n.error.message if n.error else _documents(n),
+            _remark(n),
         )
         for n in numbers[:SHOWN]
     ]
