@@ -22,7 +22,7 @@ class NumberResult(_Frozen):
     """
 
     number: str
-    outcome: Outcome | None
+    outcome: Outcome | None = None
     record_id: int | None = None
     setup_usd: Usd | None = None
     monthly_usd: Usd | None = None

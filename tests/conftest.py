@@ -1,0 +1,45 @@
+"""What all tests stand on: one real Valkey for the session, a namespace and a sandbox for each test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stage import Stage
+from worker.ledger.connection import connect
+from worker.ledger.ledger import Ledger
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox, SandboxOptions
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    """A real server, AOF on every write, as `didflow up` starts it."""
+    with EmbeddedValkey(None) as server:
+        yield server
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def real_ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[Ledger]:
+    client = connect(valkey.url)
+    yield Ledger(client, namespace)
+    client.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(SandboxOptions(numbers_per_city=30)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stage(real_ledger: Ledger, sandbox: Sandbox) -> Iterator[Stage]:
+    """The real jobs on the real ledger, talking HTTP to a sandbox, run by hand in this thread."""
+    stage = Stage(real_ledger, sandbox)
+    yield stage
+    stage.close()

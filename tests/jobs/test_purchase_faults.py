@@ -1,0 +1,185 @@
+"""The purchase protocol under each fault of the provider: never more than asked, nothing charged that isn't reported."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.stage import SETTLE_S, Stage, charged, outcomes
+from worker.contract.jobs import JobView
+from worker.contract.requests import SearchAndBuy
+from worker.contract.states import JobState, WaitReason
+
+TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
+
+
+def exactly(stage: Stage, view: JobView, count: int) -> None:
+    """The promise, checked against the provider's own books."""
+    assert set(outcomes(view)) == stage.owned()
+    assert len(stage.owned()) == count
+    assert charged(view) == stage.sandbox.charged_usd()
+    assert len(stage.sandbox.ledger()) == count
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+
+
+@pytest.mark.parametrize("kind", ["act_and_drop", "act_and_hang", "cut_json", "act_then_html", "status_500_after"])
+def test_a_lost_checkout_answer_buys_nothing_twice(stage: Stage, kind: str) -> None:
+    stage.sandbox.add_fault("checkout", kind, seconds=1.0)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert stage.sandbox.state()["calls"]["checkout"] == 1
+
+
+@pytest.mark.parametrize("kind", ["drop", "hang", "html_error", "status_500_before"])
+def test_a_checkout_that_never_happened_is_settled_and_bought_with_other_numbers(stage: Stage, kind: str) -> None:
+    stage.sandbox.add_fault("checkout", kind, seconds=1.0)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    first, second = (step.detail for step in stage.story(view) if step.name == "fence")
+    assert not set(first.split()) & set(second.split()), "a number whose checkout was unclear is never tried again"
+
+
+def test_a_checkout_that_acts_after_recovery_began_finds_an_empty_cart(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "act_late", seconds=0.15)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert stage.sandbox.state()["faults"]["checkout:acted_late"] == 1
+
+
+@pytest.mark.parametrize("kind", ["act_and_drop", "act_late", "drop", "cut_json"])
+def test_numbers_whose_cart_add_was_unclear_are_never_checked_out(stage: Stage, kind: str) -> None:
+    stage.sandbox.add_fault("cart_put", kind, seconds=0.2)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    bound, again = (set(step.detail.split()) for step in stage.story(view) if step.name == "bind")
+    assert not bound & again
+
+
+def test_a_lagging_owned_list_is_not_believed_before_the_settle_time(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "act_and_drop")
+    stage.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.8, times=None)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_a_clear_yes_is_still_looked_up_in_a_list_that_lags(stage: Stage) -> None:
+    stage.sandbox.add_fault("owned", "lag", seconds=0.4, times=None)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert "look_again" in stage.steps(view)
+
+
+def test_a_clear_yes_that_never_shows_is_parked_and_holds_its_numbers(stage: Stage) -> None:
+    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = stage.run(TWO)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert set(outcomes(view).values()) == {"unclear"}
+    assert len(stage.sandbox.ledger()) == 2
+    assert stage.ledger.client.hlen(stage.ledger.keys.reserved("default")) == 2
+
+
+def test_numbers_sold_to_somebody_else_meanwhile_are_replaced(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "sell_to_other", times=2)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_a_checkout_that_sells_part_is_completed_not_repeated(stage: Stage) -> None:
+    stage.sandbox.order("reconfigure", partial_checkout=True)
+    stage.sandbox.add_fault("checkout", "sell_to_other")
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_a_cart_that_takes_only_part_is_filled_up(stage: Stage) -> None:
+    stage.sandbox.add_fault("cart_put", "partial")
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_a_price_that_rose_in_the_cart_is_not_paid(stage: Stage) -> None:
+    stage.sandbox.add_fault("cart_put", "price_change", usd="9.00")
+    view = stage.run(TWO.model_copy(update={"max_monthly_usd": Decimal("2.50")}))
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert stage.sandbox.charged_usd() < 9
+
+
+@pytest.mark.parametrize("call", ["checkout", "cart_put", "dids", "owned", "countries", "cart_delete"])
+def test_429_waits_and_burns_no_attempt(stage: Stage, call: str) -> None:
+    stage.sandbox.add_fault(call, "rate_limit", seconds=0.0, times=6)
+    if call == "cart_delete":
+        stage.sandbox.add_fault("checkout", "drop")
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert view.attempt <= 2
+
+
+def test_a_removal_from_the_cart_that_fails_is_repeated_before_anything_is_believed(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "drop")
+    stage.sandbox.add_fault("cart_delete", "status_500_before", times=3)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_numbers_that_stay_in_the_cart_park_the_job(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "drop")
+    stage.sandbox.add_fault("cart_delete", "status_500_before", times=None)
+    view = stage.run(TWO)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert "cart" in view.error.message
+    assert not stage.owned()
+
+
+def test_lack_of_funds_waits_with_the_numbers_given_up_and_goes_on_when_there_is_money(stage: Stage) -> None:
+    stage.sandbox.order("set_balance", usd="0.50")
+    job = stage.submit(TWO)
+    view = stage.attempt(job)
+    assert (view.state, view.reason) == (JobState.WAITING, WaitReason.FUNDS)
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert not stage.ledger.client.hlen(stage.ledger.keys.reserved("default"))
+    stage.sandbox.order("set_balance", usd="100")
+    assert view.due_at is not None
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "due_ms", "")
+    view = stage.finish(job)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
+def test_a_wrong_key_pauses_the_account_once_and_goes_on_when_it_is_right(stage: Stage) -> None:
+    stage.sandbox.order("set_key_valid", valid=False)
+    jobs = [stage.submit(TWO) for _ in range(3)]
+    for job in jobs:
+        view = stage.attempt(job)
+        assert (view.state, view.reason) == (JobState.WAITING, WaitReason.ACCOUNT_PAUSED)
+    assert stage.ledger.account_state("default").paused
+    stage.sandbox.order("set_key_valid", valid=True)
+    ended = [stage.finish(job) for job in jobs]
+    assert {view.state for view in ended} == {JobState.SUCCEEDED}
+    assert all(view.attempt == 1 for view in ended)
+    events = [entry["type"] for _, entry in stage.ledger.client.xrange(stage.ledger.keys.events)]
+    assert events.count("didflow.account.paused.v1") == events.count("didflow.account.resumed.v1") == 1
+
+
+def test_a_provider_that_is_down_makes_jobs_wait_and_burns_nothing(stage: Stage) -> None:
+    stage.sandbox.add_fault("*", "status_500_before", times=None)
+    job = stage.submit(TWO)
+    for _ in range(3):
+        view = stage.attempt(job)
+        assert (view.state, view.reason, view.attempt) == (JobState.WAITING, WaitReason.PROVIDER_DOWN, 0)
+        stage.ledger.client.hset(stage.ledger.keys.job(job.id), "due_ms", "")
+    stage.sandbox.clear_faults()
+    view = stage.finish(job)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
