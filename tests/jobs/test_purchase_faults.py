@@ -150,8 +150,7 @@ def test_lack_of_funds_waits_with_the_numbers_given_up_and_goes_on_when_there_is
     assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
     assert not stage.ledger.client.hlen(stage.ledger.keys.reserved("default"))
     stage.sandbox.order("set_balance", usd="100")
-    assert view.due_at is not None
-    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "due_ms", "")
+    stage.make_due(job)
     view = stage.finish(job)
     assert view.state == "succeeded"
     exactly(stage, view, 2)
@@ -168,7 +167,7 @@ def test_a_wrong_key_pauses_the_account_once_and_goes_on_when_it_is_right(stage:
     ended = [stage.finish(job) for job in jobs]
     assert {view.state for view in ended} == {JobState.SUCCEEDED}
     assert all(view.attempt == 1 for view in ended)
-    events = [entry["type"] for _, entry in stage.ledger.client.xrange(stage.ledger.keys.events)]
+    events = stage.event_types()
     assert events.count("didflow.account.paused.v1") == events.count("didflow.account.resumed.v1") == 1
 
 
@@ -178,7 +177,7 @@ def test_a_provider_that_is_down_makes_jobs_wait_and_burns_nothing(stage: Stage)
     for _ in range(3):
         view = stage.attempt(job)
         assert (view.state, view.reason, view.attempt) == (JobState.WAITING, WaitReason.PROVIDER_DOWN, 0)
-        stage.ledger.client.hset(stage.ledger.keys.job(job.id), "due_ms", "")
+        stage.make_due(job)
     stage.sandbox.clear_faults()
     view = stage.finish(job)
     assert view.state == "succeeded"

@@ -69,13 +69,17 @@ class Move(BaseModel):
 
 
 class MoveMemo(BaseModel):
-    """`selected`: the snapshot is complete. `accepted_ms`: when the provider last accepted something (the ledger's clock)."""
+    """`selected`: the snapshot is complete. `accepted_ms`: when the provider last accepted something (the ledger's clock).
+
+    `canary`: the numbers that go first; kept, so that an attempt that goes on asks for the same ones.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     selected: bool = False
     accepted_ms: int = 0
     not_found: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
 
 
 class Moves:
@@ -101,14 +105,20 @@ class Moves:
         """Send and confirm; return why it stopped early, if it did."""
         if self._page.attempt > 1:
             self._notice_what_is_done()
-        if canary is not None and (first := sorted(self._to_send())[:canary]):
-            stopped = self._send(first, deadline)
+        if canary is not None and (first := self._canary(canary)):
+            stopped = self._send([number for number in first if self.moves[number].outcome is None], deadline)
             self._confirm(first)
             if stopped := stopped or self._canary_verdict(first):
                 return stopped
         stopped = self._send(sorted(self._to_send()), deadline)
         self._confirm(sorted(self.moves))
         return stopped
+
+    def _canary(self, count: int) -> tuple[str, ...]:
+        if not self.memo.canary and (chosen := tuple(sorted(self._to_send())[:count])):
+            self.memo = self.memo.model_copy(update={"canary": chosen})
+            self._write("canary", (), detail=" ".join(chosen[:20]))
+        return self.memo.canary
 
     def _canary_verdict(self, first: Sequence[str]) -> JobError | None:
         bad = [number for number in first if self.moves[number].outcome not in GOOD]

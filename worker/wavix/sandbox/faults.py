@@ -13,6 +13,7 @@ Kind = Literal[
     "drop",  # do nothing, close at once
     "act_and_drop",  # do it, close without an answer
     "act_and_hang",  # do it, say nothing for `seconds`, close
+    "slow",  # wait `seconds`, then do it and answer
     "act_late",  # close at once, do it `seconds` later, on the state of that moment
     "cut_json",  # do it, answer half of the JSON
     "html_error",  # do nothing, answer 502 with an HTML page

@@ -82,7 +82,12 @@ class Service:
             request.as_of_s = time.monotonic() - self.world.options.read_lag_s
             if fault is None:
                 return self._act(route, account, request)
-            return self._faulty(fault, route, account, request, named)
+            if fault.kind != "slow":
+                return self._faulty(fault, route, account, request, named)
+        self.stopping.wait(fault.seconds)
+        with self.world.lock:
+            request.as_of_s += fault.seconds
+            return self._act(route, account, request)
 
     def _faulty(self, fault: Fault, route: Route, account: AccountState, request: Request, named: list[str]) -> Reply:
         match fault.kind:
@@ -111,7 +116,7 @@ class Service:
                 request.as_of_s -= fault.seconds
             case "partial":
                 request.at_most = len(named) // 2
-            case "act_and_drop" | "act_and_hang" | "cut_json" | "act_then_html" | "status_500_after":
+            case "act_and_drop" | "act_and_hang" | "cut_json" | "act_then_html" | "status_500_after" | "slow":
                 pass
         return _spoiled(fault, self._act(route, account, request))
 

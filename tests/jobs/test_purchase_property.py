@@ -1,0 +1,82 @@
+"""Whatever the provider does, in whatever order: numbers bought are numbers reported, money agrees, and never more than was asked."""
+
+import uuid
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.stage import Stage, charged, outcomes, result_of
+from worker.contract.requests import SearchAndBuy
+from worker.contract.states import JobState
+from worker.ledger.connection import connect
+from worker.ledger.ledger import Ledger
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox, SandboxOptions
+
+MUTATING = ("cart_put", "cart_delete", "checkout", "destinations")
+READS = ("owned", "cart", "dids", "cities")
+FAULTS = st.builds(
+    lambda call, kind, skip, times: {"call": call, "kind": kind, "skip": skip, "times": times, "seconds": 0.1},
+    st.sampled_from(MUTATING),
+    st.sampled_from(
+        [
+            "drop",
+            "hang",
+            "act_and_drop",
+            "act_late",
+            "cut_json",
+            "act_then_html",
+            "status_500_before",
+            "rate_limit",
+            "sell_to_other",
+            "refuse",
+        ]
+    ),
+    st.integers(0, 2),
+    st.integers(1, 3),
+) | st.builds(
+    lambda call, kind, skip, times: {"call": call, "kind": kind, "skip": skip, "times": times, "seconds": 0.1},
+    st.sampled_from(READS),
+    st.sampled_from(["drop", "html_error", "cut_json", "lag", "rate_limit"]),
+    st.integers(0, 2),
+    st.integers(1, 5),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    faults=st.lists(FAULTS, max_size=5),
+    quantity=st.integers(1, 4),
+    policy=st.sampled_from(["all_or_nothing", "best_effort"]),
+    partial_checkout=st.booleans(),
+)
+def test_bought_is_reported_and_never_more_than_asked(
+    valkey: EmbeddedValkey, faults: list[dict[str, Any]], quantity: int, policy: str, partial_checkout: bool
+) -> None:
+    ledger = Ledger(connect(valkey.url), f"property-{uuid.uuid4().hex[:8]}")
+    with Sandbox(SandboxOptions(numbers_per_city=6, partial_checkout=partial_checkout)) as sandbox:
+        stage = Stage(ledger, sandbox, settle_seconds=0.25, http_timeout=0.08, settle_limit_seconds=2.0)
+        for fault in faults:
+            sandbox.add_fault(**fault)
+        view = stage.run(
+            SearchAndBuy.model_validate(
+                {
+                    "country": "CA",
+                    "quantity": quantity,
+                    "policy": policy,
+                    "destinations": [{"transport": 5, "destination": "x", "trunk_id": 144}],
+                }
+            )
+        )
+        stage.close()
+        bought = {f"+{entry['number']}" for entry in sandbox.ledger()}
+        assert len(bought) <= quantity
+        assert len(sandbox.ledger()) == len(bought)
+        if view.state is JobState.NEEDS_REVIEW:
+            assert bought <= set(outcomes(view)), "a parked job names every number that may be ours"
+        else:
+            assert bought == set(outcomes(view))
+            assert charged(view) == sandbox.charged_usd()
+            assert result_of(view).totals.done == len(bought)
+    ledger.client.close()
