@@ -99,7 +99,7 @@ class Moves:
         for start in range(0, len(everything), CHUNK):
             self._write("snapshot", everything[start : start + CHUNK])
         self.memo = self.memo.model_copy(update={"selected": True, "not_found": tuple(not_found)})
-        self._write("selected", (), detail=f"{len(everything)} numbers, {len(self._to_send())} to move")
+        self._write("selected", (), detail=f"{len(everything)} numbers, {len(self._to_send())} to move", empty=True)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did."""
@@ -117,7 +117,7 @@ class Moves:
     def _canary(self, count: int) -> tuple[str, ...]:
         if not self.memo.canary and (chosen := tuple(sorted(self._to_send())[:count])):
             self.memo = self.memo.model_copy(update={"canary": chosen})
-            self._write("canary", (), detail=" ".join(chosen[:20]))
+            self._write("canary", (), detail=" ".join(chosen[:20]), empty=True)
         return self.memo.canary
 
     def _canary_verdict(self, first: Sequence[str]) -> JobError | None:
@@ -231,8 +231,9 @@ class Moves:
     def _accepted(self) -> bool:
         return any(move.outcome is Outcome.ACCEPTED for move in self.moves.values())
 
-    def _write(self, step: str, moves: Sequence[Move], *, detail: str = "", progress: bool = False) -> None:
-        if not moves and step != "selected":
+    def _write(self, step: str, moves: Sequence[Move], *, detail: str = "", progress: bool = False, empty: bool = False) -> None:
+        """Write these moves and the memo; without moves only if the memo alone is worth it (`empty`)."""
+        if not moves and not empty:
             return
         for move in moves:
             self.moves[move.number] = move

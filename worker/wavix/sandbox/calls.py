@@ -16,11 +16,15 @@ Auth = Literal["appid", "bearer", "either"]
 
 @dataclass
 class Request:
-    """A parsed request of an account. `as_of_s`: the moment that lists show; `at_most`: what the cart takes at most (a fault's wish)."""
+    """A parsed request of an account. `bearer`: it speaks the newer dialect.
+
+    `as_of_s`: the moment that lists show; `at_most`: what the cart takes at most (a fault's wish).
+    """
 
     query: dict[str, list[str]]
     body: Any
     path: tuple[str, ...] = ()
+    bearer: bool = False
     as_of_s: float = field(default_factory=time.monotonic)
     at_most: int | None = None
 
@@ -138,7 +142,7 @@ def release(world: World, account: AccountState, request: Request) -> Answer:
 
 def trunks(world: World, account: AccountState, request: Request) -> Answer:
     page, pagination = shapes.page_of(TRUNKS, request.query)
-    return 200, {"sip_trunks": [shapes.trunk(*one) for one in page], "pagination": pagination}
+    return 200, {"sip_trunks": [shapes.trunk(*one, with_token=request.bearer) for one in page], "pagination": pagination}
 
 
 def profile(world: World, account: AccountState, request: Request) -> Answer:

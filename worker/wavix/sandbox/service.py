@@ -53,7 +53,7 @@ class Service:
         for route in self._routes:
             match = route.path.fullmatch(url.path)
             if match and route.method == method:
-                return self._call(route, Request(query, _json(body), match.groups()), authorization)
+                return self._call(route, Request(query, _json(body), match.groups(), authorization.startswith("Bearer ")), authorization)
         return Reply(404, HTML_NO_ROUTE, "text/html")
 
     def _call(self, route: Route, request: Request, authorization: str) -> Reply:

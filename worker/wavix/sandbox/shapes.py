@@ -88,8 +88,10 @@ def _destination(place: int, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def trunk(trunk_id: int, label: str, name: str) -> dict[str, Any]:
-    return {
+def trunk(trunk_id: int, label: str, name: str, *, with_token: bool) -> dict[str, Any]:
+    """The newer dialect lists an access token, which the older one doesn't know."""
+    token: dict[str, Any] = {"access_token": None} if with_token else {}
+    return token | {
         "id": trunk_id,
         "name": name,
         "label": label,

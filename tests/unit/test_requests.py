@@ -1,0 +1,128 @@
+"""Bad input is refused before anything happens, every fault of it at once, each with what to do."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from worker.contract.destinations import Destination
+from worker.contract.errors import InvalidRequest
+from worker.contract.requests import parse_request, request_adapter
+
+BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}
+REROUTE: dict[str, Any] = {
+    "kind": "reroute",
+    "numbers": ["+12135550100"],
+    "destinations": [{"transport": 1, "destination": "pbx@example.net"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "words"),
+    [
+        (BUY | {"quantity": 0}, "quantity", "greater than or equal to 1"),
+        (BUY | {"quantity": 1001}, "quantity", "less than or equal to 1000"),
+        (BUY | {"quantity": "2"}, "quantity", "integer"),
+        (BUY | {"quantity": True}, "quantity", "integer"),
+        (BUY | {"max_monthly_usd": 1.5}, "max_monthly_usd", 'write it as text, "1.5"'),
+        (BUY | {"max_monthly_usd": "-1"}, "max_monthly_usd", "zero or more"),
+        (BUY | {"max_monthly_usd": "cheap"}, "max_monthly_usd", 'a text such as "1.50"'),
+        (BUY | {"max_setup_usd": "NaN"}, "max_setup_usd", "finite"),
+        (BUY | {"policy": "at_least"}, "request", "go together"),
+        (BUY | {"policy": "at_least", "at_least": 3, "quantity": 2}, "request", "more than quantity"),
+        (BUY | {"policy": "some"}, "policy", "best_effort"),
+        (BUY | {"pattern": "12[a-z]"}, "pattern", "pattern"),
+        (BUY | {"country": "U\x1b[31mS"}, "country", "pattern"),
+        (BUY | {"colour": "red"}, "colour", "not permitted"),
+        (BUY | {"sms_relay_url": "ftp://x"}, "sms_relay_url", "pattern"),
+        (REROUTE | {"numbers": []}, "request", "not an empty list"),
+        (REROUTE | {"numbers": ["+12135550100", "12135550100"]}, "numbers", "listed more than once: +12135550100"),
+        (REROUTE | {"numbers": ["911"]}, "numbers.0", "E.164"),
+        (REROUTE | {"numbers": ["+1213555010012345"]}, "numbers.0", "possible"),
+        (REROUTE | {"numbers": [12135550100]}, "numbers.0", "text in E.164"),
+        (REROUTE | {"record_ids": [1]}, "request", "exactly one way"),
+        (REROUTE | {"destinations": []}, "destinations", "at least 1"),
+        (REROUTE | {"destinations": [{"transport": 2, "destination": "x"}]}, "destinations.0.transport", "transport 2 is unknown"),
+        (REROUTE | {"destinations": [{"transport": 5, "destination": "x"}]}, "destinations.0", "needs its trunk_id"),
+        (REROUTE | {"destinations": [{"transport": 1, "destination": "a@b", "trunk_id": 1}]}, "destinations.0", "with transport 5 only"),
+        (REROUTE | {"destinations": [{"transport": 1, "destination": "example.net"}]}, "destinations.0", "user@host"),
+        (REROUTE | {"deadline": "2026-12-01T08:00"}, "deadline", "timezone"),
+        (REROUTE | {"max_fraction": 1.5}, "max_fraction", "less than or equal to 1"),
+        ({"kind": "release", "selector": {"label": "x"}}, "request", "needs expected_count"),
+        ({"kind": "release", "selector": {}}, "selector", "names what to match"),
+        ({"kind": "failback"}, "job_id", "required"),
+        ({"kind": "port"}, "request", "search_and_buy"),
+        ({}, "request", "kind"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(fields: dict[str, Any], where: str, words: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request(fields)
+    assert any(
+        place.removeprefix(f"{fields.get('kind')}.") in (where, str(fields.get("kind"))) and words in what
+        for place, what in refused.value.faults
+    ), refused.value.faults
+    assert refused.value.code == "invalid_request"
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request(
+            BUY
+            | {
+                "quantity": 0,
+                "max_monthly_usd": 1.5,
+                "max_setup_usd": "-1",
+                "policy": "x",
+                "destinations": [{"transport": 9, "destination": ""}],
+            }
+        )
+    assert len(refused.value.faults) == 6
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", '{"kind": 1}', '{"kind": "search_and_buy"}', "\x00", '"' * 100])
+def test_text_that_is_no_request_is_refused_as_one(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_request(text)
+
+
+def test_a_request_reads_back_as_it_was_written() -> None:
+    request = parse_request(
+        BUY | {"max_monthly_usd": "2.50", "city": "LOS ANGELES, CA", "destinations": [{"transport": 4, "destination": "13235550142"}]}
+    )
+    again = parse_request(request.model_dump_json())
+    assert again == request
+    assert again.max_monthly_usd == Decimal("2.50")  # type: ignore[union-attr]
+    assert json.loads(request.model_dump_json())["max_monthly_usd"] == "2.50"
+
+
+@pytest.mark.parametrize("text", ["+1 (213) 555-0100", "12135550100", "+12135550100", " 1-213-555-0100 "])
+def test_a_number_has_one_form(text: str) -> None:
+    assert parse_request(REROUTE | {"numbers": [text]}).numbers == ("+12135550100",)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sip:pbx@example.net", "sip:pbx@example.net"),
+        ("sip:[did]@example.net", "sip:[did]@example.net"),
+        ("pstn:+13235550142", "pstn:+13235550142"),
+        ("tel:13235550142", "pstn:+13235550142"),
+        ("trunk:144", "trunk:144"),
+        ("trunk:144/32882", "trunk:144"),
+    ],
+)
+def test_a_destination_is_written_in_one_word(text: str, shown: str) -> None:
+    assert str(Destination.parse(text)) == shown
+
+
+@pytest.mark.parametrize("text", ["", "sip:", "pbx@example.net", "trunk:x", "trunk:", "pstn:12", "sip:no spaces@x y"])
+def test_what_is_no_destination_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Destination.parse(text)
+
+
+def test_the_schema_names_every_kind() -> None:
+    schema = json.dumps(request_adapter().json_schema())
+    assert all(kind in schema for kind in ("search_and_buy", "reroute", "failback", "release"))

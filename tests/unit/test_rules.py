@@ -1,0 +1,120 @@
+"""The pure decisions: which numbers fit, what a look tells, how long to wait."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.contract.provider import City, Offer
+from worker.contract.requests import SearchAndBuy
+from worker.jobs.fitting import affordable, matches, reason_against
+from worker.jobs.places import may_have
+from worker.jobs.ports import Rules
+from worker.jobs.purchase_state import Checkout, Memo
+from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
+from worker.runtime.rate_limit import Throttle
+from worker.runtime.runner import BACKOFF_LAST_S, backoff_s
+
+OFFER = Offer(number="+12135680501", setup_usd=Decimal("1.00"), monthly_usd=Decimal("0.99"), channels=4, sms_enabled=True)
+RULES = Rules(settle_s=10, settle_limit_s=600)
+A, B = "+1", "+2"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "reason"),
+    [
+        ({}, None),
+        ({"prefix": "1213"}, None),
+        ({"prefix": "1310"}, "prefix"),
+        ({"area_code": "213"}, None),
+        ({"area_code": "1213"}, "area_code"),
+        ({"pattern": "*0501"}, None),
+        ({"pattern": "1213568????"}, None),
+        ({"pattern": "0501"}, "pattern"),
+        ({"sms": True}, None),
+        ({"min_channels": 5}, "channels"),
+        ({"max_setup_usd": "1.00", "max_monthly_usd": "0.99"}, None),
+        ({"max_setup_usd": "0.99"}, "setup_fee"),
+        ({"max_monthly_usd": "0.98"}, "monthly_fee"),
+    ],
+)
+def test_a_number_fits_or_there_is_a_reason(criteria: dict[str, Any], reason: str | None) -> None:
+    assert reason_against(OFFER, SearchAndBuy.model_validate({"country": "US"} | criteria)) == reason
+
+
+def test_documents_and_sms_are_looked_at() -> None:
+    bare = OFFER.model_copy(update={"sms_enabled": False, "documents": ("id",), "channels": None})
+    assert reason_against(bare, SearchAndBuy(country="US")) == "documents"
+    assert reason_against(bare, SearchAndBuy(country="US", documents="allow_inactive")) is None
+    assert reason_against(bare, SearchAndBuy(country="US", documents="allow_inactive", sms=True)) == "sms"
+    assert reason_against(bare, SearchAndBuy(country="US", documents="allow_inactive", min_channels=1)) == "channels"
+
+
+@given(st.text("0123456789", min_size=1, max_size=15), st.text("0123456789?*", min_size=1, max_size=30))
+def test_a_pattern_full_of_stars_takes_no_time_and_means_what_it_says(digits: str, pattern: str) -> None:
+    if "*" not in pattern:
+        assert matches(digits, pattern) == (
+            len(digits) == len(pattern) and all(p in ("?", d) for p, d in zip(pattern, digits, strict=True))
+        )
+    else:
+        matches(digits, pattern)
+
+
+@given(st.dictionaries(st.text("0123456789", min_size=1), st.decimals(0, 50, places=2)), st.decimals(0, 100, places=2))
+def test_what_is_affordable_stays_within_the_budget(totals: dict[str, Decimal], budget: Decimal) -> None:
+    chosen = affordable(totals, budget)
+    assert sum((totals[number] for number in chosen), Decimal(0)) <= budget
+    dearest = max((totals[number] for number in chosen), default=Decimal(0))
+    assert all(totals[number] >= dearest for number in totals.keys() - set(chosen))
+
+
+@pytest.mark.parametrize(
+    ("area", "asked", "searched"),
+    [("213568", "213", True), ("213568", "2135689", True), ("213568", "310", False), ("", "310", True), ("213", None, True)],
+)
+def test_a_city_is_searched_if_its_area_code_leaves_room(area: str, asked: str | None, searched: bool) -> None:
+    assert may_have(City(id=1, name="x", area_code=area), SearchAndBuy(country="US", area_code=asked)) is searched
+
+
+@pytest.mark.parametrize(
+    ("owned", "memo", "now_s", "verdict"),
+    [
+        ({A, B}, Memo(checkout=Checkout.UNCLEAR), 0, Settled({A, B}, set(), False, "")),
+        ({A}, Memo(checkout=Checkout.NO), 0, Settled({A}, {B}, False, "")),
+        ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 1, LookAgain(0)),
+        ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 600, Unsettled("")),
+        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 9, LookAgain(0)),
+        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 10, Settled(set(), {A, B}, True, "")),
+        ({B}, Memo(checkout=Checkout.UNKNOWN, first_look_ms=0, revoked_ms=0), 10, Settled({B}, {A}, True, "")),
+        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0), 10, LookAgain(0)),
+        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0), 600, Unsettled("")),
+    ],
+)
+def test_a_look_is_believed_only_as_far_as_it_proves(owned: set[str], memo: Memo, now_s: int, verdict: object) -> None:
+    found = judge({A, B}, owned, memo, now_s * 1000, RULES)
+    assert type(found) is type(verdict)
+    if isinstance(found, Settled) and isinstance(verdict, Settled):
+        assert (found.kept, found.absent, found.in_flight) == (verdict.kept, verdict.absent, verdict.in_flight)
+
+
+@given(st.integers(1, 60), st.floats(0, 1))
+def test_backoff_grows_to_a_limit_and_never_beyond(attempt: int, jitter: float) -> None:
+    assert 1.0 <= backoff_s(attempt, jitter) <= BACKOFF_LAST_S * 1.5
+    assert backoff_s(attempt, 0) <= backoff_s(attempt + 1, 0)
+
+
+def test_a_throttle_never_lets_more_through_than_its_rate() -> None:
+    now = [0.0]
+    throttle = Throttle(10, clock=lambda: now[0], sleep=lambda wait_s: now.__setitem__(0, now[0] + wait_s))
+    moments = []
+    for _ in range(100):
+        throttle()
+        moments.append(now[0])
+    assert moments[-1] >= 8.9
+    assert all(later - earlier >= 0.99 for earlier, later in zip(moments[10:], moments[20:], strict=False))
+    now[0] += 60
+    for _ in range(10):
+        throttle()
+    assert now[0] - moments[-1] < 60.2, "after a pause, a second's worth goes at once"
