@@ -12,7 +12,8 @@ from worker.ledger.keys import Keys
 from worker.ledger.plans import Ask, Entries, Plan, entries_of
 from worker.ledger.reader import LedgerReader
 
-#: How many entries are asked for at a time.
+#: How many new entries are asked for at a time. Those that were handed out before are asked for one by one: the server counts
+#: every reading, and what lies behind an entry that kills its consumer must not be counted up with it.
 BATCH = 50
 #: A stream of set-aside entries is kept this long.
 POISON_KEPT = 10_000
@@ -97,7 +98,7 @@ def _join(keys: Keys, member: Membership) -> Conversation:
 def _own_pending(keys: Keys, member: Membership) -> Conversation:
     last = "0"
     while True:
-        entries = entries_of((yield Ask("xreadgroup", (member.group, member.consumer, {keys.results: last}), {"count": BATCH})))
+        entries = entries_of((yield Ask("xreadgroup", (member.group, member.consumer, {keys.results: last}), {"count": 1})))
         if not entries:
             return
         last = entries[-1][0]
@@ -109,7 +110,7 @@ def _take_over(keys: Keys, member: Membership) -> Conversation:
     start = "0-0"
     while True:
         reply = yield Ask(
-            "xautoclaim", (keys.results, member.group, member.consumer, int(member.min_idle_s * 1000)), {"start_id": start, "count": BATCH}
+            "xautoclaim", (keys.results, member.group, member.consumer, int(member.min_idle_s * 1000)), {"start_id": start, "count": 1}
         )
         start = reply[0]
         yield from _hand_out_again(keys, member, [(entry_id, fields) for entry_id, fields in reply[1] if fields is not None])

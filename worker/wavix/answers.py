@@ -64,6 +64,12 @@ class Said:
         body = self.json()
         return isinstance(body, dict) and ("message" in body or "success" in body or "error" in body)
 
+    @property
+    def is_about_a_record(self) -> bool:
+        """Whether a 404 means the record: the API then says ``success: false``. Gateways and routers that don't know a path don't."""
+        body = self.json()
+        return isinstance(body, dict) and body.get("success") is False
+
     def retry_after_s(self, now: datetime) -> float | None:
         """The `Retry-After` header, seconds or date, within bounds."""
         text = self.headers.get("retry-after", "").strip()
@@ -99,7 +105,7 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
             return Yes(said.json())
         case 400 if said.is_record_answer:
             return No("bad_request", said.message)
-        case 404 if said.is_record_answer:
+        case 404 if said.is_about_a_record:
             return No("not_in_cart" if call in (Mutation.CART_DELETE, Mutation.CHECKOUT) else "not_found", said.message)
         case 422 if said.is_record_answer and call is Mutation.CHECKOUT:
             return No("some_unavailable", said.message, _error_dids(said.json()))
@@ -118,6 +124,8 @@ def classify_failure(error: httpx.TransportError) -> NotNow | Unclear:
 def _expected(call: Mutation, body: object) -> bool:
     """Whether a 2xx says what the contract says it should."""
     match call, body:
+        case _, {"success": False}:
+            return False
         case Mutation.CART_PUT, list():
             return True
         case (Mutation.ROUTE, {"items": list()}) | (Mutation.UPDATE, {"id": _}):
@@ -129,4 +137,5 @@ def _expected(call: Mutation, body: object) -> bool:
 
 def _error_dids(body: object) -> tuple[str, ...]:
     listed = body.get("error_dids") if isinstance(body, dict) else None
-    return tuple(from_provider(str(number)) for number in listed) if isinstance(listed, list) else ()
+    texts = [str(number).removeprefix("+") for number in listed] if isinstance(listed, list) else []
+    return tuple(from_provider(text) for text in texts if text.isdigit())

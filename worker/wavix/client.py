@@ -45,6 +45,8 @@ T = TypeVar("T")
 PER_PAGE = 100
 READ_ATTEMPTS = 4
 READ_WITHIN_S = 20.0
+#: A read that the provider wants repeated later than this isn't waited for here: the job waits, without holding a thread.
+READ_WAIT_MAX_S = 5.0
 
 log = structlog.stdlib.get_logger("didflow.wavix")
 
@@ -65,7 +67,8 @@ def _again_after(error: Exception) -> bool | float:
     """When stamina may repeat a read: as the provider says, else after its own backoff."""
     if not isinstance(error, _Again):
         return False
-    return error.answer.retry_after_s or True
+    wait_s = error.answer.retry_after_s or 0.0
+    return wait_s <= READ_WAIT_MAX_S and (wait_s or True)
 
 
 class WavixClient:
@@ -119,7 +122,7 @@ class WavixClient:
             other: Literal["cities", "city"] = "city" if self._city_word == "cities" else "cities"
             raw = self._read_known(f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids", params)
             self._city_word = other
-        return _page(raw, parsing.offers(raw.get("dids")))
+        return _page(raw, self._readable(lambda: parsing.offers(raw.get("dids"))))
 
     # Cart and checkout
 
@@ -138,7 +141,8 @@ class WavixClient:
         return _bare(self._mutate(Mutation.CART_DELETE, "DELETE", "/v1/buy/cart", body=_ids(numbers)))
 
     def cart(self) -> tuple[Offer, ...]:
-        return parsing.offers(self._read_known("/v1/buy/cart", {}).get("dids"))
+        raw = self._read_known("/v1/buy/cart", {})
+        return self._readable(lambda: parsing.cart(raw))
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Takes money at once, and can't be undone."""
@@ -153,7 +157,7 @@ class WavixClient:
         if label is not None:
             params["label"] = label
         raw = self._read_known(self._dialect.owned_path, params)
-        return _page(raw, self._readable(lambda: tuple(parsing.owned_number(one) for one in parsing.rows(raw.get("items")))))
+        return _page(raw, self._readable(lambda: parsing.owned_numbers(raw)))
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""
@@ -191,7 +195,7 @@ class WavixClient:
         page = total = 1
         while page <= total:
             raw = self._read_known("/v1/trunks", {"page": page, "per_page": PER_PAGE})
-            found += [parsing.trunk(one) for one in parsing.rows(raw.get("sip_trunks"))]
+            found += self._parsed(raw, "sip_trunks", parsing.trunk)
             _, total, _ = parsing.pages(raw)
             page += 1
         return tuple(found)
@@ -204,8 +208,10 @@ class WavixClient:
         return answer
 
     def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
-        raw = self._read_known(path, {})
-        return self._readable(lambda: tuple(parse(one) for one in parsing.rows(raw.get(name))))
+        return self._parsed(self._read_known(path, {}), name, parse)
+
+    def _parsed(self, raw: Fields, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
+        return self._readable(lambda: tuple(parse(one) for one in parsing.listed(raw, name)))
 
     def _read_known(self, path: str, params: Params) -> Fields:
         """A read whose path both dialects' servers know; a server that doesn't isn't the provider."""
@@ -238,15 +244,18 @@ class WavixClient:
                 return body
             case 401 | 403:
                 raise ReadFailed(Barred(said.status, said.message))
+            case 404 if not said.is_about_a_record:
+                raise _NoSuchRoute(path)
             case 404 | 422 if said.is_record_answer:
                 raise NotThere(said.message)
-            case 404:
-                raise _NoSuchRoute(path)
+            case status if 300 <= status < 500 and status not in (408, 429):
+                # The same question would get the same answer.
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
         raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE))
 
     @staticmethod
     def _readable(parse: Callable[[], T]) -> T:
-        """An owned number that can't be read must not look like one that isn't there."""
+        """What can't be read must not look like what isn't there."""
         try:
             return parse()
         except Unreadable as error:

@@ -55,6 +55,8 @@ def offer(raw: Fields) -> Offer:
 
 def offers(raws: object) -> tuple[Offer, ...]:
     """The readable ones; the others are left in the shop."""
+    if raws is None:
+        raise Unreadable("a list was expected")
     found = []
     for raw in rows(raws):
         try:
@@ -116,6 +118,27 @@ def rows(raw: object) -> tuple[Fields, ...]:
     if not isinstance(raw, list):
         raise Unreadable("a list was expected")
     return tuple(one for one in raw if isinstance(one, dict))
+
+
+def listed(raw: Fields, name: str) -> tuple[Fields, ...]:
+    """The list that an answer must hold. A missing one must not look like an empty one: "not owned" would mean "buy again"."""
+    value = raw.get(name)
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise Unreadable(name)
+    return tuple(value)
+
+
+def owned_numbers(raw: Fields) -> tuple[OwnedNumber, ...]:
+    """A page of the owned list, all of it. Unreadable too without the number of pages: what is on the others would be missing."""
+    pagination = raw.get("pagination")
+    if not isinstance(pagination, dict) or _maybe_int(pagination, "total_pages") is None:
+        raise Unreadable("pagination")
+    return tuple(owned_number(one) for one in listed(raw, "items"))
+
+
+def cart(raw: Fields) -> tuple[Offer, ...]:
+    """All that is in the cart. One that can't be read is an error: a purchase rests on what is *not* in it."""
+    return tuple(offer(one) for one in listed(raw, "dids"))
 
 
 def pages(raw: Fields) -> tuple[int, int, int]:

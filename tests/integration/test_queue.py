@@ -1,0 +1,215 @@
+"""Dramatiq on a real server: a nudge wakes an idle thread, and nothing that comes in a message can stop the others."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import dramatiq
+import pytest
+
+from tests.stage import Stage
+from worker.contract.destinations import Destination
+from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
+from worker.contract.states import Lane
+from worker.ledger.calls import Submission
+from worker.ledger.connection import connect_broker
+from worker.ledger.ledger import Ledger
+from worker.runtime.broker import build_worker
+from worker.runtime.embedded import EmbeddedValkey
+
+BUY = SearchAndBuy(country="US")
+MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
+GIVE_BACK = Release(numbers=("+12135550100",))
+
+
+class Seen:
+    """Which jobs were run, and when (monotonic)."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+        self.moments_s: list[float] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, job_id: str) -> None:
+        with self._changed:
+            self.jobs.append(job_id)
+            self.moments_s.append(time.monotonic())
+            self._changed.notify_all()
+
+    def wait_for(self, count: int, within_s: float = 10.0) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.jobs) >= count, within_s), f"{len(self.jobs)} of {count} ran"
+
+
+@contextmanager
+def consuming(
+    valkey: EmbeddedValkey, ledger: Ledger, run: Callable[[str], None], *lanes: Lane, threads: int = 2
+) -> Iterator[dramatiq.Worker]:
+    stopping = threading.Event()
+    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, run, stopping)
+    worker.start()
+    yield worker
+    stopping.set()
+    worker.stop(timeout=5000)
+
+
+def alive(worker: dramatiq.Worker) -> bool:
+    return all(thread.is_alive() for thread in (*worker.consumers.values(), *worker.workers))
+
+
+def until(met: Callable[[], bool], within_s: float = 5.0) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not met():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def submit(ledger: Ledger, request: Request = BUY, priority: int = 5) -> str:
+    return ledger.submit(Submission(request, priority=priority)).id
+
+
+def test_every_lane_reaches_its_actor_and_leaves_nothing_behind(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen = Seen()
+    with consuming(valkey, real_ledger, seen):
+        jobs = {submit(real_ledger, request) for request in (BUY, MOVE, GIVE_BACK)}
+        seen.wait_for(3)
+        assert set(seen.jobs) == jobs
+        pattern = f"{real_ledger.keys.broker}:*"
+        until(lambda: all(str(key).endswith("heartbeats__") for key in real_ledger.client.scan_iter(pattern)))
+
+
+def test_an_idle_thread_starts_a_job_within_milliseconds(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen, waits_s = Seen(), []
+    with consuming(valkey, real_ledger, seen, Lane.EMERGENCY):
+        for count in range(1, 12):
+            time.sleep(0.05)
+            began_s = time.monotonic()
+            submit(real_ledger, MOVE)
+            seen.wait_for(count)
+            waits_s.append(seen.moments_s[-1] - began_s)
+    assert median(waits_s) < 0.05, "a poll with back-off would take up to a second"
+
+
+NOT_OURS = [
+    b"",
+    b"\xff\xfe garbage",
+    b"null",
+    b"[]",
+    b'{"args": []}',
+    b"[" * 5000,
+    json.dumps({"queue_name": "elsewhere", "actor_name": "rm", "args": [1], "kwargs": {}, "options": {}}).encode(),
+    json.dumps(
+        {"queue_name": "money", "actor_name": "run_money", "args": ["a", "b"], "kwargs": {}, "options": {"redis_message_id": "x"}}
+    ).encode(),
+    json.dumps(
+        {"queue_name": "money", "actor_name": "run_money", "args": ["a"], "kwargs": {"x": 1}, "options": {"redis_message_id": "x"}}
+    ).encode(),
+]
+
+
+def test_messages_that_are_not_ours_are_set_aside_and_the_others_run(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen, queue = Seen(), f"{real_ledger.keys.broker}:money"
+    jobs = []
+    for place, body in enumerate(NOT_OURS):
+        jobs.append(submit(real_ledger))
+        real_ledger.client.hset(f"{queue}.msgs", f"foreign-{place}", body)
+        real_ledger.client.rpush(queue, f"foreign-{place}")
+    real_ledger.client.rpush(queue, "an id without a message")
+    jobs.append(submit(real_ledger))
+    with consuming(valkey, real_ledger, seen, Lane.MONEY) as worker:
+        seen.wait_for(len(jobs))
+        assert sorted(seen.jobs) == sorted(jobs)
+        assert alive(worker)
+        assert real_ledger.client.llen(real_ledger.keys.undecodable) == len(NOT_OURS)
+        until(lambda: real_ledger.client.hlen(f"{queue}.msgs") == 0)
+
+
+def test_a_message_dressed_up_with_options_is_only_a_nudge(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen, queue = Seen(), f"{real_ledger.keys.broker}:money"
+    options = {"redis_message_id": "m1", "eta": 99999999999999, "throws": "x", "pipe_target": {"a": 1}}
+    message = {"queue_name": "elsewhere", "actor_name": "rm", "args": ["job-x"], "kwargs": {}, "options": options, "message_id": "m1"}
+    real_ledger.client.hset(f"{queue}.msgs", "m1", json.dumps(message))
+    real_ledger.client.rpush(queue, "m1")
+    with consuming(valkey, real_ledger, seen, Lane.MONEY) as worker:
+        seen.wait_for(1)
+        assert seen.jobs == ["job-x"]
+        assert alive(worker)
+
+
+def test_a_job_that_raises_costs_nobody_a_thread(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen = Seen()
+
+    def run(job_id: str) -> None:
+        seen(job_id)
+        raise RuntimeError("a bug")
+
+    with consuming(valkey, real_ledger, run, Lane.MONEY) as worker:
+        for count in range(1, 6):
+            submit(real_ledger)
+            seen.wait_for(count)
+        assert alive(worker)
+
+
+def test_cut_connections_and_a_full_server_are_survived(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen = Seen()
+    with consuming(valkey, real_ledger, seen, Lane.MONEY) as worker:
+        submit(real_ledger)
+        seen.wait_for(1)
+        for _ in range(3):
+            real_ledger.client.client_kill_filter(_type="normal", skipme=True)
+            time.sleep(0.1)
+        submit(real_ledger)
+        seen.wait_for(2)
+        real_ledger.client.config_set("maxmemory", "1mb")
+        try:
+            time.sleep(0.5)
+            assert alive(worker)
+        finally:
+            real_ledger.client.config_set("maxmemory", "0")
+        submit(real_ledger)
+        seen.wait_for(3)
+        assert alive(worker)
+
+
+def test_an_emergency_does_not_wait_for_busy_money_threads(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    free, emergencies, money = threading.Event(), Seen(), Seen()
+
+    def slow(job_id: str) -> None:
+        money(job_id)
+        free.wait(10)
+
+    with (
+        consuming(valkey, real_ledger, slow, Lane.MONEY, Lane.BULK),
+        consuming(valkey, real_ledger, emergencies, Lane.EMERGENCY, threads=1),
+    ):
+        for _ in range(50):
+            submit(real_ledger)
+        money.wait_for(2)
+        submit(real_ledger, MOVE)
+        emergencies.wait_for(1, within_s=2.0)
+        free.set()
+        money.wait_for(50)
+
+
+def test_high_priority_goes_first_within_a_lane(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    seen = Seen()
+    normal = [submit(real_ledger) for _ in range(3)]
+    urgent = submit(real_ledger, priority=0)
+    with consuming(valkey, real_ledger, seen, Lane.MONEY, threads=1):
+        seen.wait_for(4)
+    assert seen.jobs == [urgent, *normal]
+
+
+@pytest.mark.parametrize("copies", [2, 20])
+def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, stage: Stage, copies: int) -> None:
+    job = stage.submit(BUY)
+    for _ in range(copies):
+        assert stage.ledger.nudge(job.id)
+    with consuming(valkey, stage.ledger, stage.runner.run, Lane.MONEY, threads=1):
+        until(lambda: stage.ledger.client.llen(f"{stage.ledger.keys.broker}:money") == 0)
+    assert stage.ledger.get(job.id).state == "succeeded"
+    assert len(stage.sandbox.ledger()) == 1
+    assert stage.ledger.client.xlen(stage.ledger.keys.results) == 1

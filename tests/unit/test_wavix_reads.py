@@ -1,0 +1,149 @@
+"""What can't be read never looks like what isn't there: a purchase rests on what the lists do *not* show."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from worker.contract.destinations import Destination
+from worker.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
+from worker.wavix.client import WavixClient
+
+Read = Callable[[WavixClient], object]
+Answers = Callable[[httpx.Request], httpx.Response]
+
+REFUSED = {"success": False, "message": "no"}
+ONE_PAGE = {"current_page": 1, "per_page": 100, "total": 1, "total_pages": 1}
+
+
+@contextmanager
+def client_of(answers: Answers) -> Iterator[tuple[WavixClient, list[httpx.Request]]]:
+    """A client in the newer dialect, and what it sends."""
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return answers(request)
+
+    client = WavixClient(
+        "https://api.example.net", SecretStr("k-3f9a"), "numbers", transport=httpx.MockTransport(answer), read_backoff_s=0.001
+    )
+    yield client, sent
+    client.close()
+
+
+def unavailable(read: Read, answers: Answers) -> int:
+    """How often was asked until the read was given up."""
+    with client_of(answers) as (client, sent):
+        with pytest.raises(ReadFailed) as failed:
+            read(client)
+        assert failed.value.answer == NotNow(NotNowReason.UNAVAILABLE)
+        return len(sent)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        REFUSED,
+        {},
+        {"items": None, "pagination": ONE_PAGE},
+        {"items": ["12565378257"], "pagination": ONE_PAGE},
+        {"items": [{"id": 1}, {"id": None, "number": "1256"}], "pagination": ONE_PAGE},
+        {"items": []},
+        {"items": [], "pagination": {"total": 5}},
+    ],
+)
+def test_an_owned_list_that_cannot_be_read_whole_is_no_empty_list(body: Any) -> None:
+    unavailable(lambda client: client.owned(page=1), lambda _: httpx.Response(200, json=body))
+
+
+@pytest.mark.parametrize("body", [REFUSED, {}, {"dids": None}, {"dids": [{"number": "12565378257", "activation_fee": None}]}])
+def test_a_cart_that_cannot_be_read_whole_is_no_empty_cart(body: Any) -> None:
+    unavailable(lambda client: client.cart(), lambda _: httpx.Response(200, json=body))
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (lambda client: client.countries(), REFUSED),
+        (lambda client: client.offers(1, 2, sms_only=False, page=1), REFUSED),
+        (lambda client: client.offers(1, 2, sms_only=False, page=1), {"dids": "none"}),
+        (lambda client: client.trunks(), {"sip_trunks": [{"name": "32882"}]}),
+        (lambda client: client.balance_usd(), {}),
+    ],
+)
+def test_no_other_read_takes_a_refusal_for_an_answer(read: Read, body: Any) -> None:
+    unavailable(read, lambda _: httpx.Response(200, json=body))
+
+
+def test_locations_that_could_not_be_read_are_not_remembered() -> None:
+    bodies: list[Any] = [REFUSED, {"countries": [{"id": 8652, "name": "United States"}]}]
+    with client_of(lambda _: httpx.Response(200, json=bodies.pop(0))) as (client, _):
+        with pytest.raises(ReadFailed):
+            client.countries()
+        assert [country.id for country in client.countries()] == [8652]
+
+
+ROUTERS = [
+    httpx.Response(404, html="<h1>404 Not Found</h1>"),
+    httpx.Response(404, json={"status": 404, "error": "Not Found"}),
+    httpx.Response(404, json={"message": "no Route matched with those values"}),
+]
+
+
+@pytest.mark.parametrize("no_route", ROUTERS)
+def test_a_route_that_is_unknown_is_asked_for_by_its_other_name(no_route: httpx.Response) -> None:
+    def only_city(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"dids": []}) if "/city/" in request.url.path else httpx.Response(404, content=no_route.content)
+
+    with client_of(only_city) as (client, sent):
+        for _ in range(2):
+            assert client.offers(1, 2, sms_only=False, page=1).items == ()
+        assert [request.url.path.split("/")[5] for request in sent] == ["cities", "city", "city"]
+
+
+def test_a_city_that_is_unknown_is_asked_for_once() -> None:
+    with client_of(lambda _: httpx.Response(404, json=REFUSED)) as (client, sent):
+        with pytest.raises(NotThere):
+            client.offers(1, 2, sms_only=False, page=1)
+        assert len(sent) == 1
+
+
+@pytest.mark.parametrize("no_route", ROUTERS)
+def test_a_gateways_404_is_no_answer_to_a_checkout(no_route: httpx.Response) -> None:
+    with client_of(lambda _: httpx.Response(404, content=no_route.content)) as (client, _):
+        assert isinstance(client.check_out(["+12565378257"]), Unclear)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda client: client.set_route([1], (Destination.sip("pbx@example.net"),), None),
+        lambda client: client.set_sms_relay_url(1, "https://example.net/sms"),
+    ],
+)
+def test_a_success_false_is_no_yes_whatever_else_is_said(change: Callable[[WavixClient], Answer[None]]) -> None:
+    with client_of(lambda _: httpx.Response(200, json={"success": False, "id": 1, "items": []})) as (client, _):
+        assert isinstance(change(client), Unclear)
+
+
+def test_only_numbers_are_named_as_unavailable() -> None:
+    body = {"error": "gone", "error_dids": [None, 44, "1213", "+1214", {"number": "5"}]}
+    with client_of(lambda _: httpx.Response(422, json=body)) as (client, _):
+        assert client.check_out(["+1213"]) == No("some_unavailable", "gone", ("+44", "+1213", "+1214"))
+
+
+@pytest.mark.parametrize("status", [302, 400, 409, 418])
+def test_a_read_that_was_refused_is_not_repeated(status: int) -> None:
+    assert unavailable(lambda client: client.owned(page=1), lambda _: httpx.Response(status, json=REFUSED)) == 1
+
+
+def test_a_long_retry_after_is_for_the_job_to_wait() -> None:
+    with client_of(lambda _: httpx.Response(429, headers={"Retry-After": "60"})) as (client, sent):
+        with pytest.raises(ReadFailed) as failed:
+            client.owned(page=1)
+        assert failed.value.answer == NotNow(NotNowReason.RATE_LIMITED, 60.0)
+        assert len(sent) == 1
