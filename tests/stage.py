@@ -7,6 +7,7 @@ from typing import cast
 
 from pydantic import SecretStr
 
+from worker.contract.errors import InvalidSettings
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult, Result
@@ -61,7 +62,8 @@ class Stage:
         self.runner = JobRunner(ledger, self.settings, self.provider, self.leases, self.stopping)
 
     def provider(self, account: str) -> Provider:
-        assert account == "default"
+        if account != "default":
+            raise InvalidSettings(f"no account {account!r}")
         return self.client
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from worker.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
+from worker.jobs.stored import read_stored
 
 #: How long a job waits before it reads back again.
 READ_AGAIN_S = 0.5
@@ -87,10 +88,10 @@ class Moves:
 
     def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
         self._page, self._provider, self._rules = page, provider, rules
-        self.memo = MoveMemo.model_validate_json(page.memo) if page.memo else MoveMemo()
+        self.memo = read_stored(MoveMemo, page.memo) if page.memo else MoveMemo()
         self.moves: dict[str, Move] = {}
         if self.memo.selected:
-            self.moves = {number: Move.model_validate_json(text) for number, text in page.numbers().items()}
+            self.moves = {number: read_stored(Move, text) for number, text in page.numbers().items()}
 
     def take_snapshot(self, moves: Iterable[Move], not_found: Sequence[str] = ()) -> None:
         """Write down every number with its present route, before the first one is touched."""

@@ -26,6 +26,7 @@ from worker.jobs.ports import AccountBarred, AttemptFailed, CancelRequested, Han
 from worker.jobs.purchase_state import Checkout, Memo, Phase, Pick, read_picks
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.jobs.stock import StockSearch
+from worker.jobs.stored import read_stored
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
 FUNDS_AGAIN_S = 60.0
@@ -48,7 +49,7 @@ class Purchase:
 
     def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
         self.request = request
-        self.memo = Memo.model_validate_json(page.memo) if page.memo else Memo()
+        self.memo = read_stored(Memo, page.memo) if page.memo else Memo()
         self.picks: dict[str, Pick] = read_picks(page.numbers())
         self._page, self._provider, self._rules = page, provider, rules
 

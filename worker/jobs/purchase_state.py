@@ -11,6 +11,7 @@ from worker.contract.money import Usd
 from worker.contract.provider import Offer, OwnedNumber
 from worker.contract.results import NumberResult, SearchReport
 from worker.contract.states import Outcome
+from worker.jobs.stored import read_stored
 
 
 class Phase(StrEnum):
@@ -91,4 +92,4 @@ Picks = Mapping[str, Pick]
 
 def read_picks(stored: Mapping[str, str]) -> dict[str, Pick]:
     """The picks as the ledger keeps them."""
-    return {number: Pick.model_validate_json(text) for number, text in stored.items()}
+    return {number: read_stored(Pick, text) for number, text in stored.items()}

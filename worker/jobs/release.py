@@ -17,6 +17,7 @@ from worker.jobs.answers import waiting_for
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules
 from worker.jobs.selection import Selected, select
+from worker.jobs.stored import read_stored
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
@@ -84,10 +85,10 @@ class _Release:
 
     def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
         self._page, self._provider, self._rules = page, provider, rules
-        self.memo = ReleaseMemo.model_validate_json(page.memo) if page.memo else ReleaseMemo()
+        self.memo = read_stored(ReleaseMemo, page.memo) if page.memo else ReleaseMemo()
         self.leaving: dict[str, Leaving] = {}
         if self.memo.selected:
-            self.leaving = {number: Leaving.model_validate_json(text) for number, text in page.numbers().items()}
+            self.leaving = {number: read_stored(Leaving, text) for number, text in page.numbers().items()}
 
     def take(self, leaving: Iterable[Leaving], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""

@@ -10,6 +10,7 @@ from worker.jobs.moves import Move, Moves
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.selection import Selected, check_fraction, check_trunks, select
+from worker.jobs.stored import read_stored
 
 #: How long a failback waits for the reroute that it undoes to end.
 REROUTE_AGAIN_S = 1.0
@@ -75,7 +76,7 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
         raise Refused(JobError(code="not_a_reroute", message=message))
     if not other.state.is_terminal:
         raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
-    moves = {number: Move.model_validate_json(text) for number, text in page.numbers_of(job_id).items()}
+    moves = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"reroute {job_id} moved nothing"))
     return moves

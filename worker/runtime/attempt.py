@@ -23,7 +23,7 @@ class LedgerPage:
 
     @property
     def account(self) -> str:
-        return self._claim.fields["account"]
+        return self._claim.fields.get("account", "")
 
     @property
     def attempt(self) -> int:

@@ -76,11 +76,11 @@ class JobRunner:
             log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
 
     def _attempt(self, claim: Claim) -> None:
-        log.info("job.started", kind=claim.fields["kind"])
+        log.info("job.started", kind=claim.fields.get("kind"))
         with self._leases.hold(claim) as flags:
             page = LedgerPage(self._ledger, claim, flags, self._stopping)
             try:
-                request = parse_request(claim.fields["request"])
+                request = parse_request(claim.fields.get("request", ""))
                 ended = tell(request, page, self._providers(page.account), self._rules)
                 if claim.probe:
                     self._resume_account(page.account)

@@ -76,12 +76,13 @@ end
 local function set_state(id, old, new)
   local created = redis.call('HGET', job_key(id), 'created_ms')
   if old then redis.call('ZREM', key('state', old), id) end
-  redis.call('ZADD', key('state', new), created, id)
+  redis.call('ZADD', key('state', new), created or int(now_ms()), id)
   redis.call('HSET', job_key(id), 'state', new)
 end
 
 -- Puts a message for the job on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
 local function nudge(id, lane)
+  lane = lane or 'bulk'  -- A damaged job must not stop the sweep for all others.
   local n = redis.call('HINCRBY', job_key(id), 'nudges', 1)
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
@@ -117,14 +118,15 @@ end
 local function conclude(id, state, result, body, retention_ms)
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'account')
+  local account = f[2] or ''
   local now = now_ms()
   redis.call('HSET', job, 'finished_ms', int(now), 'result', result, 'due_ms', '', 'owner', '', 'lease_ms', '')
   set_state(id, f[1], state)
   redis.call('ZREM', key('leases'), id)
   redis.call('ZREM', key('due'), id)
-  redis.call('SREM', key('account', f[2], 'held'), id)
+  redis.call('SREM', key('account', account, 'held'), id)
   if state ~= 'needs_review' then
-    give_up_reservations(id, f[2])
+    give_up_reservations(id, account)
     redis.call('ZADD', key('retention'), int(now + retention_ms), id)
   end
   emit('results', id, state, body)

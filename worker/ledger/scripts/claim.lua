@@ -16,7 +16,7 @@ if state ~= 'queued' and state ~= 'scheduled' and state ~= 'waiting' then return
 local now = now_ms()
 if f[2] and f[2] ~= '' and tonumber(f[2]) > now then return {'no', 'early'} end
 
-local account = key('account', f[3])
+local account = key('account', f[3] or '')
 local pause = redis.call('HMGET', account, 'paused', 'probe_ms')
 local probe = ''
 if pause[1] == '1' then

@@ -17,7 +17,7 @@ if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
-if reason == 'account_paused' then redis.call('SADD', key('account', f[1], 'held'), id) end
+if reason == 'account_paused' then redis.call('SADD', key('account', f[1] or '', 'held'), id) end
 -- A job that looks again every second tells why it waits once, not every second.
 if f[4] ~= state .. reason then
   redis.call('HSET', job, 'told', state .. reason)

@@ -1,0 +1,227 @@
+"""Real worker processes, killed, stopped and starved at the worst moments: one purchase, one result, and the others go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.faults.plant import NAMESPACE, Plant, lives, plant, until
+from worker.contract.destinations import Destination
+from worker.contract.requests import Release, Reroute, SearchAndBuy
+from worker.contract.states import JobState, Lane
+from worker.ledger.connection import connect
+from worker.ledger.plans import Entries
+from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.process import EXIT_MISCONFIGURED
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+BUY_TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
+PBX = Destination.sip("pbx@example.net")
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Plant]:
+    with plant(tmp_path) as running:
+        yield running
+
+
+def assert_bought_once(running: Plant, job_numbers: list[str]) -> None:
+    assert len(set(job_numbers)) == 2
+    assert running.charged() == sorted(job_numbers), "what was charged is what is reported, each number once"
+
+
+@pytest.mark.parametrize(
+    ("fault", "bought_by_then"),
+    [("act_and_hang", True), ("hang", False), ("slow", False)],
+    ids=["done, answer lost", "not done, answer lost", "done while the worker is dead"],
+)
+def test_a_worker_killed_in_the_middle_of_a_checkout_buys_once(running: Plant, fault: str, bought_by_then: bool) -> None:
+    running.sandbox.add_fault("checkout", fault, seconds=1.5)
+    job = running.submit(BUY_TWO)
+    until(lambda: running.sandbox.state()["faults"].get(f"checkout:{fault}"), what="the checkout")
+    assert len(running.charged()) == (2 if bought_by_then else 0)
+    killed = running.kill_owner(job)
+    view = running.wait(job)
+    assert view.state is JobState.SUCCEEDED
+    assert view.result is not None
+    assert_bought_once(running, [number.number for number in view.result.numbers])
+    assert view.result.totals.charged_usd == running.sandbox.charged_usd()
+    assert len(running.results_of(job)) == 1
+    assert not lives(killed)
+    assert running.sandbox.state()["accounts"]["default"]["cart"] == []
+
+
+def test_a_worker_that_sleeps_through_its_lease_buys_nothing_when_it_wakes(running: Plant) -> None:
+    running.sandbox.add_fault("cart_put", "slow", seconds=1.0)
+    job = running.submit(BUY_TWO)
+    until(lambda: running.sandbox.state()["faults"].get("cart_put:slow"), what="the cart call")
+    sleeper = running.kill_owner(job, signal.SIGSTOP)
+    try:
+        view = running.wait(job)
+        assert view.result is not None
+        bought = [number.number for number in view.result.numbers]
+        assert_bought_once(running, bought)
+    finally:
+        os.kill(sleeper, signal.SIGCONT)
+    until(lambda: sleeper in running.workers(), what="the sleeper's heartbeat")
+    other = running.submit(SearchAndBuy(country="CA", city=("TORONTO, ON",)))
+    assert running.wait(other).state is JobState.SUCCEEDED
+    assert len(running.charged()) == 3
+    assert len(running.results_of(job)) + len(running.results_of(other)) == 2
+
+
+def test_a_killed_child_is_replaced_and_its_neighbour_goes_on(running: Plant) -> None:
+    before = set(running.workers())
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    assert running.wait(running.submit(BUY_TWO)).state is JobState.SUCCEEDED
+    until(lambda: len(running.workers()) == 2, what="the replacement")
+    assert set(running.workers()) & before == before - {victim}
+
+
+def test_a_stopped_process_hands_its_jobs_over_at_once(running: Plant) -> None:
+    numbers = running.sandbox.order("seed_owned", count=20)
+    running.sandbox.order("reconfigure", latency_ms=250)
+    jobs = [running.submit(Reroute(numbers=(f"+{number}",), destinations=(PBX,))) for number in numbers[:8]]
+    until(lambda: any(running.owner_pid(job) for job in jobs), what="a running job")
+    stopped = next(pid for job in jobs if (pid := running.owner_pid(job)))
+    os.kill(stopped, signal.SIGTERM)
+    told_s = time.monotonic()
+    until(lambda: stopped not in {running.owner_pid(job) for job in jobs}, within_s=5, what="the hand-over")
+    handed_s = time.monotonic() - told_s
+    assert all(running.wait(job).state is JobState.SUCCEEDED for job in jobs)
+    assert handed_s < 2.0
+    assert all(running.ledger.get(job.id).attempt <= 2 for job in jobs)
+    until(lambda: not lives(stopped), what="its end")
+
+
+def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    with plant(tmp_path) as running:
+        children = set(running.workers())
+        supervisor = running.stack.children["workers"]
+        supervisor.kill()
+        supervisor.wait()
+        until(lambda: not any(lives(child) for child in children), what="the children's end")
+
+
+def test_a_stop_ends_all_and_loses_nothing(tmp_path: Path) -> None:
+    with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with plant(tmp_path, redis_url=valkey.url) as running:
+            running.sandbox.order("reconfigure", latency_ms=100)
+            jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(20)]
+            until(lambda: running.sandbox.ledger(), what="a first purchase")
+        client = connect(valkey.url)
+        states = {str(client.hget(f"{NAMESPACE}:job:{job.id}", "state")) for job in jobs}
+        assert states <= {"queued", "succeeded", "waiting"}, "nothing is left running"
+        assert "queued" in states
+
+
+def test_what_was_left_is_done_by_the_next_start(tmp_path: Path) -> None:
+    with EmbeddedValkey(tmp_path / "valkey") as valkey, plant(tmp_path, processes=1, redis_url=valkey.url) as running:
+        running.sandbox.add_fault("countries", "slow", seconds=1.0, times=None)
+        jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(6)]
+        until(lambda: any(running.owner_pid(job) for job in jobs), what="a running job")
+        supervisor = running.stack.children["workers"]
+        for pid in [supervisor.pid, *running.workers()]:
+            os.kill(pid, signal.SIGKILL)
+        supervisor.wait()
+        running.sandbox.clear_faults()
+        running.stack.start_workers()
+        views = [running.wait(job) for job in jobs]
+        assert {view.state for view in views} == {JobState.SUCCEEDED}
+        assert len(running.charged()) == len(set(running.charged())) == 12
+
+
+def test_valkey_killed_and_restarted_loses_no_job(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey").start()
+    try:
+        with plant(tmp_path, redis_url=server.url) as running:
+            running.sandbox.order("reconfigure", latency_ms=50)
+            jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(8)]
+            until(lambda: running.sandbox.ledger(), what="a first purchase")
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGKILL)
+            time.sleep(1.0)
+            server = EmbeddedValkey(tmp_path / "valkey").start()
+            back_s = time.monotonic()
+            views = [running.wait(job) for job in jobs]
+            assert {view.state for view in views} == {JobState.SUCCEEDED}
+            assert sorted(number.number for view in views if view.result for number in view.result.numbers) == running.charged()
+            assert time.monotonic() - back_s < 20.0
+            assert len(running.workers()) == 2
+    finally:
+        server.stop()
+
+
+def test_a_wrong_key_pauses_the_account_with_one_event_and_all_goes_on_when_it_works(running: Plant) -> None:
+    running.sandbox.order("set_key_valid", valid=False)
+    jobs = [running.submit(BUY_TWO) for _ in range(6)]
+    until(lambda: all(running.ledger.get(job.id).reason == "account_paused" for job in jobs), what="the pause")
+    assert running.ledger.account_state("default").paused
+    running.sandbox.order("set_key_valid", valid=True)
+    assert {running.wait(job).state for job in jobs} == {JobState.SUCCEEDED}
+    entries = cast("Entries", running.ledger.client.xrange(running.ledger.keys.events))
+    types = [fields["type"] for _, fields in entries if fields["type"].startswith("didflow.account")]
+    assert types == ["didflow.account.paused.v1", "didflow.account.resumed.v1"]
+    assert max(running.ledger.get(job.id).attempt for job in jobs) <= 8
+
+
+def test_an_absent_provider_burns_no_attempts(running: Plant) -> None:
+    for call in ("countries", "owned", "cart"):
+        running.sandbox.add_fault(call, "drop", times=None)
+    jobs = [running.submit(BUY_TWO) for _ in range(3)]
+    until(lambda: all(running.ledger.get(job.id).reason == "provider_down" for job in jobs), what="the wait")
+    running.sandbox.clear_faults()
+    assert {running.wait(job).state for job in jobs} == {JobState.SUCCEEDED}
+
+
+def test_the_key_is_nowhere(running: Plant) -> None:
+    """Neither in a command line, nor in Redis, nor in a log at its most talkative, whatever went wrong."""
+    running.sandbox.add_fault("checkout", "html_error")
+    running.sandbox.add_fault("countries", "status_500_before")
+    running.sandbox.add_fault("owned", "drop")
+    buying = running.submit(BUY_TWO)
+    view = running.wait(buying)
+    assert view.result is not None
+    running.wait(running.submit(Release(numbers=tuple(number.number for number in view.result.numbers))))
+    running.sandbox.order("set_key_valid", valid=False)
+    refused = running.submit(BUY_TWO)
+    until(lambda: running.ledger.get(refused.id).reason == "account_paused", what="the pause")
+    running.sandbox.order("set_key_valid", valid=True)
+    running.wait(refused)
+    pids = [*running.workers(), *(child.pid for child in running.stack.children.values())]
+    assert not any(SANDBOX_KEY.encode() in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids)
+    client = running.ledger.client
+    valkey_folder = Path(cast("dict[str, str]", client.config_get("dir"))["dir"])
+    stored = b"".join(path.read_bytes() for path in valkey_folder.rglob("*.aof"))
+    assert buying.id.encode() in stored, "the whole history was read"
+    assert SANDBOX_KEY.encode() not in stored
+    log = running.log.read_text()
+    assert "job." in log
+    assert SANDBOX_KEY not in log
+
+
+@pytest.mark.parametrize(("module", "code"), [("worker.runtime.process", EXIT_MISCONFIGURED), ("worker.runtime.supervisor", 2)])
+def test_a_redis_that_could_forget_is_refused(tmp_path: Path, module: str, code: int) -> None:
+    with EmbeddedValkey(tmp_path) as forgetful:
+        connect(forgetful.url).config_set("appendfsync", "everysec")
+        environment = os.environ | {"DIDFLOW_REDIS_URL": forgetful.url, "WAVIX_API_KEY": "k", "DIDFLOW_LOG_FORMAT": "json"}
+        ended = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == code
+    assert "appendfsync always" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_every_lane_is_served(running: Plant) -> None:
+    numbers = running.sandbox.order("seed_owned", count=2)
+    moving = running.submit(Reroute(numbers=(f"+{numbers[0]}",), destinations=(PBX,)))
+    giving = running.submit(Release(numbers=(f"+{numbers[1]}",)))
+    buying = running.submit(BUY_TWO)
+    assert {running.ledger.get(job.id).lane for job in (moving, giving, buying)} == set(Lane)
+    assert {running.wait(job).state for job in (moving, giving, buying)} == {JobState.SUCCEEDED}

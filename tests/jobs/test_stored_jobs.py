@@ -1,0 +1,49 @@
+"""Jobs as they lie in the ledger: written by another version, or damaged. Each is parked with its reason; nothing is called."""
+
+import pytest
+
+from tests.stage import Stage
+from worker.contract.destinations import Destination
+from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
+from worker.contract.states import JobState
+
+BUY = SearchAndBuy(country="US")
+MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
+GIVE_BACK = Release(numbers=("+12135550100",))
+
+
+@pytest.mark.parametrize("request_", [BUY, MOVE, GIVE_BACK], ids=["buy", "reroute", "release"])
+@pytest.mark.parametrize(
+    "stored",
+    ['{"kind":"search_and_buy","v":0,"place":"LA"}', '{"kind":"port_in","v":1}', '{"kind":"release"', "", "[" * 5000, "\x1b[2J"],
+    ids=["older version", "unknown kind", "cut", "empty", "deep", "escape"],
+)
+def test_a_request_that_cannot_be_read_is_parked(stage: Stage, request_: Request, stored: str) -> None:
+    job = stage.submit(request_)
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "request", stored)
+    view = stage.attempt(job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert view.error.code == "unreadable_request"
+    assert stage.sandbox.state()["calls"] == {}
+    assert stage.ledger.client.xlen(stage.ledger.keys.results) == 1
+    assert stage.attempt(job).state is JobState.NEEDS_REVIEW, "it isn't taken again"
+
+
+@pytest.mark.parametrize("memo", ['{"v": 99}', "garbage", "[" * 5000])
+def test_a_memo_that_cannot_be_read_is_parked_before_money_moves(stage: Stage, memo: str) -> None:
+    job = stage.submit(BUY)
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "memo", memo)
+    view = stage.attempt(job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert stage.sandbox.ledger() == []
+
+
+@pytest.mark.parametrize("field", ["lane", "account", "kind", "request", "created_ms", "priority"])
+def test_a_job_with_a_missing_field_stops_nobody(stage: Stage, field: str) -> None:
+    job, other = stage.submit(BUY), stage.submit(BUY)
+    stage.ledger.client.hdel(stage.ledger.keys.job(job.id), field)
+    stage.runner.run(job.id)
+    assert stage.ledger.get(job.id).state in {JobState.SUCCEEDED, JobState.NEEDS_REVIEW, JobState.FAILED}
+    assert stage.finish(other).state is JobState.SUCCEEDED

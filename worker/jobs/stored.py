@@ -1,0 +1,20 @@
+"""Reading back what an earlier attempt wrote, perhaps of another version."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from worker.contract.errors import JobError
+from worker.contract.results import Result, Totals
+from worker.jobs.ports import NeedsReview
+
+Stored = TypeVar("Stored", bound=BaseModel)
+
+
+def read_stored(model: type[Stored], text: str) -> Stored:
+    """Raises NeedsReview for what this version can't read: money may have moved, so nothing is begun anew."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError:
+        error = JobError(code="unreadable_progress", message=f"this version can't read what the job wrote before ({model.__name__})")
+        raise NeedsReview(error, Result(totals=Totals(requested=0, done=0), error=error)) from None
