@@ -1,5 +1,6 @@
 """What all tests stand on: one real Valkey for the session, a namespace and a sandbox for each test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -10,6 +11,9 @@ from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.runtime.embedded import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
+
+#: Whatever a test forgets to set, nothing that it starts reaches beyond this machine.
+os.environ["WAVIX_BASE_URL"] = "http://127.0.0.1:1"
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,15 @@
 """What all submitting commands do in the end: submit, say so, wait if asked, show what came of it."""
 
+import re
 import time
 from datetime import datetime
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from producers.cli.output import EXIT_JOB, clean, plain, print_json, state_text
+from producers.cli.output import EXIT_JOB, clean, plain, print_json
 from producers.cli.showing import show_job
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, WaitTimeout
@@ -54,12 +56,13 @@ def tell_submitted(job: Job, key: str | None) -> None:
 
 
 def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) -> JobView:
-    """Wait for the end; on a terminal with a line that says how far it is. Raises WaitTimeout."""
+    """Wait for the end; on a terminal with a bar that shows how far it is. Raises WaitTimeout."""
     console = Console(stderr=True, highlight=False)
     if quiet or not console.is_terminal:
         return didflow.wait(job_id, timeout_s)
     deadline_s = time.monotonic() + timeout_s
-    with console.status(f"job {job_id}") as status:
+    with _progress(console) as bar:
+        task = bar.add_task(job_id, total=None)
         while True:
             left_s = deadline_s - time.monotonic()
             try:
@@ -68,8 +71,24 @@ def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) ->
                 if left_s <= LOOK_EVERY_S:
                     raise
                 view = didflow.get(job_id)
-                so_far = Text(f" {clean(view.progress)}" if view.progress else "")
-                status.update(Text(f"job {job_id} ") + state_text(view.state, view.reason) + so_far)
+                done, total = _how_far(view.progress)
+                bar.update(task, description=_standing(view), completed=done, total=total)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _standing(view: JobView) -> str:
+    """The job and its state, safe as console markup."""
+    return f"job {view.id} {view.state.value}" + (f" ({clean(view.reason)})".replace("[", "(") if view.reason else "")
+
+
+def _how_far(progress: str | None) -> tuple[int, int | None]:
+    """`3 of 10 numbers` as numbers; no total where nothing is said yet."""
+    said = re.match(r"(\d+) of (\d+)", progress or "")
+    return (int(said[1]), int(said[2])) if said else (0, None)
 
 
 def report(view: JobView, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from worker.contract.states import JobState
 from worker.ledger.address import redis_url
 from worker.ledger.connection import connect, translated
 from worker.ledger.ledger import Ledger
+from worker.logs import configure_logs
 from worker.runtime.providers import client_of
 from worker.runtime.redis_safety import check_redis
 from worker.settings import Settings, load_settings
@@ -147,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="didflow doctor", description="Check Redis, accounts and workers, and say what to fix.")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     as_json = parser.parse_args(arguments).json
+    configure_logs(level="critical")  # The checks say it all.
     try:
         checks = list(examine(load_settings()))
     except DidflowError as error:

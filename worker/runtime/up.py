@@ -62,8 +62,6 @@ def _tell(console: Console, stack: LocalStack) -> None:
     console.print("[bold]didflow is up[/]  (Ctrl-C stops it)")
     embedded = stack.redis_url is not None and stack.redis_url.startswith("unix")
     wavix = f"sandbox at {stack.sandbox_url}: its money is not real" if stack.sandbox_url else "the account of WAVIX_API_KEY"
-    embedded = stack.redis_url is not None and stack.redis_url.startswith("unix")
-    wavix = f"sandbox at {stack.sandbox_url}: its money is not real" if stack.sandbox_url else "the account of WAVIX_API_KEY"
     console.print(f"  ledger   {'embedded Valkey' if embedded else 'DIDFLOW_REDIS_URL'}\n  Wavix    {wavix}", highlight=False)
     console.print('  try      didflow buy --country US --city "LOS ANGELES, CA" --quantity 2 --key order-1 --wait', highlight=False)
 

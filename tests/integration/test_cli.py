@@ -1,0 +1,261 @@
+"""The command line as a person and a script meet it: what it prints, where, and how it ends."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.cli.output import clean, exit_code
+from tests.faults.plant import NAMESPACE, Plant, plant
+from worker.contract import errors
+from worker.runtime.local_stack import LocalStack
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+OF_LOS_ANGELES = ("--country", "US", "--city", "LOS ANGELES, CA")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+
+class Shell:
+    """Runs `didflow` as a process of its own, in an empty folder."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
+        self._environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1"} | environment
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "producers.cli", *arguments],
+            env=self._environment | {"COLUMNS": "200"},
+            cwd=self._folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in ended.stderr
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    with plant(tmp_path_factory.mktemp("plant"), processes=1) as running:
+        yield running
+
+
+@pytest.fixture
+def didflow(running: Plant, tmp_path: Path) -> Shell:
+    return shell_of(running.stack, tmp_path)
+
+
+def shell_of(stack: LocalStack, folder: Path) -> Shell:
+    environment = {"DIDFLOW_REDIS_URL": stack.redis_url or "", "DIDFLOW_NAMESPACE": NAMESPACE}
+    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": stack.sandbox_url or ""})
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": "redis://user:hunter2@127.0.0.1:1/0", "WAVIX_API_KEY": "k-secret-3f9a"})
+
+
+def test_a_purchase_is_told_whole(didflow: Shell) -> None:
+    bought = didflow("buy", *OF_LOS_ANGELES, "--quantity", "2", "--key", "cli-1", "--to", "sip:pbx@example.net", "--wait")
+    assert bought.code == 0
+    numbers = re.findall(r"\+1\d{10}", bought.out)
+    assert len(set(numbers)) == 2
+    assert "succeeded" in bought.out
+    assert re.search(r"charged \d+\.\d\d USD for 2 of 2 numbers", bought.out)
+    again = didflow("buy", *OF_LOS_ANGELES, "--quantity", "2", "--key", "cli-1", "--to", "sip:pbx@example.net", "--wait")
+    assert (again.code, re.findall(r"\+1\d{10}", again.out)) == (0, numbers)
+    other = didflow("buy", *OF_LOS_ANGELES, "--quantity", "3", "--key", "cli-1")
+    assert other.code == 4
+    assert "idempotency_conflict" in other.err
+
+
+def test_json_is_one_document_and_nothing_else(didflow: Shell) -> None:
+    quote = didflow("buy", *OF_LOS_ANGELES, "--dry-run", "--json")
+    assert quote.code == 0
+    assert quote.json["state"] == "succeeded"
+    assert quote.json["result"]["quote"]["setup_usd"]
+    job = didflow("buy", *OF_LOS_ANGELES, "--key", "cli-2", "--reference", "customer-7", "--wait", "--json").json
+    assert didflow("status", job["id"], "--json").json["id"] == job["id"]
+    assert [one["id"] for one in didflow("jobs", "--reference", "customer-7", "--json").json] == [job["id"]]
+    story = didflow("explain", job["id"], "--json").json
+    assert {step["name"] for step in story["steps"]} >= {"submitted", "bind", "fence"}
+    refused = didflow("buy", "--country", "US", "--quantity", "0", "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["code"] == "invalid_request"
+
+
+def test_a_dry_run_changes_nothing(running: Plant, didflow: Shell) -> None:
+    before = (running.charged(), running.sandbox.state()["accounts"])
+    numbers = list(before[1]["default"]["owned"])
+    assert didflow("buy", *OF_LOS_ANGELES, "--quantity", "5", "--dry-run").code == 0
+    if numbers:
+        assert didflow("reroute", "--all", "--to", "trunk:144", "--dry-run").code == 0
+        assert didflow("release", "--number", f"+{numbers[0]}", "--dry-run").code == 0
+    assert (running.charged(), running.sandbox.state()["accounts"]) == before
+
+
+def test_a_round_of_operations(running: Plant, didflow: Shell, tmp_path: Path) -> None:
+    numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=3, label="round")]
+    (tmp_path / "numbers.txt").write_text("# three\n" + "\n".join(numbers) + "\n")
+    moved = didflow("reroute", "--numbers-file", "numbers.txt", "--to", "sip:b@example.net", "--wait", "--json")
+    assert moved.code == 0
+    assert {number["outcome"] for number in moved.json["result"]["numbers"]} == {"confirmed"}
+    assert didflow("failback", moved.json["id"], "--wait").code == 0
+    unsure = didflow("release", "--label", "round", "--expected-count", "3", "--wait")
+    assert unsure.code == 2
+    assert "--yes" in unsure.err
+    wrong = didflow("release", "--label", "round", "--expected-count", "2", "--yes", "--wait")
+    assert wrong.code == 1
+    assert "3" in wrong.out
+    assert didflow("release", "--label", "round", "--expected-count", "3", "--yes", "--wait").code == 0
+    assert not set(numbers) & {f"+{number}" for number in running.sandbox.owned()}
+
+
+def test_numbers_come_through_a_pipe(running: Plant, didflow: Shell) -> None:
+    (number,) = running.sandbox.order("seed_owned", count=1)
+    gone = didflow("release", "--numbers-file", "-", "--yes", "--wait", stdin=f"{number}\n")
+    assert gone.code == 0
+    assert "released" in gone.out
+
+
+def test_a_job_that_ends_badly_ends_the_command_with_one(didflow: Shell) -> None:
+    nothing = didflow("buy", *OF_LOS_ANGELES, "--max-monthly", "0.01", "--wait")
+    assert nothing.code == 1
+    assert "failed" in nothing.out
+    assert "refused" in nothing.out
+
+
+def test_waiting_too_long_ends_with_three_and_the_job_goes_on(running: Plant, didflow: Shell) -> None:
+    late = didflow("buy", *OF_LOS_ANGELES, "--not-before", "1h", "--wait", "--timeout", "0.2", "--json")
+    assert late.code == 3
+    assert late.json["error"]["code"] == "wait_timeout"
+    (job,) = didflow("jobs", "--state", "scheduled", "--json").json
+    assert didflow("cancel", job["id"]).code == 0
+    assert running.ledger.get(job["id"]).state == "cancelled"
+
+
+def test_every_fault_is_named_at_once(offline: Shell) -> None:
+    bad = offline("buy", "--country", "", "--quantity", "1001", "--max-monthly", "-1", "--to", "trunk:x", "--not-before", "soon")
+    assert bad.code == 2
+    for where in ("country", "quantity", "max_monthly_usd", "to", "not_before"):
+        assert f"  {where}: " in bad.err
+    assert "nothing was submitted" in bad.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reroute", "--to", "sip:pbx@example.net"),
+        ("reroute", "--number", "+12135550100", "--number", "12135550100", "--to", "sip:pbx@example.net"),
+        ("reroute", "--number", "12", "--to", "sip:pbx@example.net"),
+        ("reroute", "--number", "+12135550100"),
+        ("reroute", "--numbers-file", "missing.txt", "--to", "sip:pbx@example.net"),
+        ("release", "--all", "--yes"),
+        ("buy", "--country", "US", "--at-least", "3", "--quantity", "2"),
+        ("buy", "--country", "US", "--max-setup", "free"),
+        ("jobs", "--state", "lost"),
+        ("nonsense",),
+    ],
+)
+def test_bad_input_ends_with_two_before_anything_is_asked(offline: Shell, arguments: tuple[str, ...]) -> None:
+    ended = offline(*arguments)
+    assert ended.code == 2
+    assert ended.err.strip()
+
+
+@pytest.mark.parametrize("arguments", [("buy", "--country", "US"), ("jobs",), ("status", "x"), ("results",), ("doctor",)])
+def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Shell, arguments: tuple[str, ...]) -> None:
+    ended = offline(*arguments)
+    assert ended.code == 5
+    assert "hunter2" not in ended.out + ended.err
+    assert "DIDFLOW_REDIS_URL" in ended.out + ended.err
+
+
+def test_settings_are_listed_without_secrets(offline: Shell) -> None:
+    listed = offline("settings")
+    assert listed.code == 0
+    assert "DIDFLOW_LEASE_SECONDS" in listed.out
+    assert "WAVIX_API_KEY" in listed.out
+    assert "hunter2" not in listed.out
+    assert "k-secret" not in listed.out
+    rows = {row["name"]: row for row in offline("settings", "--json").json}
+    assert rows["WAVIX_API_KEY"] == rows["WAVIX_API_KEY"] | {"value": "********", "source": "environment"}
+    assert rows["DIDFLOW_BATCH_SIZE"]["source"] == "default"
+
+
+def test_a_wrong_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None:
+    ended = Shell(tmp_path, {"DIDFLOW_LEASE_SECONDS": "k-secret"})("jobs")
+    assert ended.code == 2
+    assert "lease_seconds" in ended.err
+    assert "k-secret" not in ended.err
+
+
+@pytest.mark.parametrize("what", ["requests", "events"])
+def test_schemas_are_json_schemas(offline: Shell, what: str) -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = offline("schema", what).json
+    Draft202012Validator.check_schema(schema)
+    assert schema.get("discriminator") or schema["properties"]["specversion"]
+
+
+def test_a_reference_cannot_drive_the_terminal(didflow: Shell) -> None:
+    refused = didflow("buy", *OF_LOS_ANGELES, "--reference", "\x1b[2Jgone")
+    assert refused.code == 2
+    assert "\x1b" not in refused.err + refused.out
+    assert clean("a\x1b[2J\x07b\u202e") == "a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
+
+
+def test_results_are_read_once_by_a_group(didflow: Shell) -> None:
+    job = didflow("buy", *OF_LOS_ANGELES, "--wait", "--json").json
+    first = [json.loads(line) for line in didflow("results", "--group", "cli", "--json").out.splitlines()]
+    assert job["id"] in {event["subject"] for event in first}
+    assert didflow("results", "--group", "cli", "--json").out == ""
+    assert job["id"] in didflow("results").out
+
+
+def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: Shell) -> None:
+    well = didflow("doctor")
+    assert well.code == 0, well.out
+    running.ledger.client.config_set("maxmemory-policy", "allkeys-lru")
+    running.sandbox.order("set_key_valid", valid=False)
+    try:
+        ill = didflow("doctor", "--json")
+        assert ill.code == 1
+        bad = {check["name"]: check["message"] for check in ill.json if check["verdict"] == "fail"}
+        assert "noeviction" in bad["eviction"]
+        assert "refuses the key" in bad["account default"]
+        assert SANDBOX_KEY not in ill.out
+    finally:
+        running.ledger.client.config_set("maxmemory-policy", "noeviction")
+        running.sandbox.order("set_key_valid", valid=True)
+
+
+def test_every_error_has_its_exit_code() -> None:
+    assert exit_code(errors.WaitTimeout("x")) == 3
+    assert exit_code(errors.IdempotencyConflict("k", "j")) == 4
+    assert exit_code(errors.ServiceUnavailable("x")) == 5
+    assert {exit_code(error) for error in (errors.InvalidRequest("x"), errors.JobNotFound("x"), errors.WrongJob("x"))} == {2}
