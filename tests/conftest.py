@@ -1,6 +1,7 @@
 """What all tests stand on: one real Valkey for the session, a namespace and a sandbox for each test."""
 
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -21,6 +22,14 @@ def valkey() -> Iterator[EmbeddedValkey]:
     """A real server, AOF on every write, as `didflow up` starts it."""
     with EmbeddedValkey(None) as server:
         yield server
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on loopback that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ An embedded Valkey, the sandbox and two worker processes; jobs through the queue
 didflow reports is compared with the money that the sandbox took.
 """
 
+import shutil
 import sys
 import tempfile
 import time
@@ -116,6 +117,14 @@ def colour(view: JobView) -> str:
     return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
 
 
+def own_command() -> str:
+    """How to call `didflow` from here: by its name where the PATH has it, else by its path."""
+    beside = Path(sys.executable).with_name("didflow")
+    if shutil.which("didflow") == str(beside) or not beside.exists():
+        return "didflow"
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
+
+
 def main() -> None:
     """Exit code 0 if everything came out as it should, 1 if not, 5 if a part didn't come up."""
     console = Console(highlight=False)
@@ -134,9 +143,12 @@ def main() -> None:
         if not good:
             console.print(log.read_text()[-5000:], markup=False)
             sys.exit(1)
+    command = own_command()
     console.print(
-        "\nwith a real account: WAVIX_API_KEY=… didflow up, then: didflow buy --country US --dry-run --wait   (this demo spent nothing)",
+        f"\nthis demo spent nothing. With a real account: WAVIX_API_KEY=… {command} up, and beside it"
+        f" {command} buy --country US --dry-run --wait",
         style="dim",
+        soft_wrap=True,
     )
 
 

@@ -1,8 +1,14 @@
-"""The embedded Valkey: a real server on a Unix socket in a private folder, with the durability that the ledger needs."""
+"""The embedded Valkey: a real server on a Unix socket in a private folder, with the durability that the ledger needs.
+
+`python -m worker.runtime.embedded` is the role `valkey` of the Procfile.
+"""
 
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +17,10 @@ from typing import Self
 import redis
 import structlog
 
-from worker.contract.errors import ServiceUnavailable
+from worker.contract.errors import InvalidSettings, ServiceUnavailable
 from worker.ledger.address import address_file
+from worker.logs import configure_logs
+from worker.settings import load_settings
 
 #: A Unix socket's path must be shorter than this on every system.
 SOCKET_PATH_MAX = 100
@@ -64,6 +72,11 @@ class EmbeddedValkey:
     @property
     def pid(self) -> int | None:
         return self._server.pid if self._server else None
+
+    @property
+    def died(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._server is not None and self._server.poll() is not None
 
     def _refuse_second(self) -> None:
         try:
@@ -134,3 +147,28 @@ def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
         except (redis.RedisError, OSError):
             time.sleep(0.02)
     return False
+
+
+def main() -> None:
+    """Serve this user's embedded Valkey until SIGTERM or SIGINT. Exit code 5 if it doesn't start, 1 if it ends by itself."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        settings = load_settings()
+        configure_logs(log_format=settings.log_format, level=settings.log_level)
+        with EmbeddedValkey(settings.state_dir) as server:
+            log.info("embedded.started", pid=server.pid, state_dir=str(settings.state_dir))
+            while not stop.wait(0.5):
+                if server.died:
+                    sys.exit(f"the server ended by itself: see {settings.state_dir / 'valkey.log'}")
+    except InvalidSettings as error:
+        log.critical("embedded.refused_to_start", error=str(error))
+        sys.exit(2)
+    except ServiceUnavailable as error:
+        log.critical("embedded.not_started", error=str(error))
+        sys.exit(5)
+
+
+if __name__ == "__main__":
+    main()

@@ -86,6 +86,8 @@ class LocalStack:
 
     def dead(self) -> str | None:
         """The name of a part that has ended by itself."""
+        if self._valkey is not None and self._valkey.died:
+            return "embedded Valkey"
         return next((name for name, child in self.children.items() if child.poll() is not None), None)
 
     def stop(self) -> None:

@@ -1,0 +1,98 @@
+"""Customer onboarding: order numbers when a customer signs up, and take in what became of each order.
+
+onboarding = Onboarding(Didflow.from_env())
+onboarding.order("4711", SearchAndBuy(country="US", quantity=2), customer="acme")
+for fulfilment in onboarding.fulfilments(consumer="crm-1"):
+    provision(fulfilment.order, fulfilment.active)
+    fulfilment.ack()
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from producers.client import Didflow
+from producers.deliveries import Delivery
+from worker.contract.errors import JobError
+from worker.contract.jobs import Job
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import NumberResult
+from worker.contract.states import JobState, Outcome
+
+#: An order's idempotency key begins with this, so that other jobs' keys can't be taken for orders.
+KEY = "onboarding:"
+
+
+@dataclass(frozen=True)
+class Fulfilment:
+    """What became of an order.
+
+    active     numbers that take calls now
+    inactive   numbers that are paid for and wait for the customer's documents
+    state      `needs_review` means that a person must find out what was bought: tell the customer nothing yet; the same
+               order comes again when that is settled
+    """
+
+    order: str
+    customer: str | None
+    job_id: str
+    state: JobState
+    active: tuple[NumberResult, ...]
+    inactive: tuple[NumberResult, ...]
+    charged_usd: Decimal
+    error: JobError | None
+    _ack: Callable[[], None] = field(repr=False)
+
+    def ack(self) -> None:
+        """Say that the customer's side is done; without it the fulfilment comes again. Raises ServiceUnavailable."""
+        self._ack()
+
+
+class Onboarding:
+    """Orders of one account. An order that is placed twice is one purchase."""
+
+    def __init__(self, didflow: Didflow, *, account: str = "default") -> None:
+        self._didflow, self._account = didflow, account
+
+    def order(self, order: str, request: SearchAndBuy, *, customer: str | None = None) -> Job:
+        """Order numbers. Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order asked for others."""
+        return self._didflow.submit(request, idempotency_key=KEY + order, reference=customer, account=self._account)
+
+    def fulfilments(
+        self,
+        consumer: str,
+        *,
+        group: str = "onboarding",
+        block_s: float = 2.0,
+        min_idle_s: float = 60.0,
+        give_up_idle: bool = False,
+    ) -> Iterator[Fulfilment]:
+        """What became of each order, at least once until acknowledged. Give every process its own `consumer` name.
+
+        The waiting is that of `Didflow.results`. Results of other jobs are passed over. Raises ServiceUnavailable: start anew then.
+        """
+        for delivery in self._didflow.results(group, consumer, block_s=block_s, min_idle_s=min_idle_s, give_up_idle=give_up_idle):
+            if self._is_order(delivery):
+                yield fulfilment(delivery)
+            else:
+                delivery.ack()
+
+    def _is_order(self, delivery: Delivery) -> bool:
+        body = delivery.event.data
+        return (body.idempotency_key or "").startswith(KEY) and body.account == self._account
+
+
+def fulfilment(delivery: Delivery) -> Fulfilment:
+    """An order's result in the words of onboarding."""
+    body = delivery.event.data
+    return Fulfilment(
+        order=(body.idempotency_key or "").removeprefix(KEY),
+        customer=body.reference,
+        job_id=body.job,
+        state=body.state,
+        active=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT),
+        inactive=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT_INACTIVE),
+        charged_usd=body.totals.charged_usd if body.totals else Decimal(0),
+        error=body.error,
+        _ack=delivery.ack,
+    )

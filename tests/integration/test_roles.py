@@ -1,0 +1,73 @@
+"""The processes as a user starts them: the Procfile's roles with honcho, and `didflow up`."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from producers import Didflow, SearchAndBuy
+from tests.faults.plant import until
+from worker.ledger.address import address_file
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@contextmanager
+def started(command: list[str], state: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in the project's folder, in a group of its own; ended with SIGTERM, and whatever is left of it with it."""
+    settings = {"DIDFLOW_STATE_DIR": str(state), "PATH": f"{BIN}:{os.environ['PATH']}"} | environment
+    with (state / "output").open("wb") as output:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait(30)
+
+
+def bought(state: Path) -> str:
+    """Buy a number through whatever runs on this state folder; the job's state."""
+    until(address_file(state).exists, what="the embedded Valkey")
+    didflow = Didflow.from_url(address_file(state).read_text())
+    job = didflow.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)), idempotency_key="order-1")
+    return didflow.wait(job.id, 30).state.value
+
+
+@pytest.mark.faults
+def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None:
+    wavix = {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": f"http://127.0.0.1:{free_port}"}
+    procfile = tmp_path / "Procfile"
+    procfile.write_text((ROOT / "Procfile").read_text().replace("didflow sandbox", f"didflow sandbox --port {free_port}"))
+    command = [sys.executable, "-m", "honcho", "-f", str(procfile), "-d", str(ROOT), "start"]
+    with started(command, tmp_path, **wavix):
+        assert bought(tmp_path) == "succeeded"
+    said = (tmp_path / "output").read_text()
+    assert all(role in said for role in ("valkey", "sandbox", "worker"))
+    assert SANDBOX_KEY not in "".join(line for line in said.splitlines() if "sandbox listening" not in line)
+
+
+@pytest.mark.faults
+def test_up_runs_everything_and_ends_when_its_valkey_does(tmp_path: Path) -> None:
+    with started([str(BIN / "didflow"), "up", "--sandbox-port", "0", "--processes", "1"], tmp_path) as up:
+        assert bought(tmp_path) == "succeeded"
+        server = next(child for child in children(up.pid) if "valkey" in child.read_text())
+        os.kill(int(server.parent.name), signal.SIGKILL)
+        until(lambda: up.poll() is not None, within_s=60, what="the end of didflow up")
+        assert up.returncode == 1
+    assert "the embedded Valkey ended by itself" in (tmp_path / "output").read_text()
+
+
+def children(pid: int) -> list[Path]:
+    """The command lines of a process's children, as files."""
+    ids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{child}/cmdline") for child in ids]
