@@ -46,7 +46,7 @@ def _settings(client: redis.Redis, info: Mapping[str, Any]) -> dict[str, str]:
     try:
         return {
             name: str(value)
-            for pattern in ("appendonly", "appendfsync", "maxmemory-policy")
+            for pattern in ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
             for name, value in cast("dict[str, Any]", client.config_get(pattern)).items()
         }
     except (redis.exceptions.ResponseError, redis.exceptions.NoPermissionError):
@@ -74,7 +74,11 @@ def _durability(settings: Mapping[str, str]) -> list[Finding]:
         unknown = "appendfsync can't be read here (CONFIG is forbidden): make sure that it is `always`"
         return [aof, Finding("aof_fsync", False, unknown)]
     ok = fsync == "always"
-    return [aof, Finding("aof_fsync", ok, f"appendfsync is {fsync}" + ("" if ok else ": set `appendfsync always`"))]
+    sync = Finding("aof_fsync", ok, f"appendfsync is {fsync}" + ("" if ok else ": set `appendfsync always`"))
+    if settings.get("no-appendfsync-on-rewrite") != "yes":
+        return [aof, sync]
+    gap = "nothing is synced while the file is rewritten: set `no-appendfsync-on-rewrite no`"
+    return [aof, sync, Finding("aof_fsync_on_rewrite", False, gap)]
 
 
 def _eviction(settings: Mapping[str, str]) -> Finding:

@@ -1,0 +1,99 @@
+"""What lies in `deploy/` says what the code needs: held against a real server, the settings, and systemd where it is."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.plant import until
+from worker.contract.errors import UnsafeRedis
+from worker.ledger.connection import connect
+from worker.ledger.ledger import Ledger
+from worker.runtime.embedded import EmbeddedValkey, server_binaries
+from worker.runtime.health import living
+from worker.runtime.process import GRACE_S
+from worker.runtime.redis_safety import check_redis, refuse_unsafe
+from worker.settings import Settings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+@contextmanager
+def server(folder: Path, *options: str) -> Iterator[str]:
+    """A server with deploy/redis.conf, on a socket in this folder; its URL."""
+    socket = folder / "redis.sock"
+    place = ("--dir", str(folder), "--port", "0", "--unixsocket", str(socket))
+    running = subprocess.Popen(
+        [str(server_binaries()[0]), str(DEPLOY / "redis.conf"), *place, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until(socket.exists, what="the server")
+        yield f"unix://{socket}"
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+def test_our_redis_conf_is_what_the_workers_demand(tmp_path: Path) -> None:
+    with server(tmp_path) as url:
+        findings = check_redis(connect(url))
+    assert [finding.sentence for finding in findings if not finding.ok] == []
+    assert {"aof", "aof_fsync", "eviction"} <= {finding.code for finding in findings}
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        (("--appendonly", "no"), "aof"),
+        (("--appendfsync", "everysec"), "aof_fsync"),
+        (("--no-appendfsync-on-rewrite", "yes"), "aof_fsync_on_rewrite"),
+        (("--maxmemory-policy", "allkeys-lru"), "eviction"),
+    ],
+)
+def test_each_line_of_it_matters(tmp_path: Path, option: tuple[str, str], code: str) -> None:
+    with server(tmp_path, *option) as url:
+        findings = check_redis(connect(url))
+    assert [finding.code for finding in findings if not finding.ok] == [code]
+    with pytest.raises(UnsafeRedis, match=r"set `"):
+        refuse_unsafe(findings, override=False)
+    assert [finding.code for finding in refuse_unsafe(findings, override=True)] == [code]
+
+
+def test_the_example_names_settings_that_exist() -> None:
+    named = set(re.findall(r"^#?([A-Z_]+)=", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
+    known = {field.alias or f"DIDFLOW_{name.upper()}" for name, field in Settings.model_fields.items()}
+    assert named <= known
+    assert "WAVIX_API_KEY" in named
+
+
+def test_whoever_stops_a_worker_waits_for_its_provider_calls() -> None:
+    needed_s = Settings(_env_file=None).http_timeout + 2 * GRACE_S
+    compose = re.search(r"stop_grace_period: (\d+)s", (DEPLOY / "compose.yaml").read_text())
+    unit = re.search(r"TimeoutStopSec=(\d+)", (DEPLOY / "systemd/didflow-worker.service").read_text())
+    assert compose is not None
+    assert unit is not None
+    assert min(int(compose[1]), int(unit[1])) > needed_s
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-redis.service"])
+def test_the_units_are_ones(tmp_path: Path, unit: str) -> None:
+    text = (DEPLOY / "systemd" / unit).read_text()
+    # The programs aren't installed on the machine that tests; everything else is checked as it stands.
+    copy = tmp_path / unit
+    copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
+    checked = subprocess.run(["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, check=False)
+    assert [line for line in checked.stderr.splitlines() if unit in line] == []
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_health_counts_the_workers_of_this_host_only(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
+    settings = Settings(_env_file=None, redis_url=valkey.url, namespace=namespace)
+    assert living(settings, "here") == 0
+    real_ledger.worker_alive("here:1:abc")
+    real_ledger.worker_alive("elsewhere:1:abc")
+    assert living(settings, "here") == 1
