@@ -2,6 +2,7 @@
 -- ARGV  id, token, quarantine_ms, number, …
 -- Reply 'ok' | 'lost'
 -- Twice: sets the same reservations, a moment later.
+-- flags: allow-oom
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return 'lost' end
 local account = redis.call('HGET', job_key(id), 'account')

@@ -2,6 +2,7 @@
 -- ARGV  id, token, number, …
 -- Reply {'lost'} or {'ok', number, …}: those for which a newer job exists
 -- Twice: a job is never newer than itself, so the second run replies the same.
+-- flags: allow-oom
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')

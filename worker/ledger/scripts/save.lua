@@ -1,8 +1,9 @@
--- save: one write of a running attempt, all or nothing.
+-- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
 --       reserve: [], taint: [], free: []}
 -- Reply {'ok'} | {'lost'} | {'taken', number, …}
 -- Twice: the second run has the write count of the first and changes nothing.
+-- flags: allow-oom
 local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local taint_ms, page = tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local job = job_key(id)

@@ -1,0 +1,52 @@
+"""A Redis whose memory is full: nothing new comes in, what is under way gets to its end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ledger.playing import claimed, finished, states, submitted
+from worker.contract.errors import ServiceUnavailable
+from worker.contract.states import JobState
+from worker.ledger.connection import connect
+from worker.ledger.ledger import Ledger, Write
+from worker.runtime.embedded import EmbeddedValkey
+
+
+@pytest.fixture
+def own_ledger(namespace: str) -> Iterator[Ledger]:
+    """On a server of its own, because the memory is the whole server's."""
+    with EmbeddedValkey(None) as server:
+        client = connect(server.url)
+        yield Ledger(client, namespace)
+        client.close()
+
+
+def full(ledger: Ledger, *, yes: bool = True) -> None:
+    ledger.client.config_set("maxmemory", "1" if yes else "0")
+
+
+def test_a_submit_is_refused_whole_and_may_be_repeated(own_ledger: Ledger) -> None:
+    full(own_ledger)
+    before = sorted(own_ledger.client.keys())
+    with pytest.raises(ServiceUnavailable, match="memory"):
+        submitted(own_ledger, "order-1")
+    assert sorted(own_ledger.client.keys()) == before
+    full(own_ledger, yes=False)
+    assert submitted(own_ledger, "order-1").is_new
+
+
+def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
+    running, queued = claimed(own_ledger, submitted(own_ledger).id), submitted(own_ledger)
+    full(own_ledger)
+    page = Write(step="bound", detail="", memo="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",))
+    assert own_ledger.save(running, 1, page) == ("ok",)
+    assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
+    assert own_ledger.quarantine(running, ["+12135550101"])
+    assert own_ledger.claim_routes(running, ["+12135550100"]) == frozenset()
+    assert finished(own_ledger, running)
+    assert states(own_ledger, "results") == ["succeeded"]
+    with pytest.raises(ServiceUnavailable):
+        own_ledger.claim(queued.id, "worker-1", lease_ms=1000)
+    full(own_ledger, yes=False)
+    assert own_ledger.get(queued.id).state is JobState.QUEUED
+    assert finished(own_ledger, claimed(own_ledger, queued.id))
