@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stage import Stage, charged, outcomes
+from tests.stage import SETTLE_S, Stage, charged, outcomes
 from worker.contract.jobs import Job
 from worker.contract.requests import SearchAndBuy
 from worker.ledger.ledger import Ledger
@@ -60,6 +60,18 @@ def test_a_worker_that_wakes_after_losing_its_lease_buys_nothing(
 def test_a_checkout_in_flight_while_recovery_looks_can_buy_nothing(stage: Stage) -> None:
     stage.sandbox.add_fault("checkout", "act_late", seconds=0.2)
     stage.sandbox.add_fault("cart_delete", "act_and_drop", times=2)
+    view = stage.run(ONE)
+    assert view.state == "succeeded"
+    assert set(outcomes(view)) == stage.owned()
+    assert len(stage.sandbox.ledger()) == 1
+
+
+def test_a_cart_list_from_before_the_adding_proves_nothing(stage: Stage) -> None:
+    """Lists lag by a little less than the settle time, the removal is lost, and the checkout acts when recovery has begun."""
+    stage.sandbox.add_fault("cart", "lag", seconds=0.93 * SETTLE_S)
+    stage.sandbox.add_fault("owned", "lag", times=None, seconds=0.93 * SETTLE_S)
+    stage.sandbox.add_fault("cart_delete", "drop")
+    stage.sandbox.add_fault("checkout", "act_late", seconds=0.4)
     view = stage.run(ONE)
     assert view.state == "succeeded"
     assert set(outcomes(view)) == stage.owned()

@@ -181,6 +181,7 @@ class Purchase:
             taint=rest,
             phase=Phase.CARTED,
             checkout=Checkout.UNKNOWN,
+            fenced_ms=self._page.now_ms(),
             revoked_ms=None,
             first_look_ms=None,
             checkouts=self.memo.checkouts + 1,
@@ -212,7 +213,8 @@ class Purchase:
         """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
 
         A refusal ("not all of these are in the cart") may have removed none: what the cart still shows is removed by itself.
-        Every number found in the cart starts the settle time anew.
+        Every number found in the cart starts the settle time anew. A cart that shows none of them proves something only when
+        it can't be the cart of before they were added (A3).
         """
         carted = sorted(self.with_status("carted"))
         if self.memo.revoked_ms is None:
@@ -223,8 +225,9 @@ class Purchase:
         else:
             gone = False
         if not gone:
+            shows_the_adding = self._page.now_ms() - self.memo.fenced_ms >= self._rules.settle_s * 1000
             left = sorted({offer.number for offer in self._provider.cart()} & set(carted))
-            gone = not left or isinstance(self._provider.remove_from_cart(left), Yes)
+            gone = (not left or isinstance(self._provider.remove_from_cart(left), Yes)) and shows_the_adding
             if left or not gone:
                 self._write("revoke_again", _listed(left), revoked_ms=None)
         if gone and self.memo.revoked_ms is None:

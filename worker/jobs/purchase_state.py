@@ -33,13 +33,18 @@ class Checkout(StrEnum):
 
 
 class Memo(BaseModel):
-    """The purchase between two writes. Times are the ledger's, ms; `revoked_ms`: since when none of the numbers is in the cart."""
+    """The purchase between two writes. Times are the ledger's, ms.
+
+    fenced_ms   when the carted numbers had all been confirmed in the cart
+    revoked_ms  since when none of them is in the cart
+    """
 
     model_config = ConfigDict(frozen=True)
 
     v: Literal[1] = 1
     phase: Phase = Phase.NEW
     checkout: Checkout = Checkout.UNKNOWN
+    fenced_ms: int = 0
     revoked_ms: int | None = None
     first_look_ms: int | None = None
     checkouts: int = 0
