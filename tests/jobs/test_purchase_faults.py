@@ -4,10 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from tests.stage import SETTLE_S, Stage, charged, outcomes
+from tests.stage import SETTLE_S, Stage, charged, numbers, outcomes
+from worker.contract.destinations import Destination
 from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import JobState, WaitReason
+from worker.ledger import calls
+from worker.ledger.ledger import Ledger
+from worker.wavix.sandbox import Sandbox
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 
@@ -182,3 +186,39 @@ def test_a_provider_that_is_down_makes_jobs_wait_and_burns_nothing(stage: Stage)
     view = stage.finish(job)
     assert view.state == "succeeded"
     exactly(stage, view, 2)
+
+
+def test_numbers_bought_in_a_first_round_are_reported_when_later_rounds_never_get_through(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    stage = Stage(real_ledger, sandbox, batch_size=2, max_attempts=3)
+    stage.sandbox.add_fault("cart_put", "act_and_drop", skip=1, times=None)
+    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=4, policy="best_effort"))
+    assert (view.state, view.attempt) == ("partial", 3)
+    assert view.error is not None
+    assert view.error.code == "cart_unclear"
+    assert set(outcomes(view)) == stage.owned()
+    assert charged(view) == stage.sandbox.charged_usd() > 0
+    stage.close()
+
+
+def test_numbers_are_reported_when_the_job_is_cancelled_before_their_routes_are_set(stage: Stage) -> None:
+    stage.sandbox.add_fault("destinations", "drop")
+    job = stage.submit(TWO.model_copy(update={"destinations": (Destination.sip("pbx@example.net"),)}))
+    assert stage.attempt(job).reason == WaitReason.RETRY
+    assert stage.ledger.run(calls.cancel(job.id)) == "asked"
+    view = stage.finish(job)
+    assert view.state == "partial"
+    assert view.error is not None
+    assert view.error.code == "cancelled_after_purchase"
+    exactly(stage, view, 2)
+    assert [number.route_after for number in numbers(view)] == [None, None], "no route was set, so none is claimed"
+
+
+def test_a_job_called_off_while_it_waits_buys_nothing_more(stage: Stage) -> None:
+    stage.sandbox.add_fault("cart_put", "drop")
+    job = stage.submit(TWO)
+    assert stage.attempt(job).reason == WaitReason.RETRY
+    stage.ledger.run(calls.cancel(job.id))
+    view = stage.finish(job)
+    assert view.state == "cancelled"
+    assert stage.owned() == set()
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []

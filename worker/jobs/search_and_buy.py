@@ -1,5 +1,6 @@
 """Search-and-buy, told in order: settle what is open, buy rounds until it is enough, set the routes, report."""
 
+from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
@@ -8,13 +9,16 @@ from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
 from worker.contract.states import JobState
 from worker.jobs.answers import waiting_for
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_state import Phase, Pick
 from worker.jobs.stock import StockSearch
 
 #: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
 MAX_CHECKOUTS = 50
+CANCELLED_AFTER = JobError(
+    code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
+)
 
 
 def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
@@ -25,10 +29,17 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     try:
         purchase.recover()
         shortage = _buy_until_enough(purchase, page, provider)
+        purchase.tidy()
+        routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
         raise NeedsReview(*_review(purchase, unsettled.why)) from None
-    purchase.tidy()
-    routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
+    except AttemptFailed as failed:
+        raise AttemptFailed(failed.error, so_far=_result(purchase, failed.error, None)) from None
+    except (CancelRequested, Refused) as stopped:
+        # What is bought is bought: however the job ends, its result has these numbers.
+        if not purchase.kept:
+            raise
+        return _ended(purchase, stopped.error if isinstance(stopped, Refused) else CANCELLED_AFTER, None)
     return _ended(purchase, shortage, routing)
 
 
@@ -70,18 +81,10 @@ def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider) -> 
     if purchase.memo.phase is Phase.BOUGHT:
         return _shortage(purchase)
     search = StockSearch(provider, purchase.request, page.pause_point)
-    try:
+    with suppress(OutOfStock):
         while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS:
             page.pause_point()
             purchase.buy(search)
-    except OutOfStock:
-        pass
-    except CancelRequested:
-        if purchase.kept:
-            return JobError(
-                code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
-            )
-        raise
     purchase.close(search.report)
     return _shortage(purchase)
 
@@ -148,14 +151,16 @@ def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider:
             raise waiting_for(answer)
 
 
-def _results(purchase: Purchase, routing: dict[str, JobError]) -> tuple[NumberResult, ...]:
-    route = purchase.request.destinations or None
+def _results(purchase: Purchase, routing: dict[str, JobError] | None) -> tuple[NumberResult, ...]:
+    """The bought numbers. `routing`: the refusals, if routes were set; None: it didn't come to that, their routes are those seen."""
     return tuple(
-        pick.result(number).model_copy(
-            update={"route_after": route, "error": None} if number not in routing else {"error": routing[number]}
-        )
+        pick.result(number).model_copy(update=_routed(purchase.request, routing.get(number)) if routing is not None else {})
         for number, pick in sorted(purchase.kept.items())
     )
+
+
+def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
+    return {"error": refusal} if refusal else {"route_after": request.destinations or None}
 
 
 def _totals(purchase: Purchase) -> Totals:
@@ -166,17 +171,20 @@ def _totals(purchase: Purchase) -> Totals:
     )
 
 
-def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError]) -> Ended:
-    error = shortage or next(iter(routing.values()), None)
-    result = Result(numbers=_results(purchase, routing), totals=_totals(purchase), search=purchase.memo.search, error=error)
+def _result(purchase: Purchase, error: JobError | None, routing: dict[str, JobError] | None) -> Result:
+    return Result(numbers=_results(purchase, routing), totals=_totals(purchase), search=purchase.memo.search, error=error)
+
+
+def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError] | None) -> Ended:
+    result = _result(purchase, shortage or next(iter((routing or {}).values()), None), routing)
     if not purchase.kept:
         return Ended(JobState.FAILED, result)
-    return Ended(JobState.PARTIAL if error else JobState.SUCCEEDED, result)
+    return Ended(JobState.PARTIAL if result.error else JobState.SUCCEEDED, result)
 
 
 def _review(purchase: Purchase, why: str) -> tuple[JobError, Result]:
     """What is known when a person must look: the kept numbers, and the carted ones as unclear."""
     error = JobError(code="purchase_unsettled", message=f"{why}: look at the account's numbers and at `didflow explain`")
     open_ones = tuple(pick.result(number) for number, pick in sorted(purchase.with_status("carted").items()))
-    result = Result(numbers=_results(purchase, {}) + open_ones, totals=_totals(purchase), search=purchase.memo.search, error=error)
-    return error, result
+    known = _result(purchase, error, None)
+    return error, known.model_copy(update={"numbers": known.numbers + open_ones})

@@ -40,7 +40,8 @@ class Leases(threading.Thread):
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[LeaseFlags]:
         """Keep the lease alive as long as the block runs."""
-        flags = LeaseFlags(time.monotonic() + self._lease_s)
+        # Called off while it waited: this attempt is there to wind up, and must not wait for a heartbeat to learn it.
+        flags = LeaseFlags(time.monotonic() + self._lease_s, cancel=claim.fields.get("cancel") == "1")
         lease = (claim.job_id, claim.token)
         with self._lock:
             self._held[lease] = flags
