@@ -1,7 +1,5 @@
 """Onboarding, failover and churn in their own words: real ledger, real jobs, a sandbox."""
 
-import threading
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -10,6 +8,7 @@ from producers import Destination, Didflow, IdempotencyConflict, InvalidRequest,
 from producers.churn import Churn
 from producers.failover import Failover
 from producers.onboarding import Fulfilment, Onboarding
+from tests.integration.working import working
 from tests.stage import Stage, outcomes
 from worker.contract.requests import Selector
 
@@ -20,23 +19,6 @@ PBX = (Destination.sip("pbx@example.net"),)
 @pytest.fixture
 def didflow(stage: Stage) -> Didflow:
     return Didflow(stage.ledger.client, stage.settings.namespace)
-
-
-@pytest.fixture
-def working(stage: Stage, didflow: Didflow) -> Iterator[None]:
-    """A thread that runs whatever is queued, so that a verb may wait for its job."""
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.wait(0.02):
-            for view in didflow.find(state=JobState.QUEUED):
-                stage.runner.run(view.id)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    done.set()
-    thread.join()
 
 
 def fulfilled(onboarding: Onboarding, consumer: str = "crm-1") -> list[Fulfilment]:
@@ -104,24 +86,24 @@ def test_a_move_by_selector_keeps_its_guards(stage: Stage, didflow: Didflow) -> 
     assert (view.state, view.error.code if view.error else None) == ("failed", "too_large_fraction")
 
 
-@pytest.mark.usefixtures("working")
 def test_only_what_the_check_showed_is_released(stage: Stage, didflow: Didflow) -> None:
     ours, churn = stage.own(3), Churn(didflow)
-    check = churn.check("contract-88", [*ours[:2], "+12135550999"])
+    with working(stage):
+        check = churn.check("contract-88", [*ours[:2], "+12135550999"])
     assert stage.owned() == set(ours)
     assert check.result is not None
     assert check.result.quote is not None
     job = churn.approve("contract-88", check.id)
     assert churn.approve("contract-88", check.id).id == job.id
-    assert set(outcomes(didflow.wait(job.id, 20)).values()) == {"released"}
+    assert set(outcomes(stage.finish(job)).values()) == {"released"}
     assert stage.owned() == {ours[2]}
 
 
-@pytest.mark.usefixtures("working")
 def test_a_check_of_another_case_or_of_nothing_approves_nothing(stage: Stage, didflow: Didflow) -> None:
     ours, churn = stage.own(1), Churn(didflow)
-    check = churn.check("contract-88", ours)
-    nothing = churn.check("contract-88", ["+12135550999"])
+    with working(stage):
+        check = churn.check("contract-88", ours)
+        nothing = churn.check("contract-88", ["+12135550999"])
     with pytest.raises(WrongJob):
         churn.approve("contract-89", check.id)
     with pytest.raises(InvalidRequest):

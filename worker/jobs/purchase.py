@@ -314,10 +314,14 @@ class Purchase:
             reserve=sorted(reserve),
             taint=sorted(taint),
             free=sorted(free),
-            progress=f"{len(self.kept)} of {self.request.quantity} bought" if step == "fence" else None,
+            progress=self._progress(changed) if step == "settled" else None,
         )
         self.memo = memo
         self.picks |= changed
+
+    def _progress(self, changed: Mapping[str, Pick]) -> str:
+        kept = sum(pick.status == "kept" for pick in (self.picks | dict(changed)).values())
+        return f"{kept} of {self.request.quantity} bought"
 
 
 def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:

@@ -1,0 +1,89 @@
+"""What the documents say is so: words are all explained, commands exist, examples run, links lead somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from producers.cli.app import app
+from producers.cli.roles import ROLES
+from tests.integration.working import working
+from tests.stage import Stage
+from worker.contract.states import JobState, Outcome, WaitReason
+from worker.runtime.embedded import EmbeddedValkey
+from worker.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every didflow command line in a fenced block that isn't what a command printed."""
+    typed = (block for page in PAGES for block in blocks(page, "") if "submitted" not in block)
+    lines = [line for block in typed for line in block.splitlines()]
+    found = [re.sub(r"\s#.*| … .*", "", line) for line in lines]
+    return [match[1] for line in found if (match := re.match(r"(?:.*(?:bin/| exec worker ))?didflow (\S.*)", line.strip()))]
+
+
+def error_codes() -> set[str]:
+    """Every literal code of a job's or a number's error in the source."""
+    sources = [path.read_text() for folder in ("jobs", "runtime") for path in (ROOT / "worker" / folder).glob("*.py")]
+    return {code for source in sources for code in re.findall(r'JobError\(\s*code="(\w+)"', source)}
+
+
+@pytest.mark.parametrize("word", [*JobState, *WaitReason, *Outcome], ids=lambda word: f"{type(word).__name__}.{word}")
+def test_every_state_reason_and_outcome_is_explained_to_operators(word: str) -> None:
+    assert re.search(rf"^\| `{word}` \|", OPERATIONS, re.MULTILINE)
+
+
+def test_every_error_code_is_explained_to_operators() -> None:
+    assert len(error_codes()) > 15
+    assert [code for code in sorted(error_codes()) if f"`{code}`" not in OPERATIONS] == []
+
+
+def test_settings_that_the_pages_name_exist() -> None:
+    known = {field.alias or f"DIDFLOW_{name.upper()}" for name, field in Settings.model_fields.items()}
+    named = {name for page in PAGES for name in re.findall(r"\b(?:DIDFLOW|WAVIX)_[A-Z_]+\b", page.read_text())}
+    assert named <= known
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_and_their_options_exist(line: str) -> None:
+    name, *rest = shlex.split(line)
+    if name in ROLES:
+        return
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= known
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    submit, consume, sandbox = blocks(ROOT / "README.md", "python")
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    with working(stage):
+        ran = subprocess.Popen([sys.executable, "-u", "-c", submit + consume], env=environment, stdout=subprocess.PIPE, text=True)
+        assert ran.stdout is not None
+        said = [ran.stdout.readline(), ran.stdout.readline()]
+        ran.terminate()
+        ran.wait(10)
+        ran.stdout.close()
+    assert re.fullmatch(r"succeeded \['\+1213\d+', '\+1213\d+', '\+1213\d+'\]\n", said[0])
+    assert said[1].startswith("customer-9 succeeded")
+    sandboxed = subprocess.run([sys.executable, "-c", sandbox], capture_output=True, text=True, check=True, timeout=20)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 0\n", sandboxed.stdout)

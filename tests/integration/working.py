@@ -1,0 +1,27 @@
+"""A thread that does a worker's work, for tests in which something waits for its job."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.stage import Stage
+from worker.contract.states import JobState
+
+
+@contextmanager
+def working(stage: Stage) -> Iterator[None]:
+    """Run whatever is queued, one job at a time."""
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.wait(0.02):
+            for view in stage.ledger.perform(stage.ledger.plans.find(state=JobState.QUEUED)):
+                stage.runner.run(view.id)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
