@@ -1,5 +1,6 @@
 """Real worker processes, killed, stopped and starved at the worst moments: one purchase, one result, and the others go on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -205,6 +206,8 @@ def test_the_key_is_nowhere(running: Plant) -> None:
     log = running.log.read_text()
     assert "job." in log
     assert SANDBOX_KEY not in log
+    loggers = {json.loads(line)["logger"].partition(".")[0] for line in log.splitlines()}
+    assert {"didflow", "dramatiq"} <= loggers, "every line is data, Dramatiq's too"
 
 
 @pytest.mark.parametrize(("module", "code"), [("worker.runtime.process", EXIT_MISCONFIGURED), ("worker.runtime.supervisor", 2)])

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract.provider import City, Offer
+from worker.contract.provider import City, Country, Offer
 from worker.contract.requests import SearchAndBuy
 from worker.jobs.fitting import affordable, matches, reason_against
-from worker.jobs.places import may_have
-from worker.jobs.ports import Rules
+from worker.jobs.places import find_country, may_have
+from worker.jobs.ports import Refused, Rules
 from worker.jobs.purchase_state import Checkout, Memo
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.runtime.rate_limit import Throttle
@@ -97,6 +97,14 @@ def test_a_look_is_believed_only_as_far_as_it_proves(owned: set[str], memo: Memo
     assert type(found) is type(verdict)
     if isinstance(found, Settled) and isinstance(verdict, Settled):
         assert (found.kept, found.absent, found.in_flight) == (verdict.kept, verdict.absent, verdict.in_flight)
+
+
+def test_an_iso_code_where_the_provider_shows_none_is_answered_with_what_to_write() -> None:
+    with pytest.raises(Refused, match="write the country's name"):
+        find_country([Country(id=1, name="Germany")], "DE")
+    with pytest.raises(Refused, match="did you mean Germany"):
+        find_country([Country(id=1, name="Germany")], "Germny")
+    assert find_country([Country(id=1, name="Germany", iso_code="DE")], "de").id == 1
 
 
 @given(st.integers(1, 60), st.floats(0, 1))

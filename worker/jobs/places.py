@@ -15,8 +15,11 @@ def find_country(countries: Iterable[Country], wanted: str) -> Country:
     for country in known:
         if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
             return country
-    names = [country.name for country in known] + [country.iso_code for country in known if country.iso_code]
-    raise unknown("country", wanted, names)
+    codes = [country.iso_code for country in known if country.iso_code]
+    if len(wanted) == 2 and not codes:
+        message = f"the provider has no country {wanted!r}: its list shows no ISO codes, so write the country's name"
+        raise Refused(JobError(code="unknown_country", message=message))
+    raise unknown("country", wanted, [country.name for country in known] + codes)
 
 
 def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:

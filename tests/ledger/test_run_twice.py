@@ -1,0 +1,139 @@
+"""Every script may run twice in a row, as it does when its reply is lost: the second run changes nothing that anybody relies on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
+from worker.contract.requests import SearchAndBuy
+from worker.ledger import calls
+from worker.ledger.event_body import event_members
+from worker.ledger.ledger import Ledger, Write
+from worker.ledger.script_loader import script_names
+
+Args = tuple[str | int, ...]
+
+
+def account(ledger: Ledger) -> Args:
+    return ("default", "pause", 401, "wrong key", 60_000)
+
+
+def cancel(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, 60_000)
+
+
+def claim(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, "worker-1:once", 60_000, 1000)
+
+
+def finish(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "")
+
+
+def nudge(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, 60_000)
+
+
+def quarantine(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, 60_000, "+12135550100", "+12135550101")
+
+
+def renew(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (60_000, running.job_id, running.token, "nobody", "1")
+
+
+def routes(ledger: Ledger) -> Args:
+    older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(2))
+    ledger.claim_routes(newer, ["+12135550101"])
+    return (older.job_id, older.token, "+12135550100", "+12135550101")
+
+
+def save(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    page = Write("bind", progress="1 of 2", memo="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",), taint=("+12135550101",))
+    return (running.job_id, running.token, 1, 60_000, page.as_json())
+
+
+def submit(ledger: Ledger) -> Args:
+    return calls.submit(calls.Submission(SearchAndBuy(country="US"), idempotency_key="order-1", reference="customer-9")).args
+
+
+def suspend(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
+
+
+def sweep(ledger: Ledger) -> Args:
+    dead = claimed(ledger, submitted(ledger).id, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 2)
+    assert ledger.get(dead.job_id).state == "running"
+    return (100, 60_000, 5, 60_000, 60_000)
+
+
+#: Script by name: what it needs, its arguments, and the reply of a second run where that isn't the first one's.
+SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
+    "account": (account, "same"),
+    "cancel": (cancel, None),
+    "claim": (claim, None),
+    "finish": (finish, None),
+    "nudge": (nudge, None),
+    "quarantine": (quarantine, None),
+    "renew": (renew, None),
+    "routes": (routes, None),
+    "save": (save, None),
+    "submit": (submit, None),
+    "suspend": (suspend, None),
+    "sweep": (sweep, [0, 0, 0, 0]),
+}
+
+
+def snapshot(ledger: Ledger) -> dict[str, object]:
+    """All that is stored, without the moments, which the second run may move on."""
+    client: Any = ledger.client
+    found: dict[str, object] = {}
+    for key in client.keys(f"{ledger.keys.namespace}:*"):
+        match client.type(key):
+            case "hash":
+                found[key] = {name: timeless(text) for name, text in client.hgetall(key).items() if not name.endswith("_ms")}
+            case "zset":
+                found[key] = sorted(client.zrange(key, 0, -1))
+            case "set":
+                found[key] = sorted(client.smembers(key))
+            case "list":
+                found[key] = client.lrange(key, 0, -1)
+            case "stream":
+                found[key] = client.xrange(key)
+            case _:
+                found[key] = client.get(key)
+    return {key.removeprefix(ledger.keys.namespace): value for key, value in found.items()}
+
+
+def timeless(text: str) -> str:
+    """A reservation without its end."""
+    holder, bar, until_ms = text.rpartition("|")
+    return f"{holder}|later" if bar and until_ms.isdigit() and until_ms != "0" else text
+
+
+def test_every_script_is_here() -> None:
+    assert tuple(SCRIPTS) == script_names()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
+    prepare, second_reply = SCRIPTS[name]
+    args = prepare(ledger)
+    before = snapshot(ledger)
+    first = ledger._script(name, *args)
+    after = snapshot(ledger)
+    second = ledger._script(name, *args)
+    assert second == (first if second_reply is None else second_reply)
+    if name == "nudge":  # One more message, which is what it is for; a message too many changes nothing.
+        assert first == "ok"
+    else:
+        assert snapshot(ledger) == after
+    if name != "renew":  # It only moves moments.
+        assert after != before, "the first run did something"

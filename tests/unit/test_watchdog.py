@@ -1,0 +1,53 @@
+"""A process whose threads are dead or stuck ends, loudly, so that a supervisor can start another one."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import structlog.testing
+
+from tests.stage import settings_for
+from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.process import WorkerProcess
+from worker.runtime.watchdog import EXIT_CODE, STUCK_AFTER_S, Watchdog
+
+
+def thread(run: Callable[[], object], name: str) -> threading.Thread:
+    started = threading.Thread(target=run, name=name, daemon=True)
+    started.start()
+    return started
+
+
+def test_dead_threads_and_missed_beats_are_named() -> None:
+    release = threading.Event()
+    alive, dead = thread(release.wait, "alive"), thread(lambda: None, "dead")
+    dead.join()
+    watchdog = Watchdog(lambda: [alive, dead], {"fresh": lambda: 100.0, "stuck": lambda: 99.0 - STUCK_AFTER_S})
+    assert watchdog.ill(100.0) == ["dead", "stuck"]
+    assert watchdog.ill(99.0) == ["dead"]
+    release.set()
+
+
+def test_the_process_ends_with_the_stacks_of_all_threads_in_the_log() -> None:
+    died: list[int] = []
+    dead = thread(lambda: None, "consumer")
+    dead.join()
+    with structlog.testing.capture_logs() as lines:
+        watchdog = Watchdog(lambda: [dead], {}, die=died.append)
+        watchdog.start()
+        watchdog.join(10)
+    assert died == [EXIT_CODE]
+    assert lines[0]["because"] == ["consumer"]
+    assert any(name.startswith("MainThread") for name in lines[0]["stacks"])
+
+
+@pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread", "Leases heartbeat", "Sweeper sweeper"])
+def test_every_thread_that_jobs_depend_on_is_watched(valkey: EmbeddedValkey, namespace: str, part: str) -> None:
+    process = WorkerProcess(settings_for("http://127.0.0.1:1", namespace, redis_url=valkey.url, threads=2))
+    process.start()
+    try:
+        watched = [type(one).__name__ + " " + one.name for one in process._threads()]
+        assert any(part in name for name in watched), watched
+        assert all(one.is_alive() for one in process._threads())
+    finally:
+        process.stop()
