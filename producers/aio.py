@@ -1,7 +1,7 @@
 """The same verbs for asyncio. What they ask Redis and what they make of it is shared with the sync client."""
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Self, TypeVar
@@ -12,6 +12,7 @@ import redis.asyncio
 from producers.checks import check_undone, undone_job
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
+from producers.review import check_resolved, finding
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -91,6 +92,16 @@ class AsyncDidflow:
 
     async def cancel(self, job_id: str) -> JobView:
         await self._perform(self._plans.run(calls.cancel(job_id)))
+        return await self.get(job_id)
+
+    async def retry(self, job_id: str) -> JobView:
+        await self._perform(self._plans.run(calls.retry(job_id)))
+        return await self.get(job_id)
+
+    async def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
+        found = finding(await self.get(job_id), took_effect)
+        said = await self._perform(self._plans.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail)))
+        check_resolved(job_id, said)
         return await self.get(job_id)
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:

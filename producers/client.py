@@ -1,7 +1,7 @@
 """The producer's side of didflow: every verb in one class, on one Redis connection pool. Threads may share it."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Self
@@ -10,6 +10,7 @@ import redis
 
 from producers.checks import check_undone, undone_job
 from producers.deliveries import Delivery
+from producers.review import check_resolved, finding
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -118,6 +119,26 @@ class Didflow:
         An ended job stays as it is. Returns the job after that. Raises JobNotFound.
         """
         self._reader.run(calls.cancel(job_id))
+        return self.get(job_id)
+
+    def retry(self, job_id: str) -> JobView:
+        """Let a parked job look again and go on from what is written; its attempts count anew. Safe at any time.
+
+        Returns the job after that; one that isn't parked stays as it is. Raises JobNotFound.
+        """
+        self._reader.run(calls.retry(job_id))
+        return self.get(job_id)
+
+    def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
+        """End a parked purchase or release with what you found out: these open numbers (E.164) were bought, or released; the others not.
+
+        Writes the job's one result and event. The others stay reserved for a day. The same finding again changes nothing.
+        Raises WrongJob, InvalidRequest, JobNotFound.
+        """
+        view = self.get(job_id)
+        found = finding(view, took_effect)
+        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail))
+        check_resolved(job_id, said)
         return self.get(job_id)
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:

@@ -16,7 +16,7 @@ _STATES = {
     JobState.SCHEDULED: "it begins by itself at its time; `didflow cancel` calls it off",
     JobState.QUEUED: "a worker will take it; if none does: `didflow doctor`",
     JobState.RUNNING: "a worker is at it",
-    JobState.NEEDS_REVIEW: "what happened can't be found out by asking: read `didflow explain`, look into the account, and decide",
+    JobState.NEEDS_REVIEW: "what happened isn't known: `didflow retry` looks again, `didflow resolve` ends it with what you found",
     JobState.SUCCEEDED: "all that was asked is done",
     JobState.PARTIAL: "part of what was asked is done; the numbers tell which. A new job can ask for the rest",
     JobState.FAILED: "nothing of what was asked was done; the error says why. A new job with a new key can try again",

@@ -8,6 +8,7 @@ from producers.cli.buying import buy
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import failback, release, reroute
+from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
     "Look": (status, jobs, explain, results),
+    "Settle what is parked": (retry, resolve),
     "Know": (settings, schema),
 }
 for panel, commands in _PANELS.items():

@@ -37,7 +37,7 @@ def commands() -> list[str]:
 
 def error_codes() -> set[str]:
     """Every literal code of a job's or a number's error in the source."""
-    sources = [path.read_text() for folder in ("jobs", "runtime") for path in (ROOT / "worker" / folder).glob("*.py")]
+    sources = [path.read_text() for folder in ("worker/jobs", "worker/runtime", "producers") for path in (ROOT / folder).glob("*.py")]
     return {code for source in sources for code in re.findall(r'JobError\(\s*code="(\w+)"', source)}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
 from worker.contract.requests import SearchAndBuy
+from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Ledger, Write
@@ -46,6 +47,21 @@ def renew(ledger: Ledger) -> Args:
     return (60_000, running.job_id, running.token, "nobody", "1")
 
 
+def parked(ledger: Ledger) -> str:
+    running = claimed(ledger, submitted(ledger).id)
+    ledger.save(running, 1, Write("bind", reserve=("+12135550100",)))
+    assert ledger.finish(running, JobState.NEEDS_REVIEW, DONE)
+    return running.job_id
+
+
+def resolve(ledger: Ledger) -> Args:
+    return (parked(ledger), "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, 60_000, "bought", "+12135550100")
+
+
+def retry(ledger: Ledger) -> Args:
+    return (parked(ledger), 60_000)
+
+
 def routes(ledger: Ledger) -> Args:
     older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(2))
     ledger.claim_routes(newer, ["+12135550101"])
@@ -83,6 +99,8 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "nudge": (nudge, None),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
+    "resolve": (resolve, None),
+    "retry": (retry, None),
     "routes": (routes, None),
     "save": (save, None),
     "submit": (submit, None),

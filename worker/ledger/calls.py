@@ -14,7 +14,9 @@ from typing import Any, Generic, TypeVar
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
 from worker.contract.jobs import Job
 from worker.contract.requests import REQUEST_VERSION, Request
+from worker.contract.results import Result
 from worker.contract.states import JobState
+from worker.ledger.event_body import event_members
 
 T = TypeVar("T")
 
@@ -22,6 +24,8 @@ T = TypeVar("T")
 RENUDGE_MS = 15_000
 #: How long an ended job, its numbers and its idempotency key are kept, by default.
 RETENTION_MS = 90 * 24 * 3600 * 1000
+#: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.
+TAINT_MS = 24 * 3600 * 1000
 #: The most that one request may take up in the ledger.
 MAX_REQUEST_BYTES = 8_000_000
 
@@ -105,13 +109,25 @@ def _submitted(reply: Sequence[str], key: str) -> Job:
 
 def cancel(job_id: str) -> Call[str]:
     """Call a job off. Reads ``cancelled``, ``asked`` (a worker winds it up), or the state in which it has already ended."""
+    return Call("cancel", (job_id, RETENTION_MS), lambda reply: _there(reply, job_id))
 
-    def parse(reply: str) -> str:
-        if reply == "gone":
-            raise JobNotFound(job_id)
-        return reply
 
-    return Call("cancel", (job_id, RETENTION_MS), parse)
+def retry(job_id: str) -> Call[str]:
+    """Let a parked job go on. Reads ``queued``, or the state that it has if it wasn't parked."""
+    return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
+
+
+def resolve(job_id: str, state: JobState, result: Result, not_taken: Sequence[str], detail: str) -> Call[str]:
+    """End a parked job. Reads ``ok``, or the state that it has if it wasn't parked."""
+    text, members = result.model_dump_json(), event_members(result)
+    args = (job_id, state.value, text, members, RETENTION_MS, TAINT_MS, detail, *not_taken)
+    return Call("resolve", args, lambda reply: _there(reply, job_id))
+
+
+def _there(reply: str, job_id: str) -> str:
+    if reply == "gone":
+        raise JobNotFound(job_id)
+    return reply
 
 
 def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:

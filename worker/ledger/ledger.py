@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 from worker.contract.results import Result
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS
+from worker.ledger.calls import RENUDGE_MS, TAINT_MS
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 
-#: A tainted number stays reserved for this long: a checkout still in flight would buy it if it came into the cart again.
-TAINT_MS = 24 * 3600 * 1000
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
 

@@ -1,0 +1,73 @@
+"""`didflow retry` and `didflow resolve`: what a person does about a parked job."""
+
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli import options as given
+from producers.cli.looking import JobId
+from producers.cli.output import errors_told, print_json
+from producers.cli.showing import show_job
+from producers.cli.submitting import confirmed
+from producers.client import Didflow
+from producers.review import open_numbers
+from worker.contract.errors import InvalidRequest
+from worker.contract.jobs import JobView
+from worker.contract.numbers import NumberList
+
+
+def retry(job: JobId, as_json: given.Json = False) -> None:
+    """Let a parked job look again and go on from what is written. Safe: nothing is bought or released twice."""
+    with errors_told(as_json=as_json):
+        view = Didflow.from_env().retry(job)
+        if as_json:
+            print_json(view)
+        else:
+            show_job(view)
+
+
+def resolve(
+    job: JobId,
+    bought: Annotated[list[str] | None, typer.Option(help="an open number that is ours; may be repeated", show_default=False)] = None,
+    not_bought: Annotated[bool, typer.Option("--not-bought", help="none of the open numbers was bought")] = False,
+    released: Annotated[list[str] | None, typer.Option(help="an open number that is gone; may be repeated", show_default=False)] = None,
+    not_released: Annotated[bool, typer.Option("--not-released", help="none of the open numbers is gone")] = False,
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """End a parked job with what you found in the account. Open numbers that you don't name did not take effect."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        view = didflow.get(job)
+        took_effect = _took_effect(view, _e164(bought), _e164(released), not_bought=not_bought, not_released=not_released)
+        others = sorted({number.number for number in open_numbers(view)} - set(took_effect))
+        word = "bought" if view.kind == "search_and_buy" else "released"
+        Console(stderr=True, highlight=False).print(
+            Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}")
+        )
+        confirmed("end the job with this? It can't be changed later", yes=yes, must_ask=True)
+        ended = didflow.resolve(job, took_effect)
+        if as_json:
+            print_json(ended)
+        else:
+            show_job(ended)
+
+
+def _took_effect(
+    view: JobView, bought: tuple[str, ...], released: tuple[str, ...], *, not_bought: bool, not_released: bool
+) -> tuple[str, ...]:
+    """The numbers named, if they were named in the words of this job and in one way. Raises WrongJob, InvalidRequest."""
+    open_numbers(view)  # That the job isn't parked is the more important thing to say.
+    word, named, none, other = "bought", bought, not_bought, bool(released) or not_released
+    if view.kind != "search_and_buy":
+        word, named, none, other = "released", released, not_released, bool(bought) or not_bought
+    if other or bool(named) == none:
+        raise InvalidRequest(f"for this job say either --{word} NUMBER, as often as needed, or --not-{word}")
+    return named
+
+
+def _e164(numbers: list[str] | None) -> tuple[str, ...]:
+    return TypeAdapter(NumberList).validate_python(tuple(numbers or ()))

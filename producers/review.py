@@ -1,0 +1,76 @@
+"""What a person's finding makes of a parked job: a pure decision. Whoever looked says which numbers took effect; the others didn't."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+
+from worker.contract.errors import InvalidRequest, JobError, WrongJob
+from worker.contract.jobs import JobView
+from worker.contract.requests import Release, SearchAndBuy
+from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.states import JobState, Outcome
+
+BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
+RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How the job ends, the numbers that were open and didn't take effect, and a line for the job's story."""
+
+    state: JobState
+    result: Result
+    not_taken: tuple[str, ...]
+    detail: str
+
+
+def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
+    """The numbers of a parked job of which nobody knows. Raises WrongJob if the job isn't parked, or doesn't say which they are."""
+    if view.state is not JobState.NEEDS_REVIEW:
+        raise WrongJob(f"job {view.id} is {view.state.value}: only one that needs a review is resolved")
+    found = tuple(number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR) if view.result else ()
+    if not found or not isinstance(view.request, SearchAndBuy | Release):
+        raise WrongJob(f"job {view.id} doesn't say which numbers are open: `didflow retry {view.id}` lets it look again by itself")
+    return found
+
+
+def finding(view: JobView, took_effect: Collection[str]) -> Finding:
+    """The end of the job if these open numbers were bought (or released) and the other open ones were not.
+
+    Raises WrongJob as `open_numbers` does; InvalidRequest for a number that isn't open.
+    """
+    open_ones = {number.number for number in open_numbers(view)}
+    if strange := sorted(set(took_effect) - open_ones):
+        raise InvalidRequest(f"{', '.join(strange)}: not open in job {view.id}; open are {', '.join(sorted(open_ones))}")
+    before = view.result or Result(totals=Totals(requested=0, done=0))
+    buying = isinstance(view.request, SearchAndBuy)
+    yes, good = (Outcome.BOUGHT, BOUGHT) if buying else (Outcome.RELEASED, RELEASED)
+    no = JobError(code="resolved_as_no", message="somebody looked and found that it didn't take effect")
+    numbers = tuple(
+        number
+        if number.number not in open_ones
+        else number.model_copy(
+            update={"outcome": yes, "error": None} if number.number in took_effect else {"outcome": Outcome.FAILED, "error": no}
+        )
+        for number in before.numbers
+    )
+    done = [number for number in numbers if number.outcome in good]
+    totals = _paid(before.totals, done) if buying else before.totals.model_copy(update={"done": len(done)})
+    state = JobState.SUCCEEDED if len(done) >= totals.requested else JobState.PARTIAL if done else JobState.FAILED
+    error = None if state is JobState.SUCCEEDED else no
+    result = before.model_copy(update={"numbers": numbers, "totals": totals, "error": error})
+    not_taken = tuple(sorted(open_ones - set(took_effect)))
+    told = f"{yes.value}: {' '.join(sorted(took_effect)) or 'none'}; not {yes.value}: {' '.join(not_taken) or 'none'}"
+    return Finding(state, result, not_taken, told)
+
+
+def check_resolved(job_id: str, said: str) -> None:
+    """Raises WrongJob if somebody else was quicker."""
+    if said != "ok":
+        raise WrongJob(f"job {job_id} is {said} by now: look at it with `didflow status {job_id}`")
+
+
+def _paid(before: Totals, bought: Collection[NumberResult]) -> Totals:
+    setup = sum((number.setup_usd or Decimal(0) for number in bought), Decimal(0))
+    monthly = sum((number.monthly_usd or Decimal(0) for number in bought), Decimal(0))
+    return before.model_copy(update={"done": len(bought), "setup_usd": setup, "monthly_usd": monthly, "charged_usd": setup + monthly})

@@ -1,0 +1,130 @@
+"""A parked job: it looks again when told to, or ends with what a person found; one result, and nothing bought twice."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from producers import AsyncDidflow, Didflow, InvalidRequest, Job, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
+from tests.integration.test_cli import Shell
+from tests.ledger.playing import stream
+from tests.stage import Stage, charged, outcomes
+from worker.contract.jobs import JobView
+from worker.ledger.connection import connect_async
+from worker.runtime.embedded import EmbeddedValkey
+
+TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
+
+
+@pytest.fixture
+def didflow(stage: Stage) -> Didflow:
+    return Didflow(stage.ledger.client, stage.settings.namespace)
+
+
+@pytest.fixture
+def impatient(stage: Stage) -> Iterator[Stage]:
+    """Parks what it can't find out within a second."""
+    impatient = Stage(stage.ledger, stage.sandbox, settle_limit_seconds=1.0, max_attempts=1)
+    yield impatient
+    impatient.close()
+
+
+@pytest.fixture
+def parked(impatient: Stage) -> JobView:
+    """A purchase that was made and that the provider's list doesn't show."""
+    impatient.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = impatient.run(TWO)
+    assert view.state is JobState.NEEDS_REVIEW
+    return view
+
+
+def ends(stage: Stage, view: JobView) -> list[str]:
+    """The states that the results stream tells of this job."""
+    return [fields["type"].split(".")[2] for fields in stream(stage.ledger, "results") if fields["subject"] == view.id]
+
+
+def test_a_parked_job_looks_again_and_ends_once(stage: Stage, didflow: Didflow, parked: JobView) -> None:
+    stage.sandbox.clear_faults()
+    assert didflow.retry(parked.id).state is JobState.QUEUED
+    view = stage.finish(Job(parked.id, False, JobState.QUEUED))
+    assert view.state is JobState.SUCCEEDED
+    assert set(outcomes(view)) == stage.owned()
+    assert len(stage.sandbox.ledger()) == 2
+    assert ends(stage, parked) == ["needs_review", "succeeded"]
+    assert didflow.retry(parked.id).state is JobState.SUCCEEDED, "a job that has ended stays as it is"
+
+
+def test_a_parked_purchase_ends_with_what_was_found(stage: Stage, didflow: Didflow, parked: JobView) -> None:
+    one, other = sorted(outcomes(parked))
+    view = didflow.resolve(parked.id, [one])
+    assert (view.state, outcomes(view)) == (JobState.PARTIAL, {one: "bought", other: "failed"})
+    assert 0 < charged(view) < stage.sandbox.charged_usd()
+    assert ends(stage, parked) == ["needs_review", "partial"]
+    held = stage.ledger.client.hgetall(stage.ledger.keys.reserved("default"))
+    assert list(held) == [other], "what was not bought is left alone for a day, the other one is free of us"
+
+
+def test_all_bought_is_a_success_and_none_a_failure(impatient: Stage, didflow: Didflow, parked: JobView) -> None:
+    assert didflow.resolve(parked.id, outcomes(parked)).state is JobState.SUCCEEDED
+    again = impatient.run(TWO)
+    assert didflow.resolve(again.id, []).state is JobState.FAILED
+    with pytest.raises(WrongJob, match="is failed"):
+        didflow.resolve(again.id, [])
+
+
+def test_what_is_not_open_is_not_resolved(stage: Stage, didflow: Didflow, parked: JobView) -> None:
+    with pytest.raises(InvalidRequest, match="12135550199: not open"):
+        didflow.resolve(parked.id, ["+12135550199"])
+    with pytest.raises(WrongJob, match="only one that needs a review"):
+        didflow.resolve(stage.submit(TWO).id, [])
+    with pytest.raises(JobNotFound):
+        didflow.retry("nobody")
+    assert didflow.get(parked.id).state is JobState.NEEDS_REVIEW
+
+
+def test_a_job_whose_open_numbers_are_not_known_is_sent_to_look_again(stage: Stage, didflow: Didflow) -> None:
+    job = stage.submit(TWO)
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "memo", "{broken")
+    assert stage.attempt(job).state is JobState.NEEDS_REVIEW
+    with pytest.raises(WrongJob, match="didflow retry"):
+        didflow.resolve(job.id, [])
+
+
+def test_a_parked_release_ends_with_what_was_found(stage: Stage, impatient: Stage, valkey: EmbeddedValkey) -> None:
+    ours = stage.own(2)
+    stage.sandbox.add_fault("release", "drop", times=None)
+    parked = impatient.run(Release(numbers=tuple(ours)))
+    assert parked.state is JobState.NEEDS_REVIEW
+
+    async def resolve() -> JobView:
+        client = connect_async(valkey.url)
+        didflow = AsyncDidflow(client, stage.settings.namespace)
+        view = await didflow.resolve(parked.id, [ours[0]])
+        assert (await didflow.retry(parked.id)).state is view.state
+        await didflow.aclose()
+        return view
+
+    view = asyncio.run(resolve())
+    assert (view.state, outcomes(view)) == (JobState.PARTIAL, {ours[0]: "released", ours[1]: "failed"})
+
+
+def test_the_command_line_asks_for_a_finding_in_the_words_of_the_job(
+    tmp_path: Path, stage: Stage, valkey: EmbeddedValkey, parked: JobView
+) -> None:
+    shell = Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+    one, other = sorted(outcomes(parked))
+    vague = shell("resolve", parked.id, "--yes")
+    assert (vague.code, "either --bought NUMBER" in vague.err) == (2, True)
+    assert shell("resolve", parked.id, "--released", one, "--yes").code == 2
+    assert shell("resolve", parked.id, "--bought", "12", "--yes").code == 2
+    unasked = shell("resolve", parked.id, "--bought", one)
+    assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    ended = shell("resolve", parked.id, "--bought", one[1:], "--yes", "--json")
+    assert ended.code == 0
+    assert ended.err == f"bought: {one}\nnot bought: {other}\n"
+    assert ended.json["state"] == "partial"
+    late = shell("resolve", parked.id, "--not-bought", "--yes")
+    assert (late.code, "is partial" in late.err) == (2, True)
+    again = shell("retry", parked.id)
+    assert (again.code, "partial" in again.out) == (0, True)

@@ -1,0 +1,15 @@
+-- retry: let a parked job go on from what is written. Its attempts and crashes count anew.
+-- ARGV  id, renudge_ms
+-- Reply 'gone' | 'queued' | the state that it has, if it isn't parked
+-- Twice: the second run finds it queued, or further.
+local id = ARGV[1]
+local job = job_key(id)
+local f = redis.call('HMGET', job, 'state', 'lane', 'account')
+if not f[1] then return 'gone' end
+if f[1] ~= 'needs_review' then return f[1] end
+redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'reason', '', 'result', '', 'finished_ms', '', 'due_ms', '')
+step(id, '0', 'retried', 'by a person')
+set_state(id, f[1], 'queued')
+emit('events', id, 'queued', '')
+enqueue(id, f[2], now_ms(), tonumber(ARGV[2]))
+return 'queued'
