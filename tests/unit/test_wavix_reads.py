@@ -138,7 +138,12 @@ def test_only_numbers_are_named_as_unavailable() -> None:
 
 @pytest.mark.parametrize("status", [302, 400, 409, 418])
 def test_a_read_that_was_refused_is_not_repeated(status: int) -> None:
-    assert unavailable(lambda client: client.owned(page=1), lambda _: httpx.Response(status, json=REFUSED)) == 1
+    with client_of(lambda _: httpx.Response(status, json=REFUSED)) as (client, sent):
+        with pytest.raises(ReadFailed) as failed:
+            client.owned(page=1)
+        assert isinstance(failed.value.answer, No), "the provider's own no is counted, so that nobody asks for ever"
+        assert len(sent) == 1
+    assert unavailable(lambda client: client.owned(page=1), lambda _: httpx.Response(status, html="<h1>no</h1>")) == 1
 
 
 def test_a_long_retry_after_is_for_the_job_to_wait() -> None:

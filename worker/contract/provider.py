@@ -136,7 +136,7 @@ class No:
     `numbers`: those that the refusal names, as E.164 (checkout's ``error_dids``). Where it names some, the others may have been bought.
     """
 
-    code: Literal["not_found", "refused", "insufficient_funds", "not_in_cart", "some_unavailable", "bad_request"]
+    code: Literal["not_found", "refused", "insufficient_funds", "not_in_cart", "some_unavailable", "bad_request", "read_refused"]
     message: str
     numbers: tuple[str, ...] = ()
 
@@ -169,10 +169,10 @@ Answer = Yes[T] | No | Unclear | NotNow | Barred
 
 
 class ReadFailed(Exception):
-    """A read that failed after its retries. Reads change nothing, so the job only waits."""
+    """A read that failed after its retries. Reads change nothing, so the job waits; a clear No counts as a failed attempt."""
 
-    def __init__(self, answer: NotNow | Barred) -> None:
-        super().__init__(answer.message if isinstance(answer, Barred) else answer.reason.value)
+    def __init__(self, answer: NotNow | Barred | No) -> None:
+        super().__init__(answer.reason.value if isinstance(answer, NotNow) else answer.message)
         self.answer = answer
 
 

@@ -30,7 +30,10 @@ GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
 
 
 class Move(BaseModel):
-    """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back."""
+    """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back.
+
+    `taken_ms`: which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,6 +44,7 @@ class Move(BaseModel):
     sms_relay_url: str | None = None
     outcome: Outcome | None = None
     error: JobError | None = None
+    taken_ms: int = 0
 
     @classmethod
     def of(cls, owned: OwnedNumber, target: Route, outcome: Outcome | None = None) -> "Move":
@@ -70,14 +74,18 @@ class Move(BaseModel):
 
 
 class MoveMemo(BaseModel):
-    """`selected`: the snapshot is complete. `accepted_ms`: when the provider last accepted something (the ledger's clock).
+    """How far the job is. Times are the ledger's, ms.
 
-    `canary`: the numbers that go first; kept, so that an attempt that goes on asks for the same ones.
+    selected     the snapshot is complete
+    taken_ms     the snapshot's moment, which its moves bear
+    accepted_ms  when the provider last accepted something
+    canary       the numbers that go first; kept, so that an attempt that goes on asks for the same ones
     """
 
     model_config = ConfigDict(frozen=True)
 
     selected: bool = False
+    taken_ms: int = 0
     accepted_ms: int = 0
     not_found: tuple[str, ...] = ()
     canary: tuple[str, ...] = ()
@@ -91,15 +99,17 @@ class Moves:
         self.memo = read_stored(MoveMemo, page.memo) if page.memo else MoveMemo()
         self.moves: dict[str, Move] = {}
         if self.memo.selected:
-            self.moves = {number: read_stored(Move, text) for number, text in page.numbers().items()}
+            stored = {number: read_stored(Move, text) for number, text in page.numbers().items()}
+            self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.memo.taken_ms}
 
     def take_snapshot(self, moves: Iterable[Move], not_found: Sequence[str] = ()) -> None:
         """Write down every number with its present route, before the first one is touched."""
-        self.moves = {move.number: move for move in moves}
+        taken_ms = self._page.now_ms()
+        self.moves = {move.number: move.model_copy(update={"taken_ms": taken_ms}) for move in moves}
         everything = list(self.moves.values())
         for start in range(0, len(everything), CHUNK):
             self._write("snapshot", everything[start : start + CHUNK])
-        self.memo = self.memo.model_copy(update={"selected": True, "not_found": tuple(not_found)})
+        self.memo = self.memo.model_copy(update={"selected": True, "taken_ms": taken_ms, "not_found": tuple(not_found)})
         self._write("selected", (), detail=f"{len(everything)} numbers, {len(self._to_send())} to move", empty=True)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
@@ -140,9 +150,7 @@ class Moves:
                 return JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
             if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
                 return JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
-            newer = self._page.claim_routes([move.number for move in batch])
-            self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in batch if move.number in newer])
-            self._send_batch([move for move in batch if move.number not in newer])
+            self._send_batch(batch)
         return None
 
     def _batches(self, numbers: Sequence[str]) -> Iterable[list[Move]]:
@@ -155,7 +163,11 @@ class Moves:
             for start in range(0, len(group), self._rules.batch_size):
                 yield group[start : start + self._rules.batch_size]
 
-    def _send_batch(self, batch: Sequence[Move]) -> None:
+    def _send_batch(self, whole: Sequence[Move]) -> None:
+        """Send those that no newer job routes, asked just before each call."""
+        newer = self._page.claim_routes([move.number for move in whole])
+        self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in whole if move.number in newer])
+        batch = [move for move in whole if move.number not in newer]
         if not batch:
             return
         answer = self._provider.set_route([move.record_id for move in batch], batch[0].target, batch[0].sms_relay_url)
@@ -172,6 +184,7 @@ class Moves:
                 self._write("refused", [batch[0].became(outcome, JobError(code=f"route_{code}", message=message))])
             case Unclear(reason):
                 error = JobError(code="route_unclear", message=f"a change of routes had no clear answer ({reason})", retryable=True)
+                self.moves |= {move.number: move.became(Outcome.UNCLEAR, error) for move in batch}
                 raise AttemptFailed(error, so_far=self.result(error))
             case NotNow() | Barred():
                 raise waiting_for(answer)

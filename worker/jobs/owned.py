@@ -13,7 +13,8 @@ _SHARED_DIGITS = 4
 def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """Those of the numbers that the owned list shows now, by number.
 
-    Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls.
+    Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so; a list
+    of several pages that changes while it is read may miss a number: `find_each` before anything rests on its absence.
     """
     wanted = set(numbers)
     if not wanted:
@@ -26,8 +27,14 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
         for page in range(2, first.total_pages + 1):
             found += provider.owned(page=page, search=search).items
     else:
-        found = [item for number in sorted(wanted) for item in provider.owned(page=1, search=to_provider(number)).items]
+        return find_each(provider, wanted)
     return {item.number: item for item in found if item.number in wanted}
+
+
+def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+    """The same by a question for each number: one page each, so nothing can shift."""
+    found = [item for number in sorted(numbers) for item in provider.owned(page=1, search=to_provider(number)).items]
+    return {item.number: item for item in found if item.number in numbers}
 
 
 def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:

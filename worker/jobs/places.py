@@ -1,6 +1,7 @@
 """From the names in a request to the provider's countries and cities. An unknown name is refused with the nearest ones."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 
 from worker.contract.errors import JobError
@@ -62,10 +63,10 @@ def _cities(provider: Provider, country: Country, wanted_region: str | None) -> 
         regions = [region for region in regions if region.name.casefold() == wanted_region.casefold()]
         if not regions:
             raise unknown("region", wanted_region, [region.name for region in _regions(provider, country)])
-    if not regions:
-        yield from provider.cities(country.id, None)
-    for region in regions:
-        yield from provider.cities(country.id, region.id)
+    ids: list[int | None] = [region.id for region in regions]
+    for region_id in ids or [None]:
+        with suppress(NotThere):  # No cities there, by now.
+            yield from provider.cities(country.id, region_id)
 
 
 def _regions(provider: Provider, country: Country) -> list[Region]:

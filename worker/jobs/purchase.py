@@ -12,21 +12,21 @@ and owned list show our own writes within the settle time, nobody else touches w
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
-from worker.contract.provider import Answer, Barred, No, NotNow, Offer, ReadFailed, Unclear, Yes
+from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import SearchReport
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable, reason_against
-from worker.jobs.owned import find_owned
+from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import AccountBarred, AttemptFailed, CancelRequested, HandBack, JobPage, NumbersTaken, Provider, Refused, Rules, Wait
-from worker.jobs.purchase_state import Checkout, Memo, Phase, Pick, read_picks
+from worker.jobs.purchase_state import Checkout, Phase, Pick, PurchaseRecord
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.jobs.stock import StockSearch
-from worker.jobs.stored import read_stored
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
 FUNDS_AGAIN_S = 60.0
@@ -44,27 +44,12 @@ class UnsettledPurchase(Exception):
         self.why = why
 
 
-class Purchase:
+class Purchase(PurchaseRecord):
     """One job's purchase, as this attempt sees and writes it."""
 
     def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self.request = request
-        self.memo = read_stored(Memo, page.memo) if page.memo else Memo()
-        self.picks: dict[str, Pick] = read_picks(page.numbers())
+        super().__init__(request, page.memo, page.numbers())
         self._page, self._provider, self._rules = page, provider, rules
-
-    def with_status(self, *statuses: str) -> dict[str, Pick]:
-        """The job's numbers in one of these states."""
-        return {number: pick for number, pick in self.picks.items() if pick.status in statuses}
-
-    @property
-    def kept(self) -> dict[str, Pick]:
-        """The numbers that are ours for certain."""
-        return self.with_status("kept")
-
-    @property
-    def missing(self) -> int:
-        return self.request.quantity - len(self.kept)
 
     @property
     def floor(self) -> int:
@@ -191,7 +176,9 @@ class Purchase:
         """Send the one checkout, and write down what it answered."""
         answer = self._provider.check_out(numbers)
         known, detail = what_is_known(answer)
-        self._write(f"checkout_{known.value}", detail, checkout=known)
+        # One that the provider put off doesn't count towards the most that a job tries.
+        put_off = isinstance(answer, NotNow | Barred) or (isinstance(answer, No) and answer.code == "insufficient_funds")
+        self._write(f"checkout_{known.value}", detail, checkout=known, checkouts=self.memo.checkouts - put_off)
         return answer
 
     def recover(self) -> None:
@@ -203,11 +190,19 @@ class Purchase:
             case Phase.BOUND:
                 self._spend_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
             case Phase.CARTED:
-                if self.memo.checkout is not Checkout.YES:
-                    self.revoke()
-                self.look()
+                try:
+                    if self.memo.checkout is not Checkout.YES:
+                        self.revoke()
+                    self.look()
+                except ReadFailed as failed:
+                    if not isinstance(failed.answer, Barred) and self._past_settle_limit():
+                        raise UnsettledPurchase("the provider's lists couldn't be read for the whole settle limit") from None
+                    raise
             case Phase.NEW | Phase.BOUGHT:
                 pass
+
+    def _past_settle_limit(self) -> bool:
+        return self._page.now_ms() - self.memo.fenced_ms >= self._rules.settle_limit_s * 1000
 
     def revoke(self) -> None:
         """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
@@ -236,11 +231,16 @@ class Purchase:
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
         carted = self.with_status("carted")
-        owned = find_owned(self._provider, carted)
+        # The time of before the reading: a list that took long to come is as old as the question.
         now_ms = self._page.now_ms()
+        owned = find_owned(self._provider, carted)
         if self.memo.first_look_ms is None:
             self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
         verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+        if isinstance(verdict, Settled) and verdict.absent:
+            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself.
+            owned |= find_each(self._provider, verdict.absent)
+            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
         match verdict:
             case Settled(kept, absent, in_flight, witness):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
@@ -264,9 +264,10 @@ class Purchase:
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add may have brought there. Nothing rests on it."""
         if spent := self.with_status("spent"):
-            left = sorted({offer.number for offer in self._provider.cart()} & spent.keys())
-            if left:
-                self._provider.remove_from_cart(left)
+            with suppress(ReadFailed, NotThere):
+                left = sorted({offer.number for offer in self._provider.cart()} & spent.keys())
+                if left:
+                    self._provider.remove_from_cart(left)
 
     def close(self, report: SearchReport) -> None:
         """All that will be bought is bought."""

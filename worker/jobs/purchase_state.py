@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from worker.contract.money import Usd
 from worker.contract.provider import Offer, OwnedNumber
+from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, SearchReport
 from worker.contract.states import Outcome
 from worker.jobs.stored import read_stored
@@ -92,9 +93,23 @@ class Pick(BaseModel):
         )
 
 
-Picks = Mapping[str, Pick]
+class PurchaseRecord:
+    """What is written of one job's purchase. Raises NeedsReview if it can't be read."""
 
+    def __init__(self, request: SearchAndBuy, memo: str | None, numbers: Mapping[str, str]) -> None:
+        self.request = request
+        self.memo = read_stored(Memo, memo) if memo else Memo()
+        self.picks: dict[str, Pick] = {number: read_stored(Pick, text) for number, text in numbers.items()}
 
-def read_picks(stored: Mapping[str, str]) -> dict[str, Pick]:
-    """The picks as the ledger keeps them."""
-    return {number: read_stored(Pick, text) for number, text in stored.items()}
+    def with_status(self, *statuses: str) -> dict[str, Pick]:
+        """The job's numbers in one of these states."""
+        return {number: pick for number, pick in self.picks.items() if pick.status in statuses}
+
+    @property
+    def kept(self) -> dict[str, Pick]:
+        """The numbers that are ours for certain."""
+        return self.with_status("kept")
+
+    @property
+    def missing(self) -> int:
+        return self.request.quantity - len(self.kept)

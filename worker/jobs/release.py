@@ -4,18 +4,19 @@ A number that is bought again has a new record id, so a release that is repeated
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
 from worker.contract.errors import JobError
-from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
+from worker.contract.provider import Barred, No, NotNow, NotThere, OwnedNumber, Unclear, Yes
 from worker.contract.requests import Release
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import JobState, Outcome
 from worker.jobs.answers import waiting_for
 from worker.jobs.owned import find_owned
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
 from worker.jobs.selection import Selected, select
 from worker.jobs.stored import read_stored
 
@@ -54,7 +55,7 @@ class ReleaseMemo(BaseModel):
 
 def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a release to its end."""
-    job = _Release(page, provider, rules)
+    job = _Release(request, page, provider, rules)
     if not job.memo.selected:
         page.pause_point()
         selected = select(request, provider)
@@ -67,6 +68,7 @@ def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -
             page.pause_point()
             job.give_back(job.still_ours(batch))
     except CancelRequested:
+        job.look_at_open()
         return job.ended(JobError(code="cancelled", message="cancelled; numbers listed as released were already given back, for good"))
     return job.ended(None)
 
@@ -83,8 +85,8 @@ def guarded(owned: OwnedNumber, request: Release, rules: Rules) -> Leaving:
 class _Release:
     """What goes, as this attempt sees and writes it."""
 
-    def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._page, self._provider, self._rules = page, provider, rules
+    def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
+        self._request, self._page, self._provider, self._rules = request, page, provider, rules
         self.memo = read_stored(ReleaseMemo, page.memo) if page.memo else ReleaseMemo()
         self.leaving: dict[str, Leaving] = {}
         if self.memo.selected:
@@ -102,14 +104,44 @@ class _Release:
             yield todo[start : start + size]
 
     def still_ours(self, batch: Sequence[Leaving]) -> list[Leaving]:
-        """Read each number again just before it goes; those that are gone, or have been bought anew, are done with."""
-        owned = find_owned(self._provider, [leaving.number for leaving in batch])
-        gone = [leaving for leaving in batch if leaving.number not in owned or owned[leaving.number].record_id != leaving.record_id]
+        """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
+        owned = self._records(batch)
+        gone = [leaving for leaving in batch if leaving.record_id not in owned]
         self._record_gone(gone)
-        odd = [leaving for leaving in batch if leaving not in gone and owned[leaving.number].added != leaving.added]
-        error = JobError(code="changed_elsewhere", message="the time of purchase is not the one seen at the start: left alone")
-        self._write("left_alone", [leaving.became(Outcome.CHANGED_ELSEWHERE, error) for leaving in odd])
-        return [leaving for leaving in batch if leaving not in gone and leaving not in odd]
+        here = [leaving for leaving in batch if leaving.record_id in owned]
+        stays = {leaving.number: self._reason_to_stay(leaving, owned[leaving.record_id]) for leaving in here}
+        self._write("left_alone", [kept for kept in stays.values() if kept is not None])
+        return [leaving for leaving in here if stays[leaving.number] is None]
+
+    def _records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
+        """The records that are still there. One that the list doesn't show is asked for by itself: pages may have shifted."""
+        owned = {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
+        for leaving in batch:
+            if leaving.record_id not in owned:
+                with suppress(NotThere):
+                    owned[leaving.record_id] = self._provider.owned_one(leaving.record_id)
+        return owned
+
+    def _reason_to_stay(self, leaving: Leaving, owned: OwnedNumber) -> Leaving | None:
+        """The number as left alone, if it is protected by now or isn't the purchase that was meant."""
+        if leaving.sent:
+            return None
+        if owned.added != leaving.added:
+            message = "the time of purchase is not the one seen at the start: left alone"
+            return leaving.became(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
+        now = guarded(owned, self._request, self._rules)
+        return now if now.outcome is not None else None
+
+    def look_at_open(self) -> None:
+        """What was sent without an answer is looked at before the job ends. Raises NeedsReview for what is still there: it may yet go."""
+        open_ones = [leaving for leaving in self.leaving.values() if leaving.sent and leaving.outcome is None]
+        if not open_ones:
+            return
+        owned = self._records(open_ones)
+        self._record_gone([leaving for leaving in open_ones if leaving.record_id not in owned])
+        if any(leaving.sent and leaving.outcome is None for leaving in self.leaving.values()):
+            error = JobError(code="release_unclear", message="cancelled while a release had no clear answer: it may still take effect")
+            raise NeedsReview(error, self.result(error))
 
     def give_back(self, batch: Sequence[Leaving]) -> None:
         """Release by record id. The intent is on the disk before the call, so that "gone" can later be told from "was gone before"."""
@@ -165,7 +197,8 @@ class _Release:
         return Ended(JobState.CANCELLED if error else JobState.FAILED, result)
 
     def _write(self, step: str, changed: Sequence[Leaving]) -> None:
-        if not changed and step != "selected":
+        # "releasing" is also the token check before a call that is sent again, with nothing new to write.
+        if not changed and step not in ("selected", "releasing"):
             return
         self.leaving |= {leaving.number: leaving for leaving in changed}
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())

@@ -5,7 +5,7 @@ from worker.contract.errors import JobError
 from worker.contract.provider import OwnedNumber
 from worker.contract.requests import Failback, Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
-from worker.contract.states import JobState, Outcome, WaitReason
+from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.jobs.moves import Move, Moves
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
@@ -69,14 +69,16 @@ def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
 
 
 def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
-    """The snapshot of the reroute that is undone. Raises Refused if there is none, Wait until that job has ended."""
+    """The snapshot of the reroute that is undone. Raises Refused if there is none, Wait until that job has ended or is parked."""
     other = page.other_job(job_id)
     if other is None or other.kind != "reroute" or other.account != page.account or other.dry_run:
         message = f"job {job_id} is not a reroute of this account: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
-    if not other.state.is_terminal:
+    if other.state not in REPORTED:
         raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
-    moves = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
+    stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
+    newest_ms = max((move.taken_ms for move in stored.values()), default=0)
+    moves = {number: move for number, move in stored.items() if move.taken_ms == newest_ms}
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"reroute {job_id} moved nothing"))
     return moves

@@ -11,11 +11,13 @@ from worker.contract.states import JobState
 from worker.jobs.answers import waiting_for
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
+from worker.jobs.purchase_result import known_purchase, purchase_result
 from worker.jobs.purchase_state import Phase, Pick
 from worker.jobs.stock import StockSearch
 
 #: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
 MAX_CHECKOUTS = 50
+SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
 CANCELLED_AFTER = JobError(
     code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
 )
@@ -32,9 +34,11 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
         purchase.tidy()
         routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
-        raise NeedsReview(*_review(purchase, unsettled.why)) from None
+        message = f"{unsettled.why}: look at the account's numbers and at `didflow explain`"
+        error = JobError(code="purchase_unsettled", message=message)
+        raise NeedsReview(error, known_purchase(purchase, error)) from None
     except AttemptFailed as failed:
-        raise AttemptFailed(failed.error, so_far=_result(purchase, failed.error, None)) from None
+        raise AttemptFailed(failed.error, so_far=known_purchase(purchase, failed.error)) from None
     except (CancelRequested, Refused) as stopped:
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
@@ -116,7 +120,10 @@ def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobErr
 
 
 def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
-    """Point the bought numbers where the request says; absolute, so safe to repeat. Returns the refusals by number."""
+    """Point the bought numbers where the request says; absolute, so safe to repeat. Returns the refusals by number.
+
+    A number that a newer job routes is left to that one.
+    """
     request = purchase.request
     refused: dict[str, JobError] = {}
     if not request.destinations and request.sms_relay_url is None:
@@ -125,7 +132,11 @@ def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Ru
     size = rules.batch_size if request.destinations else 1
     for start in range(0, len(kept), size):
         page.pause_point()
-        refused |= _route_batch(kept[start : start + size], request, provider)
+        batch = kept[start : start + size]
+        newer = page.claim_routes([number for number, _ in batch])
+        refused |= dict.fromkeys(newer, SUPERSEDED)
+        if ours := [(number, pick) for number, pick in batch if number not in newer]:
+            refused |= _route_batch(ours, request, provider)
     return refused
 
 
@@ -151,40 +162,9 @@ def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider:
             raise waiting_for(answer)
 
 
-def _results(purchase: Purchase, routing: dict[str, JobError] | None) -> tuple[NumberResult, ...]:
-    """The bought numbers. `routing`: the refusals, if routes were set; None: it didn't come to that, their routes are those seen."""
-    return tuple(
-        pick.result(number).model_copy(update=_routed(purchase.request, routing.get(number)) if routing is not None else {})
-        for number, pick in sorted(purchase.kept.items())
-    )
-
-
-def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
-    return {"error": refusal} if refusal else {"route_after": request.destinations or None}
-
-
-def _totals(purchase: Purchase) -> Totals:
-    setup = sum((pick.setup_usd for pick in purchase.kept.values()), Decimal(0))
-    monthly = sum((pick.monthly_usd for pick in purchase.kept.values()), Decimal(0))
-    return Totals(
-        requested=purchase.request.quantity, done=len(purchase.kept), setup_usd=setup, monthly_usd=monthly, charged_usd=setup + monthly
-    )
-
-
-def _result(purchase: Purchase, error: JobError | None, routing: dict[str, JobError] | None) -> Result:
-    return Result(numbers=_results(purchase, routing), totals=_totals(purchase), search=purchase.memo.search, error=error)
-
-
 def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError] | None) -> Ended:
-    result = _result(purchase, shortage or next(iter((routing or {}).values()), None), routing)
+    refusals = [refusal for refusal in (routing or {}).values() if refusal is not SUPERSEDED]
+    result = purchase_result(purchase, shortage or next(iter(refusals), None), routing)
     if not purchase.kept:
         return Ended(JobState.FAILED, result)
     return Ended(JobState.PARTIAL if result.error else JobState.SUCCEEDED, result)
-
-
-def _review(purchase: Purchase, why: str) -> tuple[JobError, Result]:
-    """What is known when a person must look: the kept numbers, and the carted ones as unclear."""
-    error = JobError(code="purchase_unsettled", message=f"{why}: look at the account's numbers and at `didflow explain`")
-    open_ones = tuple(pick.result(number) for number, pick in sorted(purchase.with_status("carted").items()))
-    known = _result(purchase, error, None)
-    return error, known.model_copy(update={"numbers": known.numbers + open_ones})

@@ -9,10 +9,10 @@ from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release, Reroute, Selector
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
-from worker.jobs.owned import all_owned, find_owned
+from worker.jobs.owned import all_owned, find_each, find_owned
 from worker.jobs.ports import Provider, Refused
 
-#: Up to so many record ids are asked for one by one; beyond that the whole list is read.
+#: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
 _ONE_BY_ONE = 20
 
 
@@ -37,6 +37,8 @@ def select(request: Reroute | Release, provider: Provider) -> Selected:
             raise Refused(JobError(code="nothing_selected", message="no number of the account matches the selector: nothing was changed"))
     elif request.numbers:
         found = find_owned(provider, request.numbers)
+        if len(missing := set(request.numbers) - found.keys()) <= _ONE_BY_ONE:
+            found |= find_each(provider, missing)
         selected = Selected(tuple(found.values()), tuple(number for number in request.numbers if number not in found))
     else:
         selected = _by_record_id(request.record_ids, provider)

@@ -13,21 +13,21 @@ class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
     def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event) -> None:
-        self._ledger, self._claim, self._flags, self._stopping = ledger, claim, flags, stopping
+        self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._memo = claim.fields.get("memo") or None
 
     @property
     def job_id(self) -> str:
-        return self._claim.job_id
+        return self.claim.job_id
 
     @property
     def account(self) -> str:
-        return self._claim.fields.get("account", "")
+        return self.claim.fields.get("account", "")
 
     @property
     def attempt(self) -> int:
-        return int(self._claim.fields["attempt"])
+        return int(self.claim.fields["attempt"])
 
     @property
     def memo(self) -> str | None:
@@ -51,7 +51,7 @@ class LedgerPage:
     ) -> None:
         self._writes += 1
         write = Write(step, detail, phase, memo, progress, dict(numbers or {}), tuple(reserve), tuple(taint), tuple(free))
-        verdict, *taken = self._ledger.save(self._claim, self._writes, write)
+        verdict, *taken = self._ledger.save(self.claim, self._writes, write)
         if verdict == "lost":
             raise LostLease
         if verdict == "taken":
@@ -70,13 +70,13 @@ class LedgerPage:
             raise HandBack
 
     def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:
-        newer = self._ledger.claim_routes(self._claim, numbers)
+        newer = self._ledger.claim_routes(self.claim, numbers)
         if newer is None:
             raise LostLease
         return newer
 
     def quarantine(self, numbers: Sequence[str]) -> None:
-        if not self._ledger.quarantine(self._claim, numbers):
+        if not self._ledger.quarantine(self.claim, numbers):
             raise LostLease
 
     def other_job(self, job_id: str) -> OtherJob | None:

@@ -10,11 +10,12 @@ from contextlib import suppress
 import structlog
 
 from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable
-from worker.contract.provider import Barred, NotNow, ReadFailed
+from worker.contract.provider import Barred, No, NotNow, ReadFailed
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.known import in_doubt, known_so_far
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
@@ -80,6 +81,9 @@ class JobRunner:
         with self._leases.hold(claim) as flags:
             page = LedgerPage(self._ledger, claim, flags, self._stopping)
             try:
+                if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
+                    self._park_crashed(page)
+                    return
                 request = parse_request(claim.fields.get("request", ""))
                 ended = tell(request, page, self._providers(page.account), self._rules)
                 if claim.probe:
@@ -90,15 +94,24 @@ class JobRunner:
             except ServiceUnavailable:
                 raise
             except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
-                self._trouble(claim, page.account, trouble)
+                self._trouble(page, trouble)
 
-    def _trouble(self, claim: Claim, account: str, trouble: Exception) -> None:
+    def _park_crashed(self, page: LedgerPage) -> None:
+        """Not run again: it may be what kills them. The result has what is written."""
+        crashes = page.claim.fields.get("crashes")
+        message = f"{crashes} workers died while they ran this job: see `didflow explain` and their logs"
+        self._finish(page.claim, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
+
+    def _trouble(self, page: LedgerPage, trouble: Exception) -> None:
         """How an attempt that raised goes on."""
-        if claim.probe and not _is_barred(trouble):
+        claim, account = page.claim, page.account
+        if claim.probe and _was_answered(trouble):
             self._resume_account(account)
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
                 self._suspend(claim, reason, after_s, message)
+            case ReadFailed(answer=No(code=code, message=message)):
+                self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
             case ReadFailed(answer=NotNow() | Barred() as answer):
                 self._trouble_with(claim, account, waiting_for(answer))
             case AccountBarred():
@@ -112,19 +125,21 @@ class JobRunner:
                 self._finish(claim, Ended(JobState.FAILED, _failure(error)))
             case NeedsReview(result=result):
                 self._finish(claim, Ended(JobState.NEEDS_REVIEW, result))
-            case AttemptFailed(error=error, so_far=so_far, in_doubt=in_doubt):
-                self._again(claim, error, so_far, in_doubt=in_doubt)
-            case InvalidRequest() | InvalidSettings() as known:
+            case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
+                self._again(page, error, so_far, doubtful=doubtful)
+            case InvalidRequest() as known:
                 message = f"this version can't run the stored job: {known}"
                 self._finish(claim, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+            case InvalidSettings() as known:
+                # Another worker may know the account: in a rolling change of settings some do and some don't.
+                self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))
             case DidflowError() as known:
-                self._finish(
-                    claim, Ended(JobState.FAILED, _failure(JobError(code=known.code, message=str(known), retryable=known.retryable)))
-                )
+                error = JobError(code=known.code, message=str(known), retryable=known.retryable)
+                self._finish(claim, Ended(JobState.FAILED, _failure(error)))
             case _:
                 log.error("job.bug", exc_info=trouble)
                 message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
-                self._again(claim, JobError(code="internal_error", message=message, retryable=True), None, in_doubt=True)
+                self._again(page, JobError(code="internal_error", message=message, retryable=True), doubtful=True)
 
     def _trouble_with(self, claim: Claim, account: str, answer: Wait | AccountBarred) -> None:
         if isinstance(answer, Wait):
@@ -137,8 +152,9 @@ class JobRunner:
             )
         self._suspend(claim, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
 
-    def _again(self, claim: Claim, error: JobError, so_far: Result | None, *, in_doubt: bool) -> None:
-        """Another attempt after a backoff, or the end where there were enough."""
+    def _again(self, page: LedgerPage, error: JobError, so_far: Result | None = None, *, doubtful: bool = False) -> None:
+        """Another attempt after a backoff, or the end where there were enough: parked, if it leaves anything open."""
+        claim = page.claim
         attempt = int(claim.fields["attempt"])
         if attempt < self._settings.max_attempts:
             delay_s = backoff_s(attempt, random.random())
@@ -147,9 +163,9 @@ class JobRunner:
                 claim, JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message
             )
             return
-        result = so_far or _failure(error)
+        result = so_far or _known(page, error)
         done = result.totals.done > 0
-        state = JobState.NEEDS_REVIEW if in_doubt else JobState.PARTIAL if done else JobState.FAILED
+        state = JobState.NEEDS_REVIEW if doubtful or in_doubt(result) else JobState.PARTIAL if done else JobState.FAILED
         self._finish(claim, Ended(state, result))
 
     def _suspend(self, claim: Claim, reason: WaitReason, after_s: float, detail: str) -> None:
@@ -198,8 +214,22 @@ def backoff_s(attempt: int, jitter: float) -> float:
     return float(min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)) * (1 + jitter / 2))
 
 
-def _is_barred(trouble: Exception) -> bool:
-    return isinstance(trouble, AccountBarred) or (isinstance(trouble, ReadFailed) and isinstance(trouble.answer, Barred))
+def _was_answered(trouble: Exception) -> bool:
+    """Whether the provider took the key, for all that can be told from how the attempt ended."""
+    match trouble:
+        case Wait(reason=reason):
+            return reason in (WaitReason.FUNDS, WaitReason.SETTLING)
+        case AttemptFailed() | Refused() | NeedsReview():
+            return True
+    return False
+
+
+def _known(page: LedgerPage, error: JobError) -> Result:
+    """What the job has written, as a result with this error; only the error, where that can't be read."""
+    try:
+        return known_so_far(parse_request(page.claim.fields.get("request", "")), page, error)
+    except (NeedsReview, InvalidRequest):
+        return _failure(error)
 
 
 def _failure(error: JobError) -> Result:

@@ -12,6 +12,9 @@ from worker.ledger.streams import trim
 
 SWEEP_EVERY_S = 0.5
 TRIM_EVERY_S = 60.0
+#: A worker parks a job that killed too many, with all that it wrote; the sweeper does it after so many more, without, for a job
+#: that kills even whoever looks at it.
+BACKSTOP_CRASHES = 3
 
 log = structlog.stdlib.get_logger("didflow.sweeper")
 
@@ -36,7 +39,7 @@ class Sweeper(threading.Thread):
     def sweep(self) -> None:
         """One pass; Redis being away only postpones it."""
         try:
-            swept = self._ledger.sweep(max_crashes=self._max_crashes)
+            swept = self._ledger.sweep(max_crashes=self._max_crashes + BACKSTOP_CRASHES)
             if swept.recovered or swept.parked or swept.deleted:
                 log.info("sweeper.swept", **vars(swept))
             if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:

@@ -109,6 +109,8 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
             return No("not_in_cart" if call in (Mutation.CART_DELETE, Mutation.CHECKOUT) else "not_found", said.message)
         case 422 if said.is_record_answer and call is Mutation.CHECKOUT:
             return No("some_unavailable", said.message, _error_dids(said.json()))
+        case 422 if said.is_record_answer and call is Mutation.RELEASE and "not found" in said.message.casefold():
+            return No("not_found", said.message)
         case 422 if said.is_record_answer and call in (Mutation.ROUTE, Mutation.UPDATE, Mutation.RELEASE):
             return No("refused", said.message)
     return Unclear(f"HTTP {said.status}" + ("" if said.is_record_answer else ", unreadable"))

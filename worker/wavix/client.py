@@ -20,6 +20,7 @@ from worker.contract.provider import (
     Barred,
     City,
     Country,
+    No,
     NotNow,
     NotNowReason,
     NotThere,
@@ -249,8 +250,9 @@ class WavixClient:
             case 404 | 422 if said.is_record_answer:
                 raise NotThere(said.message)
             case status if 300 <= status < 500 and status not in (408, 429):
-                # The same question would get the same answer.
-                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+                # The same question would get the same answer. Only the API's own word counts; a gateway's ends with its trouble.
+                refused = No("read_refused", f"{path}: {said.status} {said.message}")
+                raise ReadFailed(refused if said.is_record_answer else NotNow(NotNowReason.UNAVAILABLE))
         raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE))
 
     @staticmethod

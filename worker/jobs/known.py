@@ -1,0 +1,37 @@
+"""What a job has done so far, from what it wrote: for a job that ends where none of its own steps can say it."""
+
+from worker.contract.errors import JobError
+from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
+from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.states import Outcome
+from worker.jobs.moves import GOOD as MOVED
+from worker.jobs.moves import Move
+from worker.jobs.ports import JobPage
+from worker.jobs.purchase_result import known_purchase
+from worker.jobs.purchase_state import PurchaseRecord
+from worker.jobs.release import GOOD as GONE
+from worker.jobs.release import Leaving
+from worker.jobs.stored import read_stored
+
+
+def known_so_far(request: Request, page: JobPage, error: JobError) -> Result:
+    """The numbers with what is known of each; nothing is asked of the provider. Raises NeedsReview if it can't be read."""
+    match request:
+        case SearchAndBuy():
+            return known_purchase(PurchaseRecord(request, page.memo, page.numbers()), error)
+        case Reroute() | Failback():
+            moved = [read_stored(Move, text).result() for text in page.numbers().values()]
+            return _counted(moved, MOVED, error)
+        case Release():
+            leaving = [read_stored(Leaving, text).result() for text in page.numbers().values()]
+            return _counted(leaving, GONE, error)
+
+
+def in_doubt(result: Result) -> bool:
+    """Whether it leaves open what became of a number."""
+    return any(number.outcome is Outcome.UNCLEAR for number in result.numbers)
+
+
+def _counted(numbers: list[NumberResult], good: frozenset[Outcome], error: JobError) -> Result:
+    shown = tuple(sorted(numbers, key=lambda number: number.number))
+    return Result(numbers=shown, totals=Totals(requested=len(shown), done=sum(number.outcome in good for number in shown)), error=error)

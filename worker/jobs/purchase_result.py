@@ -1,0 +1,40 @@
+"""A purchase's record as a result: pure, so that it can be told at any moment, by whoever has the record."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from worker.contract.errors import JobError
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import NumberResult, Result, Totals
+from worker.jobs.purchase_state import PurchaseRecord
+
+
+def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Mapping[str, JobError] | None) -> Result:
+    """The numbers that are ours, and what they cost.
+
+    `routing`: the refusals by number, if routes were set; None: it didn't come to that, and the routes shown are those seen.
+    """
+    numbers = tuple(
+        pick.result(number).model_copy(update=_routed(record.request, routing.get(number)) if routing is not None else {})
+        for number, pick in sorted(record.kept.items())
+    )
+    return Result(numbers=numbers, totals=_totals(record), search=record.memo.search, error=error)
+
+
+def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
+    """What is known of a purchase that isn't at its end: the numbers that are ours, and those of an open checkout as unclear."""
+    known = purchase_result(record, error, None)
+    open_ones: tuple[NumberResult, ...] = tuple(pick.result(number) for number, pick in sorted(record.with_status("carted").items()))
+    return known.model_copy(update={"numbers": known.numbers + open_ones})
+
+
+def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
+    return {"error": refusal} if refusal else {"route_after": request.destinations or None}
+
+
+def _totals(record: PurchaseRecord) -> Totals:
+    setup = sum((pick.setup_usd for pick in record.kept.values()), Decimal(0))
+    monthly = sum((pick.monthly_usd for pick in record.kept.values()), Decimal(0))
+    return Totals(
+        requested=record.request.quantity, done=len(record.kept), setup_usd=setup, monthly_usd=monthly, charged_usd=setup + monthly
+    )
