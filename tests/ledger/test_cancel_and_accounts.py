@@ -45,6 +45,17 @@ def test_a_paused_account_is_told_once_and_its_jobs_wait_uncounted(ledger: Ledge
     assert states(ledger, "events").count("paused") == 1
 
 
+def test_an_attempt_that_lost_its_lease_neither_pauses_nor_resumes(ledger: Ledger) -> None:
+    old = claimed(ledger, submitted(ledger).id, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 2)
+    ledger.sweep(max_crashes=5)
+    assert not ledger.pause_account("default", 401, "the old key", claim=old)
+    assert not ledger.account_state("default").paused
+    assert ledger.pause_account("default", 401, "a person says so")
+    assert not ledger.resume_account("default", claim=old)
+    assert ledger.account_state("default").paused
+
+
 def test_jobs_of_another_account_go_on(ledger: Ledger) -> None:
     ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
     claimed(ledger, submitted(ledger, account="other").id)

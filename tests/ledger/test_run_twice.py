@@ -17,7 +17,7 @@ Args = tuple[str | int, ...]
 
 
 def account(ledger: Ledger) -> Args:
-    return ("default", "pause", 401, "wrong key", 60_000)
+    return ("default", "pause", 401, "wrong key", 60_000, "", "")
 
 
 def cancel(ledger: Ledger) -> Args:

@@ -99,13 +99,16 @@ class Ledger(LedgerReader):
         """Send one more message for a due job, so that somebody else takes it. False if it isn't due."""
         return bool(self._script("nudge", job_id, RENUDGE_MS) == "ok")
 
-    def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000) -> bool:
-        """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before."""
-        return bool(self._script("account", account, "pause", status, message, probe_ms) == "changed")
+    def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000, claim: Claim | None = None) -> bool:
+        """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before.
 
-    def resume_account(self, account: str) -> bool:
-        """Let the account's jobs go on, now. True if it was paused."""
-        return bool(self._script("account", account, "resume", "", "", 0) == "changed")
+        `claim`: the attempt that found it out; one that lost its lease changes nothing.
+        """
+        return bool(self._script("account", account, "pause", status, message, probe_ms, *_by(claim)) == "changed")
+
+    def resume_account(self, account: str, *, claim: Claim | None = None) -> bool:
+        """Let the account's jobs go on, now. True if it was paused and `claim`, if given, still holds."""
+        return bool(self._script("account", account, "resume", "", "", 0, *_by(claim)) == "changed")
 
     def worker_alive(self, worker: str) -> None:
         """Note that this worker process lives; forget those that don't."""
@@ -130,3 +133,7 @@ class Ledger(LedgerReader):
     def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
         """Keep our own search off numbers just given back. False if the lease is lost."""
         return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
+
+
+def _by(claim: Claim | None) -> tuple[str, str]:
+    return (claim.job_id, claim.token) if claim else ("", "")

@@ -87,7 +87,7 @@ class JobRunner:
                 request = parse_request(claim.fields.get("request", ""))
                 ended = tell(request, page, self._providers(page.account), self._rules)
                 if claim.probe:
-                    self._resume_account(page.account)
+                    self._resume_account(claim)
                 self._finish(claim, ended)
             except LostLease:
                 log.warning("job.lease_lost")
@@ -106,7 +106,7 @@ class JobRunner:
         """How an attempt that raised goes on."""
         claim, account = page.claim, page.account
         if claim.probe and _was_answered(trouble):
-            self._resume_account(account)
+            self._resume_account(claim)
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
                 self._suspend(claim, reason, after_s, message)
@@ -146,7 +146,7 @@ class JobRunner:
             self._suspend(claim, answer.reason, answer.after_s, answer.message)
             return
         probe_ms = int(self._settings.probe_seconds * 1000)
-        if self._ledger.pause_account(account, answer.status, answer.message, probe_ms=probe_ms):
+        if self._ledger.pause_account(account, answer.status, answer.message, probe_ms=probe_ms, claim=claim):
             log.error(
                 "account.paused", account=account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
             )
@@ -179,9 +179,10 @@ class JobRunner:
         totals = ended.result.totals
         log.info("job.ended", state=ended.state.value, done=totals.done, requested=totals.requested, charged_usd=str(totals.charged_usd))
 
-    def _resume_account(self, account: str) -> None:
+    def _resume_account(self, claim: Claim) -> None:
+        account = claim.fields.get("account", "")
         with suppress(ServiceUnavailable):
-            if self._ledger.resume_account(account):
+            if self._ledger.resume_account(account, claim=claim):
                 log.info("account.resumed", account=account)
 
 

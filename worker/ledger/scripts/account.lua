@@ -1,8 +1,10 @@
 -- account: pause an account whose key or contract the provider refuses, or let it go on.
--- ARGV  account, 'pause' | 'resume', status, message, probe_ms
--- Reply 'changed' | 'same': one event per change, however many jobs run into it.
+-- ARGV  account, 'pause' | 'resume', status, message, probe_ms, id, token (the attempt that found it out; '' = a person)
+-- Reply 'changed' | 'same' | 'lost': one event per change, however many jobs run into it.
 -- Twice: the second run finds the account as it should be.
 local account, verb, status, message = unpack(ARGV, 1, 4)
+-- One that lost its lease may speak of a key that has been corrected since.
+if ARGV[6] ~= '' and not holds(ARGV[6], ARGV[7]) then return 'lost' end
 local now, k = now_ms(), key('account', account)
 local was = redis.call('HGET', k, 'paused') == '1'
 
