@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from producers.cli.output import clean, errors_told, plain, print_json, print_ta
 from producers.cli.showing import show_job
 from producers.cli.submitting import report, wait_for
 from producers.client import Didflow
+from worker.contract.jobs import JobView
 from worker.contract.states import REPORTED, JobState
 
 JobId = Annotated[str, typer.Argument(help="the job's id")]
@@ -48,19 +50,20 @@ def jobs(
         if as_json:
             print_json([plain(view) for view in found])
             return
-        rows = [
-            (
-                view.id,
-                view.kind.replace("_", "-"),
-                state_text(view.state, view.reason),
-                f"{view.result.totals.done} of {view.result.totals.requested}" if view.result else view.progress,
-                f"{view.created_at:%Y-%m-%d %H:%M:%S}",
-                view.reference,
-                view.idempotency_key,
-            )
-            for view in found
-        ]
-        print_table(("job", "kind", "state", "numbers", "submitted (UTC)", "reference", "key"), rows)
+        print_table(("job", "state", "kind", "done", "at (UTC)", "reference / key"), [_row(view) for view in found], whole=5)
+
+
+def _row(view: JobView) -> tuple[object, ...]:
+    """A job in a line that fits 80 columns; what it is for gets what is left."""
+    done = (
+        f"{view.result.totals.done}/{view.result.totals.requested}"
+        if view.result
+        else (view.progress or "").replace(" of ", "/").split(" ")[0]
+    )
+    today = view.created_at.date() == datetime.now(UTC).date()
+    kind = view.kind.replace("search_and_buy", "buy")
+    names = " / ".join(name for name in (view.reference, view.idempotency_key) if name)
+    return (view.id, state_text(view.state), kind, done, f"{view.created_at:%H:%M:%S}" if today else f"{view.created_at:%Y-%m-%d}", names)
 
 
 def explain(job: JobId, as_json: given.Json = False) -> None:

@@ -82,11 +82,11 @@ def plain(value: object) -> Any:
     return TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-    """A table of clean texts; cells may be rich Texts that are clean already."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, whole: int = 1) -> None:
+    """A table of clean texts; cells may be rich Texts that are clean already. The first `whole` columns are never broken."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for place, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=place == 0)  # The first is an id or a number, of use only whole.
+        table.add_column(heading, no_wrap=place < whole, overflow="fold")  # An id or a number is of use only whole.
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     Console(highlight=False).print(table)

@@ -49,7 +49,7 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
         )
         for n in numbers[:SHOWN]
     ]
-    print_table(("  number", "outcome", "USD setup + month", "route", ""), rows)
+    print_table(("  number", "outcome", "USD setup + month", "route", ""), rows, whole=2)
     if len(numbers) > SHOWN:
         Console(highlight=False).print(f"  and {len(numbers) - SHOWN} more: --json shows all", style="dim")
 
