@@ -1,11 +1,12 @@
 """Settings from the environment or `.env`; `didflow settings` lists them with the secrets masked."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -74,6 +75,13 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
 
+    @field_validator("redis_url")
+    @classmethod
+    def _has_a_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("begins with redis://, rediss:// or unix://")
+        return url
+
     def account(self, name: str) -> Account | None:
         """The account of that name, or None."""
         return self.all_accounts().get(name)
@@ -91,7 +99,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise InvalidSettings("the settings are invalid: " + _faults(error)) from None
+        raise InvalidSettings("the settings are invalid: " + _faults(error, variable)) from None
 
 
 def _read_accounts(path: Path) -> dict[str, Account]:
@@ -104,7 +112,14 @@ def _read_accounts(path: Path) -> dict[str, Account]:
         raise InvalidSettings(f"DIDFLOW_ACCOUNTS ({path}) is invalid: {_faults(error)}") from None
 
 
-def _faults(error: ValidationError) -> str:
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    field = Settings.model_fields.get(name)
+    return name if field is None else field.alias or f"DIDFLOW_{name.upper()}"
+
+
+def _faults(error: ValidationError, called: Callable[[str], str] = str) -> str:
+    faults = error.errors(include_url=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False, include_input=False)
+        f"{'.'.join(called(str(part)) for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults
     )

@@ -6,12 +6,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from pydantic import SecretStr
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from producers.cli import options as given
-from producers.cli.output import errors_told, print_json, print_table
+from producers.cli.output import clean, errors_told, print_json
 from worker.contract.events import Event
 from worker.contract.requests import request_adapter
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, variable
 
 
 def settings(as_json: given.Json = False) -> None:
@@ -20,7 +23,7 @@ def settings(as_json: given.Json = False) -> None:
         loaded = load_settings()
         rows = [
             {
-                "name": _variable(name),
+                "name": variable(name),
                 "value": _shown(name, getattr(loaded, name)),
                 "source": _source(name, loaded),
                 "description": field.description or "",
@@ -30,7 +33,11 @@ def settings(as_json: given.Json = False) -> None:
         if as_json:
             print_json(rows)
             return
-        print_table(("setting", "value", "from", "meaning"), [tuple(row.values()) for row in rows])
+        console = Console(highlight=False)
+        for row in rows:
+            line = Text(row["name"], style="bold") + Text(f"={clean(row['value'])}")
+            console.print(line + Text(f"  ({row['source']})", style="dim"), soft_wrap=True)
+            console.print(Padding(Text(row["description"], style="dim"), (0, 0, 0, 4)))
 
 
 def schema(
@@ -40,13 +47,8 @@ def schema(
     print_json(request_adapter().json_schema() if what == "requests" else Event.model_json_schema())
 
 
-def _variable(name: str) -> str:
-    field = Settings.model_fields[name]
-    return field.alias or f"DIDFLOW_{name.upper()}"
-
-
 def _source(name: str, loaded: Settings) -> str:
-    if _variable(name) in {key.upper() for key in os.environ}:
+    if variable(name) in {key.upper() for key in os.environ}:
         return "environment"
     return ".env" if name in loaded.model_fields_set else "default"
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -17,6 +16,7 @@ from producers.cli.output import clean, errors_told, plain, print_json, print_ta
 from producers.cli.showing import show_job
 from producers.cli.submitting import report, wait_for
 from producers.client import Didflow
+from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView
 from worker.contract.states import REPORTED, JobState
 
@@ -50,6 +50,9 @@ def jobs(
         if as_json:
             print_json([plain(view) for view in found])
             return
+        if not found:
+            Console(highlight=False).print("no such jobs", style="dim")
+            return
         print_table(("job", "state", "kind", "done", "at (UTC)", "reference / key"), [_row(view) for view in found], whole=5)
 
 
@@ -61,7 +64,7 @@ def _row(view: JobView) -> tuple[object, ...]:
         else (view.progress or "").replace(" of ", "/").split(" ")[0]
     )
     today = view.created_at.date() == datetime.now(UTC).date()
-    kind = view.kind.replace("search_and_buy", "buy")
+    kind = view.kind.replace("search_and_buy", "buy") + (" (dry)" if view.request is not None and view.request.dry_run else "")
     names = " / ".join(name for name in (view.reference, view.idempotency_key) if name)
     return (view.id, state_text(view.state), kind, done, f"{view.created_at:%H:%M:%S}" if today else f"{view.created_at:%Y-%m-%d}", names)
 
@@ -77,16 +80,19 @@ def explain(job: JobId, as_json: given.Json = False) -> None:
         show_job(view)
         rows = [(f"  {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}", str(step.attempt), step.name, step.detail) for step in steps]
         print_table(("  time (UTC)", "attempt", "step", "what it showed"), rows)
-        Console(highlight=False).print(Text(f"\n{advice(view.state, view.reason)}"))
 
 
 def cancel(job: JobId, as_json: given.Json = False) -> None:
     """Call a job off. What has taken effect stays; what can be undone is undone."""
     with errors_told(as_json=as_json):
-        view = Didflow.from_env().cancel(job)
+        didflow = Didflow.from_env()
+        too_late = didflow.get(job).state in REPORTED
+        view = didflow.cancel(job)
         if as_json:
             print_json(view)
-        elif view.state.is_terminal:
+        elif view.state in REPORTED:
+            if too_late:
+                Console(highlight=False).print("too late to call it off: the job is as it was")
             show_job(view)
         else:
             Console(highlight=False).print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
@@ -96,7 +102,7 @@ def results(
     group: Annotated[
         str | None, typer.Option(help="read as this consumer group and acknowledge what is printed", show_default=False)
     ] = None,
-    consumer: Annotated[str | None, typer.Option(help="this consumer's name in the group (the process's)", show_default=False)] = None,
+    consumer: Annotated[str | None, typer.Option(help="this consumer's name in the group (cli)", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="end after so many", show_default=False)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="with --group: wait for more, without end")] = False,
     as_json: given.Json = False,
@@ -104,10 +110,13 @@ def results(
     """Print results, one per job that ended. Without --group the newest are shown and nothing is acknowledged."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
+        if follow and group is None:
+            what = "needs --group, which remembers what was read"
+            raise InvalidRequest(f"follow: {what}", (("follow", what),))
         if group is None:
             _print_recent(didflow, limit or 20, as_json=as_json)
             return
-        deliveries = didflow.results(group, consumer or f"cli-{os.getpid()}", give_up_idle=not follow)
+        deliveries = didflow.results(group, consumer or "cli", give_up_idle=not follow)
         for delivery in itertools.islice(deliveries, limit):
             _line(plain(delivery.event), as_json=as_json)
             delivery.ack()

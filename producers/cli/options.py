@@ -27,7 +27,7 @@ NotBefore = Annotated[
     str | None, typer.Option(help="don't begin before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait for the end and show it")]
-Timeout = Annotated[float, typer.Option(help="seconds to wait at most; the job goes on after that")]
+Timeout = Annotated[float, typer.Option(min=0, help="seconds to wait at most; the job goes on after that")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask")]
 To = Annotated[
     list[str] | None,

@@ -49,7 +49,9 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
         )
         for n in numbers[:SHOWN]
     ]
-    print_table(("  number", "outcome", "USD setup + month", "route", ""), rows, whole=2)
+    headings = ("  number", "outcome", "USD setup + month", "route", "remark")
+    used = [place for place in range(len(headings)) if place < 2 or any(row[place] for row in rows)]
+    print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=2)
     if len(numbers) > SHOWN:
         Console(highlight=False).print(f"  and {len(numbers) - SHOWN} more: --json shows all", style="dim")
 
@@ -59,6 +61,7 @@ def show_quote(quote: Quote) -> None:
     console = Console(highlight=False)
     console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.balance_usd is not None else ""), style="dim")
     show_numbers(quote.numbers)
+    console.print(f"  {sum(number.outcome is None for number in quote.numbers)} of {len(quote.numbers)} numbers would be acted on")
     if quote.balance_usd is not None:
         console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
         console.print(f"  balance {quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD")
@@ -77,7 +80,7 @@ def _fees(number: NumberResult) -> str:
 
 
 def _route(route: Route | None) -> str:
-    return ", ".join(str(destination) for destination in route or ())
+    return "" if route is None else ", ".join(str(destination) for destination in route) or "(none)"
 
 
 def _remark(number: NumberResult) -> str:

@@ -37,7 +37,11 @@ def submit(
     didflow = Didflow.from_env()
     job = didflow.submit(request, idempotency_key=key, reference=reference, account=account, priority=priority, not_before=not_before)
     if wait or request.dry_run:
-        view = wait_for(didflow, job.id, timeout_s, quiet=as_json)
+        try:
+            view = wait_for(didflow, job.id, timeout_s, quiet=as_json)
+        except KeyboardInterrupt:
+            Console(stderr=True, highlight=False).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
+            raise
         report(view, as_json=as_json)
         return
     if as_json:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -209,7 +210,7 @@ def test_settings_are_listed_without_secrets(offline: Shell) -> None:
 def test_a_wrong_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None:
     ended = Shell(tmp_path, {"DIDFLOW_LEASE_SECONDS": "k-secret"})("jobs")
     assert ended.code == 2
-    assert "lease_seconds" in ended.err
+    assert "DIDFLOW_LEASE_SECONDS" in ended.err
     assert "k-secret" not in ended.err
 
 
@@ -259,3 +260,27 @@ def test_every_error_has_its_exit_code() -> None:
     assert exit_code(errors.IdempotencyConflict("k", "j")) == 4
     assert exit_code(errors.ServiceUnavailable("x")) == 5
     assert {exit_code(error) for error in (errors.InvalidRequest("x"), errors.JobNotFound("x"), errors.WrongJob("x"))} == {2}
+
+
+@pytest.mark.parametrize("command", ["jobs", "doctor", "worker"])
+def test_an_address_without_a_scheme_is_named_and_not_shown(tmp_path: Path, command: str) -> None:
+    ended = Shell(tmp_path, {"DIDFLOW_REDIS_URL": "k-secret@localhost:6379"})(command)
+    assert ended.code in (1, 2)
+    assert "DIDFLOW_REDIS_URL: begins with redis://" in ended.out + ended.err
+    assert "k-secret" not in ended.out + ended.err
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(tmp_path: Path, free_port: int) -> None:
+    with socket.create_server(("127.0.0.1", free_port)):
+        ended = Shell(tmp_path, {})("sandbox", "--port", str(free_port))
+    assert ended.code == 1
+    assert ended.err.startswith(f"the sandbox can't listen on 127.0.0.1:{free_port} (")
+
+
+def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
+    job = didflow("buy", *OF_LOS_ANGELES, "--dry-run", "--json").json
+    late = didflow("cancel", job["id"])
+    assert (late.code, "too late" in late.out) == (0, True)
+    assert "(dry)" in didflow("jobs").out
+    assert "no such jobs" in didflow("jobs", "--reference", "nobody").out
+    assert didflow("results", "--follow").code == 2

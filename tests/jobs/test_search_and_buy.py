@@ -100,7 +100,8 @@ def test_destinations_and_callback_are_set_after_the_purchase(stage: Stage) -> N
 
 
 def test_a_refused_route_leaves_the_numbers_bought_and_says_so(stage: Stage) -> None:
-    view = stage.run(SearchAndBuy(country="US", destinations=(Destination.trunk(999),)))
+    stage.sandbox.add_fault("destinations", "refuse", status=400)
+    view = stage.run(SearchAndBuy(country="US", destinations=(Destination.trunk(144),)))
     assert view.state == "partial"
     assert list(outcomes(view).values()) == ["bought"]
     assert view.error is not None
@@ -128,3 +129,29 @@ def test_two_jobs_never_share_a_number(stage: Stage) -> None:
     first, second = (stage.run(SearchAndBuy(country="NL", city=("Amsterdam",), quantity=15)) for _ in range(2))
     assert not set(outcomes(first)) & set(outcomes(second))
     assert len(stage.owned()) == 30
+
+
+def test_a_dry_run_keeps_the_total_cap_too(stage: Stage) -> None:
+    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), max_total_usd=Decimal("0.50"), dry_run=True))
+    assert view.state == "failed"
+    assert view.error is not None
+    assert "budget" in view.error.message
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_trunk_that_is_not_there_is_refused_before_money_moves(stage: Stage, dry_run: bool) -> None:
+    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=(Destination.trunk(999),), dry_run=dry_run))
+    assert view.state == "failed"
+    assert view.error is not None
+    assert view.error.code == "unknown_trunk"
+    assert stage.sandbox.ledger() == []
+
+
+def test_a_failure_for_documents_says_how_to_allow_them(stage: Stage) -> None:
+    view = stage.run(SearchAndBuy(country="Germany"))
+    assert view.error is not None
+    assert "allow numbers that need documents" in view.error.message
+
+
+def test_the_united_kingdom_goes_by_both_its_codes(stage: Stage) -> None:
+    assert stage.run(SearchAndBuy(country="UK", dry_run=True)).state == "succeeded"

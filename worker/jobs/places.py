@@ -9,12 +9,16 @@ from worker.contract.provider import City, Country, NotThere, Region
 from worker.contract.requests import SearchAndBuy
 from worker.jobs.ports import Provider, Refused
 
+#: Codes that people write, and ISO's.
+_SAME_COUNTRY = {"uk": "gb"}
+
 
 def find_country(countries: Iterable[Country], wanted: str) -> Country:
     """The country of that ISO code or name. Raises Refused (`unknown_country`)."""
     known = list(countries)
+    asked = _SAME_COUNTRY.get(wanted.casefold(), wanted.casefold())
     for country in known:
-        if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
+        if asked in (country.name.casefold(), (country.iso_code or "").casefold()):
             return country
     codes = [country.iso_code for country in known if country.iso_code]
     if len(wanted) == 2 and not codes:
@@ -26,7 +30,7 @@ def find_country(countries: Iterable[Country], wanted: str) -> Country:
 def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
     """The refusal of a name that the provider doesn't have."""
     by_folded = {name.casefold(): name for name in known}
-    near = [by_folded[folded] for folded in get_close_matches(wanted.casefold(), by_folded, n=5, cutoff=0.5)]
+    near = [by_folded[folded] for folded in get_close_matches(wanted.casefold(), by_folded, n=5, cutoff=0.6)]
     hint = f"did you mean {' or '.join(near)}?" if near else "nothing there has a similar name"
     return Refused(JobError(code=f"unknown_{what}", message=f"the provider has no {what} {wanted!r}: {hint}"))
 

@@ -9,10 +9,12 @@ from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
 from worker.contract.states import JobState
 from worker.jobs.answers import waiting_for
+from worker.jobs.fitting import affordable
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_result import known_purchase, purchase_result
 from worker.jobs.purchase_state import Phase, Pick
+from worker.jobs.selection import check_trunks
 from worker.jobs.stock import StockSearch
 
 #: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
@@ -25,9 +27,11 @@ CANCELLED_AFTER = JobError(
 
 def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
+    purchase = Purchase(request, page, provider, rules)
+    if purchase.memo.phase is Phase.NEW and not purchase.kept:
+        check_trunks(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
         return quote(request, page, provider)
-    purchase = Purchase(request, page, provider, rules)
     try:
         purchase.recover()
         shortage = _buy_until_enough(purchase, page, provider)
@@ -50,7 +54,11 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
 def quote(request: SearchAndBuy, page: JobPage, provider: Provider) -> Ended:
     """What would be bought now, and what it would cost. Reserves nothing."""
     search = StockSearch(provider, request, page.pause_point)
-    offers = search.next(request.quantity, ())
+    found = search.next(request.quantity, ())
+    costs = {offer.number: offer.setup_usd + offer.monthly_usd for offer in found}
+    chosen = set(costs if request.max_total_usd is None else affordable(costs, request.max_total_usd))
+    offers = [offer for offer in found if offer.number in chosen]
+    search.refuse("budget", len(found) - len(offers))
     setup = sum((offer.setup_usd for offer in offers), Decimal(0))
     monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
     balance = provider.balance_usd()
@@ -109,12 +117,13 @@ def _least(request: SearchAndBuy) -> int:
 
 
 def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobError:
+    hint = "allow numbers that need documents, or " if "documents" in report.refused else ""
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(report.refused.items(), key=lambda item: -item[1]))
     return JobError(
         code="no_stock",
         message=f"{found} of {request.quantity} numbers could be had (policy {request.policy}); {report.seen} seen"
         + (f", refused: {reasons}" if reasons else "")
-        + ": widen the criteria, or ask again later",
+        + f": {hint}widen the criteria, or ask again later",
         retryable=True,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from worker.contract.destinations import Transport
 from worker.contract.errors import JobError
 from worker.contract.provider import NotThere, OwnedNumber
-from worker.contract.requests import Release, Reroute, Selector
+from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
 from worker.jobs.owned import all_owned, find_each, find_owned
@@ -91,7 +91,7 @@ def check_fraction(selected: Selected, max_fraction: float | None, provider: Pro
         raise Refused(JobError(code="too_large_fraction", message=message))
 
 
-def check_trunks(request: Reroute, provider: Provider) -> None:
+def check_trunks(request: Reroute | SearchAndBuy, provider: Provider) -> None:
     """Raises Refused if a destination is a SIP trunk that the account doesn't have."""
     wanted = {destination.trunk_id for destination in request.destinations if destination.transport == Transport.SIP_TRUNK}
     if wanted:

@@ -4,7 +4,6 @@ An embedded Valkey, the sandbox and two worker processes; jobs through the queue
 didflow reports is compared with the money that the sandbox took.
 """
 
-import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from worker.contract.requests import Request
 from worker.contract.results import NumberResult
 from worker.ledger.connection import connect
 from worker.runtime.local_stack import LocalStack
+from worker.runtime.own_command import own_command
 from worker.wavix.sandbox.admin import SandboxAdmin
 
 NAMESPACE = "demo"
@@ -115,14 +115,6 @@ def told(number: NumberResult) -> str:
 
 def colour(view: JobView) -> str:
     return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
-
-
-def own_command() -> str:
-    """How to call `didflow` from here: by its name where the PATH has it, else by its path."""
-    beside = Path(sys.executable).with_name("didflow")
-    if shutil.which("didflow") == str(beside) or not beside.exists():
-        return "didflow"
-    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def main() -> None:

@@ -123,7 +123,11 @@ def _parked(ledger: Ledger) -> Check:
 def _accounts(settings: Settings) -> Iterator[Check]:
     accounts = settings.all_accounts()
     if not accounts:
-        yield Check("accounts", "warn", "no account is known here: set WAVIX_API_KEY, or a TOML file in DIDFLOW_ACCOUNTS")
+        yield Check(
+            "accounts",
+            "warn",
+            "none is known to this shell: fine beside `didflow up` with its sandbox, else set WAVIX_API_KEY",
+        )
     for name, account in accounts.items():
         client = client_of(account, timeout_s=HTTP_TIMEOUT_S)
         try:

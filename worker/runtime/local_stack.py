@@ -81,7 +81,7 @@ class LocalStack:
         self.children["sandbox"] = child
         line = _first_line(child)
         if not line.startswith("sandbox listening on "):
-            raise ServiceUnavailable("the sandbox doesn't start: is its port taken? Another one: `didflow sandbox --port 0`")
+            raise ServiceUnavailable("the sandbox doesn't start: is its port taken? Take another one with --sandbox-port, 0 for any")
         self.sandbox_url = line.split()[3]
 
     def dead(self) -> str | None:

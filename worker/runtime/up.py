@@ -11,6 +11,7 @@ from rich.console import Console
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.logs import configure_logs
 from worker.runtime.local_stack import LocalStack
+from worker.runtime.own_command import own_command
 from worker.settings import Settings, load_settings
 
 
@@ -61,9 +62,11 @@ def _stack(settings: Settings, given: argparse.Namespace) -> LocalStack:
 def _tell(console: Console, stack: LocalStack) -> None:
     console.print("[bold]didflow is up[/]  (Ctrl-C stops it)")
     embedded = stack.redis_url is not None and stack.redis_url.startswith("unix")
-    wavix = f"sandbox at {stack.sandbox_url}: its money is not real" if stack.sandbox_url else "the account of WAVIX_API_KEY"
+    sandboxed = f"sandbox at {stack.sandbox_url}: its money is not real, and it forgets all its numbers when it stops"
+    wavix = sandboxed if stack.sandbox_url else "the account of WAVIX_API_KEY"
     console.print(f"  ledger   {'embedded Valkey' if embedded else 'DIDFLOW_REDIS_URL'}\n  Wavix    {wavix}", highlight=False)
-    console.print('  try      didflow buy --country US --city "LOS ANGELES, CA" --quantity 2 --key order-1 --wait', highlight=False)
+    example = f'{own_command()} buy --country US --city "LOS ANGELES, CA" --quantity 2 --key order-1 --wait'
+    console.print(f"  try      {example}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Sandbox(options, host=given.host, port=given.port) as sandbox:
+    try:
+        sandbox = Sandbox(options, host=given.host, port=given.port)
+    except OSError as error:
+        sys.exit(f"the sandbox can't listen on {given.host}:{given.port} ({error.strerror}): another port, or 0 for any, with --port")
+    with sandbox:
         print(f"sandbox listening on {sandbox.url} key {SANDBOX_KEY}", flush=True)
         stop.wait()
 
