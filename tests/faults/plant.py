@@ -14,6 +14,7 @@ from worker.contract.requests import Request
 from worker.ledger.connection import connect
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
+from worker.runtime.fault_points import VARIABLE
 from worker.runtime.local_stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 
@@ -91,15 +92,15 @@ def lives(pid: int) -> bool:
 
 
 @contextmanager
-def plant(folder: Path, *, processes: int = 2, redis_url: str | None = None, **environment: str) -> Iterator[Plant]:
-    """A running plant, with all its worker processes signed on."""
+def plant(folder: Path, *, processes: int = 2, redis_url: str | None = None, orders: Path | None = None) -> Iterator[Plant]:
+    """A running plant, with all its worker processes signed on. `orders`: the folder of their fault points."""
     log = folder / "workers.log"
     stack = LocalStack(
         processes=processes,
         threads=4,
         redis_url=redis_url,
         sandbox=("--port", "0", "--latency-ms", "5"),
-        environment=ENVIRONMENT | environment,
+        environment=ENVIRONMENT | ({VARIABLE: str(orders)} if orders else {}),
         log=log,
     )
     with stack:

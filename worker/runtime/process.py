@@ -6,19 +6,21 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dramatiq
 import structlog
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
 from worker.contract.states import Lane
+from worker.jobs.ports import Provider
 from worker.ledger.address import redis_url
 from worker.ledger.connection import connect, connect_broker
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
+from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.leases import Leases
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
@@ -49,7 +51,8 @@ class WorkerProcess:
         self._ledger = _ledger(url, settings)
         self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
         self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
-        runner = JobRunner(self._ledger, settings, Providers(settings), self._leases, self.stopping)
+        ledger, providers = _with_fault_points(self._ledger, Providers(settings))
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
@@ -102,6 +105,15 @@ def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
 
 def _ledger(url: str, settings: Settings) -> Ledger:
     return Ledger(connect(url), settings.namespace, retention_ms=int(settings.retention_days * 86_400_000))
+
+
+def _with_fault_points(ledger: Ledger, providers: Callable[[str], Provider]) -> tuple[Ledger, Callable[[str], Provider]]:
+    """As they are; under test, with the points at which a test may let this process die."""
+    orders = orders_from_environment()
+    if orders is None:
+        return ledger, providers
+    log.critical("process.fault_points_on", variable=VARIABLE)
+    return watched_ledger(ledger, orders.reached), lambda account: watched_provider(providers(account), orders.reached)
 
 
 def check_start(settings: Settings) -> None:
