@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 from worker.contract.states import JobState, WaitReason
+from worker.ledger.calls import RENUDGE_MS
 from worker.ledger.ledger import Claim, Ledger, Write
 
 
@@ -168,6 +169,19 @@ def test_a_lost_nudge_is_sent_again(ledger: Ledger) -> None:
     ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
     assert ledger.sweep(max_crashes=5).nudged == 1
     assert ledger.client.llen(ledger.keys.broker + ":money") == 1
+
+
+def test_a_job_that_went_on_often_is_nudged_as_soon_as_any_other(ledger: Ledger) -> None:
+    """Each nudge that nobody answers makes the next one later; a claim is an answer."""
+    job = submitted(ledger)
+    for round_ in range(8):
+        claim = claimed(ledger, job.id, f"worker-{round_}")
+        ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+    ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
+    before_ms = ledger.now_ms()
+    assert ledger.sweep(max_crashes=5).nudged == 1
+    again_ms = int(str(ledger.client.zscore(f"{ledger.keys.namespace}:due", job.id)).partition(".")[0])
+    assert again_ms - before_ms <= 2 * RENUDGE_MS + 1000
 
 
 def test_a_scheduled_job_is_queued_when_its_time_has_come(ledger: Ledger) -> None:

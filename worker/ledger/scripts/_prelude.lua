@@ -84,6 +84,7 @@ end
 local function nudge(id, lane)
   lane = lane or 'bulk'  -- A damaged job must not stop the sweep for all others.
   local n = redis.call('HINCRBY', job_key(id), 'nudges', 1)
+  redis.call('HINCRBY', job_key(id), 'unanswered', 1)
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
     '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json('run_' .. lane) .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'

@@ -38,7 +38,7 @@ end
 
 local token = redis.call('HINCRBY', job, 'token', 1)
 redis.call('HINCRBY', job, 'attempt', 1)
-redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '')
+redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0')
 redis.call('HSETNX', job, 'started_ms', int(now))
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)
 redis.call('ZREM', key('due'), id)

@@ -9,13 +9,13 @@ local now = now_ms()
 local nudged, recovered, parked, deleted = 0, 0, 0, 0
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'LIMIT', 0, batch)) do
-  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'nudges')
+  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered')
   if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
     if f[1] == 'scheduled' then
       set_state(id, 'scheduled', 'queued')
       emit('events', id, 'queued', '')
     end
-    -- Longer each time: in a backlog the message is there and only waits its turn.
+    -- Longer each time, until somebody claims it: in a backlog the message is there and only waits its turn.
     enqueue(id, f[2], now, math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000))
     nudged = nudged + 1
   else

@@ -1,0 +1,301 @@
+"""A fault campaign: real workers, a real Valkey, the sandbox, mixed jobs, and everything goes wrong; then calm, and the oracle."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from producers import Didflow
+from tests.campaign.fleet import Fleet
+from tests.campaign.listening import Listener
+from tests.campaign.oracle import Books, violations
+from tests.campaign.proxy import Proxy
+from tests.campaign.recovery import Recoveries
+from tests.campaign.server import Server
+from tests.campaign.trouble import Trouble
+from tests.campaign.work import GROUP, Work
+from worker.contract.errors import ServiceUnavailable
+from worker.contract.requests import SearchAndBuy
+from worker.contract.states import REPORTED, JobState
+from worker.ledger.connection import connect
+from worker.ledger.ledger import Ledger
+from worker.runtime.fault_points import VARIABLE
+from worker.runtime.local_stack import LocalStack
+from worker.wavix.sandbox import SandboxAdmin
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+NAMESPACE = "campaign"
+LEASE_S = 2.0
+SETTLE_S = 1.5
+#: A killed worker's job runs again within its lease and this.
+RECOVER_WITHIN_S = LEASE_S + 5.0
+#: After a restart of Valkey something moves again within this.
+GO_ON_WITHIN_S = 10.0
+ENVIRONMENT = {
+    "DIDFLOW_NAMESPACE": NAMESPACE,
+    "DIDFLOW_LEASE_SECONDS": str(LEASE_S),
+    "DIDFLOW_SETTLE_SECONDS": str(SETTLE_S),
+    "DIDFLOW_SETTLE_LIMIT_SECONDS": "60",
+    "DIDFLOW_HTTP_TIMEOUT": "1",
+    "DIDFLOW_PROBE_SECONDS": "0.5",
+    "DIDFLOW_RATE_LIMIT": "300",
+    "DIDFLOW_THREADS": "4",
+    "DIDFLOW_LOG_FORMAT": "json",
+    "DIDFLOW_LOG_LEVEL": "warning",
+    "WAVIX_API_KEY": SANDBOX_KEY,
+}
+#: What goes wrong, and how often compared with the others.
+EVERYTHING = {
+    "kill": 8,
+    "kill_at_point": 20,
+    "freeze": 4,
+    "freeze_at_point": 6,
+    "terminate": 4,
+    "terminate_twice": 2,
+    "replace_all": 1,
+    "valkey_restart": 5,
+    "valkey_outage": 1,
+    "valkey_stall": 1,
+    "valkey_full": 2,
+    "valkey_readonly": 2,
+    "scripts_forgotten": 2,
+    "connections_cut": 4,
+    "reply_lost": 14,
+    "messages_lost": 3,
+    "messages_doubled": 3,
+    "messages_foreign": 4,
+    "provider_faults": 14,
+    "provider_gone": 2,
+    "provider_well": 3,
+    "provider_lags": 3,
+    "provider_limits": 2,
+    "key_refused": 2,
+    "funds_drained": 1,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a campaign goes. The same plan chooses the same jobs and troubles; how threads interleave is up to the machine.
+
+    seconds     how long things go wrong; the end takes longer, until all is quiet
+    in_flight   so many jobs are under way at a time
+    pause_s     between two troubles
+    mutant      a wrong protocol, to see that it is found out
+    """
+
+    seconds: float = 60.0
+    seed: int = 1
+    workers: int = 3
+    in_flight: int = 24
+    pause_s: tuple[float, float] = (0.1, 0.8)
+    weights: dict[str, int] = field(default_factory=lambda: dict(EVERYTHING))
+    buys_only: bool = False
+    first_orders: Callable[[SandboxAdmin], None] = lambda _: None
+    mutant: str | None = None
+    quiet_within_s: float = 180.0
+
+
+@dataclass
+class Outcome:
+    """What a campaign came to."""
+
+    plan: Plan
+    jobs: dict[str, int]
+    states: dict[str, int]
+    parked_for: dict[str, int]
+    troubles: dict[str, int]
+    provider_faults: dict[str, int]
+    replies_lost: dict[str, int]
+    points: tuple[int, int]
+    worker_starts: int
+    numbers_bought: int
+    recovery_s: list[float]
+    restart_s: list[float]
+    violations: list[str]
+    took_s: float
+
+
+def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Carry the plan out."""
+    began_s = time.monotonic()
+    rng = random.Random(plan.seed)
+    with _site(plan, folder, rng) as site:
+        _make_trouble(plan, site, progress)
+        progress("calm: waiting until all is quiet")
+        late = _until_quiet(plan, site)
+        _last_purchase(site)
+        site.listener.catch_up()
+        books = _books(site.sandbox)
+        found = violations(site.work.asked, site.listener.heard, books, site.began_with)
+        found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site)
+        return _outcome(plan, site, books, found, time.monotonic() - began_s)
+
+
+@dataclass
+class _Site:
+    """Everything of one campaign."""
+
+    server: Server
+    proxy: Proxy
+    sandbox: SandboxAdmin
+    fleet: Fleet
+    trouble: Trouble
+    work: Work
+    listener: Listener
+    recoveries: Recoveries
+    ledger: Ledger
+    began_with: dict[str, list[str]]
+
+
+@contextmanager
+def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(folder / "valkey"))
+        proxy = stack.enter_context(Proxy(server.socket))
+        arguments = ("--port", "0", "--latency-ms", "3", "--numbers-per-city", "3000", "--balance", "1000000", "--seed", str(plan.seed))
+        local = stack.enter_context(LocalStack(processes=0, redis_url=server.url, sandbox=arguments, log=folder / "sandbox.log"))
+        sandbox = SandboxAdmin(local.sandbox_url or "")
+        plan.first_orders(sandbox)
+        groups = _seed(sandbox, 0 if plan.buys_only else 40)
+        began_with = {number: ["first@example.net"] for group in groups for number in group}
+        ledger = Ledger(connect(server.url), NAMESPACE)
+        listener = stack.enter_context(Listener(server.url, NAMESPACE))
+        recoveries = stack.enter_context(Recoveries(server.url, NAMESPACE))
+        server.restarted = recoveries.server_is_back
+        orders = folder / "orders"
+        (orders / "reached").mkdir(parents=True)
+        environment = ENVIRONMENT | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
+        fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
+        fleet.died = recoveries.worker_died
+        stack.enter_context(fleet)
+        work = Work(
+            Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1), [list(group) for group in groups], plan.buys_only
+        )
+        trouble = Trouble(random.Random(plan.seed + 2), fleet, server, proxy, sandbox, ledger.keys, orders)
+        yield _Site(server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with)
+
+
+def _seed(sandbox: SandboxAdmin, groups: int) -> list[list[str]]:
+    if not groups:
+        return []
+    route = [{"transport": 1, "destination": "first@example.net", "priority": 1}]
+    numbers = [f"+{number}" for number in sandbox.order("seed_owned", count=groups * GROUP, destinations=route)]
+    return [numbers[start : start + GROUP] for start in range(0, len(numbers), GROUP)]
+
+
+def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> None:
+    """Jobs from one thread, troubles from this one, until the time is up."""
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def submitting() -> None:
+        try:
+            while not over.is_set():
+                if site.listener.reported() + plan.in_flight > len(site.work.asked):
+                    site.work.submit_one()
+                else:
+                    over.wait(0.02)
+        except BaseException as error:  # noqa: BLE001 - told by the thread that waits for this one
+            failed.append(error)
+
+    submitter = threading.Thread(target=submitting, name="submitter")
+    submitter.start()
+    ends_s = time.monotonic() + plan.seconds
+    told_s = time.monotonic()
+    try:
+        while time.monotonic() < ends_s and not failed:
+            if plan.weights:
+                site.trouble.strike(plan.weights)
+            time.sleep(site.trouble.rng.uniform(*plan.pause_s))
+            if time.monotonic() - told_s > 10:
+                told_s = time.monotonic()
+                progress(
+                    f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported, {sum(site.trouble.counts.values())} troubles"
+                )
+    finally:
+        site.trouble.calm()
+        over.set()
+        submitter.join()
+    if failed:
+        raise failed[0]
+
+
+def _until_quiet(plan: Plan, site: _Site) -> list[str]:
+    """Wait for every job; parked ones are told to look again, once. Returns the jobs that never came to an end."""
+    deadline_s = time.monotonic() + plan.quiet_within_s
+    retried: set[str] = set()
+    open_jobs = [one.job_id for one in site.work.asked]
+    while open_jobs and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+        with suppress(ServiceUnavailable):
+            still: list[str] = []
+            for job_id in open_jobs:
+                state = site.ledger.get(job_id).state
+                if state is JobState.NEEDS_REVIEW and job_id not in retried:
+                    retried.add(job_id)
+                    site.work.didflow.retry(job_id)
+                    still.append(job_id)
+                elif state not in REPORTED:
+                    still.append(job_id)
+            open_jobs = still
+    return [f"job {job_id} never ended: {_where(site, job_id)}" for job_id in open_jobs]
+
+
+def _where(site: _Site, job_id: str) -> str:
+    view = site.ledger.get(job_id)
+    return f"{view.state.value}, {view.reason}, phase {view.phase}, attempt {view.attempt}"
+
+
+def _last_purchase(site: _Site) -> None:
+    """One more purchase when all is well: it also takes out of the cart what a late add brought there."""
+    job = site.work.didflow.submit(SearchAndBuy(country="CA", city=("OTTAWA, ON",)), idempotency_key="last")
+    view = site.work.didflow.wait(job.id, 60)
+    assert view.request is not None
+    site.work.remember(job.id, view.request, "last")
+
+
+def _books(sandbox: SandboxAdmin) -> Books:
+    account = sandbox.state()["accounts"]["default"]
+    return Books(sandbox.ledger(), account["owned"], account["cart"])
+
+
+def _leftovers(site: _Site) -> list[str]:
+    """What the ledger itself may not hold when nothing runs."""
+    client, keys = site.ledger.client, site.ledger.keys
+    found = [f"{key} still holds {client.zcard(key)}" for key in (f"{NAMESPACE}:leases", f"{NAMESPACE}:due") if client.zcard(key)]
+    parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
+    reserved = cast("dict[str, str]", client.hgetall(keys.reserved("default")))
+    for number, holder in reserved.items():
+        job_id, _, until = holder.partition("|")
+        if until == "0" and job_id not in parked:
+            found.append(f"{number} is still reserved by job {job_id}, which has ended")
+    return found
+
+
+def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: float) -> Outcome:
+    last = {job_id: endings[-1].data for job_id, endings in site.listener.heard.endings().items()}
+    ended = [last[one.job_id] for one in site.work.asked if one.job_id in last]
+    parked = [body.error.code if body.error else "" for body in ended if body.state is JobState.NEEDS_REVIEW]
+    reached = {path.name for path in (site.trouble.orders / "reached").iterdir()}
+    return Outcome(
+        plan,
+        dict(Counter(one.request.kind for one in site.work.asked)),
+        dict(Counter(body.state.value for body in ended)),
+        dict(Counter(parked)),
+        dict(site.trouble.counts),
+        dict(site.sandbox.state()["faults"]),
+        dict(site.proxy.cuts),
+        (len(site.trouble.fault_points_hit & reached), len(reached)),
+        site.fleet.starts,
+        len(books.ledger),
+        site.recoveries.recovered_s(),
+        site.recoveries.restarted_s(),
+        found,
+        took_s,
+    )

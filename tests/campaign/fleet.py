@@ -1,0 +1,187 @@
+"""Worker processes that can be killed, frozen and replaced: the real `worker.runtime.process`, forked from a parent that has loaded it.
+
+Forking instead of starting an interpreter makes a new worker cost a tenth of a second, so that a minute is enough for many deaths.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.campaign.mutants import mutate
+from worker.runtime import process
+from worker.runtime.process import PARENT_VARIABLE
+from worker.wavix import answers
+
+#: Loaded once, in the parent of all workers.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.campaign.fleet"])
+LOOK_EVERY_S = 0.05
+#: A second SIGTERM comes after this long, where one is sent.
+SECOND_TERM_S = 0.3
+
+
+def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None) -> None:
+    """What a worker process does: as `python -m worker.runtime.process`, with a wrong clock and, to test the tests, a wrong protocol."""
+    os.setsid()
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    os.environ[PARENT_VARIABLE] = str(os.getppid())
+    skew_clocks(skew_s)
+    if mutant:
+        mutate(mutant)
+    process.main()
+
+
+def skew_clocks(skew_s: float) -> None:
+    """Let every wall clock that Python code reads in this process be wrong by this much."""
+    right = time.time
+    time.time = lambda: right() + skew_s
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz or UTC) + timedelta(seconds=skew_s)
+
+    vars(answers)["datetime"] = Skewed
+
+
+@dataclass
+class Member:
+    """One living worker process. `frozen_until_s`: it is stopped until then (monotonic)."""
+
+    running: BaseProcess
+    frozen_until_s: float = 0.0
+    told_to_stop: bool = False
+
+    @property
+    def pid(self) -> int:
+        return self.running.pid or 0
+
+
+@dataclass
+class Fleet:
+    """Keeps `size` workers alive until it is left. `urls` are given to them in turn; `died` is called with each pid that is gone."""
+
+    size: int
+    urls: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    rng: random.Random
+    skew_s: float = 300.0
+    mutant: str | None = None
+    died: Callable[[int], None] = lambda _: None
+    starts: int = 0
+    members: list[Member] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _keeper: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._keeper = threading.Thread(target=self._keep, name="fleet", daemon=True)
+        self._keeper.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        if self._keeper:
+            self._keeper.join()
+        with self._lock:
+            for member in self.members:
+                member.running.kill()
+            for member in self.members:
+                member.running.join()
+
+    def pids(self) -> list[int]:
+        """Who lives and isn't frozen."""
+        with self._lock:
+            return [m.pid for m in self.members if m.running.is_alive() and not m.frozen_until_s and not m.told_to_stop]
+
+    def kill(self, pid: int) -> None:
+        self._send(pid, signal.SIGKILL)
+
+    def freeze(self, pid: int, seconds: float) -> None:
+        """Stop it for so long."""
+        self._send(pid, signal.SIGSTOP)
+        self.thaw_later(pid, seconds)
+
+    def thaw_later(self, pid: int, seconds: float) -> None:
+        with self._lock:
+            for member in self.members:
+                if member.pid == pid:
+                    member.frozen_until_s = time.monotonic() + seconds
+
+    def terminate(self, pid: int, *, twice: bool) -> None:
+        """Ask it to stop; `twice`: and then once more, which ends it at once."""
+        with self._lock:
+            for member in self.members:
+                if member.pid == pid:
+                    member.told_to_stop = True
+        self._send(pid, signal.SIGTERM)
+        if twice:
+            timer = threading.Timer(SECOND_TERM_S, self._send, (pid, signal.SIGTERM))
+            timer.daemon = True
+            timer.start()
+
+    def thaw_all(self) -> None:
+        with self._lock:
+            for member in self.members:
+                member.frozen_until_s = min(member.frozen_until_s, time.monotonic())
+
+    def _send(self, pid: int, number: signal.Signals) -> None:
+        """Only to a process of ours that hasn't been waited for, so that its pid is still its own."""
+        with self._lock:
+            if any(member.pid == pid and member.running.exitcode is None for member in self.members):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def _keep(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            with self._lock:
+                self._bury()
+                self._thaw()
+                while len([m for m in self.members if not m.told_to_stop]) < self.size:
+                    self._start()
+
+    def _bury(self) -> None:
+        for member in list(self.members):
+            if not member.running.is_alive():
+                self.members.remove(member)
+                self.died(member.pid)
+
+    def _thaw(self) -> None:
+        for member in self.members:
+            if member.frozen_until_s and member.frozen_until_s <= time.monotonic():
+                self._send(member.pid, signal.SIGCONT)
+                member.frozen_until_s = 0.0
+            elif not member.frozen_until_s and _is_stopped(member.pid):
+                # A fault point froze it; it sleeps through its lease, and wakes.
+                member.frozen_until_s = time.monotonic() + self.rng.uniform(3.5, 6.0)
+
+    def _start(self) -> None:
+        url = self.urls[self.starts % len(self.urls)]
+        skew_s = self.rng.uniform(-self.skew_s, self.skew_s)
+        environment = {**self.environment, "DIDFLOW_REDIS_URL": url}
+        running = _CONTEXT.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
+        running.start()
+        self.starts += 1
+        self.members.append(Member(running))
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False

@@ -1,0 +1,63 @@
+"""Four wrong protocols that look right. Each must make the campaign fail: they test the tests."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from worker.contract.provider import Answer, Unclear
+from worker.jobs.purchase import Purchase
+from worker.jobs.purchase_state import Phase
+from worker.jobs.stock import StockSearch
+from worker.ledger import plans, script_loader
+from worker.wavix.client import WavixClient
+
+
+def no_token_check() -> None:
+    """Whoever held the lease once may write for ever."""
+    right = script_loader.load_script.__wrapped__
+
+    def wrong(name: str, *, shebang: bool = True) -> script_loader.Script:
+        source = right(name, shebang=shebang).source.replace("return f[1] == token and f[2] == 'running'", "return f[1] ~= false")
+        return script_loader.Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+    vars(plans)["load_script"] = wrong
+
+
+def look_first() -> None:
+    """After an unclear checkout: look, without taking the numbers out of the cart."""
+
+    def wrong(self: Purchase) -> None:
+        self._write("revoke", revoked_ms=self._page.now_ms())
+
+    Purchase.revoke = wrong  # type: ignore[method-assign]
+
+
+def reuse_tainted() -> None:
+    """A number whose add was unclear is as good as any other."""
+
+    def wrong(self: Purchase, step: str, detail: str) -> None:
+        bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
+        self._write(step, detail, bound, free=bound, phase=Phase.NEW)
+
+    Purchase._spend_bound = wrong  # type: ignore[method-assign]
+    right_next: Callable[..., Any] = StockSearch.next
+    StockSearch.next = lambda self, wanted, used: right_next(self, wanted, ())  # type: ignore[method-assign]
+
+
+def resend_checkout() -> None:
+    """What wasn't answered is sent again, as the provider's own SDK does."""
+    right = WavixClient.check_out
+
+    def wrong(self: WavixClient, numbers: Sequence[str]) -> Answer[None]:
+        answer = right(self, numbers)
+        return right(self, numbers) if isinstance(answer, Unclear) else answer
+
+    WavixClient.check_out = wrong  # type: ignore[method-assign]
+
+
+MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (no_token_check, look_first, reuse_tainted, resend_checkout)}
+
+
+def mutate(name: str) -> None:
+    """Make this process's code that mutant."""
+    MUTANTS[name]()

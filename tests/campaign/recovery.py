@@ -1,0 +1,107 @@
+"""How long it takes until a dead worker's jobs run again, and until anything moves after Valkey comes back."""
+
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+import redis
+
+from worker.ledger.connection import connect
+from worker.ledger.keys import Keys
+
+LOOK_EVERY_S = 0.1
+
+
+@dataclass
+class _Orphan:
+    """A job whose worker died at `died_s`. `excused`: something else went wrong meanwhile, so its time says nothing."""
+
+    job_id: str
+    token: str
+    died_s: float
+    back_s: float | None = None
+    excused: bool = False
+
+
+class Recoveries:
+    """Watches owners and tokens from outside, a few times a second."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._url, self._keys = url, Keys(namespace)
+        self._owners: dict[str, tuple[int, str]] = {}
+        self._orphans: list[_Orphan] = []
+        self._restarts: list[tuple[float, float | None]] = []
+        self._activity = ""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="recoveries", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def worker_died(self, pid: int) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._orphans += [_Orphan(job_id, token, now) for job_id, (owner, token) in self._owners.items() if owner == pid]
+
+    def server_is_back(self) -> None:
+        with self._lock:
+            self._excuse()
+            self._restarts.append((time.monotonic(), None))
+
+    def _excuse(self) -> None:
+        for orphan in self._orphans:
+            orphan.excused = orphan.excused or orphan.back_s is None
+
+    def recovered_s(self) -> list[float]:
+        with self._lock:
+            return sorted(orphan.back_s - orphan.died_s for orphan in self._orphans if orphan.back_s is not None and not orphan.excused)
+
+    def restarted_s(self) -> list[float]:
+        with self._lock:
+            return sorted(moved_s - back_s for back_s, moved_s in self._restarts if moved_s is not None)
+
+    def late(self, job_within_s: float, server_within_s: float) -> list[str]:
+        """What took longer than promised."""
+        found = [f"a killed worker's job ran again after {took:.1f} s" for took in self.recovered_s() if took > job_within_s]
+        return found + [f"nothing moved for {took:.1f} s after Valkey was back" for took in self.restarted_s() if took > server_within_s]
+
+    def _watch(self) -> None:
+        client = connect(self._url, timeout_s=2.0)
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self._look(client)
+            except (redis.RedisError, OSError):
+                with self._lock:
+                    self._excuse()
+
+    def _look(self, client: redis.Redis) -> None:
+        running = cast("list[str]", client.zrange(f"{self._keys.namespace}:leases", 0, -1))
+        with self._lock:
+            asked = sorted({*running, *(orphan.job_id for orphan in self._orphans if orphan.back_s is None)})
+        pipe = client.pipeline(transaction=False)
+        for job_id in asked:
+            pipe.hmget(self._keys.job(job_id), "owner", "token", "state")
+        pipe.xrevrange(self._keys.events, count=1)
+        *rows, newest = pipe.execute()
+        now = time.monotonic()
+        with self._lock:
+            found = dict(zip(asked, rows, strict=True))
+            self._owners = {job_id: (int(owner.split(":")[1]), token) for job_id, (owner, token, _) in found.items() if owner}
+            for orphan in self._orphans:
+                if orphan.back_s is None and orphan.job_id in found:
+                    owner, token, state = found[orphan.job_id]
+                    # The sweeper raises the token when it takes the job away, the next worker raises it again.
+                    if state not in ("running", "queued") or (owner and token != orphan.token):
+                        orphan.back_s = now
+            activity = newest[0][0] if newest else ""
+            if activity != self._activity:
+                self._activity = activity
+                self._restarts = [(back_s, now if moved_s is None else moved_s) for back_s, moved_s in self._restarts]
