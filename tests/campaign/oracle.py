@@ -109,6 +109,7 @@ def _money(asked: list[Asked], last: Mapping[str, EventBody], books: Books) -> I
 def _given_back(asked: list[Asked], last: Mapping[str, EventBody], books: Books, began_with: Mapping[str, list[str]]) -> Iterable[str]:
     """Released is exactly what was asked, as far as the jobs say that they did it."""
     ours = {f"+{number}" for number in books.owned}
+    records = {record["record_id"] for record in books.owned.values()}
     may_go: set[str] = set()
     for one in asked:
         body = last.get(one.job_id)
@@ -118,9 +119,10 @@ def _given_back(asked: list[Asked], last: Mapping[str, EventBody], books: Books,
         if {number.number for number in body.numbers} - set(one.request.numbers):
             yield f"release {one.job_id} names numbers that it wasn't asked for"
         for number in body.numbers:
-            if number.outcome in RELEASED and number.number in ours:
+            here = number.record_id in records
+            if number.outcome in RELEASED and here:
                 yield f"release {one.job_id} says that {number.number} is gone, and it is here"
-            if number.outcome not in RELEASED | {Outcome.UNCLEAR} and number.number not in ours:
+            if number.outcome not in RELEASED | {Outcome.UNCLEAR} and not here:
                 yield f"release {one.job_id} says {number.outcome} of {number.number}, and it is gone"
     bought = {f"+{entry['number']}" for entry in books.ledger}
     for gone in (set(began_with) | bought) - ours - may_go:

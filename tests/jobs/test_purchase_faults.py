@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.faults.plant import until
 from tests.stage import SETTLE_S, Stage, charged, numbers, outcomes
 from worker.contract.destinations import Destination
 from worker.contract.jobs import JobView
@@ -222,3 +223,12 @@ def test_a_job_called_off_while_it_waits_buys_nothing_more(stage: Stage) -> None
     assert view.state == "cancelled"
     assert stage.owned() == set()
     assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+
+
+def test_what_a_late_add_left_in_the_cart_goes_with_the_next_purchase(stage: Stage) -> None:
+    stage.sandbox.add_fault("cart_put", "act_late", seconds=0.5)
+    stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
+    until(lambda: stage.sandbox.state()["accounts"]["default"]["cart"], what="the late add")
+    stage.run(SearchAndBuy(country="NL", city=("Amsterdam",)))
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert len(stage.sandbox.ledger()) == 2

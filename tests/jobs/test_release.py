@@ -113,3 +113,14 @@ def test_a_cancelled_release_says_what_was_already_given_back(stage: Stage) -> N
     assert stage.ledger.run(calls.cancel(job.id)) == "cancelled"
     assert stage.finish(job).state == "cancelled"
     assert stage.owned() == set(ours)
+
+
+def test_our_own_search_is_kept_off_a_number_before_it_is_back_in_stock(stage: Stage) -> None:
+    (number,) = stage.own(1)
+    stage.sandbox.add_fault("release", "act_and_drop")
+    job = stage.submit(Release(numbers=(number,)))
+    assert stage.attempt(job).state == "waiting", "it went, and the answer was lost"
+    buying = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=30))
+    assert buying.error is not None
+    assert "1 reserved" in buying.error.message
+    assert stage.finish(job).state == "succeeded"

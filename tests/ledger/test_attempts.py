@@ -163,12 +163,26 @@ def test_a_job_that_kills_its_workers_is_parked_with_one_event(ledger: Ledger) -
     assert states(ledger, "results") == ["needs_review"]
 
 
+def lose_messages(ledger: Ledger) -> None:
+    """The queue with all that is in it."""
+    ledger.client.delete(ledger.keys.broker + ":money", ledger.keys.broker + ":money.msgs")
+
+
 def test_a_lost_nudge_is_sent_again(ledger: Ledger) -> None:
     job = submitted(ledger)
-    ledger.client.delete(ledger.keys.broker + ":money")
+    lose_messages(ledger)
     ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
     assert ledger.sweep(max_crashes=5).nudged == 1
     assert ledger.client.llen(ledger.keys.broker + ":money") == 1
+
+
+def test_a_nudge_that_waits_its_turn_is_not_doubled_but_one_in_four_looks_sends_another(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    nudged = []
+    for _ in range(8):
+        ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
+        nudged.append(ledger.sweep(max_crashes=5).nudged)
+    assert nudged == [0, 0, 0, 1, 0, 0, 0, 1]
 
 
 def test_a_job_that_went_on_often_is_nudged_as_soon_as_any_other(ledger: Ledger) -> None:
@@ -177,6 +191,7 @@ def test_a_job_that_went_on_often_is_nudged_as_soon_as_any_other(ledger: Ledger)
     for round_ in range(8):
         claim = claimed(ledger, job.id, f"worker-{round_}")
         ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+    lose_messages(ledger)
     ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
     before_ms = ledger.now_ms()
     assert ledger.sweep(max_crashes=5).nudged == 1

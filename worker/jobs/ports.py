@@ -101,8 +101,12 @@ class JobPage(Protocol):
         """Note that this job is the newest to route these numbers; return those for which a newer job exists (superseded)."""
         ...
 
+    def strays(self) -> frozenset[str]:
+        """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
+        ...
+
     def quarantine(self, numbers: Sequence[str]) -> None:
-        """Keep our own search off numbers that we just gave back."""
+        """Keep our own search off numbers that we are about to give back."""
         ...
 
     def other_job(self, job_id: str) -> OtherJob | None: ...

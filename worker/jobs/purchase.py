@@ -262,10 +262,10 @@ class Purchase(PurchaseRecord):
             self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW)
 
     def tidy(self) -> None:
-        """Take numbers out of the cart that a late add may have brought there. Nothing rests on it."""
-        if spent := self.with_status("spent"):
+        """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
+        if strays := self._page.strays():
             with suppress(ReadFailed, NotThere):
-                left = sorted({offer.number for offer in self._provider.cart()} & spent.keys())
+                left = sorted({offer.number for offer in self._provider.cart()} & strays)
                 if left:
                     self._provider.remove_from_cart(left)
 

@@ -149,6 +149,8 @@ class _Release:
             return
         first_time = [leaving for leaving in batch if not leaving.sent]
         self._write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
+        # Before it is back in stock, so that no purchase of ours can be quicker.
+        self._page.quarantine([leaving.number for leaving in batch])
         answer = self._provider.release([leaving.record_id for leaving in batch])
         match answer:
             case Yes():
@@ -178,7 +180,6 @@ class _Release:
 
     def _record_released(self, released: Sequence[Leaving]) -> None:
         if released:
-            self._page.quarantine([leaving.number for leaving in released])
             self._write("released", [leaving.model_copy(update={"sent": True}).became(Outcome.RELEASED) for leaving in released])
 
     def result(self, error: JobError | None) -> Result:

@@ -20,8 +20,8 @@ from worker.ledger.event_body import event_members
 
 T = TypeVar("T")
 
-#: How long a nudge may take before the sweeper sends another one; it doubles with each.
-RENUDGE_MS = 15_000
+#: How long a nudge may take before the sweeper sees whether it is lost; it doubles with each look.
+RENUDGE_MS = 5_000
 #: How long an ended job, its numbers and its idempotency key are kept, by default.
 RETENTION_MS = 90 * 24 * 3600 * 1000
 #: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.

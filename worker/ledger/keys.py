@@ -61,6 +61,9 @@ class Keys:
     def reserved(self, account: str) -> str:
         return f"{self.namespace}:reserved:{account}"
 
+    def strays(self, account: str) -> str:
+        return f"{self.namespace}:strays:{account}"
+
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from worker.contract.results import Result
 from worker.contract.states import JobState, WaitReason
@@ -130,8 +131,13 @@ class Ledger(LedgerReader):
         reply = self._script("routes", claim.job_id, claim.token, *numbers)
         return None if reply[0] == "lost" else frozenset(map(str, reply[1:]))
 
+    def strays(self, account: str) -> frozenset[str]:
+        """Tainted numbers, which a late add may bring into the cart."""
+        with translated():
+            return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
+
     def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
-        """Keep our own search off numbers just given back. False if the lease is lost."""
+        """Keep our own search off numbers about to be given back. False if the lease is lost."""
         return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
 
 

@@ -75,6 +75,9 @@ class LedgerPage:
             raise LostLease
         return newer
 
+    def strays(self) -> frozenset[str]:
+        return self._ledger.strays(self.account)
+
     def quarantine(self, numbers: Sequence[str]) -> None:
         if not self._ledger.quarantine(self.claim, numbers):
             raise LostLease

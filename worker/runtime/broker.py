@@ -14,7 +14,7 @@ from worker.runtime.consumer import LaneConsumer, actor_name
 #: Every command does maintenance (a chance in a million a million times): messages of a killed worker come back soon.
 MAINTENANCE_CHANCE = 1_000_000
 #: A process that hasn't asked for messages for this long is taken for dead, and others get what it had fetched.
-BROKER_HEARTBEAT_TIMEOUT_MS = 15_000
+BROKER_HEARTBEAT_TIMEOUT_MS = 5_000
 #: How often idle Dramatiq threads look whether they should stop.
 WORKER_TIMEOUT_MS = 250
 

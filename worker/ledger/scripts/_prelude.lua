@@ -13,6 +13,7 @@
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:strays:{account}       set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:routes:{account}     hash    number -> order of the newest job that routes it
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:account:{account}:held  set  jobs that wait for the account
@@ -94,6 +95,11 @@ local function nudge(id, lane)
   redis.call(urgent and 'LPUSH' or 'RPUSH', key('queue', lane), message_id)
   redis.call('LPUSH', key('wake', lane), '1')
   redis.call('LTRIM', key('wake', lane), 0, 63)
+end
+
+-- Whether the broker still has the job's last message: waiting in the queue, or handed to a worker that hasn't acknowledged it.
+local function has_message(id, lane, nudges)
+  return redis.call('HEXISTS', key('queue', (lane or 'bulk') .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
 end
 
 -- Due now: nudge, and let the sweeper look again after `again_ms` in case the nudge is lost.

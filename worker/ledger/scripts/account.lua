@@ -25,7 +25,7 @@ if not was then return 'same' end
 redis.call('HSET', k, 'paused', '0')
 tell('resumed')
 for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
-  redis.call('HSET', job_key(id), 'due_ms', '')
+  redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
   redis.call('ZADD', key('due'), int(now), id)
 end
 redis.call('DEL', k .. ':held')

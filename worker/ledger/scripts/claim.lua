@@ -24,7 +24,7 @@ if pause[1] == '1' then
   if tonumber(pause[2]) > now then
     redis.call('SADD', account .. ':held', id)
     redis.call('ZADD', key('due'), pause[2], id)
-    redis.call('HSET', job, 'due_ms', pause[2])
+    redis.call('HSET', job, 'due_ms', pause[2], 'unanswered', '0')
     if state ~= 'waiting' or redis.call('HGET', job, 'reason') ~= 'account_paused' then
       redis.call('HSET', job, 'reason', 'account_paused')
       set_state(id, state, 'waiting')

@@ -1,4 +1,4 @@
--- quarantine: keep our own search off numbers that we just gave back.
+-- quarantine: keep our own search off numbers that we are about to give back.
 -- ARGV  id, token, quarantine_ms, number, …
 -- Reply 'ok' | 'lost'
 -- Twice: sets the same reservations, a moment later.

@@ -29,6 +29,7 @@ end
 for _, number in ipairs(page.taint) do
   redis.call('HSET', reserved, number, id .. '|' .. int(now + taint_ms))
   redis.call('ZADD', key('reserved_until'), int(now + taint_ms), f[1] .. '|' .. number)
+  redis.call('SADD', key('strays', f[1]), number)
 end
 for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end

@@ -9,15 +9,22 @@ local now = now_ms()
 local nudged, recovered, parked, deleted = 0, 0, 0, 0
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'LIMIT', 0, batch)) do
-  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered')
+  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
   if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
     if f[1] == 'scheduled' then
       set_state(id, 'scheduled', 'queued')
       emit('events', id, 'queued', '')
     end
-    -- Longer each time, until somebody claims it: in a backlog the message is there and only waits its turn.
-    enqueue(id, f[2], now, math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000))
-    nudged = nudged + 1
+    -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
+    -- that is still there after the third look may be held by a broker that forgot it.
+    local again_ms = math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000)
+    if tonumber(f[3] or '0') % 4 ~= 0 and has_message(id, f[2], f[4]) then
+      redis.call('HINCRBY', job_key(id), 'unanswered', 1)
+      redis.call('ZADD', key('due'), int(now + again_ms), id)
+    else
+      enqueue(id, f[2], now, again_ms)
+      nudged = nudged + 1
+    end
   else
     redis.call('ZREM', key('due'), id)
   end
@@ -59,6 +66,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('reserved_until'), '-inf
   local account, number = string.match(member, '^(.*)|([^|]*)$')
   local until_ms = string.match(redis.call('HGET', key('reserved', account), number) or '', '|(%d+)$')
   if until_ms and until_ms ~= '0' and tonumber(until_ms) <= now then redis.call('HDEL', key('reserved', account), number) end
+  redis.call('SREM', key('strays', account), number)
   redis.call('ZREM', key('reserved_until'), member)
 end
 
