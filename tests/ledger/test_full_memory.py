@@ -42,7 +42,7 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.save(running, 1, page) == ("ok",)
     assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
     assert own_ledger.quarantine(running, ["+12135550101"])
-    assert own_ledger.claim_routes(running, ["+12135550100"]) == frozenset()
+    assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {})
     assert finished(own_ledger, running)
     assert states(own_ledger, "results") == ["succeeded"]
     with pytest.raises(ServiceUnavailable):

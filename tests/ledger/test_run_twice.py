@@ -63,9 +63,10 @@ def retry(ledger: Ledger) -> Args:
 
 
 def routes(ledger: Ledger) -> Args:
-    older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(2))
+    oldest, older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     ledger.claim_routes(newer, ["+12135550101"])
-    return (older.job_id, older.token, "+12135550100", "+12135550101")
+    ledger.claim_routes(oldest, ["+12135550102"])
+    return (older.job_id, older.token, 1, 0, "+12135550100", "+12135550101", "+12135550102")
 
 
 def save(ledger: Ledger) -> Args:

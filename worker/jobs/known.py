@@ -4,8 +4,8 @@ from worker.contract.errors import JobError
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome
-from worker.jobs.moves import GOOD as MOVED
-from worker.jobs.moves import Move
+from worker.jobs.move import GOOD as MOVED
+from worker.jobs.move import Move
 from worker.jobs.ports import JobPage
 from worker.jobs.purchase_result import known_purchase
 from worker.jobs.purchase_state import PurchaseRecord

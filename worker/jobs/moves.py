@@ -2,21 +2,24 @@
 
 Used by reroute (all numbers to one route) and failback (each to its own old one). A move is an absolute desired state, so
 an attempt that can't know how far an earlier one came sends what isn't seen to be done.
+
+The newest request for a number wins, in whatever order jobs run: a job claims a number's route before each call, and an older job
+leaves it alone from then on. A call that an older job sent before and that was never answered may still act: until the settle time
+has passed since then, reading the new route back proves nothing, and the old one is sent over if it came up.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
-
-from worker.contract.destinations import Route, same_route
+from worker.contract.destinations import same_route
 from worker.contract.errors import JobError
 from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from worker.contract.requests import is_past
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.move import GOOD, Move, MoveMemo
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
 from worker.jobs.stored import read_stored
@@ -25,70 +28,6 @@ from worker.jobs.stored import read_stored
 READ_AGAIN_S = 0.5
 #: So many numbers go into one write to the ledger.
 CHUNK = 1000
-
-GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
-
-
-class Move(BaseModel):
-    """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back.
-
-    `taken_ms`: which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    number: str
-    record_id: int
-    before: Route
-    target: Route
-    sms_relay_url: str | None = None
-    outcome: Outcome | None = None
-    error: JobError | None = None
-    taken_ms: int = 0
-
-    @classmethod
-    def of(cls, owned: OwnedNumber, target: Route, outcome: Outcome | None = None) -> "Move":
-        if outcome is None and same_route(owned.route, target):
-            outcome = Outcome.UNCHANGED
-        return cls(
-            number=owned.number,
-            record_id=owned.record_id,
-            before=owned.route,
-            target=target,
-            sms_relay_url=owned.sms_relay_url,
-            outcome=outcome,
-        )
-
-    def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
-        return self.model_copy(update={"outcome": outcome, "error": error})
-
-    def result(self) -> NumberResult:
-        return NumberResult(
-            number=self.number,
-            record_id=self.record_id,
-            outcome=self.outcome or Outcome.FAILED,
-            route_before=self.before,
-            route_after=self.target,
-            error=self.error,
-        )
-
-
-class MoveMemo(BaseModel):
-    """How far the job is. Times are the ledger's, ms.
-
-    selected     the snapshot is complete
-    taken_ms     the snapshot's moment, which its moves bear
-    accepted_ms  when the provider last accepted something
-    canary       the numbers that go first; kept, so that an attempt that goes on asks for the same ones
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    selected: bool = False
-    taken_ms: int = 0
-    accepted_ms: int = 0
-    not_found: tuple[str, ...] = ()
-    canary: tuple[str, ...] = ()
 
 
 class Moves:
@@ -102,9 +41,8 @@ class Moves:
             stored = {number: read_stored(Move, text) for number, text in page.numbers().items()}
             self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.memo.taken_ms}
 
-    def take_snapshot(self, moves: Iterable[Move], not_found: Sequence[str] = ()) -> None:
-        """Write down every number with its present route, before the first one is touched."""
-        taken_ms = self._page.now_ms()
+    def take_snapshot(self, moves: Iterable[Move], taken_ms: int, not_found: Sequence[str] = ()) -> None:
+        """Write down every number with its present route, read since `taken_ms`, before the first one is touched."""
         self.moves = {move.number: move.model_copy(update={"taken_ms": taken_ms}) for move in moves}
         everything = list(self.moves.values())
         for start in range(0, len(everything), CHUNK):
@@ -114,16 +52,43 @@ class Moves:
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did."""
+        self._claim_unchanged()
         if self._page.attempt > 1:
             self._notice_what_is_done()
         if canary is not None and (first := self._canary(canary)):
-            stopped = self._send([number for number in first if self.moves[number].outcome is None], deadline)
-            self._confirm(first)
+            stopped = self._move(first, deadline)
             if stopped := stopped or self._canary_verdict(first):
                 return stopped
-        stopped = self._send(sorted(self._to_send()), deadline)
-        self._confirm(sorted(self.moves))
-        return stopped
+        return self._move(sorted(self.moves), deadline)
+
+    def _move(self, numbers: Sequence[str], deadline: datetime | None) -> JobError | None:
+        """Send what isn't sent and read it back, until nothing has to be sent over."""
+        while True:
+            stopped = self._send([number for number in numbers if self.moves[number].outcome is None], deadline)
+            self._confirm(numbers)
+            if stopped or not any(self.moves[number].outcome is None for number in numbers):
+                return stopped
+
+    def _claim_unchanged(self) -> None:
+        """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
+        unchanged = [number for number, move in sorted(self.moves.items()) if move.outcome is Outcome.UNCHANGED]
+        if self.memo.claimed or not unchanged:
+            return
+        for start in range(0, len(unchanged), CHUNK):
+            self._claim_without_call(unchanged[start : start + CHUNK], seen_ms=self.memo.taken_ms)
+        self.memo = self.memo.model_copy(update={"claimed": True})
+        self._write("claimed", (), detail=f"{len(unchanged)} numbers that are as asked", empty=True)
+
+    def _claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[Move]:
+        """Claim numbers whose route was as asked when it was read, since `seen_ms`. Those that may change yet become accepted, to be
+        read back; returns the others."""
+        claim = self._page.claim_routes(numbers, calling=False, seen_ms=seen_ms)
+        moves = [self.moves[number] for number in numbers]
+        self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in moves if move.number in claim.newer])
+        ours = [move for move in moves if move.number not in claim.newer]
+        unsure = [move for move in ours if move.number in claim.disturbed_ms]
+        self._write("to_read_back", [move.accepted(claim.disturbed_ms[move.number], self._rules.settle_s) for move in unsure])
+        return [move for move in ours if move.number not in claim.disturbed_ms]
 
     def _canary(self, count: int) -> tuple[str, ...]:
         if not self.memo.canary and (chosen := tuple(sorted(self._to_send())[:count])):
@@ -165,47 +130,67 @@ class Moves:
 
     def _send_batch(self, whole: Sequence[Move]) -> None:
         """Send those that no newer job routes, asked just before each call."""
-        newer = self._page.claim_routes([move.number for move in whole])
-        self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in whole if move.number in newer])
-        batch = [move for move in whole if move.number not in newer]
+        claim = self._page.claim_routes([move.number for move in whole])
+        self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in whole if move.number in claim.newer])
+        batch = [move for move in whole if move.number not in claim.newer]
         if not batch:
             return
         answer = self._provider.set_route([move.record_id for move in batch], batch[0].target, batch[0].sms_relay_url)
         match answer:
             case Yes():
                 self.memo = self.memo.model_copy(update={"accepted_ms": self._page.now_ms()})
-                self._write("accepted", [move.became(Outcome.ACCEPTED) for move in batch], progress=True)
+                settle_s = self._rules.settle_s
+                accepted = [move.accepted(claim.disturbed_ms.get(move.number), settle_s) for move in batch]
+                self._write("accepted", accepted, progress=True, answered=batch)
             case No() if len(batch) > 1:
+                self._write("refused_together", (), detail=f"{len(batch)} numbers", empty=True, answered=batch)
                 half = len(batch) // 2
                 self._send_batch(batch[:half])
                 self._send_batch(batch[half:])
             case No(code=code, message=message):
                 outcome = Outcome.NOT_FOUND if code == "not_found" else Outcome.REFUSED
-                self._write("refused", [batch[0].became(outcome, JobError(code=f"route_{code}", message=message))])
+                refused = batch[0].became(outcome, JobError(code=f"route_{code}", message=message))
+                self._write("refused", [refused], answered=batch)
             case Unclear(reason):
                 error = JobError(code="route_unclear", message=f"a change of routes had no clear answer ({reason})", retryable=True)
                 self.moves |= {move.number: move.became(Outcome.UNCLEAR, error) for move in batch}
                 raise AttemptFailed(error, so_far=self.result(error))
             case NotNow() | Barred():
+                self._write("not_now", (), detail=f"{len(batch)} numbers", empty=True, answered=batch)
                 raise waiting_for(answer)
 
     def _confirm(self, numbers: Sequence[str]) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
-        accepted = [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED]
+        accepted = [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED and not self.moves[number].error]
+        asked_ms = self._page.now_ms()
         owned = find_owned(self._provider, accepted)
-        done = [number for number in accepted if number in owned and same_route(owned[number].route, self.moves[number].target)]
+        shown = {number for number in accepted if number in owned and same_route(owned[number].route, self.moves[number].target)}
+        done = [number for number in accepted if number in shown and self.moves[number].check_after_ms <= asked_ms]
         self._write("confirmed", [self.moves[number].became(Outcome.CONFIRMED) for number in done], progress=bool(done))
         open_ones = [number for number in accepted if self.moves[number].outcome is Outcome.ACCEPTED]
         if not open_ones:
             return
-        if self._page.now_ms() - self.memo.accepted_ms < self._rules.settle_s * 1000:
-            raise Wait(WaitReason.SETTLING, READ_AGAIN_S)
-        newer = self._page.claim_routes(open_ones)
+        self._wait_for_the_provider(open_ones, shown, asked_ms)
+        newer = self._page.claim_routes(open_ones, calling=False).newer
         self._write("not_confirmed", [self._unconfirmed(self.moves[number], owned.get(number), number in newer) for number in open_ones])
+
+    def _wait_for_the_provider(self, open_ones: Sequence[str], shown: Collection[str], asked_ms: int) -> None:
+        """Raises Wait until the last of these numbers can be judged."""
+        settled_ms = self.memo.accepted_ms + int(self._rules.settle_s * 1000)
+        until_ms = max(settled_ms, *(self.moves[number].check_after_ms for number in open_ones))
+        if asked_ms >= until_ms:
+            return
+        # What isn't shown yet may be shown soon; what is shown and could still change can't be known before its time.
+        soon = any(number not in shown for number in open_ones)
+        after_s = (min(self.moves[number].check_after_ms for number in open_ones) - asked_ms) / 1000
+        raise Wait(WaitReason.SETTLING, READ_AGAIN_S if soon else max(0.05, after_s))
 
     def _unconfirmed(self, move: Move, owned: OwnedNumber | None, superseded: bool) -> Move:
         if superseded:
             return move.became(Outcome.SUPERSEDED)
+        if move.check_after_ms and owned is not None:
+            # An older job's call came after ours: it is sent over. No newer one is known, so nobody else's wish is overwritten.
+            return move.model_copy(update={"outcome": None, "check_after_ms": 0})
         if owned is None:
             return move.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account meanwhile"))
         if not same_route(owned.route, move.before):
@@ -218,9 +203,12 @@ class Moves:
     def _notice_what_is_done(self) -> None:
         """After an attempt that ended without a clear answer: what is there already needn't be sent again."""
         open_ones = self._to_send()
+        seen_ms = self._page.now_ms()
         owned = find_owned(self._provider, open_ones)
         done = [n for n in open_ones if n in owned and same_route(owned[n].route, self.moves[n].target)]
-        self._write("found_done", [self.moves[number].became(Outcome.CONFIRMED) for number in done])
+        for start in range(0, len(done), CHUNK):
+            sure = self._claim_without_call(done[start : start + CHUNK], seen_ms=seen_ms)
+            self._write("found_done", [move.became(Outcome.CONFIRMED) for move in sure])
 
     def result(self, error: JobError | None = None, others: Sequence[NumberResult] = ()) -> Result:
         """All numbers with their outcomes; the first number's error stands for the job's if it has none of its own."""
@@ -245,8 +233,17 @@ class Moves:
     def _accepted(self) -> bool:
         return any(move.outcome is Outcome.ACCEPTED for move in self.moves.values())
 
-    def _write(self, step: str, moves: Sequence[Move], *, detail: str = "", progress: bool = False, empty: bool = False) -> None:
-        """Write these moves and the memo; without moves only if the memo alone is worth it (`empty`)."""
+    def _write(
+        self,
+        step: str,
+        moves: Sequence[Move],
+        *,
+        detail: str = "",
+        progress: bool = False,
+        empty: bool = False,
+        answered: Sequence[Move] = (),
+    ) -> None:
+        """Write these moves and the memo; without moves only if the memo alone is worth it (`empty`). `answered`: whose call is over."""
         if not moves and not empty:
             return
         for move in moves:
@@ -259,4 +256,5 @@ class Moves:
             memo=self.memo.model_dump_json(),
             numbers={move.number: move.model_dump_json() for move in moves},
             progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
+            answered=[move.number for move in answered],
         )

@@ -46,6 +46,17 @@ class OtherJob:
     dry_run: bool
 
 
+@dataclass(frozen=True)
+class RouteClaim:
+    """`newer`: numbers that a newer job routes, which this one leaves alone (superseded).
+
+    `disturbed_ms`: numbers for which an older job's call was out without an answer, and when, on the ledger's clock: it may still act.
+    """
+
+    newer: frozenset[str]
+    disturbed_ms: Mapping[str, int]
+
+
 class JobPage(Protocol):
     """The job's page in the ledger, as this attempt may write it.
 
@@ -79,12 +90,14 @@ class JobPage(Protocol):
         reserve: Sequence[str] = (),
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
+        answered: Sequence[str] = (),
         progress: str | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
 
         `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
-        `taint` reserves them for a day, this job included; `free` gives them up. `step` goes into the job's story.
+        `taint` reserves them for a day, this job included; `free` gives them up. `answered`: the call for which `claim_routes`
+        claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story.
         Raises LostLease, NumbersTaken.
         """
         ...
@@ -97,8 +110,12 @@ class JobPage(Protocol):
         """Call where stopping is harmless. Raises `HandBack` on shutdown, `CancelRequested` if the job was cancelled, LostLease."""
         ...
 
-    def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:
-        """Note that this job is the newest to route these numbers; return those for which a newer job exists (superseded)."""
+    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim":
+        """Note that this job is the newest to route these numbers, where it is.
+
+        `calling`: a call that routes them follows; until a save names them as `answered` it may act at any time. `seen_ms`: the
+        caller goes by routes that it began to read then, so that what was answered to others since disturbs it too.
+        """
         ...
 
     def strays(self) -> frozenset[str]:

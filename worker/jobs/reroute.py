@@ -6,7 +6,8 @@ from worker.contract.provider import OwnedNumber
 from worker.contract.requests import Failback, Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
-from worker.jobs.moves import Move, Moves
+from worker.jobs.move import Move
+from worker.jobs.moves import Moves
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.selection import Selected, check_fraction, check_trunks, select
@@ -22,12 +23,13 @@ def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -
     if not moves.memo.selected:
         page.pause_point()
         check_trunks(request, provider)
+        taken_ms = page.now_ms()
         selected = select(request, provider)
         check_fraction(selected, request.max_fraction, provider)
         planned = [Move.of(owned, request.destinations) for owned in selected.owned]
         if request.dry_run:
             return preview(planned, selected.missing_results())
-        moves.take_snapshot(planned, selected.not_found)
+        moves.take_snapshot(planned, taken_ms, selected.not_found)
     error = moves.run(canary=request.canary, deadline=request.deadline)
     return moves.ended(error, Selected((), moves.memo.not_found).missing_results())
 
@@ -38,11 +40,12 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
     if not moves.memo.selected:
         page.pause_point()
         undone = _moves_of(request.job_id, page)
+        taken_ms = page.now_ms()
         owned = find_owned(provider, undone)
         planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
         if request.dry_run:
             return preview(planned, ())
-        moves.take_snapshot(planned)
+        moves.take_snapshot(planned, taken_ms)
     return moves.ended(moves.run())
 
 

@@ -142,10 +142,11 @@ def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Ru
     for start in range(0, len(kept), size):
         page.pause_point()
         batch = kept[start : start + size]
-        newer = page.claim_routes([number for number, _ in batch])
+        newer = page.claim_routes([number for number, _ in batch]).newer
         refused |= dict.fromkeys(newer, SUPERSEDED)
         if ours := [(number, pick) for number, pick in batch if number not in newer]:
             refused |= _route_batch(ours, request, provider)
+            page.save(step="routed", detail=f"{len(ours)} numbers", answered=[number for number, _ in ours])
     return refused
 
 

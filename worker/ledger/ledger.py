@@ -14,6 +14,8 @@ from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
+#: Later than any moment.
+NEVER_MS = 2**53
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Write:
     reserve: Sequence[str] = ()
     taint: Sequence[str] = ()
     free: Sequence[str] = ()
+    answered: Sequence[str] = ()
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
@@ -126,10 +129,16 @@ class Ledger(LedgerReader):
         """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the writes."""
         return tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
 
-    def claim_routes(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
-        """Note this job as the newest to route the numbers; return those with a newer one. None if the lease is lost."""
-        reply = self._script("routes", claim.job_id, claim.token, *numbers)
-        return None if reply[0] == "lost" else frozenset(map(str, reply[1:]))
+    def claim_routes(
+        self, claim: Claim, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None
+    ) -> tuple[frozenset[str], dict[str, int]] | None:
+        """Note this job as the newest to route the numbers; return those with a newer one, and since when older calls may still act on
+        others. None if the lease is lost."""
+        reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *numbers)
+        if reply[0] == "lost":
+            return None
+        _, newer, disturbed = reply
+        return frozenset(map(str, newer)), dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
 
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""

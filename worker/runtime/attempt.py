@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
-from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob
+from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
 
@@ -47,10 +47,11 @@ class LedgerPage:
         reserve: Sequence[str] = (),
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
+        answered: Sequence[str] = (),
         progress: str | None = None,
     ) -> None:
         self._writes += 1
-        write = Write(step, detail, phase, memo, progress, dict(numbers or {}), tuple(reserve), tuple(taint), tuple(free))
+        write = Write(step, detail, phase, memo, progress, dict(numbers or {}), tuple(reserve), tuple(taint), tuple(free), tuple(answered))
         verdict, *taken = self._ledger.save(self.claim, self._writes, write)
         if verdict == "lost":
             raise LostLease
@@ -69,11 +70,11 @@ class LedgerPage:
         if self._stopping.is_set():
             raise HandBack
 
-    def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:
-        newer = self._ledger.claim_routes(self.claim, numbers)
-        if newer is None:
+    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
+        claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)
+        if claimed is None:
             raise LostLease
-        return newer
+        return RouteClaim(*claimed)
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)

@@ -14,7 +14,7 @@
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:strays:{account}       set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
--- {ns}:routes:{account}     hash    number -> order of the newest job that routes it
+-- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:account:{account}:held  set  jobs that wait for the account
 -- {ns}:results, {ns}:events stream

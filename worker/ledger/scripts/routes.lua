@@ -1,18 +1,35 @@
--- routes: the newest request per number goes first, whatever the order of execution.
--- ARGV  id, token, number, …
--- Reply {'lost'} or {'ok', number, …}: those for which a newer job exists
--- Twice: a job is never newer than itself, so the second run replies the same.
+-- routes: the newest request per number goes first, whatever the order of execution; who comes next learns which calls may still act.
+-- ARGV  id, token, calling ('1': a call that routes these numbers follows), seen_ms (when the caller read their routes), number, …
+-- Reply {'lost'} or {'ok', {number, …}, {number, disturbed_ms, …}}: those for which a newer job exists, and when an older job's call for
+--       the others was last out without an answer (or answered after seen_ms)
+-- An entry is order|job|token|open_ms|disturbed_ms|answered_ms: open_ms, the holder's call may be out since then (0: none is);
+-- disturbed_ms, the newest call of an earlier holder that was never answered; answered_ms, when the holder's last one was.
+-- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry.
 -- flags: allow-oom
-local id, token = ARGV[1], ARGV[2]
+local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')
-local routes, mine, reply = key('routes', f[1]), tonumber(f[2]), {'ok'}
-for i = 3, #ARGV do
-  local newest = tonumber(redis.call('HGET', routes, ARGV[i]) or '0')
-  if newest > mine then
-    reply[#reply + 1] = ARGV[i]
+local routes, mine, now = key('routes', f[1]), tonumber(f[2]), int(now_ms())
+local newer, disturbed = {}, {}
+for i = 5, #ARGV do
+  local number = ARGV[i]
+  local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
+  local order, job, holder, open_ms, disturbed_ms, answered_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)$')
+  if tonumber(order) > mine then
+    newer[#newer + 1] = number
   else
-    redis.call('HSET', routes, ARGV[i], f[2])
+    local unanswered = math.max(tonumber(disturbed_ms), holder == token and job == id and 0 or tonumber(open_ms))
+    if job ~= id and tonumber(answered_ms) >= seen_ms then unanswered = math.max(unanswered, tonumber(answered_ms)) end
+    -- An earlier attempt of this job wants what this one wants; whoever comes next has to mind its call all the same.
+    local told = job == id and tonumber(disturbed_ms) or unanswered
+    if told > 0 then
+      disturbed[#disturbed + 1] = number
+      disturbed[#disturbed + 1] = int(told)
+    end
+    -- Whoever was answered by nobody makes no second call, so an entry of this attempt that is open stays as it is.
+    local open = job == id and holder == token and open_ms or '0'
+    if open == '0' and calling == '1' then open = now end
+    redis.call('HSET', routes, number, table.concat({f[2], id, token, open, int(unanswered), answered_ms}, '|'))
   end
 end
-return reply
+return {'ok', newer, disturbed}

@@ -1,6 +1,6 @@
 -- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
---       reserve: [], taint: [], free: []}
+--       reserve: [], taint: [], free: [], answered: []}
 -- Reply {'ok'} | {'lost'} | {'taken', number, …}
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
@@ -34,6 +34,13 @@ end
 for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   redis.call('SREM', job .. ':reserved', number)
+end
+for _, number in ipairs(page.answered) do
+  local entry = redis.call('HGET', key('routes', f[1]), number) or ''
+  local order, job, holder, disturbed_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|%d+|(%d+)|%d+$')
+  if job == id and holder == token then
+    redis.call('HSET', key('routes', f[1]), number, table.concat({order, id, token, '0', disturbed_ms, int(now)}, '|'))
+  end
 end
 for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end

@@ -1,0 +1,57 @@
+"""Requests for the same numbers at the same time: the newest wins, also over a call of an older one that acts late."""
+
+import threading
+
+from tests.faults.plant import until
+from tests.stage import SETTLE_S, Stage, outcomes
+from worker.contract.destinations import Destination
+from worker.contract.requests import Reroute
+from worker.ledger.ledger import Ledger
+from worker.wavix.sandbox import Sandbox
+
+FIRST, SECOND = (Destination.sip(f"{name}@example.net") for name in ("first", "second"))
+
+
+def goes_to(stage: Stage, number: str) -> list[str]:
+    return stage.routes()[number]
+
+
+def test_a_late_call_of_an_older_reroute_is_sent_over(stage: Stage) -> None:
+    (number,) = stage.own(1)
+    stage.sandbox.add_fault("destinations", "act_late", seconds=0.8 * SETTLE_S)
+    older = stage.submit(Reroute(numbers=(number,), destinations=(FIRST,)))
+    assert stage.attempt(older).state == "waiting", "its answer was lost"
+    newer = stage.run(Reroute(numbers=(number,), destinations=(SECOND,)))
+    assert outcomes(newer) == {number: "confirmed"}
+    assert outcomes(stage.finish(older)) == {number: "superseded"}
+    assert goes_to(stage, number) == ["second@example.net"]
+    assert stage.sandbox.state()["faults"]["destinations:acted_late"] == 1
+
+
+def test_a_number_that_is_as_asked_is_claimed_too(stage: Stage) -> None:
+    """An older job that comes later must not move it away again."""
+    (number,) = stage.own(1)
+    older = stage.submit(Reroute(numbers=(number,), destinations=(FIRST,)))
+    newer = stage.run(Reroute(numbers=(number,), destinations=(Destination.sip("old@example.net"),)))
+    assert outcomes(newer) == {number: "unchanged"}
+    assert outcomes(stage.finish(older)) == {number: "superseded"}
+    assert goes_to(stage, number) == ["old@example.net"]
+
+
+def test_what_was_as_asked_when_it_was_read_and_was_moved_meanwhile_is_moved_back(
+    stage: Stage, real_ledger: Ledger, sandbox: Sandbox
+) -> None:
+    (number,) = stage.own(1)
+    older = stage.submit(Reroute(numbers=(number,), destinations=(FIRST,)))
+    newer = stage.submit(Reroute(numbers=(number,), destinations=(Destination.sip("old@example.net"),)))
+    stage.sandbox.add_fault("destinations", "slow", seconds=0.3)
+    moving = threading.Thread(target=stage.attempt, args=(older,))
+    moving.start()
+    until(lambda: stage.sandbox.state()["faults"].get("destinations:slow"), what="the older job's call")
+    other = Stage(real_ledger, sandbox)
+    view = other.finish(newer)
+    moving.join()
+    other.close()
+    assert outcomes(view) == {number: "confirmed"}
+    stage.finish(older)
+    assert goes_to(stage, number) == ["old@example.net"]

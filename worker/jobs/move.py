@@ -1,0 +1,82 @@
+"""One number on its way to its route, and how far a job that moves numbers is: what the ledger keeps of a reroute or failback."""
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.contract.destinations import Route, same_route
+from worker.contract.errors import JobError
+from worker.contract.provider import OwnedNumber
+from worker.contract.results import NumberResult
+from worker.contract.states import Outcome
+
+GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
+
+
+class Move(BaseModel):
+    """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back.
+
+    taken_ms        which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more
+    check_after_ms  another job's call for this number may act until then: what is read before proves nothing. 0: there is none
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    record_id: int
+    before: Route
+    target: Route
+    sms_relay_url: str | None = None
+    outcome: Outcome | None = None
+    error: JobError | None = None
+    taken_ms: int = 0
+    check_after_ms: int = 0
+
+    @classmethod
+    def of(cls, owned: OwnedNumber, target: Route, outcome: Outcome | None = None) -> "Move":
+        if outcome is None and same_route(owned.route, target):
+            outcome = Outcome.UNCHANGED
+        return cls(
+            number=owned.number,
+            record_id=owned.record_id,
+            before=owned.route,
+            target=target,
+            sms_relay_url=owned.sms_relay_url,
+            outcome=outcome,
+        )
+
+    def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
+        """Said yes to; `disturbed_ms`: when another job's call for this number was last out without an answer."""
+        check_after_ms = 0 if disturbed_ms is None else disturbed_ms + int(settle_s * 1000)
+        return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "check_after_ms": check_after_ms})
+
+    def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
+        return self.model_copy(update={"outcome": outcome, "error": error})
+
+    def result(self) -> NumberResult:
+        return NumberResult(
+            number=self.number,
+            record_id=self.record_id,
+            outcome=self.outcome or Outcome.FAILED,
+            route_before=self.before,
+            route_after=self.target,
+            error=self.error,
+        )
+
+
+class MoveMemo(BaseModel):
+    """How far the job is. Times are the ledger's, ms.
+
+    selected     the snapshot is complete
+    taken_ms     when the snapshot's reading began, which its moves bear
+    accepted_ms  when the provider last accepted something
+    claimed      the numbers that are already as asked were claimed against older jobs
+    canary       the numbers that go first; kept, so that an attempt that goes on asks for the same ones
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    selected: bool = False
+    taken_ms: int = 0
+    accepted_ms: int = 0
+    claimed: bool = False
+    not_found: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
