@@ -166,7 +166,7 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         began_with = {number: ["first@example.net"] for group in groups for number in group}
         ledger = Ledger(connect(server.url), NAMESPACE)
         listener = stack.enter_context(Listener(server.url, NAMESPACE))
-        recoveries = stack.enter_context(Recoveries(server.url, NAMESPACE))
+        recoveries = stack.enter_context(Recoveries(server.url, NAMESPACE, LEASE_S))
         server.restarted = recoveries.server_is_back
         orders = folder / "orders"
         (orders / "reached").mkdir(parents=True)

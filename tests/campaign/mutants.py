@@ -27,7 +27,8 @@ def look_first() -> None:
     """After an unclear checkout: look, without taking the numbers out of the cart."""
 
     def wrong(self: Purchase) -> None:
-        self._write("revoke", revoked_ms=self._page.now_ms())
+        if self.memo.revoked_ms is None:
+            self._write("revoke", revoked_ms=self._page.now_ms())
 
     Purchase.revoke = wrong  # type: ignore[method-assign]
 

@@ -28,7 +28,8 @@ class _Orphan:
 class Recoveries:
     """Watches owners and tokens from outside, a few times a second."""
 
-    def __init__(self, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, lease_s: float) -> None:
+        self._lease_s = lease_s
         self._url, self._keys = url, Keys(namespace)
         self._owners: dict[str, tuple[int, str]] = {}
         self._orphans: list[_Orphan] = []
@@ -49,6 +50,9 @@ class Recoveries:
     def worker_died(self, pid: int) -> None:
         with self._lock:
             now = time.monotonic()
+            for orphan in self._orphans:
+                if orphan.back_s is None and now - orphan.died_s > self._lease_s - 0.5:
+                    orphan.died_s = now  # It was handed on by then, perhaps to this one.
             self._orphans += [_Orphan(job_id, token, now) for job_id, (owner, token) in self._owners.items() if owner == pid]
 
     def server_is_back(self) -> None:

@@ -82,6 +82,10 @@ class Trouble:
     def freeze_at_point(self) -> None:
         self._order("freeze")
 
+    def freeze_before_cart(self) -> None:
+        """A worker sleeps through its lease just before it fills the cart, and goes on where it was."""
+        (self.orders / "before:put_in_cart.freeze").touch()
+
     def freeze(self) -> None:
         if pids := self.fleet.pids():
             self.fleet.freeze(self.rng.choice(pids), self.rng.uniform(3.5, 6.0))

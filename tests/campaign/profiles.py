@@ -1,0 +1,74 @@
+"""Campaigns with a purpose: short ones for every day, and those that a wrong protocol doesn't survive."""
+
+from collections.abc import Callable
+
+from tests.campaign.campaign import EVERYTHING, Plan
+from tests.campaign.mutants import MUTANTS
+from worker.wavix.sandbox import SandboxAdmin
+
+#: What a short campaign leaves out: outages that take longer than the campaign has, and waits of a minute for funds.
+TOO_LONG = {"valkey_outage": 0, "valkey_stall": 0, "funds_drained": 0}
+#: For mutants: a minute is enough for the fault that a wrong protocol can't bear, in every purchase.
+ONLY_PURCHASES = {"kill": 1, "reply_lost": 1}
+
+
+def short(seconds: float, seed: int) -> Plan:
+    """Everything that a minute has room for."""
+    return Plan(seconds=seconds, seed=seed, weights=EVERYTHING | TOO_LONG, quiet_within_s=90.0)
+
+
+def against(mutant: str | None, seconds: float, seed: int) -> Plan:
+    """Purchases under the faults that the named wrong protocol can't bear; None: the right one under all of them."""
+    orders = [order for name, order in STRESS.items() if mutant in (name, None)]
+
+    def first_orders(sandbox: SandboxAdmin) -> None:
+        for order in orders:
+            order(sandbox)
+
+    weights = dict(ONLY_PURCHASES)
+    if mutant in ("no_token_check", None):
+        weights |= {"freeze_before_cart": 8}
+    return Plan(
+        seconds=seconds,
+        seed=seed,
+        in_flight=16,
+        pause_s=(0.2, 0.6),
+        weights=weights,
+        buys_only=True,
+        first_orders=first_orders,
+        mutant=mutant,
+        quiet_within_s=60.0,
+    )
+
+
+def _zombies(sandbox: SandboxAdmin) -> None:
+    """Workers sleep before they fill the cart: that is the campaign's doing, the provider is well."""
+
+
+def _late_checkouts(sandbox: SandboxAdmin) -> None:
+    """Some checkouts act when recovery has settled that they didn't."""
+    for seconds in (2.0, 3.0, 4.0):
+        sandbox.add_fault("checkout", "act_late", times=None, probability=0.15, seconds=seconds)
+
+
+def _late_adds(sandbox: SandboxAdmin) -> None:
+    """Adds that come late, and checkouts that come later still: together they buy a number that was given up and used again."""
+    for seconds in (3.5, 4.5):
+        sandbox.add_fault("cart_put", "act_late", times=None, probability=0.2, seconds=seconds)
+    for seconds in (3.5, 5.0):
+        sandbox.add_fault("checkout", "act_late", times=None, probability=0.25, seconds=seconds)
+
+
+def _lost_answers(sandbox: SandboxAdmin) -> None:
+    """Checkouts that act and lose their answer, with lists that lag."""
+    sandbox.order("reconfigure", read_lag_s=0.9)
+    sandbox.add_fault("checkout", "act_and_drop", times=None, probability=0.2)
+
+
+STRESS: dict[str, Callable[[SandboxAdmin], None]] = {
+    "no_token_check": _zombies,
+    "look_first": _late_checkouts,
+    "reuse_tainted": _late_adds,
+    "resend_checkout": _lost_answers,
+}
+assert STRESS.keys() == MUTANTS.keys()

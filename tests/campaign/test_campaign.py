@@ -1,0 +1,46 @@
+"""The campaign keeps every promise, and a wrong protocol makes it fail: a test of the tests."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.campaign.campaign import run
+from tests.campaign.mutants import MUTANTS
+from tests.campaign.profiles import against, short
+from tests.campaign.report import summary
+
+#: Another one with SOAK_SEED; `make soak` runs for as long as you like.
+SEED = int(os.environ.get("SOAK_SEED", "7"))
+SECONDS = 45.0
+MUTANT_SECONDS = 25.0
+
+
+def told(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+@pytest.mark.timeout(240)
+def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None:
+    outcome = run(short(SECONDS, SEED), tmp_path, told)
+    told(summary(outcome))
+    assert outcome.violations == []
+    assert outcome.numbers_bought > 20
+    assert sum(outcome.troubles.values()) > 20
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("mutant", sorted(MUTANTS))
+def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
+    outcome = run(against(mutant, MUTANT_SECONDS, SEED), tmp_path, told)
+    told(summary(outcome))
+    bought_wrongly = [one for one in outcome.violations if "bought" in one or "asked for" in one or "was given to" in one]
+    assert bought_wrongly
+
+
+@pytest.mark.timeout(180)
+def test_the_right_protocol_bears_what_the_wrong_ones_do_not(tmp_path: Path) -> None:
+    outcome = run(against(None, MUTANT_SECONDS, SEED), tmp_path, told)
+    told(summary(outcome))
+    assert outcome.violations == []
