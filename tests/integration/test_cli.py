@@ -169,6 +169,23 @@ def test_every_fault_is_named_at_once(offline: Shell) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("buy", "--country", "", "--priority", "10"),
+        ("reroute", "--to", "sip:pbx@example.net", "--priority", "10"),
+        ("failback", ""),
+        ("release", "--all", "--yes"),
+    ],
+)
+def test_a_fault_of_the_request_hides_none_of_its_labels(offline: Shell, arguments: tuple[str, ...]) -> None:
+    bad = offline(*arguments, "--key", "", "--reference", "k" * 201)
+    assert bad.code == 2
+    labels = ("idempotency_key", "reference", *(["priority"] if "--priority" in arguments else []))
+    assert all(f"  {where}: " in bad.err for where in labels)
+    assert bad.err.count("\n  ") == len(labels) + 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ("reroute", "--to", "sip:pbx@example.net"),
         ("reroute", "--number", "+12135550100", "--number", "12135550100", "--to", "sip:pbx@example.net"),
         ("reroute", "--number", "12", "--to", "sip:pbx@example.net"),

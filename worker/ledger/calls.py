@@ -64,17 +64,8 @@ def new_job_id() -> str:
 
 def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
     """Accept a job once. Raises InvalidRequest on what can't be stored; reading the reply may raise IdempotencyConflict."""
-    faults = [
-        fault
-        for fault in (
-            _label_fault("idempotency_key", submission.idempotency_key),
-            _label_fault("reference", submission.reference),
-            _label_fault("account", submission.account),
-            _priority_fault(submission.priority),
-            _time_fault(submission.not_before),
-        )
-        if fault
-    ]
+    faults = label_faults(submission.idempotency_key, submission.reference, submission.account, submission.priority)
+    faults += [fault] if (fault := _time_fault(submission.not_before)) else []
     text = submission.request.model_dump_json()
     if len(text) > MAX_REQUEST_BYTES:
         faults.append(("request", f"is {len(text)} bytes long; at most {MAX_REQUEST_BYTES}: split it into several jobs"))
@@ -128,6 +119,17 @@ def _there(reply: str, job_id: str) -> str:
     if reply == "gone":
         raise JobNotFound(job_id)
     return reply
+
+
+def label_faults(idempotency_key: str | None, reference: str | None, account: str, priority: int) -> list[tuple[str, str]]:
+    """What is wrong with what goes along with a request."""
+    found = (
+        _label_fault("idempotency_key", idempotency_key),
+        _label_fault("reference", reference),
+        _label_fault("account", account),
+        _priority_fault(priority),
+    )
+    return [fault for fault in found if fault]
 
 
 def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:
