@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
@@ -52,9 +53,18 @@ class Submission:
 
 
 def fingerprint(submission: Submission) -> str:
-    """What makes two submissions the same request: kind, content and account. Not reference, priority or time."""
-    content = submission.request.model_dump(mode="json")
-    return hashlib.sha256(json.dumps([submission.account, content], sort_keys=True).encode()).hexdigest()
+    """What makes two submissions the same request: kind, account, and what is asked, however it is written (2.5 is 2.50).
+
+    Not reference, priority or time: a deadline of "in ten minutes" is another moment at each try. What is left at its default isn't
+    in it, so that a later version with a new field knows the keys of an older one.
+    """
+    asked = submission.request.model_dump(exclude_defaults=True, exclude={"deadline"})
+    content = json.dumps([submission.account, submission.request.kind, asked], sort_keys=True, default=_plainest)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plainest(amount_usd: Decimal) -> str:
+    return f"{amount_usd.normalize():f}"
 
 
 def new_job_id() -> str:
