@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from producers.cli.output import clean, exit_code
+from producers.cli.roles import ROLES
 from tests.faults.plant import NAMESPACE, Plant, plant, until
 from worker.contract import errors
 from worker.ledger.plans import Entries
@@ -220,6 +221,13 @@ def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Sh
     assert ended.code == 5
     assert "hunter2" not in ended.out + ended.err
     assert "DIDFLOW_REDIS_URL" in ended.out + ended.err
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_explains_itself_and_takes_no_unknown_word(offline: Shell, role: str) -> None:
+    helped = offline(role, "--help")
+    assert (helped.code, helped.out.startswith(f"usage: didflow {role}")) == (0, True)
+    assert offline(role, "--nonsense").code == 2
 
 
 def test_settings_are_listed_without_secrets(offline: Shell) -> None:

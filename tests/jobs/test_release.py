@@ -68,6 +68,17 @@ def test_what_was_gone_before_is_told_apart(stage: Stage) -> None:
     assert stage.owned() == {ours[1]}
 
 
+def test_a_record_that_goes_while_the_job_waits_is_done_and_not_called_ours(stage: Stage) -> None:
+    ours = stage.own(2)
+    job = stage.submit(Release(numbers=tuple(ours)))
+    stage.sandbox.add_fault("release", "rate_limit", seconds=0.0)
+    stage.attempt(job)
+    assert isinstance(stage.client.release([int(stage.sandbox.owned()[ours[0][1:]]["record_id"])]), Yes)
+    view = stage.finish(job)
+    assert view.state == "succeeded"
+    assert outcomes(view) == {ours[0]: "already_released", ours[1]: "released"}
+
+
 def test_protected_numbers_and_labels_are_left_alone(stage: Stage, sandbox: Any) -> None:
     ours, vip = stage.own(2), stage.own(2, label="vip")
     guarded = Stage(stage.ledger, sandbox, protected_numbers=(ours[0],), protected_labels=("vip",))
