@@ -62,8 +62,11 @@ def buy(
             "sms_relay_url": sms_relay_url,
             "dry_run": dry_run,
         }
-        _, begin, places = given.together(
-            lambda: SearchAndBuy.model_validate(fields), lambda: given.moment(not_before, "not_before"), lambda: given.destinations(to)
+        _, begin, places, _ = given.together(
+            lambda: SearchAndBuy.model_validate(fields),
+            lambda: given.moment(not_before, "not_before"),
+            lambda: given.destinations(to),
+            lambda: given.labels(key, reference, account, priority),
         )
         request = SearchAndBuy.model_validate(fields | {"destinations": places})
         if not dry_run:

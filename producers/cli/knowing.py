@@ -12,7 +12,7 @@ from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.output import clean, errors_told, print_json
-from worker.contract.events import Event
+from worker.contract.events import event_adapter
 from worker.contract.requests import request_adapter
 from worker.settings import Settings, load_settings, variable
 
@@ -44,7 +44,7 @@ def schema(
     what: Annotated[Literal["requests", "events"], typer.Argument(help="requests | events")] = "requests",
 ) -> None:
     """Print the JSON Schema of the requests, or of the events on both streams."""
-    print_json(request_adapter().json_schema() if what == "requests" else Event.model_json_schema())
+    print_json(request_adapter().json_schema() if what == "requests" else event_adapter().json_schema())
 
 
 def _source(name: str, loaded: Settings) -> str:

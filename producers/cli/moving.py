@@ -48,11 +48,12 @@ def reroute(
         fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
         fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
         fields |= {"max_fraction": max_fraction, "canary": canary}
-        _, places, begin, end = given.together(
+        _, places, begin, end, _ = given.together(
             lambda: Reroute.model_validate(fields | {"destinations": (_ANYWHERE,) if to else ()}),
             lambda: given.destinations(to),
             lambda: given.moment(not_before, "not_before"),
             lambda: given.moment(deadline, "deadline"),
+            lambda: given.labels(key, reference, account, priority),
         )
         request = Reroute.model_validate(fields | {"destinations": places, "deadline": end})
         submit(
@@ -80,7 +81,7 @@ def failback(
 ) -> None:
     """Give every number of a reroute its own old route back. What somebody changed since is left alone."""
     with errors_told(as_json=as_json):
-        request = Failback(job_id=job, dry_run=dry_run)
+        request, _ = given.together(lambda: Failback(job_id=job, dry_run=dry_run), lambda: given.labels(key, reference, account))
         submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
 
 
@@ -111,7 +112,8 @@ def release(
     with errors_told(as_json=as_json):
         fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
         fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
-        request = Release.model_validate(fields | {"protected_labels": tuple(protected_label or ())})
+        fields |= {"protected_labels": tuple(protected_label or ())}
+        request, _ = given.together(lambda: Release.model_validate(fields), lambda: given.labels(key, reference, account))
         if not dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
             confirmed(f"release {count} number(s) for good: somebody else may get them. Go on?", yes=yes, must_ask=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
 from worker.contract.requests import invalid
+from worker.ledger.calls import label_faults
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only look: say what would be done and what it would cost")]
@@ -66,6 +67,12 @@ def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:
     if faults:
         raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
     return tuple(built)
+
+
+def labels(key: str | None, reference: str | None, account: str, priority: int = 5) -> None:
+    """Raises InvalidRequest if one of them can't go along with a request."""
+    if faults := label_faults(key, reference, account, priority):
+        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
 
 
 def moment(text: str | None, name: str) -> datetime | None:

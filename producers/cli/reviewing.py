@@ -17,16 +17,21 @@ from producers.review import open_numbers
 from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView
 from worker.contract.numbers import NumberList
+from worker.contract.states import JobState
 
 
 def retry(job: JobId, as_json: given.Json = False) -> None:
     """Let a parked job look again and go on from what is written. Safe: nothing is bought or released twice."""
     with errors_told(as_json=as_json):
-        view = Didflow.from_env().retry(job)
+        didflow = Didflow.from_env()
+        parked = didflow.get(job).state is JobState.NEEDS_REVIEW
+        view = didflow.retry(job)
         if as_json:
             print_json(view)
-        else:
-            show_job(view)
+            return
+        if not parked:
+            Console(highlight=False).print("only a parked job looks again: this one is as it was")
+        show_job(view)
 
 
 def resolve(

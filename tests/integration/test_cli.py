@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from producers.cli.output import clean, exit_code
-from tests.faults.plant import NAMESPACE, Plant, plant
+from producers.cli.roles import ROLES
+from tests.faults.plant import NAMESPACE, Plant, plant, until
 from worker.contract import errors
+from worker.ledger.plans import Entries
 from worker.runtime.local_stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -149,6 +151,15 @@ def test_a_job_that_ends_badly_ends_the_command_with_one(didflow: Shell) -> None
     assert "refused" in nothing.out
 
 
+def test_a_job_that_was_refused_says_how_many_were_asked_for(running: Plant, didflow: Shell) -> None:
+    refused = didflow("buy", "--country", "Nowhere", "--quantity", "7", "--wait", "--json")
+    assert refused.json["result"]["totals"]["requested"] == 7
+    numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=2)]
+    stopped = didflow("reroute", *(word for number in numbers for word in ("--number", number)), "--to", "trunk:999", "--wait", "--json")
+    assert stopped.json["error"]["code"] == "unknown_trunk"
+    assert stopped.json["result"]["totals"]["requested"] == 2
+
+
 def test_waiting_too_long_ends_with_three_and_the_job_goes_on(running: Plant, didflow: Shell) -> None:
     late = didflow("buy", *OF_LOS_ANGELES, "--not-before", "1h", "--wait", "--timeout", "0.2", "--json")
     assert late.code == 3
@@ -164,6 +175,23 @@ def test_every_fault_is_named_at_once(offline: Shell) -> None:
     for where in ("country", "quantity", "max_monthly_usd", "to", "not_before"):
         assert f"  {where}: " in bad.err
     assert "nothing was submitted" in bad.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("buy", "--country", "", "--priority", "10"),
+        ("reroute", "--to", "sip:pbx@example.net", "--priority", "10"),
+        ("failback", ""),
+        ("release", "--all", "--yes"),
+    ],
+)
+def test_a_fault_of_the_request_hides_none_of_its_labels(offline: Shell, arguments: tuple[str, ...]) -> None:
+    bad = offline(*arguments, "--key", "", "--reference", "k" * 201)
+    assert bad.code == 2
+    labels = ("idempotency_key", "reference", *(["priority"] if "--priority" in arguments else []))
+    assert all(f"  {where}: " in bad.err for where in labels)
+    assert bad.err.count("\n  ") == len(labels) + 1
 
 
 @pytest.mark.parametrize(
@@ -195,6 +223,13 @@ def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Sh
     assert "DIDFLOW_REDIS_URL" in ended.out + ended.err
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_explains_itself_and_takes_no_unknown_word(offline: Shell, role: str) -> None:
+    helped = offline(role, "--help")
+    assert (helped.code, helped.out.startswith(f"usage: didflow {role}")) == (0, True)
+    assert offline(role, "--nonsense").code == 2
+
+
 def test_settings_are_listed_without_secrets(offline: Shell) -> None:
     listed = offline("settings")
     assert listed.code == 0
@@ -220,7 +255,26 @@ def test_schemas_are_json_schemas(offline: Shell, what: str) -> None:
 
     schema = offline("schema", what).json
     Draft202012Validator.check_schema(schema)
-    assert schema.get("discriminator") or schema["properties"]["specversion"]
+    assert schema.get("discriminator") or schema["anyOf"]
+
+
+def test_every_entry_of_both_streams_is_as_its_schema_says(running: Plant, didflow: Shell) -> None:
+    from jsonschema import Draft202012Validator
+
+    running.sandbox.order("set_key_valid", valid=False)
+    job = didflow("buy", *OF_LOS_ANGELES, "--reference", "customer-8", "--json").json
+    until(lambda: running.ledger.account_state("default").paused, what="the pause")
+    running.sandbox.order("set_key_valid", valid=True)
+    assert didflow("status", job["id"], "--wait").code == 0
+    assert didflow("buy", "--country", "Nowhere", "--wait").code == 1
+    schema = Draft202012Validator(didflow("schema", "events").json)
+    types = set()
+    for key in (running.ledger.keys.results, running.ledger.keys.events):
+        for _, fields in cast("Entries", running.ledger.client.xrange(key)):
+            event = fields | {"data": json.loads(fields["data"])}
+            assert [fault.message for fault in schema.iter_errors(event)] == [], event
+            types.add(fields["type"])
+    assert {"didflow.job.succeeded.v1", "didflow.account.paused.v1", "didflow.account.resumed.v1"} <= types
 
 
 def test_a_reference_cannot_drive_the_terminal(didflow: Shell) -> None:
@@ -281,6 +335,8 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     job = didflow("buy", *OF_LOS_ANGELES, "--dry-run", "--json").json
     late = didflow("cancel", job["id"])
     assert (late.code, "too late" in late.out) == (0, True)
+    again = didflow("retry", job["id"])
+    assert (again.code, "only a parked job looks again" in again.out) == (0, True)
     assert "(dry)" in didflow("jobs").out
     assert "no such jobs" in didflow("jobs", "--reference", "nobody").out
     assert didflow("results", "--follow").code == 2

@@ -48,7 +48,7 @@ FAULTS = st.builds(
 @given(
     faults=st.lists(FAULTS, max_size=5),
     quantity=st.integers(1, 4),
-    policy=st.sampled_from(["all_or_nothing", "best_effort"]),
+    policy=st.sampled_from(["all_or_nothing", "at_least", "best_effort"]),
     partial_checkout=st.booleans(),
 )
 def test_bought_is_reported_and_never_more_than_asked(
@@ -65,6 +65,7 @@ def test_bought_is_reported_and_never_more_than_asked(
                     "country": "CA",
                     "quantity": quantity,
                     "policy": policy,
+                    "at_least": (quantity + 1) // 2 if policy == "at_least" else None,
                     "destinations": [{"transport": 5, "destination": "x", "trunk_id": 144}],
                 }
             )

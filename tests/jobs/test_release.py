@@ -1,5 +1,6 @@
 """Release: exactly the numbers that were meant, once, by record id."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,30 @@ def test_what_was_gone_before_is_told_apart(stage: Stage) -> None:
     assert view.state == "failed"
     assert outcomes(view) == {f"#{gone}": "not_found"}
     assert stage.owned() == {ours[1]}
+
+
+def test_a_record_that_goes_while_the_job_waits_is_done_and_not_called_ours(stage: Stage) -> None:
+    ours = stage.own(2)
+    job = stage.submit(Release(numbers=tuple(ours)))
+    stage.sandbox.add_fault("release", "rate_limit", seconds=0.0)
+    stage.attempt(job)
+    assert isinstance(stage.client.release([int(stage.sandbox.owned()[ours[0][1:]]["record_id"])]), Yes)
+    view = stage.finish(job)
+    assert view.state == "succeeded"
+    assert outcomes(view) == {ours[0]: "already_released", ours[1]: "released"}
+
+
+def test_a_record_with_another_time_of_purchase_is_not_the_one_that_was_meant(stage: Stage) -> None:
+    ours = stage.own(1)
+    job = stage.submit(Release(numbers=tuple(ours)))
+    stage.sandbox.add_fault("release", "rate_limit", seconds=0.0)
+    stage.attempt(job)
+    key = f"{stage.ledger.keys.job(job.id)}:numbers"
+    seen = json.loads(str(stage.ledger.client.hget(key, ours[0])))
+    stage.ledger.client.hset(key, ours[0], json.dumps(seen | {"added": "2020-01-01T00:00:00Z"}))
+    view = stage.finish(job)
+    assert outcomes(view) == {ours[0]: "changed_elsewhere"}
+    assert stage.owned() == set(ours)
 
 
 def test_protected_numbers_and_labels_are_left_alone(stage: Stage, sandbox: Any) -> None:

@@ -86,6 +86,19 @@ def test_a_change_that_never_shows_is_accepted_and_not_called_confirmed(stage: S
     assert error.code == "not_confirmed"
 
 
+def test_a_change_by_somebody_else_while_ours_is_awaited_is_told_and_left(stage: Stage) -> None:
+    ours = stage.own(1)
+    stage.sandbox.order("reconfigure", apply_late_s=60.0)
+    job = stage.submit(Reroute(numbers=tuple(ours), destinations=(BACKUP,)))
+    assert stage.attempt(job).reason == WaitReason.SETTLING
+    by_hand = [{"transport": 1, "destination": "hand@example.net", "priority": 1}]
+    stage.sandbox.order("set_destinations", number=ours[0][1:], destinations=by_hand)
+    view = stage.finish(job)
+    assert outcomes(view) == {ours[0]: "changed_elsewhere"}
+    assert view.state == "failed"
+    assert stage.sandbox.state()["calls"]["destinations"] == 1
+
+
 def test_the_newest_request_wins_whatever_the_order_of_execution(stage: Stage) -> None:
     ours = stage.own(2)
     older = stage.submit(Reroute(numbers=tuple(ours), destinations=(Destination.sip("older@example.net"),)))

@@ -2,16 +2,21 @@
 
 import json
 import threading
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from tests.ledger.playing import claimed, finished, states, stream, submitted
+from worker.contract.destinations import Destination
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
-from worker.contract.requests import SearchAndBuy
+from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.ledger import Ledger
+
+PBX = Destination.sip("pbx@example.net")
 
 
 def test_a_new_job_is_queued_told_and_nudged(ledger: Ledger) -> None:
@@ -41,6 +46,38 @@ def test_the_same_key_with_another_request_is_a_conflict(ledger: Ledger) -> None
         submitted(ledger, "order-1", country="CA")
     assert conflict.value.job_id == first.id
     assert sum(ledger.counts().values()) == 1
+
+
+SAME = [
+    (SearchAndBuy(country="US", max_monthly_usd=Decimal("2.5")), SearchAndBuy(country="US", max_monthly_usd=Decimal("2.50"))),
+    (SearchAndBuy(country="US", max_total_usd=Decimal(10)), SearchAndBuy(country="US", max_total_usd=Decimal("1E1"))),
+    (SearchAndBuy(country="US"), SearchAndBuy(country="US", quantity=1, sms=False, destinations=())),
+    (
+        Reroute(numbers=("+12135550100",), destinations=(PBX,), deadline=datetime(2030, 1, 1, tzinfo=UTC)),
+        Reroute(numbers=("12135550100",), destinations=(PBX,), deadline=datetime(2030, 1, 2, tzinfo=UTC)),
+    ),
+]
+OTHER = [
+    (SearchAndBuy(country="US", max_monthly_usd=Decimal("2.5")), SearchAndBuy(country="US", max_setup_usd=Decimal("2.5"))),
+    (SearchAndBuy(country="US", max_monthly_usd=Decimal(0)), SearchAndBuy(country="US")),
+    (SearchAndBuy(country="US"), SearchAndBuy(country="US", dry_run=True)),
+    (Reroute(numbers=("+12135550100",), destinations=(PBX,)), Reroute(numbers=("+12135550101",), destinations=(PBX,))),
+    (Reroute(record_ids=(1,), destinations=(PBX,)), Release(record_ids=(1,))),
+    (Reroute(record_ids=(1,), destinations=(PBX,)), Reroute(record_ids=(1,), destinations=(Destination.trunk(144),))),
+]
+
+
+@pytest.mark.parametrize(("one", "again"), SAME, ids=["cents", "exponent", "defaults", "deadline"])
+def test_a_request_is_the_same_however_it_is_written(ledger: Ledger, one: Request, again: Request) -> None:
+    first = ledger.submit(Submission(one, idempotency_key="order-1"))
+    assert ledger.submit(Submission(again, idempotency_key="order-1")).id == first.id
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER, ids=["field", "zero", "dry run", "numbers", "kind", "destination"])
+def test_a_request_that_asks_for_something_else_is_another(ledger: Ledger, one: Request, other: Request) -> None:
+    ledger.submit(Submission(one, idempotency_key="order-1"))
+    with pytest.raises(IdempotencyConflict):
+        ledger.submit(Submission(other, idempotency_key="order-1"))
 
 
 def test_the_same_key_for_another_account_is_a_conflict(ledger: Ledger) -> None:

@@ -81,6 +81,28 @@ def test_every_fault_is_named_at_once() -> None:
     assert len(refused.value.faults) == 6
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (BUY | {"quantity": 0, "policy": "at_least"}, ("equal to 1", "go together")),
+        (BUY | {"max_setup_usd": "x", "policy": "at_least", "at_least": 3, "quantity": 2}, ("amount in USD", "at_least 3 is more")),
+        (BUY | {"quantity": "many", "policy": "at_least", "at_least": 3}, ("integer",)),
+        (REROUTE | {"numbers": [], "destinations": []}, ("at least 1 destination", "exactly one way")),
+        (REROUTE | {"numbers": ["12", "+12135550100", "12135550100"]}, ("'12' is not", "listed more than once: +12135550100")),
+        (REROUTE | {"destinations": [{"transport": 5, "destination": "x", "priority": 0}]}, ("equal to 1", "needs its trunk_id")),
+        (REROUTE | {"destinations": [{"transport": 1, "destination": "x", "trunk_id": 3}]}, ("with transport 5 only", "user@host")),
+        ({"kind": "release", "selector": {"colour": 1, "all": True, "label": "x"}}, ("not permitted", "not both", "expected_count")),
+    ],
+)
+@pytest.mark.parametrize("form", [lambda fields: fields, json.dumps], ids=["python", "json"])
+def test_a_bad_field_hides_no_fault_between_fields(fields: dict[str, Any], words: tuple[str, ...], form: Any) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request(form(fields))
+    said = [what for _, what in refused.value.faults]
+    assert len(said) == len(words)
+    assert all(any(word in what for what in said) for word in words), said
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", '{"kind": 1}', '{"kind": "search_and_buy"}', "\x00", '"' * 100])
 def test_text_that_is_no_request_is_refused_as_one(text: str) -> None:
     with pytest.raises(InvalidRequest):

@@ -1,10 +1,12 @@
 """Where a number's inbound calls go: SIP URI, PSTN number or SIP trunk, in an order of priorities."""
 
+from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from worker.contract.faults import Checked
 from worker.contract.numbers import parse_e164, to_provider
 
 
@@ -43,7 +45,7 @@ class SeenDestination(BaseModel):
         return (self.priority, shown, int(self.transport), self.trunk_id or 0)
 
 
-class Destination(SeenDestination):
+class Destination(SeenDestination, Checked):
     """One inbound destination of a number, as a request asks for it: checked.
 
     `destination` is a SIP URI without the scheme (``pbx@example.net``; ``[did]`` stands for the called number),
@@ -65,17 +67,25 @@ class Destination(SeenDestination):
             raise ValueError(f"transport {value!r} is unknown: 1 is a SIP URI, 4 a PSTN number, 5 a SIP trunk")
         return value
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.transport is Transport.SIP_TRUNK and self.trunk_id is None:
-            raise ValueError("a SIP trunk (transport 5) needs its trunk_id")
-        if self.transport is not Transport.SIP_TRUNK and self.trunk_id is not None:
-            raise ValueError(f"trunk_id goes with transport 5 only, not with {self.transport.value}")
-        if self.transport is Transport.SIP_URI and "@" not in self.destination:
-            raise ValueError(f"{self.destination!r} is not a SIP URI: write user@host")
-        if self.transport is Transport.PSTN:
-            parse_e164(self.destination)
-        return self
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        if "transport" in bad:
+            return
+        transport, trunk_id = given["transport"], given.get("trunk_id")
+        if transport == Transport.SIP_TRUNK and trunk_id is None:
+            yield "a SIP trunk (transport 5) needs its trunk_id"
+        if transport != Transport.SIP_TRUNK and trunk_id is not None:
+            yield f"trunk_id goes with transport 5 only, not with {int(transport)}"
+        if "destination" in bad:
+            return
+        destination = given["destination"]
+        if transport == Transport.SIP_URI and "@" not in destination:
+            yield f"{destination!r} is not a SIP URI: write user@host"
+        if transport == Transport.PSTN:
+            try:
+                parse_e164(destination)
+            except ValueError as error:
+                yield str(error)
 
     @classmethod
     def sip(cls, uri: str, *, priority: int = 1) -> Self:

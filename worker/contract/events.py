@@ -4,9 +4,10 @@
 progress. An event's `id` is `<job id>:<seq>`; it is stable, so a reader that has seen it may drop it.
 """
 
+from functools import cache
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from worker.contract.errors import JobError
 from worker.contract.results import NumberResult, Quote, SearchReport, Totals
@@ -47,8 +48,8 @@ class EventBody(BaseModel):
     timings: Timings
 
 
-class Event(BaseModel):
-    """One entry of a stream."""
+class _CloudEvent(BaseModel):
+    """The attributes that every entry of a stream has."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -59,4 +60,32 @@ class Event(BaseModel):
     subject: str
     time: AwareDatetime
     datacontenttype: Literal["application/json"] = "application/json"
+
+
+class Event(_CloudEvent):
+    """What became of a job; `subject` is its id."""
+
     data: EventBody
+
+
+class AccountBody(BaseModel):
+    """The JSON in the `data` of an event about an account: what the provider answered when it was paused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    account: str
+    status: int | None = None
+    message: str | None = None
+
+
+class AccountEvent(_CloudEvent):
+    """An account was paused, or goes on; only on the events stream. `subject` is the account."""
+
+    type: Literal["didflow.account.paused.v1", "didflow.account.resumed.v1"]
+    data: AccountBody
+
+
+@cache
+def event_adapter() -> TypeAdapter[Event | AccountEvent]:
+    """Reads any entry of either stream; also gives the JSON Schema."""
+    return TypeAdapter(Event | AccountEvent)

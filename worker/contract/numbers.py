@@ -1,9 +1,14 @@
 """A phone number in its one form: E.164 with the leading plus, such as ``+13235550142``."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Annotated, Any
 
 import phonenumbers
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from worker.contract.faults import with_more
 
 
 def parse_e164(text: object) -> str:
@@ -38,13 +43,27 @@ def to_provider(e164: str) -> str:
 E164 = Annotated[str, BeforeValidator(parse_e164)]
 
 
-def _no_duplicates(numbers: tuple[str, ...]) -> tuple[str, ...]:
-    seen: set[str] = set()
-    twice = sorted({n for n in numbers if n in seen or seen.add(n)})  # type: ignore[func-returns-value]
-    if twice:
-        raise ValueError(f"listed more than once: {', '.join(map(str, twice[:10]))}: name each number once")
+def _each_once(given: Any, read: ValidatorFunctionWrapHandler) -> tuple[str, ...]:
+    try:
+        numbers: tuple[str, ...] = read(given)
+    except ValidationError as error:
+        raise with_more(error, _twice(_readable(given) if isinstance(given, list | tuple) else ())) from None
+    if faults := tuple(_twice(numbers)):
+        raise with_more(None, faults)
     return numbers
 
 
+def _twice(numbers: Iterable[str]) -> Iterator[str]:
+    twice = sorted(number for number, count in Counter(numbers).items() if count > 1)
+    if twice:
+        yield f"listed more than once: {', '.join(twice[:10])}: name each number once"
+
+
+def _readable(given: Iterable[object]) -> Iterator[str]:
+    for text in given:
+        with suppress(ValueError):
+            yield parse_e164(text)
+
+
 #: A list of numbers in which each stands once.
-NumberList = Annotated[tuple[E164, ...], AfterValidator(_no_duplicates)]
+NumberList = Annotated[tuple[E164, ...], WrapValidator(_each_once)]

@@ -27,6 +27,18 @@ def known_so_far(request: Request, page: JobPage, error: JobError) -> Result:
             return _counted(leaving, GONE, error)
 
 
+def nothing_done(request: Request, error: JobError | None = None) -> Result:
+    """The result of a job that ended before it did anything."""
+    match request:
+        case SearchAndBuy():
+            requested = request.quantity
+        case Reroute() | Release():
+            requested = len(request.numbers) or len(request.record_ids)  # What a selector means wasn't settled.
+        case Failback():
+            requested = 0
+    return Result(totals=Totals(requested=requested, done=0), error=error)
+
+
 def in_doubt(result: Result) -> bool:
     """Whether it leaves open what became of a number."""
     return any(number.outcome is Outcome.UNCLEAR for number in result.numbers)

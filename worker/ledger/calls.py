@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
@@ -52,9 +53,18 @@ class Submission:
 
 
 def fingerprint(submission: Submission) -> str:
-    """What makes two submissions the same request: kind, content and account. Not reference, priority or time."""
-    content = submission.request.model_dump(mode="json")
-    return hashlib.sha256(json.dumps([submission.account, content], sort_keys=True).encode()).hexdigest()
+    """What makes two submissions the same request: kind, account, and what is asked, however it is written (2.5 is 2.50).
+
+    Not reference, priority or time: a deadline of "in ten minutes" is another moment at each try. What is left at its default isn't
+    in it, so that a later version with a new field knows the keys of an older one.
+    """
+    asked = submission.request.model_dump(exclude_defaults=True, exclude={"deadline"})
+    content = json.dumps([submission.account, submission.request.kind, asked], sort_keys=True, default=_plainest)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plainest(amount_usd: Decimal) -> str:
+    return f"{amount_usd.normalize():f}"
 
 
 def new_job_id() -> str:
@@ -64,17 +74,8 @@ def new_job_id() -> str:
 
 def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
     """Accept a job once. Raises InvalidRequest on what can't be stored; reading the reply may raise IdempotencyConflict."""
-    faults = [
-        fault
-        for fault in (
-            _label_fault("idempotency_key", submission.idempotency_key),
-            _label_fault("reference", submission.reference),
-            _label_fault("account", submission.account),
-            _priority_fault(submission.priority),
-            _time_fault(submission.not_before),
-        )
-        if fault
-    ]
+    faults = label_faults(submission.idempotency_key, submission.reference, submission.account, submission.priority)
+    faults += [fault] if (fault := _time_fault(submission.not_before)) else []
     text = submission.request.model_dump_json()
     if len(text) > MAX_REQUEST_BYTES:
         faults.append(("request", f"is {len(text)} bytes long; at most {MAX_REQUEST_BYTES}: split it into several jobs"))
@@ -128,6 +129,17 @@ def _there(reply: str, job_id: str) -> str:
     if reply == "gone":
         raise JobNotFound(job_id)
     return reply
+
+
+def label_faults(idempotency_key: str | None, reference: str | None, account: str, priority: int) -> list[tuple[str, str]]:
+    """What is wrong with what goes along with a request."""
+    found = (
+        _label_fault("idempotency_key", idempotency_key),
+        _label_fault("reference", reference),
+        _label_fault("account", account),
+        _priority_fault(priority),
+    )
+    return [fault for fault in found if fault]
 
 
 def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:

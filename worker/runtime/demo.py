@@ -4,9 +4,11 @@ An embedded Valkey, the sandbox and two worker processes; jobs through the queue
 didflow reports is compared with the money that the sandbox took.
 """
 
+import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -117,8 +119,10 @@ def colour(view: JobView) -> str:
     return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
 
 
-def main() -> None:
-    """Exit code 0 if everything came out as it should, 1 if not, 5 if a part didn't come up."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit code 0 if everything came out as it should, 1 if not, 2 for arguments (it takes none), 5 if a part didn't come up."""
+    summary = "Run the main job here, on an embedded Valkey and a sandbox Wavix. Costs nothing."
+    argparse.ArgumentParser(prog="didflow demo", description=summary).parse_args(arguments)
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="didflow-demo-") as folder:
         log = Path(folder) / "workers.log"

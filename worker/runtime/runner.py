@@ -15,7 +15,7 @@ from worker.contract.requests import Failback, Release, Request, Reroute, Search
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, WaitReason
 from worker.jobs.answers import waiting_for
-from worker.jobs.known import in_doubt, known_so_far
+from worker.jobs.known import in_doubt, known_so_far, nothing_done
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
@@ -84,8 +84,7 @@ class JobRunner:
                 if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
                     self._park_crashed(page)
                     return
-                request = parse_request(claim.fields.get("request", ""))
-                ended = tell(request, page, self._providers(page.account), self._rules)
+                ended = tell(_request(claim), page, self._providers(page.account), self._rules)
                 if claim.probe:
                     self._resume_account(claim)
                 self._finish(claim, ended)
@@ -120,9 +119,9 @@ class JobRunner:
                 log.info("job.handed_back")
                 self._ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail="handed back by a stopping worker")
             case CancelRequested():
-                self._finish(claim, Ended(JobState.CANCELLED, Result(totals=Totals(requested=0, done=0))))
+                self._finish(claim, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
             case Refused(error=error):
-                self._finish(claim, Ended(JobState.FAILED, _failure(error)))
+                self._finish(claim, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
             case NeedsReview(result=result):
                 self._finish(claim, Ended(JobState.NEEDS_REVIEW, result))
             case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
@@ -225,10 +224,15 @@ def _was_answered(trouble: Exception) -> bool:
     return False
 
 
+def _request(claim: Claim) -> Request:
+    """Raises InvalidRequest for one that this version can't read."""
+    return parse_request(claim.fields.get("request", ""))
+
+
 def _known(page: LedgerPage, error: JobError) -> Result:
     """What the job has written, as a result with this error; only the error, where that can't be read."""
     try:
-        return known_so_far(parse_request(page.claim.fields.get("request", "")), page, error)
+        return known_so_far(_request(page.claim), page, error)
     except (NeedsReview, InvalidRequest):
         return _failure(error)
 
