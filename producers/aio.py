@@ -100,7 +100,8 @@ class AsyncDidflow:
 
     async def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
         found = finding(await self.get(job_id), took_effect)
-        said = await self._perform(self._plans.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail)))
+        call = calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail)
+        said = await self._perform(self._plans.run(call))
         check_resolved(job_id, said)
         return await self.get(job_id)
 

@@ -137,7 +137,7 @@ class Didflow:
         """
         view = self.get(job_id)
         found = finding(view, took_effect)
-        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail))
+        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail))
         check_resolved(job_id, said)
         return self.get(job_id)
 
