@@ -1,0 +1,76 @@
+"""What the spend limits let a purchase do: pure rules. That they are kept whoever else buys is the ledger's part."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from worker.contract.errors import JobError
+from worker.contract.spending import LimitReached, Spend, SpendLimit, Unit, told
+from worker.contract.states import WaitReason
+from worker.jobs.fitting import affordable
+from worker.jobs.ports import Refused, Wait
+
+#: A waiting job asks the ledger again after this long at most: limits may be raised, and open checkouts give back.
+ASK_AGAIN_S = 600.0
+#: The same where only the end of open checkouts can tell when it goes on.
+HELD_AGAIN_S = 60.0
+
+
+def limits_for(limits: Iterable[SpendLimit], reference: str) -> tuple[SpendLimit, ...]:
+    """Those that a job with this reference (or none) has to keep."""
+    return tuple(limit for limit in limits if limit.scope == "account" or reference)
+
+
+def tightest(limits: Iterable[SpendLimit], unit: Unit) -> SpendLimit | None:
+    """The least that is ever allowed of it, with nothing else spent."""
+    return min((limit for limit in limits if limit.unit == unit), key=lambda limit: limit.most, default=None)
+
+
+def most_numbers(limits: Iterable[SpendLimit], wanted: int, floor: int) -> int:
+    """How many of the wanted numbers one checkout may ever have. Raises Refused if that is less than the floor."""
+    limit = tightest(limits, "numbers")
+    if limit is None:
+        return wanted
+    if limit.most < floor:
+        raise Refused(too_low(limit, Decimal(floor)))
+    return min(wanted, int(limit.most))
+
+
+def within_limits(limits: Iterable[SpendLimit], costs_usd: Mapping[str, Decimal], floor: int) -> tuple[str, ...]:
+    """The cheapest of the numbers that one checkout may ever buy. Raises Refused if those are fewer than the floor."""
+    limit = tightest(limits, "usd")
+    if limit is None:
+        return tuple(costs_usd)
+    chosen = affordable(costs_usd, limit.most)
+    if len(chosen) < floor <= len(costs_usd):
+        raise Refused(too_low(limit, sum(sorted(costs_usd.values())[:floor], Decimal(0))))
+    return chosen
+
+
+def too_low(limit: SpendLimit, needed: Decimal) -> JobError:
+    """Waiting would be for ever."""
+    return JobError(
+        code="spend_limit_too_low",
+        message=f"this needs {told(needed, limit.unit)} at once, and the {limit.scope} may never spend more than {limit}: raise"
+        f" {limit.setting} (or what the account's own table says), or ask for fewer or cheaper numbers in a new job",
+    )
+
+
+def worth_asking(refused: Spend | None, limits: Sequence[SpendLimit], wanted: int) -> Spend:
+    """What must fit before the provider is troubled: what was refused last time, else the numbers alone. Never more than can ever fit."""
+    ask = refused or Spend(numbers=wanted)
+    usd, numbers = tightest(limits, "usd"), tightest(limits, "numbers")
+    return Spend(
+        numbers=ask.numbers if numbers is None else min(ask.numbers, int(numbers.most)),
+        usd=ask.usd if usd is None else min(ask.usd, usd.most),
+    )
+
+
+def wait_for(reached: LimitReached, now_ms: int) -> Wait:
+    """Until it may go on, with what an operator wants to know."""
+    if reached.frees_in_s is None:
+        return Wait(WaitReason.SPEND_LIMIT, HELD_AGAIN_S, reached.sentence("it goes on when open checkouts are settled"))
+    at = datetime.fromtimestamp(now_ms / 1000 + reached.frees_in_s, UTC)
+    return Wait(
+        WaitReason.SPEND_LIMIT, min(reached.frees_in_s, ASK_AGAIN_S), reached.sentence(f"enough is free at {at:%Y-%m-%d %H:%M:%S} UTC")
+    )
