@@ -133,7 +133,7 @@ def test_what_can_never_fit_fails_with_what_to_do_and_buys_nothing(
     assert view.error.code == "spend_limit_too_low"
     assert needs in view.error.message
     (name,) = limits
-    assert f"raise DIDFLOW_SPEND_{name.upper()} " in view.error.message
+    assert f"raise DIDFLOW_SPEND_{name.upper()}" in view.error.message
     assert (stage.sandbox.ledger(), cart(stage)) == ([], [])
     assert settled_only(stage) == Spend()
 

@@ -94,9 +94,14 @@ class ScopeSpending(_Frozen):
         return self.hour if window == "hour" else self.day
 
 
-def told(amount: Decimal, unit: Unit) -> str:
-    """``3 numbers``, ``12.50 USD``; a USD amount with as many decimals as it has, two at least."""
+def shown(amount: Decimal, unit: Unit) -> str:
+    """``3``, ``12.50``; a USD amount with as many decimals as it has, two at least."""
     if unit == "numbers":
-        return f"{int(amount)} number" + ("" if amount == 1 else "s")
+        return f"{int(amount)}"
     cents = amount.quantize(Decimal("0.01"))
-    return f"{cents if cents == amount else amount.normalize():f} USD"
+    return f"{cents if cents == amount else amount.normalize():f}"
+
+
+def told(amount: Decimal, unit: Unit) -> str:
+    """``3 numbers``, ``12.50 USD``."""
+    return f"{shown(amount, unit)} " + ("USD" if unit == "usd" else "number" if amount == 1 else "numbers")

@@ -10,9 +10,9 @@ from worker.contract.states import WaitReason
 from worker.jobs.fitting import affordable
 from worker.jobs.ports import Refused, Wait
 
-#: A waiting job asks the ledger again after this long at most: limits may be raised, and open checkouts give back.
+#: A waiting job asks the ledger again after this long at most: limits may be raised.
 ASK_AGAIN_S = 600.0
-#: The same where only the end of open checkouts can tell when it goes on.
+#: The same where open checkouts hold part of the limit: they may give it back at any moment.
 HELD_AGAIN_S = 60.0
 
 
@@ -49,10 +49,11 @@ def within_limits(limits: Iterable[SpendLimit], costs_usd: Mapping[str, Decimal]
 
 def too_low(limit: SpendLimit, needed: Decimal) -> JobError:
     """Waiting would be for ever."""
+    own = " (or what the account's own table says)" if limit.scope == "account" else ""
     return JobError(
         code="spend_limit_too_low",
         message=f"this needs {told(needed, limit.unit)} at once, and the {limit.scope} may never spend more than {limit}: raise"
-        f" {limit.setting} (or what the account's own table says), or ask for fewer or cheaper numbers in a new job",
+        f" {limit.setting}{own}, or ask for fewer or cheaper numbers in a new job",
     )
 
 
@@ -68,9 +69,9 @@ def worth_asking(refused: Spend | None, limits: Sequence[SpendLimit], wanted: in
 
 def wait_for(reached: LimitReached, now_ms: int) -> Wait:
     """Until it may go on, with what an operator wants to know."""
+    again_s = HELD_AGAIN_S if reached.held else ASK_AGAIN_S
     if reached.frees_in_s is None:
-        return Wait(WaitReason.SPEND_LIMIT, HELD_AGAIN_S, reached.sentence("it goes on when open checkouts are settled"))
+        return Wait(WaitReason.SPEND_LIMIT, again_s, reached.sentence("it goes on when open checkouts are settled"))
     at = datetime.fromtimestamp(now_ms / 1000 + reached.frees_in_s, UTC)
-    return Wait(
-        WaitReason.SPEND_LIMIT, min(reached.frees_in_s, ASK_AGAIN_S), reached.sentence(f"enough is free at {at:%Y-%m-%d %H:%M:%S} UTC")
-    )
+    goes_on = f"enough is free at {at:%Y-%m-%d %H:%M:%S} UTC" + (", or when open checkouts give back" if reached.held else "")
+    return Wait(WaitReason.SPEND_LIMIT, min(reached.frees_in_s, again_s), reached.sentence(goes_on))
