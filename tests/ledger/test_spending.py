@@ -128,6 +128,20 @@ def test_it_goes_on_when_enough_and_not_all_of_it_has_left_the_window(ledger: Le
     assert 39.9 * 60 <= reached.frees_in_s <= 41 * 60
 
 
+def test_what_has_left_the_hour_frees_nothing_in_it(ledger: Ledger) -> None:
+    claim = begun(ledger)
+    for count in (1, 3):  # 1 USD each: 90 minutes ago, now
+        hold(ledger, claim, spend("1"), count=count)
+        settle(ledger, claim, spend("1"), count=count + 1)
+        if count == 1:
+            let_pass(ledger, ACCOUNT, 90)
+    assert spent(ledger) == (spend("1"), spend("2", 2), NOTHING)
+    reached = ledger.limit_against(claim, spend("1"), [limit("1")])
+    assert reached is not None
+    assert reached.frees_in_s is not None
+    assert reached.frees_in_s >= 59.9 * 60
+
+
 def test_the_limit_that_lasts_longest_is_named(ledger: Ledger) -> None:
     claim = begun(ledger, reference="customer-9")
     hold(ledger, claim, spend("2", 2))
