@@ -20,8 +20,9 @@ from tests.stage import SETTLE_S, Stage, charged, numbers, outcomes
 from worker.contract.jobs import Job, JobView
 from worker.contract.provider import Answer
 from worker.contract.requests import SearchAndBuy
-from worker.contract.spending import Scope, ScopeSpending, Spend
+from worker.contract.spending import Scope, ScopeSpending, Spend, SpendLimit
 from worker.contract.states import JobState
+from worker.jobs.spend_guard import most_affordable
 from worker.ledger import calls
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
@@ -158,6 +159,14 @@ def test_best_effort_buys_what_fits_and_the_rest_when_there_is_room_again(limite
     view = stage.finish(job)
     assert (view.state, len(numbers(view))) == ("succeeded", 5)
     assert charged(view) == stage.sandbox.charged_usd() == settled_only(stage).usd
+
+
+def test_a_limit_in_usd_is_filled_with_the_cheapest_and_no_other_number_is_taken(limited: Callable[..., Stage]) -> None:
+    stage = limited(spend_account_usd_per_hour=Decimal(5))
+    job = stage.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=20, policy="best_effort"))
+    waits(stage.attempt(job))
+    assert 0 < stage.sandbox.charged_usd() <= 5
+    assert (cart(stage), set(stage.ledger.client.hkeys(stage.ledger.keys.reserved("default")))) == ([], stage.owned())
 
 
 def test_a_job_that_waits_for_a_limit_with_numbers_bought_lists_them_when_it_is_cancelled(limited: Callable[..., Stage]) -> None:
@@ -325,6 +334,17 @@ def test_whatever_the_provider_does_no_hour_has_more_than_its_limit(
                 stage.make_due(job)
         stage.close()
     ledger.client.close()
+
+
+@given(st.lists(st.decimals(0, 20, places=2), max_size=8).map(sorted), st.decimals(0, 30, places=2), st.decimals("0.01", 40, places=2))
+def test_what_is_bound_can_be_bought_at_once_and_one_more_could_not(costs: list[Decimal], beside: Decimal, most: Decimal) -> None:
+    limits = [SpendLimit(scope="account", unit="usd", window="day", most=most)]
+    room = most_affordable(limits, costs, beside, 0)
+    assert room == 0 or beside + sum(costs[:room]) <= most
+    assert room == len(costs) or beside + sum(costs[: room + 1]) > most
+    assert most_affordable(limits, costs, beside, 2) == max(room, min(2, len(costs)))
+    assert most_affordable(limits, costs, beside, -1) == room, "a cart that is above its floor"
+    assert most_affordable((), costs, beside, 0) == len(costs)
 
 
 def test_settings_say_what_an_account_and_a_reference_may_spend(tmp_path: Any) -> None:

@@ -40,7 +40,7 @@ from worker.jobs.ports import (
 )
 from worker.jobs.purchase_state import Checkout, Phase, Pick, PurchaseRecord
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.jobs.spend_guard import limits_for, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.spend_guard import limits_for, most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.stock import StockSearch
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
@@ -108,7 +108,7 @@ class Purchase(PurchaseRecord):
     def _fill_cart(self, search: StockSearch, want: int) -> set[str]:
         in_cart: set[str] = set()
         try:
-            while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart))):
+            while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart), in_cart)):
                 for start in range(0, len(offers), self._rules.batch_size):
                     self._page.pause_point()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
@@ -123,10 +123,17 @@ class Purchase(PurchaseRecord):
             raise OutOfStock
         return in_cart
 
-    def bind(self, search: StockSearch, count: int) -> Sequence[Offer]:
-        """Choose numbers and write them down, reserved against every other job, before the provider hears of them."""
+    def bind(self, search: StockSearch, count: int, in_cart: Collection[str] = ()) -> Sequence[Offer]:
+        """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
+
+        Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
+        """
         while True:
-            offers = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            found = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            costs = [offer.total_usd for offer in found]
+            room = most_affordable(self._limits, costs, self._cost_of(in_cart).usd, self.floor - len(in_cart))
+            offers = found[:room]
+            search.give_back(found[room:])
             if not offers:
                 return ()
             picks = {offer.number: Pick.of(offer) for offer in offers}

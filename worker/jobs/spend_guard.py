@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate
 
 from worker.contract.errors import JobError
 from worker.contract.spending import LimitReached, Spend, SpendLimit, Unit, told
@@ -34,6 +35,18 @@ def most_numbers(limits: Iterable[SpendLimit], wanted: int, floor: int) -> int:
     if limit.most < floor:
         raise Refused(too_low(limit, Decimal(floor)))
     return min(wanted, int(limit.most))
+
+
+def most_affordable(limits: Iterable[SpendLimit], costs_usd: Sequence[Decimal], beside_usd: Decimal, least: int) -> int:
+    """How many of these, taken in order, can ever be bought in one checkout with what costs `beside_usd`.
+
+    `least` of them in any case: that even they are too dear is judged by the cart's fees.
+    """
+    limit = tightest(limits, "usd")
+    if limit is None:
+        return len(costs_usd)
+    affordable_ones = sum(total_usd <= limit.most for total_usd in accumulate(costs_usd, initial=beside_usd)) - 1
+    return min(len(costs_usd), max(affordable_ones, least, 0))
 
 
 def within_limits(limits: Iterable[SpendLimit], costs_usd: Mapping[str, Decimal], floor: int) -> tuple[str, ...]:
