@@ -16,6 +16,7 @@ from producers.review import check_resolved, finding
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
+from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.address import redis_url
@@ -100,7 +101,8 @@ class AsyncDidflow:
 
     async def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
         found = finding(await self.get(job_id), took_effect)
-        said = await self._perform(self._plans.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail)))
+        call = calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail)
+        said = await self._perform(self._plans.run(call))
         check_resolved(job_id, said)
         return await self.get(job_id)
 
@@ -110,6 +112,9 @@ class AsyncDidflow:
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)
         return await self._perform(self._plans.steps(job_id))
+
+    async def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
+        return await self._perform(self._plans.run(calls.spending(scopes, newest)))
 
     async def results(
         self,

@@ -14,6 +14,7 @@ from producers.review import check_resolved, finding
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
+from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.address import redis_url
@@ -137,7 +138,7 @@ class Didflow:
         """
         view = self.get(job_id)
         found = finding(view, took_effect)
-        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.detail))
+        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail))
         check_resolved(job_id, said)
         return self.get(job_id)
 
@@ -149,6 +150,13 @@ class Didflow:
         """The job's story, oldest step first. Raises JobNotFound."""
         self.get(job_id)
         return self._reader.perform(self._reader.plans.steps(job_id))
+
+    def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
+        """What these accounts and references have used of the last hour and day, and what their open checkouts hold.
+
+        After them come the `newest` that spent last. Whether any limit is set doesn't matter; dry runs don't count.
+        """
+        return self._reader.spending(scopes, newest=newest)
 
     def results(
         self,

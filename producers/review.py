@@ -8,6 +8,7 @@ from worker.contract.errors import InvalidRequest, JobError, WrongJob
 from worker.contract.jobs import JobView
 from worker.contract.requests import Release, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.spending import Spend
 from worker.contract.states import JobState, Outcome
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
@@ -16,11 +17,12 @@ RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
 @dataclass(frozen=True)
 class Finding:
-    """How the job ends, the numbers that were open and didn't take effect, and a line for the job's story."""
+    """How the job ends, the numbers that were open and didn't take effect, what the others cost, and a line for the job's story."""
 
     state: JobState
     result: Result
     not_taken: tuple[str, ...]
+    bought: Spend
     detail: str
 
 
@@ -61,13 +63,18 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     result = before.model_copy(update={"numbers": numbers, "totals": totals, "error": error})
     not_taken = tuple(sorted(open_ones - set(took_effect)))
     told = f"{yes.value}: {' '.join(sorted(took_effect)) or 'none'}; not {yes.value}: {' '.join(not_taken) or 'none'}"
-    return Finding(state, result, not_taken, told)
+    bought = Spend.of(_cost(number) for number in done if number.number in took_effect) if buying else Spend()
+    return Finding(state, result, not_taken, bought, told)
 
 
 def check_resolved(job_id: str, said: str) -> None:
     """Raises WrongJob if somebody else was quicker."""
     if said != "ok":
         raise WrongJob(f"job {job_id} is {said} by now: look at it with `didflow status {job_id}`")
+
+
+def _cost(number: NumberResult) -> Decimal:
+    return (number.setup_usd or Decimal(0)) + (number.monthly_usd or Decimal(0))
 
 
 def _paid(before: Totals, bought: Collection[NumberResult]) -> Totals:

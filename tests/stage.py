@@ -69,8 +69,8 @@ class Stage:
     def close(self) -> None:
         self.client.close()
 
-    def submit(self, request: Request, key: str | None = None) -> Job:
-        return self.ledger.submit(Submission(request, idempotency_key=key))
+    def submit(self, request: Request, key: str | None = None, reference: str | None = None) -> Job:
+        return self.ledger.submit(Submission(request, idempotency_key=key, reference=reference))
 
     def attempt(self, job: Job) -> JobView:
         self.runner.run(job.id)

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,9 @@ from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.contract.errors import InvalidSettings
+from worker.contract.money import Usd
 from worker.contract.numbers import NumberList
+from worker.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
 
 Dialect = Literal["mydids", "numbers"]
 
@@ -20,14 +23,22 @@ def _words(value: object) -> object:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+SpendUsd = Annotated[Usd, Field(gt=0, le=100_000_000, decimal_places=4)]
+SpendNumbers = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
 class Account(BaseModel):
-    """One Wavix account: where it is and the key to it."""
+    """One Wavix account: where it is and the key to it. A spend limit of its own goes before the one for all accounts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     api_key: SecretStr
     base_url: str = "https://api.wavix.com"
     dialect: Dialect = "mydids"
+    spend_usd_per_hour: SpendUsd | None = None
+    spend_usd_per_day: SpendUsd | None = None
+    spend_numbers_per_hour: SpendNumbers | None = None
+    spend_numbers_per_day: SpendNumbers | None = None
 
 
 class Settings(BaseSettings):
@@ -40,7 +51,9 @@ class Settings(BaseSettings):
         "https://api.wavix.com", alias="WAVIX_BASE_URL", pattern=r"^https?://", description="where the Wavix API is, without /v1"
     )
     wavix_dialect: Dialect = Field("mydids", alias="WAVIX_DIALECT", description="mydids (?appid=KEY) or numbers (Bearer, since June 2026)")
-    accounts: Path | None = Field(None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect")
+    accounts: Path | None = Field(
+        None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect, spend_usd_per_hour and so on"
+    )
 
     redis_url: SecretStr | None = Field(None, description="redis://… or unix://…; none: the embedded Valkey that `didflow up` starts")
     namespace: str = Field(
@@ -68,6 +81,21 @@ class Settings(BaseSettings):
         (), description="comma list: numbers with these labels are never released"
     )
 
+    spend_account_usd_per_hour: SpendUsd | None = Field(
+        None, description="USD that one account may spend on purchases in any hour, activation and first month; none: no limit"
+    )
+    spend_account_usd_per_day: SpendUsd | None = Field(None, description="USD that one account may spend in any day")
+    spend_account_numbers_per_hour: SpendNumbers | None = Field(None, description="numbers that one account may buy in any hour")
+    spend_account_numbers_per_day: SpendNumbers | None = Field(None, description="numbers that one account may buy in any day")
+    spend_reference_usd_per_hour: SpendUsd | None = Field(None, description="USD that the jobs of one reference may spend in any hour")
+    spend_reference_usd_per_day: SpendUsd | None = Field(None, description="USD that the jobs of one reference may spend in any day")
+    spend_reference_numbers_per_hour: SpendNumbers | None = Field(
+        None, description="numbers that the jobs of one reference may buy in any hour"
+    )
+    spend_reference_numbers_per_day: SpendNumbers | None = Field(
+        None, description="numbers that the jobs of one reference may buy in any day"
+    )
+
     processes: int = Field(2, ge=1, le=64, description="worker processes that `didflow worker` keeps running")
     threads: int = Field(
         8, ge=1, le=32, description="threads of a worker process for money and bulk jobs; a quarter as many again serve emergencies"
@@ -81,6 +109,15 @@ class Settings(BaseSettings):
         if url is not None and url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("begins with redis://, rediss:// or unix://")
         return url
+
+    def spend_limits(self, account: Account | None) -> tuple[SpendLimit, ...]:
+        """What the jobs of this account have to keep."""
+        found = []
+        for scope, unit, window in product(SCOPES, UNITS, WINDOWS):
+            own = getattr(account, f"spend_{unit}_per_{window}") if account is not None and scope == "account" else None
+            most = own if own is not None else getattr(self, f"spend_{scope}_{unit}_per_{window}")
+            found += [SpendLimit(scope=scope, unit=unit, window=window, most=most)] if most is not None else []
+        return tuple(found)
 
     def account(self, name: str) -> Account | None:
         """The account of that name, or None."""

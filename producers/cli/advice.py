@@ -7,6 +7,7 @@ _WAITING = {
     WaitReason.PROVIDER_DOWN: "the provider can't be reached or fails; it goes on by itself when that ends, no attempt is lost",
     WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct it and restart the workers; it goes on by itself",
     WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; it goes on by itself",
+    WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it goes on by itself",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",

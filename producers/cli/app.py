@@ -10,6 +10,7 @@ from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import failback, release, reroute
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
+from producers.cli.spending import spend
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
-    "Look": (status, jobs, explain, results),
+    "Look": (status, jobs, explain, results, spend),
     "Settle what is parked": (retry, resolve),
     "Know": (settings, schema),
 }

@@ -92,15 +92,17 @@ def lives(pid: int) -> bool:
 
 
 @contextmanager
-def plant(folder: Path, *, processes: int = 2, redis_url: str | None = None, orders: Path | None = None) -> Iterator[Plant]:
-    """A running plant, with all its worker processes signed on. `orders`: the folder of their fault points."""
+def plant(
+    folder: Path, *, processes: int = 2, redis_url: str | None = None, orders: Path | None = None, **environment: str
+) -> Iterator[Plant]:
+    """A running plant, with all its worker processes signed on. `orders`: the folder of their fault points; `environment`: settings."""
     log = folder / "workers.log"
     stack = LocalStack(
         processes=processes,
         threads=4,
         redis_url=redis_url,
         sandbox=("--port", "0", "--latency-ms", "5"),
-        environment=ENVIRONMENT | ({VARIABLE: str(orders)} if orders else {}),
+        environment=ENVIRONMENT | environment | ({VARIABLE: str(orders)} if orders else {}),
         log=log,
     )
     with stack:

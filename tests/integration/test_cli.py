@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,8 +72,8 @@ def didflow(running: Plant, tmp_path: Path) -> Shell:
     return shell_of(running.stack, tmp_path)
 
 
-def shell_of(stack: LocalStack, folder: Path) -> Shell:
-    environment = {"DIDFLOW_REDIS_URL": stack.redis_url or "", "DIDFLOW_NAMESPACE": NAMESPACE}
+def shell_of(stack: LocalStack, folder: Path, **more: str) -> Shell:
+    environment = {"DIDFLOW_REDIS_URL": stack.redis_url or "", "DIDFLOW_NAMESPACE": NAMESPACE} | more
     return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": stack.sandbox_url or ""})
 
 
@@ -215,7 +216,7 @@ def test_bad_input_ends_with_two_before_anything_is_asked(offline: Shell, argume
     assert ended.err.strip()
 
 
-@pytest.mark.parametrize("arguments", [("buy", "--country", "US"), ("jobs",), ("status", "x"), ("results",), ("doctor",)])
+@pytest.mark.parametrize("arguments", [("buy", "--country", "US"), ("jobs",), ("spend",), ("status", "x"), ("results",), ("doctor",)])
 def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Shell, arguments: tuple[str, ...]) -> None:
     ended = offline(*arguments)
     assert ended.code == 5
@@ -290,6 +291,40 @@ def test_results_are_read_once_by_a_group(didflow: Shell) -> None:
     assert job["id"] in {event["subject"] for event in first}
     assert didflow("results", "--group", "cli", "--json").out == ""
     assert job["id"] in didflow("results").out
+
+
+def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant, tmp_path: Path) -> None:
+    limits = {"DIDFLOW_SPEND_ACCOUNT_USD_PER_DAY": "1.49", "DIDFLOW_SPEND_REFERENCE_NUMBERS_PER_HOUR": "50"}
+    didflow = shell_of(running.stack, tmp_path, **limits)
+    bought = didflow("buy", *OF_LOS_ANGELES, "--quantity", "2", "--reference", "customer-1", "--wait", "--json").json
+    usd = Decimal(bought["result"]["totals"]["charged_usd"])
+    (of_reference,) = didflow("spend", "--reference", "customer-1", "--json").json
+    assert of_reference["hour"] == of_reference["day"]
+    assert (of_reference["day"]["numbers"], Decimal(of_reference["day"]["usd"])) == (2, usd)
+    assert [limit["most"] for limit in of_reference["limits"]] == ["50"]
+    account, *others = didflow("spend", "--json").json
+    assert (account["scope"], account["name"]) == ("account", "default")
+    charged = running.sandbox.charged_usd()
+    assert Decimal(account["day"]["usd"]) == charged
+    assert "customer-1" in {other["name"] for other in others}
+    shown = didflow("spend").out
+    assert f"{charged:.2f} of 1.49" in shown
+    assert re.search(r"ref. customer-1 +2 of 50 ", shown)
+    checks = {check["name"]: check for check in didflow("doctor", "--json").json}
+    assert checks["spend default"]["verdict"] == "warn"
+    assert f"{charged:.2f} USD of 1.49 USD per day: purchases wait" in checks["spend default"]["message"]
+
+
+def test_a_job_that_waits_for_a_limit_says_for_which_and_until_when(tmp_path: Path) -> None:
+    with plant(tmp_path, processes=1, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="2") as limited:
+        didflow = shell_of(limited.stack, tmp_path)
+        assert didflow("buy", *OF_LOS_ANGELES, "--quantity", "2", "--wait").code == 0
+        job = didflow("buy", *OF_LOS_ANGELES, "--json").json["id"]
+        until(lambda: limited.ledger.get(job).reason == "spend_limit", what="a job that waits")
+        story = didflow("explain", job)
+        assert "waiting (spend_limit)" in story.out
+        assert "account default may spend 2 numbers per hour: 2 numbers used, 1 number needed; enough is free at" in story.out
+        assert "didflow spend" in story.out
 
 
 def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: Shell) -> None:

@@ -80,4 +80,6 @@ def test_bought_is_reported_and_never_more_than_asked(
             assert bought == set(outcomes(view))
             assert charged(view) == sandbox.charged_usd()
             assert result_of(view).totals.done == len(bought)
+            (spent,) = ledger.spending([("account", "default")])
+            assert (spent.day.usd, spent.held.numbers) == (sandbox.charged_usd(), 0), "what counts against limits is what was charged"
     ledger.client.close()

@@ -1,6 +1,7 @@
 """A worker and a producer in a few words, for the ledger's tests."""
 
 import time
+from typing import cast
 
 from worker.contract.jobs import Job
 from worker.contract.requests import SearchAndBuy
@@ -41,3 +42,12 @@ def wait_until_ms(ledger: Ledger, moment_ms: int) -> None:
     """Until the server's clock has passed a moment: leases and due times are its, not ours."""
     while ledger.now_ms() <= moment_ms:
         time.sleep(0.002)
+
+
+def let_pass(ledger: Ledger, scope: str, minutes: int) -> None:
+    """As if this time had passed for what was spent: its minutes are that much older."""
+    key = ledger.keys.spent(scope)
+    spent = cast("dict[str, str]", ledger.client.hgetall(key))
+    if spent:
+        ledger.client.delete(key)
+        ledger.client.hset(key, mapping={str(int(minute) - minutes): text for minute, text in spent.items()})

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ledger.playing import claimed, finished, states, submitted
 from worker.contract.errors import ServiceUnavailable
+from worker.contract.spending import Spend
 from worker.contract.states import JobState
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger, Write
@@ -40,6 +41,10 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     full(own_ledger)
     page = Write(step="bound", detail="", memo="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",))
     assert own_ledger.save(running, 1, page) == ("ok",)
+    assert own_ledger.limit_against(running, Spend(numbers=1), ()) is None
+    assert own_ledger.save(running, 2, Write("fence", hold=Spend(numbers=1))) == ("ok",)
+    assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == ("ok",)
+    assert own_ledger.spending([("account", "default")])[0].hour.numbers == 1
     assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
     assert own_ledger.quarantine(running, ["+12135550101"])
     assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {})

@@ -36,6 +36,7 @@ class WaitReason(StrEnum):
     PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
     ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
     FUNDS = "funds"  #: the balance doesn't cover the purchase
+    SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff

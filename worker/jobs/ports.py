@@ -13,6 +13,7 @@ from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.provider import Answer, City, Country, Offer, OwnedNumber, Page, Region, Trunk
 from worker.contract.results import Result
+from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
 
 
@@ -69,6 +70,11 @@ class JobPage(Protocol):
     @property
     def account(self) -> str: ...
     @property
+    def reference(self) -> str:
+        """The submitter's own word; empty if he gave none."""
+        ...
+
+    @property
     def attempt(self) -> int: ...
     @property
     def memo(self) -> str | None:
@@ -91,6 +97,9 @@ class JobPage(Protocol):
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
         answered: Sequence[str] = (),
+        hold: Spend | None = None,
+        limits: Sequence[SpendLimit] = (),
+        settle: Spend | None = None,
         progress: str | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
@@ -98,8 +107,14 @@ class JobPage(Protocol):
         `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
         `taint` reserves them for a day, this job included; `free` gives them up. `answered`: the call for which `claim_routes`
         claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story.
-        Raises LostLease, NumbersTaken.
+        `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
+        written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
+        Raises LostLease, NumbersTaken, SpendLimitReached.
         """
+        ...
+
+    def limit_against(self, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
+        """The limit that a hold would run into now; None if there is none. Holds nothing."""
         ...
 
     def now_ms(self) -> int:
@@ -143,6 +158,14 @@ class NumbersTaken(Exception):
     def __init__(self, numbers: tuple[str, ...]) -> None:
         super().__init__(", ".join(numbers))
         self.numbers = numbers
+
+
+class SpendLimitReached(Exception):
+    """A limit leaves too little for what was to be held; nothing was written."""
+
+    def __init__(self, reached: LimitReached) -> None:
+        super().__init__(str(reached.limit))
+        self.reached = reached
 
 
 class HandBack(Exception):
@@ -217,10 +240,12 @@ class Rules:
     settle_s        how long the provider's lists may lag behind its own writes (assumption A3)
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
+    spend_limits    what may be spent, for the job's account and for one reference
     """
 
     settle_s: float = 10.0
     settle_limit_s: float = 600.0
     batch_size: int = 100
+    spend_limits: tuple[SpendLimit, ...] = ()
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()

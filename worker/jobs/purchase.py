@@ -2,7 +2,8 @@
 
     bind          choose numbers that no earlier attempt used; write them down first                  (durable)
     put_in_cart   add them. An unclear answer spends them: they are never checked out
-    fence         is the lease still mine? then write phase=carted with the confirmed numbers         (durable)
+    fence         is the lease still mine, and do the spend limits allow it? then write phase=carted
+                  with the confirmed numbers and hold what they may cost                              (durable)
     check_out     once, with explicit numbers
     recover       after an unclear checkout or a crash: REMOVE the numbers from the cart (this revokes a checkout still in
                   flight), then LOOK at the owned list: owned ones are kept, the others are spent; bind new ones for the rest
@@ -19,13 +20,27 @@ from worker.contract.errors import JobError
 from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import SearchReport
+from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable, reason_against
 from worker.jobs.owned import find_each, find_owned
-from worker.jobs.ports import AccountBarred, AttemptFailed, CancelRequested, HandBack, JobPage, NumbersTaken, Provider, Refused, Rules, Wait
+from worker.jobs.ports import (
+    AccountBarred,
+    AttemptFailed,
+    CancelRequested,
+    HandBack,
+    JobPage,
+    NumbersTaken,
+    Provider,
+    Refused,
+    Rules,
+    SpendLimitReached,
+    Wait,
+)
 from worker.jobs.purchase_state import Checkout, Phase, Pick, PurchaseRecord
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
+from worker.jobs.spend_guard import limits_for, most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.stock import StockSearch
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
@@ -50,6 +65,7 @@ class Purchase(PurchaseRecord):
     def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
         super().__init__(request, page.memo, page.numbers())
         self._page, self._provider, self._rules = page, provider, rules
+        self._limits = limits_for(rules.spend_limits, page.reference)
 
     @property
     def floor(self) -> int:
@@ -65,25 +81,39 @@ class Purchase(PurchaseRecord):
     def buy(self, search: StockSearch) -> None:
         """One round: fill the cart as the policy wants, check it out once, find out what came of it.
 
-        Raises OutOfStock if the cart can't be filled; Wait, AttemptFailed, AccountBarred or UnsettledPurchase as the
-        provider's answers demand.
+        Raises OutOfStock if the cart can't be filled; Wait if a spend limit is reached, Refused if one can never be kept; Wait,
+        AttemptFailed, AccountBarred or UnsettledPurchase as the provider's answers demand.
         """
-        in_cart = self._fill_cart(search)
-        self.fence(in_cart)
+        want = self._want()
+        if self._limits and (reached := self._page.limit_against(worth_asking(self.memo.refused, self._limits, want), self._limits)):
+            raise wait_for(reached, self._page.now_ms())
+        in_cart = self._fill_cart(search, want)
+        try:
+            self.fence(in_cart)
+        except SpendLimitReached as stopped:
+            self.abandon(refused=self._cost_of(in_cart))
+            raise wait_for(stopped.reached, self._page.now_ms()) from None
         answer = self.check_out(sorted(in_cart))
         self.recover()
         self._heed(answer)
 
-    def _fill_cart(self, search: StockSearch) -> set[str]:
+    def _want(self) -> int:
         whole = self.request.policy == "all_or_nothing"
         want = self.missing if whole else max(self.floor, min(self.missing, self._rules.batch_size))
+        return most_numbers(self._limits, want, self.floor)
+
+    def _cost_of(self, numbers: Iterable[str]) -> Spend:
+        return Spend.of(self.picks[number].total_usd for number in numbers)
+
+    def _fill_cart(self, search: StockSearch, want: int) -> set[str]:
         in_cart: set[str] = set()
         try:
-            while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart))):
+            while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart), in_cart)):
                 for start in range(0, len(offers), self._rules.batch_size):
                     self._page.pause_point()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
             in_cart = self._within_budget(in_cart, search)
+            in_cart = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
             self._page.pause_point()
         except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
             self.abandon()
@@ -93,10 +123,17 @@ class Purchase(PurchaseRecord):
             raise OutOfStock
         return in_cart
 
-    def bind(self, search: StockSearch, count: int) -> Sequence[Offer]:
-        """Choose numbers and write them down, reserved against every other job, before the provider hears of them."""
+    def bind(self, search: StockSearch, count: int, in_cart: Collection[str] = ()) -> Sequence[Offer]:
+        """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
+
+        Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
+        """
         while True:
-            offers = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            found = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            costs = [offer.total_usd for offer in found]
+            room = most_affordable(self._limits, costs, self._cost_of(in_cart).usd, self.floor - len(in_cart))
+            offers = found[:room]
+            search.give_back(found[room:])
             if not offers:
                 return ()
             picks = {offer.number: Pick.of(offer) for offer in offers}
@@ -153,17 +190,20 @@ class Purchase(PurchaseRecord):
         return chosen
 
     def fence(self, in_cart: Collection[str]) -> None:
-        """The durable token check before money moves. Numbers that are bound and not confirmed are spent."""
+        """The durable token check before money moves, with what may be spent held. Numbers that are bound and not confirmed are spent.
+
+        Raises SpendLimitReached; then nothing has changed.
+        """
         bound = self.with_status("bound")
         rest = {number: pick.as_status("spent") for number, pick in bound.items() if number not in in_cart}
         carted = {number: pick.as_status("carted") for number, pick in bound.items() if number in in_cart}
-        if rest:
-            self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
         self._write(
             "fence",
             _listed(carted),
             carted | rest,
             taint=rest,
+            hold=self._cost_of(carted),
+            refused=None,
             phase=Phase.CARTED,
             checkout=Checkout.UNKNOWN,
             fenced_ms=self._page.now_ms(),
@@ -171,6 +211,8 @@ class Purchase(PurchaseRecord):
             first_look_ms=None,
             checkouts=self.memo.checkouts + 1,
         )
+        if rest:
+            self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Send the one checkout, and write down what it answered."""
@@ -245,8 +287,9 @@ class Purchase(PurchaseRecord):
             case Settled(kept, absent, in_flight, witness):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
-                given_up = {"taint": absent} if in_flight else {"free": absent}
-                self._write("settled", f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}", picks, phase=Phase.NEW, **given_up)
+                taint, free = (absent, ()) if in_flight else ((), absent)
+                detail = f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                self._write("settled", detail, picks, taint=taint, free=free, settle=self._cost_of(kept), phase=Phase.NEW)
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
@@ -254,20 +297,27 @@ class Purchase(PurchaseRecord):
                 self._write("unsettled", why)
                 raise UnsettledPurchase(why)
 
-    def abandon(self) -> None:
-        """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers."""
+    def abandon(self, refused: Spend | None = None) -> None:
+        """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers.
+
+        `refused`: what a spend limit didn't allow.
+        """
         bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
         if bound:
-            self._provider.remove_from_cart(sorted(bound))
-            self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW)
+            if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
+                self._take_out(bound)  # One of them was never in the cart, so none was removed.
+            self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
         if strays := self._page.strays():
-            with suppress(ReadFailed, NotThere):
-                left = sorted({offer.number for offer in self._provider.cart()} & strays)
-                if left:
-                    self._provider.remove_from_cart(left)
+            self._take_out(strays)
+
+    def _take_out(self, numbers: Collection[str]) -> None:
+        with suppress(ReadFailed, NotThere):
+            left = sorted({offer.number for offer in self._provider.cart()} & set(numbers))
+            if left:
+                self._provider.remove_from_cart(left)
 
     def close(self, report: SearchReport) -> None:
         """All that will be bought is bought."""
@@ -301,6 +351,8 @@ class Purchase(PurchaseRecord):
         reserve: Iterable[str] = (),
         taint: Iterable[str] = (),
         free: Iterable[str] = (),
+        hold: Spend | None = None,
+        settle: Spend | None = None,
         **memo_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
@@ -315,6 +367,9 @@ class Purchase(PurchaseRecord):
             reserve=sorted(reserve),
             taint=sorted(taint),
             free=sorted(free),
+            hold=hold,
+            limits=self._limits,
+            settle=settle,
             progress=self._progress(changed) if step == "settled" else None,
         )
         self.memo = memo

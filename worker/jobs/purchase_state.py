@@ -11,6 +11,7 @@ from worker.contract.money import Usd
 from worker.contract.provider import Offer, OwnedNumber
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, SearchReport
+from worker.contract.spending import Spend
 from worker.contract.states import Outcome
 from worker.jobs.stored import read_stored
 
@@ -38,6 +39,7 @@ class Memo(BaseModel):
 
     fenced_ms   when the carted numbers had all been confirmed in the cart
     revoked_ms  since when none of them is in the cart
+    refused     the spend that a limit last refused: it needn't be tried before it fits
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +51,7 @@ class Memo(BaseModel):
     revoked_ms: int | None = None
     first_look_ms: int | None = None
     checkouts: int = 0
+    refused: Spend | None = None
     search: SearchReport = SearchReport()
 
 

@@ -6,7 +6,7 @@ No I/O here, so that the sync and the async client share every line that decides
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,8 +16,10 @@ from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFo
 from worker.contract.jobs import Job
 from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
+from worker.contract.spending import ScopeSpending, Spend
 from worker.contract.states import JobState
 from worker.ledger.event_body import event_members
+from worker.ledger.spending import scope_spending, spend_fields
 
 T = TypeVar("T")
 
@@ -118,11 +120,16 @@ def retry(job_id: str) -> Call[str]:
     return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
 
 
-def resolve(job_id: str, state: JobState, result: Result, not_taken: Sequence[str], detail: str) -> Call[str]:
-    """End a parked job. Reads ``ok``, or the state that it has if it wasn't parked."""
+def resolve(job_id: str, state: JobState, result: Result, not_taken: Sequence[str], bought: Spend, detail: str) -> Call[str]:
+    """End a parked job. `bought`: what its open checkout took. Reads ``ok``, or the state that it has if it wasn't parked."""
     text, members = result.model_dump_json(), event_members(result)
-    args = (job_id, state.value, text, members, RETENTION_MS, TAINT_MS, detail, *not_taken)
+    args = (job_id, state.value, text, members, RETENTION_MS, TAINT_MS, detail, json.dumps(spend_fields(bought)), *not_taken)
     return Call("resolve", args, lambda reply: _there(reply, job_id))
+
+
+def spending(scopes: Iterable[tuple[str, str]], newest: int) -> Call[tuple[ScopeSpending, ...]]:
+    """What these (``account`` | ``reference``, name) have used of their windows, and after them the `newest` that spent last."""
+    return Call("spending", (newest, *map(":".join, scopes)), lambda reply: tuple(map(scope_spending, reply)))
 
 
 def _there(reply: str, job_id: str) -> str:

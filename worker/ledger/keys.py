@@ -69,3 +69,11 @@ class Keys:
 
     def wake(self, lane: str) -> str:
         return f"{self.namespace}:wake:{lane}"
+
+    def spent(self, scope: str) -> str:
+        """Hash: minute -> what was settled in it. `scope` as in the scripts: ``account:default``."""
+        return f"{self.namespace}:spent:{scope}"
+
+    def held(self, scope: str) -> str:
+        """Hash: job -> what its open checkout may cost."""
+        return f"{self.namespace}:held:{scope}"

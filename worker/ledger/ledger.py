@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from worker.contract.results import Result
+from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
 from worker.ledger.calls import RENUDGE_MS, TAINT_MS
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
+from worker.ledger.spending import limit_reached, spend_fields
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
@@ -40,7 +42,10 @@ class Swept:
 
 @dataclass(frozen=True)
 class Write:
-    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it."""
+    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it.
+
+    `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
+    """
 
     step: str
     detail: str = ""
@@ -52,10 +57,16 @@ class Write:
     taint: Sequence[str] = ()
     free: Sequence[str] = ()
     answered: Sequence[str] = ()
+    hold: Spend | None = None
+    limits: Sequence[SpendLimit] = ()
+    settle: Spend | None = None
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
-        return json.dumps({name: value for name, value in vars(self).items() if value is not None})
+        fields = {name: value for name, value in vars(self).items() if value is not None and name != "limits"}
+        fields |= {"hold": spend_fields(self.hold, self.limits)} if self.hold else {}
+        fields |= {"settle": spend_fields(self.settle)} if self.settle else {}
+        return json.dumps(fields)
 
 
 class Ledger(LedgerReader):
@@ -125,9 +136,18 @@ class Ledger(LedgerReader):
         with translated():
             self.client.zrem(self.keys.workers, worker)
 
-    def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...]:
-        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the writes."""
-        return tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
+    def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...] | LimitReached:
+        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, ``("taken", number, …)``, or the limit that stands against its hold.
+
+        `count` numbers the writes.
+        """
+        reply = tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
+        return limit_reached(reply, write.hold, write.limits) if write.hold and reply[0] == "limit" else reply
+
+    def limit_against(self, claim: Claim, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
+        """The limit that keeps this job from spending so much now; None if all allow it. Holds nothing."""
+        reply = self._script("fits", claim.job_id, json.dumps(spend_fields(spend, limits)))
+        return None if reply[0] == "ok" else limit_reached(tuple(map(str, reply)), spend, limits)
 
     def claim_routes(
         self, claim: Claim, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None

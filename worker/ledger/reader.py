@@ -1,5 +1,6 @@
 """What anybody may do with the ledger: submit, call off, and read. What a worker does is in `worker.ledger.ledger`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -7,6 +8,7 @@ from typing import Any, TypeVar, cast
 import redis
 
 from worker.contract.jobs import Job, JobView
+from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.calls import RETENTION_MS, Call
@@ -97,6 +99,10 @@ class LedgerReader:
                 "list[tuple[str, float]]", self.client.zrangebyscore(self.keys.workers, now - WORKER_ALIVE_MS, "+inf", withscores=True)
             )
         return {worker: int(seen) for worker, seen in rows}
+
+    def spending(self, scopes: Iterable[tuple[Scope, str]], *, newest: int = 0) -> tuple[ScopeSpending, ...]:
+        """What these scopes have used of their windows, and after them the `newest` that spent last."""
+        return self.run(calls.spending(scopes, newest))
 
     def account_state(self, account: str) -> AccountState:
         with translated():

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
-from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim
+from worker.contract.spending import LimitReached, Spend, SpendLimit
+from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
 
@@ -24,6 +25,10 @@ class LedgerPage:
     @property
     def account(self) -> str:
         return self.claim.fields.get("account", "")
+
+    @property
+    def reference(self) -> str:
+        return self.claim.fields.get("reference", "")
 
     @property
     def attempt(self) -> int:
@@ -48,16 +53,39 @@ class LedgerPage:
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
         answered: Sequence[str] = (),
+        hold: Spend | None = None,
+        limits: Sequence[SpendLimit] = (),
+        settle: Spend | None = None,
         progress: str | None = None,
     ) -> None:
         self._writes += 1
-        write = Write(step, detail, phase, memo, progress, dict(numbers or {}), tuple(reserve), tuple(taint), tuple(free), tuple(answered))
-        verdict, *taken = self._ledger.save(self.claim, self._writes, write)
+        write = Write(
+            step=step,
+            detail=detail,
+            phase=phase,
+            memo=memo,
+            progress=progress,
+            numbers=dict(numbers or {}),
+            reserve=tuple(reserve),
+            taint=tuple(taint),
+            free=tuple(free),
+            answered=tuple(answered),
+            hold=hold,
+            limits=limits,
+            settle=settle,
+        )
+        reply = self._ledger.save(self.claim, self._writes, write)
+        if isinstance(reply, LimitReached):
+            raise SpendLimitReached(reply)
+        verdict, *taken = reply
         if verdict == "lost":
             raise LostLease
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = memo if memo is not None else self._memo
+
+    def limit_against(self, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
+        return self._ledger.limit_against(self.claim, spend, limits)
 
     def now_ms(self) -> int:
         return self._ledger.now_ms()

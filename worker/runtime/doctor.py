@@ -16,6 +16,7 @@ from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
 from worker.contract.provider import Barred, ReadFailed
+from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
 from worker.ledger.connection import connect, translated
@@ -98,6 +99,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
                 "fail",
                 f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key",
             )
+        yield _spending(ledger, settings, account)
 
 
 def _queue(ledger: Ledger) -> Check:
@@ -118,6 +120,17 @@ def _parked(ledger: Ledger) -> Check:
         "warn" if parked else "ok",
         f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow jobs --state needs_review`"),
     )
+
+
+def _spending(ledger: Ledger, settings: Settings, account: str) -> Check:
+    """How near the account is to its limits; where none is set, only what it spent."""
+    (spent,) = ledger.spending([("account", account)])
+    limits = [limit for limit in settings.spend_limits(settings.account(account)) if limit.scope == "account"]
+    uses = [(told(spent.used(limit.window).amount(limit.unit), limit.unit), limit) for limit in limits]
+    full = any(spent.used(limit.window).amount(limit.unit) >= limit.most for limit in limits)
+    words = ", ".join(f"{used} of {limit}" for used, limit in uses) or f"{told(spent.day.usd, 'usd')} in a day, no limit is set"
+    held = f"; open checkouts hold {told(spent.held.usd, 'usd')}" if spent.held.numbers else ""
+    return Check(f"spend {account}", "warn" if full else "ok", words + held + _fix(full, "purchases wait: `didflow spend` says for what"))
 
 
 def _accounts(settings: Settings) -> Iterator[Check]:

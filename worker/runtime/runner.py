@@ -36,7 +36,7 @@ from worker.jobs.search_and_buy import search_and_buy
 from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
 from worker.runtime.leases import Leases
-from worker.settings import Settings
+from worker.settings import Account, Settings
 
 #: The wait after a failed attempt doubles from the first to the last of these.
 BACKOFF_FIRST_S = 1.0
@@ -52,7 +52,7 @@ class JobRunner:
         self, ledger: Ledger, settings: Settings, providers: Callable[[str], Provider], leases: Leases, stopping: threading.Event
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
-        self._rules = rules_from(settings)
+        self._accounts = settings.all_accounts()
         self._process = f"{os.uname().nodename}:{os.getpid()}"
 
     def run(self, job_id: str) -> None:
@@ -84,7 +84,8 @@ class JobRunner:
                 if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
                     self._park_crashed(page)
                     return
-                ended = tell(_request(claim), page, self._providers(page.account), self._rules)
+                rules = rules_from(self._settings, self._accounts.get(page.account))
+                ended = tell(_request(claim), page, self._providers(page.account), rules)
                 if claim.probe:
                     self._resume_account(claim)
                 self._finish(claim, ended)
@@ -198,12 +199,13 @@ def tell(request: Request, page: JobPage, provider: Provider, rules: Rules) -> E
             return release(request, page, provider, rules)
 
 
-def rules_from(settings: Settings) -> Rules:
-    """The settings that the jobs know."""
+def rules_from(settings: Settings, account: Account | None) -> Rules:
+    """The settings that the jobs of this account know."""
     return Rules(
         settle_s=settings.settle_seconds,
         settle_limit_s=settings.settle_limit_seconds,
         batch_size=settings.batch_size,
+        spend_limits=settings.spend_limits(account),
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
     )

@@ -13,7 +13,10 @@
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
--- {ns}:strays:{account}       set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
+-- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
+-- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
+-- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
+-- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:account:{account}:held  set  jobs that wait for the account
@@ -112,6 +115,117 @@ local function step(id, attempt, name, detail)
   redis.call('XADD', job_key(id) .. ':steps', 'MAXLEN', '~', 2000, '*', 'attempt', attempt or '0', 'name', name, 'detail', detail or '')
 end
 
+-- Spending. `usd` is whole ten-thousandths of a USD, exact below 2^53.
+-- An open checkout is held in full until it is settled. What it bought counts from the minute of the settlement until the window has
+-- passed after that minute's end: from before the money moved until an hour, or a day, after it. So no real hour or day ever has more
+-- than its limit; what was spent counts up to a minute, and the time of the settling, longer than it would have to.
+local MINUTE_MS = 60000
+local WINDOWS_MS = {hour = 3600000, day = 86400000}
+
+local function spend_scopes(id)
+  local f = redis.call('HMGET', job_key(id), 'account', 'reference')
+  local scopes = {account = 'account:' .. (f[1] or '')}
+  if f[2] and f[2] ~= '' then scopes.reference = 'reference:' .. f[2] end
+  return scopes
+end
+
+local function numbers_and_usd(text)
+  local numbers, usd = string.match(text or '', '^(%d+)|(%d+)$')
+  return tonumber(numbers or 0), tonumber(usd or 0)
+end
+
+-- Adds to a sum what a stored pair says.
+local function add_pair(sum, text)
+  local numbers, usd = numbers_and_usd(text)
+  sum.numbers, sum.usd = sum.numbers + numbers, sum.usd + usd
+end
+
+-- What counts in a scope now: {hour, day, held: {numbers, usd}, minutes: oldest first, each with when it ends, old: fields that count no more}.
+-- `hour` and `day` are without what is held.
+local function spending(scope, now)
+  local s = {held = {numbers = 0, usd = 0}, hour = {numbers = 0, usd = 0}, day = {numbers = 0, usd = 0}, minutes = {}, old = {}}
+  local flat = redis.call('HGETALL', key('spent', scope))
+  for i = 1, #flat, 2 do
+    local minute = {ends = (tonumber(flat[i]) + 1) * MINUTE_MS, numbers = 0, usd = 0}
+    add_pair(minute, flat[i + 1])
+    for window, span in pairs(WINDOWS_MS) do
+      if minute.ends + span > now then add_pair(s[window], flat[i + 1]) end
+    end
+    if minute.ends + WINDOWS_MS.day > now then
+      s.minutes[#s.minutes + 1] = minute
+    else
+      s.old[#s.old + 1] = flat[i]
+    end
+  end
+  table.sort(s.minutes, function(one, other) return one.ends < other.ends end)
+  for _, text in ipairs(redis.call('HVALS', key('held', scope))) do add_pair(s.held, text) end
+  return s
+end
+
+-- In how many ms the window will have let go of `missing`; math.huge if only the end of open checkouts can tell.
+local function frees_in(s, limit, missing, now)
+  for _, minute in ipairs(s.minutes) do
+    local leaves = minute.ends + WINDOWS_MS[limit.window] - now
+    if leaves > 0 then missing = missing - minute[limit.unit] end
+    if missing <= 0 then return leaves end
+  end
+  return math.huge
+end
+
+-- The limit that keeps the job from spending {numbers, usd, limits: [{scope, unit, window, most}, …]} for longest, as a reply; nil if all
+-- of them allow it: {'limit', scope, unit, window, most, used, held, frees in ms | ''}
+local function limit_against(id, spend, now)
+  local scopes, books, longest, reply = spend_scopes(id), {}, -1, nil
+  for _, limit in ipairs(spend.limits) do
+    local scope = scopes[limit.scope]
+    if scope then
+      books[scope] = books[scope] or spending(scope, now)
+      local s = books[scope]
+      local held = s.held[limit.unit]
+      local used = s[limit.window][limit.unit] + held
+      local missing = used + spend[limit.unit] - limit.most
+      if missing > 0 then
+        local frees = frees_in(s, limit, missing, now)
+        if frees > longest then
+          longest = frees
+          reply = {'limit', scope, limit.unit, limit.window, int(limit.most), int(used), int(held), frees == math.huge and '' or int(frees)}
+        end
+      end
+    end
+  end
+  return reply
+end
+
+-- Holds what the job's checkout may cost, and forgets what has left all windows.
+local function hold_spend(id, spend, now)
+  for _, scope in pairs(spend_scopes(id)) do
+    for _, minute in ipairs(spending(scope, now).old) do redis.call('HDEL', key('spent', scope), minute) end
+    redis.call('HSET', key('held', scope), id, int(spend.numbers) .. '|' .. int(spend.usd))
+    redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.day + MINUTE_MS), scope)
+  end
+end
+
+-- Ends what the job holds, if it does: from here only what was bought counts.
+local function settle_spend(id, bought, now)
+  local minute = int(math.floor(now / MINUTE_MS))
+  for _, scope in pairs(spend_scopes(id)) do
+    redis.call('HDEL', key('held', scope), id)
+    if bought.numbers > 0 then
+      local sum = {numbers = bought.numbers, usd = bought.usd}
+      add_pair(sum, redis.call('HGET', key('spent', scope), minute))
+      redis.call('HSET', key('spent', scope), minute, int(sum.numbers) .. '|' .. int(sum.usd))
+      redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.day + MINUTE_MS), scope)
+    end
+  end
+end
+
+-- A job that ends with its checkout unsettled: all that it holds counts as bought, which errs on the safe side.
+local function settle_unsettled(id, now)
+  local held = {numbers = 0, usd = 0}
+  add_pair(held, redis.call('HGET', key('held', spend_scopes(id).account), id))
+  if held.numbers > 0 then settle_spend(id, held, now) end
+end
+
 -- Gives up what the job holds; tainted numbers stay reserved until their time.
 local function give_up_reservations(id, account)
   local reserved = key('reserved', account)
@@ -134,6 +248,7 @@ local function conclude(id, state, result, body, retention_ms)
   redis.call('SREM', key('account', account, 'held'), id)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)
+    settle_unsettled(id, now)
     redis.call('ZADD', key('retention'), int(now + retention_ms), id)
   end
   emit('results', id, state, body)

@@ -1,7 +1,9 @@
 -- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
---       reserve: [], taint: [], free: [], answered: []}
--- Reply {'ok'} | {'lost'} | {'taken', number, …}
+--       reserve: [], taint: [], free: [], answered: [],
+--       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
+--       settle?: {numbers, usd} what it bought: the rest of the hold is given back}
+-- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
 local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -21,6 +23,8 @@ for _, number in ipairs(page.reserve) do
   if live and not (holder == id and until_ms == '0') then taken[#taken + 1] = number end
 end
 if #taken > 1 then return taken end
+local reached = page.hold and limit_against(id, page.hold, now)
+if reached then return reached end
 
 for _, number in ipairs(page.reserve) do
   redis.call('HSET', reserved, number, id .. '|0')
@@ -42,6 +46,8 @@ for _, number in ipairs(page.answered) do
     redis.call('HSET', key('routes', f[1]), number, table.concat({order, id, token, '0', disturbed_ms, int(now)}, '|'))
   end
 end
+if page.hold then hold_spend(id, page.hold, now) end
+if page.settle then settle_spend(id, page.settle, now) end
 for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end

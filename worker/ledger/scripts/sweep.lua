@@ -70,6 +70,15 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('reserved_until'), '-inf
   redis.call('ZREM', key('reserved_until'), member)
 end
 
+for _, scope in ipairs(redis.call('ZRANGEBYSCORE', key('spent_until'), '-inf', int(now), 'LIMIT', 0, batch)) do
+  redis.call('DEL', key('spent', scope))
+  if redis.call('EXISTS', key('held', scope)) == 1 then
+    redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.hour), scope)  -- A parked job: the scope is still to be shown.
+  else
+    redis.call('ZREM', key('spent_until'), scope)
+  end
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('retention'), '-inf', int(now), 'LIMIT', 0, batch)) do
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'key', 'reference')

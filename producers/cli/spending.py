@@ -1,0 +1,57 @@
+"""`didflow spend`: what accounts and references have used of what they may."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from producers.cli import options as given
+from producers.cli.output import errors_told, plain, print_json, print_table
+from producers.client import Didflow
+from worker.contract.spending import ScopeSpending, SpendLimit, Unit, Window, shown
+from worker.settings import Settings, load_settings
+
+
+def spend(
+    reference: Annotated[list[str] | None, typer.Option(help="only this reference; may be repeated", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="so many of those that spent last, besides the accounts")] = 20,
+    as_json: given.Json = False,
+) -> None:
+    """Show what was spent in the last hour and day, of which limit, and what open checkouts hold. Limits are those of this shell."""
+    with errors_told(as_json=as_json):
+        settings, didflow = load_settings(), Didflow.from_env()
+        if reference:
+            told = didflow.spending([("reference", name) for name in reference])
+        else:
+            told = didflow.spending([("account", name) for name in settings.all_accounts()], newest=limit)
+        rows = [(one, _limits(settings, one)) for one in told]
+        if as_json:
+            print_json([plain(one) | {"limits": plain(limits)} for one, limits in rows])
+            return
+        if not rows:
+            Console(highlight=False).print("nothing was spent in the last day", style="dim")
+            return
+        print_table(
+            ("of", "numbers: hour", "day", "USD: hour", "day", "held", "by jobs"), [_row(one, limits) for one, limits in rows], whole=5
+        )
+
+
+def _limits(settings: Settings, told: ScopeSpending) -> tuple[SpendLimit, ...]:
+    account = settings.account(told.name) if told.scope == "account" else None
+    return tuple(limit for limit in settings.spend_limits(account) if limit.scope == told.scope)
+
+
+def _row(told: ScopeSpending, limits: Sequence[SpendLimit]) -> tuple[object, ...]:
+    name = told.name if told.scope == "account" else f"ref. {told.name}"
+    held = f"{told.held.numbers}: {shown(told.held.usd, 'usd')} USD" if told.held.numbers else ""
+    return (name, *(_used(told, limits, unit, window) for unit, window in _COLUMNS), held, " ".join(told.open_jobs))
+
+
+_COLUMNS: tuple[tuple[Unit, Window], ...] = (("numbers", "hour"), ("numbers", "day"), ("usd", "hour"), ("usd", "day"))
+
+
+def _used(told: ScopeSpending, limits: Sequence[SpendLimit], unit: Unit, window: Window) -> str:
+    """``3 of 10``; only ``3`` where there is no limit."""
+    most = next((limit.most for limit in limits if (limit.unit, limit.window) == (unit, window)), None)
+    return shown(told.used(window).amount(unit), unit) + (f" of {shown(most, unit)}" if most is not None else "")
