@@ -9,6 +9,7 @@ _WAITING = {
     WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; it goes on by itself",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
+    WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }
 

@@ -60,6 +60,11 @@ class JobPage(Protocol):
     @property
     def attempt(self) -> int: ...
     @property
+    def epoch(self) -> int:
+        """Changes when the ledger's server did: then the last of what was written before may be lost."""
+        ...
+
+    @property
     def memo(self) -> str | None:
         """What the last `save` left as memo: the job's own state as JSON."""
         ...
@@ -80,12 +85,15 @@ class JobPage(Protocol):
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
         progress: str | None = None,
+        money: bool = False,
+        unsettled: bool | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
 
         `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
         `taint` reserves them for a day, this job included; `free` gives them up. `step` goes into the job's story.
-        Raises LostLease, NumbersTaken.
+        `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.
+        Raises LostLease, NumbersTaken; with `money` Wait, as `money_point` does.
         """
         ...
 
@@ -95,6 +103,10 @@ class JobPage(Protocol):
 
     def pause_point(self) -> None:
         """Call where stopping is harmless. Raises `HandBack` on shutdown, `CancelRequested` if the job was cancelled, LostLease."""
+        ...
+
+    def money_point(self) -> None:
+        """Call before money is meant to move. Raises Wait while it may not: the ledger may have forgotten what was bought last."""
         ...
 
     def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:

@@ -17,12 +17,18 @@ QUARANTINE_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Claim:
-    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it."""
+    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it.
+
+    epoch        changes when the server does, and may then have lost what was written last
+    gate_closed  until that has been looked for, no money may move
+    """
 
     job_id: str
     token: str
     probe: bool
     fields: Mapping[str, str]
+    epoch: int = 1
+    gate_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,10 @@ class Swept:
 
 @dataclass(frozen=True)
 class Write:
-    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it."""
+    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it.
+
+    `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
+    """
 
     step: str
     detail: str = ""
@@ -48,6 +57,8 @@ class Write:
     reserve: Sequence[str] = ()
     taint: Sequence[str] = ()
     free: Sequence[str] = ()
+    money: bool = False
+    unsettled: bool | None = None
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
@@ -63,7 +74,8 @@ class Ledger(LedgerReader):
         if reply[0] == "no":
             return str(reply[1])
         flat = reply[3]
-        return Claim(job_id, str(reply[1]), reply[2] == "probe", dict(zip(flat[::2], flat[1::2], strict=True)))
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
 
     def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[str, str]:
         """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each job."""
@@ -122,7 +134,7 @@ class Ledger(LedgerReader):
             self.client.zrem(self.keys.workers, worker)
 
     def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...]:
-        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, or ``("taken", number, …)``. `count` numbers the writes."""
+        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, or ``("taken", number, …)``. `count` numbers the writes."""
         return tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
 
     def claim_routes(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:

@@ -4,9 +4,13 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
-from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob
+from worker.contract.states import WaitReason
+from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
+
+#: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
+GATE_AGAIN_S = 1.0
 
 
 class LedgerPage:
@@ -30,6 +34,10 @@ class LedgerPage:
         return int(self.claim.fields["attempt"])
 
     @property
+    def epoch(self) -> int:
+        return self.claim.epoch
+
+    @property
     def memo(self) -> str | None:
         return self._memo
 
@@ -48,12 +56,17 @@ class LedgerPage:
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
         progress: str | None = None,
+        money: bool = False,
+        unsettled: bool | None = None,
     ) -> None:
         self._writes += 1
-        write = Write(step, detail, phase, memo, progress, dict(numbers or {}), tuple(reserve), tuple(taint), tuple(free))
+        lists = (tuple(reserve), tuple(taint), tuple(free))
+        write = Write(step, detail, phase, memo, progress, dict(numbers or {}), *lists, money=money, unsettled=unsettled)
         verdict, *taken = self._ledger.save(self.claim, self._writes, write)
         if verdict == "lost":
             raise LostLease
+        if verdict == "closed":
+            raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = memo if memo is not None else self._memo
@@ -68,6 +81,10 @@ class LedgerPage:
             raise CancelRequested
         if self._stopping.is_set():
             raise HandBack
+
+    def money_point(self) -> None:
+        if self.claim.gate_closed:
+            raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
 
     def claim_routes(self, numbers: Sequence[str]) -> frozenset[str]:
         newer = self._ledger.claim_routes(self.claim, numbers)

@@ -1,7 +1,7 @@
 -- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
---       reserve: [], taint: [], free: []}
--- Reply {'ok'} | {'lost'} | {'taken', number, …}
+--       reserve: [], taint: [], free: [], money (it may move once this is written), unsettled? (whether a purchase is open after it)}
+-- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
 local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -11,6 +11,7 @@ if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote')
 local last_token, last_write = string.match(f[3] or '', '^(%d+):(%d+)$')
 if last_token == token and tonumber(last_write) >= write then return {'ok'} end
+if page.money and gate_closed(f[1]) then return {'closed'} end
 
 local now = now_ms()
 local reserved = key('reserved', f[1])
@@ -36,6 +37,7 @@ for _, number in ipairs(page.free) do
 end
 for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
+if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
 step(id, f[2], page.step, page.detail)
