@@ -46,6 +46,10 @@ class Findings:
     def __bool__(self) -> bool:
         return bool(self.owned or self.in_cart)
 
+    def as_fields(self) -> dict[str, object]:
+        """As they are told: in the event and in the log."""
+        return asdict(self)
+
     @property
     def acceptable(self) -> dict[str, str]:
         """What `accept` takes, by number."""
@@ -65,7 +69,7 @@ class Gate:
 
     def tell(self, turn: Turn, findings: Findings) -> bool:
         """Say what keeps it closed; True if that is new."""
-        text = json.dumps(asdict(findings), sort_keys=True) if findings else ""
+        text = json.dumps(findings.as_fields(), sort_keys=True) if findings else ""
         return bool(self._script("gate_findings", findings.account, turn.epoch, text) == "changed")
 
     def let_through(self, turn: Turn, account: str) -> bool:
