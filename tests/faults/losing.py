@@ -102,6 +102,9 @@ class Plot:
     def finish(self, job: Job) -> JobView:
         return self.go_on(job, lambda: self.ledger.get(job.id).state in REPORTED)
 
+    def job(self, job_id: str) -> Job:
+        return Job(job_id, False, self.ledger.get(job_id).state)
+
     def close(self) -> None:
         self.stage.close()
         self.client.close()

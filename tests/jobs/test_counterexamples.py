@@ -7,13 +7,18 @@ whose cart add was unclear. (The fourth, a checkout that needs no cart, is assum
 import threading
 import time
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from tests.stage import SETTLE_S, Stage, charged, outcomes
 from worker.contract.jobs import Job
 from worker.contract.requests import SearchAndBuy
+from worker.jobs.ports import Provider
+from worker.jobs.purchase_state import Checkout, Memo
+from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
+from worker.runtime.gatekeeper import Gatekeeper
 from worker.wavix.sandbox import Sandbox
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=1)
@@ -89,3 +94,25 @@ def test_a_number_whose_add_was_unclear_is_used_by_nobody_for_a_day(stage: Stage
     assert third.state == "failed", "30 numbers: 29 are bought, and the one that is left is tainted"
     assert third.error is not None
     assert "1 reserved" in third.error.message
+
+
+def test_a_refusal_from_before_a_restart_says_nothing_of_a_later_checkout_of_the_same_number(stage: Stage) -> None:
+    """The ledger remembers the refused checkout of a round, and forgot that the numbers were freed, bound anew and checked out."""
+    stage.sandbox.add_fault("checkout", "act_late", seconds=SETTLE_S / 2)
+    job = stage.submit(ONE)
+    view = stage.attempt(job)
+    assert view.phase == "carted"
+    memo = Memo.model_validate_json(str(stage.ledger.client.hget(stage.ledger.keys.job(job.id), "memo")))
+    stage.ledger.client.hset(
+        stage.ledger.keys.job(job.id), "memo", memo.model_copy(update={"checkout": Checkout.NO, "revoked_ms": 1}).model_dump_json()
+    )
+    stage.ledger.client.hset(stage.ledger.keys.epoch, "server", "another")
+    stage.ledger.sweep(max_crashes=5)
+    keeper = Gatekeeper(stage.ledger, "default", cast("Provider", stage.client), settle_s=SETTLE_S, worker="stage")
+    while Gate(stage.ledger).closed("default"):
+        keeper.look()
+        stage.attempt(job)
+    view = stage.finish(job)
+    assert view.state == "succeeded"
+    assert set(outcomes(view)) == stage.owned()
+    assert len(stage.sandbox.ledger()) == 1

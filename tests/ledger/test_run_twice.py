@@ -33,6 +33,10 @@ def finish(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "")
 
 
+def give(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, "+12135550100", '{"status":"kept"}')
+
+
 def moved(ledger: Ledger) -> str:
     """As after a restart with a purchase that was queued: the epoch that has begun."""
     submitted(ledger)
@@ -133,6 +137,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_check": (gate_check, None),
     "gate_findings": (gate_findings, "same"),
     "gate_open": (gate_open, "same"),
+    "give": (give, None),
     "nudge": (nudge, None),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
