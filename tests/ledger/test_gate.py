@@ -3,7 +3,8 @@
 import json
 
 from tests.ledger.playing import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
-from worker.contract.requests import Release
+from worker.contract.destinations import Destination
+from worker.contract.requests import Release, Reroute
 from worker.contract.states import JobState
 from worker.ledger.calls import Submission
 from worker.ledger.gate import Findings, Gate, Turn
@@ -74,7 +75,10 @@ def test_a_token_that_was_lost_is_not_given_to_another(ledger: Ledger) -> None:
 def test_while_the_gate_is_closed_purchases_and_releases_wait_and_all_go_on_when_it_opens(ledger: Ledger) -> None:
     buying = submitted(ledger)
     giving = ledger.submit(Submission(Release(numbers=("+12135550100",))))
+    moving = ledger.submit(Submission(Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))))
     restart(ledger)
+    turn(ledger)
+    claimed(ledger, moving.id)
     for job in (buying, giving):
         assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "reconciling"
         assert (ledger.get(job.id).state, ledger.get(job.id).reason) == (JobState.WAITING, "reconciling")
@@ -100,6 +104,18 @@ def test_an_open_purchase_runs_while_it_is_closed_but_writes_no_fence(ledger: Le
     assert ledger.save(again, 3, Write("fence", money=True)) == ("ok",)
 
 
+def test_an_event_of_after_a_restart_has_an_id_that_no_lost_event_had(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    remembered = ledger.client.hget(ledger.keys.job(job.id), "seq")
+    finished(ledger, claimed(ledger, job.id))
+    (lost,) = stream(ledger, "results")
+    ledger.client.hset(ledger.keys.job(job.id), mapping={"token": "0", "state": "queued", "owner": "", "seq": str(remembered)})
+    restart(ledger)
+    turn(ledger, "other")
+    finished(ledger, claimed(ledger, job.id, "worker-2"), JobState.PARTIAL)
+    assert lost["id"] != stream(ledger, "results")[-1]["id"]
+
+
 def test_a_parked_purchase_holds_nobody_up(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, OPEN)
@@ -114,7 +130,17 @@ def test_each_account_has_its_own_gate(ledger: Ledger) -> None:
     assert Gate(ledger).let_through(turn(ledger), "default")
     assert (Gate(ledger).closed("default"), Gate(ledger).closed("other")) == (False, True)
     claimed(ledger, one.id)
+    turn(ledger, "other")
     assert ledger.claim(other.id, "worker-1", lease_ms=LEASE_MS) == "reconciling"
+
+
+def test_a_job_whose_account_no_worker_looks_after_is_taken_but_moves_no_money(ledger: Ledger) -> None:
+    job = submitted(ledger, account="misspelt")
+    restart(ledger)
+    turn(ledger)
+    claim = claimed(ledger, job.id)
+    assert claim.gate_closed
+    assert ledger.save(claim, 1, Write("fence", money=True)) == ("closed",)
 
 
 def test_closing_and_opening_are_told_once_each(ledger: Ledger) -> None:

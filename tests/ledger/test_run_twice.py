@@ -59,8 +59,8 @@ def gate_findings(ledger: Ledger) -> Args:
 
 
 def gate_open(ledger: Ledger) -> Args:
-    epoch = moved(ledger)
-    held = submitted(ledger)
+    epoch, held = moved(ledger), submitted(ledger)
+    ledger._script("gate_check", "default", "worker-1", 60_000)
     assert ledger.claim(held.id, "worker-1", lease_ms=1000) == "reconciling"
     return ("default", epoch)
 

@@ -29,9 +29,11 @@ local function hold(reason, until_ms)
   return {'no', reason}
 end
 
--- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money.
+-- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
+-- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
 local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
-if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
+local watched = redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
+if gate == 'closed' and moves_money and watched and f[5] ~= '1' and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
   redis.call('SADD', key('gate', f[3] or '', 'held'), id)
   return hold('reconciling', int(now + 60000))
 end
@@ -51,6 +53,8 @@ end
 
 local token = int(math.max(tonumber(f[6] or '0') + 1, tonumber(epoch)))
 redis.call('HSET', job, 'token', token)
+-- Events that were lost may have been read by somebody: their ids aren't given to others.
+if token == epoch and epoch ~= '1' then redis.call('HINCRBY', job, 'seq', 1000) end
 redis.call('HINCRBY', job, 'attempt', 1)
 redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '')
 redis.call('HSETNX', job, 'started_ms', int(now))
