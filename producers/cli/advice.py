@@ -10,6 +10,7 @@ _WAITING = {
     WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it goes on by itself",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
+    WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }
 

@@ -14,6 +14,7 @@ ROLES = {
     "up": ("worker.runtime.up", "Run everything on this machine until Ctrl-C."),
     "worker": ("worker.runtime.supervisor", "Keep worker processes running."),
     "sandbox": ("worker.wavix.sandbox", "Serve a Wavix on loopback, for trying and testing."),
+    "reconcile": ("worker.runtime.reconcile", "Compare owned numbers and routes with what the jobs did, and say what to do."),
     "doctor": ("worker.runtime.doctor", "Check Redis, accounts and workers, and say what to fix."),
 }
 

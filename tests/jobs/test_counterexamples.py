@@ -13,7 +13,9 @@ import pytest
 from tests.stage import SETTLE_S, Stage, charged, outcomes
 from worker.contract.jobs import Job
 from worker.contract.requests import SearchAndBuy
+from worker.jobs.purchase_state import Checkout, Memo
 from worker.ledger.ledger import Ledger
+from worker.runtime.fault_points import Reached, watched_ledger
 from worker.wavix.sandbox import Sandbox
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=1)
@@ -89,3 +91,39 @@ def test_a_number_whose_add_was_unclear_is_used_by_nobody_for_a_day(stage: Stage
     assert third.state == "failed", "30 numbers: 29 are bought, and the one that is left is tainted"
     assert third.error is not None
     assert "1 reserved" in third.error.message
+
+
+class Died(BaseException):
+    """The worker is gone, in the middle of its attempt."""
+
+
+def dies_before(point: str) -> Reached:
+    def reached(name: str) -> None:
+        if name == f"before:{point}":
+            raise Died
+
+    return reached
+
+
+def test_a_refusal_from_before_a_restart_says_nothing_of_a_later_checkout_of_the_same_number(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    """The ledger remembers the refused checkout of a round, and forgot that the numbers were freed, bound anew and bought."""
+    settle_s = 2.0
+    sandbox.add_fault("checkout", "act_and_drop")
+    sandbox.add_fault("owned", "lag", times=None, seconds=0.9 * settle_s)
+    dying = Stage(watched_ledger(real_ledger, dies_before("save.checkout_unclear")), sandbox)
+    job = dying.submit(ONE)
+    with pytest.raises(Died):
+        dying.attempt(job)
+    dying.close()
+    key = real_ledger.keys.job(job.id)
+    memo = Memo.model_validate_json(str(real_ledger.client.hget(key, "memo")))
+    assert memo.phase == "carted"
+    real_ledger.client.hset(key, "memo", memo.model_copy(update={"checkout": Checkout.NO}).model_dump_json())
+    real_ledger.client.hset(real_ledger.keys.epoch, "server", "another")
+    real_ledger.sweep(max_crashes=5)
+    stage = Stage(real_ledger, sandbox, settle_seconds=settle_s)
+    view = stage.finish(job)
+    stage.close()
+    assert view.state == "succeeded"
+    assert set(outcomes(view)) == stage.owned()
+    assert len(sandbox.ledger()) == 1

@@ -43,6 +43,38 @@ def fits(ledger: Ledger) -> Args:
     return (submitted(ledger).id, json.dumps(spend_fields(Spend(numbers=2), [limit])))
 
 
+def give(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, "+12135550100", '{"status":"kept"}')
+
+
+def moved(ledger: Ledger) -> str:
+    """As after a restart with a purchase that was queued: the epoch that has begun."""
+    submitted(ledger)
+    ledger.client.hset(ledger.keys.epoch, "server", "another")
+    ledger.sweep(max_crashes=5)
+    return str(ledger.client.hget(ledger.keys.epoch, "number"))
+
+
+def gate_accept(ledger: Ledger) -> Args:
+    return ("default", "47000001", "+12135550100")
+
+
+def gate_check(ledger: Ledger) -> Args:
+    moved(ledger)
+    return ("default", "worker-1", 60_000)
+
+
+def gate_findings(ledger: Ledger) -> Args:
+    return ("default", moved(ledger), '{"account":"default"}')
+
+
+def gate_open(ledger: Ledger) -> Args:
+    epoch, held = moved(ledger), submitted(ledger)
+    ledger._script("gate_check", "default", "worker-1", 60_000)
+    assert ledger.claim(held.id, "worker-1", lease_ms=1000) == "reconciling"
+    return ("default", epoch)
+
+
 def nudge(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
@@ -113,6 +145,11 @@ def suspend(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
 
 
+def unreserve(ledger: Ledger) -> Args:
+    ledger.client.hset(ledger.keys.reserved("default"), "+12135550100", "gone|0")
+    return ("default", "+12135550100", "gone")
+
+
 def sweep(ledger: Ledger) -> Args:
     dead = claimed(ledger, submitted(ledger).id, lease_ms=1)
     wait_until_ms(ledger, ledger.now_ms() + 2)
@@ -127,6 +164,11 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "claim": (claim, None),
     "finish": (finish, None),
     "fits": (fits, None),
+    "gate_accept": (gate_accept, 0),
+    "gate_check": (gate_check, None),
+    "gate_findings": (gate_findings, "same"),
+    "gate_open": (gate_open, "same"),
+    "give": (give, None),
     "nudge": (nudge, None),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
@@ -138,6 +180,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "submit": (submit, None),
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0]),
+    "unreserve": (unreserve, "no"),
 }
 
 #: They write nothing, or only move moments.

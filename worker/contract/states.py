@@ -30,7 +30,7 @@ REPORTED = TERMINAL | {JobState.NEEDS_REVIEW}
 
 
 class WaitReason(StrEnum):
-    """Why a job waits. Each ends without a person, but `account_paused` and `funds`, which name what to do."""
+    """Why a job waits. Each ends without a person, but `account_paused` and `funds`, which name what to do, and, seldom, `reconciling`."""
 
     RATE_LIMITED = "rate_limited"  #: the provider said 429
     PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
@@ -39,6 +39,7 @@ class WaitReason(StrEnum):
     SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
+    RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from worker.contract.numbers import to_provider
-from worker.contract.provider import OwnedNumber
+from worker.contract.provider import NotNow, NotNowReason, OwnedNumber, ReadFailed
 from worker.jobs.ports import Provider
 
 #: So many digits at least must be shared for a search by the shared beginning to be worth its call.
@@ -48,6 +48,22 @@ def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNum
                 seen.add(item.record_id)
                 yield item
         page, total = page + 1, found.total_pages
+
+
+def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:
+    """Every owned number, from a list that didn't change its length while it was read. Raises ReadFailed if it always does."""
+    for _ in range(tries):
+        found: dict[int, OwnedNumber] = {}
+        page = pages = 1
+        totals = set()
+        while page <= pages:
+            shown = provider.owned(page=page)
+            found |= {item.record_id: item for item in shown.items}
+            totals.add(shown.total)
+            page, pages = page + 1, shown.total_pages
+        if totals == {len(found)}:
+            return tuple(found.values())
+    raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
 def _shared_beginning(first: str, last: str) -> str:

@@ -77,6 +77,11 @@ class JobPage(Protocol):
     @property
     def attempt(self) -> int: ...
     @property
+    def epoch(self) -> int:
+        """Changes when the ledger's server did: then the last of what was written before may be lost."""
+        ...
+
+    @property
     def memo(self) -> str | None:
         """What the last `save` left as memo: the job's own state as JSON."""
         ...
@@ -101,6 +106,8 @@ class JobPage(Protocol):
         limits: Sequence[SpendLimit] = (),
         settle: Spend | None = None,
         progress: str | None = None,
+        money: bool = False,
+        unsettled: bool | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
 
@@ -109,7 +116,8 @@ class JobPage(Protocol):
         claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story.
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
-        Raises LostLease, NumbersTaken, SpendLimitReached.
+        `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.
+        Raises LostLease, NumbersTaken, SpendLimitReached; with `money` Wait, as `money_point` does.
         """
         ...
 
@@ -123,6 +131,10 @@ class JobPage(Protocol):
 
     def pause_point(self) -> None:
         """Call where stopping is harmless. Raises `HandBack` on shutdown, `CancelRequested` if the job was cancelled, LostLease."""
+        ...
+
+    def money_point(self) -> None:
+        """Call before money is meant to move. Raises Wait while it may not: the ledger may have forgotten what was bought last."""
         ...
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim":

@@ -7,6 +7,7 @@
     check_out     once, with explicit numbers
     recover       after an unclear checkout or a crash: REMOVE the numbers from the cart (this revokes a checkout still in
                   flight), then LOOK at the owned list: owned ones are kept, the others are spent; bind new ones for the rest
+    doubt         before that, if the ledger may have lost its last writes: bound numbers may have been checked out
 
 Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a checkout refuses what isn't in the cart, cart
 and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
@@ -93,6 +94,9 @@ class Purchase(PurchaseRecord):
         except SpendLimitReached as stopped:
             self.abandon(refused=self._cost_of(in_cart))
             raise wait_for(stopped.reached, self._page.now_ms()) from None
+        except Wait:  # Nothing was written, so nothing is sent.
+            self.abandon()
+            raise
         answer = self.check_out(sorted(in_cart))
         self.recover()
         self._heed(answer)
@@ -228,6 +232,8 @@ class Purchase(PurchaseRecord):
 
         Raises Wait while the provider's lists need time, UnsettledPurchase past the settle limit.
         """
+        if self.memo.epoch != self._page.epoch:
+            self.doubt()
         match self.memo.phase:
             case Phase.BOUND:
                 self._spend_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
@@ -242,6 +248,27 @@ class Purchase(PurchaseRecord):
                     raise
             case Phase.NEW | Phase.BOUGHT:
                 pass
+
+    def doubt(self) -> None:
+        """After the ledger's server changed: what is written may be older than what was done.
+
+        Bound numbers may have been fenced and checked out. A clear no, or the time of the revoking, may be of an earlier checkout of
+        the same numbers. Only a clear yes stays true. So all open numbers are taken for carted, and nothing is known of their checkout.
+        """
+        if self.memo.phase not in (Phase.BOUND, Phase.CARTED):
+            return
+        accepted = self.memo.phase is Phase.CARTED and self.memo.checkout is Checkout.YES
+        picks = {number: pick.as_status("carted") for number, pick in self.with_status("bound", "carted").items()}
+        self._write(
+            "doubt",
+            f"{self.memo.phase.value} when Redis restarted: {_listed(picks)}",
+            picks,
+            phase=Phase.CARTED,
+            checkout=Checkout.YES if accepted else Checkout.UNKNOWN,
+            fenced_ms=self._page.now_ms(),
+            revoked_ms=None,
+            first_look_ms=None,
+        )
 
     def _past_settle_limit(self) -> bool:
         return self._page.now_ms() - self.memo.fenced_ms >= self._rules.settle_limit_s * 1000
@@ -356,7 +383,7 @@ class Purchase(PurchaseRecord):
         **memo_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
-        memo = self.memo.model_copy(update=memo_changes)
+        memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
         changed = dict(picks or {})
         self._page.save(
             step=step,
@@ -371,6 +398,8 @@ class Purchase(PurchaseRecord):
             limits=self._limits,
             settle=settle,
             progress=self._progress(changed) if step == "settled" else None,
+            money=step == "fence",
+            unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
         )
         self.memo = memo
         self.picks |= changed

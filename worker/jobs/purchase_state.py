@@ -37,6 +37,7 @@ class Checkout(StrEnum):
 class Memo(BaseModel):
     """The purchase between two writes. Times are the ledger's, ms.
 
+    epoch       the ledger's when this was written; an older one is doubted
     fenced_ms   when the carted numbers had all been confirmed in the cart
     revoked_ms  since when none of them is in the cart
     refused     the spend that a limit last refused: it needn't be tried before it fits
@@ -45,6 +46,7 @@ class Memo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     v: Literal[1] = 1
+    epoch: int = 0
     phase: Phase = Phase.NEW
     checkout: Checkout = Checkout.UNKNOWN
     fenced_ms: int = 0

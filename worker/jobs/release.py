@@ -210,6 +210,7 @@ class _Release:
             memo=self.memo.model_dump_json(),
             numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
             progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
+            money=step == "releasing",
         )
 
 

@@ -96,6 +96,7 @@ def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider) -> 
     with suppress(OutOfStock):
         while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS:
             page.pause_point()
+            page.money_point()
             purchase.buy(search)
     purchase.close(search.report)
     return _shortage(purchase)

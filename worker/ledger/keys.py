@@ -67,6 +67,19 @@ class Keys:
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 
+    def routes(self, account: str) -> str:
+        return f"{self.namespace}:routes:{account}"
+
+    @property
+    def epoch(self) -> str:
+        return f"{self.namespace}:epoch"
+
+    def gate(self, account: str) -> str:
+        return f"{self.namespace}:gate:{account}"
+
+    def accepted(self, account: str) -> str:
+        return f"{self.gate(account)}:accepted"
+
     def wake(self, lane: str) -> str:
         return f"{self.namespace}:wake:{lane}"
 

@@ -22,12 +22,18 @@ NEVER_MS = 2**53
 
 @dataclass(frozen=True)
 class Claim:
-    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it."""
+    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it.
+
+    epoch        changes when the server does, and may then have lost what was written last
+    gate_closed  until that has been looked for, no money may move
+    """
 
     job_id: str
     token: str
     probe: bool
     fields: Mapping[str, str]
+    epoch: int = 1
+    gate_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Write:
     """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it.
 
     `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
+    `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
     """
 
     step: str
@@ -60,6 +67,8 @@ class Write:
     hold: Spend | None = None
     limits: Sequence[SpendLimit] = ()
     settle: Spend | None = None
+    money: bool = False
+    unsettled: bool | None = None
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
@@ -78,7 +87,8 @@ class Ledger(LedgerReader):
         if reply[0] == "no":
             return str(reply[1])
         flat = reply[3]
-        return Claim(job_id, str(reply[1]), reply[2] == "probe", dict(zip(flat[::2], flat[1::2], strict=True)))
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
 
     def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[str, str]:
         """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each job."""
@@ -137,7 +147,7 @@ class Ledger(LedgerReader):
             self.client.zrem(self.keys.workers, worker)
 
     def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...] | LimitReached:
-        """Write all of it or nothing: ``("ok",)``, ``("lost",)``, ``("taken", number, …)``, or the limit that stands against its hold.
+        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("taken", number, …)``, or the limit against its hold.
 
         `count` numbers the writes.
         """

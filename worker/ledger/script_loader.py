@@ -29,6 +29,7 @@ def load_script(name: str, *, shebang: bool = True) -> Script:
     body = (folder / f"{name}.lua").read_text()
     flags = _FLAGS.search(body)
     first = "#!lua" + (f" flags={flags[1]}" if flags else "") + "\n" if shebang else ""
+    first += f"local FAKE = {'false' if shebang else 'true'}  -- fakeredis has no INFO\n"
     source = first + (folder / "_prelude.lua").read_text() + body
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 

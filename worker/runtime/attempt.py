@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
 from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached
+from worker.contract.states import WaitReason
+from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
+
+#: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
+GATE_AGAIN_S = 1.0
 
 
 class LedgerPage:
@@ -35,6 +39,10 @@ class LedgerPage:
         return int(self.claim.fields["attempt"])
 
     @property
+    def epoch(self) -> int:
+        return self.claim.epoch
+
+    @property
     def memo(self) -> str | None:
         return self._memo
 
@@ -57,6 +65,8 @@ class LedgerPage:
         limits: Sequence[SpendLimit] = (),
         settle: Spend | None = None,
         progress: str | None = None,
+        money: bool = False,
+        unsettled: bool | None = None,
     ) -> None:
         self._writes += 1
         write = Write(
@@ -73,6 +83,8 @@ class LedgerPage:
             hold=hold,
             limits=limits,
             settle=settle,
+            money=money,
+            unsettled=unsettled,
         )
         reply = self._ledger.save(self.claim, self._writes, write)
         if isinstance(reply, LimitReached):
@@ -80,6 +92,8 @@ class LedgerPage:
         verdict, *taken = reply
         if verdict == "lost":
             raise LostLease
+        if verdict == "closed":
+            raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = memo if memo is not None else self._memo
@@ -97,6 +111,10 @@ class LedgerPage:
             raise CancelRequested
         if self._stopping.is_set():
             raise HandBack
+
+    def money_point(self) -> None:
+        if self.claim.gate_closed:
+            raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
         claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)

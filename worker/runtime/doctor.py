@@ -20,6 +20,7 @@ from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
 from worker.ledger.connection import connect, translated
+from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.providers import client_of
@@ -92,6 +93,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         f"{poison} results that no consumer could take in" + _fix(poison > 0, f"see {ledger.keys.poison}"),
     )
     for account in settings.all_accounts():
+        yield from _gate(Gate(ledger), account)
         state = ledger.account_state(account)
         if state.paused:
             yield Check(
@@ -100,6 +102,18 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
                 f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key",
             )
         yield _spending(ledger, settings, account)
+
+
+def _gate(gate: Gate, account: str) -> Iterator[Check]:
+    if not gate.closed(account):
+        return
+    if not (found := gate.findings(account)):
+        yield Check(f"gate {account}", "warn", "closed since Redis restarted: no money moves; it opens by itself if nothing was lost")
+        return
+    shown = ", ".join([*found.owned, *found.in_cart][:10])
+    jobs = ", ".join(found.candidates[:5]) or "none that is known"
+    message = f"closed, no money moves: {shown} are no job's (jobs that may have bought them: {jobs}): `didflow reconcile`"
+    yield Check(f"gate {account}", "fail", message)
 
 
 def _queue(ledger: Ledger) -> Check:

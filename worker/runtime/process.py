@@ -21,6 +21,7 @@ from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
+from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.leases import Leases
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
@@ -51,7 +52,12 @@ class WorkerProcess:
         self._ledger = _ledger(url, settings)
         self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
         self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
-        ledger, providers = _with_fault_points(self._ledger, Providers(settings))
+        accounts = Providers(settings)
+        self._gatekeepers = [
+            Gatekeeper(_ledger(url, settings), name, accounts(name), settle_s=settings.settle_seconds, worker=self.worker_id)
+            for name in settings.all_accounts()
+        ]
+        ledger, providers = _with_fault_points(self._ledger, accounts)
         runner = JobRunner(ledger, settings, providers, self._leases, self.stopping)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
@@ -67,6 +73,8 @@ class WorkerProcess:
         self._leases.beat()
         self._leases.start()
         self._sweeper.start()
+        for gatekeeper in self._gatekeepers:
+            gatekeeper.start()
         for worker in self.workers:
             worker.start()
         self._watchdog.start()
@@ -78,6 +86,8 @@ class WorkerProcess:
         self.stopping.set()
         self._watchdog.stop()
         self._sweeper.stop()
+        for gatekeeper in self._gatekeepers:
+            gatekeeper.stop()
         threads = [threading.Thread(target=worker.stop, args=(int(self._grace_s * 1000),), daemon=True) for worker in self.workers]
         for thread in threads:
             thread.start()
@@ -94,6 +104,7 @@ class WorkerProcess:
     def _threads(self) -> Iterator[threading.Thread]:
         yield self._leases
         yield self._sweeper
+        yield from self._gatekeepers
         for worker in self.workers:
             yield from _dramatiq_threads(worker)
 

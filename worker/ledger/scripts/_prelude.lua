@@ -20,6 +20,11 @@
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:account:{account}:held  set  jobs that wait for the account
+-- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart
+-- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
+-- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
+-- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, findings, seq
+-- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:results, {ns}:events stream
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 local NS = KEYS[1]
@@ -61,6 +66,12 @@ local function json_int(text)
 end
 
 local STREAM_MAX = 1000000  -- entries; the hard maximum, whoever reads
+
+-- Writes a CloudEvents entry that is about no single job; `data` is JSON.
+local function announce(id, kind, subject, data)
+  redis.call('XADD', key('events'), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id, 'source', 'didflow', 'type', kind,
+    'subject', subject, 'time', rfc3339(now_ms()), 'datacontenttype', 'application/json', 'data', data)
+end
 
 -- Writes one CloudEvents entry. `body` is JSON members that the caller has already encoded, or ''.
 local function emit(stream, id, state, body)
@@ -246,6 +257,8 @@ local function conclude(id, state, result, body, retention_ms)
   redis.call('ZREM', key('leases'), id)
   redis.call('ZREM', key('due'), id)
   redis.call('SREM', key('account', account, 'held'), id)
+  redis.call('SREM', key('gate', account, 'held'), id)
+  redis.call('SREM', key('open', account), id)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)
     settle_unsettled(id, now)
@@ -254,7 +267,65 @@ local function conclude(id, state, result, body, retention_ms)
   emit('results', id, state, body)
 end
 
+-- Who this server is: it has another name after a restart, a restored backup or a failover, and may then have lost its last writes.
+local SERVER
+local function server()
+  if FAKE then return 'fakeredis' end
+  if not SERVER then
+    local said = redis.call('INFO', 'server', 'replication')
+    SERVER = (string.match(said, 'run_id:(%w+)') or '') .. ':' .. (string.match(said, 'master_replid:(%w+)') or '')
+  end
+  return SERVER
+end
+
+-- Begins a new epoch if the ledger was last written on another server, and returns the epoch's number (text). What ran there is due
+-- again: none of its attempts can write any more. In epoch '1', which begins with the first submit, nothing was ever lost.
+local function notice_restart()
+  local k = key('epoch')
+  local e = redis.call('HMGET', k, 'server', 'number', 'alive_ms')
+  if e[1] == server() then return e[2] end
+  local now = now_ms()
+  if not e[1] and redis.call('EXISTS', key('order')) == 0 then
+    redis.call('HSET', k, 'server', server(), 'number', '1', 'alive_ms', int(now))
+    return '1'
+  end
+  -- The moment names it: a counter that was lost would give the same number, and the same tokens, to two different epochs.
+  local number = int(math.max(now, tonumber(e[2] or '0') + 1000000))
+  local after = tonumber(e[3] or int(now))
+  if not e[3] then  -- Nothing is known but that nothing was bought before the first job.
+    for _, state in ipairs({'scheduled', 'queued', 'running', 'waiting', 'needs_review', 'succeeded', 'partial', 'failed', 'cancelled', 'expired'}) do
+      after = math.min(after, tonumber(redis.call('ZRANGE', key('state', state), 0, 0, 'WITHSCORES')[2] or int(now)))
+    end
+  end
+  redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now))
+  redis.call('ZADD', key('epoch', 'after'), int(after), number)
+  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
+    local job = job_key(id)
+    local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner')
+    if f[1] == 'running' then
+      step(id, f[3], 'server_changed', f[4] or '')
+      redis.call('HINCRBY', job, 'attempt', -1)
+      redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
+      set_state(id, 'running', 'queued')
+      emit('events', id, 'queued', '')
+      enqueue(id, f[2], now, 15000)
+    end
+    redis.call('ZREM', key('leases'), id)
+  end
+  announce('epoch:' .. number, 'didflow.ledger.gate_closed.v1', NS, '{"epoch":' .. number .. ',"lost_after":' .. json(rfc3339(after)) .. '}')
+  return number
+end
+
+-- Whether money calls of this account wait until what may be lost has been looked for.
+local function gate_closed(account)
+  local number = redis.call('HGET', key('epoch'), 'number')
+  return number ~= '1' and (not number or redis.call('HGET', key('gate', account), 'epoch') ~= number)
+end
+
+-- A token of an earlier epoch is none, even where its number was given anew: the claim that gave it may be lost.
 local function holds(id, token)
+  local e = redis.call('HMGET', key('epoch'), 'server', 'number')
+  if e[1] ~= server() or (tonumber(token) or 0) < tonumber(e[2]) then return false end
   local f = redis.call('HMGET', job_key(id), 'token', 'state')
   return f[1] == token and f[2] == 'running'
 end

@@ -9,9 +9,8 @@ local now, k = now_ms(), key('account', account)
 local was = redis.call('HGET', k, 'paused') == '1'
 
 local function tell(word)
-  redis.call('XADD', key('events'), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', 'account:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)),
-    'source', 'didflow', 'type', 'didflow.account.' .. word .. '.v1', 'subject', account, 'time', rfc3339(now),
-    'datacontenttype', 'application/json', 'data', '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
+  announce('account:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.account.' .. word .. '.v1', account,
+    '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
 end
 
 if verb == 'pause' then

@@ -1,20 +1,42 @@
 -- claim: take a due job for one attempt. Raises the token, counts the attempt (so that a crash counts), sets the lease.
 -- ARGV  id, worker, lease_ms, probe_ms
--- Reply {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list}
+-- Reply {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
 -- `worker` is unique to this claim, so a second run is told the same yes.
 -- Twice: the second run finds the lease that the first one set and replies as it did.
 local id, worker = ARGV[1], ARGV[2]
 local lease_ms, probe_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local job = job_key(id)
-local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'attempt')
+local epoch = notice_restart()
+local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token')
 local state = f[1]
 if not state then return {'no', 'gone'} end
+local gate = gate_closed(f[3] or '') and 'closed' or ''
 if state == 'running' and redis.call('HGET', job, 'owner') == worker then
-  return {'yes', redis.call('HGET', job, 'token'), '', redis.call('HGETALL', job)}
+  return {'yes', redis.call('HGET', job, 'token'), '', redis.call('HGETALL', job), epoch, gate}
 end
 if state ~= 'queued' and state ~= 'scheduled' and state ~= 'waiting' then return {'no', state} end
 local now = now_ms()
 if f[2] and f[2] ~= '' and tonumber(f[2]) > now then return {'no', 'early'} end
+
+local function hold(reason, until_ms)
+  redis.call('ZADD', key('due'), until_ms, id)
+  redis.call('HSET', job, 'due_ms', until_ms, 'unanswered', '0')
+  if state ~= 'waiting' or redis.call('HGET', job, 'reason') ~= reason then
+    redis.call('HSET', job, 'reason', reason)
+    set_state(id, state, 'waiting')
+    emit('events', id, 'waiting', '')
+  end
+  return {'no', reason}
+end
+
+-- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
+-- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
+local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
+local watched = redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
+if gate == 'closed' and moves_money and watched and f[5] ~= '1' and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
+  redis.call('SADD', key('gate', f[3] or '', 'held'), id)
+  return hold('reconciling', int(now + 60000))
+end
 
 local account = key('account', f[3] or '')
 local pause = redis.call('HMGET', account, 'paused', 'probe_ms')
@@ -23,20 +45,16 @@ if pause[1] == '1' then
   -- One job in a while may try whether the account works again; the others wait for what it finds.
   if tonumber(pause[2]) > now then
     redis.call('SADD', account .. ':held', id)
-    redis.call('ZADD', key('due'), pause[2], id)
-    redis.call('HSET', job, 'due_ms', pause[2], 'unanswered', '0')
-    if state ~= 'waiting' or redis.call('HGET', job, 'reason') ~= 'account_paused' then
-      redis.call('HSET', job, 'reason', 'account_paused')
-      set_state(id, state, 'waiting')
-      emit('events', id, 'waiting', '')
-    end
-    return {'no', 'account_paused'}
+    return hold('account_paused', pause[2])
   end
   redis.call('HSET', account, 'probe_ms', int(now + probe_ms))
   probe = 'probe'
 end
 
-local token = redis.call('HINCRBY', job, 'token', 1)
+local token = int(math.max(tonumber(f[6] or '0') + 1, tonumber(epoch)))
+redis.call('HSET', job, 'token', token)
+-- Events that were lost may have been read by somebody: their ids aren't given to others.
+if token == epoch and epoch ~= '1' then redis.call('HINCRBY', job, 'seq', 1000) end
 redis.call('HINCRBY', job, 'attempt', 1)
 redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0')
 redis.call('HSETNX', job, 'started_ms', int(now))
@@ -45,4 +63,5 @@ redis.call('ZREM', key('due'), id)
 redis.call('SREM', account .. ':held', id)
 set_state(id, state, 'running')
 emit('events', id, 'running', '')
-return {'yes', int(token), probe, redis.call('HGETALL', job)}
+redis.call('SREM', key('gate', f[3] or '', 'held'), id)
+return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}

@@ -2,8 +2,10 @@
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
 --       reserve: [], taint: [], free: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
---       settle?: {numbers, usd} what it bought: the rest of the hold is given back}
--- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
+--       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
+--       money (it may move once this is written), unsettled? (whether a purchase is open after it)}
+-- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
+--       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
 local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -13,6 +15,7 @@ if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote')
 local last_token, last_write = string.match(f[3] or '', '^(%d+):(%d+)$')
 if last_token == token and tonumber(last_write) >= write then return {'ok'} end
+if page.money and gate_closed(f[1]) then return {'closed'} end
 
 local now = now_ms()
 local reserved = key('reserved', f[1])
@@ -50,6 +53,7 @@ if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end
 for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
+if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
 step(id, f[2], page.step, page.detail)

@@ -15,6 +15,7 @@ if known then
 end
 
 local now = now_ms()
+if redis.call('EXISTS', key('order')) == 0 then notice_restart() end
 local state = not_before > now and 'scheduled' or 'queued'
 local order = redis.call('INCR', key('order'))
 redis.call('HSET', job_key(id), 'v', v, 'kind', kind, 'request', request, 'fp', fingerprint, 'key', idem, 'reference', reference,

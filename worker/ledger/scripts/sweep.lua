@@ -6,6 +6,9 @@
 local batch, renudge_ms, max_crashes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local retry_ms, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
+notice_restart()
+-- What is written before this moment, and only that, is known to be kept if the server loses its last writes.
+if now - tonumber(redis.call('HGET', key('epoch'), 'alive_ms') or '0') >= 5000 then redis.call('HSET', key('epoch'), 'alive_ms', int(now)) end
 local nudged, recovered, parked, deleted = 0, 0, 0, 0
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'LIMIT', 0, batch)) do

@@ -1,0 +1,139 @@
+"""`didflow reconcile` on a sandbox in which somebody meddled: what it finds, what it repairs, and what only a person decides."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.losing import LosingValkey, Plot
+from tests.integration.test_cli import Shell
+from tests.stage import Stage, outcomes
+from worker.contract.destinations import Destination
+from worker.contract.requests import Release, Reroute, SearchAndBuy
+from worker.contract.states import JobState
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
+PBX = Destination.sip("pbx@example.net")
+
+
+def shell_of(stage: Stage, url: str, folder: Path) -> Shell:
+    environment = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": stage.sandbox.url})
+
+
+@pytest.fixture
+def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(stage, valkey.url, tmp_path)
+
+
+def release_elsewhere(stage: Stage, number: str) -> None:
+    """In the portal, by somebody."""
+    record = stage.sandbox.owned()[number.removeprefix("+")]
+    stage.client.release([int(record["record_id"])])
+
+
+def test_a_ledger_that_agrees_is_said_to(stage: Stage, shell: Shell) -> None:
+    kept, back = sorted(outcomes(stage.run(TWO)))
+    stage.run(Reroute(numbers=(kept,), destinations=(PBX,)))
+    stage.run(Release(numbers=(back,)))
+    ended = shell("reconcile")
+    assert (ended.code, "all agrees" in ended.out) == (0, True)
+    told = shell("reconcile", "--json").json
+    assert (told["gate"], told["owned"], told["claimed"], told["counts"]) == ("open", 1, 1, {})
+    assert told["charged_usd"] == str(stage.sandbox.charged_usd())
+
+
+def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_what_can_be_is_repaired(stage: Stage, shell: Shell) -> None:
+    lost, moved = sorted(outcomes(stage.run(TWO)))
+    (orphan,) = stage.own(1)
+    stage.run(Reroute(numbers=(moved,), destinations=(PBX,)))
+    release_elsewhere(stage, lost)
+    stage.sandbox.order(
+        "set_destinations", number=moved[1:], destinations=[{"transport": 1, "destination": "thief@example.org", "priority": 1}]
+    )
+    stage.ledger.client.hset(stage.ledger.keys.reserved("default"), "+15550100", "a job that is gone|0")
+
+    ended = shell("reconcile", "--json")
+    assert ended.code == 1
+    assert ended.json["counts"] == {"orphan": 1, "gone": 1, "drifted": 1, "reserved_for_nobody": 1}
+    assert {one["kind"]: one["number"] for one in ended.json["findings"]} == {
+        "orphan": orphan,
+        "gone": lost,
+        "drifted": moved,
+        "reserved_for_nobody": "+15550100",
+    }
+    told = shell("reconcile").out
+    assert all(text in told for text in (orphan, lost, "sip:thief@example.org, not sip:pbx@example.net", "--accept"))
+
+    repaired = shell("reconcile", "--repair", "--yes")
+    assert f"reroute 1 numbers to sip:pbx@example.net: {moved}" in repaired.err
+    (rerouting,) = (view for view in stage.ledger.perform(stage.ledger.plans.find(state=JobState.QUEUED)))
+    assert rerouting.id in repaired.err
+    assert rerouting.id in shell("reconcile", "--repair", "--yes").err, "submitted once, however often"
+    stage.runner.run(rerouting.id)
+    assert stage.routes()[moved] == ["pbx@example.net"]
+    accepted = shell("reconcile", "--accept", orphan, "--yes", "--json")
+    assert (accepted.code, accepted.json["counts"]) == (1, {"gone": 1})
+    assert stage.owned() == {moved, orphan}, "nothing was bought, nothing given back"
+
+
+def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(stage: Stage, shell: Shell) -> None:
+    job = stage.submit(TWO)
+    (orphan,) = stage.own(1)
+    assert shell("reconcile", "--accept", "+12135550100", "--yes").code == 2
+    assert shell("reconcile", "--accept", "12", "--yes").code == 2
+    assert shell("reconcile", "--give", f"{job.id}=+12135550100", "--yes").code == 2
+    assert shell("reconcile", "--give", f"nobody={orphan}", "--yes").code == 2
+    unasked = shell("reconcile", "--accept", orphan)
+    assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    assert shell("reconcile", "--account", "unknown").code == 2
+    assert shell("reconcile", "--json").json["counts"] == {"orphan": 1}
+
+
+def test_a_provider_that_does_not_answer_is_no_finding(stage: Stage, shell: Shell) -> None:
+    stage.submit(TWO)
+    stage.sandbox.order("set_key_valid", valid=False)
+    ended = shell("reconcile", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (5, "service_unavailable")
+    assert SANDBOX_KEY not in ended.out + ended.err
+
+
+@pytest.fixture
+def forgotten(tmp_path: Path, sandbox: Sandbox, namespace: str) -> Iterator[tuple[Plot, str, list[str]]]:
+    """A purchase of which Redis forgot all but the submit, and the numbers that it bought."""
+    valkey = LosingValkey(tmp_path / "valkey")
+    plot = Plot(valkey, sandbox, namespace)
+    job = plot.stage.submit(TWO)
+    bought = sorted(outcomes(plot.finish(job)))
+    valkey.die(keep=dict(plot.sizes)["claim"])
+    valkey.restart()
+    plot.go_on(job, lambda: plot.gate.findings("default"))
+    yield plot, job.id, bought
+    plot.close()
+    valkey.stop()
+
+
+@pytest.mark.faults
+def test_numbers_given_to_the_job_that_bought_them_count_and_the_gate_opens(forgotten: tuple[Plot, str, list[str]], tmp_path: Path) -> None:
+    plot, job_id, bought = forgotten
+    shell = shell_of(plot.stage, plot.valkey.url, tmp_path)
+    found = shell("reconcile", "--json")
+    assert (found.json["gate"], [one["jobs"] for one in found.json["findings"]]) == ("closed", [[job_id], [job_id]])
+    ill = {check["name"]: check for check in shell("doctor", "--json").json}["gate default"]
+    assert ill["verdict"] == "fail"
+    assert all(text in ill["message"] for text in (*bought, job_id))
+    given = shell("reconcile", *(f"--give={job_id}={number}" for number in bought), "--yes", "--json")
+    assert (given.code, given.json["findings"]) == (0, [])
+    view = plot.finish(plot.stage.submit(TWO, "another"))  # Only an open gate lets it buy.
+    assert view.state is JobState.SUCCEEDED
+    ended = plot.finish(plot.job(job_id))
+    assert ended.state is JobState.SUCCEEDED
+    assert sorted(outcomes(ended)) == bought
+    assert ended.result is not None
+    assert ended.result.totals.charged_usd + (view.result.totals.charged_usd if view.result else 0) == plot.stage.sandbox.charged_usd()
+    steps = [step.name for step in plot.stage.story(ended)]
+    assert steps.count("given") == 2
+    assert "fence" not in steps

@@ -1,0 +1,103 @@
+"""The reconcile gate: a Redis that restarted may have lost its last writes, so money waits until what they were about has been looked for.
+
+Scripts notice a restart by themselves (`notice_restart` in the prelude); from then on no attempt of before can write, and `save`
+refuses what lets money move, account by account, until `let_through`.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from worker.ledger.calls import Call
+from worker.ledger.connection import translated
+from worker.ledger.reader import LedgerReader
+
+
+@dataclass(frozen=True)
+class Turn:
+    """This process looks, for one account. Times are the ledger's, ms.
+
+    since_ms    when the restart was noticed
+    after_ms    what was written before is there; what was written later may be lost
+    open_jobs   purchases that have to settle first
+    """
+
+    epoch: int
+    since_ms: int
+    after_ms: int
+    open_jobs: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What keeps a gate closed until a person decides. Numbers in E.164, jobs by id.
+
+    owned       record id by number: owned, and no job that the ledger knows bought it
+    in_cart     in the cart, and no job that the ledger knows put it there
+    candidates  unfinished purchases that may have bought them
+    """
+
+    account: str
+    owned: dict[str, int]
+    in_cart: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.owned or self.in_cart)
+
+    def as_fields(self) -> dict[str, object]:
+        """As they are told: in the event and in the log."""
+        return asdict(self)
+
+    @property
+    def acceptable(self) -> dict[str, str]:
+        """What `accept` takes, by number."""
+        return {number: str(record_id) for number, record_id in self.owned.items()} | {number: number for number in self.in_cart}
+
+
+class Gate:
+    """One ledger's gates."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        self._ledger = ledger
+
+    def take_turn(self, account: str, checker: str, *, turn_ms: int) -> Turn | None:
+        """The account's gate is closed and this process is to look. None: it is open, or another process looks."""
+        reply = self._script("gate_check", account, checker, turn_ms)
+        return Turn(*map(int, reply[1:])) if reply[0] == "check" else None
+
+    def tell(self, turn: Turn, findings: Findings) -> bool:
+        """Say what keeps it closed; True if that is new."""
+        text = json.dumps(findings.as_fields(), sort_keys=True) if findings else ""
+        return bool(self._script("gate_findings", findings.account, turn.epoch, text) == "changed")
+
+    def let_through(self, turn: Turn, account: str) -> bool:
+        """Open it. False if it was open, if the server changed again, or if a purchase is open after all."""
+        return bool(self._script("gate_open", account, turn.epoch) == "changed")
+
+    def accept(self, account: str, what: Iterable[str]) -> int:
+        """A person says that these record ids and numbers are no job's. Returns how many were new."""
+        return int(self._script("gate_accept", account, *what))
+
+    def accepted(self, account: str) -> frozenset[str]:
+        """What was accepted so far."""
+        with translated():
+            return frozenset(cast("set[str]", self._ledger.client.smembers(self._ledger.keys.accepted(account))))
+
+    def closed(self, account: str) -> bool:
+        """Whether this account's money waits."""
+        with translated():
+            number = self._ledger.client.hget(self._ledger.keys.epoch, "number")
+            passed = self._ledger.client.hget(self._ledger.keys.gate(account), "epoch")
+        return number not in (None, "1") and passed != number
+
+    def findings(self, account: str) -> Findings:
+        """What was last found to keep it closed."""
+        with translated():
+            text = cast("str | None", self._ledger.client.hget(self._ledger.keys.gate(account), "findings"))
+        told = json.loads(text or "{}")
+        return Findings(account, told.get("owned", {}), tuple(told.get("in_cart", ())), tuple(told.get("candidates", ())))
+
+    def _script(self, name: str, *args: str | int) -> Any:
+        return self._ledger.run(Call(name, args, lambda reply: reply))

@@ -1,0 +1,125 @@
+"""Opens an account's gate after Redis restarted, as soon as it is known that no purchase was forgotten.
+
+What may be lost is what was written last: that numbers were bound, put in the cart, checked out. So, in this order:
+
+    settle   every purchase that the ledger shows as open finds out by itself what became of it (`Purchase.doubt`)
+    cart     a checkout that a forgotten attempt may still send finds nothing to buy if the cart holds no number that the ledger
+             doesn't know (A2). Believed of a list that can't be older than the restart (A3)
+    owned    numbers that were added since, and that no job claims, were perhaps bought by a forgotten step; read a settle time
+             later, when the list can't miss a purchase of before the cart was seen (A3)
+
+Nothing unknown: the gate opens. Else it stays closed, and a person decides (`didflow reconcile`): it can't be known who bought them.
+"""
+
+import threading
+import time
+
+import structlog
+
+from worker.contract.errors import ServiceUnavailable
+from worker.contract.provider import ReadFailed
+from worker.jobs.owned import owned_whole
+from worker.jobs.ports import Provider
+from worker.ledger.gate import Findings, Gate, Turn
+from worker.ledger.ledger import Ledger
+from worker.runtime.books import read_books
+from worker.runtime.comparison import added_since, candidates, strangers, unclaimed
+
+LOOK_EVERY_S = 0.5
+#: The pause after the provider didn't answer, and that between two looks at the same findings.
+AFTER_TROUBLE_S = 5.0
+AFTER_FINDINGS_S = 60.0
+#: So long one process alone looks for an account.
+TURN_MS = 15_000
+
+log = structlog.stdlib.get_logger("didflow.gate")
+
+
+class Gatekeeper(threading.Thread):
+    """One account's, in every worker process that knows the account; one of them looks at a time.
+
+    `provider` gives a client for this thread.
+    """
+
+    def __init__(self, ledger: Ledger, account: str, provider: Provider, *, settle_s: float, worker: str) -> None:
+        super().__init__(name=f"gate {account}", daemon=True)
+        self._ledger, self._gate, self._account, self._provider = ledger, Gate(ledger), account, provider
+        self._settle_ms, self._worker = int(settle_s * 1000), worker
+        self._stop_event = threading.Event()
+        self._told_epoch = 0
+        self._cart_seen: tuple[int, int] | None = None  # epoch, and when its cart held nothing unknown
+        self._again_s = 0.0
+        self._accepted: frozenset[str] = frozenset()
+
+    def run(self) -> None:
+        while not self._stop_event.wait(LOOK_EVERY_S):
+            self.look()
+
+    def stop(self) -> None:
+        self._stop_event.set()
+
+    def look(self) -> None:
+        """One look. Redis or the provider being away only postpones it; whatever else goes wrong leaves the gate closed."""
+        try:
+            turn = self._gate.take_turn(self._account, self._worker, turn_ms=TURN_MS)
+            if turn is None:
+                return
+            self._say_closed(turn)
+            if turn.open_jobs == 0 and self._is_time():
+                self._decide(turn)
+        except ServiceUnavailable as error:
+            log.warning("gate.ledger_unreachable", account=self._account, error=str(error))
+        except ReadFailed as error:
+            log.warning("gate.provider_unreachable", account=self._account, error=str(error))
+            self._again_s = time.monotonic() + AFTER_TROUBLE_S
+        except Exception:
+            # Reroutes need this process, so it must not end for this; the gate stays closed, which is safe.
+            log.exception("gate.bug", account=self._account)
+            self._again_s = time.monotonic() + AFTER_TROUBLE_S
+
+    def look_again(self) -> None:
+        """Don't wait for the next look to be due."""
+        self._again_s = 0.0
+
+    def _say_closed(self, turn: Turn) -> None:
+        if turn.epoch != self._told_epoch:
+            self._told_epoch, self._again_s = turn.epoch, 0.0
+            log.error(
+                "gate.closed", account=self._account, epoch=turn.epoch, open_jobs=turn.open_jobs, next="opens by itself if nothing was lost"
+            )
+
+    def _is_time(self) -> bool:
+        """Not at once after trouble or findings; at once when a person accepted something."""
+        accepted = self._gate.accepted(self._account)
+        changed, self._accepted = accepted != self._accepted, accepted
+        return changed or time.monotonic() >= self._again_s
+
+    def _decide(self, turn: Turn) -> None:
+        findings = self._find(turn)
+        if findings is None:
+            return
+        if self._gate.tell(turn, findings) and findings:
+            log.error("gate.unknown_numbers", **findings.as_fields(), next="`didflow reconcile`")
+        if findings:
+            self._again_s = time.monotonic() + AFTER_FINDINGS_S
+        elif self._gate.let_through(turn, self._account):
+            log.warning("gate.opened", account=self._account, epoch=turn.epoch)
+
+    def _find(self, turn: Turn) -> Findings | None:
+        """What nobody knows; None while the lists may still be those of before."""
+        now_ms = self._ledger.now_ms()
+        if now_ms - turn.since_ms < self._settle_ms:
+            return None
+        if self._cart_seen is None or self._cart_seen[0] != turn.epoch:
+            in_cart = [offer.number for offer in self._provider.cart()]
+            books = read_books(self._ledger, self._account)
+            if unknown := strangers(books, in_cart, now_ms):
+                return Findings(self._account, {}, unknown, candidates(books, unknown))
+            self._cart_seen = (turn.epoch, self._ledger.now_ms())
+        if now_ms - self._cart_seen[1] < self._settle_ms:
+            return None
+        owned = owned_whole(self._provider)
+        books = read_books(self._ledger, self._account)
+        orphans = added_since(unclaimed(books, owned), turn.after_ms)
+        numbers = {one.number: one.record_id for one in orphans}
+        return Findings(self._account, numbers, (), candidates(books, numbers) if numbers else ())
