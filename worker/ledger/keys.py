@@ -64,5 +64,8 @@ class Keys:
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 
+    def rate(self, account: str) -> str:
+        return f"{self.namespace}:rate:{account}"
+
     def wake(self, lane: str) -> str:
         return f"{self.namespace}:wake:{lane}"

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
+from worker.contract.states import Lane
 from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
@@ -24,6 +25,11 @@ class LedgerPage:
     @property
     def account(self) -> str:
         return self.claim.fields.get("account", "")
+
+    @property
+    def lane(self) -> Lane:
+        """The queue that it came through; one that can't be read is no emergency."""
+        return next((lane for lane in Lane if lane == self.claim.fields.get("lane")), Lane.BULK)
 
     @property
     def attempt(self) -> int:

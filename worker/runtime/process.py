@@ -51,7 +51,7 @@ class WorkerProcess:
         self._ledger = _ledger(url, settings)
         self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
         self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
-        ledger, providers = _with_fault_points(self._ledger, Providers(settings))
+        ledger, providers = _with_fault_points(self._ledger, Providers(settings, self._ledger))
         runner = JobRunner(ledger, settings, providers, self._leases, self.stopping)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
@@ -107,13 +107,13 @@ def _ledger(url: str, settings: Settings) -> Ledger:
     return Ledger(connect(url), settings.namespace, retention_ms=int(settings.retention_days * 86_400_000))
 
 
-def _with_fault_points(ledger: Ledger, providers: Callable[[str], Provider]) -> tuple[Ledger, Callable[[str], Provider]]:
+def _with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:
     """As they are; under test, with the points at which a test may let this process die."""
     orders = orders_from_environment()
     if orders is None:
         return ledger, providers
     log.critical("process.fault_points_on", variable=VARIABLE)
-    return watched_ledger(ledger, orders.reached), lambda account: watched_provider(providers(account), orders.reached)
+    return watched_ledger(ledger, orders.reached), lambda account, lane: watched_provider(providers(account, lane), orders.reached)
 
 
 def check_start(settings: Settings) -> None:

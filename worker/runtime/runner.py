@@ -13,7 +13,7 @@ from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
 from worker.contract.results import Result, Totals
-from worker.contract.states import JobState, WaitReason
+from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.known import in_doubt, known_so_far
 from worker.jobs.ports import (
@@ -49,7 +49,7 @@ class JobRunner:
     """Everything a Dramatiq actor does. `run` raises nothing for a job's own trouble; Redis being away only loses the nudge."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, providers: Callable[[str], Provider], leases: Leases, stopping: threading.Event
+        self, ledger: Ledger, settings: Settings, providers: Callable[[str, Lane], Provider], leases: Leases, stopping: threading.Event
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._rules = rules_from(settings)
@@ -85,7 +85,7 @@ class JobRunner:
                     self._park_crashed(page)
                     return
                 request = parse_request(claim.fields.get("request", ""))
-                ended = tell(request, page, self._providers(page.account), self._rules)
+                ended = tell(request, page, self._providers(page.account, page.lane), self._rules)
                 if claim.probe:
                     self._resume_account(claim)
                 self._finish(claim, ended)

@@ -15,6 +15,7 @@
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:routes:{account}     hash    number -> order of the newest job that routes it
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
+-- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
 -- {ns}:account:{account}:held  set  jobs that wait for the account
 -- {ns}:results, {ns}:events stream
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
@@ -25,10 +26,12 @@ local function job_key(id) return NS .. ':job:' .. id end
 -- tostring() would write 1.7e+12.
 local function int(n) return string.format('%.0f', n) end
 
-local function now_ms()
+local function now_us()
   local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  return tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
+
+local function now_ms() return math.floor(now_us() / 1000) end
 
 -- RFC 3339 from milliseconds; Redis's Lua has no os.date. Days to a date by counting 400-year eras that begin on 1 March.
 local function rfc3339(ms)
@@ -135,4 +138,17 @@ end
 local function holds(id, token)
   local f = redis.call('HMGET', job_key(id), 'token', 'state')
   return f[1] == token and f[2] == 'running'
+end
+
+-- One event about an account. `status` '' where it has none.
+local function emit_account(account, word, status, message)
+  local seq = redis.call('HINCRBY', key('account', account), 'seq', 1)
+  redis.call('XADD', key('events'), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', 'account:' .. account .. ':' .. int(seq),
+    'source', 'didflow', 'type', 'didflow.account.' .. word .. '.v1', 'subject', account, 'time', rfc3339(now_ms()),
+    'datacontenttype', 'application/json', 'data', '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
+end
+
+-- The part of the configured rate that is in force: halved by a 429, and creeping up since, by `creep` of the whole a second.
+local function pace(fraction, cut_us, creep, now)
+  return math.min(1, (tonumber(fraction or '') or 1) + math.max(0, now - (tonumber(cut_us or '') or 0)) / 1000000 * creep)
 end
