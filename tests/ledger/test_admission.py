@@ -50,13 +50,15 @@ def opened(ledger: Ledger) -> None:
 # The pace
 
 
-@given(st.floats(0.05, 5000), st.data())
-def test_no_second_holds_more_than_the_rate_though_some_arrive_late(rate_per_s: float, data: st.DataObject) -> None:
-    interval_s = Pace.of(rate_per_s, 0.5).interval_us / 1_000_000
-    count = int(rate_per_s) * 2 + 2
-    lateness = data.draw(st.lists(st.sampled_from([0.0, LATE_S + WIRE_S]), min_size=10, max_size=10))
-    arrivals = sorted(place * interval_s + lateness[place % 10] for place in range(count))
-    busiest = max(sum(1 for arrival in arrivals if first <= arrival < first + 1 - 1e-9) for first in arrivals[:50])
+@given(st.floats(0.05, 300), st.integers(1, 50), st.booleans())
+def test_no_second_holds_more_than_the_rate_though_the_first_are_late_and_the_next_are_not(
+    rate_per_s: float, late: int, whole: bool
+) -> None:
+    rate_per_s = max(1.0, round(rate_per_s)) if whole else rate_per_s
+    interval_us, late_us = Pace.of(rate_per_s, 0.5).interval_us, round((LATE_S + WIRE_S) * 1_000_000)
+    places = range(late + int(rate_per_s) + 2)
+    arrivals = [place * interval_us + (late_us if place < late else 0) for place in places]
+    busiest = max(sum(first <= arrival < first + 1_000_000 for arrival in arrivals) for first in arrivals[:late])
     assert busiest <= max(1, int(rate_per_s))
 
 

@@ -54,7 +54,7 @@ class Breaker:
     failures: int = 5
     window_s: float = 120.0
     first_s: float = 5.0
-    last_s: float = 60.0
+    last_s: float = 30.0
     probe_s: float = 40.0
 
 
