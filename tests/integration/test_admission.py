@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,8 @@ class Asking:
 
 
 @contextmanager
-def asking(valkey: EmbeddedValkey, ledger: Ledger, sandbox: Sandbox, *lanes: Lane, threads: int = 4) -> Iterator[list[Asking]]:
-    """A process for each lane, ready to begin, all with one account and one ledger."""
+def asking(valkey: EmbeddedValkey, ledger: Ledger, sandbox: Sandbox, threads: Mapping[Lane, int]) -> Iterator[list[Asking]]:
+    """A process for each lane with so many threads, ready to begin, all with one account and one ledger."""
     environment = os.environ | {
         "WAVIX_API_KEY": SANDBOX_KEY,
         "WAVIX_BASE_URL": sandbox.url,
@@ -75,8 +75,8 @@ def asking(valkey: EmbeddedValkey, ledger: Ledger, sandbox: Sandbox, *lanes: Lan
     command = [sys.executable, "-m", "tests.integration.asking"]
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     processes = [
-        subprocess.Popen([*command, lane.value, str(threads)], env=environment, text=True, cwd=root, stdin=pipe, stdout=pipe)
-        for lane in lanes
+        subprocess.Popen([*command, lane.value, str(count)], env=environment, text=True, cwd=root, stdin=pipe, stdout=pipe)
+        for lane, count in threads.items()
     ]
     try:
         for process in processes:
@@ -99,7 +99,7 @@ def pass_time(seconds: float) -> None:
 
 
 def test_two_processes_of_many_threads_use_the_rate_and_never_more(valkey: EmbeddedValkey, real_ledger: Ledger, sandbox: Sandbox) -> None:
-    with asking(valkey, real_ledger, sandbox, Lane.MONEY, Lane.BULK, threads=8) as processes:
+    with asking(valkey, real_ledger, sandbox, {Lane.MONEY: 8, Lane.BULK: 8}) as processes:
         for process in processes:
             process.begin()
         until(lambda: calls(sandbox), what="a first call")
@@ -117,7 +117,7 @@ def test_two_processes_of_many_threads_use_the_rate_and_never_more(valkey: Embed
 def test_a_429_with_retry_after_stops_all_processes_at_once_until_then(
     valkey: EmbeddedValkey, real_ledger: Ledger, sandbox: Sandbox
 ) -> None:
-    with asking(valkey, real_ledger, sandbox, Lane.EMERGENCY, Lane.BULK) as processes:
+    with asking(valkey, real_ledger, sandbox, {Lane.EMERGENCY: 4, Lane.BULK: 4}) as processes:
         for process in processes:
             process.begin()
         until(lambda: calls(sandbox) > RATE / 2, what="some traffic")
@@ -137,7 +137,7 @@ def test_a_429_with_retry_after_stops_all_processes_at_once_until_then(
 def test_an_emergency_has_its_share_while_eight_threads_of_bulk_work_saturate_the_rate(
     valkey: EmbeddedValkey, real_ledger: Ledger, sandbox: Sandbox
 ) -> None:
-    with asking(valkey, real_ledger, sandbox, Lane.BULK, Lane.EMERGENCY, threads=8) as (bulk, emergency):
+    with asking(valkey, real_ledger, sandbox, {Lane.BULK: 8, Lane.EMERGENCY: 2}) as (bulk, emergency):
         bulk.begin()
         until(lambda: calls(sandbox) > RATE, what="saturation")
         emergency.begin()
@@ -145,7 +145,7 @@ def test_an_emergency_has_its_share_while_eight_threads_of_bulk_work_saturate_th
         helped, others = emergency.end(), bulk.end()
     assert helped["answers"] >= 0.5 * 0.85 * RATE * 4
     assert helped["first_s"] < 0.4, "not behind the eight that wait"
-    assert others["answers"] > 0
+    assert others["longest_s"] < PATIENCE_S, "and none of them is passed by for ever"
     assert sandbox.state()["busiest_second"] <= RATE
 
 

@@ -22,13 +22,13 @@ def ask(
     pace: Pace = HUNDRED,
     *,
     emergency: bool = False,
-    came_back: bool = False,
+    waited_s: float = 0.0,
     patience_s: float = 5.0,
     probe_s: float | None = QUICK.probe_s,
     named: str = "",
 ) -> Verdict:
     name = named or f"ask-{next(_asks)}"
-    return ledger.run(admit("default", name, pace, emergency=emergency, came_back=came_back, patience_s=patience_s, probe_s=probe_s))
+    return ledger.run(admit("default", name, pace, emergency=emergency, waited_s=waited_s, patience_s=patience_s, probe_s=probe_s))
 
 
 def tell(ledger: Ledger, moment_us: int, heard: str, words: str = "HTTP 502", *, breaker: Breaker = QUICK, pause_s: float = 0.0) -> str:
@@ -110,7 +110,7 @@ def test_who_is_told_to_ask_again_has_a_place_and_a_new_one_goes_behind(ledger: 
     assert [verdict.wait_s for verdict in waits] == pytest.approx([1.04, 2.13, 3.22, 4.31, 5.40], abs=0.3)
     move(ledger, last_us=-1.05)
     assert ask(ledger, slow, patience_s=60.0).word == "back", "a moment is near, but others were here before"
-    assert ask(ledger, slow, came_back=True).word == "go"
+    assert ask(ledger, slow, waited_s=0.1).word == "go"
 
 
 def test_who_has_no_patience_takes_no_place(ledger: Ledger) -> None:
@@ -146,7 +146,7 @@ def test_while_there_are_emergencies_the_others_have_the_rest(ledger: Ledger, sh
     ask(ledger, pace, emergency=True)
     moments: list[int] = []
     while len(moments) < 4:
-        told = ask(ledger, pace, came_back=True)
+        told = ask(ledger, pace, waited_s=0.1)
         moments += [told.moment_us] if told.word == "go" else []
     least_us = pace.interval_us / (1 - share)
     assert all(later - earlier >= least_us - 1 for earlier, later in itertools.pairwise(moments))
@@ -200,7 +200,7 @@ def test_refused_again_after_its_pause_it_is_halved_again_down_to_the_floor(ledg
         assert tell(ledger, ask(ledger).moment_us, "limited") == "slowed"
     assert FLOOR <= rate_state(ledger, "default").pace < FLOOR + 0.02
     move(ledger, until_us=-1, last_us=-1)
-    first, second = ask(ledger), ask(ledger, came_back=True)
+    first, second = ask(ledger), ask(ledger, waited_s=0.1)
     assert second.moment_us - first.moment_us > 8 * HUNDRED.interval_us or second.word == "back"
 
 
@@ -210,7 +210,7 @@ def test_the_rate_creeps_up_to_what_is_configured_and_no_further(ledger: Ledger)
     assert rate_state(ledger, "default").pace == pytest.approx(0.5 + 20 * CREEP_PER_S, abs=0.01)
     move(ledger, cut_us=-3600, until_us=-3580)
     assert rate_state(ledger, "default").pace == 1.0
-    assert ask(ledger, came_back=True).word == ask(ledger, came_back=True).word == "go"
+    assert ask(ledger, waited_s=0.1).word == ask(ledger, waited_s=0.1).word == "go"
 
 
 # The breaker

@@ -69,14 +69,17 @@ class Verdict:
 
 
 def admit(
-    account: str, ask: str, pace: Pace, *, emergency: bool, came_back: bool = False, patience_s: float, probe_s: float | None
+    account: str, ask: str, pace: Pace, *, emergency: bool, waited_s: float = 0.0, patience_s: float, probe_s: float | None
 ) -> Call[Verdict]:
-    """May a request go? `ask` is unique to it. `probe_s` None: whatever the breaker says."""
+    """May a request go? `ask` is unique to it, `waited_s` is how long it has been in the line, `patience_s` how long it still would be.
+
+    `probe_s` None: whatever the breaker says.
+    """
     args = (
         account,
         ask,
         "emergency" if emergency else "other",
-        "back" if came_back else "new",
+        int(waited_s * 1_000_000),
         pace.interval_us,
         f"{pace.emergency_share:f}",
         f"{CREEP_PER_S:f}",

@@ -47,11 +47,11 @@ class SharedAdmission:
 
     def ask(self) -> Leave:
         """Return when the request may go, which is at once or some seconds later. Raises NotAdmitted."""
-        ask, began_s, came_back = uuid.uuid4().hex, self._clock(), False
+        ask, began_s, told_back = uuid.uuid4().hex, self._clock(), False
         while True:
             asked_s = self._clock()
-            patience_s = began_s + PATIENCE_S - asked_s
-            verdict = self._verdict(ask, came_back=came_back, patience_s=patience_s)
+            waited_s = asked_s - began_s
+            verdict = self._verdict(ask, waited_s if told_back else 0.0, PATIENCE_S - waited_s)
             match verdict.word:
                 case "go":
                     self._sleep(verdict.wait_s)
@@ -60,23 +60,23 @@ class SharedAdmission:
                         return Leave(verdict.moment_us, probe=verdict.note == "probe", watched=verdict.note == "watched")
                     # Its moment is over: sent now, it could meet the next ones, and be one too many for the provider.
                     log.info("admission.too_late", account=self._account, late_ms=round(late_s * 1000))
-                    if patience_s < 0:
+                    if waited_s > PATIENCE_S:
                         raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, ASK_AGAIN_S))
                 case "back":
-                    came_back = True
+                    told_back = True
                     self._sleep(verdict.wait_s)
                 case "limited":
                     raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, verdict.wait_s))
                 case "down":
                     raise NotAdmitted(NotNow(NotNowReason.UNREACHABLE, verdict.wait_s))
 
-    def _verdict(self, ask: str, *, came_back: bool, patience_s: float) -> Verdict:
+    def _verdict(self, ask: str, waited_s: float, patience_s: float) -> Verdict:
         call = admit(
             self._account,
             ask,
             self._pace,
             emergency=self._emergency,
-            came_back=came_back,
+            waited_s=waited_s,
             patience_s=patience_s,
             probe_s=self._breaker.probe_s if self._breaker else None,
         )

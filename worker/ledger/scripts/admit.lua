@@ -1,16 +1,16 @@
 -- admit: may a request to the provider go, and when? Asked before each one, by every worker.
--- ARGV  account, ask (unique to it), 'emergency' | 'other', 'new' | 'back' (it was told to ask again), interval_us, emergency_share,
---       creep, patience_us, probe_us ('0': whatever the breaker says)
+-- ARGV  account, ask (unique to it), 'emergency' | 'other', waited_us (since it was told to ask again; 0: it wasn't), interval_us,
+--       emergency_share, creep, patience_us, probe_us ('0': whatever the breaker says)
 -- Reply {'go', wait_us, moment_us, 'probe' | 'watched' | ''}  it has this moment for itself; 'watched': there was trouble lately
 --       {'back', wait_us}              ask again then; a new one has a place in the line by now
 --       {'limited' | 'down', wait_us}  longer than its patience, or the breaker is open; it has no place
 -- Twice: a moment is lost, none is gained; the one that probes is told so again.
 -- flags: allow-oom
-local account, ask, lane, came = unpack(ARGV, 1, 4)
+local account, ask, lane, waited_us = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local interval_us, share, creep, patience_us, probe_us =
   tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local AHEAD_US = 100000         -- nobody has a moment further away: a Retry-After, or an emergency, comes before all but a few
-local GIVING_WAY_US = 20000     -- nor any of the others, while there are emergencies
+local GIVING_WAY_US = 20000     -- nor any of the others while there are emergencies, or a little more the longer it has waited
 local EMERGENCY_US = 5000000    -- so long there are, after the last call of one
 local PROBE_LOOK_US = 1000000   -- while a probe is out the breaker may close any moment
 local k, line = key('rate', account), 'line_' .. lane .. '_us'
@@ -34,15 +34,15 @@ if lane == 'emergency' then redis.call('HSET', k, 'emergency_us', int(now)) end
 local ahead, step = AHEAD_US, math.ceil(interval_us / pace(f[6], f[7], creep, now))
 local moment = math.max(now, us(1, 1000000) + step, us(5, 600000000))
 if lane ~= 'emergency' and now - us(3, 0) < EMERGENCY_US then
-  ahead, step = GIVING_WAY_US, math.ceil(step / (1 - share))
+  ahead, step = math.min(AHEAD_US, GIVING_WAY_US + waited_us / 20), math.ceil(step / (1 - share))
   moment = math.max(moment, us(2, 1000000) + step)
 end
 -- A new one goes behind those who were told to ask again.
-local place = came == 'new' and math.max(moment, us(4, 60000000) + step) or moment
+local place = waited_us == 0 and math.max(moment, us(4, 60000000) + step) or moment
 local wait = place - now
 if wait > ahead then
   if wait > patience_us then return {'limited', int(wait)} end
-  if came == 'new' then redis.call('HSET', k, line, int(place)) end
+  if waited_us == 0 then redis.call('HSET', k, line, int(place)) end
   return {'back', int(wait - ahead / 2)}
 end
 redis.call('HSET', k, 'last_us', int(moment))
