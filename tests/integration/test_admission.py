@@ -240,6 +240,25 @@ def in_threads(works: list[Callable[[], None]]) -> None:
         thread.join()
 
 
+def test_who_only_looks_has_no_say_in_the_breaker_but_everybody_heeds_his_429(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    gate = SharedAdmission(real_ledger, "default", FAST, None, emergency=False)
+    doctor = WavixClient(sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=1.0, admission=gate, read_backoff_s=0.001)
+    for _ in range(2):
+        down(doctor, sandbox)
+    assert rate_state(real_ledger, "default").failures == 0
+    sandbox.clear_faults()
+    sandbox.add_fault("*", "rate_limit", seconds=60.0)
+    assert isinstance(doctor.check_out([NUMBER]), NotNow)
+    other = client_of(real_ledger, sandbox, QUICK)
+    refused = other.check_out([NUMBER])
+    assert isinstance(refused, NotNow)
+    assert refused.reason is NotNowReason.RATE_LIMITED
+    assert refused.retry_after_s is not None
+    assert refused.retry_after_s > 50
+    doctor.close()
+    other.close()
+
+
 # Without Redis, and late
 
 

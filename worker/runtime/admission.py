@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("didflow.admission")
 class SharedAdmission:
     """`worker.wavix.admission.Admission` over the ledger. Threads may share one.
 
-    `breaker` None: asks whatever the breaker says, and reports nothing.
+    `breaker` None: asks whatever the breaker says, and has no say in it.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class SharedAdmission:
 
     def ask(self) -> Leave:
         """Return when the request may go, which is at once or some seconds later. Raises NotAdmitted."""
-        ask, began_s, told_back = uuid.uuid4().hex, self._clock(), False
+        ask, began_s, in_line = uuid.uuid4().hex, self._clock(), False
         while True:
             asked_s = self._clock()
             waited_s = asked_s - began_s
-            verdict = self._verdict(ask, waited_s if told_back else 0.0, PATIENCE_S - waited_s)
+            verdict = self._verdict(ask, waited_s if in_line else 0.0, PATIENCE_S - waited_s)
             match verdict.word:
                 case "go":
                     self._sleep(verdict.wait_s)
@@ -60,10 +60,11 @@ class SharedAdmission:
                         return Leave(verdict.moment_us, probe=verdict.note == "probe", watched=verdict.note == "watched")
                     # Its moment is over: sent now, it could meet the next ones, and be one too many for the provider.
                     log.info("admission.too_late", account=self._account, late_ms=round(late_s * 1000))
+                    in_line = True
                     if waited_s > PATIENCE_S:
                         raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, ASK_AGAIN_S))
                 case "back":
-                    told_back = True
+                    in_line = True
                     self._sleep(verdict.wait_s)
                 case "limited":
                     raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, verdict.wait_s))
@@ -89,14 +90,16 @@ class SharedAdmission:
 
     def tell(self, leave: Leave, heard: Heard) -> None:
         """Report trouble, and that there is none where that is news."""
-        if self._breaker is None or (heard.what == "fine" and not (leave.probe or leave.watched)):
+        if heard.what != "limited" and self._breaker is None:
+            return
+        if heard.what == "fine" and not (leave.probe or leave.watched):
             return
         call = report(
             self._account,
             leave.moment_us,
             heard.what,
             heard.words,
-            self._breaker,
+            self._breaker or Breaker(),
             pause_s=heard.retry_after_s or 0.0,
             jitter=random.random(),
         )
