@@ -11,7 +11,7 @@ from worker.contract.errors import InvalidSettings
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult, Result
-from worker.contract.states import REPORTED, WaitReason
+from worker.contract.states import REPORTED, Lane, WaitReason
 from worker.jobs.ports import Provider
 from worker.ledger.calls import Submission
 from worker.ledger.ledger import Ledger
@@ -61,7 +61,7 @@ class Stage:
         )
         self.runner = JobRunner(ledger, self.settings, self.provider, self.leases, self.stopping)
 
-    def provider(self, account: str) -> Provider:
+    def provider(self, account: str, lane: Lane) -> Provider:
         if account != "default":
             raise InvalidSettings(f"no account {account!r}")
         return self.client

@@ -62,7 +62,10 @@ class Settings(BaseSettings):
     unsafe_redis: bool = Field(False, description="start although Redis could forget jobs (no AOF, no fsync, eviction); for tests only")
     state_dir: Path = Field(Path(platformdirs.user_state_dir("didflow")), description="where the embedded Valkey keeps its data")
 
-    rate_limit: float = Field(10.0, gt=0, description="requests a second to the provider, per account and process")
+    rate_limit: float = Field(10.0, gt=0, description="requests a second to the provider, per account, over all workers together")
+    emergency_share: float = Field(
+        0.5, ge=0, le=0.9, description="part of the rate limit that is kept for emergency jobs as soon as there are any"
+    )
     http_timeout: float = Field(30.0, gt=0, description="seconds until a provider call is given up as unclear")
     lease_seconds: float = Field(30.0, ge=1, description="a job of a dead worker is taken over after this long")
     settle_seconds: float = Field(10.0, ge=0, description="how long the provider's lists may lag behind its own writes (assumption A3)")

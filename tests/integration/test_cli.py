@@ -18,6 +18,7 @@ from producers.cli.output import clean, exit_code
 from producers.cli.roles import ROLES
 from tests.faults.plant import NAMESPACE, Plant, plant, until
 from worker.contract import errors
+from worker.ledger.admission import Breaker, report
 from worker.ledger.plans import Entries
 from worker.runtime.local_stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -227,7 +228,7 @@ def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Sh
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_explains_itself_and_takes_no_unknown_word(offline: Shell, role: str) -> None:
     helped = offline(role, "--help")
-    assert (helped.code, helped.out.startswith(f"usage: didflow {role}")) == (0, True)
+    assert (helped.code, f"usage: didflow {role}" in helped.out.lower()) == (0, True)
     assert offline(role, "--nonsense").code == 2
 
 
@@ -342,6 +343,31 @@ def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: She
     finally:
         running.ledger.client.config_set("maxmemory-policy", "noeviction")
         running.sandbox.order("set_key_valid", valid=True)
+
+
+def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:
+    well = told(didflow)
+    assert well["rate default"] == ("ok", "10 requests a second, of which emergencies keep 50%")
+    assert well["breaker default"] == ("ok", "closed")
+    breaker = Breaker(failures=1, first_s=600.0, last_s=600.0)
+    try:
+        running.ledger.run(report("default", 1, "limited", "Too many requests", breaker, pause_s=600.0, jitter=0.5))
+        running.ledger.run(report("default", 2, "down", "ConnectTimeout", breaker, pause_s=0.0, jitter=0.5))
+        ill = told(didflow)
+        assert ill["rate default"][0] == "warn"
+        assert re.search(
+            r"nothing is sent until .* 5\d% of 10 requests a second, .*: the provider said Too many requests", ill["rate default"][1]
+        )
+        assert ill["breaker default"][0] == "fail"
+        assert re.search(r"open since .*, next probe after .*: ConnectTimeout", ill["breaker default"][1])
+        assert ill["account default"][0] == "warn", "it keeps to the pause like everybody"
+    finally:
+        running.ledger.client.delete(running.ledger.keys.rate("default"))
+
+
+def told(didflow: Shell) -> dict[str, tuple[str, str]]:
+    """The doctor's checks by name: verdict and message."""
+    return {check["name"]: (check["verdict"], check["message"]) for check in didflow("doctor", "--json").json}
 
 
 def test_every_error_has_its_exit_code() -> None:

@@ -8,6 +8,7 @@ from tests.ledger.playing import claimed, finished, states, submitted
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.spending import Spend
 from worker.contract.states import JobState
+from worker.ledger.admission import Breaker, Pace, admit, report
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger, Write
 from worker.runtime.embedded import EmbeddedValkey
@@ -48,6 +49,9 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
     assert own_ledger.quarantine(running, ["+12135550101"])
     assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {})
+    leave = own_ledger.run(admit("default", "ask-1", Pace.of(10, 0.5), emergency=False, patience_s=5.0, probe_s=30.0))
+    assert leave.word == "go", "what is under way may also ask the provider"
+    assert own_ledger.run(report("default", leave.moment_us, "limited", "", Breaker(), pause_s=0.0, jitter=0.0)) == "slowed"
     assert finished(own_ledger, running)
     assert states(own_ledger, "results") == ["succeeded"]
     with pytest.raises(ServiceUnavailable):

@@ -11,7 +11,8 @@ from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend, SpendLimit
 from worker.contract.states import JobState
-from worker.ledger import calls
+from worker.ledger import admission, calls
+from worker.ledger.admission import Breaker, Pace
 from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Ledger, Write
 from worker.ledger.script_loader import script_names
@@ -23,6 +24,16 @@ TWO_USD = Spend(numbers=1, usd=Decimal(2))
 
 def account(ledger: Ledger) -> Args:
     return ("default", "pause", 401, "wrong key", 60_000, "", "")
+
+
+ONE_FAILURE = Breaker(failures=1, first_s=0.0, last_s=0.0)
+
+
+def admit(ledger: Ledger) -> Args:
+    """The one that probes: what it is told must reach it. (Any other loses a moment: see test_admission.)"""
+    ledger.run(admission.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0))
+    pace = Pace.of(10, 0.5)
+    return admission.admit("default", "ask-1", pace, emergency=False, patience_s=5.0, probe_s=30.0).args
 
 
 def cancel(ledger: Ledger) -> Args:
@@ -87,6 +98,10 @@ def quarantine(ledger: Ledger) -> Args:
 def renew(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (60_000, running.job_id, running.token, "nobody", "1")
+
+
+def report(ledger: Ledger) -> Args:
+    return admission.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0).args
 
 
 def parked(ledger: Ledger) -> str:
@@ -160,6 +175,7 @@ def sweep(ledger: Ledger) -> Args:
 #: Script by name: what it needs, its arguments, and the reply of a second run where that isn't the first one's.
 SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "account": (account, "same"),
+    "admit": (admit, None),
     "cancel": (cancel, None),
     "claim": (claim, None),
     "finish": (finish, None),
@@ -172,6 +188,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "nudge": (nudge, None),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
+    "report": (report, "same"),
     "resolve": (resolve, None),
     "retry": (retry, None),
     "routes": (routes, None),

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
-from worker.wavix.answers import Mutation, Said, classify, classify_failure
+from worker.wavix.admission import Heard
+from worker.wavix.answers import Mutation, Said, classify, classify_failure, heard_of
 
 SUCCESS = {"success": True}
 REFUSED = {"success": False, "message": "no"}
@@ -91,3 +92,29 @@ def test_no_answer_after_sending_is_unclear(error: type[httpx.TransportError]) -
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 def test_no_connection_means_that_nothing_happened(error: type[httpx.TransportError]) -> None:
     assert classify_failure(error("no")) == NotNow(NotNowReason.UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [
+        (said(200, SUCCESS), Heard("fine")),
+        (said(200, b"[]\n"), Heard("fine")),
+        (said(204, b""), Heard("fine")),
+        (said(404, b"<html>no such route</html>"), Heard("fine")),
+        (said(401, REFUSED), Heard("fine")),
+        (said(403, REFUSED), Heard("fine")),
+        (said(422, REFUSED), Heard("fine")),
+        (said(429, REFUSED), Heard("limited", None, "no")),
+        (said(429, b"<html>", retry_after="7"), Heard("limited", 7.0, "HTTP 429")),
+        (said(503, REFUSED, retry_after="7"), Heard("limited", 7.0, "no")),
+        (said(503, REFUSED), Heard("down", words="no")),
+        (said(500, b""), Heard("down", words="HTTP 500")),
+        (said(200, b"<html>maintenance</html>"), Heard("down", words="HTTP 200, unreadable")),
+        (said(201, b'{"success": tr'), Heard("down", words="HTTP 201, unreadable")),
+        (said(200, b""), Heard("down", words="HTTP 200, unreadable")),
+        (NotNow(NotNowReason.UNREACHABLE), Heard("down", words="unreachable")),
+        (Unclear("ReadTimeout"), Heard("down", words="ReadTimeout")),
+    ],
+)
+def test_what_an_answer_says_about_the_next_calls(answer: Said | NotNow | Unclear, heard: Heard) -> None:
+    assert heard_of(answer) == heard

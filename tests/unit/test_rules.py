@@ -14,7 +14,6 @@ from worker.jobs.places import find_country, may_have
 from worker.jobs.ports import Refused, Rules
 from worker.jobs.purchase_state import Checkout, Memo
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.runtime.rate_limit import Throttle
 from worker.runtime.runner import BACKOFF_LAST_S, backoff_s
 
 OFFER = Offer(number="+12135680501", setup_usd=Decimal("1.00"), monthly_usd=Decimal("0.99"), channels=4, sms_enabled=True)
@@ -111,18 +110,3 @@ def test_an_iso_code_where_the_provider_shows_none_is_answered_with_what_to_writ
 def test_backoff_grows_to_a_limit_and_never_beyond(attempt: int, jitter: float) -> None:
     assert 1.0 <= backoff_s(attempt, jitter) <= BACKOFF_LAST_S * 1.5
     assert backoff_s(attempt, 0) <= backoff_s(attempt + 1, 0)
-
-
-def test_a_throttle_never_lets_more_through_than_its_rate() -> None:
-    now = [0.0]
-    throttle = Throttle(10, clock=lambda: now[0], sleep=lambda wait_s: now.__setitem__(0, now[0] + wait_s))
-    moments = []
-    for _ in range(100):
-        throttle()
-        moments.append(now[0])
-    assert moments[-1] >= 8.9
-    assert all(later - earlier >= 0.99 for earlier, later in zip(moments[10:], moments[20:], strict=False))
-    now[0] += 60
-    for _ in range(10):
-        throttle()
-    assert now[0] - moments[-1] < 60.2, "after a pause, a second's worth goes at once"

@@ -104,8 +104,8 @@ class Trunk(_Frozen):
 class NotNowReason(StrEnum):
     """Why nothing happened and a later try may work."""
 
-    RATE_LIMITED = "rate_limited"  #: 429, or 503 that says when to come back
-    UNREACHABLE = "unreachable"  #: refused before a byte was sent
+    RATE_LIMITED = "rate_limited"  #: 429, 503 that says when to come back, or our own limit
+    UNREACHABLE = "unreachable"  #: refused before a byte was sent, or not even tried
     UNAVAILABLE = "unavailable"  #: a read failed with 5xx, a time-out or an unreadable body
 
 

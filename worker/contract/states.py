@@ -32,7 +32,7 @@ REPORTED = TERMINAL | {JobState.NEEDS_REVIEW}
 class WaitReason(StrEnum):
     """Why a job waits. Each ends without a person, but `account_paused` and `funds`, which name what to do, and, seldom, `reconciling`."""
 
-    RATE_LIMITED = "rate_limited"  #: the provider said 429
+    RATE_LIMITED = "rate_limited"  #: the provider said 429, or the rate limit is used up for now
     PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
     ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
     FUNDS = "funds"  #: the balance doesn't cover the purchase

@@ -67,6 +67,9 @@ class Keys:
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 
+    def rate(self, account: str) -> str:
+        return f"{self.namespace}:rate:{account}"
+
     def routes(self, account: str) -> str:
         return f"{self.namespace}:routes:{account}"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
 from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.contract.states import WaitReason
+from worker.contract.states import Lane, WaitReason
 from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
@@ -33,6 +33,11 @@ class LedgerPage:
     @property
     def reference(self) -> str:
         return self.claim.fields.get("reference", "")
+
+    @property
+    def lane(self) -> Lane:
+        """The queue that it came through; one that can't be read is no emergency."""
+        return next((lane for lane in Lane if lane == self.claim.fields.get("lane")), Lane.BULK)
 
     @property
     def attempt(self) -> int:

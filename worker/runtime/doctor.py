@@ -15,15 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
-from worker.contract.provider import Barred, ReadFailed
+from worker.contract.provider import Barred, NotNow, NotNowReason, ReadFailed
 from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
+from worker.ledger.admission import RateState, rate_state
 from worker.ledger.connection import connect, translated
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
-from worker.runtime.providers import client_of
+from worker.runtime.admission import SharedAdmission
+from worker.runtime.providers import client_of, pace_from
 from worker.runtime.redis_safety import check_redis
 from worker.settings import Settings, load_settings
 
@@ -49,13 +51,16 @@ class Check:
 
 def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in order. The first that fails for lack of Redis is the last of those that need it."""
+    ledger = None
     try:
         client = connect(redis_url(settings))
         yield from _redis(client, settings)
-        yield from _ledger(Ledger(client, settings.namespace), settings)
+        ledger = Ledger(client, settings.namespace)
+        yield from _ledger(ledger, settings)
     except ServiceUnavailable as error:
+        ledger = None
         yield Check("redis", "fail", str(error))
-    yield from _accounts(settings)
+    yield from _accounts(settings, ledger)
 
 
 def _redis(client: redis.Redis, settings: Settings) -> Iterator[Check]:
@@ -102,6 +107,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
                 f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key",
             )
         yield _spending(ledger, settings, account)
+        yield from _rate(account, rate_state(ledger, account), settings)
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:
@@ -114,6 +120,25 @@ def _gate(gate: Gate, account: str) -> Iterator[Check]:
     jobs = ", ".join(found.candidates[:5]) or "none that is known"
     message = f"closed, no money moves: {shown} are no job's (jobs that may have bought them: {jobs}): `didflow reconcile`"
     yield Check(f"gate {account}", "fail", message)
+
+
+def _rate(account: str, state: RateState, settings: Settings) -> Iterator[Check]:
+    full = f"{settings.rate_limit:g} requests a second, of which emergencies keep {settings.emergency_share:.0%}"
+    if state.paused_until:
+        until = f"nothing is sent until {state.paused_until:%H:%M:%S} UTC, and then {state.pace:.0%} of {full}"
+        yield Check(f"rate {account}", "warn", f"{until}: the provider said {state.limit_words}")
+    elif state.pace < 1:
+        slowed = f"{state.pace:.0%} of {full}: the provider said {state.limit_words}; if it is often so, lower DIDFLOW_RATE_LIMIT"
+        yield Check(f"rate {account}", "warn", slowed)
+    else:
+        yield Check(f"rate {account}", "ok", full)
+    if state.open_since:
+        since = f"open since {state.open_since:%Y-%m-%d %H:%M:%S} UTC, next probe after {state.probe_at:%H:%M:%S}"
+        yield Check(f"breaker {account}", "fail", f"{since}: {state.words}: jobs wait and go on by themselves when the provider answers")
+    else:
+        yield Check(
+            f"breaker {account}", "ok", "closed" + (f", {state.failures} failures in a row: {state.words}" if state.failures else "")
+        )
 
 
 def _queue(ledger: Ledger) -> Check:
@@ -147,7 +172,7 @@ def _spending(ledger: Ledger, settings: Settings, account: str) -> Check:
     return Check(f"spend {account}", "warn" if full else "ok", words + held + _fix(full, "purchases wait: `didflow spend` says for what"))
 
 
-def _accounts(settings: Settings) -> Iterator[Check]:
+def _accounts(settings: Settings, ledger: Ledger | None) -> Iterator[Check]:
     accounts = settings.all_accounts()
     if not accounts:
         yield Check(
@@ -156,18 +181,26 @@ def _accounts(settings: Settings) -> Iterator[Check]:
             "none is known to this shell: fine beside `didflow up` with its sandbox, else set WAVIX_API_KEY",
         )
     for name, account in accounts.items():
-        client = client_of(account, timeout_s=HTTP_TIMEOUT_S)
+        # Within the rate, but whatever the breaker says: whether the provider can be reached from here is the question.
+        gate = SharedAdmission(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
+        client = client_of(account, timeout_s=HTTP_TIMEOUT_S, admission=gate)
         try:
             yield Check(f"account {name}", "ok", f"{account.base_url} takes the key; the balance is {client.balance_usd()} USD")
         except ReadFailed as error:
-            words = (
-                f"{account.base_url} refuses the key: {error}"
-                if isinstance(error.answer, Barred)
-                else f"{account.base_url} can't be reached: {error}"
-            )
-            yield Check(f"account {name}", "fail", words + ": check the key, the address and the dialect")
+            yield _unwell(name, account.base_url, error)
         finally:
             client.close()
+
+
+def _unwell(name: str, base_url: str, error: ReadFailed) -> Check:
+    match error.answer:
+        case NotNow(NotNowReason.RATE_LIMITED):
+            return Check(f"account {name}", "warn", f"{base_url} was not asked, or said 429: the rate is used up for now")
+        case Barred():
+            words = f"{base_url} refuses the key: {error}"
+        case _:
+            words = f"{base_url} can't be reached: {error}"
+    return Check(f"account {name}", "fail", words + ": check the key, the address and the dialect")
 
 
 def _fix(needed: bool, what: str) -> str:

@@ -52,9 +52,9 @@ class WorkerProcess:
         self._ledger = _ledger(url, settings)
         self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
         self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
-        accounts = Providers(settings)
+        accounts = Providers(settings, self._ledger)
         self._gatekeepers = [
-            Gatekeeper(_ledger(url, settings), name, accounts(name), settle_s=settings.settle_seconds, worker=self.worker_id)
+            Gatekeeper(_ledger(url, settings), name, accounts(name, Lane.BULK), settle_s=settings.settle_seconds, worker=self.worker_id)
             for name in settings.all_accounts()
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
@@ -118,13 +118,13 @@ def _ledger(url: str, settings: Settings) -> Ledger:
     return Ledger(connect(url), settings.namespace, retention_ms=int(settings.retention_days * 86_400_000))
 
 
-def _with_fault_points(ledger: Ledger, providers: Callable[[str], Provider]) -> tuple[Ledger, Callable[[str], Provider]]:
+def _with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:
     """As they are; under test, with the points at which a test may let this process die."""
     orders = orders_from_environment()
     if orders is None:
         return ledger, providers
     log.critical("process.fault_points_on", variable=VARIABLE)
-    return watched_ledger(ledger, orders.reached), lambda account: watched_provider(providers(account), orders.reached)
+    return watched_ledger(ledger, orders.reached), lambda account, lane: watched_provider(providers(account, lane), orders.reached)
 
 
 def check_start(settings: Settings) -> None:

@@ -24,11 +24,13 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import RETENTION_MS, Call, Submission
 from worker.ledger.connection import connect
 from worker.ledger.gate import Gate
+from worker.ledger.ledger import Ledger
 from worker.ledger.reader import LedgerReader
 from worker.logs import configure_logs
+from worker.runtime.admission import SharedAdmission
 from worker.runtime.books import read_books
 from worker.runtime.comparison import Drift, Reservation
-from worker.runtime.providers import client_of
+from worker.runtime.providers import client_of, pace_from
 from worker.runtime.report import Report, compare
 from worker.settings import load_settings
 
@@ -156,8 +158,9 @@ def reconcile(
         known = settings.account(account)
         if known is None:
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
-        ledger = LedgerReader(connect(redis_url(settings)), settings.namespace)
-        client = client_of(known, timeout_s=settings.http_timeout)
+        ledger = Ledger(connect(redis_url(settings)), settings.namespace)
+        gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
+        client = client_of(known, timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))
         try:
             report = desk.look()

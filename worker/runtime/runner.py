@@ -13,7 +13,7 @@ from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
 from worker.contract.results import Result, Totals
-from worker.contract.states import JobState, WaitReason
+from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.known import in_doubt, known_so_far, nothing_done
 from worker.jobs.ports import (
@@ -49,7 +49,7 @@ class JobRunner:
     """Everything a Dramatiq actor does. `run` raises nothing for a job's own trouble; Redis being away only loses the nudge."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, providers: Callable[[str], Provider], leases: Leases, stopping: threading.Event
+        self, ledger: Ledger, settings: Settings, providers: Callable[[str, Lane], Provider], leases: Leases, stopping: threading.Event
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._accounts = settings.all_accounts()
@@ -85,7 +85,7 @@ class JobRunner:
                     self._park_crashed(page)
                     return
                 rules = rules_from(self._settings, self._accounts.get(page.account))
-                ended = tell(_request(claim), page, self._providers(page.account), rules)
+                ended = tell(_request(claim), page, self._providers(page.account, page.lane), rules)
                 if claim.probe:
                     self._resume_account(claim)
                 self._finish(claim, ended)

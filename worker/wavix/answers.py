@@ -15,6 +15,7 @@ import httpx
 
 from worker.contract.numbers import from_provider
 from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
+from worker.wavix.admission import Heard
 
 #: A provider that asks for more patience than this is asked again after this.
 RETRY_AFTER_MAX_S = 300.0
@@ -47,6 +48,12 @@ class Said:
             return json.loads(self.body, parse_float=Decimal)
         except (ValueError, RecursionError):
             return None
+
+    @property
+    def looks_like_json(self) -> bool:
+        """Whether it begins and ends as an object or a list does: enough to tell it from a gateway's page."""
+        text = self.body.strip()
+        return text[:1] + text[-1:] in (b"{}", b"[]")
 
     @property
     def message(self) -> str:
@@ -121,6 +128,20 @@ def classify_failure(error: httpx.TransportError) -> NotNow | Unclear:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return NotNow(NotNowReason.UNREACHABLE)
     return Unclear(type(error).__name__)
+
+
+def heard_of(answer: Said | NotNow | Unclear) -> Heard:
+    """What the answer to any call says about the next ones: go on, go slower, or nobody is there."""
+    match answer:
+        case NotNow(reason=reason):
+            return Heard("down", words=reason.value)
+        case Unclear(reason=words):
+            return Heard("down", words=words)
+        case Said() if wait := not_now(answer):
+            return Heard("limited", wait.retry_after_s, answer.message)
+        case Said(status=status) if status >= 500 or (status in (200, 201) and not answer.looks_like_json):
+            return Heard("down", words=answer.message if status >= 500 else f"HTTP {status}, unreadable")
+    return Heard("fine")
 
 
 def _expected(call: Mutation, body: object) -> bool:

@@ -34,6 +34,7 @@ from worker.contract.provider import (
     Yes,
 )
 from worker.wavix import parsing
+from worker.wavix.admission import Admission, Free, NotAdmitted
 from worker.wavix.answers import Mutation, Said, classify, not_now
 from worker.wavix.dialects import DIALECTS
 from worker.wavix.locations import LocationCache
@@ -75,7 +76,8 @@ def _again_after(error: Exception) -> bool | float:
 class WavixClient:
     """One account, for one thread at a time. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer`.
 
-    `timeout_s` is that of one request. `locations` remembers countries, regions and cities; give the same to all clients of an account.
+    `timeout_s` is that of one request. `admission` says when each may go; without one all go at once. `locations` remembers
+    countries, regions and cities; give the same to all clients of an account.
     """
 
     def __init__(
@@ -86,12 +88,12 @@ class WavixClient:
         *,
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
-        throttle: Callable[[], None] | None = None,
+        admission: Admission | None = None,
         locations: LocationCache | None = None,
         read_backoff_s: float = 0.2,
     ) -> None:
         self._dialect = DIALECTS[dialect]
-        self._http = Wire(base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, throttle=throttle)
+        self._http = Wire(base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, admission=admission or Free())
         self._locations = locations or LocationCache()
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
@@ -202,7 +204,10 @@ class WavixClient:
         return tuple(found)
 
     def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
-        said = self._http.send(method, path, params=params, body=body)
+        try:
+            said = self._http.send(method, path, params=params, body=body)
+        except NotAdmitted as held:
+            return held.answer
         answer = classify(call, said) if isinstance(said, Said) else said
         if isinstance(answer, Unclear):
             log.warning("wavix.answer_unclear", call=call.value, reason=answer.reason)
@@ -229,7 +234,7 @@ class WavixClient:
             ):
                 with attempt:
                     return self._read_once(path, params)
-        except _Again as error:
+        except (_Again, NotAdmitted) as error:
             raise ReadFailed(error.answer) from None
         raise AssertionError("stamina ends by returning or raising")
 

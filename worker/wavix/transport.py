@@ -1,16 +1,19 @@
 """One request, once. The key is added below everything that logs, keeps or prints a request, so none of that can leak it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 from pydantic import SecretStr
 
 from worker.contract.provider import NotNow, Unclear
-from worker.wavix.answers import Said, classify_failure
+from worker.wavix.admission import Admission, Leave
+from worker.wavix.answers import Said, classify_failure, heard_of
 from worker.wavix.dialects import Dialect
 
 #: To reach the provider at all; the time-out of the whole call is a setting.
 CONNECT_TIMEOUT_S = 5.0
+#: The read that is sent ahead of a mutating call to find out whether a dead provider lives again: small, and in both dialects.
+PROBE_PATH = "/v1/profile/config"
 
 Params = Mapping[str, str | int | Sequence[int]]
 
@@ -31,7 +34,7 @@ class _WithKey(httpx.BaseTransport):
 class Wire:
     """Sends requests over few kept connections. For one thread at a time.
 
-    `transport` replaces the network; `throttle` is called before every request and may wait.
+    `transport` replaces the network; `admission` is asked before every request, and told how it went.
     """
 
     def __init__(
@@ -42,9 +45,9 @@ class Wire:
         *,
         timeout_s: float,
         transport: httpx.BaseTransport | None,
-        throttle: Callable[[], None] | None,
+        admission: Admission,
     ) -> None:
-        self._key, self._throttle = key, throttle
+        self._key, self._admission = key, admission
         # retries=0: also for a connection that failed, because nobody but the job decides what is sent again.
         network = transport or httpx.HTTPTransport(retries=0, limits=httpx.Limits(max_connections=2, max_keepalive_connections=1))
         self._client = httpx.Client(
@@ -56,9 +59,20 @@ class Wire:
         )
 
     def send(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Said | NotNow | Unclear:
-        """Send it exactly once; what came back, or what it means that nothing did."""
-        if self._throttle:
-            self._throttle()
+        """Send it exactly once, when it may go; what came back, or what it means that nothing did. Raises NotAdmitted: it wasn't sent."""
+        leave = self._admission.ask()
+        while leave.probe and method != "GET":
+            # Nothing that changes something is sent to find out whether anybody is there.
+            self._exchange(leave, "GET", PROBE_PATH, None, None)
+            leave = self._admission.ask()
+        return self._exchange(leave, method, path, params, body)
+
+    def _exchange(self, leave: Leave, method: str, path: str, params: Params | None, body: object) -> Said | NotNow | Unclear:
+        answer = self._once(method, path, params, body)
+        self._admission.tell(leave, heard_of(answer))
+        return answer
+
+    def _once(self, method: str, path: str, params: Params | None, body: object) -> Said | NotNow | Unclear:
         try:
             answer = self._client.request(method, path, params=dict(params) if params else None, json=body)
         except httpx.TransportError as error:

@@ -19,6 +19,7 @@
 -- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
+-- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
 -- {ns}:account:{account}:held  set  jobs that wait for the account
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
@@ -34,10 +35,12 @@ local function job_key(id) return NS .. ':job:' .. id end
 -- tostring() would write 1.7e+12.
 local function int(n) return string.format('%.0f', n) end
 
-local function now_ms()
+local function now_us()
   local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  return tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
+
+local function now_ms() return math.floor(now_us() / 1000) end
 
 -- RFC 3339 from milliseconds; Redis's Lua has no os.date. Days to a date by counting 400-year eras that begin on 1 March.
 local function rfc3339(ms)
@@ -328,4 +331,16 @@ local function holds(id, token)
   if e[1] ~= server() or (tonumber(token) or 0) < tonumber(e[2]) then return false end
   local f = redis.call('HMGET', job_key(id), 'token', 'state')
   return f[1] == token and f[2] == 'running'
+end
+
+-- One event about an account. `status` '' where it has none.
+local function emit_account(account, word, status, message)
+  local seq = redis.call('HINCRBY', key('account', account), 'seq', 1)
+  announce('account:' .. account .. ':' .. int(seq), 'didflow.account.' .. word .. '.v1', account,
+    '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
+end
+
+-- The part of the configured rate that is in force: halved by a 429, and creeping up since, by `creep` of the whole a second.
+local function pace(fraction, cut_us, creep, now)
+  return math.min(1, (tonumber(fraction or '') or 1) + math.max(0, now - (tonumber(cut_us or '') or 0)) / 1000000 * creep)
 end

@@ -8,21 +8,16 @@ if ARGV[6] ~= '' and not holds(ARGV[6], ARGV[7]) then return 'lost' end
 local now, k = now_ms(), key('account', account)
 local was = redis.call('HGET', k, 'paused') == '1'
 
-local function tell(word)
-  announce('account:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.account.' .. word .. '.v1', account,
-    '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
-end
-
 if verb == 'pause' then
   redis.call('HSET', k, 'probe_ms', int(now + tonumber(ARGV[5])))
   if was then return 'same' end
   redis.call('HSET', k, 'paused', '1', 'status', status, 'message', message, 'since_ms', int(now))
-  tell('paused')
+  emit_account(account, 'paused', status, message)
   return 'changed'
 end
 if not was then return 'same' end
 redis.call('HSET', k, 'paused', '0')
-tell('resumed')
+emit_account(account, 'resumed', status, message)
 for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
   redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
   redis.call('ZADD', key('due'), int(now), id)
