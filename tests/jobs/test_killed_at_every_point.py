@@ -5,13 +5,12 @@ For each a fresh job is run whose worker dies exactly there, leaving the ledger 
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 import redis
-import stamina
 
 from tests.scheduled.oracle import Oracle
 from tests.scheduled.scene import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
@@ -19,8 +18,6 @@ from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
 
 PBX = (Destination.sip("pbx@example.net"),)
 #: Each test takes every so many-th point, so that two processes share the work.
@@ -31,11 +28,10 @@ SAMPLES = 10
 
 @dataclass
 class Play:
-    """A job on a fresh scene. `mine`: numbers that were ours before."""
+    """A job on a fresh scene."""
 
     scene: Scene
     job: Job
-    mine: list[str]
 
     def seen(self) -> tuple[object, ...]:
         """What came of it, for a comparison with an undisturbed run: how it ended, what is ours, and where it goes."""
@@ -43,23 +39,23 @@ class Play:
 
 
 def buy(scene: Scene) -> Play:
-    return Play(scene, scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=PBX)), [])
+    return Play(scene, scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=PBX)))
 
 
 def reroute(scene: Scene) -> Play:
     mine = scene.own(3)
-    return Play(scene, scene.submit(Reroute(numbers=tuple(mine[:2]), destinations=PBX)), mine)
+    return Play(scene, scene.submit(Reroute(numbers=tuple(mine[:2]), destinations=PBX)))
 
 
 def failback(scene: Scene) -> Play:
     moved = reroute(scene)
     scene.finish(moved.job)
-    return Play(scene, scene.submit(Failback(job_id=moved.job.id)), moved.mine)
+    return Play(scene, scene.submit(Failback(job_id=moved.job.id)))
 
 
 def release(scene: Scene) -> Play:
     mine = scene.own(3)
-    return Play(scene, scene.submit(Release(numbers=tuple(mine[:2]))), mine)
+    return Play(scene, scene.submit(Release(numbers=tuple(mine[:2]))))
 
 
 def buy_with_a_lost_answer(scene: Scene) -> Play:
@@ -85,14 +81,6 @@ def release_with_a_lost_answer(scene: Scene) -> Play:
 
 PLAIN: tuple[Callable[[Scene], Play], ...] = (buy, reroute, failback, release)
 KINDS = (*PLAIN, buy_with_a_lost_answer, buy_with_a_checkout_under_way, buy_with_an_unclear_add, release_with_a_lost_answer)
-
-
-@pytest.fixture(scope="module")
-def client(valkey: EmbeddedValkey) -> Iterator[redis.Redis]:
-    client = connect(valkey.url)
-    with stamina.set_testing(True, attempts=2):  # Reads are repeated at once.
-        yield client
-    client.close()
 
 
 class DyingWorkers:
@@ -141,9 +129,9 @@ def as_by_kill(play: Play, point: str) -> None:
     play.scene.expire(play.job)
 
 
-def undisturbed_run(client: redis.Redis, kind: Callable[[Scene], Play]) -> tuple[list[str], tuple[object, ...]]:
+def undisturbed_run(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> tuple[list[str], tuple[object, ...]]:
     """The points that it reaches, in their order, and what comes of it."""
-    play, workers = kind(Scene(client)), DyingWorkers()
+    play, workers = kind(Scene(quick_valkey)), DyingWorkers()
     play_on(play, workers)
     assert play.scene.view(play.job).state is JobState.SUCCEEDED
     check(play, seen := play.seen())
@@ -151,7 +139,7 @@ def undisturbed_run(client: redis.Redis, kind: Callable[[Scene], Play]) -> tuple
 
 
 def check(play: Play, undisturbed: tuple[object, ...]) -> None:
-    Oracle(play.scene, play.mine).at_end()
+    Oracle(play.scene).at_end()
     assert play.seen() == undisturbed
     assert play.scene.cart() == set()
 
@@ -159,12 +147,12 @@ def check(play: Play, undisturbed: tuple[object, ...]) -> None:
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_dies_at_any_point_leaves_a_job_that_another_finishes(
-    client: redis.Redis, kind: Callable[[Scene], Play], share: int
+    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
 ) -> None:
-    points, undisturbed = undisturbed_run(client, kind)
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
     assert {"before:claim", "after:claim", "before:finish", "after:finish"} <= set(points)
     for place in range(share, len(points), SHARES):
-        play, workers = kind(Scene(client)), DyingWorkers(place)
+        play, workers = kind(Scene(quick_valkey)), DyingWorkers(place)
         play_on(play, workers)
         assert workers.died == [points[place]]
         check(play, undisturbed)
@@ -172,12 +160,12 @@ def test_a_worker_that_dies_at_any_point_leaves_a_job_that_another_finishes(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_and_so_may_those_that_take_over(client: redis.Redis, kind: Callable[[Scene], Play]) -> None:
-    points, undisturbed = undisturbed_run(client, kind)
+def test_and_so_may_those_that_take_over(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> None:
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
     chosen = random.Random(kind.__name__)
     for _ in range(SAMPLES):
         places = [chosen.randrange(2, len(points)), *(chosen.randrange(len(points)) for _ in range(chosen.choice((1, 1, 2))))]
-        play, workers = kind(Scene(client)), DyingWorkers(*places)
+        play, workers = kind(Scene(quick_valkey)), DyingWorkers(*places)
         play_on(play, workers)
         check(play, undisturbed)
         play.scene.close()
@@ -186,11 +174,11 @@ def test_and_so_may_those_that_take_over(client: redis.Redis, kind: Callable[[Sc
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_worker_that_sleeps_at_any_point_while_another_finishes_changes_nothing_when_it_wakes(
-    client: redis.Redis, kind: Callable[[Scene], Play], share: int
+    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
 ) -> None:
-    points, undisturbed = undisturbed_run(client, kind)
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
     for place in range(share, len(points), SHARES):
-        play = kind(Scene(client))
+        play = kind(Scene(quick_valkey))
         sleeper = Attempt(play.scene, play.job)
         for point in points[: place + 1]:
             sleeper.step()
@@ -200,7 +188,7 @@ def test_a_worker_that_sleeps_at_any_point_while_another_finishes_changes_nothin
         check(play, undisturbed)
         told = play.scene.view(play.job)
         sleeper.end()
-        Oracle(play.scene, play.mine).at_end()
+        Oracle(play.scene).at_end()
         assert play.seen() == undisturbed
         assert play.scene.view(play.job) == told
         assert play.scene.cart() <= play.scene.tainted(), "what it put into the cart when it woke is used by nobody for a day"

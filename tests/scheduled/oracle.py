@@ -1,6 +1,7 @@
 """What must hold of jobs, ledger and provider, whatever happened. `always`: at any moment; `at_end`: when every job is reported."""
 
 import json
+import time
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import cast
@@ -19,30 +20,31 @@ Entries = list[tuple[str, dict[str, str]]]
 
 
 class Oracle:
-    """Looks at a scene. It remembers what was tainted: such a number may never be used again."""
+    """Looks at a scene. It remembers what was tainted: no job may take such a number."""
 
-    def __init__(self, scene: Scene, mine: list[str] | None = None) -> None:
-        """`mine`: numbers that were ours from the start, and not bought by a job."""
+    def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._mine = set(mine or ())
         self._tainted: set[str] = set()
+        self._used: dict[str, set[str]] = defaultdict(set)
 
     def always(self) -> None:
         """Every number that was paid for is one job's, as one that may be bought or is; no job has too many; nothing tainted is used."""
-        self._tainted |= self._scene.tainted()
         holders: dict[str, list[str]] = defaultdict(list)
         for job, request in self._purchases():
             held = {number for number, status in self._picks(job).items() if status in ("carted", "kept")}
             used = {number for number, status in self._picks(job).items() if status in ("bound", "carted", "kept")}
-            assert not used & self._tainted, f"{job.id} uses {used & self._tainted}, which a call that is under way might buy"
+            spoiled = (used - self._used[job.id]) & self._tainted
+            assert not spoiled, f"{job.id} takes {spoiled}, which a call that is under way might buy"
+            self._used[job.id] = used
             for number in held:
                 holders[number].append(job.id)
             bought = held & self._paid().keys()
             assert len(bought) <= request.quantity, f"{job.id} wants {request.quantity} and bought {sorted(bought)}"
         for number, count in self._paid().items():
-            assert count == 1, f"{number} was paid {count} times"
-            assert len(holders[number]) == 1, f"{number} was paid, and these jobs know of it: {holders[number]}"
-        assert self._gone() <= self._asked_to_go(), "only what was named was given back"
+            assert count == 1 or number in self._given_back().values(), f"{number} was paid {count} times"
+            assert len(holders[number]) == count, f"{number} was paid {count} times, and these jobs know of it: {holders[number]}"
+        assert set(self._given_back().values()) <= self._asked_to_go(), "only what was named was given back"
+        self._tainted |= self._scene.tainted()
 
     def at_end(self) -> None:
         """All that is promised of reported jobs. An attempt that died may still go on: nothing here may change by it."""
@@ -81,20 +83,20 @@ class Oracle:
             assert not told
         if view.state is JobState.SUCCEEDED and request.destinations:
             wanted = [one.destination for one in request.destinations]
-            assert all(self._scene.routes()[number] == wanted for number in told - self._rerouted() - self._gone())
+            untouched = told - self._rerouted() - set(self._given_back().values())
+            assert all(self._scene.routes()[number] == wanted for number in untouched)
 
     def _release(self, request: Release, view: JobView) -> None:
-        told = _numbers(view, *GIVEN_BACK)
-        assert told <= set(request.numbers)
-        assert told <= self._gone(), "what is reported as given back is gone"
+        told = _records(view, *GIVEN_BACK)
+        assert told <= self._given_back().keys(), "what is reported as given back is gone"
+        assert {self._given_back()[record] for record in told} <= set(request.numbers)
         if view.state is JobState.SUCCEEDED:
-            assert told == set(request.numbers)
+            assert len(told) == len(request.numbers)
 
     def _every_release_is_told(self) -> None:
-        told: set[str] = set()
-        for job in self._scene.jobs:
-            told |= _numbers(self._scene.view(job), *GIVEN_BACK, Outcome.UNCLEAR)
-        assert self._gone() <= told
+        views = [self._scene.view(job) for job in self._scene.jobs]
+        told = {record for view in views for record in _records(view, *GIVEN_BACK, Outcome.UNCLEAR)}
+        assert self._given_back().keys() <= told
 
     def _moves(self, view: JobView) -> None:
         if view.result is None:
@@ -144,8 +146,10 @@ class Oracle:
     def _paid(self) -> Counter[str]:
         return Counter(f"+{entry['number']}" for entry in self._scene.sandbox.ledger())
 
-    def _gone(self) -> set[str]:
-        return (self._mine | self._paid().keys()) - {f"+{number}" for number in self._scene.sandbox.owned()}
+    def _given_back(self) -> dict[int, str]:
+        """Record id and number of what was ours and isn't any more. A number that was bought again has another record."""
+        records = self._scene.sandbox.service.world.accounts["default"].records.values()
+        return {record.id: f"+{record.number}" for record in records if not record.ours.at(time.monotonic())}
 
     def _asked_to_go(self) -> set[str]:
         return {number for request in self._scene.requests.values() if isinstance(request, Release) for number in request.numbers}
@@ -166,3 +170,8 @@ class Oracle:
 def _numbers(view: JobView, *outcomes: Outcome) -> set[str]:
     """Those that the job reports with one of these outcomes."""
     return {number.number for number in view.result.numbers if number.outcome in outcomes} if view.result else set()
+
+
+def _records(view: JobView, *outcomes: Outcome) -> set[int]:
+    """The same by record id."""
+    return {number.record_id or 0 for number in view.result.numbers if number.outcome in outcomes} if view.result else set()
