@@ -14,7 +14,7 @@ from tests.scheduled.machine import Schedules
 
 WANTED = os.environ.get("DIDFLOW_EXAMPLES")
 PROFILE = settings(
-    max_examples=int(WANTED or 100),
+    max_examples=int(WANTED or 80),
     stateful_step_count=40,
     derandomize=WANTED is None,
     deadline=None,
