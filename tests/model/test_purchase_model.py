@@ -12,11 +12,32 @@ def test_the_protocol_never_buys_too_many_and_can_finish() -> None:
     assert states > 10_000
 
 
-@pytest.mark.parametrize(
-    "weaker",
-    [{"fence": False}, {"revoke": False}, {"taint_unclear_put": False, "reuse": True}, {"checkout_needs_cart": False}],
-    ids=["without the token check", "look before removing from the cart", "reuse of a spent number", "assumption A2 broken"],
-)
+@pytest.mark.parametrize("size", [(1, 4, 3), (2, 5, 2), (3, 5, 2)], ids=str)
+def test_nor_does_it_with_more_numbers(size: tuple[int, int, int]) -> None:
+    """Quantity, numbers in stock, attempts."""
+    _, counterexample, done = explore(*size)
+    assert counterexample is None
+    assert done
+
+
+WEAKER: dict[str, dict[str, bool]] = {
+    "without the token check": {"fence": False},
+    "look before removing from the cart": {"revoke": False},
+    "reuse of a spent number": {"taint_unclear_put": False, "reuse": True},
+    "assumption A2 broken": {"checkout_needs_cart": False},
+}
+
+
+@pytest.mark.parametrize("weaker", WEAKER.values(), ids=WEAKER)
 def test_each_step_of_the_protocol_is_needed(weaker: dict[str, bool]) -> None:
-    _, counterexample, _ = explore(**weaker)
+    _, counterexample, _ = explore(attempts=2, **weaker)
     assert counterexample
+
+
+@pytest.mark.parametrize("weaker", [{}, *WEAKER.values()], ids=["the protocol", *WEAKER])
+def test_untouched_numbers_differ_in_their_names_only(weaker: dict[str, bool]) -> None:
+    """What makes the model quick leaves out no verdict: visiting them all comes to the same."""
+    fewer, counterexample, done = explore(1, 3, 2, **weaker)
+    all_of_them, same, same_done = explore(1, 3, 2, names_matter=True, **weaker)
+    assert fewer < all_of_them
+    assert (counterexample and len(counterexample), done) == (same and len(same), same_done)

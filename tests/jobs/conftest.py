@@ -1,0 +1,21 @@
+"""For the tests that play many short scenes: a Valkey that needn't survive a power cut, and reads that are repeated at once."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+import stamina
+
+from worker.ledger.connection import connect
+from worker.runtime.embedded import EmbeddedValkey
+
+
+@pytest.fixture(scope="module")
+def quick_valkey() -> Iterator[redis.Redis]:
+    with EmbeddedValkey(None) as server:
+        client = connect(server.url)
+        # Thousands of scenes wait for the disk at every write otherwise; what these tests kill are workers, not the server.
+        client.config_set("appendfsync", "no")
+        with stamina.set_testing(True, attempts=2):
+            yield client
+        client.close()

@@ -1,0 +1,195 @@
+"""A worker may die at any point of any job: another one finishes, and it all happens once.
+
+The points are those of an undisturbed run, recorded first: before and after each call to the provider and each write to the ledger.
+For each a fresh job is run whose worker dies exactly there, leaving the ledger as kill -9 would.
+"""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+import redis
+
+from tests.scheduled.oracle import Oracle
+from tests.scheduled.scene import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
+from worker.contract.destinations import Destination
+from worker.contract.jobs import Job
+from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from worker.contract.states import REPORTED, JobState
+
+PBX = (Destination.sip("pbx@example.net"),)
+#: Each test takes every so many-th point, so that two processes share the work.
+SHARES = 4
+#: Chosen at random, by a seed that doesn't change.
+SAMPLES = 10
+
+
+@dataclass
+class Play:
+    """A job on a fresh scene."""
+
+    scene: Scene
+    job: Job
+
+    def seen(self) -> tuple[object, ...]:
+        """What came of it, for a comparison with an undisturbed run: how it ended, what is ours, and where it goes."""
+        return self.scene.view(self.job).state, len(self.scene.sandbox.ledger()), sorted(self.scene.routes().values())
+
+
+def buy(scene: Scene) -> Play:
+    return Play(scene, scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=PBX)))
+
+
+def reroute(scene: Scene) -> Play:
+    mine = scene.own(3)
+    return Play(scene, scene.submit(Reroute(numbers=tuple(mine[:2]), destinations=PBX)))
+
+
+def failback(scene: Scene) -> Play:
+    moved = reroute(scene)
+    scene.finish(moved.job)
+    return Play(scene, scene.submit(Failback(job_id=moved.job.id)))
+
+
+def release(scene: Scene) -> Play:
+    mine = scene.own(3)
+    return Play(scene, scene.submit(Release(numbers=tuple(mine[:2]))))
+
+
+def buy_with_a_lost_answer(scene: Scene) -> Play:
+    """The checkout is done and its answer lost: what is killed here is the recovery, over several attempts."""
+    scene.sandbox.add_fault("checkout", "act_and_drop")
+    return buy(scene)
+
+
+def buy_with_a_checkout_under_way(scene: Scene) -> Play:
+    scene.sandbox.fly("checkout")
+    return buy(scene)
+
+
+def buy_with_an_unclear_add(scene: Scene) -> Play:
+    scene.sandbox.add_fault("cart_put", "act_then_html")
+    return buy(scene)
+
+
+def release_with_a_lost_answer(scene: Scene) -> Play:
+    scene.sandbox.add_fault("release", "act_and_drop")
+    return release(scene)
+
+
+PLAIN: tuple[Callable[[Scene], Play], ...] = (buy, reroute, failback, release)
+KINDS = (*PLAIN, buy_with_a_lost_answer, buy_with_a_checkout_under_way, buy_with_an_unclear_add, release_with_a_lost_answer)
+
+
+class DyingWorkers:
+    """Called at each point of every attempt, it lets the worker die at the points of these places, counted on after each death."""
+
+    def __init__(self, *places: int) -> None:
+        self._left = list(places)
+        self.died: list[str] = []
+        self.reached: list[str] = []
+
+    def __call__(self, point: str) -> None:
+        self.reached.append(point)
+        if not self._left:
+            return
+        self._left[0] -= 1
+        if self._left[0] < 0:
+            del self._left[0]
+            self.died.append(point)
+            raise Killed(point)
+
+
+def play_on(play: Play, workers: DyingWorkers) -> None:
+    """Attempt after attempt until the job is reported; where a worker dies, its lease runs out and a sweeper sees it."""
+    scene, job, attempts = play.scene, play.job, 0
+    while scene.view(job).state not in REPORTED:
+        attempts += 1
+        assert attempts < ATTEMPTS_AT_MOST, scene.story(job)
+        scene.make_due(job)
+        deaths = len(workers.died)
+        with suppress(Killed):
+            scene.run(job, workers)
+        if len(workers.died) > deaths:
+            as_by_kill(play, workers.died[-1])
+
+
+def as_by_kill(play: Play, point: str) -> None:
+    """The ledger is as the last write left it: nobody caught the death and wrote it down."""
+    state, name = play.scene.view(play.job).state, point.partition(":")[2]
+    if point == "before:claim":
+        assert state in (JobState.QUEUED, JobState.WAITING)
+    elif point in ("after:finish", "after:suspend"):
+        assert state is not JobState.RUNNING
+    else:
+        assert state is JobState.RUNNING
+        assert name.partition(".")[0] != "save" or play.scene.story(play.job)[-1].count(f" {name.partition('.')[2]}:") == (point[0] == "a")
+    play.scene.expire(play.job)
+
+
+def undisturbed_run(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> tuple[list[str], tuple[object, ...]]:
+    """The points that it reaches, in their order, and what comes of it."""
+    play, workers = kind(Scene(quick_valkey)), DyingWorkers()
+    play_on(play, workers)
+    assert play.scene.view(play.job).state is JobState.SUCCEEDED
+    check(play, seen := play.seen())
+    return workers.reached, seen
+
+
+def check(play: Play, undisturbed: tuple[object, ...]) -> None:
+    Oracle(play.scene).at_end()
+    assert play.seen() == undisturbed
+    assert play.scene.cart() == set()
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_dies_at_any_point_leaves_a_job_that_another_finishes(
+    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
+) -> None:
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
+    assert {"before:claim", "after:claim", "before:finish", "after:finish"} <= set(points)
+    for place in range(share, len(points), SHARES):
+        play, workers = kind(Scene(quick_valkey)), DyingWorkers(place)
+        play_on(play, workers)
+        assert workers.died == [points[place]]
+        check(play, undisturbed)
+        play.scene.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_and_so_may_those_that_take_over(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> None:
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
+    chosen = random.Random(kind.__name__)
+    for _ in range(SAMPLES):
+        places = [chosen.randrange(2, len(points)), *(chosen.randrange(len(points)) for _ in range(chosen.choice((1, 1, 2))))]
+        play, workers = kind(Scene(quick_valkey)), DyingWorkers(*places)
+        play_on(play, workers)
+        check(play, undisturbed)
+        play.scene.close()
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_worker_that_sleeps_at_any_point_while_another_finishes_changes_nothing_when_it_wakes(
+    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
+) -> None:
+    points, undisturbed = undisturbed_run(quick_valkey, kind)
+    for place in range(share, len(points), SHARES):
+        play = kind(Scene(quick_valkey))
+        sleeper = Attempt(play.scene, play.job)
+        for point in points[: place + 1]:
+            sleeper.step()
+            assert sleeper.at == point
+        play.scene.expire(play.job)
+        play.scene.finish(play.job)
+        check(play, undisturbed)
+        told = play.scene.view(play.job)
+        sleeper.end()
+        Oracle(play.scene).at_end()
+        assert play.seen() == undisturbed
+        assert play.scene.view(play.job) == told
+        assert play.scene.cart() <= play.scene.tainted(), "what it put into the cart when it woke is used by nobody for a day"
+        play.scene.close()

@@ -1,0 +1,35 @@
+"""Every order in which workers, answers and other people can come: numbers bought are numbers reported, and never one too many.
+
+`DIDFLOW_EXAMPLES=5000` looks at that many schedules, other ones each time; without it a fixed set that takes some twenty seconds.
+"""
+
+import os
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.scheduled.machine import Schedules
+
+WANTED = os.environ.get("DIDFLOW_EXAMPLES")
+PROFILE = settings(
+    max_examples=int(WANTED or 80),
+    stateful_step_count=40,
+    derandomize=WANTED is None,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    # Making a failing schedule small takes minutes: only where somebody went looking for one.
+    phases=(Phase.generate, Phase.shrink) if WANTED else (Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.timeout(3600 if WANTED else 180)
+def test_any_schedule_buys_once_reports_all_and_loses_nothing(quick_valkey: redis.Redis) -> None:
+    class Here(Schedules):
+        pass
+
+    Here.client = quick_valkey
+    run_state_machine_as_test(Here, settings=PROFILE)

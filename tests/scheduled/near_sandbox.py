@@ -1,0 +1,91 @@
+"""The sandbox without its sockets: the real client's bytes go straight into the real service, and a request can stay under way."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.scheduled.clock import Clock
+from worker.wavix.sandbox import SandboxAdmin, SandboxOptions
+from worker.wavix.sandbox.admin import administer
+from worker.wavix.sandbox.service import Reply, Service
+
+#: The calls that change something, by method and path, under the sandbox's names for them.
+CHANGES = {
+    ("PUT", "/v1/buy/cart"): "cart_put",
+    ("DELETE", "/v1/buy/cart"): "cart_delete",
+    ("POST", "/v1/buy/cart/checkout"): "checkout",
+    ("POST", "/v1/mydids/update-destinations"): "destinations",
+    ("DELETE", "/v1/mydids"): "release",
+}
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A request that its sender has given up and that the provider hasn't got yet."""
+
+    call: str
+    method: str
+    target: str
+    authorization: str
+    body: bytes
+
+
+class NearSandbox(SandboxAdmin, httpx.BaseTransport):
+    """The admin's verbs and the client's transport in one. `lag_ms`: how old the lists are, by `clock`."""
+
+    def __init__(self, options: SandboxOptions, clock: Clock) -> None:
+        super().__init__("http://near.sandbox")
+        self.service = Service(options)
+        self.clock = clock
+        self.lag_ms = 0
+        self.flights: list[Flight] = []
+        #: Calls that changed something or tried to, in the order in which they came: name and body.
+        self.arrived: list[tuple[str, bytes]] = []
+        self._to_fly: Counter[str] = Counter()
+
+    def fly(self, call: str) -> None:
+        """The next such call gets no answer and stays under way until `land`."""
+        self._to_fly[call] += 1
+
+    def land(self, place: int) -> None:
+        """A request that was under way arrives; nobody hears the answer."""
+        flight = self.flights.pop(place)
+        self._serve(flight.call, flight.method, flight.target, flight.authorization, flight.body)
+
+    def calm(self) -> None:
+        """The provider works as it should from here on. What is under way stays so, and lists that lag go on to lag."""
+        self.clear_faults()
+        self._to_fly.clear()
+        self.order("set_balance", usd="1000.00")
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        target, authorization, body = request.url.raw_path.decode(), request.headers.get("Authorization", ""), request.read()
+        call = CHANGES.get((request.method, request.url.path), "")
+        if self._to_fly[call] > 0:
+            self._to_fly[call] -= 1
+            self.flights.append(Flight(call, request.method, target, authorization, body))
+            raise httpx.ReadTimeout("under way", request=request)
+        reply = self._serve(call, request.method, target, authorization, body)
+        if reply.payload is None:
+            raise httpx.ReadError("cut", request=request)
+        headers = {"Content-Type": reply.content_type, **dict(reply.headers)}
+        return httpx.Response(reply.status, headers=headers, content=reply.payload, request=request)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes) -> Reply:
+        if call:
+            self.arrived.append((call, body))
+        self.service.world.reconfigure(read_lag_s=time.monotonic() - self.clock.moment_s(self.lag_ms))
+        return self.service.serve(method, target, authorization, body)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        payload = b"" if body is None else httpx.Request(method, self.url, json=body).read()
+        status, answer = administer(self.service, method, path, payload)
+        if status != 200:
+            raise ValueError(answer)
+        return answer
