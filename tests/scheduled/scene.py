@@ -135,7 +135,7 @@ class Scene:
         watched = watched_provider(provider, reached) if reached else provider
         leases = Leases(self.ledger, lease_s=LEASE_S, worker="scene")
         stopping = threading.Event()
-        return Worker(JobRunner(ledger, self.settings, lambda _: watched, leases, stopping), leases, stopping)
+        return Worker(JobRunner(ledger, self.settings, lambda _account, _lane: watched, leases, stopping), leases, stopping)
 
     def run(self, job: Job, reached: Reached | None = None) -> JobView:
         """One attempt in this thread."""
