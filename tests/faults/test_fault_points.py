@@ -1,14 +1,18 @@
 """The points at which tests let workers die: named, obeyed once, and nothing at all when off."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.faults.plant import Plant, plant, until
-from worker.contract.requests import SearchAndBuy
+from worker.contract.destinations import Destination
+from worker.contract.requests import Failback, Reroute, SearchAndBuy
 from worker.contract.states import JobState
 from worker.runtime.fault_points import VARIABLE, orders_from_environment
 
+OLD = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 
 
@@ -34,6 +38,25 @@ def test_an_order_is_carried_out_once_and_every_point_leaves_its_name(tmp_path: 
         until(lambda: set(running.workers()) - before, what="a replacement: one process died")
         reached = {path.name for path in (orders / "reached").iterdir()}
         assert {"before:claim", "after:put_in_cart", "before:save.fence", "after:check_out", "after:finish"} <= reached
+
+
+def test_a_worker_that_sleeps_before_a_change_of_routes_sends_nothing_when_it_wakes(tmp_path: Path, orders: Path) -> None:
+    with plant(tmp_path, orders=orders) as running:
+        numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=3, destinations=OLD)]
+        (orders / "before:set_route.freeze").touch()
+        moving = running.submit(Reroute(numbers=tuple(numbers), destinations=(Destination.sip("backup@example.net"),)))
+        until(lambda: not (orders / "before:set_route.freeze").exists(), what="the sleep")
+        sleeper = running.owner_pid(moving)
+        assert sleeper is not None
+        try:
+            assert running.wait(moving).state is JobState.SUCCEEDED
+            assert running.wait(running.submit(Failback(job_id=moving.id))).state is JobState.SUCCEEDED
+        finally:
+            os.kill(sleeper, signal.SIGCONT)
+        until(lambda: "job.lease_lost" in running.log.read_text(), what="the sleeper's end of that attempt")
+        routes = {record["destinations"][0]["destination"] for record in running.sandbox.owned().values()}
+        assert routes == {"old@example.net"}
+        assert running.sandbox.state()["calls"]["destinations"] == 2
 
 
 def bought_once(running: Plant) -> bool:

@@ -44,7 +44,7 @@ class Move(BaseModel):
         )
 
     def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
-        """Said yes to; `disturbed_ms`: when another job's call for this number was last out without an answer."""
+        """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""
         check_after_ms = 0 if disturbed_ms is None else disturbed_ms + int(settle_s * 1000)
         return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "check_after_ms": check_after_ms})
 

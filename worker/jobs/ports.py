@@ -51,7 +51,8 @@ class OtherJob:
 class RouteClaim:
     """`newer`: numbers that a newer job routes, which this one leaves alone (superseded).
 
-    `disturbed_ms`: numbers for which an older job's call was out without an answer, and when, on the ledger's clock: it may still act.
+    `disturbed_ms`: numbers for which an older job's call was out without an answer, and until when, on the ledger's clock, it may have
+    been sent: it may still act.
     """
 
     newer: frozenset[str]

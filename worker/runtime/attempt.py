@@ -1,6 +1,7 @@
 """One attempt's page in the ledger: `worker.jobs.ports.JobPage` over the ledger's scripts, the lease token in every write."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
@@ -14,12 +15,18 @@ from worker.runtime.leases import LeaseFlags
 GATE_AGAIN_S = 1.0
 
 
+#: A change of routes is sent within this after it was claimed, or not at all: whoever comes next knows how long it has to be minded.
+#: Longer than a call waits for its turn; at most half a lease.
+ROUTES_SENT_WITHIN_S = 6.0
+
+
 class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
-    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event) -> None:
+    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event, *, lease_s: float) -> None:
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
+        self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
         self._memo = claim.fields.get("memo") or None
 
     @property
@@ -92,6 +99,8 @@ class LedgerPage:
             unsettled=unsettled,
         )
         reply = self._ledger.save(self.claim, self._writes, write)
+        if answered:
+            self._flags.send_until_s = float("inf")
         if isinstance(reply, LimitReached):
             raise SpendLimitReached(reply)
         verdict, *taken = reply
@@ -122,10 +131,14 @@ class LedgerPage:
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
+        if calling:
+            self._flags.send_until_s = time.monotonic() + self._sent_within_s
         claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)
         if claimed is None:
             raise LostLease
-        return RouteClaim(*claimed)
+        newer, out_since_ms = claimed
+        late_ms = int(self._sent_within_s * 1000)
+        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()})
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)

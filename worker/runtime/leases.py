@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from worker.contract.errors import ServiceUnavailable
+from worker.contract.states import WaitReason
+from worker.jobs.ports import LostLease, Wait
 from worker.ledger.ledger import Claim, Ledger
 
 #: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
@@ -19,11 +21,24 @@ log = structlog.stdlib.get_logger("didflow.leases")
 
 @dataclass
 class LeaseFlags:
-    """What the heartbeat learned about one lease. `valid_until_s` (monotonic): beyond it somebody else may have the job."""
+    """What the heartbeat learned about one lease. Moments are monotonic, seconds.
+
+    valid_until_s  beyond it somebody else may have the job
+    send_until_s   a change of routes that was claimed may be sent until then
+    """
 
     valid_until_s: float
     lost: bool = False
     cancel: bool = False
+    send_until_s: float = float("inf")
+
+    def check_before_change(self) -> None:
+        """Raises LostLease if somebody else may have the job by now; Wait if the change of routes that is to be sent comes too late."""
+        now_s = time.monotonic()
+        if self.lost or now_s >= self.valid_until_s:
+            raise LostLease
+        if now_s >= self.send_until_s:
+            raise Wait(WaitReason.RATE_LIMITED, 0.5, "the change of routes could not be sent in time")
 
 
 class Leases(threading.Thread):

@@ -37,6 +37,7 @@ from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
 from worker.runtime.leases import Leases
 from worker.settings import Account, Settings
+from worker.wavix.transport import before_change
 
 #: The wait after a failed attempt doubles from the first to the last of these.
 BACKOFF_FIRST_S = 1.0
@@ -79,7 +80,8 @@ class JobRunner:
     def _attempt(self, claim: Claim) -> None:
         log.info("job.started", kind=claim.fields.get("kind"))
         with self._leases.hold(claim) as flags:
-            page = LedgerPage(self._ledger, claim, flags, self._stopping)
+            page = LedgerPage(self._ledger, claim, flags, self._stopping, lease_s=self._settings.lease_seconds)
+            guard = before_change.set(flags.check_before_change)
             try:
                 if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
                     self._park_crashed(page)
@@ -95,6 +97,8 @@ class JobRunner:
                 raise
             except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
                 self._trouble(page, trouble)
+            finally:
+                before_change.reset(guard)
 
     def _park_crashed(self, page: LedgerPage) -> None:
         """Not run again: it may be what kills them. The result has what is written."""

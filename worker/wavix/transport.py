@@ -1,6 +1,7 @@
 """One request, once. The key is added below everything that logs, keeps or prints a request, so none of that can leak it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 
 import httpx
 from pydantic import SecretStr
@@ -14,6 +15,10 @@ from worker.wavix.dialects import Dialect
 CONNECT_TIMEOUT_S = 5.0
 #: The read that is sent ahead of a mutating call to find out whether a dead provider lives again: small, and in both dialects.
 PROBE_PATH = "/v1/profile/config"
+
+#: Called in the sending thread just before a request that changes something goes out, after all waiting. It raises if the sender may not
+#: send it any more: a worker that was stopped for longer than its lease and goes on must not do what another has taken over.
+before_change: ContextVar[Callable[[], None] | None] = ContextVar("before_change", default=None)
 
 Params = Mapping[str, str | int | Sequence[int]]
 
@@ -65,6 +70,8 @@ class Wire:
             # Nothing that changes something is sent to find out whether anybody is there.
             self._exchange(leave, "GET", PROBE_PATH, None, None)
             leave = self._admission.ask()
+        if method != "GET" and (may_send := before_change.get()):
+            may_send()
         return self._exchange(leave, method, path, params, body)
 
     def _exchange(self, leave: Leave, method: str, path: str, params: Params | None, body: object) -> Said | NotNow | Unclear:
