@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     emergency_share: float = Field(
         0.5, ge=0, le=0.9, description="part of the rate limit that is kept for emergency jobs as soon as there are any"
     )
+    breaker_seconds: float = Field(
+        5.0, ge=0.1, description="pause after five failed requests in a row; it doubles with each failed probe, up to six times that"
+    )
     http_timeout: float = Field(30.0, gt=0, description="seconds until a provider call is given up as unclear")
     lease_seconds: float = Field(30.0, ge=1, description="a job of a dead worker is taken over after this long")
     settle_seconds: float = Field(10.0, ge=0, description="how long the provider's lists may lag behind its own writes (assumption A3)")

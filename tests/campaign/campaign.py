@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "DIDFLOW_HTTP_TIMEOUT": "1",
     "DIDFLOW_PROBE_SECONDS": "0.5",
     "DIDFLOW_RATE_LIMIT": "300",
+    "DIDFLOW_BREAKER_SECONDS": "0.5",
     "DIDFLOW_THREADS": "4",
     "DIDFLOW_LOG_FORMAT": "json",
     "DIDFLOW_LOG_LEVEL": "warning",
@@ -215,15 +216,23 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
             time.sleep(site.trouble.rng.uniform(*plan.pause_s))
             if time.monotonic() - told_s > 10:
                 told_s = time.monotonic()
-                progress(
-                    f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported, {sum(site.trouble.counts.values())} troubles"
-                )
+                told = f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported"
+                progress(f"{told}, {sum(site.trouble.counts.values())} troubles; open: {_open_jobs(site)}")
     finally:
         site.trouble.calm()
         over.set()
         submitter.join()
     if failed:
         raise failed[0]
+
+
+def _open_jobs(site: _Site) -> str:
+    """What keeps those that are under way, for the progress line."""
+    try:
+        views = [view for state in (JobState.QUEUED, JobState.RUNNING, JobState.WAITING) for view in site.work.didflow.find(state=state)]
+    except ServiceUnavailable:
+        return "can't be asked"
+    return ", ".join(f"{what} {count}" for what, count in Counter(view.reason or view.state.value for view in views).most_common())
 
 
 def _until_quiet(plan: Plan, site: _Site) -> list[str]:

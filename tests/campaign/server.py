@@ -10,6 +10,7 @@ from typing import Self
 
 import redis
 
+from tests.faults.plant import until
 from worker.runtime.embedded import EmbeddedValkey
 
 
@@ -49,6 +50,7 @@ class Server:
     def kill(self) -> None:
         """As a power cut of the process: nothing is said goodbye to."""
         self.signal(signal.SIGKILL)
+        until(lambda: self._valkey.died, what="the server's death")
         self._down = True
 
     def start(self) -> None:

@@ -35,8 +35,8 @@ def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None
 def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
     outcome = run(against(mutant, MUTANT_SECONDS, SEED), tmp_path, told)
     told(summary(outcome))
-    bought_wrongly = [one for one in outcome.violations if "bought" in one or "asked for" in one or "was given to" in one]
-    assert bought_wrongly
+    wrong = ("bought", "asked for", "was given to", "ended 2 times", "says that it")
+    assert [violation for violation in outcome.violations if any(words in violation for words in wrong)]
 
 
 @pytest.mark.timeout(180)

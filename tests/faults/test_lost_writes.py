@@ -97,7 +97,7 @@ def test_a_number_that_was_bought_anew_is_not_given_back_by_a_release_that_was_f
     plot.finish(job)
     plot.stage.sandbox.order("reconfigure", restock_s=0.0)
     while mine not in plot.stage.owned():  # The first that is for sale is the one that was given back.
-        assert plot.stage.own(1)
+        assert plot.stage.own(1, days_ago=0)
     valkey.die(keep=dict(plot.sizes)["save.released"])
     valkey.restart()
     plot.go_on(job, lambda: plot.gate.findings("default"))

@@ -48,7 +48,7 @@ def test_a_ledger_that_agrees_is_said_to(stage: Stage, shell: Shell) -> None:
 
 def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_what_can_be_is_repaired(stage: Stage, shell: Shell) -> None:
     lost, moved = sorted(outcomes(stage.run(TWO)))
-    (orphan,) = stage.own(1)
+    (orphan,) = stage.own(1, days_ago=0)
     stage.run(Reroute(numbers=(moved,), destinations=(PBX,)))
     release_elsewhere(stage, lost)
     stage.sandbox.order(
@@ -82,7 +82,7 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
 
 def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(stage: Stage, shell: Shell) -> None:
     job = stage.submit(TWO)
-    (orphan,) = stage.own(1)
+    (orphan,) = stage.own(1, days_ago=0)
     assert shell("reconcile", "--accept", "+12135550100", "--yes").code == 2
     assert shell("reconcile", "--accept", "12", "--yes").code == 2
     assert shell("reconcile", "--give", f"{job.id}=+12135550100", "--yes").code == 2

@@ -71,8 +71,7 @@ def gate_accept(ledger: Ledger) -> Args:
 
 
 def gate_check(ledger: Ledger) -> Args:
-    moved(ledger)
-    return ("default", "worker-1", 60_000)
+    return ("default", "worker-1", 60_000, moved(ledger))
 
 
 def gate_findings(ledger: Ledger) -> Args:

@@ -21,12 +21,14 @@ class Turn:
     since_ms    when the restart was noticed
     after_ms    what was written before is there; what was written later may be lost
     open_jobs   purchases that have to settle first
+    cart_ms     when the cart was seen with nothing unknown in it; 0: not yet
     """
 
     epoch: int
     since_ms: int
     after_ms: int
     open_jobs: int
+    cart_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,12 @@ class Gate:
 
     def take_turn(self, account: str, checker: str, *, turn_ms: int) -> Turn | None:
         """The account's gate is closed and this process is to look. None: it is open, or another process looks."""
-        reply = self._script("gate_check", account, checker, turn_ms)
+        reply = self._script("gate_check", account, checker, turn_ms, "")
         return Turn(*map(int, reply[1:])) if reply[0] == "check" else None
+
+    def saw_cart(self, turn: Turn, account: str, checker: str, *, turn_ms: int) -> None:
+        """This process saw a cart with nothing unknown in it; whoever has the next turn goes on from there."""
+        self._script("gate_check", account, checker, turn_ms, turn.epoch)
 
     def tell(self, turn: Turn, findings: Findings) -> bool:
         """Say what keeps it closed; True if that is new."""

@@ -30,7 +30,7 @@ LOOK_EVERY_S = 0.5
 AFTER_TROUBLE_S = 5.0
 AFTER_FINDINGS_S = 60.0
 #: So long one process alone looks for an account.
-TURN_MS = 15_000
+TURN_MS = 3_000
 
 log = structlog.stdlib.get_logger("didflow.gate")
 
@@ -47,7 +47,6 @@ class Gatekeeper(threading.Thread):
         self._settle_ms, self._worker = int(settle_s * 1000), worker
         self._stop_event = threading.Event()
         self._told_epoch = 0
-        self._cart_seen: tuple[int, int] | None = None  # epoch, and when its cart held nothing unknown
         self._again_s = 0.0
         self._accepted: frozenset[str] = frozenset()
 
@@ -110,13 +109,14 @@ class Gatekeeper(threading.Thread):
         now_ms = self._ledger.now_ms()
         if now_ms - turn.since_ms < self._settle_ms:
             return None
-        if self._cart_seen is None or self._cart_seen[0] != turn.epoch:
+        if not turn.cart_ms:
             in_cart = [offer.number for offer in self._provider.cart()]
             books = read_books(self._ledger, self._account)
             if unknown := strangers(books, in_cart, now_ms):
                 return Findings(self._account, {}, unknown, candidates(books, unknown))
-            self._cart_seen = (turn.epoch, self._ledger.now_ms())
-        if now_ms - self._cart_seen[1] < self._settle_ms:
+            self._gate.saw_cart(turn, self._account, self._worker, turn_ms=TURN_MS)
+            return None
+        if now_ms - turn.cart_ms < self._settle_ms:
             return None
         owned = owned_whole(self._provider)
         books = read_books(self._ledger, self._account)

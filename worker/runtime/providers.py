@@ -15,6 +15,8 @@ from worker.wavix.locations import LocationCache
 
 #: A probe is waited for this much longer than its request may take.
 PROBE_GRACE_S = 10.0
+#: The breaker's pause doubles up to so many times the first one.
+BREAKER_GROWS_TO = 6.0
 
 
 class Providers:
@@ -24,7 +26,8 @@ class Providers:
         self._timeout_s, self._ledger = settings.http_timeout, ledger
         self._accounts = settings.all_accounts()
         self._pace = pace_from(settings)
-        self._breaker = Breaker(probe_s=settings.http_timeout + PROBE_GRACE_S)
+        pause_s = settings.breaker_seconds
+        self._breaker = Breaker(first_s=pause_s, last_s=BREAKER_GROWS_TO * pause_s, probe_s=settings.http_timeout + PROBE_GRACE_S)
         self._locations = {name: LocationCache() for name in self._accounts}
         self._mine = threading.local()
 

@@ -24,7 +24,7 @@
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
--- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, findings, seq
+-- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
 -- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:results, {ns}:events stream
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
@@ -311,7 +311,7 @@ local function notice_restart()
       redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
       set_state(id, 'running', 'queued')
       emit('events', id, 'queued', '')
-      enqueue(id, f[2], now, 15000)
+      enqueue(id, f[2], now, 5000)
     end
     redis.call('ZREM', key('leases'), id)
   end

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,14 +33,20 @@ def set_flex_pro(world: World, flex_pro: bool, account: str = "default") -> None
 
 
 def seed_owned(
-    world: World, count: int, destinations: Sequence[dict[str, Any]] = (), label: str | None = None, account: str = "default"
+    world: World,
+    count: int,
+    destinations: Sequence[dict[str, Any]] = (),
+    label: str | None = None,
+    account: str = "default",
+    days_ago: float = 30.0,
 ) -> list[str]:
-    """Give the account numbers of the stock without money, the cheapest way to a large account."""
+    """Give the account numbers of the stock without money, the cheapest way to a large account: it has had them for so long."""
     now = time.monotonic()
     free = [stocked for stocked in world.stock.values() if stocked.for_sale.at(now)][:count]
     for stocked in free:
         record = world.own(world.accounts[account], stocked, now, tuple(destinations))
         record.label, record.approved = label, True
+        record.added -= timedelta(days=days_ago)
     return [stocked.number for stocked in free]
 
 
