@@ -232,3 +232,15 @@ def test_what_a_late_add_left_in_the_cart_goes_with_the_next_purchase(stage: Sta
     stage.run(SearchAndBuy(country="NL", city=("Amsterdam",)))
     assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
     assert len(stage.sandbox.ledger()) == 2
+
+
+def test_a_number_that_is_ours_is_not_bound_again_from_an_old_list_of_the_stock(stage: Stage) -> None:
+    """Else a restart of Redis could give it to the second job: that looks in the owned list for what was bound."""
+    first = stage.run(TWO)
+    stage.sandbox.add_fault("dids", "lag", times=None, seconds=60.0)
+    second = stage.run(TWO)
+    bound = {number for step in stage.story(second) if step.name == "bind" for number in step.detail.split()}
+    assert bound
+    assert not bound & set(outcomes(first))
+    exactly_ = set(outcomes(first)) | set(outcomes(second))
+    assert stage.owned() == exactly_

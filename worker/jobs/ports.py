@@ -102,6 +102,7 @@ class JobPage(Protocol):
         reserve: Sequence[str] = (),
         taint: Sequence[str] = (),
         free: Sequence[str] = (),
+        keep: Sequence[str] = (),
         answered: Sequence[str] = (),
         hold: Spend | None = None,
         limits: Sequence[SpendLimit] = (),
@@ -113,7 +114,8 @@ class JobPage(Protocol):
         """Write all of it or nothing, in one script.
 
         `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
-        `taint` reserves them for a day, this job included; `free` gives them up. `answered`: the call for which `claim_routes`
+        `taint` reserves them for a day, this job included; `free` gives them up; `keep`: they are ours now, and
+        an old list of the stock may still offer them for a day, to jobs that come later. `answered`: the call for which `claim_routes`
         claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story.
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.

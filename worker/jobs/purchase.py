@@ -316,7 +316,8 @@ class Purchase(PurchaseRecord):
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 detail = f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}"
-                self._write("settled", detail, picks, taint=taint, free=free, settle=self._cost_of(kept), phase=Phase.NEW)
+                settle = self._cost_of(kept)
+                self._write("settled", detail, picks, taint=taint, free=free, keep=kept, settle=settle, phase=Phase.NEW)
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
@@ -378,6 +379,7 @@ class Purchase(PurchaseRecord):
         reserve: Iterable[str] = (),
         taint: Iterable[str] = (),
         free: Iterable[str] = (),
+        keep: Iterable[str] = (),
         hold: Spend | None = None,
         settle: Spend | None = None,
         **memo_changes: object,
@@ -394,6 +396,7 @@ class Purchase(PurchaseRecord):
             reserve=sorted(reserve),
             taint=sorted(taint),
             free=sorted(free),
+            keep=sorted(keep),
             hold=hold,
             limits=self._limits,
             settle=settle,

@@ -63,6 +63,7 @@ class Write:
     reserve: Sequence[str] = ()
     taint: Sequence[str] = ()
     free: Sequence[str] = ()
+    keep: Sequence[str] = ()
     answered: Sequence[str] = ()
     hold: Spend | None = None
     limits: Sequence[SpendLimit] = ()

@@ -240,6 +240,12 @@ local function settle_unsettled(id, now)
   if held.numbers > 0 then settle_spend(id, held, now) end
 end
 
+-- Keeps a number from every job until that moment, also when this one has ended.
+local function keep_reserved(id, account, number, until_ms)
+  redis.call('HSET', key('reserved', account), number, id .. '|' .. int(until_ms))
+  redis.call('ZADD', key('reserved_until'), int(until_ms), account .. '|' .. number)
+end
+
 -- Gives up what the job holds; tainted numbers stay reserved until their time.
 local function give_up_reservations(id, account)
   local reserved = key('reserved', account)

@@ -8,13 +8,13 @@ local job = job_key(id)
 local f = redis.call('HMGET', job, 'state', 'result', 'account')
 if not f[1] then return 'gone' end
 if f[1] ~= 'needs_review' then return f[2] == result and 'ok' or f[1] end
-local reserved, ends = key('reserved', f[3] or ''), int(now_ms() + tonumber(taint_ms))
-for i = 9, #ARGV do
-  if redis.call('HGET', reserved, ARGV[i]) == id .. '|0' then
-    redis.call('HSET', reserved, ARGV[i], id .. '|' .. ends)
-    redis.call('ZADD', key('reserved_until'), ends, (f[3] or '') .. '|' .. ARGV[i])
-  end
+local account, ends = f[3] or '', now_ms() + tonumber(taint_ms)
+local function keep_if_ours(number)
+  if redis.call('HGET', key('reserved', account), number) == id .. '|0' then keep_reserved(id, account, number, ends) end
 end
+for i = 9, #ARGV do keep_if_ours(ARGV[i]) end
+-- What is ours by now isn't to be bought either, whatever an old list of the stock says.
+for _, number in ipairs(redis.call('SMEMBERS', job .. ':reserved')) do keep_if_ours(number) end
 settle_spend(id, cjson.decode(ARGV[8]), now_ms())
 step(id, '0', 'resolved', detail)
 redis.call('HSET', job, 'reason', '')

@@ -1,6 +1,6 @@
 -- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
 -- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
---       reserve: [], taint: [], free: [], answered: [],
+--       reserve: [], taint: [], free: [], keep: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       money (it may move once this is written), unsettled? (whether a purchase is open after it)}
@@ -34,10 +34,10 @@ for _, number in ipairs(page.reserve) do
   redis.call('SADD', job .. ':reserved', number)
 end
 for _, number in ipairs(page.taint) do
-  redis.call('HSET', reserved, number, id .. '|' .. int(now + taint_ms))
-  redis.call('ZADD', key('reserved_until'), int(now + taint_ms), f[1] .. '|' .. number)
+  keep_reserved(id, f[1], number, now + taint_ms)
   redis.call('SADD', key('strays', f[1]), number)
 end
+for _, number in ipairs(page.keep) do keep_reserved(id, f[1], number, now + taint_ms) end
 for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   redis.call('SREM', job .. ':reserved', number)
