@@ -48,10 +48,10 @@ class Shell:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
         self._environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1"} | environment
 
-    def __call__(self, *arguments: str, stdin: str = "") -> Ended:
+    def __call__(self, *arguments: str, stdin: str = "", columns: int = 200) -> Ended:
         ended = subprocess.run(
             [sys.executable, "-m", "producers.cli", *arguments],
-            env=self._environment | {"COLUMNS": "200"},
+            env=self._environment | {"COLUMNS": str(columns)},
             cwd=self._folder,
             input=stdin,
             capture_output=True,
@@ -107,9 +107,24 @@ def test_json_is_one_document_and_nothing_else(didflow: Shell) -> None:
     assert [one["id"] for one in didflow("jobs", "--reference", "customer-7", "--json").json] == [job["id"]]
     story = didflow("explain", job["id"], "--json").json
     assert {step["name"] for step in story["steps"]} >= {"submitted", "bind", "fence"}
+    (checkout,) = (call for step in story["steps"] for call in step["calls"] if call["call"] == "checkout")
+    assert (len(checkout["request"]), checkout["answer"]) == (8, "yes")
+    assert [step["witness"] for step in story["steps"] if step["name"] == "settled"] == ["owned list shows all"]
     refused = didflow("buy", "--country", "US", "--quantity", "0", "--json")
     assert refused.code == 2
     assert refused.json["error"]["code"] == "invalid_request"
+
+
+def test_a_story_has_its_columns_on_a_narrow_terminal(didflow: Shell) -> None:
+    job = didflow("buy", *OF_LOS_ANGELES, "--key", "cli-narrow", "--wait", "--json").json
+    for columns in (80, 160):
+        told = didflow("explain", job["id"], columns=columns).out.splitlines()
+        assert max(map(len, told)) <= columns
+        heading = next(line for line in told if "time (UTC)" in line)
+        assert re.split(r"  +", heading.strip()) == ["time (UTC)", "att.", "step", "request", "answer", "what it showed"]
+        line = next(line for line in told if "checkout_yes" in line)
+        assert line[heading.index("answer") :].split() == ["yes"]
+        assert line[heading.index("request") :].split()[0] == "checkout"
 
 
 def test_a_dry_run_changes_nothing(running: Plant, didflow: Shell) -> None:

@@ -45,10 +45,28 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class AskedCall:
+    """A call that may have changed something at the provider.
+
+    `request` is the fingerprint of method, path and body, which the worker's log has too. `answer`: ``yes``, ``no:code``,
+    ``unclear:reason``, ``not_now`` or ``barred``.
+    """
+
+    call: str
+    request: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Step:
-    """One line of a job's story, for `didflow explain`: what was done, when, and what it showed."""
+    """One line of a job's story, for `didflow explain`: what was done, when, and what it showed.
+
+    `calls` are those since the step before, in order. `witness`: what decided, where something was open.
+    """
 
     at: datetime
     attempt: int
     name: str
     detail: str
+    calls: tuple[AskedCall, ...] = ()
+    witness: str | None = None

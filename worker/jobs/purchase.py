@@ -315,8 +315,9 @@ class Purchase(PurchaseRecord):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
-                detail = f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}"
-                self._write("settled", detail, picks, taint=taint, free=free, settle=self._cost_of(kept), phase=Phase.NEW)
+                detail = f"ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                cost = self._cost_of(kept)
+                self._write("settled", detail, picks, witness=witness, taint=taint, free=free, settle=cost, phase=Phase.NEW)
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
@@ -375,6 +376,7 @@ class Purchase(PurchaseRecord):
         detail: str = "",
         picks: Mapping[str, Pick] | None = None,
         *,
+        witness: str | None = None,
         reserve: Iterable[str] = (),
         taint: Iterable[str] = (),
         free: Iterable[str] = (),
@@ -388,6 +390,7 @@ class Purchase(PurchaseRecord):
         self._page.save(
             step=step,
             detail=detail,
+            witness=witness,
             phase=memo.phase.value,
             memo=memo.model_dump_json(),
             numbers={number: pick.model_dump_json() for number, pick in changed.items()},

@@ -1,5 +1,5 @@
 -- suspend: end an attempt without ending the job: it waits, is handed back, or is retried.
--- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms
+-- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms, calls (see step)
 -- Reply 'ok' | 'lost'
 -- Twice: the second run finds the job suspended by this token and changes nothing.
 -- flags: allow-oom
@@ -12,7 +12,7 @@ if not holds(id, token) then
 end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told')
 local now = now_ms()
-step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''))
+step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
