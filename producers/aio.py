@@ -22,6 +22,7 @@ from worker.ledger import calls
 from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
+from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
 from worker.settings import load_settings
@@ -105,6 +106,15 @@ class AsyncDidflow:
         said = await self._perform(self._plans.run(call))
         check_resolved(job_id, said)
         return await self.get(job_id)
+
+    async def dead_letters(self, limit: int = 100) -> DeadLetters:
+        return await self._perform(dead_letters(self._plans, limit))
+
+    async def replay(self, name: str) -> None:
+        await self._perform(replay(self._plans, name))
+
+    async def drop(self, name: str) -> None:
+        await self._perform(drop(self._plans, name))
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         return await self._perform(self._plans.wait(job_id, timeout_s, time.monotonic))

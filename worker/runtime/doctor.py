@@ -90,12 +90,12 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
     yield Check(
         "foreign_messages",
         "warn" if foreign else "ok",
-        f"{foreign} messages on the queues were not ours" + _fix(foreign > 0, f"see {ledger.keys.undecodable}"),
+        f"{foreign} messages on the queues were not ours" + _fix(foreign > 0, "`didflow dead-letters`"),
     )
     yield Check(
         "poison",
         "warn" if poison else "ok",
-        f"{poison} results that no consumer could take in" + _fix(poison > 0, f"see {ledger.keys.poison}"),
+        f"{poison} results that no consumer could take in" + _fix(poison > 0, "`didflow dead-letters`"),
     )
     for account in settings.all_accounts():
         yield from _gate(Gate(ledger), account)
@@ -157,7 +157,7 @@ def _parked(ledger: Ledger) -> Check:
     return Check(
         "needs_review",
         "warn" if parked else "ok",
-        f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow jobs --state needs_review`"),
+        f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow dead-letters`"),
     )
 
 
