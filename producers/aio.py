@@ -12,7 +12,7 @@ import redis.asyncio
 from producers.checks import check_undone, undone_job
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
-from producers.review import check_resolved, finding
+from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -100,11 +100,9 @@ class AsyncDidflow:
         await self._perform(self._plans.run(calls.retry(job_id)))
         return await self.get(job_id)
 
-    async def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
-        found = finding(await self.get(job_id), took_effect)
-        call = calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail)
-        said = await self._perform(self._plans.run(call))
-        check_resolved(job_id, said)
+    async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
+        found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect)
+        check_resolved(job_id, await self._perform(self._plans.run(resolving(found))))
         return await self.get(job_id)
 
     async def dead_letters(self, limit: int = 100) -> DeadLetters:

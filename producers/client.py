@@ -10,7 +10,7 @@ import redis
 
 from producers.checks import check_undone, undone_job
 from producers.deliveries import Delivery
-from producers.review import check_resolved, finding
+from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -131,16 +131,16 @@ class Didflow:
         self._reader.run(calls.retry(job_id))
         return self.get(job_id)
 
-    def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
+    def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
         """End a parked purchase or release with what you found out: these open numbers (E.164) were bought, or released; the others not.
 
         Writes the job's one result and event. The others stay reserved for a day. The same finding again changes nothing.
+        `seen`: the job as it was when you began to find out; if it looked again and was parked again since, the finding is refused.
+        Without it the job counts as seen now.
         Raises WrongJob, InvalidRequest, JobNotFound.
         """
-        view = self.get(job_id)
-        found = finding(view, took_effect)
-        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail))
-        check_resolved(job_id, said)
+        found = finding(the_same(job_id, seen) or self.get(job_id), took_effect)
+        check_resolved(job_id, self._reader.run(resolving(found)))
         return self.get(job_id)
 
     def dead_letters(self, limit: int = 100) -> DeadLetters:

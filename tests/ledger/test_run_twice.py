@@ -122,8 +122,10 @@ def parked(ledger: Ledger) -> str:
 
 
 def resolve(ledger: Ledger) -> Args:
+    job_id = parked(ledger)
     return (
-        parked(ledger),
+        job_id,
+        ledger.get(job_id).token,
         "succeeded",
         DONE.model_dump_json(),
         event_members(DONE),

@@ -20,7 +20,10 @@ class Job:
 
 @dataclass(frozen=True)
 class JobView:
-    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version."""
+    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version.
+
+    `token` rises with each attempt: what was seen of a parked job is true of it as long as its token is the same.
+    """
 
     id: str
     kind: str
@@ -42,6 +45,7 @@ class JobView:
     request: Request | None
     result: Result | None
     error: JobError | None
+    token: int = 0
 
 
 @dataclass(frozen=True)

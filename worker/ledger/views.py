@@ -42,6 +42,7 @@ def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
         request=_request(fields.get("request")),
         result=result,
         error=result.error if result else None,
+        token=int(fields.get("token", "0")),
     )
 
 
