@@ -360,6 +360,17 @@ def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: She
         running.sandbox.order("set_key_valid", valid=True)
 
 
+def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Plant, didflow: Shell) -> None:
+    running.ledger.pause_account("acme", 401, "unknown appid")
+    try:
+        verdict, message = told(didflow)["account acme"]
+        assert verdict == "fail"
+        assert "the provider said 401 unknown appid: correct its key where its workers run; this shell doesn't know" in message
+    finally:
+        running.ledger.resume_account("acme")
+    assert "account acme" not in told(didflow)
+
+
 def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:
     well = told(didflow)
     assert well["rate default"] == ("ok", "10 requests a second, of which emergencies keep 50%")
