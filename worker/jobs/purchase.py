@@ -306,8 +306,11 @@ class Purchase(PurchaseRecord):
         if self.memo.first_look_ms is None:
             self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
         verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
-        if isinstance(verdict, Settled) and verdict.absent:
-            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself.
+        refused = self.memo.checkout is Checkout.NO and not owned
+        if isinstance(verdict, Settled) and verdict.absent and not refused:
+            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself. Not so after
+            # a clear no: then the refusal is what decides, since a list of right after it may be older than it (A3). A list that shows
+            # one of them all the same says that the refusal wasn't one of everything.
             owned |= find_each(self._provider, verdict.absent)
             verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
         match verdict:
