@@ -1,11 +1,13 @@
 """A job's story tells every call that may have changed something: what was asked, as the log names it, and how it was answered."""
 
+import json
 from collections.abc import Callable
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from tests.ledger.playing import stream
 from tests.stage import SETTLE_S, Stage
 from worker.contract.destinations import Destination
 from worker.contract.jobs import AskedCall, Job, JobView
@@ -97,3 +99,16 @@ def test_a_fingerprint_is_of_method_path_query_and_body_alone() -> None:
         httpx.Request("POST", f"{request.url}?x=1", json={"ids": ["12135550100"]}),
     )
     assert len({fingerprint(request), *map(fingerprint, others)}) == 4
+
+
+def test_the_events_stream_tells_each_change_once_however_often_the_lists_are_looked_at(stage: Stage) -> None:
+    stage.sandbox.add_fault("owned", "lag", seconds=1.2, times=None)
+    view = stage.run(ROUTED)
+    assert stage.steps(view).count("look_again") > 1
+    told_of_it = [json.loads(entry["data"]) for entry in stream(stage.ledger, "events")]
+    assert [(body["state"], body["reason"] or body["progress"]) for body in told_of_it] == [
+        ("queued", None),
+        ("running", None),
+        ("waiting", "settling"),
+        ("running", "2 of 2 bought"),
+    ]

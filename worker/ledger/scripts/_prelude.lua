@@ -92,6 +92,7 @@ local function emit(stream, id, state, body)
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
     'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
     'datacontenttype', 'application/json', 'data', data .. '}')
+  redis.call('HSET', job, 'told', state .. (f[2] or ''))  -- What a reader of the streams takes the job's state and reason for.
 end
 
 local function set_state(id, old, new)

@@ -57,7 +57,7 @@ if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', ke
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
 step(id, f[2], page.step, page.detail, page.calls, page.witness)
-if page.progress then
+if page.progress and page.progress ~= redis.call('HGET', job, 'progress') then
   redis.call('HSET', job, 'progress', page.progress)
   emit('events', id, 'running', '')
 end

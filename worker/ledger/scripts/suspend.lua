@@ -23,11 +23,8 @@ redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(n
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
 if reason == 'account_paused' then redis.call('SADD', key('account', f[1] or '', 'held'), id) end
--- A job that looks again every second tells why it waits once, not every second.
-if f[4] ~= state .. reason then
-  redis.call('HSET', job, 'told', state .. reason)
-  emit('events', id, state, '')
-end
+-- A job that looks again every second tells why it waits once, not every second; see claim.
+if f[4] ~= state .. reason then emit('events', id, state, '') end
 if delay_ms > 0 then
   redis.call('ZADD', key('due'), int(now + delay_ms), id)
 else
