@@ -128,13 +128,26 @@ def results(
             _print_recent(didflow, limit or 20, as_json=as_json)
             return
         deliveries = didflow.results(group, consumer or "cli", give_up_idle=not follow)
+        any_came = False
         for delivery in itertools.islice(deliveries, limit):
             _line(plain(delivery.event), as_json=as_json)
             delivery.ack()
+            any_came = True
+        if not any_came:
+            _none(f"nothing new for group {clean(group)}", as_json=as_json)
+
+
+def _none(what: str, *, as_json: bool) -> None:
+    """Said to people only: for a program no line means no result."""
+    if not as_json:
+        Console(highlight=False, soft_wrap=True).print(what, style="dim", markup=False)
 
 
 def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:
-    for _, fields in didflow.recent(limit):
+    recent = didflow.recent(limit)
+    if not recent:
+        _none("no results yet: no job has ended", as_json=as_json)
+    for _, fields in recent:
         try:
             _line({**fields, "data": json.loads(fields.get("data", ""))}, as_json=as_json)
         except ValueError:

@@ -194,6 +194,23 @@ def test_every_fault_is_named_at_once(offline: Shell) -> None:
     assert "nothing was submitted" in bad.err
 
 
+def test_a_file_that_cannot_be_read_hides_no_other_fault_and_makes_none(offline: Shell) -> None:
+    bad = offline("reroute", "--numbers-file", "missing.txt", "--to", "trunk:x", "--deadline", "soon", "--number", "12")
+    assert bad.code == 2
+    found = [line.strip().partition(": ")[0] for line in bad.err.splitlines() if line.startswith("  ")]
+    assert found == ["numbers_file", "numbers.0", "to", "deadline"]
+    alone = offline("release", "--numbers-file", "missing.txt", "--yes")
+    assert [line.strip() for line in alone.err.splitlines() if line.startswith("  ")] == [
+        "numbers_file: missing.txt can't be read (FileNotFoundError)"
+    ]
+
+
+def test_what_a_pattern_may_hold_is_said_in_words(offline: Shell) -> None:
+    bad = offline("buy", "--country", "US", "--pattern", "12[a-z]")
+    assert "pattern: needs digits, with ? for any one digit and * for any number of digits, such as *777" in bad.err
+    assert "\\d" not in bad.err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -306,7 +323,14 @@ def test_results_are_read_once_by_a_group(didflow: Shell) -> None:
     first = [json.loads(line) for line in didflow("results", "--group", "cli", "--json").out.splitlines()]
     assert job["id"] in {event["subject"] for event in first}
     assert didflow("results", "--group", "cli", "--json").out == ""
+    assert didflow("results", "--group", "cli").out == "nothing new for group cli\n"
     assert job["id"] in didflow("results").out
+
+
+def test_results_say_that_there_are_none(running: Plant, tmp_path: Path) -> None:
+    empty = shell_of(running.stack, tmp_path, DIDFLOW_NAMESPACE="empty")
+    assert empty("results").out == "no results yet: no job has ended\n"
+    assert (empty("results", "--json").out, empty("results").code) == ("", 0)
 
 
 def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant, tmp_path: Path) -> None:
