@@ -207,7 +207,7 @@ class WavixClient:
         return tuple(found)
 
     def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
-        """Send it once. Told before as well: what a worker that dies had under way is in its log."""
+        """Send it once. Told before as well: what a worker that dies may have had under way is in its log."""
         request = self._http.request(method, path, params=params, body=body)
         told = log.bind(call=call.value, request=fingerprint(request))
         told.info("wavix.asked")
