@@ -14,6 +14,7 @@ from producers.client import Didflow
 from producers.deliveries import AsyncDelivery, Delivery
 from worker.contract.destinations import Destination
 from worker.contract.errors import (
+    DeadLetterNotFound,
     DidflowError,
     IdempotencyConflict,
     InvalidRequest,
@@ -28,10 +29,13 @@ from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector, parse_request
 from worker.contract.states import JobState, Outcome
 from worker.ledger.calls import Submission
+from worker.ledger.dead_letters import DeadLetters
 
 __all__ = [
     "AsyncDelivery",
     "AsyncDidflow",
+    "DeadLetterNotFound",
+    "DeadLetters",
     "Delivery",
     "Destination",
     "Didflow",

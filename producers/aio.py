@@ -12,7 +12,7 @@ import redis.asyncio
 from producers.checks import check_undone, undone_job
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
-from producers.review import check_resolved, finding
+from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -22,6 +22,7 @@ from worker.ledger import calls
 from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
+from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
 from worker.settings import load_settings
@@ -99,12 +100,19 @@ class AsyncDidflow:
         await self._perform(self._plans.run(calls.retry(job_id)))
         return await self.get(job_id)
 
-    async def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
-        found = finding(await self.get(job_id), took_effect)
-        call = calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail)
-        said = await self._perform(self._plans.run(call))
-        check_resolved(job_id, said)
+    async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
+        found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect)
+        check_resolved(job_id, await self._perform(self._plans.run(resolving(found))))
         return await self.get(job_id)
+
+    async def dead_letters(self, limit: int = 100) -> DeadLetters:
+        return await self._perform(dead_letters(self._plans, limit))
+
+    async def replay(self, name: str) -> None:
+        await self._perform(replay(self._plans, name))
+
+    async def drop(self, name: str) -> None:
+        await self._perform(drop(self._plans, name))
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         return await self._perform(self._plans.wait(job_id, timeout_s, time.monotonic))

@@ -10,7 +10,7 @@ import redis
 
 from producers.checks import check_undone, undone_job
 from producers.deliveries import Delivery
-from producers.review import check_resolved, finding
+from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -20,6 +20,7 @@ from worker.ledger import calls
 from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
+from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
@@ -130,17 +131,32 @@ class Didflow:
         self._reader.run(calls.retry(job_id))
         return self.get(job_id)
 
-    def resolve(self, job_id: str, took_effect: Collection[str]) -> JobView:
+    def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
         """End a parked purchase or release with what you found out: these open numbers (E.164) were bought, or released; the others not.
 
         Writes the job's one result and event. The others stay reserved for a day. The same finding again changes nothing.
+        `seen`: the job as it was when you began to find out; if it looked again and was parked again since, the finding is refused.
+        Without it the job counts as seen now.
         Raises WrongJob, InvalidRequest, JobNotFound.
         """
-        view = self.get(job_id)
-        found = finding(view, took_effect)
-        said = self._reader.run(calls.resolve(job_id, found.state, found.result, found.not_taken, found.bought, found.detail))
-        check_resolved(job_id, said)
+        found = finding(the_same(job_id, seen) or self.get(job_id), took_effect)
+        check_resolved(job_id, self._reader.run(resolving(found)))
         return self.get(job_id)
+
+    def dead_letters(self, limit: int = 100) -> DeadLetters:
+        """What needs somebody, at most `limit` of each: parked jobs, results set aside by a consumer group, messages that aren't ours."""
+        return self._reader.perform(dead_letters(self._reader.plans, limit))
+
+    def replay(self, name: str) -> None:
+        """Let a parked job look again (by its id), or give a poison entry back to the one group that set it aside (by its name).
+
+        Safe at any time; the group gets the entry at least once. Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
+        """
+        self._reader.perform(replay(self._reader.plans, name))
+
+    def drop(self, name: str) -> None:
+        """Delete a poison entry or an undecodable message for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
+        self._reader.perform(drop(self._reader.plans, name))
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""

@@ -10,6 +10,7 @@ from worker.contract.requests import Release, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.spending import Spend
 from worker.contract.states import JobState, Outcome
+from worker.ledger.calls import Call, resolve
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
@@ -17,11 +18,15 @@ RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
 @dataclass(frozen=True)
 class Finding:
-    """How the job ends, the numbers that were open and didn't take effect, what the others cost, and a line for the job's story."""
+    """How the job ends, what the numbers that took effect cost, and a line for the job's story.
 
+    `job_id` and `token`: which job, as somebody saw it.
+    """
+
+    job_id: str
+    token: int
     state: JobState
     result: Result
-    not_taken: tuple[str, ...]
     bought: Spend
     detail: str
 
@@ -64,11 +69,28 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     not_taken = tuple(sorted(open_ones - set(took_effect)))
     told = f"{yes.value}: {' '.join(sorted(took_effect)) or 'none'}; not {yes.value}: {' '.join(not_taken) or 'none'}"
     bought = Spend.of(_cost(number) for number in done if number.number in took_effect) if buying else Spend()
-    return Finding(state, result, not_taken, bought, told)
+    return Finding(view.id, view.token, state, result, bought, told)
+
+
+def resolving(found: Finding) -> Call[str]:
+    """The verb that ends the job so."""
+    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail)
+
+
+def the_same(job_id: str, seen: JobView | None) -> JobView | None:
+    """The job as it was seen. Raises WrongJob if that is another one."""
+    if seen is not None and seen.id != job_id:
+        raise WrongJob(f"what was seen is job {seen.id}, not {job_id}")
+    return seen
 
 
 def check_resolved(job_id: str, said: str) -> None:
-    """Raises WrongJob if somebody else was quicker."""
+    """Raises WrongJob if somebody else was quicker, or the job looked again meanwhile."""
+    if said == "looked again":
+        raise WrongJob(
+            f"job {job_id} looked again and was parked again after you looked at it: see what it found with `didflow explain {job_id}`,"
+            " and resolve it by that"
+        )
     if said != "ok":
         raise WrongJob(f"job {job_id} is {said} by now: look at it with `didflow status {job_id}`")
 

@@ -1,6 +1,7 @@
 """What each state means for who looks at it, and what to do."""
 
-from worker.contract.states import JobState, WaitReason
+from worker.contract.jobs import JobView
+from worker.contract.states import JobState, Outcome, WaitReason
 
 _WAITING = {
     WaitReason.RATE_LIMITED: "the provider limits the rate; it goes on by itself",
@@ -33,3 +34,24 @@ def advice(state: JobState, reason: str | None) -> str:
         known = {one.value: text for one, text in _WAITING.items()}
         return known.get(reason or "", "it goes on by itself")
     return _STATES[state]
+
+
+_PARKED = {
+    "too_many_crashes": "read the logs of the workers that died, mend that, then `didflow retry`",
+    "unreadable_request": "start workers of the version that wrote it, then `didflow retry`",
+    "unreadable_progress": "start workers of the version that wrote it, then `didflow retry`",
+    "internal_error": "read the worker's log and report it; `didflow retry` looks again",
+}
+
+
+def to_settle(view: JobView) -> str:
+    """What would settle a parked job."""
+    code = view.error.code if view.error else ""
+    if code in _PARKED:
+        return _PARKED[code]
+    open_ones = [number.number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR] if view.result else []
+    if not open_ones:
+        return "`didflow retry` looks again; `didflow explain` tells its story"
+    shown = " ".join(open_ones[:10]) + (f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else "")
+    word = "bought" if view.kind == "search_and_buy" else "released"
+    return f"`didflow retry` looks again; else find out whether {word}, and `didflow resolve`: {shown}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from producers.cli.buying import buy
+from producers.cli.dead_letters import dead_letters
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import failback, release, reroute
@@ -23,7 +24,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
     "Look": (status, jobs, explain, results, spend),
-    "Settle what is parked": (retry, resolve),
+    "Settle what is parked": (dead_letters, retry, resolve),
     "Know": (settings, schema),
 }
 for panel, commands in _PANELS.items():

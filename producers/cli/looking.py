@@ -17,7 +17,7 @@ from producers.cli.showing import show_job
 from producers.cli.submitting import report, wait_for
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
-from worker.contract.jobs import JobView
+from worker.contract.jobs import JobView, Step
 from worker.contract.states import REPORTED, JobState
 
 JobId = Annotated[str, typer.Argument(help="the job's id")]
@@ -70,7 +70,10 @@ def _row(view: JobView) -> tuple[object, ...]:
 
 
 def explain(job: JobId, as_json: given.Json = False) -> None:
-    """Tell a job's story: every step with its time, what it showed, and what to do now."""
+    """Tell a job's story: every step with its time, what was asked and answered, what it showed, and what to do now.
+
+    A request's eight hex digits are its fingerprint, which the worker's log has too.
+    """
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         view, steps = didflow.get(job), didflow.explain(job)
@@ -78,8 +81,16 @@ def explain(job: JobId, as_json: given.Json = False) -> None:
             print_json({"job": plain(view), "steps": [plain(step) for step in steps], "advice": advice(view.state, view.reason)})
             return
         show_job(view)
-        rows = [(f"  {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}", str(step.attempt), step.name, step.detail) for step in steps]
-        print_table(("  time (UTC)", "attempt", "step", "what it showed"), rows)
+        rows = [row for step in steps for row in _step_rows(step)]
+        print_table(("  time (UTC)", "att.", "step", "request", "answer", "what it showed"), rows, whole=3)
+
+
+def _step_rows(step: Step) -> list[tuple[str, ...]]:
+    """A line, and one more for each call beyond the first."""
+    when = f"  {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}"
+    showed = "; ".join(text for text in (f"witness: {step.witness}" if step.witness else "", step.detail) if text)
+    calls = [(f"{call.call} {call.request}", call.answer) for call in step.calls] or [("", "")]
+    return [(when, str(step.attempt), step.name, *calls[0], showed), *(("", "", "", *call, "") for call in calls[1:])]
 
 
 def cancel(job: JobId, as_json: given.Json = False) -> None:
@@ -117,13 +128,26 @@ def results(
             _print_recent(didflow, limit or 20, as_json=as_json)
             return
         deliveries = didflow.results(group, consumer or "cli", give_up_idle=not follow)
+        any_came = False
         for delivery in itertools.islice(deliveries, limit):
             _line(plain(delivery.event), as_json=as_json)
             delivery.ack()
+            any_came = True
+        if not any_came:
+            _none(f"nothing new for group {clean(group)}", as_json=as_json)
+
+
+def _none(what: str, *, as_json: bool) -> None:
+    """Said to people only: for a program no line means no result."""
+    if not as_json:
+        Console(highlight=False, soft_wrap=True).print(what, style="dim", markup=False)
 
 
 def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:
-    for _, fields in didflow.recent(limit):
+    recent = didflow.recent(limit)
+    if not recent:
+        _none("no results yet: no job has ended", as_json=as_json)
+    for _, fields in recent:
         try:
             _line({**fields, "data": json.loads(fields.get("data", ""))}, as_json=as_json)
         except ValueError:

@@ -1,5 +1,7 @@
 """`didflow reroute`, `failback` and `release`: what is done to numbers that we own."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,8 @@ from worker.contract.requests import Failback, Release, Reroute
 
 #: Stands for the destinations while everything else is checked.
 _ANYWHERE = Destination.sip("pbx@example.net")
+#: Stands for the numbers of a file that can't be read.
+_SOME = ("+12135550100",)
 
 
 def reroute(
@@ -45,10 +49,11 @@ def reroute(
 ) -> None:
     """Send the calls of numbers somewhere else. `didflow failback JOB` brings each back to where it was."""
     with errors_told(as_json=as_json):
-        fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
+        fields, listed = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
         fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
         fields |= {"max_fraction": max_fraction, "canary": canary}
-        _, places, begin, end, _ = given.together(
+        _, _, places, begin, end, _ = given.together(
+            listed,
             lambda: Reroute.model_validate(fields | {"destinations": (_ANYWHERE,) if to else ()}),
             lambda: given.destinations(to),
             lambda: given.moment(not_before, "not_before"),
@@ -110,10 +115,10 @@ def release(
 ) -> None:
     """Give numbers back to the provider, for good. A selector needs --expected-count: a dry run tells it."""
     with errors_told(as_json=as_json):
-        fields = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
+        fields, listed = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
         fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
         fields |= {"protected_labels": tuple(protected_label or ())}
-        request, _ = given.together(lambda: Release.model_validate(fields), lambda: given.labels(key, reference, account))
+        _, request, _ = given.together(listed, lambda: Release.model_validate(fields), lambda: given.labels(key, reference, account))
         if not dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
             confirmed(f"release {count} number(s) for good: somebody else may get them. Go on?", yes=yes, must_ask=True)
@@ -121,14 +126,11 @@ def release(
 
 
 def _named(
-    numbers: list[str] | None, file: Any, record_ids: list[int] | None, expected_count: int | None, *, dry_run: bool
-) -> dict[str, Any]:
-    return {
-        "numbers": given.listed_numbers(numbers, file),
-        "record_ids": tuple(record_ids or ()),
-        "expected_count": expected_count,
-        "dry_run": dry_run,
-    }
+    numbers: list[str] | None, file: Path | None, record_ids: list[int] | None, expected_count: int | None, *, dry_run: bool
+) -> tuple[dict[str, Any], Callable[[], tuple[str, ...]]]:
+    """The request's fields, and what says why the file can't be read, if it can't."""
+    listed, tell = given.tried(lambda: given.listed_numbers(numbers, file), given.listed_numbers(numbers, None) or _SOME)
+    return {"numbers": listed, "record_ids": tuple(record_ids or ()), "expected_count": expected_count, "dry_run": dry_run}, tell
 
 
 def _selector(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -49,6 +49,8 @@ City = Annotated[str | None, typer.Option(help="all numbers of this city", show_
 All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
 ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
 
+T = TypeVar("T")
+
 _SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -67,6 +69,19 @@ def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:
     if faults:
         raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
     return tuple(built)
+
+
+def tried(build: Callable[[], T], instead: T) -> tuple[T, Callable[[], T]]:
+    """What it returns, or `instead` of it; and a builder that tells `together` the same, or why there is none."""
+    try:
+        built = build()
+    except InvalidRequest as error:
+        return instead, partial(_raised, error)
+    return built, lambda: built
+
+
+def _raised(error: InvalidRequest) -> NoReturn:
+    raise error
 
 
 def labels(key: str | None, reference: str | None, account: str, priority: int = 5) -> None:

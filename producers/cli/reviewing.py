@@ -54,7 +54,7 @@ def resolve(
             Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}")
         )
         confirmed("end the job with this? It can't be changed later", yes=yes, must_ask=True)
-        ended = didflow.resolve(job, took_effect)
+        ended = didflow.resolve(job, took_effect, seen=view)
         if as_json:
             print_json(ended)
         else:

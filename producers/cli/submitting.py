@@ -112,5 +112,5 @@ def confirmed(question: str, *, yes: bool, must_ask: bool) -> None:
     if Console(stderr=True).is_terminal and typer.get_text_stream("stdin").isatty():
         typer.confirm(question, abort=True, err=True)
     elif must_ask:
-        what = "this can't be undone, and there is no terminal to ask on: look with --dry-run first, then give --yes"
+        what = "this can't be undone, and there is no terminal to ask on: look first, then give --yes"
         raise InvalidRequest(what, (("yes", what),))

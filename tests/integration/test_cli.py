@@ -48,10 +48,10 @@ class Shell:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
         self._environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1"} | environment
 
-    def __call__(self, *arguments: str, stdin: str = "") -> Ended:
+    def __call__(self, *arguments: str, stdin: str = "", columns: int = 200) -> Ended:
         ended = subprocess.run(
             [sys.executable, "-m", "producers.cli", *arguments],
-            env=self._environment | {"COLUMNS": "200"},
+            env=self._environment | {"COLUMNS": str(columns)},
             cwd=self._folder,
             input=stdin,
             capture_output=True,
@@ -107,9 +107,24 @@ def test_json_is_one_document_and_nothing_else(didflow: Shell) -> None:
     assert [one["id"] for one in didflow("jobs", "--reference", "customer-7", "--json").json] == [job["id"]]
     story = didflow("explain", job["id"], "--json").json
     assert {step["name"] for step in story["steps"]} >= {"submitted", "bind", "fence"}
+    (checkout,) = (call for step in story["steps"] for call in step["calls"] if call["call"] == "checkout")
+    assert (len(checkout["request"]), checkout["answer"]) == (8, "yes")
+    assert [step["witness"] for step in story["steps"] if step["name"] == "settled"] == ["owned list shows all"]
     refused = didflow("buy", "--country", "US", "--quantity", "0", "--json")
     assert refused.code == 2
     assert refused.json["error"]["code"] == "invalid_request"
+
+
+def test_a_story_has_its_columns_on_a_narrow_terminal(didflow: Shell) -> None:
+    job = didflow("buy", *OF_LOS_ANGELES, "--key", "cli-narrow", "--wait", "--json").json
+    for columns in (80, 160):
+        told = didflow("explain", job["id"], columns=columns).out.splitlines()
+        assert max(map(len, told)) <= columns
+        heading = next(line for line in told if "time (UTC)" in line)
+        assert re.split(r"  +", heading.strip()) == ["time (UTC)", "att.", "step", "request", "answer", "what it showed"]
+        line = next(line for line in told if "checkout_yes" in line)
+        assert line[heading.index("answer") :].split() == ["yes"]
+        assert line[heading.index("request") :].split()[0] == "checkout"
 
 
 def test_a_dry_run_changes_nothing(running: Plant, didflow: Shell) -> None:
@@ -177,6 +192,23 @@ def test_every_fault_is_named_at_once(offline: Shell) -> None:
     for where in ("country", "quantity", "max_monthly_usd", "to", "not_before"):
         assert f"  {where}: " in bad.err
     assert "nothing was submitted" in bad.err
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_fault_and_makes_none(offline: Shell) -> None:
+    bad = offline("reroute", "--numbers-file", "missing.txt", "--to", "trunk:x", "--deadline", "soon", "--number", "12")
+    assert bad.code == 2
+    found = [line.strip().partition(": ")[0] for line in bad.err.splitlines() if line.startswith("  ")]
+    assert found == ["numbers_file", "numbers.0", "to", "deadline"]
+    alone = offline("release", "--numbers-file", "missing.txt", "--yes")
+    assert [line.strip() for line in alone.err.splitlines() if line.startswith("  ")] == [
+        "numbers_file: missing.txt can't be read (FileNotFoundError)"
+    ]
+
+
+def test_what_a_pattern_may_hold_is_said_in_words(offline: Shell) -> None:
+    bad = offline("buy", "--country", "US", "--pattern", "12[a-z]")
+    assert "pattern: needs digits, with ? for any one digit and * for any number of digits, such as *777" in bad.err
+    assert "\\d" not in bad.err
 
 
 @pytest.mark.parametrize(
@@ -291,7 +323,14 @@ def test_results_are_read_once_by_a_group(didflow: Shell) -> None:
     first = [json.loads(line) for line in didflow("results", "--group", "cli", "--json").out.splitlines()]
     assert job["id"] in {event["subject"] for event in first}
     assert didflow("results", "--group", "cli", "--json").out == ""
+    assert didflow("results", "--group", "cli").out == "nothing new for group cli\n"
     assert job["id"] in didflow("results").out
+
+
+def test_results_say_that_there_are_none(running: Plant, tmp_path: Path) -> None:
+    empty = shell_of(running.stack, tmp_path, DIDFLOW_NAMESPACE="empty")
+    assert empty("results").out == "no results yet: no job has ended\n"
+    assert (empty("results", "--json").out, empty("results").code) == ("", 0)
 
 
 def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant, tmp_path: Path) -> None:
@@ -343,6 +382,17 @@ def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: She
     finally:
         running.ledger.client.config_set("maxmemory-policy", "noeviction")
         running.sandbox.order("set_key_valid", valid=True)
+
+
+def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Plant, didflow: Shell) -> None:
+    running.ledger.pause_account("acme", 401, "unknown appid")
+    try:
+        verdict, message = told(didflow)["account acme"]
+        assert verdict == "fail"
+        assert "the provider said 401 unknown appid: correct its key where its workers run; this shell doesn't know" in message
+    finally:
+        running.ledger.resume_account("acme")
+    assert "account acme" not in told(didflow)
 
 
 def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:

@@ -75,6 +75,25 @@ def test_all_bought_is_a_success_and_none_a_failure(impatient: Stage, didflow: D
         didflow.resolve(again.id, [])
 
 
+def test_a_finding_of_before_another_look_does_not_end_the_job(impatient: Stage, didflow: Didflow, parked: JobView) -> None:
+    one, other = sorted(outcomes(parked))
+    didflow.retry(parked.id)
+    again = impatient.finish(Job(parked.id, False, JobState.QUEUED))
+    assert (again.state, again.token > parked.token) == (JobState.NEEDS_REVIEW, True)
+    with pytest.raises(WrongJob, match="looked again and was parked again"):
+        didflow.resolve(parked.id, [one], seen=parked)
+    assert didflow.get(parked.id) == again, "nothing was written"
+    with pytest.raises(WrongJob, match="what was seen is job"):
+        didflow.resolve("another", [one], seen=again)
+    assert outcomes(didflow.resolve(parked.id, [other], seen=again)) == {one: "failed", other: "bought"}
+
+
+def test_the_same_finding_may_be_sent_twice(impatient: Stage, didflow: Didflow, parked: JobView) -> None:
+    first = didflow.resolve(parked.id, [], seen=parked)
+    assert didflow.resolve(parked.id, [], seen=parked) == first
+    assert ends(impatient, parked) == ["needs_review", "failed"]
+
+
 def test_what_is_not_open_is_not_resolved(stage: Stage, didflow: Didflow, parked: JobView) -> None:
     with pytest.raises(InvalidRequest, match="12135550199: not open"):
         didflow.resolve(parked.id, ["+12135550199"])

@@ -1,18 +1,23 @@
 """The purchase protocol under each fault of the provider: never more than asked, nothing charged that isn't reported."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from pydantic import SecretStr
 
 from tests.faults.plant import until
-from tests.stage import SETTLE_S, Stage, charged, numbers, outcomes
+from tests.stage import HTTP_TIMEOUT_S, SETTLE_S, Stage, charged, numbers, outcomes
 from worker.contract.destinations import Destination
 from worker.contract.jobs import JobView
+from worker.contract.provider import Answer
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import JobState, WaitReason
 from worker.ledger import calls
 from worker.ledger.ledger import Ledger
-from worker.wavix.sandbox import Sandbox
+from worker.wavix.client import WavixClient
+from worker.wavix.sandbox import Sandbox, SandboxAdmin
+from worker.wavix.sandbox.options import SANDBOX_KEY
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 
@@ -159,6 +164,45 @@ def test_lack_of_funds_waits_with_the_numbers_given_up_and_goes_on_when_there_is
     view = stage.finish(job)
     assert view.state == "succeeded"
     exactly(stage, view, 2)
+
+
+def test_a_clear_refusal_of_many_numbers_is_looked_into_with_one_call(stage: Stage) -> None:
+    stage.own(3)
+    stage.sandbox.order("set_balance", usd="0.50")
+    job = stage.submit(TWO.model_copy(update={"quantity": 20}))
+    for rounds in (1, 2):
+        view = stage.attempt(job)
+        assert (view.state, view.reason) == (JobState.WAITING, WaitReason.FUNDS)
+        assert stage.sandbox.state()["calls"]["owned"] == rounds, "not one for each number"
+        stage.make_due(job)
+
+
+class SellsOneAndRefuses(WavixClient):
+    """A provider whose refusal of a checkout isn't one of everything."""
+
+    def check_out(self, numbers: Sequence[str]) -> Answer[None]:
+        super().check_out(numbers[:1])
+        SandboxAdmin(str(self._http._client.base_url)).order("set_balance", usd="0.00")
+        return super().check_out(numbers[1:])
+
+
+def test_a_refusal_that_the_owned_list_contradicts_is_looked_into_number_by_number(stage: Stage) -> None:
+    job = stage.submit(TWO.model_copy(update={"quantity": 4}))
+    stage.client = SellsOneAndRefuses(stage.sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=HTTP_TIMEOUT_S)
+    view = stage.attempt(job)
+    assert (view.reason, view.progress) == (WaitReason.FUNDS, "1 of 4 bought")
+    assert stage.sandbox.state()["calls"]["owned"] == 1 + 3
+
+
+def test_a_number_that_was_not_meant_to_be_bought_after_all_is_left_alone_for_a_day(stage: Stage) -> None:
+    budget = TWO.model_copy(update={"quantity": 3, "policy": "best_effort", "max_total_usd": Decimal("3.00")})
+    view = stage.run(budget)
+    assert view.state == "partial"
+    bound, fenced = (set(next(step.detail for step in stage.story(view) if step.name == name).split()) for name in ("bind", "fence"))
+    assert fenced < bound, "the budget doesn't allow all that was put into the cart"
+    rest = stage.run(TWO.model_copy(update={"quantity": 30, "policy": "best_effort"}))
+    assert rest.state == "partial"
+    assert not (bound - fenced) & stage.owned(), "nobody looks whether it was taken out of the cart, so nobody puts it there"
 
 
 def test_a_wrong_key_pauses_the_account_once_and_goes_on_when_it_is_right(stage: Stage) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.review import finding
+from producers.review import finding, resolving
 from tests.jobs.test_purchase_property import FAULTS
 from tests.jobs.test_reviewed_sequences import Meddled
 from tests.ledger.playing import let_pass, stream
@@ -267,7 +267,7 @@ def test_a_parked_job_keeps_its_hold_until_a_person_ends_it(limited: Callable[..
     bought = sorted(outcomes(parked))[:1] if ends == "resolved" else []
     found = finding(parked, bought)
     for _ in range(2):
-        stage.ledger.run(calls.resolve(parked.id, found.state, found.result, found.not_taken, found.bought, found.detail))
+        stage.ledger.run(resolving(found))
     view = stage.ledger.get(parked.id)
     assert settled_only(stage) == Spend(numbers=len(bought), usd=charged(view))
     stage.make_due(other)

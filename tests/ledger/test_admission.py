@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ledger.playing import states, stream
+from tests.ledger.playing import DONE, claimed, states, stream, submitted, wait_until_ms
+from worker.contract.destinations import Destination
+from worker.contract.requests import Request, Reroute, SearchAndBuy
+from worker.contract.states import JobState, WaitReason
 from worker.ledger.admission import CREEP_PER_S, FLOOR, LATE_S, WIRE_S, Breaker, Pace, Verdict, admit, rate_state, report
-from worker.ledger.ledger import Ledger
+from worker.ledger.calls import Submission
+from worker.ledger.ledger import Claim, Ledger
 
 HUNDRED = Pace.of(100, 0.5)
 #: Opens at the second failure, and lets a probe through at once.
@@ -280,6 +284,61 @@ def test_a_probe_that_succeeds_closes_it(ledger: Ledger) -> None:
     assert states(ledger, "events") == ["breaker_opened", "breaker_closed"]
     assert tell(ledger, 2, "down") == "same", "sent before it opened: says nothing of now"
     assert rate_state(ledger, "default").failures == 0
+
+
+def down(ledger: Ledger, count: int, request: Request | None = None, delay_ms: int = 30_000) -> list[str]:
+    """Jobs that wait for the provider."""
+    jobs = [ledger.submit(Submission(request or SearchAndBuy(country="US"))).id for _ in range(count)]
+    for job in jobs:
+        assert ledger.suspend(claimed(ledger, job), JobState.WAITING, WaitReason.PROVIDER_DOWN, delay_ms=delay_ms, refund=True)
+    return jobs
+
+
+def due_in_s(ledger: Ledger, job: str) -> float:
+    due = ledger.get(job).due_at
+    assert due is not None
+    return due.timestamp() - ledger.now_ms() / 1000
+
+
+def test_when_it_closes_jobs_go_on_emergencies_first_and_one_after_the_other(ledger: Ledger) -> None:
+    opened(ledger)
+    others = down(ledger, 3)
+    (first,) = down(ledger, 1, Reroute(numbers=("+12135550100",), destinations=(Destination.trunk(144),)))
+    (sooner,) = down(ledger, 1, delay_ms=1)
+    settling = submitted(ledger).id
+    assert ledger.suspend(claimed(ledger, settling), JobState.WAITING, WaitReason.SETTLING, delay_ms=30_000, refund=True)
+    probe = ask(ledger, probe_s=30.0)
+    assert tell(ledger, probe.moment_us, "fine") == "closed"
+    order = [due_in_s(ledger, job) for job in (first, *others)]
+    assert order == sorted(order)
+    assert order[-1] < 1
+    assert len(set(order)) == 4
+    assert due_in_s(ledger, sooner) < order[0] + 0.05, "nobody waits longer for it"
+    assert due_in_s(ledger, settling) > 20
+    wait_until_ms(ledger, ledger.now_ms() + 250)
+    assert ledger.sweep(max_crashes=5).nudged == 5
+
+
+def test_when_it_closes_only_so_many_go_on_at_once(ledger: Ledger) -> None:
+    opened(ledger)
+    jobs = down(ledger, 103)
+    probe = ask(ledger, probe_s=30.0)
+    assert tell(ledger, probe.moment_us, "fine") == "closed"
+    assert sum(due_in_s(ledger, job) <= 5 for job in jobs) == 100
+    assert all(due_in_s(ledger, job) > 20 for job in jobs[-3:])
+
+
+def test_a_job_that_waits_for_a_provider_that_is_back_does_not_wait_long(ledger: Ledger) -> None:
+    (job,) = down(ledger, 1)
+    assert due_in_s(ledger, job) <= 5
+    claim = claimed_now(ledger, job)
+    assert ledger.finish(claim, JobState.SUCCEEDED, DONE)
+    assert not ledger.client.exists(f"{ledger.keys.rate('default')}:down"), "nothing is left of it"
+
+
+def claimed_now(ledger: Ledger, job: str) -> Claim:
+    ledger.client.hset(ledger.keys.job(job), "due_ms", "")
+    return claimed(ledger, job)
 
 
 def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(ledger: Ledger) -> None:

@@ -9,6 +9,51 @@ from worker.ledger.calls import RENUDGE_MS
 from worker.ledger.ledger import Claim, Ledger, Write
 
 
+def told(ledger: Ledger) -> list[tuple[str, str | None, int, str | None]]:
+    """What the events stream says of jobs: state, reason, attempt and progress."""
+    bodies = [json.loads(entry["data"]) for entry in stream(ledger, "events")]
+    return [(body["state"], body["reason"], body["attempt"], body["progress"]) for body in bodies]
+
+
+def waits(ledger: Ledger, claim: Claim, reason: WaitReason, *, refund: bool = True) -> None:
+    assert ledger.suspend(claim, JobState.WAITING, reason, delay_ms=1, refund=refund)
+    wait_until_ms(ledger, ledger.now_ms() + 2)
+
+
+def test_a_job_that_waits_tells_it_once_however_often_it_looks(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    for look in range(4):
+        waits(ledger, claimed(ledger, job.id, f"worker-{look}"), WaitReason.SETTLING)
+    assert [state for state, *_ in told(ledger)] == ["queued", "running", "waiting"]
+    assert ledger.get(job.id).state == "waiting", "its state of the moment is in the ledger"
+    assert finished(ledger, claimed(ledger, job.id))
+    seqs = [int(entry["id"].rpartition(":")[2]) for name in ("events", "results") for entry in stream(ledger, name)]
+    assert seqs == [1, 2, 3, 4], "in order, and none is missing"
+
+
+def test_what_gets_on_another_reason_and_another_attempt_are_told(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    waits(ledger, claimed(ledger, job.id), WaitReason.FUNDS)
+    second = claimed(ledger, job.id, "worker-2")
+    ledger.save(second, 1, Write("settled", progress="1 of 2 bought"))
+    ledger.save(second, 2, Write("settled", progress="1 of 2 bought"))
+    waits(ledger, second, WaitReason.FUNDS)
+    waits(ledger, claimed(ledger, job.id, "worker-3"), WaitReason.SETTLING)
+    waits(ledger, claimed(ledger, job.id, "worker-4"), WaitReason.RETRY, refund=False)
+    claimed(ledger, job.id, "worker-5")
+    got_on = "1 of 2 bought"
+    assert told(ledger) == [
+        ("queued", None, 0, None),
+        ("running", None, 1, None),
+        ("waiting", "funds", 0, None),
+        ("running", None, 1, got_on),
+        ("waiting", "funds", 0, got_on),
+        ("waiting", "settling", 0, got_on),
+        ("waiting", "retry", 1, got_on),
+        ("running", None, 2, got_on),
+    ]
+
+
 def test_a_claim_counts_the_attempt_and_raises_the_token(ledger: Ledger) -> None:
     job = submitted(ledger)
     claim = claimed(ledger, job.id)

@@ -69,6 +69,14 @@ def test_one_job_in_a_while_tries_the_paused_account(ledger: Ledger) -> None:
     assert ledger.claim(second.id, "worker-2", lease_ms=LEASE_MS) == "account_paused"
 
 
+def test_every_paused_account_is_known_to_the_ledger_until_it_goes_on(ledger: Ledger) -> None:
+    for account in ("acme", "default", "acme"):
+        ledger.pause_account(account, 401, "Unauthorized")
+    assert ledger.paused_accounts() == ("acme", "default")
+    ledger.resume_account("acme")
+    assert ledger.paused_accounts() == ("default",)
+
+
 def test_a_resumed_accounts_jobs_are_due_at_once(ledger: Ledger) -> None:
     job = submitted(ledger)
     ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)

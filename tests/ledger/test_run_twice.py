@@ -15,6 +15,7 @@ from worker.ledger import admission, calls
 from worker.ledger.admission import Breaker, Pace
 from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Ledger, Write
+from worker.ledger.plans import entries_of
 from worker.ledger.script_loader import script_names
 from worker.ledger.spending import spend_fields
 
@@ -89,6 +90,14 @@ def nudge(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
 
+def put_back(ledger: Ledger) -> Args:
+    assert ledger.finish(claimed(ledger, submitted(ledger).id), JobState.SUCCEEDED, DONE)
+    ledger.client.xgroup_create(ledger.keys.results, "billing", id="0")
+    ((entry, _),) = entries_of(ledger.client.xreadgroup("billing", "a", {ledger.keys.results: ">"}))
+    ledger.client.xack(ledger.keys.results, "billing", entry)
+    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})),)
+
+
 def quarantine(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, 60_000, "+12135550100", "+12135550101")
@@ -112,8 +121,10 @@ def parked(ledger: Ledger) -> str:
 
 
 def resolve(ledger: Ledger) -> Args:
+    job_id = parked(ledger)
     return (
-        parked(ledger),
+        job_id,
+        ledger.get(job_id).token,
         "succeeded",
         DONE.model_dump_json(),
         event_members(DONE),
@@ -121,7 +132,6 @@ def resolve(ledger: Ledger) -> Args:
         60_000,
         "bought",
         json.dumps(spend_fields(TWO_USD)),
-        "+12135550100",
     )
 
 
@@ -159,6 +169,11 @@ def suspend(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
 
 
+def undecodable(ledger: Ledger) -> Args:
+    ledger.client.rpush(ledger.keys.undecodable, "{", "another")
+    return (10, b"{".hex())
+
+
 def unreserve(ledger: Ledger) -> Args:
     ledger.client.hset(ledger.keys.reserved("default"), "+12135550100", "gone|0")
     return ("default", "+12135550100", "gone")
@@ -185,6 +200,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_open": (gate_open, "same"),
     "give": (give, None),
     "nudge": (nudge, None),
+    "put_back": (put_back, "gone"),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
     "report": (report, "same"),
@@ -196,6 +212,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "submit": (submit, None),
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0]),
+    "undecodable": (undecodable, None),
     "unreserve": (unreserve, "no"),
 }
 

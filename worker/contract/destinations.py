@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from worker.contract.faults import Checked
 from worker.contract.numbers import parse_e164, to_provider
 
+NO_SPACES = r"^[^\s\x00-\x1f\x7f]+$"
+
 
 class Transport(IntEnum):
     """How the provider delivers a call; the values are the provider's."""
@@ -56,7 +58,7 @@ class Destination(SeenDestination, Checked):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transport: Transport
-    destination: str = Field(min_length=1, max_length=255, pattern=r"^[^\s\x00-\x1f\x7f]+$")
+    destination: str = Field(min_length=1, max_length=255, pattern=NO_SPACES)
     priority: int = Field(default=1, ge=1, le=100)
     trunk_id: int | None = Field(default=None, ge=1)
 

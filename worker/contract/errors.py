@@ -4,6 +4,7 @@
     ├── InvalidRequest          invalid_request         the request is wrong; every fault is named
     ├── IdempotencyConflict     idempotency_conflict    same key, other request
     ├── JobNotFound             job_not_found
+    ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
     ├── WrongJob                wrong_job               the named job can't be used for this
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
@@ -52,6 +53,13 @@ class JobNotFound(DidflowError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:60]!r}: `didflow jobs` lists those that are kept")
+
+
+class DeadLetterNotFound(DidflowError):
+    code = "dead_letter_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no {name[:60]!r}, or no more: `didflow dead-letters` lists what there is")
 
 
 class WrongJob(DidflowError):

@@ -20,7 +20,10 @@ class Job:
 
 @dataclass(frozen=True)
 class JobView:
-    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version."""
+    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version.
+
+    `token` rises with each attempt: what was seen of a parked job is true of it as long as its token is the same.
+    """
 
     id: str
     kind: str
@@ -42,13 +45,32 @@ class JobView:
     request: Request | None
     result: Result | None
     error: JobError | None
+    token: int = 0
+
+
+@dataclass(frozen=True)
+class AskedCall:
+    """A call that may have changed something at the provider.
+
+    `request` is the fingerprint of method, path and body, which the worker's log has too. `answer`: ``yes``, ``no:code``,
+    ``unclear:reason``, ``not_now`` or ``barred``.
+    """
+
+    call: str
+    request: str
+    answer: str
 
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a job's story, for `didflow explain`: what was done, when, and what it showed."""
+    """One line of a job's story, for `didflow explain`: what was done, when, and what it showed.
+
+    `calls` are those since the step before, in order. `witness`: what decided, where something was open.
+    """
 
     at: datetime
     attempt: int
     name: str
     detail: str
+    calls: tuple[AskedCall, ...] = ()
+    witness: str | None = None

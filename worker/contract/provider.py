@@ -3,7 +3,7 @@
 Fields follow the provider's OpenAPI descriptions (both dialects), read leniently: see `worker.wavix.parsing`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -122,15 +122,22 @@ class Page(Generic[T]):
     total: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """`request`: the fingerprint of what was asked, as it is in the log; two answers are equal whatever was asked."""
+
+    request: str = field(default="", compare=False)
+
+
 @dataclass(frozen=True)
-class Yes(Generic[T]):
+class Yes(_Answered, Generic[T]):
     """A clear yes: the provider did it and said so readably."""
 
     value: T
 
 
 @dataclass(frozen=True)
-class No:
+class No(_Answered):
     """A clear no: a refusal that the contract gives for this state; nothing was changed.
 
     `numbers`: those that the refusal names, as E.164 (checkout's ``error_dids``). Where it names some, the others may have been bought.
@@ -142,14 +149,14 @@ class No:
 
 
 @dataclass(frozen=True)
-class Unclear:
+class Unclear(_Answered):
     """It may have happened, it may not have, it may happen later. Whoever gets this must look."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class NotNow:
+class NotNow(_Answered):
     """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt."""
 
     reason: NotNowReason
@@ -157,7 +164,7 @@ class NotNow:
 
 
 @dataclass(frozen=True)
-class Barred:
+class Barred(_Answered):
     """401, or a 403 that concerns the account and not this call: nothing happened and nothing will until a person acts."""
 
     status: int
@@ -166,6 +173,21 @@ class Barred:
 
 #: What a mutating call comes to. Match on all five.
 Answer = Yes[T] | No | Unclear | NotNow | Barred
+
+
+def answer_class(answer: Answer[T]) -> str:
+    """The answer in a word, for logs and the job's story: ``yes``, ``no:code``, ``unclear:reason``, ``not_now`` or ``barred``."""
+    match answer:
+        case Yes():
+            return "yes"
+        case No(code=code):
+            return f"no:{code}"
+        case Unclear(reason=reason):
+            return f"unclear:{reason}"
+        case NotNow():
+            return "not_now"
+        case Barred():
+            return "barred"
 
 
 class ReadFailed(Exception):

@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from worker.contract.destinations import Destination
+from worker.contract.destinations import NO_SPACES, Destination
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
 from worker.contract.money import Usd
@@ -29,9 +29,19 @@ from worker.contract.states import Lane
 #: The version of the stored shape that this code writes.
 REQUEST_VERSION = 1
 
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^\d+$")]
-HttpUrl = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+PRINTABLE, DIGITS, URL, WILD = r"^[^\x00-\x1f\x7f-\x9f]+$", r"^\d+$", r"^https?://[^\s\x00-\x1f\x7f]+$", r"^[\d?*]+$"
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
+Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=DIGITS)]
+HttpUrl = Annotated[str, Field(max_length=2000, pattern=URL)]
+
+#: What a person is told instead of the expression that a text doesn't match.
+_IN_WORDS = {
+    PRINTABLE: "needs text without control characters",
+    DIGITS: "needs digits alone, such as 213",
+    URL: "needs an address that begins with http:// or https://, without spaces",
+    WILD: "needs digits, with ? for any one digit and * for any number of digits, such as *777",
+    NO_SPACES: "needs text without spaces and control characters",
+}
 
 
 def _as_tuple(value: object) -> object:
@@ -71,7 +81,7 @@ class SearchAndBuy(_Request):
     city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
     area_code: Digits | None = None
     prefix: Digits | None = None
-    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=r"^[\d?*]+$")] | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
     sms: bool = False
     min_channels: int | None = Field(default=None, ge=1, le=10_000)
     max_setup_usd: Usd | None = None
@@ -220,10 +230,15 @@ def parse_request(fields: dict[str, Any] | str) -> Request:
 def invalid(error: ValidationError) -> InvalidRequest:
     """A pydantic error as ours: one line per fault, never the input itself beyond what the fault quotes."""
     faults = tuple(
-        (".".join(str(part) for part in fault["loc"]) or "request", fault["msg"].removeprefix("Value error, "))
+        (".".join(str(part) for part in fault["loc"]) or "request", _in_words(fault["msg"].removeprefix("Value error, ")))
         for fault in error.errors(include_url=False, include_input=False)
     )
     return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
+
+
+def _in_words(what: str) -> str:
+    """An expression in a message is of no use to who has to mend the text."""
+    return next((words for pattern, words in _IN_WORDS.items() if what == f"String should match pattern '{pattern}'"), what)
 
 
 def is_past(deadline: datetime | None, now: datetime) -> bool:

@@ -96,6 +96,7 @@ class JobPage(Protocol):
         *,
         step: str,
         detail: str = "",
+        witness: str | None = None,
         phase: str | None = None,
         memo: str | None = None,
         numbers: Mapping[str, str] | None = None,
@@ -116,7 +117,8 @@ class JobPage(Protocol):
         `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
         `taint` reserves them for a day, this job included; `free` gives them up; `keep`: they are ours now, and
         an old list of the stock may still offer them for a day, to jobs that come later. `answered`: the call for which `claim_routes`
-        claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story.
+        claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story, with
+        the calls since the last write; `witness` is what decided.
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
         `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.

@@ -306,8 +306,11 @@ class Purchase(PurchaseRecord):
         if self.memo.first_look_ms is None:
             self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
         verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
-        if isinstance(verdict, Settled) and verdict.absent:
-            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself.
+        refused = self.memo.checkout is Checkout.NO and not owned
+        if isinstance(verdict, Settled) and verdict.absent and not refused:
+            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself. Not so after
+            # a clear no: then the refusal is what decides, since a list of right after it may be older than it (A3). A list that shows
+            # one of them all the same says that the refusal wasn't one of everything.
             owned |= find_each(self._provider, verdict.absent)
             verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
         match verdict:
@@ -315,9 +318,9 @@ class Purchase(PurchaseRecord):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
-                detail = f"{witness}; ours: {_listed(kept)}; not ours: {_listed(absent)}"
-                settle = self._cost_of(kept)
-                self._write("settled", detail, picks, taint=taint, free=free, keep=kept, settle=settle, phase=Phase.NEW)
+                detail = f"ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                cost = self._cost_of(kept)
+                self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
@@ -376,6 +379,7 @@ class Purchase(PurchaseRecord):
         detail: str = "",
         picks: Mapping[str, Pick] | None = None,
         *,
+        witness: str | None = None,
         reserve: Iterable[str] = (),
         taint: Iterable[str] = (),
         free: Iterable[str] = (),
@@ -390,6 +394,7 @@ class Purchase(PurchaseRecord):
         self._page.save(
             step=step,
             detail=detail,
+            witness=witness,
             phase=memo.phase.value,
             memo=memo.model_dump_json(),
             numbers={number: pick.model_dump_json() for number, pick in changed.items()},

@@ -120,10 +120,13 @@ def retry(job_id: str) -> Call[str]:
     return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
 
 
-def resolve(job_id: str, state: JobState, result: Result, not_taken: Sequence[str], bought: Spend, detail: str) -> Call[str]:
-    """End a parked job. `bought`: what its open checkout took. Reads ``ok``, or the state that it has if it wasn't parked."""
+def resolve(job_id: str, token: int, state: JobState, result: Result, bought: Spend, detail: str) -> Call[str]:
+    """End a parked job. `token`: the one that it had when somebody looked. `bought`: what its open checkout took.
+
+    Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked anew since.
+    """
     text, members = result.model_dump_json(), event_members(result)
-    args = (job_id, state.value, text, members, RETENTION_MS, TAINT_MS, detail, json.dumps(spend_fields(bought)), *not_taken)
+    args = (job_id, token, state.value, text, members, RETENTION_MS, TAINT_MS, detail, json.dumps(spend_fields(bought)))
     return Call("resolve", args, lambda reply: _there(reply, job_id))
 
 

@@ -67,6 +67,11 @@ class Keys:
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 
+    @property
+    def paused(self) -> str:
+        """Set: accounts that are paused."""
+        return f"{self.namespace}:accounts:paused"
+
     def rate(self, account: str) -> str:
         return f"{self.namespace}:rate:{account}"
 

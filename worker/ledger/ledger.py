@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from worker.contract.jobs import AskedCall
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
@@ -51,11 +52,14 @@ class Write:
     """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it.
 
     `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
+    `calls`: those to the provider since the write before; `witness`: what decided.
     `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
     """
 
     step: str
     detail: str = ""
+    calls: Sequence[AskedCall] = ()
+    witness: str | None = None
     phase: str | None = None
     memo: str | None = None
     progress: str | None = None
@@ -73,7 +77,8 @@ class Write:
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
-        fields = {name: value for name, value in vars(self).items() if value is not None and name != "limits"}
+        fields = {name: value for name, value in vars(self).items() if value is not None and name not in ("limits", "calls")}
+        fields |= {"calls": calls_text(self.calls)}
         fields |= {"hold": spend_fields(self.hold, self.limits)} if self.hold else {}
         fields |= {"settle": spend_fields(self.settle)} if self.settle else {}
         return json.dumps(fields)
@@ -99,7 +104,7 @@ class Ledger(LedgerReader):
         reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
         return dict(zip((job_id for job_id, _ in pairs), reply, strict=True))
 
-    def finish(self, claim: Claim, state: JobState, result: Result, detail: str = "") -> bool:
+    def finish(self, claim: Claim, state: JobState, result: Result, detail: str = "", calls: Sequence[AskedCall] = ()) -> bool:
         """End or park the job: state, result and event in one step. False if a newer attempt has it."""
         args = (
             claim.job_id,
@@ -109,12 +114,24 @@ class Ledger(LedgerReader):
             event_members(result),
             self._retention_ms,
             detail,
+            calls_text(calls),
         )
         return bool(self._script("finish", *args) == "ok")
 
-    def suspend(self, claim: Claim, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str = "") -> bool:
+    def suspend(
+        self,
+        claim: Claim,
+        state: JobState,
+        reason: WaitReason | None,
+        *,
+        delay_ms: int,
+        refund: bool,
+        detail: str = "",
+        calls: Sequence[AskedCall] = (),
+    ) -> bool:
         """End the attempt, not the job: it goes on after `delay_ms`. `refund`: this attempt doesn't count. False if a newer one has it."""
-        args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), detail, RENUDGE_MS)
+        told = (detail, RENUDGE_MS, calls_text(calls))
+        args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), *told)
         return bool(self._script("suspend", *args) == "ok")
 
     def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 200) -> Swept:
@@ -179,6 +196,11 @@ class Ledger(LedgerReader):
     def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
         """Keep our own search off numbers about to be given back. False if the lease is lost."""
         return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
+
+
+def calls_text(calls: Sequence[AskedCall]) -> str:
+    """Calls as a step keeps them; empty for none."""
+    return json.dumps([[one.call, one.request, one.answer] for one in calls]) if calls else ""
 
 
 def _by(claim: Claim | None) -> tuple[str, str]:

@@ -104,6 +104,11 @@ class LedgerReader:
         """What these scopes have used of their windows, and after them the `newest` that spent last."""
         return self.run(calls.spending(scopes, newest))
 
+    def paused_accounts(self) -> tuple[str, ...]:
+        """All that are paused, whoever knows them."""
+        with translated():
+            return tuple(sorted(cast("set[str]", self.client.smembers(self.keys.paused))))
+
     def account_state(self, account: str) -> AccountState:
         with translated():
             fields = cast("dict[str, str]", self.client.hgetall(self.keys.account(account)))

@@ -147,12 +147,15 @@ def _set_aside(keys: Keys, member: Membership, entry_id: str, fields: dict[str, 
 def trim(reader: LedgerReader) -> int:
     """Delete the entries of both streams that every consumer group has read and acknowledged; none where there is no group.
 
+    What a group set aside, and what came after it, is kept until it is given back or dropped.
+
     Returns how many went. The scripts that write keep the hard maximum.
     """
-    return sum(reader.perform(_trim(stream)) for stream in (reader.keys.results, reader.keys.events))
+    keys = reader.keys
+    return reader.perform(_trim(keys.results, keys.poison)) + reader.perform(_trim(keys.events))
 
 
-def _trim(stream: str) -> Plan[int]:
+def _trim(stream: str, poison: str | None = None) -> Plan[int]:
     try:
         groups = yield Ask("xinfo_groups", (stream,))
     except redis.exceptions.ResponseError:
@@ -163,6 +166,8 @@ def _trim(stream: str) -> Plan[int]:
         needed.append(str(pending[0]["message_id"]) if pending else _after(str(group["last-delivered-id"])))
     if not needed:
         return 0
+    for _, kept in (yield Ask("xrange", (poison,))) if poison else ():
+        needed.append(kept.get("poison_entry") or needed[0])  # It may still be given back to its group.
     oldest = min(needed, key=_order)
     if oldest == "0-1":
         return 0

@@ -1,12 +1,13 @@
 """The ledger's stored form read into the contract's models."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from worker.contract.errors import InvalidRequest
-from worker.contract.jobs import JobView, Step
+from worker.contract.jobs import AskedCall, JobView, Step
 from worker.contract.requests import Request, parse_request
 from worker.contract.results import Result
 from worker.contract.states import JobState, Lane
@@ -41,6 +42,7 @@ def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
         request=_request(fields.get("request")),
         result=result,
         error=result.error if result else None,
+        token=int(fields.get("token", "0")),
     )
 
 
@@ -66,6 +68,8 @@ def steps(entries: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[Step, ...]:
             attempt=int(fields.get("attempt", "0")),
             name=fields.get("name", ""),
             detail=fields.get("detail", ""),
+            calls=tuple(AskedCall(*call) for call in json.loads(fields.get("calls") or "[]")),
+            witness=fields.get("witness"),
         )
         for entry_id, fields in entries
     )

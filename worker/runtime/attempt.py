@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobNotFound
+from worker.contract.jobs import AskedCall
 from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.contract.states import Lane, WaitReason
-from worker.jobs.ports import CancelRequested, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
+from worker.contract.states import JobState, Lane, WaitReason
+from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
 
@@ -28,6 +29,7 @@ class LedgerPage:
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
         self._memo = claim.fields.get("memo") or None
+        self._calls: list[AskedCall] = []
 
     @property
     def job_id(self) -> str:
@@ -66,6 +68,7 @@ class LedgerPage:
         *,
         step: str,
         detail: str = "",
+        witness: str | None = None,
         phase: str | None = None,
         memo: str | None = None,
         numbers: Mapping[str, str] | None = None,
@@ -85,6 +88,8 @@ class LedgerPage:
         write = Write(
             step=step,
             detail=detail,
+            calls=self._take_calls(),
+            witness=witness,
             phase=phase,
             memo=memo,
             progress=progress,
@@ -113,6 +118,25 @@ class LedgerPage:
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = memo if memo is not None else self._memo
+
+    def asked(self, call: AskedCall) -> None:
+        """Note a call to the provider; it goes into the story with the next write, so that it costs none of its own."""
+        self._calls.append(call)
+
+    def finish(self, ended: Ended) -> bool:
+        """End the job. False if a newer attempt has it."""
+        detail = ended.result.error.message if ended.result.error else ""
+        return self._ledger.finish(self.claim, ended.state, ended.result, detail, self._take_calls())
+
+    def suspend(self, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str) -> bool:
+        """End the attempt and not the job. False if a newer attempt has it."""
+        calls = self._take_calls()
+        return self._ledger.suspend(self.claim, state, reason, delay_ms=delay_ms, refund=refund, detail=detail, calls=calls)
+
+    def _take_calls(self) -> tuple[AskedCall, ...]:
+        taken = tuple(self._calls)
+        self._calls.clear()
+        return taken
 
     def limit_against(self, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
         return self._ledger.limit_against(self.claim, spend, limits)

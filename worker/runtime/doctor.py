@@ -90,24 +90,29 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
     yield Check(
         "foreign_messages",
         "warn" if foreign else "ok",
-        f"{foreign} messages on the queues were not ours" + _fix(foreign > 0, f"see {ledger.keys.undecodable}"),
+        f"{foreign} messages on the queues were not ours" + _fix(foreign > 0, "`didflow dead-letters`"),
     )
     yield Check(
         "poison",
         "warn" if poison else "ok",
-        f"{poison} results that no consumer could take in" + _fix(poison > 0, f"see {ledger.keys.poison}"),
+        f"{poison} results that no consumer could take in" + _fix(poison > 0, "`didflow dead-letters`"),
     )
+    yield from _paused(ledger, settings)
     for account in settings.all_accounts():
         yield from _gate(Gate(ledger), account)
-        state = ledger.account_state(account)
-        if state.paused:
-            yield Check(
-                f"account {account}",
-                "fail",
-                f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key",
-            )
         yield _spending(ledger, settings, account)
         yield from _rate(account, rate_state(ledger, account), settings)
+
+
+def _paused(ledger: Ledger, settings: Settings) -> Iterator[Check]:
+    """Every account that is paused, also one that only the workers' own settings know."""
+    for account in ledger.paused_accounts():
+        state = ledger.account_state(account)
+        if not state.paused:
+            continue  # It goes on since.
+        since = f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key"
+        unknown = "" if account in settings.all_accounts() else " where its workers run; this shell doesn't know the account"
+        yield Check(f"account {account}", "fail", since + unknown)
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:
@@ -157,7 +162,7 @@ def _parked(ledger: Ledger) -> Check:
     return Check(
         "needs_review",
         "warn" if parked else "ok",
-        f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow jobs --state needs_review`"),
+        f"{parked} jobs wait for a person" + _fix(parked > 0, "`didflow dead-letters`"),
     )
 
 

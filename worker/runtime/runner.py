@@ -36,6 +36,7 @@ from worker.jobs.search_and_buy import search_and_buy
 from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
 from worker.runtime.leases import Leases
+from worker.runtime.overheard import overheard
 from worker.settings import Account, Settings
 from worker.wavix.transport import before_change
 
@@ -87,10 +88,11 @@ class JobRunner:
                     self._park_crashed(page)
                     return
                 rules = rules_from(self._settings, self._accounts.get(page.account))
-                ended = tell(_request(claim), page, self._providers(page.account, page.lane), rules)
+                provider = overheard(self._providers(page.account, page.lane), page.asked)
+                ended = tell(_request(claim), page, provider, rules)
                 if claim.probe:
                     self._resume_account(claim)
-                self._finish(claim, ended)
+                self._finish(page, ended)
             except LostLease:
                 log.warning("job.lease_lost")
             except ServiceUnavailable:
@@ -104,80 +106,77 @@ class JobRunner:
         """Not run again: it may be what kills them. The result has what is written."""
         crashes = page.claim.fields.get("crashes")
         message = f"{crashes} workers died while they ran this job: see `didflow explain` and their logs"
-        self._finish(page.claim, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
+        self._finish(page, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
 
     def _trouble(self, page: LedgerPage, trouble: Exception) -> None:
         """How an attempt that raised goes on."""
-        claim, account = page.claim, page.account
+        claim = page.claim
         if claim.probe and _was_answered(trouble):
             self._resume_account(claim)
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
-                self._suspend(claim, reason, after_s, message)
+                self._suspend(page, reason, after_s, message)
             case ReadFailed(answer=No(code=code, message=message)):
                 self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
             case ReadFailed(answer=NotNow() | Barred() as answer):
-                self._trouble_with(claim, account, waiting_for(answer))
+                self._trouble_with(page, waiting_for(answer))
             case AccountBarred():
-                self._trouble_with(claim, account, trouble)
+                self._trouble_with(page, trouble)
             case HandBack():
                 log.info("job.handed_back")
-                self._ledger.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail="handed back by a stopping worker")
+                page.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail="handed back by a stopping worker")
             case CancelRequested():
-                self._finish(claim, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
+                self._finish(page, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
             case Refused(error=error):
-                self._finish(claim, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
+                self._finish(page, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
             case NeedsReview(result=result):
-                self._finish(claim, Ended(JobState.NEEDS_REVIEW, result))
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, result))
             case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
                 self._again(page, error, so_far, doubtful=doubtful)
             case InvalidRequest() as known:
                 message = f"this version can't run the stored job: {known}"
-                self._finish(claim, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
             case InvalidSettings() as known:
                 # Another worker may know the account: in a rolling change of settings some do and some don't.
                 self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))
             case DidflowError() as known:
                 error = JobError(code=known.code, message=str(known), retryable=known.retryable)
-                self._finish(claim, Ended(JobState.FAILED, _failure(error)))
+                self._finish(page, Ended(JobState.FAILED, _failure(error)))
             case _:
                 log.error("job.bug", exc_info=trouble)
                 message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
                 self._again(page, JobError(code="internal_error", message=message, retryable=True), doubtful=True)
 
-    def _trouble_with(self, claim: Claim, account: str, answer: Wait | AccountBarred) -> None:
+    def _trouble_with(self, page: LedgerPage, answer: Wait | AccountBarred) -> None:
         if isinstance(answer, Wait):
-            self._suspend(claim, answer.reason, answer.after_s, answer.message)
+            self._suspend(page, answer.reason, answer.after_s, answer.message)
             return
         probe_ms = int(self._settings.probe_seconds * 1000)
-        if self._ledger.pause_account(account, answer.status, answer.message, probe_ms=probe_ms, claim=claim):
+        if self._ledger.pause_account(page.account, answer.status, answer.message, probe_ms=probe_ms, claim=page.claim):
             log.error(
-                "account.paused", account=account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
+                "account.paused", account=page.account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
             )
-        self._suspend(claim, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
+        self._suspend(page, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
 
     def _again(self, page: LedgerPage, error: JobError, so_far: Result | None = None, *, doubtful: bool = False) -> None:
         """Another attempt after a backoff, or the end where there were enough: parked, if it leaves anything open."""
-        claim = page.claim
-        attempt = int(claim.fields["attempt"])
+        attempt = page.attempt
         if attempt < self._settings.max_attempts:
             delay_s = backoff_s(attempt, random.random())
             log.warning("job.attempt_failed", code=error.code, message=error.message, again_in_s=round(delay_s, 1))
-            self._ledger.suspend(
-                claim, JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message
-            )
+            page.suspend(JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message)
             return
         result = so_far or _known(page, error)
         done = result.totals.done > 0
         state = JobState.NEEDS_REVIEW if doubtful or in_doubt(result) else JobState.PARTIAL if done else JobState.FAILED
-        self._finish(claim, Ended(state, result))
+        self._finish(page, Ended(state, result))
 
-    def _suspend(self, claim: Claim, reason: WaitReason, after_s: float, detail: str) -> None:
+    def _suspend(self, page: LedgerPage, reason: WaitReason, after_s: float, detail: str) -> None:
         log.info("job.waiting", reason=reason.value, after_s=after_s)
-        self._ledger.suspend(claim, JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
+        page.suspend(JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
 
-    def _finish(self, claim: Claim, ended: Ended) -> None:
-        if not self._ledger.finish(claim, ended.state, ended.result, ended.result.error.message if ended.result.error else ""):
+    def _finish(self, page: LedgerPage, ended: Ended) -> None:
+        if not page.finish(ended):
             log.warning("job.lease_lost")
             return
         totals = ended.result.totals

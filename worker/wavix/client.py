@@ -4,7 +4,9 @@ Paths and bodies follow the published OpenAPI descriptions; where those and the 
 Numbers are E.164 with the plus on our side and digits on the wire.
 """
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal, TypeVar
 
@@ -32,6 +34,7 @@ from worker.contract.provider import (
     Trunk,
     Unclear,
     Yes,
+    answer_class,
 )
 from worker.wavix import parsing
 from worker.wavix.admission import Admission, Free, NotAdmitted
@@ -39,7 +42,7 @@ from worker.wavix.answers import Mutation, Said, classify, not_now
 from worker.wavix.dialects import DIALECTS
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import Fields, Unreadable
-from worker.wavix.transport import Params, Wire
+from worker.wavix.transport import Params, Wire, fingerprint
 
 T = TypeVar("T")
 
@@ -135,9 +138,9 @@ class WavixClient:
         if not isinstance(answer, Yes):
             return answer
         try:
-            return Yes(tuple(offer for offer in parsing.offers(answer.value) if offer.number in set(numbers)))
+            return Yes(tuple(offer for offer in parsing.offers(answer.value) if offer.number in set(numbers)), request=answer.request)
         except Unreadable:
-            return Unclear("unreadable answer")
+            return Unclear("unreadable answer", request=answer.request)
 
     def remove_from_cart(self, numbers: Sequence[str]) -> Answer[None]:
         """`No(not_in_cart)`: at least one wasn't there; which ones are left must be looked up."""
@@ -204,14 +207,18 @@ class WavixClient:
         return tuple(found)
 
     def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
+        """Send it once. Told before as well: what a worker that dies may have had under way is in its log."""
+        request = self._http.request(method, path, params=params, body=body)
+        told = log.bind(call=call.value, request=fingerprint(request))
+        told.info("wavix.asked")
         try:
-            said = self._http.send(method, path, params=params, body=body)
+            said = self._http.send(request)
         except NotAdmitted as held:
-            return held.answer
-        answer = classify(call, said) if isinstance(said, Said) else said
-        if isinstance(answer, Unclear):
-            log.warning("wavix.answer_unclear", call=call.value, reason=answer.reason)
-        return answer
+            answer: Answer[object] = held.answer
+        else:
+            answer = classify(call, said) if isinstance(said, Said) else said
+        told.log(logging.WARNING if isinstance(answer, Unclear) else logging.INFO, "wavix.answered", answer=answer_class(answer))
+        return replace(answer, request=fingerprint(request))
 
     def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
         return self._parsed(self._read_known(path, {}), name, parse)
@@ -239,7 +246,7 @@ class WavixClient:
         raise AssertionError("stamina ends by returning or raising")
 
     def _read_once(self, path: str, params: Params) -> Fields:
-        said = self._http.send("GET", path, params=params)
+        said = self._http.send(self._http.request("GET", path, params=params))
         if isinstance(said, NotNow):
             raise _Again(said)
         if isinstance(said, Unclear):
@@ -287,4 +294,4 @@ def _page(raw: Fields, items: tuple[T, ...]) -> Page[T]:
 
 
 def _bare(answer: Answer[object]) -> Answer[None]:
-    return Yes(None) if isinstance(answer, Yes) else answer
+    return Yes(None, request=answer.request) if isinstance(answer, Yes) else answer

@@ -1,5 +1,6 @@
 """One request, once. The key is added below everything that logs, keeps or prints a request, so none of that can leak it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
@@ -36,6 +37,11 @@ class _WithKey(httpx.BaseTransport):
         self._inner.close()
 
 
+def fingerprint(request: httpx.Request) -> str:
+    """What tells a request from another one in the log and in a job's story: of method, path, query and body."""
+    return hashlib.sha256(b"\n".join((request.method.encode(), request.url.raw_path, request.content))).hexdigest()[:8]
+
+
 class Wire:
     """Sends requests over few kept connections. For one thread at a time.
 
@@ -63,25 +69,29 @@ class Wire:
             trust_env=False,
         )
 
-    def send(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Said | NotNow | Unclear:
+    def request(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> httpx.Request:
+        """A request that can be sent; the key isn't in it."""
+        return self._client.build_request(method, path, params=dict(params) if params else None, json=body)
+
+    def send(self, request: httpx.Request) -> Said | NotNow | Unclear:
         """Send it exactly once, when it may go; what came back, or what it means that nothing did. Raises NotAdmitted: it wasn't sent."""
         leave = self._admission.ask()
-        while leave.probe and method != "GET":
+        while leave.probe and request.method != "GET":
             # Nothing that changes something is sent to find out whether anybody is there.
-            self._exchange(leave, "GET", PROBE_PATH, None, None)
+            self._exchange(leave, self.request("GET", PROBE_PATH))
             leave = self._admission.ask()
-        if method != "GET" and (may_send := before_change.get()):
+        if request.method != "GET" and (may_send := before_change.get()):
             may_send()
-        return self._exchange(leave, method, path, params, body)
+        return self._exchange(leave, request)
 
-    def _exchange(self, leave: Leave, method: str, path: str, params: Params | None, body: object) -> Said | NotNow | Unclear:
-        answer = self._once(method, path, params, body)
+    def _exchange(self, leave: Leave, request: httpx.Request) -> Said | NotNow | Unclear:
+        answer = self._once(request)
         self._admission.tell(leave, heard_of(answer))
         return answer
 
-    def _once(self, method: str, path: str, params: Params | None, body: object) -> Said | NotNow | Unclear:
+    def _once(self, request: httpx.Request) -> Said | NotNow | Unclear:
         try:
-            answer = self._client.request(method, path, params=dict(params) if params else None, json=body)
+            answer = self._client.send(request)
         except httpx.TransportError as error:
             return classify_failure(error)
         except httpx.DecodingError as error:

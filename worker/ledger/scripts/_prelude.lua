@@ -20,14 +20,17 @@
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
+-- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
 -- {ns}:account:{account}:held  set  jobs that wait for the account
+-- {ns}:accounts:paused      set     accounts that are paused
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
 -- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
--- {ns}:results, {ns}:events stream
+-- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
+-- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
 local NS = KEYS[1]
 
 local function key(...) return NS .. ':' .. table.concat({...}, ':') end
@@ -89,6 +92,7 @@ local function emit(stream, id, state, body)
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
     'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
     'datacontenttype', 'application/json', 'data', data .. '}')
+  redis.call('HSET', job, 'told', state .. (f[2] or ''))  -- What a reader of the streams takes the job's state and reason for.
 end
 
 local function set_state(id, old, new)
@@ -125,8 +129,12 @@ local function enqueue(id, lane, now, again_ms)
   nudge(id, lane)
 end
 
-local function step(id, attempt, name, detail)
-  redis.call('XADD', job_key(id) .. ':steps', 'MAXLEN', '~', 2000, '*', 'attempt', attempt or '0', 'name', name, 'detail', detail or '')
+-- `calls` (JSON: [[call, fingerprint, answer], …], those since the step before) and `witness` where there are any.
+local function step(id, attempt, name, detail, calls, witness)
+  local fields = {'attempt', attempt or '0', 'name', name, 'detail', detail or ''}
+  if calls and calls ~= '' then fields[#fields + 1], fields[#fields + 2] = 'calls', calls end
+  if witness and witness ~= '' then fields[#fields + 1], fields[#fields + 2] = 'witness', witness end
+  redis.call('XADD', job_key(id) .. ':steps', 'MAXLEN', '~', 2000, '*', unpack(fields))
 end
 
 -- Spending. `usd` is whole ten-thousandths of a USD, exact below 2^53.
@@ -267,6 +275,7 @@ local function conclude(id, state, result, body, retention_ms)
   redis.call('ZREM', key('due'), id)
   redis.call('SREM', key('account', account, 'held'), id)
   redis.call('SREM', key('gate', account, 'held'), id)
+  redis.call('ZREM', key('rate', account, 'down'), id)
   redis.call('SREM', key('open', account), id)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)

@@ -8,6 +8,7 @@ if ARGV[6] ~= '' and not holds(ARGV[6], ARGV[7]) then return 'lost' end
 local now, k = now_ms(), key('account', account)
 local was = redis.call('HGET', k, 'paused') == '1'
 
+redis.call(verb == 'pause' and 'SADD' or 'SREM', key('accounts', 'paused'), account)
 if verb == 'pause' then
   redis.call('HSET', k, 'probe_ms', int(now + tonumber(ARGV[5])))
   if was then return 'same' end

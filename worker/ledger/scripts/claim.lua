@@ -61,7 +61,11 @@ redis.call('HSETNX', job, 'started_ms', int(now))
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)
 redis.call('ZREM', key('due'), id)
 redis.call('SREM', account .. ':held', id)
+redis.call('ZREM', key('rate', f[3] or '', 'down'), id)
 set_state(id, state, 'running')
-emit('events', id, 'running', '')
+-- A job that was told to wait may do nothing but look whether it still has to: then readers go on taking it for waiting, until it gets
+-- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
+local told = redis.call('HGET', job, 'told') or ''
+if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then emit('events', id, 'running', '') end
 redis.call('SREM', key('gate', f[3] or '', 'held'), id)
 return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}

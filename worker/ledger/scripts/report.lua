@@ -12,6 +12,22 @@ local k = key('rate', account)
 local now = now_us()
 local f = redis.call('HMGET', k, 'open', 'probe_us', 'opened_us', 'fails', 'failed_us', 'failing_us', 'opens', 'until_us', 'pace', 'cut_us')
 local function num(i) return tonumber(f[i] or '') or 0 end
+
+-- Jobs that wait for the provider go on, emergencies first, and not all at once. Those beyond the first go on when they are due, which
+-- is half a minute later at most.
+local function wake()
+  local WOKEN, APART_MS = 100, 50
+  for place, id in ipairs(redis.call('ZRANGE', k .. ':down', 0, WOKEN - 1)) do
+    local job = redis.call('HMGET', job_key(id), 'state', 'reason', 'due_ms')
+    local due_ms = math.floor(now / 1000) + (place - 1) * APART_MS
+    if job[1] == 'waiting' and job[2] == 'provider_down' and (tonumber(job[3] or '') or 0) > due_ms then
+      redis.call('HSET', job_key(id), 'due_ms', int(due_ms), 'unanswered', '0')
+      redis.call('ZADD', key('due'), int(due_ms), id)
+    end
+    redis.call('ZREM', k .. ':down', id)
+  end
+end
+
 local open = f[1] == '1'
 local probe = open and num(2) == moment
 local reply = 'same'
@@ -46,6 +62,7 @@ end
 if probe then
   redis.call('HSET', k, 'open', '', 'opens', '0', 'fails', '0', 'probe_by', '', 'probe_us', '')
   emit_account(account, 'breaker_closed', '', '')
+  wake()
   return 'closed'
 end
 if not open and num(4) > 0 and moment > num(5) then redis.call('HSET', k, 'fails', '0') end

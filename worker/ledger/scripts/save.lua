@@ -1,6 +1,6 @@
 -- save: one write of a running attempt, all or nothing. May run when memory is full: a money call that is out must be written down.
--- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, phase?, memo?, progress?, numbers: {number: text},
---       reserve: [], taint: [], free: [], keep: [], answered: [],
+-- ARGV  id, token, write (counts the attempt's writes), taint_ms, JSON {step, detail, calls?, witness? (see step), phase?, memo?, progress?,
+--       numbers: {number: text}, reserve: [], taint: [], free: [], keep: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       money (it may move once this is written), unsettled? (whether a purchase is open after it)}
@@ -56,8 +56,8 @@ if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
-step(id, f[2], page.step, page.detail)
-if page.progress then
+step(id, f[2], page.step, page.detail, page.calls, page.witness)
+if page.progress and page.progress ~= redis.call('HGET', job, 'progress') then
   redis.call('HSET', job, 'progress', page.progress)
   emit('events', id, 'running', '')
 end

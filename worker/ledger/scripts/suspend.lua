@@ -1,5 +1,5 @@
 -- suspend: end an attempt without ending the job: it waits, is handed back, or is retried.
--- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms
+-- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms, calls (see step)
 -- Reply 'ok' | 'lost'
 -- Twice: the second run finds the job suspended by this token and changes nothing.
 -- flags: allow-oom
@@ -12,17 +12,19 @@ if not holds(id, token) then
 end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told')
 local now = now_ms()
-step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''))
+if reason == 'provider_down' then
+  redis.call('ZADD', key('rate', f[1] or '', 'down'), f[3] == 'emergency' and 0 or int(now), id)
+  -- The breaker may have closed between what the job was told and this: then nobody will wake it.
+  if redis.call('HGET', key('rate', f[1] or ''), 'open') ~= '1' then delay_ms = math.min(delay_ms, 5000) end
+end
+step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
 if reason == 'account_paused' then redis.call('SADD', key('account', f[1] or '', 'held'), id) end
--- A job that looks again every second tells why it waits once, not every second.
-if f[4] ~= state .. reason then
-  redis.call('HSET', job, 'told', state .. reason)
-  emit('events', id, state, '')
-end
+-- A job that looks again every second tells why it waits once, not every second; see claim.
+if f[4] ~= state .. reason then emit('events', id, state, '') end
 if delay_ms > 0 then
   redis.call('ZADD', key('due'), int(now + delay_ms), id)
 else

@@ -1,0 +1,120 @@
+"""`didflow dead-letters`: what needs somebody, and giving it back or dropping it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli import options as given
+from producers.cli.advice import to_settle
+from producers.cli.output import EXIT_INPUT, clean, errors_told, plain, print_json, print_table
+from producers.cli.submitting import confirmed
+from producers.client import Didflow
+from worker.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
+from worker.ledger.dead_letters import DeadLetters
+
+#: More of each than anybody acts on at once.
+ALL = 100_000
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What could not be done, and why."""
+
+    name: str
+    message: str
+
+
+def dead_letters(
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(help="JOB: it looks again; ENTRY: its group gets it again; all: all of both. May be repeated", show_default=False),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="delete this ENTRY or message; messages: all that aren't ours. May be repeated", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="list so many of each at most")] = 100,
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """List parked jobs, poison results and messages that aren't ours: what it takes to settle them. With an option: settle them."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        if replay or drop:
+            _settle(didflow, tuple(replay or ()), tuple(drop or ()), yes=yes, as_json=as_json)
+            return
+        found = didflow.dead_letters(limit)
+        if as_json:
+            parked = [plain(view) | {"to_settle": to_settle(view)} for view in found.parked]
+            print_json(plain(found) | {"parked": parked})
+        else:
+            _show(found, limit)
+
+
+def _show(found: DeadLetters, limit: int) -> None:
+    console = Console(highlight=False)
+    if not (found.parked or found.poison or found.undecodable):
+        console.print("nothing needs anybody", style="dim")
+        return
+    for view in found.parked:
+        code, message = (view.error.code, view.error.message) if view.error else (view.reason or "", "")
+        console.print(Text("job ") + Text(view.id, style="bold") + Text(f"  {view.kind.replace('_', '-')}  {clean(code)}", style="magenta"))
+        for line in (message, to_settle(view)):
+            console.print(Text(f"  {clean(line)}"))
+    if found.poison:
+        poison = [(one.name, one.group, one.fields.get("subject", ""), one.fields.get("type", ""), one.reason) for one in found.poison]
+        print_table(("poison entry", "group", "job", "event", "why"), poison)
+        console.print("  mend the consumer, then --replay ENTRY gives it back to that group; --drop ENTRY deletes it", style="dim")
+    if found.undecodable:
+        print_table(("message", "bytes", "begins"), [(one.name, one.length, one.start) for one in found.undecodable], whole=2)
+        console.print("  somebody else writes to our queues: find out who; --drop MESSAGE, or --drop messages, deletes it", style="dim")
+    if limit in (len(found.parked), len(found.poison), len(found.undecodable)):
+        console.print(f"  only {limit} of each are shown: --limit", style="dim")
+
+
+def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
+    if "all" in replay or "messages" in drop:
+        found = didflow.dead_letters(ALL)
+        replay = _instead(replay, "all", [*(view.id for view in found.parked), *(one.name for one in found.poison)])
+        drop = _instead(drop, "messages", [one.name for one in found.undecodable])
+    asked = [f"replay {len(replay)} of them"] * bool(replay) + [f"delete {len(drop)} for good"] * bool(drop)
+    if asked:
+        confirmed(f"{' and '.join(asked)}?", yes=yes, must_ask=bool(drop))
+    replayed, not_replayed = _each(didflow.replay, replay)
+    dropped, not_dropped = _each(didflow.drop, drop)
+    refused = [*not_replayed, *not_dropped]
+    if as_json:
+        print_json({"replayed": replayed, "dropped": dropped, "refused": [plain(one) for one in refused]})
+    else:
+        console = Console(highlight=False)
+        for word, names in (("replayed", replayed), ("dropped", dropped)):
+            for name in names:
+                console.print(f"{word} {name}", markup=False)
+        for one in refused:
+            console.print(Text(f"{clean(one.name)}: {clean(one.message)}", style="red"))
+        if not (replayed or dropped or refused):
+            console.print("nothing needs anybody", style="dim")
+    if refused:
+        raise typer.Exit(EXIT_INPUT)
+
+
+def _instead(names: tuple[str, ...], word: str, meant: list[str]) -> tuple[str, ...]:
+    """The names, with what the word means in its place, each once."""
+    return tuple(dict.fromkeys([*(name for name in names if name != word), *(meant if word in names else ())]))
+
+
+def _each(verb: Callable[[str], None], names: tuple[str, ...]) -> tuple[list[str], list[Refused]]:
+    """Do it to each; one that can't be done doesn't keep the others from it."""
+    done, refused = [], []
+    for name in names:
+        try:
+            verb(name)
+        except (DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob) as error:
+            refused.append(Refused(name, str(error)))
+        else:
+            done.append(name)
+    return done, refused
