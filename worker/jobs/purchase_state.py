@@ -103,7 +103,8 @@ class PurchaseRecord:
 
     def __init__(self, request: SearchAndBuy, memo: str | None, numbers: Mapping[str, str]) -> None:
         self.request = request
-        self.memo = read_stored(Memo, memo) if memo else Memo()
+        # The two are always written together: numbers alone may have been bought, and nobody knows how far it went.
+        self.memo = read_stored(Memo, memo or "") if memo or numbers else Memo()
         self.picks: dict[str, Pick] = {number: read_stored(Pick, text) for number, text in numbers.items()}
 
     def with_status(self, *statuses: str) -> dict[str, Pick]:
