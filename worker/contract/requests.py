@@ -5,7 +5,7 @@ its shape, so that a job which an older version wrote is either still understood
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from worker.contract.destinations import Destination
+from worker.contract.destinations import Destination, ProviderId
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
 from worker.contract.money import Usd
@@ -29,9 +29,11 @@ from worker.contract.states import Lane
 #: The version of the stored shape that this code writes.
 REQUEST_VERSION = 1
 
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^\d+$")]
-HttpUrl = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+# U+FFFD stands where a byte of a stored request could not be read; so a damaged one is never taken for another request.
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\ufffd]+$")]
+Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[0-9]+$")]
+HttpUrl = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f-\x9f\ufffd]+$")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 def _as_tuple(value: object) -> object:
@@ -71,7 +73,7 @@ class SearchAndBuy(_Request):
     city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
     area_code: Digits | None = None
     prefix: Digits | None = None
-    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=r"^[\d?*]+$")] | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=r"^[0-9?*]+$")] | None = None
     sms: bool = False
     min_channels: int | None = Field(default=None, ge=1, le=10_000)
     max_setup_usd: Usd | None = None
@@ -105,7 +107,7 @@ class Selector(Checked):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trunk_id: int | None = Field(default=None, ge=1)
+    trunk_id: ProviderId | None = None
     destination: Text | None = None
     label: Text | None = None
     country: Text | None = None
@@ -123,9 +125,9 @@ class _OfNumbers(_Request):
     """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
 
     numbers: NumberList = Field(default=(), max_length=100_000)
-    record_ids: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), max_length=100_000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=100_000)
     selector: Selector | None = None
-    expected_count: int | None = Field(default=None, ge=1)
+    expected_count: Count | None = None
 
     @field_validator("record_ids")
     @classmethod
@@ -152,7 +154,7 @@ class Reroute(_OfNumbers):
     kind: Literal["reroute"] = "reroute"
     destinations: tuple[Destination, ...] = Field(max_length=20, json_schema_extra={"minItems": 1})
     max_fraction: float | None = Field(default=None, gt=0, le=1)
-    canary: int | None = Field(default=None, ge=1)
+    canary: Count | None = None
     deadline: AwareDatetime | None = None
 
     @field_validator("destinations", mode="before")
@@ -228,4 +230,4 @@ def invalid(error: ValidationError) -> InvalidRequest:
 
 def is_past(deadline: datetime | None, now: datetime) -> bool:
     """Whether a deadline, if any, has passed."""
-    return deadline is not None and deadline.astimezone(UTC) <= now
+    return deadline is not None and deadline <= now
