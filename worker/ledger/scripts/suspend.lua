@@ -13,7 +13,7 @@ end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told')
 local now = now_ms()
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''))
-if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
+if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
