@@ -131,6 +131,17 @@ def test_the_trace_of_a_job_that_is_gone_is_no_job(ledger: Ledger) -> None:
         ledger.get("gone")
 
 
+def test_a_key_of_another_type_stops_nobody_after_a_restart(ledger: Ledger) -> None:
+    job, good = submitted(ledger), submitted(ledger)
+    for one in (job, good):
+        claimed(ledger, one.id)
+    ledger.client.delete(ledger.keys.job(job.id))
+    ledger.client.set(ledger.keys.job(job.id), "overwritten")
+    ledger.client.hset(ledger.keys.epoch, "server", "another")
+    assert ledger.sweep(max_crashes=5).set_back == 0, "its lease still runs"
+    assert claimed(ledger, good.id).epoch > 1
+
+
 @pytest.mark.parametrize("zset", ["due", "leases", "retention"])
 @pytest.mark.parametrize("part", ["", ":steps"])
 def test_a_key_of_another_type_stops_no_sweep(ledger: Ledger, zset: str, part: str) -> None:

@@ -29,7 +29,10 @@ def whole(text: str | None, otherwise: int = 0) -> int:
 
 
 def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
-    """A job hash as producers see it. What this version can't read is as if it weren't there, never an error."""
+    """A job hash as producers see it. What this version can't read is as if it weren't there, never an error.
+
+    A state that can't be read is `needs_review`: that is what the sweeper makes of it.
+    """
     result = _result(fields.get("result"))
     state = next((state for state in JobState if state == fields.get("state")), None)
     return JobView(

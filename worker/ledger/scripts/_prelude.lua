@@ -330,7 +330,7 @@ local function notice_restart()
   end
   redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now))
   redis.call('ZADD', key('epoch', 'after'), int(after), number)
-  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
+  local function hand_back(id)
     local job = job_key(id)
     local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner')
     if f[1] == 'running' then
@@ -343,6 +343,8 @@ local function notice_restart()
     end
     redis.call('ZREM', key('leases'), id)
   end
+  -- One of which a key has another type keeps its lease, for the sweeper to set back, and stops none of the others.
+  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do pcall(hand_back, id) end
   announce('epoch:' .. number, 'didflow.ledger.gate_closed.v1', NS, '{"epoch":' .. number .. ',"lost_after":' .. json(rfc3339(after)) .. '}')
   return number
 end
