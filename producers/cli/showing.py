@@ -18,7 +18,7 @@ def show_job(view: JobView) -> None:
     """State, numbers, totals, and what to do next."""
     console = Console(highlight=False)
     console.print(
-        Text("job ") + Text(view.id, style="bold") + Text(f"  {view.kind.replace('_', '-')}  ") + state_text(view.state, view.reason)
+        Text("job ") + Text(view.id, style="bold") + Text(f"  {clean(view.kind).replace('_', '-')}  ") + state_text(view.state, view.reason)
     )
     console.print(f"  {_origin(view)}", style="dim", markup=False)
     if view.progress and not view.state.is_terminal:
@@ -31,7 +31,7 @@ def show_job(view: JobView) -> None:
         if result.totals.charged_usd:
             console.print(f"  charged {result.totals.charged_usd} USD for {result.totals.done} of {result.totals.requested} numbers")
     if view.error is not None:
-        console.print(Text(f"  {view.error.code}: ", style="yellow") + Text(clean(view.error.message)))
+        console.print(Text(f"  {clean(view.error.code)}: ", style="yellow") + Text(clean(view.error.message)))
     if view.state is not JobState.SUCCEEDED:
         console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
 

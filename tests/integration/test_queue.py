@@ -107,6 +107,10 @@ NOT_OURS = [
     json.dumps(
         {"queue_name": "money", "actor_name": "run_money", "args": ["a"], "kwargs": {"x": 1}, "options": {"redis_message_id": "x"}}
     ).encode(),
+    json.dumps({"args": ["\ud800"], "kwargs": {}, "options": {"redis_message_id": "x"}}).encode(),
+    json.dumps({"args": ["a"], "kwargs": {}, "options": {"redis_message_id": "\ud800"}}).encode(),
+    json.dumps({"args": ["a" * 10_000_000], "kwargs": {}, "options": {"redis_message_id": "x"}}).encode(),
+    json.dumps({"args": [""], "kwargs": {}, "options": {"redis_message_id": "x"}}).encode(),
 ]
 
 

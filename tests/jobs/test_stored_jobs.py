@@ -40,6 +40,38 @@ def test_a_memo_that_cannot_be_read_is_parked_before_money_moves(stage: Stage, m
     assert stage.sandbox.ledger() == []
 
 
+def test_a_memo_that_is_gone_is_missed_before_money_moves(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "act_and_drop")
+    for call in ("owned", "owned_one"):
+        stage.sandbox.add_fault(call, "drop", times=None)
+    job = stage.submit(BUY)
+    assert stage.attempt(job).state is JobState.WAITING
+    assert len(stage.sandbox.ledger()) == 1, "it is bought, and nobody has seen it"
+    stage.sandbox.clear_faults()
+    stage.ledger.client.hdel(stage.ledger.keys.job(job.id), "memo")
+    view = stage.finish(job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert view.error.code == "unreadable_progress"
+    assert len(stage.sandbox.ledger()) == 1
+
+
+def test_a_release_whose_memo_is_gone_is_not_told_as_not_found(stage: Stage) -> None:
+    [number] = stage.own(1)
+    stage.sandbox.add_fault("release", "act_and_drop")
+    for call in ("owned", "owned_one"):
+        stage.sandbox.add_fault(call, "drop", skip=2, times=None)
+    job = stage.submit(Release(numbers=(number,)))
+    assert stage.attempt(job).state is JobState.WAITING
+    assert stage.owned() == set(), "it is gone, and nobody has seen it"
+    stage.sandbox.clear_faults()
+    stage.ledger.client.hdel(stage.ledger.keys.job(job.id), "memo")
+    view = stage.finish(job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert view.error.code == "unreadable_progress"
+
+
 @pytest.mark.parametrize("field", ["lane", "account", "kind", "request", "created_ms", "priority"])
 def test_a_job_with_a_missing_field_stops_nobody(stage: Stage, field: str) -> None:
     job, other = stage.submit(BUY), stage.submit(BUY)

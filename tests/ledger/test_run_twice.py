@@ -211,7 +211,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "spending": (spending, None),
     "submit": (submit, None),
     "suspend": (suspend, None),
-    "sweep": (sweep, [0, 0, 0, 0]),
+    "sweep": (sweep, [0, 0, 0, 0, 0]),
     "undecodable": (undecodable, None),
     "unreserve": (unreserve, "no"),
 }

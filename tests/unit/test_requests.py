@@ -1,6 +1,7 @@
 """Bad input is refused before anything happens, every fault of it at once, each with what to do."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
-from worker.contract.requests import parse_request, request_adapter
+from worker.contract.requests import Reroute, is_past, parse_request, request_adapter
+from worker.ledger.calls import Submission, submit
 
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}
 REROUTE: dict[str, Any] = {
@@ -51,6 +53,16 @@ REROUTE: dict[str, Any] = {
         (REROUTE | {"destinations": [{"transport": 1, "destination": "example.net"}]}, "destinations.0", "user@host"),
         (REROUTE | {"deadline": "2026-12-01T08:00"}, "deadline", "timezone"),
         (REROUTE | {"max_fraction": 1.5}, "max_fraction", "less than or equal to 1"),
+        (BUY | {"max_total_usd": "1e999999999"}, "max_total_usd", "at most 12 digits before the point"),
+        (BUY | {"max_total_usd": "1e-999999999"}, "max_total_usd", "30 after it"),
+        (BUY | {"area_code": "\u0661\u0662\u0663"}, "area_code", "needs"),
+        (BUY | {"pattern": "\u0661*"}, "pattern", "needs"),
+        (BUY | {"city": "MONTR\ufffdAL"}, "city.0", "needs"),
+        (REROUTE | {"destinations": [{"transport": 1, "destination": "\x9b2J@x"}]}, "destinations.0.destination", "needs"),
+        (REROUTE | {"destinations": [{"transport": 5, "destination": "x", "trunk_id": 10**5000}]}, "destinations.0.trunk_id", "less than"),
+        (REROUTE | {"expected_count": 10**5000}, "expected_count", "less than or equal to"),
+        (REROUTE | {"canary": 2**31}, "canary", "less than or equal to"),
+        ({"kind": "release", "record_ids": [2**63]}, "record_ids.0", "less than or equal to"),
         ({"kind": "release", "selector": {"label": "x"}}, "request", "needs expected_count"),
         ({"kind": "release", "selector": {}}, "selector", "names what to match"),
         ({"kind": "failback"}, "job_id", "required"),
@@ -150,3 +162,30 @@ def test_what_is_no_destination_is_refused(text: str) -> None:
 def test_the_schema_names_every_kind() -> None:
     schema = json.dumps(request_adapter().json_schema())
     assert all(kind in schema for kind in ("search_and_buy", "reroute", "failback", "release"))
+
+
+@pytest.mark.parametrize("deadline", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_deadline_at_either_end_of_time_can_be_compared(deadline: str) -> None:
+    request = parse_request(REROUTE | {"deadline": deadline})
+    assert isinstance(request, Reroute)
+    assert is_past(request.deadline, datetime.now(UTC)) is deadline.startswith("0001")
+
+
+@pytest.mark.parametrize(
+    ("label", "where"),
+    [
+        ({"priority": True}, "priority"),
+        ({"priority": 5.5}, "priority"),
+        ({"priority": "5"}, "priority"),
+        ({"idempotency_key": 7}, "idempotency_key"),
+        ({"reference": "\x1b[2J"}, "reference"),
+        ({"reference": "\ud800"}, "reference"),
+        ({"account": None}, "account"),
+        ({"not_before": "tomorrow"}, "not_before"),
+        ({"not_before": datetime.max.replace(tzinfo=UTC)}, "not_before"),
+    ],
+)
+def test_what_goes_along_with_a_request_is_checked_too(label: dict[str, Any], where: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        submit(Submission(parse_request(BUY), **label))
+    assert [place for place, _ in refused.value.faults] == [where]

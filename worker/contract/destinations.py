@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from worker.contract.faults import Checked
 from worker.contract.numbers import parse_e164, to_provider
 
-NO_SPACES = r"^[^\s\x00-\x1f\x7f]+$"
+NO_SPACES = r"^[^\s\x00-\x1f\x7f-\x9f\ufffd]+$"
+#: What the provider calls a record or a trunk by.
+ProviderId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class Transport(IntEnum):
@@ -60,7 +62,7 @@ class Destination(SeenDestination, Checked):
     transport: Transport
     destination: str = Field(min_length=1, max_length=255, pattern=NO_SPACES)
     priority: int = Field(default=1, ge=1, le=100)
-    trunk_id: int | None = Field(default=None, ge=1)
+    trunk_id: ProviderId | None = None
 
     @field_validator("transport", mode="before")
     @classmethod

@@ -6,6 +6,7 @@
     ├── JobNotFound             job_not_found
     ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
     ├── WrongJob                wrong_job               the named job can't be used for this
+    ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -66,6 +67,12 @@ class WrongJob(DidflowError):
     """The named job exists but can't be used for this, such as a failback of a purchase."""
 
     code = "wrong_job"
+
+
+class UnreadableRecord(DidflowError):
+    """A key of the job in Redis was overwritten by something else."""
+
+    code = "unreadable_record"
 
 
 class WaitTimeout(DidflowError):

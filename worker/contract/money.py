@@ -5,6 +5,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+#: A text such as 1e999999999 is short, and written out it would fill the memory.
+MOST_DIGITS, MOST_PLACES = 12, 30
+
 
 def parse_usd(value: object) -> Decimal:
     """Read an amount from a `Decimal`, an `int`, or a text such as ``"1.50"``; not negative, finite.
@@ -20,7 +23,9 @@ def parse_usd(value: object) -> Decimal:
     except InvalidOperation:
         raise ValueError(f'{str(value)[:40]!r} is not an amount in USD: write a text such as "1.50"') from None
     if not amount.is_finite() or amount < 0:
-        raise ValueError(f"an amount in USD is zero or more and finite, not {amount}")
+        raise ValueError(f"an amount in USD is zero or more and finite, not {str(amount)[:40]}")
+    if amount and not -MOST_PLACES <= int(amount.as_tuple().exponent) <= amount.adjusted() < MOST_DIGITS:
+        raise ValueError(f"an amount in USD has at most {MOST_DIGITS} digits before the point and {MOST_PLACES} after it")
     return amount
 
 

@@ -5,7 +5,7 @@ its shape, so that a job which an older version wrote is either still understood
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from worker.contract.destinations import NO_SPACES, Destination
+from worker.contract.destinations import NO_SPACES, Destination, ProviderId
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
 from worker.contract.money import Usd
@@ -29,10 +29,13 @@ from worker.contract.states import Lane
 #: The version of the stored shape that this code writes.
 REQUEST_VERSION = 1
 
-PRINTABLE, DIGITS, URL, WILD = r"^[^\x00-\x1f\x7f-\x9f]+$", r"^\d+$", r"^https?://[^\s\x00-\x1f\x7f]+$", r"^[\d?*]+$"
+# U+FFFD stands where a byte of a stored request could not be read; so a damaged one is never taken for another request.
+PRINTABLE, URL = r"^[^\x00-\x1f\x7f-\x9f\ufffd]+$", r"^https?://[^\s\x00-\x1f\x7f-\x9f\ufffd]+$"
+DIGITS, WILD = r"^[0-9]+$", r"^[0-9?*]+$"
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=DIGITS)]
 HttpUrl = Annotated[str, Field(max_length=2000, pattern=URL)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 #: What a person is told instead of the expression that a text doesn't match.
 _IN_WORDS = {
@@ -115,7 +118,7 @@ class Selector(Checked):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trunk_id: int | None = Field(default=None, ge=1)
+    trunk_id: ProviderId | None = None
     destination: Text | None = None
     label: Text | None = None
     country: Text | None = None
@@ -133,9 +136,9 @@ class _OfNumbers(_Request):
     """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
 
     numbers: NumberList = Field(default=(), max_length=100_000)
-    record_ids: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), max_length=100_000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=100_000)
     selector: Selector | None = None
-    expected_count: int | None = Field(default=None, ge=1)
+    expected_count: Count | None = None
 
     @field_validator("record_ids")
     @classmethod
@@ -162,7 +165,7 @@ class Reroute(_OfNumbers):
     kind: Literal["reroute"] = "reroute"
     destinations: tuple[Destination, ...] = Field(max_length=20, json_schema_extra={"minItems": 1})
     max_fraction: float | None = Field(default=None, gt=0, le=1)
-    canary: int | None = Field(default=None, ge=1)
+    canary: Count | None = None
     deadline: AwareDatetime | None = None
 
     @field_validator("destinations", mode="before")
@@ -243,4 +246,4 @@ def _in_words(what: str) -> str:
 
 def is_past(deadline: datetime | None, now: datetime) -> bool:
     """Whether a deadline, if any, has passed."""
-    return deadline is not None and deadline.astimezone(UTC) <= now
+    return deadline is not None and deadline <= now

@@ -22,7 +22,7 @@ from worker.jobs.answers import waiting_for
 from worker.jobs.move import GOOD, Move, MoveMemo
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
-from worker.jobs.stored import read_stored
+from worker.jobs.stored import read_memo, read_stored
 
 #: How long a job waits before it reads back again.
 READ_AGAIN_S = 0.5
@@ -35,10 +35,11 @@ class Moves:
 
     def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
         self._page, self._provider, self._rules = page, provider, rules
-        self.memo = read_stored(MoveMemo, page.memo) if page.memo else MoveMemo()
+        written = page.numbers()
+        self.memo = read_memo(MoveMemo, page.memo, written)
         self.moves: dict[str, Move] = {}
         if self.memo.selected:
-            stored = {number: read_stored(Move, text) for number, text in page.numbers().items()}
+            stored = {number: read_stored(Move, text) for number, text in written.items()}
             self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.memo.taken_ms}
 
     def take_snapshot(self, moves: Iterable[Move], taken_ms: int, not_found: Sequence[str] = ()) -> None:

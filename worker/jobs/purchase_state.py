@@ -13,7 +13,7 @@ from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import Outcome
-from worker.jobs.stored import read_stored
+from worker.jobs.stored import read_memo, read_stored
 
 
 class Phase(StrEnum):
@@ -103,7 +103,7 @@ class PurchaseRecord:
 
     def __init__(self, request: SearchAndBuy, memo: str | None, numbers: Mapping[str, str]) -> None:
         self.request = request
-        self.memo = read_stored(Memo, memo) if memo else Memo()
+        self.memo = read_memo(Memo, memo, numbers)
         self.picks: dict[str, Pick] = {number: read_stored(Pick, text) for number, text in numbers.items()}
 
     def with_status(self, *statuses: str) -> dict[str, Pick]:

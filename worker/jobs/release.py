@@ -18,7 +18,7 @@ from worker.jobs.answers import waiting_for
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
 from worker.jobs.selection import Selected, select
-from worker.jobs.stored import read_stored
+from worker.jobs.stored import read_memo, read_stored
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
@@ -87,10 +87,11 @@ class _Release:
 
     def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
         self._request, self._page, self._provider, self._rules = request, page, provider, rules
-        self.memo = read_stored(ReleaseMemo, page.memo) if page.memo else ReleaseMemo()
+        written = page.numbers()
+        self.memo = read_memo(ReleaseMemo, page.memo, written)
         self.leaving: dict[str, Leaving] = {}
         if self.memo.selected:
-            self.leaving = {number: read_stored(Leaving, text) for number, text in page.numbers().items()}
+            self.leaving = {number: read_stored(Leaving, text) for number, text in written.items()}
 
     def take(self, leaving: Iterable[Leaving], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""

@@ -1,5 +1,6 @@
 """Reading back what an earlier attempt wrote, perhaps of another version."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,3 +19,11 @@ def read_stored(model: type[Stored], text: str) -> Stored:
     except ValidationError:
         error = JobError(code="unreadable_progress", message=f"this version can't read what the job wrote before ({model.__name__})")
         raise NeedsReview(error, Result(totals=Totals(requested=0, done=0), error=error)) from None
+
+
+def read_memo(model: type[Stored], memo: str | None, numbers: Mapping[str, str]) -> Stored:
+    """The job's memo; a new one if it hasn't written anything yet. Raises NeedsReview.
+
+    A memo is written with every number: numbers alone may be bought or gone already, and nobody knows how far it went.
+    """
+    return read_stored(model, memo or "") if memo or numbers else model()

@@ -29,6 +29,8 @@ RENUDGE_MS = 5_000
 RETENTION_MS = 90 * 24 * 3600 * 1000
 #: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.
 TAINT_MS = 24 * 3600 * 1000
+#: Times that every part of didflow can count and write, in any time zone.
+MIN_TIME, MAX_TIME = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 #: The most that one request may take up in the ledger.
 MAX_REQUEST_BYTES = 8_000_000
 
@@ -153,16 +155,21 @@ def label_faults(idempotency_key: str | None, reference: str | None, account: st
 
 
 def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:
-    if text is None:
+    if text is None and name != "account":
         return None
-    if not text or len(text) > 200 or not text.isprintable():
+    if not isinstance(text, str) or not text or len(text) > 200 or not text.isprintable():
         return (name, "is 1 to 200 printable characters")
     return None
 
 
 def _priority_fault(priority: int) -> tuple[str, str] | None:
-    return None if 0 <= priority <= 9 else ("priority", f"is 0 (first) to 9, not {priority}")
+    fits = type(priority) is int and 0 <= priority <= 9
+    return None if fits else ("priority", "is a whole number from 0 (first) to 9")
 
 
 def _time_fault(moment: datetime | None) -> tuple[str, str] | None:
-    return ("not_before", "needs a time zone") if moment is not None and moment.tzinfo is None else None
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        return ("not_before", "is a time with a time zone")
+    return None if MIN_TIME <= moment <= MAX_TIME else ("not_before", f"is between {MIN_TIME.year} and {MAX_TIME.year}")

@@ -8,7 +8,7 @@ import redis.asyncio
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
-from worker.contract.errors import ServiceUnavailable
+from worker.contract.errors import ServiceUnavailable, UnreadableRecord
 
 #: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
 SOCKET_TIMEOUT_S = 5.0
@@ -20,6 +20,7 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="replace",
         socket_timeout=timeout_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
@@ -32,6 +33,7 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
     return redis.asyncio.Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="replace",
         socket_timeout=timeout_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
@@ -66,3 +68,7 @@ def translated() -> Iterator[None]:
             f"Redis can't be reached or doesn't answer ({type(error).__name__}): check DIDFLOW_REDIS_URL and the server, then repeat"
             " the call; with the same idempotency key nothing happens twice"
         ) from None
+    except redis.exceptions.ResponseError as error:
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        raise UnreadableRecord("a key of this job in Redis has another type than didflow writes: somebody else wrote to it") from None

@@ -39,12 +39,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Swept:
-    """What one pass of the sweeper did."""
+    """What one pass of the sweeper did. `set_back`: jobs for which it could do nothing; it tries again in ten minutes."""
 
     nudged: int
     recovered: int
     parked: int
     deleted: int
+    set_back: int
 
 
 @dataclass(frozen=True)

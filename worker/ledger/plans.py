@@ -121,7 +121,7 @@ class Plans:
     def get(self, job_id: str) -> Plan[JobView]:
         """Raises JobNotFound."""
         fields = yield Ask("hgetall", (self.keys.job(job_id),))
-        if "state" not in fields:
+        if not _is_job(fields):
             raise JobNotFound(job_id)
         return job_view(job_id, fields)
 
@@ -139,7 +139,8 @@ class Plans:
         if not (ids := ids[offset:]):
             return ()
         hashes = yield tuple(Ask("hgetall", (self.keys.job(job_id),)) for job_id in ids)
-        views = (job_view(job_id, fields) for job_id, fields in zip(ids, hashes, strict=True) if "state" in fields)
+        # A reply may also be a refusal: one job whose key has another type hides none of the others.
+        views = (job_view(job_id, fields) for job_id, fields in zip(ids, hashes, strict=True) if _is_job(fields))
         return tuple(view for view in views if state is None or view.state is state)
 
     def _ids(self, idempotency_key: str | None, reference: str | None, state: JobState | None, count: int) -> Plan[list[str]]:
@@ -193,6 +194,11 @@ class Plans:
             last = entries[-1][0]
             if any(fields.get("subject") == job_id for _, fields in entries):
                 return last
+
+
+def _is_job(fields: Any) -> bool:
+    """Whether this is a job's hash, damaged perhaps: not the trace of one that is gone, nor a refusal."""
+    return isinstance(fields, dict) and ("state" in fields or "request" in fields)
 
 
 Entries = list[tuple[str, dict[str, str]]]

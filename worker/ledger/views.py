@@ -12,26 +12,41 @@ from worker.contract.requests import Request, parse_request
 from worker.contract.results import Result
 from worker.contract.states import JobState, Lane
 
+#: The reason of a job whose state can't be read. The sweeper parks it.
+UNREADABLE_STATE = "unreadable_state"
+
 
 def moment(milliseconds: str | None) -> datetime | None:
-    """Milliseconds since the epoch as a time in UTC; None for none."""
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+    """Milliseconds since the epoch as a time in UTC; None for none, and for what can't be read."""
+    try:
+        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def whole(text: str | None, otherwise: int = 0) -> int:
+    """A count as a field holds it; `otherwise` for none, and for what can't be read."""
+    return int(text) if text and len(text) <= 15 and text.isascii() and text.isdigit() else otherwise
 
 
 def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
-    """A job hash as producers see it. What this version can't read (request, result) is None, never an error."""
+    """A job hash as producers see it. What this version can't read is as if it weren't there, never an error.
+
+    A state that can't be read is `needs_review`: that is what the sweeper makes of it.
+    """
     result = _result(fields.get("result"))
+    state = next((state for state in JobState if state == fields.get("state")), None)
     return JobView(
         id=job_id,
         kind=fields.get("kind", ""),
-        state=JobState(fields["state"]),
-        reason=fields.get("reason") or None,
+        state=state or JobState.NEEDS_REVIEW,
+        reason=(fields.get("reason") or None) if state else UNREADABLE_STATE,
         account=fields.get("account", ""),
         reference=fields.get("reference") or None,
         idempotency_key=fields.get("key") or None,
-        lane=Lane(fields.get("lane", "bulk")),
-        priority=int(fields.get("priority", "5")),
-        attempt=int(fields.get("attempt", "0")),
+        lane=next((lane for lane in Lane if lane == fields.get("lane")), Lane.BULK),
+        priority=whole(fields.get("priority"), 5),
+        attempt=whole(fields.get("attempt")),
         phase=fields.get("phase") or None,
         progress=fields.get("progress") or None,
         created_at=moment(fields.get("created_ms")) or datetime.fromtimestamp(0, UTC),
@@ -42,7 +57,7 @@ def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
         request=_request(fields.get("request")),
         result=result,
         error=result.error if result else None,
-        token=int(fields.get("token", "0")),
+        token=whole(fields.get("token")),
     )
 
 
@@ -65,7 +80,7 @@ def steps(entries: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[Step, ...]:
     return tuple(
         Step(
             at=datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC),
-            attempt=int(fields.get("attempt", "0")),
+            attempt=whole(fields.get("attempt")),
             name=fields.get("name", ""),
             detail=fields.get("detail", ""),
             calls=tuple(AskedCall(*call) for call in json.loads(fields.get("calls") or "[]")),

@@ -23,6 +23,9 @@ AFTER_ERROR_S = 0.5
 #: So many messages that aren't ours are kept for a look.
 UNDECODABLE_KEPT = 1000
 
+#: No id of ours is longer.
+MAX_ID = 200
+
 log = structlog.stdlib.get_logger("didflow.queue")
 
 
@@ -66,7 +69,7 @@ class LaneConsumer(dramatiq.Consumer):
         try:
             fields = json.loads(body)
             job_id, queue_id = fields["args"][0], fields["options"]["redis_message_id"]
-            if not isinstance(job_id, str) or not isinstance(queue_id, str) or len(fields["args"]) != 1 or fields["kwargs"]:
+            if not _is_id(job_id) or not _is_id(queue_id) or len(fields["args"]) != 1 or fields["kwargs"]:
                 raise ValueError("not a nudge")
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             self._set_aside(body)
@@ -122,6 +125,10 @@ class LaneConsumer(dramatiq.Consumer):
         while self._to_ack:
             self._broker.do_ack(self._lane, self._to_ack[0])
             self._to_ack.popleft()
+
+
+def _is_id(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isprintable() and 0 < len(text) <= MAX_ID
 
 
 def actor_name(lane: str) -> str:

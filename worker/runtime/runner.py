@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable
+from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable, UnreadableRecord
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
 from worker.contract.results import Result, Totals
@@ -77,6 +77,8 @@ class JobRunner:
         except ServiceUnavailable as error:
             # The lease runs out, the sweeper nudges again; whatever was open is recovered then.
             log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
+        except UnreadableRecord as error:
+            log.error("job.record_unreadable", job_id=job_id, error=str(error))
 
     def _attempt(self, claim: Claim) -> None:
         log.info("job.started", kind=claim.fields.get("kind"))
@@ -136,6 +138,8 @@ class JobRunner:
             case InvalidRequest() as known:
                 message = f"this version can't run the stored job: {known}"
                 self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+            case UnreadableRecord() as known:
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
             case InvalidSettings() as known:
                 # Another worker may know the account: in a rolling change of settings some do and some don't.
                 self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))
@@ -238,7 +242,7 @@ def _known(page: LedgerPage, error: JobError) -> Result:
     """What the job has written, as a result with this error; only the error, where that can't be read."""
     try:
         return known_so_far(_request(page.claim), page, error)
-    except (NeedsReview, InvalidRequest):
+    except (NeedsReview, InvalidRequest, UnreadableRecord):
         return _failure(error)
 
 

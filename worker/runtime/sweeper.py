@@ -40,6 +40,10 @@ class Sweeper(threading.Thread):
         """One pass; Redis being away only postpones it."""
         try:
             swept = self._ledger.sweep(max_crashes=self._max_crashes + BACKSTOP_CRASHES)
+            if swept.set_back:
+                log.error(
+                    "sweeper.jobs_damaged", jobs=swept.set_back, next="keys of theirs in Redis have another type: what else writes there?"
+                )
             if swept.recovered or swept.parked or swept.deleted:
                 log.info("sweeper.swept", **vars(swept))
             if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:

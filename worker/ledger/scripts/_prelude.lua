@@ -66,10 +66,38 @@ local function json(text)
   return cjson.encode(text)
 end
 
-local function json_int(text)
-  if text == false or text == nil or text == '' then return 'null' end
-  return text
+-- A count or a moment that a field holds. What is damaged, or so large that nothing ever counts to it, reads as `otherwise`:
+-- one damaged job must not stop a script that looks after all of them.
+local function whole(text, otherwise)
+  if text and #text <= 15 and string.match(text, '^%d+$') then return tonumber(text) end
+  return otherwise
 end
+
+local function json_int(text)
+  local n = whole(text)
+  return n and int(n) or 'null'
+end
+
+-- Adds to a count of a job; one that can't be read begins anew at `anew`.
+local function count_up(id, field, by, anew)
+  local n = math.max(0, whole(redis.call('HGET', job_key(id), field), anew or 0) + by)
+  redis.call('HSET', job_key(id), field, int(n))
+  return n
+end
+
+-- Whether a job's time hasn't come. What lies beyond the year 9999 is damage, and nothing to wait for.
+local function is_early(due_ms, now)
+  local due = whole(due_ms, 0)
+  return due > now and due < 253402300800000
+end
+
+-- Later than now by this is a token that nobody was given before, for a job whose own can't be read.
+local UNREADABLE_TOKEN = 1000000000
+
+local LANES = {emergency = true, money = true, bulk = true}
+local function lane_of(text) return LANES[text] and text or 'bulk' end
+
+local STATES = {'scheduled', 'queued', 'running', 'waiting', 'needs_review', 'succeeded', 'partial', 'failed', 'cancelled', 'expired'}
 
 local STREAM_MAX = 1000000  -- entries; the hard maximum, whoever reads
 
@@ -82,11 +110,11 @@ end
 -- Writes one CloudEvents entry. `body` is JSON members that the caller has already encoded, or ''.
 local function emit(stream, id, state, body)
   local job = job_key(id)
-  local seq = redis.call('HINCRBY', job, 'seq', 1)
+  local seq = count_up(id, 'seq', 1, now_ms())  -- Not from 0: a reader drops an event whose id it has seen.
   local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms', 'progress')
-  local data = '{"job":' .. json(id) .. ',"kind":' .. json(f[1]) .. ',"state":' .. json(state) .. ',"reason":' .. json(f[2])
-    .. ',"account":' .. json(f[3]) .. ',"reference":' .. json(f[4]) .. ',"idempotency_key":' .. json(f[5])
-    .. ',"attempt":' .. (f[6] or '0') .. ',"progress":' .. json(f[10]) .. ',"timings":{"submitted_ms":' .. json_int(f[7])
+  local data = '{"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"state":' .. json(state) .. ',"reason":' .. json(f[2])
+    .. ',"account":' .. cjson.encode(f[3] or '') .. ',"reference":' .. json(f[4]) .. ',"idempotency_key":' .. json(f[5])
+    .. ',"attempt":' .. int(whole(f[6], 0)) .. ',"progress":' .. json(f[10]) .. ',"timings":{"submitted_ms":' .. int(whole(f[7], 0))
     .. ',"started_ms":' .. json_int(f[8]) .. ',"finished_ms":' .. json_int(f[9]) .. '}'
   if body ~= '' then data = data .. ',' .. body end
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
@@ -96,23 +124,23 @@ local function emit(stream, id, state, body)
 end
 
 local function set_state(id, old, new)
-  local created = redis.call('HGET', job_key(id), 'created_ms')
+  local created = whole(redis.call('HGET', job_key(id), 'created_ms'), now_ms())
   if old then redis.call('ZREM', key('state', old), id) end
-  redis.call('ZADD', key('state', new), created or int(now_ms()), id)
+  redis.call('ZADD', key('state', new), int(created), id)
   redis.call('HSET', job_key(id), 'state', new)
 end
 
 -- Puts a message for the job on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
 local function nudge(id, lane)
-  lane = lane or 'bulk'  -- A damaged job must not stop the sweep for all others.
-  local n = redis.call('HINCRBY', job_key(id), 'nudges', 1)
-  redis.call('HINCRBY', job_key(id), 'unanswered', 1)
+  lane = lane_of(lane)
+  local n = count_up(id, 'nudges', 1)
+  count_up(id, 'unanswered', 1)
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
     '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json('run_' .. lane) .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'
     .. json(message_id) .. '},"message_id":' .. json(message_id) .. ',"message_timestamp":' .. int(now_ms()) .. '}')
   -- Dramatiq takes from the head: priorities above the middle go there.
-  local urgent = tonumber(redis.call('HGET', job_key(id), 'priority') or '5') < 5
+  local urgent = whole(redis.call('HGET', job_key(id), 'priority'), 5) < 5
   redis.call(urgent and 'LPUSH' or 'RPUSH', key('queue', lane), message_id)
   redis.call('LPUSH', key('wake', lane), '1')
   redis.call('LTRIM', key('wake', lane), 0, 63)
@@ -120,7 +148,7 @@ end
 
 -- Whether the broker still has the job's last message: waiting in the queue, or handed to a worker that hasn't acknowledged it.
 local function has_message(id, lane, nudges)
-  return redis.call('HEXISTS', key('queue', (lane or 'bulk') .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
+  return redis.call('HEXISTS', key('queue', lane_of(lane) .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
 end
 
 -- Due now: nudge, and let the sweeper look again after `again_ms` in case the nudge is lost.
@@ -311,18 +339,18 @@ local function notice_restart()
   local number = int(math.max(now, tonumber(e[2] or '0') + 1000000))
   local after = tonumber(e[3] or int(now))
   if not e[3] then  -- Nothing is known but that nothing was bought before the first job.
-    for _, state in ipairs({'scheduled', 'queued', 'running', 'waiting', 'needs_review', 'succeeded', 'partial', 'failed', 'cancelled', 'expired'}) do
+    for _, state in ipairs(STATES) do
       after = math.min(after, tonumber(redis.call('ZRANGE', key('state', state), 0, 0, 'WITHSCORES')[2] or int(now)))
     end
   end
   redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now))
   redis.call('ZADD', key('epoch', 'after'), int(after), number)
-  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
+  local function hand_back(id)
     local job = job_key(id)
     local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner')
     if f[1] == 'running' then
       step(id, f[3], 'server_changed', f[4] or '')
-      redis.call('HINCRBY', job, 'attempt', -1)
+      count_up(id, 'attempt', -1)
       redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
       set_state(id, 'running', 'queued')
       emit('events', id, 'queued', '')
@@ -330,6 +358,8 @@ local function notice_restart()
     end
     redis.call('ZREM', key('leases'), id)
   end
+  -- One of which a key has another type keeps its lease, for the sweeper to set back, and stops none of the others.
+  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do pcall(hand_back, id) end
   announce('epoch:' .. number, 'didflow.ledger.gate_closed.v1', NS, '{"epoch":' .. number .. ',"lost_after":' .. json(rfc3339(after)) .. '}')
   return number
 end

@@ -16,7 +16,7 @@ if state == 'running' and redis.call('HGET', job, 'owner') == worker then
 end
 if state ~= 'queued' and state ~= 'scheduled' and state ~= 'waiting' then return {'no', state} end
 local now = now_ms()
-if f[2] and f[2] ~= '' and tonumber(f[2]) > now then return {'no', 'early'} end
+if is_early(f[2], now) then return {'no', 'early'} end
 
 local function hold(reason, until_ms)
   redis.call('ZADD', key('due'), until_ms, id)
@@ -51,11 +51,12 @@ if pause[1] == '1' then
   probe = 'probe'
 end
 
-local token = int(math.max(tonumber(f[6] or '0') + 1, tonumber(epoch)))
+local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epoch)))
 redis.call('HSET', job, 'token', token)
 -- Events that were lost may have been read by somebody: their ids aren't given to others.
-if token == epoch and epoch ~= '1' then redis.call('HINCRBY', job, 'seq', 1000) end
-redis.call('HINCRBY', job, 'attempt', 1)
+if token == epoch and epoch ~= '1' then count_up(id, 'seq', 1000, now) end
+count_up(id, 'attempt', 1)
+count_up(id, 'crashes', 0)
 redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0')
 redis.call('HSETNX', job, 'started_ms', int(now))
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)

@@ -9,7 +9,7 @@
 local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')
-local routes, mine, now = key('routes', f[1]), tonumber(f[2]), int(now_ms())
+local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
 local newer, disturbed = {}, {}
 for i = 5, #ARGV do
   local number = ARGV[i]
@@ -29,7 +29,7 @@ for i = 5, #ARGV do
     -- Whoever was answered by nobody makes no second call, so an entry of this attempt that is open stays as it is.
     local open = job == id and holder == token and open_ms or '0'
     if open == '0' and calling == '1' then open = now end
-    redis.call('HSET', routes, number, table.concat({f[2], id, token, open, int(unanswered), answered_ms}, '|'))
+    redis.call('HSET', routes, number, table.concat({int(mine), id, token, open, int(unanswered), answered_ms}, '|'))
   end
 end
 return {'ok', newer, disturbed}

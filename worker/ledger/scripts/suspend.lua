@@ -18,7 +18,7 @@ if reason == 'provider_down' then
   if redis.call('HGET', key('rate', f[1] or ''), 'open') ~= '1' then delay_ms = math.min(delay_ms, 5000) end
 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
-if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
+if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)

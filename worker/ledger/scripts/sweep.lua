@@ -1,6 +1,6 @@
 -- sweep: heal what the broker lost and what died. Correct however many run.
 -- ARGV  batch, renudge_ms, max_crashes, retry_ms, retention_ms
--- Reply {nudged, recovered, parked, deleted}
+-- Reply {nudged, recovered, parked, deleted, set back (jobs of which a key has another type: nothing can be done for them)}
 -- Twice: the second run finds less to do.
 -- flags: allow-oom
 local batch, renudge_ms, max_crashes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -9,9 +9,41 @@ local now = now_ms()
 notice_restart()
 -- What is written before this moment, and only that, is known to be kept if the server loses its last writes.
 if now - tonumber(redis.call('HGET', key('epoch'), 'alive_ms') or '0') >= 5000 then redis.call('HSET', key('epoch'), 'alive_ms', int(now)) end
-local nudged, recovered, parked, deleted = 0, 0, 0, 0
+local nudged, recovered, parked, deleted, set_back = 0, 0, 0, 0, 0
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'LIMIT', 0, batch)) do
+local function due_now(zset) return redis.call('ZRANGEBYSCORE', key(zset), '-inf', int(now), 'LIMIT', 0, batch) end
+
+-- One job that can't be healed stops none of the others, and isn't looked at again at once.
+local function each_job(zset, heal)
+  for _, id in ipairs(due_now(zset)) do
+    if not pcall(heal, id) then
+      redis.call('ZADD', key(zset), int(now + 600000), id)
+      set_back = set_back + 1
+    end
+  end
+end
+
+-- Parks the job without what it wrote, which only a worker can read.
+local function park(id, code, message)
+  local error = '{"code":"' .. code .. '","message":"' .. message .. '","retryable":false}'
+  redis.call('HSET', job_key(id), 'reason', code)
+  conclude(id, 'needs_review', '{"totals":{"requested":0,"done":0},"error":' .. error .. '}', '"numbers":[],"error":' .. error, retention_ms)
+  parked = parked + 1
+end
+
+-- For a job that isn't as its place in `zset` says: mostly it has gone on, but one in no state that there is would lie there for ever.
+local function not_here(zset, id, state)
+  redis.call('ZREM', key(zset), id)
+  for _, known in ipairs(STATES) do
+    if state == known then return end
+  end
+  if redis.call('HEXISTS', job_key(id), 'request') == 0 then return end
+  for _, known in ipairs(STATES) do redis.call('ZREM', key('state', known), id) end
+  step(id, '0', 'unreadable_state', state or '')
+  park(id, 'unreadable_state', 'the state of this job can not be read: its record is damaged, or another version wrote it')
+end
+
+each_job('due', function(id)
   local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
   if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
     if f[1] == 'scheduled' then
@@ -20,52 +52,46 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'L
     end
     -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
     -- that is still there after the third look may be held by a broker that forgot it.
-    local again_ms = math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000)
-    if tonumber(f[3] or '0') % 4 ~= 0 and has_message(id, f[2], f[4]) then
-      redis.call('HINCRBY', job_key(id), 'unanswered', 1)
+    local unanswered = whole(f[3], 0)
+    local again_ms = math.min(renudge_ms * 2 ^ math.min(unanswered, 10), 600000)
+    if unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
+      count_up(id, 'unanswered', 1)
       redis.call('ZADD', key('due'), int(now + again_ms), id)
     else
       enqueue(id, f[2], now, again_ms)
       nudged = nudged + 1
     end
   else
-    redis.call('ZREM', key('due'), id)
+    not_here('due', id, f[1])
   end
-end
+end)
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', int(now), 'LIMIT', 0, batch)) do
+each_job('leases', function(id)
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner')
-  if f[1] ~= 'running' then
-    redis.call('ZREM', key('leases'), id)
+  if f[1] ~= 'running' then return not_here('leases', id, f[1]) end
+  local crashes = count_up(id, 'crashes', 1)
+  count_up(id, 'token', 1, now + UNREADABLE_TOKEN)  -- from here the dead attempt can write nothing, if it isn't dead
+  step(id, f[3], 'lease_expired', f[4] or '')
+  if crashes >= max_crashes then
+    park(id, 'too_many_crashes', int(crashes) .. ' workers died while they ran this job: see `didflow explain` and their logs')
   else
-    local crashes = redis.call('HINCRBY', job, 'crashes', 1)
-    redis.call('HINCRBY', job, 'token', 1)  -- from here the dead attempt can write nothing, if it isn't dead
-    step(id, f[3], 'lease_expired', f[4] or '')
-    if crashes >= max_crashes then
-      local error = '{"code":"too_many_crashes","message":"' .. int(crashes)
-        .. ' workers died while they ran this job: see `didflow explain` and their logs","retryable":false}'
-      redis.call('HSET', job, 'reason', 'too_many_crashes')
-      conclude(id, 'needs_review', '{"totals":{"requested":0,"done":0},"error":' .. error .. '}', '"numbers":[],"error":' .. error, retention_ms)
-      parked = parked + 1
+    redis.call('ZREM', key('leases'), id)
+    redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
+    set_state(id, 'running', 'queued')
+    emit('events', id, 'queued', '')
+    local delay = (crashes - 1) * retry_ms
+    if delay > 0 then
+      redis.call('HSET', job, 'due_ms', int(now + delay))
+      redis.call('ZADD', key('due'), int(now + delay), id)
     else
-      redis.call('ZREM', key('leases'), id)
-      redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
-      set_state(id, 'running', 'queued')
-      emit('events', id, 'queued', '')
-      local delay = (crashes - 1) * retry_ms
-      if delay > 0 then
-        redis.call('HSET', job, 'due_ms', int(now + delay))
-        redis.call('ZADD', key('due'), int(now + delay), id)
-      else
-        enqueue(id, f[2], now, renudge_ms)
-      end
-      recovered = recovered + 1
+      enqueue(id, f[2], now, renudge_ms)
     end
+    recovered = recovered + 1
   end
-end
+end)
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('reserved_until'), '-inf', int(now), 'LIMIT', 0, batch)) do
+for _, member in ipairs(due_now('reserved_until')) do
   local account, number = string.match(member, '^(.*)|([^|]*)$')
   local until_ms = string.match(redis.call('HGET', key('reserved', account), number) or '', '|(%d+)$')
   if until_ms and until_ms ~= '0' and tonumber(until_ms) <= now then redis.call('HDEL', key('reserved', account), number) end
@@ -73,7 +99,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('reserved_until'), '-inf
   redis.call('ZREM', key('reserved_until'), member)
 end
 
-for _, scope in ipairs(redis.call('ZRANGEBYSCORE', key('spent_until'), '-inf', int(now), 'LIMIT', 0, batch)) do
+for _, scope in ipairs(due_now('spent_until')) do
   redis.call('DEL', key('spent', scope))
   if redis.call('EXISTS', key('held', scope)) == 1 then
     redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.hour), scope)  -- A parked job: the scope is still to be shown.
@@ -82,7 +108,7 @@ for _, scope in ipairs(redis.call('ZRANGEBYSCORE', key('spent_until'), '-inf', i
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('retention'), '-inf', int(now), 'LIMIT', 0, batch)) do
+each_job('retention', function(id)
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'key', 'reference')
   if f[1] then redis.call('ZREM', key('state', f[1]), id) end
@@ -91,5 +117,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('retention'), '-inf', int(no
   redis.call('DEL', job, job .. ':numbers', job .. ':steps', job .. ':reserved')
   redis.call('ZREM', key('retention'), id)
   deleted = deleted + 1
-end
-return {nudged, recovered, parked, deleted}
+end)
+return {nudged, recovered, parked, deleted, set_back}
