@@ -8,7 +8,7 @@ from typing import Self
 
 import redis
 
-from producers.checks import check_undone, undone_job
+from producers.checks import check
 from producers.deliveries import Delivery
 from producers.review import check_resolved, finding
 from worker.contract.errors import DidflowError
@@ -63,10 +63,13 @@ class Didflow:
         `reference` is yours (a customer, an order), to find the job by. `priority` 0–9, lower is sooner within a lane.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
-        submission = Submission(request, idempotency_key, reference, account, priority, not_before)
-        if undone := undone_job(submission):
-            check_undone(self.get(undone), submission)
-        return self._reader.submit(submission)
+        return self._submit(Submission(request, idempotency_key, reference, account, priority, not_before))
+
+    def _submit(self, submission: Submission) -> Job:
+        call = self._prepared(submission)
+        if isinstance(call, DidflowError):
+            raise call
+        return self._reader.run(call)
 
     def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
         """Submit in pipelines of a few hundred. What is refused comes back as its error, in its place; the others go through.
@@ -84,9 +87,10 @@ class Didflow:
 
     def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
         try:
-            if undone := undone_job(submission):
-                check_undone(self.get(undone), submission)
-            return calls.submit(submission)
+            job_id = calls.new_job_id()
+            call = calls.submit(submission, job_id)
+            self._reader.perform(check(self._reader.plans, submission, job_id))
+            return call
         except DidflowError as error:
             return error
 

@@ -90,6 +90,29 @@ def nudge(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
 
+def planned(ledger: Ledger) -> tuple[str, str]:
+    ledger._script("plan_save", "evening", "v1", "{}", "ops", 60_000)
+    return ("evening", "v1")
+
+
+def plan_delete(ledger: Ledger) -> Args:
+    return planned(ledger)[:1]
+
+
+def plan_refreshing(ledger: Ledger) -> Args:
+    return (*planned(ledger), "", submitted(ledger).id, 60_000)
+
+
+def plan_resolved(ledger: Ledger) -> Args:
+    job = submitted(ledger).id
+    ledger._script("plan_refreshing", *planned(ledger), "", job, 60_000)
+    return ("evening", "v1", job, ledger.now_ms(), 1, '{"+12135550100":47000001}', "", 60_000)
+
+
+def plan_save(ledger: Ledger) -> Args:
+    return ("evening", "v1", "{}", "ops", 60_000)
+
+
 def quarantine(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, 60_000, "+12135550100", "+12135550101")
@@ -160,6 +183,10 @@ def suspend(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
 
 
+def undo(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, "failback-1", "failback:INC-31", 60_000)
+
+
 def unreserve(ledger: Ledger) -> Args:
     ledger.client.hset(ledger.keys.reserved("default"), "+12135550100", "gone|0")
     return ("default", "+12135550100", "gone")
@@ -186,6 +213,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_open": (gate_open, "same"),
     "give": (give, None),
     "nudge": (nudge, None),
+    "plan_delete": (plan_delete, "gone"),
+    "plan_refreshing": (plan_refreshing, None),
+    "plan_resolved": (plan_resolved, None),
+    "plan_save": (plan_save, None),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
     "report": (report, "same"),
@@ -197,6 +228,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "submit": (submit, None),
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0]),
+    "undo": (undo, None),
     "unreserve": (unreserve, "no"),
 }
 

@@ -5,6 +5,7 @@
     ├── IdempotencyConflict     idempotency_conflict    same key, other request
     ├── JobNotFound             job_not_found
     ├── WrongJob                wrong_job               the named job can't be used for this
+    ├── PlanNotFound            plan_not_found
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -58,6 +59,13 @@ class WrongJob(DidflowError):
     """The named job exists but can't be used for this, such as a failback of a purchase."""
 
     code = "wrong_job"
+
+
+class PlanNotFound(DidflowError):
+    code = "plan_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no failover plan {name[:60]!r}: `didflow failover plan list` shows those that are kept")
 
 
 class WaitTimeout(DidflowError):
