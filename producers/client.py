@@ -16,6 +16,7 @@ from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
+from worker.contract.tally import Tally
 from worker.ledger import calls
 from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
@@ -23,6 +24,7 @@ from worker.ledger.connection import connect, translated
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.ledger.tally import tally
 from worker.settings import load_settings
 
 #: So many submits go into one pipeline.
@@ -37,6 +39,11 @@ class Didflow:
 
     def __init__(self, client: redis.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
         self._reader = LedgerReader(client, namespace, shebang=shebang)
+
+    @property
+    def ledger(self) -> LedgerReader:
+        """What the verbs stand on, for the modules beside this one."""
+        return self._reader
 
     @classmethod
     def from_env(cls) -> Self:
@@ -149,6 +156,10 @@ class Didflow:
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""
         return self._reader.perform(self._reader.plans.wait(job_id, timeout_s, time.monotonic))
+
+    def tally(self, job_id: str) -> Tally:
+        """How far a reroute or failback is: its numbers by outcome. Reads all of them: for 10,000 not twice a second."""
+        return self._reader.perform(tally(self._reader.keys, job_id))
 
     def explain(self, job_id: str) -> tuple[Step, ...]:
         """The job's story, oldest step first. Raises JobNotFound."""

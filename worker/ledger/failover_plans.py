@@ -64,8 +64,9 @@ class FailoverPlans:
         """Drop a due time that has no plan."""
         self._run("plan_refreshing", name, "", "", "", 0)
 
-    def refreshing(self, plan: FailoverPlan, job_id: str, *, slot_ms: int | None, every_s: float) -> None:
-        """That job finds out the plan's numbers. `slot_ms`: the due time for which it was submitted; None: a person did."""
+    def refreshing(self, plan: FailoverPlan, job_id: str, *, slot_ms: int | None = None, every_s: float = 0.0) -> None:
+        """That job finds out the plan's numbers. `slot_ms`: the due time for which it was submitted, after
+        which the next one comes in `every_s`; None: a person did."""
         self._run("plan_refreshing", plan.name, plan.version, "" if slot_ms is None else slot_ms, job_id, int(every_s * 1000))
 
     def open_jobs(self) -> dict[str, tuple[str, str]]:
