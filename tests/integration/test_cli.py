@@ -46,12 +46,12 @@ class Shell:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
-        self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1"} | environment
+        self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ended:
         ended = subprocess.run(
             [sys.executable, "-m", "producers.cli", *arguments],
-            env={"COLUMNS": "200"} | self.environment,
+            env=self.environment,
             cwd=self._folder,
             input=stdin,
             capture_output=True,

@@ -140,7 +140,7 @@ def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running
 def test_only_a_reroute_is_brought_back(running: Plant, didflow: Shell) -> None:
     bought = didflow("buy", "--country", "US", "--city", "LOS ANGELES, CA", "--json").json["id"]
     refused = didflow("failback", bought)
-    assert (refused.code, "a failback undoes a reroute" in refused.err) == (2, True)
+    assert (refused.code, "a failback undoes a reroute" in refused.err) == (2, True), refused.err
     nobody = didflow("failback", "INC-nobody-knows")
     assert (nobody.code, "there is no job" in nobody.err) == (2, True)
 

@@ -9,6 +9,7 @@
 -- {ns}:keys                 hash    idempotency key -> job id
 -- {ns}:order                int     counts submits: who is newer
 -- {ns}:due                  zset    job id by when the sweeper has to nudge it, ms
+-- {ns}:due_first            zset    the same of emergency jobs, which are looked at before a backlog; what is stale in it goes when it is met
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
@@ -121,9 +122,15 @@ local function has_message(id, lane, nudges)
   return redis.call('HEXISTS', key('queue', (lane or 'bulk') .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
 end
 
+-- The sweeper looks at the job then.
+local function look_at(id, lane, ms)
+  redis.call('ZADD', key('due'), int(ms), id)
+  if lane == 'emergency' then redis.call('ZADD', key('due_first'), int(ms), id) end
+end
+
 -- Due now: nudge, and let the sweeper look again after `again_ms` in case the nudge is lost.
 local function enqueue(id, lane, now, again_ms)
-  redis.call('ZADD', key('due'), int(now + again_ms), id)
+  look_at(id, lane, now + again_ms)
   nudge(id, lane)
 end
 

@@ -24,7 +24,7 @@ if f[4] ~= state .. reason then
   emit('events', id, state, '')
 end
 if delay_ms > 0 then
-  redis.call('ZADD', key('due'), int(now + delay_ms), id)
+  look_at(id, f[3], now + delay_ms)
 else
   enqueue(id, f[3], now, renudge_ms)
 end

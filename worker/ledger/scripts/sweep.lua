@@ -11,25 +11,29 @@ notice_restart()
 if now - tonumber(redis.call('HGET', key('epoch'), 'alive_ms') or '0') >= 5000 then redis.call('HSET', key('epoch'), 'alive_ms', int(now)) end
 local nudged, recovered, parked, deleted = 0, 0, 0, 0
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(now), 'LIMIT', 0, batch)) do
-  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
-  if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
-    if f[1] == 'scheduled' then
-      set_state(id, 'scheduled', 'queued')
-      emit('events', id, 'queued', '')
-    end
-    -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
-    -- that is still there after the third look may be held by a broker that forgot it.
-    local again_ms = math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000)
-    if tonumber(f[3] or '0') % 4 ~= 0 and has_message(id, f[2], f[4]) then
-      redis.call('HINCRBY', job_key(id), 'unanswered', 1)
-      redis.call('ZADD', key('due'), int(now + again_ms), id)
+-- Emergencies first: of a backlog thousands are due for a look at any time, and an emergency that waits must not stand behind them.
+for _, queue in ipairs({'due_first', 'due'}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key(queue), '-inf', int(now), 'LIMIT', 0, batch)) do
+    local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
+    if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
+      if f[1] == 'scheduled' then
+        set_state(id, 'scheduled', 'queued')
+        emit('events', id, 'queued', '')
+      end
+      -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
+      -- that is still there after the third look may be held by a broker that forgot it.
+      local again_ms = math.min(renudge_ms * 2 ^ math.min(tonumber(f[3] or '0'), 10), 600000)
+      if tonumber(f[3] or '0') % 4 ~= 0 and has_message(id, f[2], f[4]) then
+        redis.call('HINCRBY', job_key(id), 'unanswered', 1)
+        look_at(id, f[2], now + again_ms)
+      else
+        enqueue(id, f[2], now, again_ms)
+        nudged = nudged + 1
+      end
     else
-      enqueue(id, f[2], now, again_ms)
-      nudged = nudged + 1
+      redis.call('ZREM', key('due'), id)
+      redis.call('ZREM', key('due_first'), id)
     end
-  else
-    redis.call('ZREM', key('due'), id)
   end
 end
 
@@ -56,7 +60,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', int(now),
       local delay = (crashes - 1) * retry_ms
       if delay > 0 then
         redis.call('HSET', job, 'due_ms', int(now + delay))
-        redis.call('ZADD', key('due'), int(now + delay), id)
+        look_at(id, f[2], now + delay)
       else
         enqueue(id, f[2], now, renudge_ms)
       end
