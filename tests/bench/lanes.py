@@ -58,7 +58,7 @@ def measure(setting: Setting, say: Callable[[str], None] = lambda _: None) -> Me
         "DIDFLOW_SETTLE_SECONDS": "2",
         "DIDFLOW_LOG_LEVEL": "error",
     }
-    sandbox = ("--port", "0", "--latency-ms", str(setting.latency_ms))
+    sandbox = ("--port", "0", "--latency-ms", str(setting.latency_ms), "--numbers-per-city", "4000")
     with LocalStack(processes=0, threads=setting.threads, sandbox=sandbox, environment=environment) as stack:
         stack.processes = setting.processes
         client = connect(stack.redis_url or "")
@@ -127,11 +127,11 @@ def main() -> None:
         table.add_row(name, *(f"{value:.0f}" for value in (percentile(values, 0.5), percentile(values, 0.99), max(values))))
     console.print(table)
     money = setting.processes * setting.threads
-    full = sum(busy >= money for busy in found.busy)
     console.print(
         f"{len(found.started_ms)} emergency jobs; {min(found.waiting)} to {max(found.waiting)} onboarding jobs were waiting meanwhile"
     )
-    console.print(f"all {money} money threads were busy at {full} of {len(found.busy)} submits; rate limit {setting.rate_limit}/s")
+    at_work = f"{percentile(found.busy, 0.5):.0f} (median), {min(found.busy)} (least)"
+    console.print(f"jobs at work at a submit: {at_work}, with {money} money threads; rate limit {setting.rate_limit}/s")
     console.print(f"{os.cpu_count()} cores, load {load_before:.1f} before and {os.getloadavg()[0]:.1f} after")
 
 
