@@ -19,15 +19,19 @@ from typing import Any
 
 from producers.client import Didflow
 from worker.contract.destinations import Destination
-from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
+from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
 from worker.contract.failover_plans import FailoverPlan
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import REPORTED
+from worker.contract.states import REPORTED, Outcome
 from worker.ledger.failover_plans import FailoverPlans, dry_run_of
 
 #: Who saves a plan finds out its numbers; the workers do it after this long, and then regularly.
 FIRST_REFRESH_S = 60.0
+#: A sweep that is called off is waited for this long, to know whether it moved anything.
+CALLED_OFF_S = 5.0
+#: A job with these outcomes only moved nothing.
+_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,28 @@ class Failover:
 
     def back_all(self, incident: str) -> tuple[Job, ...]:
         """The same; returns every job that brings numbers back. A sweep that hasn't ended is called off first."""
-        moved = (self.moved(incident), self.swept(incident))
-        sweep = moved[1]
+        jobs = [self._bring_back(self.moved(incident), incident)]
+        if (sweep := self._ended_sweep(incident)) is not None:
+            jobs.append(self._bring_back(sweep, incident))
+        return tuple(jobs)
+
+    def _bring_back(self, moved: JobView, incident: str) -> Job:
+        key = back_key(moved)
+        return self._didflow.submit(Failback(job_id=moved.id), idempotency_key=key, reference=incident, account=self._account)
+
+    def _ended_sweep(self, incident: str) -> JobView | None:
+        """The incident's sweep if it moved something, or still may: called off, it ends before its next batch."""
+        sweep = self.swept(incident)
         if sweep is not None and sweep.state not in REPORTED:
-            sweep = self._didflow.cancel(sweep.id)
-        # One that ended without a number had nothing to move.
-        swept = [sweep] if sweep is not None and (sweep.state not in REPORTED or (sweep.result and sweep.result.totals.done)) else []
-        return tuple(
-            self._didflow.submit(Failback(job_id=view.id), idempotency_key=back_key(view), reference=incident, account=self._account)
-            for view in (moved[0], *swept)
-        )
+            self._didflow.cancel(sweep.id)
+            try:
+                sweep = self._didflow.wait(sweep.id, CALLED_OFF_S)
+            except WaitTimeout:
+                return sweep
+        if sweep is None:
+            return None
+        tally = self._didflow.tally(sweep.id)
+        return sweep if tally.selected > tally.count(*_UNTOUCHED) else None
 
     def moved(self, incident: str) -> JobView:
         """The move away as it stands: `.progress` while it runs, then `.result` with each number's old and new route.

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from producers.cli.advice import advice
@@ -88,7 +89,10 @@ class _Live:
         head += Text(f"  {time.monotonic() - watch.began_s:.0f} s", style="dim")
         done = watch.tally.confirmed + watch.tally.failed if watch.tally else 0
         total = watch.tally.selected if watch.tally and watch.tally.selected else None
-        self._live.update(Group(head, ProgressBar(total=total, completed=done, width=60), Text(f"  {watch.counts()}")))
+        lines = Table.grid()
+        for line in (head, ProgressBar(total=total, completed=done, width=60), Text(watch.counts())):
+            lines.add_row(line)
+        self._live.update(lines, refresh=True)
 
 
 class _Lines:

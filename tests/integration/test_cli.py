@@ -44,7 +44,7 @@ class Shell:
     """Runs `didflow` as a process of its own, in an empty folder."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
+        self.folder = folder
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
         self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
@@ -52,7 +52,7 @@ class Shell:
         ended = subprocess.run(
             [sys.executable, "-m", "producers.cli", *arguments],
             env=self.environment,
-            cwd=self._folder,
+            cwd=self.folder,
             input=stdin,
             capture_output=True,
             text=True,

@@ -1,14 +1,20 @@
 """`didflow failover`, `failover plan` and `failback` as an operator meets them, on real workers and a sandbox."""
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from producers.failover import Failover
 from tests.faults.plant import Plant, plant, until
 from tests.integration.test_cli import Shell, shell_of
 from worker.ledger.failover_plans import FailoverPlans
@@ -203,3 +209,93 @@ def test_workers_keep_a_plan_fresh_and_say_what_keeps_them_from_it(running: Plan
 
 def stale(didflow: Shell) -> bool:
     return "the plan is stale" in didflow("failover", "plan", "show", "night").out
+
+
+def on_a_terminal(didflow: Shell, *arguments: str, answer: str) -> tuple[int, str]:
+    """Run a command on a terminal of 80 columns and answer its question; its exit code and all that it drew."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "producers.cli", *arguments]
+    environment = didflow.environment | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=didflow.folder) as running:
+        os.close(theirs)
+        drawn, answered = b"", False
+        with suppress(OSError):  # The terminal's end, on Linux.
+            while chunk := os.read(ours, 4096):
+                drawn += chunk
+                if not answered and b"[y/N]" in drawn:
+                    answered = bool(os.write(ours, answer.encode() + b"\n"))
+        os.close(ours)
+        return running.wait(20), re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", drawn.decode())
+
+
+def test_on_a_terminal_it_asks_first_and_then_draws_how_far_it_is(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "i", 3)
+    running.sandbox.order("reconfigure", apply_late_s=1.0)
+    try:
+        arguments = ("failover", "--label", "i", "--to", BACKUP, "--incident", "INC-9")
+        refused, said = on_a_terminal(didflow, *arguments, answer="n")
+        assert (refused, "move them to sip:backup@example.net? [y/N]" in said) == (1, True)
+        assert running.didflow.find(idempotency_key="failover:INC-9") == ()
+        code, drawn = on_a_terminal(didflow, *arguments, answer="y")
+    finally:
+        running.sandbox.order("reconfigure", apply_late_s=0.0)
+    assert code == 0, drawn
+    assert "3 selected, 3 accepted, 0 confirmed, 0 failed, reading back" in drawn
+    assert re.search(r"confirmed +3", drawn)
+    assert max(len(line) for line in re.split(r"[\r\n]+", drawn)) <= 80
+    assert places(running, ours) == [{"backup@example.net"}] * 3
+
+
+def test_a_plan_that_was_held_by_its_canary_is_not_swept(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "j", 4)
+    assert didflow("failover", "plan", "save", "careful", "--label", "j", "--to", BACKUP, "--canary", "1").code == 0
+    running.sandbox.add_fault("destinations", "refuse", times=1)
+    ran = didflow("failover", "plan", "run", "careful", "--incident", "INC-10", "--yes", "--json")
+    assert ran.code == 1
+    assert ran.json["job"]["error"]["code"] == "canary_failed"
+    assert ran.json["sweep"]["error"]["code"] == "first_failed"
+    assert places(running, ours) == [{"j@old.example.net"}] * 4
+    assert didflow("failback", "INC-10").code in (0, 1)
+    didflow("failover", "plan", "delete", "careful")
+
+
+def test_a_failback_ends_a_sweep_that_has_not_begun(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "k", 2)
+    assert didflow("failover", "plan", "save", "early", "--label", "k", "--to", BACKUP).code == 0
+    failover = Failover(running.didflow)
+    running.sandbox.order("reconfigure", apply_late_s=0.8)
+    try:
+        ran = failover.run_plan("early", "INC-11")
+        assert ran.sweep is not None
+        until(lambda: running.ledger.get(ran.job.id).reason == "settling", what="a move that settles")
+        back = failover.back_all("INC-11")
+        assert [running.didflow.wait(job.id, 30).state for job in back] == ["succeeded"]
+    finally:
+        running.sandbox.order("reconfigure", apply_late_s=0.0)
+    assert running.ledger.get(ran.sweep.id).state == "cancelled"
+    until(lambda: places(running, ours) == [{"k@old.example.net"}] * 2, what="the old routes")
+    failover.delete_plan("early")
+
+
+def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "m", 2)
+    assert didflow("failover", "plan", "save", "whole", "--label", "m", "--to", BACKUP).code == 0
+    ran = didflow("failover", "plan", "run", "whole", "--incident", "INC-12", "--no-check")
+    assert (ran.code, "the sweep found nothing that the plan missed" in ran.out) == (0, True), ran.out
+    back = didflow("failback", "INC-12", "--json")
+    assert (back.code, "sweep" in back.json) == (0, False)
+    assert places(running, ours) == [{"m@old.example.net"}] * 2
+    didflow("failover", "plan", "delete", "whole")
+
+
+def test_a_plan_of_a_list_has_no_sweep_and_an_unknown_plan_is_named(running: Plant, didflow: Shell) -> None:
+    (number,) = own(running, "l", 1)
+    assert didflow("failover", "plan", "save", "one", "--number", number, "--to", BACKUP).code == 0
+    ran = didflow("failover", "plan", "run", "one", "--no-check")
+    assert (ran.code, "no sweep follows" in ran.err) == (0, True)
+    unknown = didflow("failover", "plan", "run", "two")
+    assert (unknown.code, "plan_not_found" in unknown.err) == (2, True)
+    assert didflow("failover", "plan", "save", "a/b", "--number", number, "--to", BACKUP).code == 2
+    assert didflow("failover", "plan", "refresh").code == 2
+    assert didflow("failover", "plan", "refresh", "--all").code == 0
+    didflow("failover", "plan", "delete", "one")
