@@ -119,17 +119,16 @@ def test_nothing_to_do_is_said_and_is_no_failure(running: Plant, didflow: Shell)
         (("--numbers", "missing.txt", "--to", BACKUP), 2, "numbers_file"),
     ],
 )
-@pytest.mark.parametrize("first", [(), ("--no-check",)], ids=["checked", "at-once"])
-def test_bad_input_moves_nothing(
-    running: Plant, didflow: Shell, arguments: tuple[str, ...], code: int, words: str, first: tuple[str, ...]
-) -> None:
+def test_bad_input_moves_nothing(running: Plant, didflow: Shell, arguments: tuple[str, ...], code: int, words: str) -> None:
     if not any(one["label"] == "e" for one in running.sandbox.owned().values()):
         own(running, "e")
     before = running.sandbox.owned()
-    refused = didflow("failover", *arguments, *first, "--incident", uuid.uuid4().hex, "--yes")
-    assert refused.code == code, refused.out + refused.err
-    assert words in refused.out + refused.err
-    assert running.sandbox.owned() == before
+    # What only the provider knows is found out by the check, and by the job itself where there is none.
+    for first in ((), ("--no-check",)) if code == 1 else ((),):
+        refused = didflow("failover", *arguments, *first, "--incident", uuid.uuid4().hex, "--yes")
+        assert refused.code == code, refused.out + refused.err
+        assert words in refused.out + refused.err
+        assert running.sandbox.owned() == before
 
 
 def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running: Plant, didflow: Shell) -> None:
