@@ -107,7 +107,7 @@ def failback(
             swept = []
         if not as_json:
             say(f"failback of {moved}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
-        finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json)
+        finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
 
 
 def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
@@ -204,7 +204,7 @@ def finish(
             if wait and not as_json:
                 show_end(view, title)
     if as_json:
-        print_json({"incident": name, **(more or {}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {}))
+        print_json({**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {}))
     elif not wait:
         say(f"follow it with: didflow status {job.id} --wait")
     if any(view.state in REPORTED and view.state is not JobState.SUCCEEDED and not found_nothing(view) for view in ends):

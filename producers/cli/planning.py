@@ -114,7 +114,7 @@ def run(
             say(f"incident {named}: job {ran.job.id}" + ("" if ran.job.is_new else " (it was submitted before: this is the same job)"))
             if ran.sweep is None:
                 say("the plan is a list of numbers: no sweep follows")
-        about = {"plan": {"name": plan.name, "numbers": plan.count, "age_s": plan.age_s(datetime.now(UTC))}}
+        about = {"incident": named, "plan": {"name": plan.name, "numbers": plan.count, "age_s": plan.age_s(datetime.now(UTC))}}
         finish(didflow, named, ran.job, ran.sweep, wait=wait, timeout_s=timeout, as_json=as_json, more=about)
 
 

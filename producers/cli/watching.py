@@ -44,9 +44,9 @@ class Watch:
     _first: tuple[float, int] | None = None
     _count_after_s: float = 0.0
 
-    def look(self, didflow: Didflow, job_id: str) -> JobView:
+    def look(self, didflow: Didflow, job_id: str, *, last: bool = False) -> JobView:
         view, now_s = didflow.get(job_id), time.monotonic()
-        if now_s >= self._count_after_s:
+        if last or now_s >= self._count_after_s:
             self.tally = didflow.tally(job_id)
             took_s = time.monotonic() - now_s
             self._count_after_s = now_s + took_s * COUNT_SHARE
@@ -142,8 +142,7 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
                         raise
                     face.show(watched, watched.look(didflow, job_id))
                 else:
-                    watched._count_after_s = 0.0
-                    watched.look(didflow, job_id)
+                    watched.look(didflow, job_id, last=True)
                     face.show(watched, view)
                     return view
     except KeyboardInterrupt:

@@ -18,8 +18,8 @@ from worker.ledger.views import moment
 
 #: All of a plan but its numbers.
 _FIELDS = ("version", "spec", "saved_by", "saved_ms", "count", "resolved_ms", "job", "trouble", "trouble_ms")
-#: A dry run that has told its numbers is kept this long.
-KEEP_MS = 3_600_000
+#: A dry run that has told its numbers is kept this long: its result is as long as the account's list.
+KEEP_MS = 600_000
 
 
 class FailoverPlans:
@@ -63,6 +63,11 @@ class FailoverPlans:
     def forget(self, name: str) -> None:
         """Drop a due time that has no plan."""
         self._run("plan_refreshing", name, "", "", "", 0)
+
+    def postpone(self, name: str, slot_ms: int, every_s: float) -> None:
+        """Leave a plan alone that this version can't read; that it has no numbers is told with it."""
+        version = self._ask(Ask("hget", (self._keys.plan(name), "version")))
+        self._run("plan_refreshing", name, version or "", slot_ms, "", int(every_s * 1000))
 
     def refreshing(self, plan: FailoverPlan, job_id: str, *, slot_ms: int | None = None, every_s: float = 0.0) -> None:
         """That job finds out the plan's numbers. `slot_ms`: the due time for which it was submitted, after

@@ -3,7 +3,6 @@
 import time
 
 import structlog
-from pydantic import ValidationError
 
 from worker.contract.errors import InvalidRequest, JobNotFound, PlanNotFound
 from worker.contract.jobs import JobView
@@ -33,8 +32,9 @@ class PlanRefresher:
                 self._refresh(name, slot_ms)
             except PlanNotFound:
                 self._plans.forget(name)
-            except (ValidationError, ValueError, InvalidRequest) as error:
+            except (ValueError, InvalidRequest) as error:
                 log.error("plan.unreadable", plan=name, error=type(error).__name__)
+                self._plans.postpone(name, slot_ms, self._every_s)
         for job_id, (name, version) in self._plans.open_jobs().items():
             view = self._view(job_id)
             if view is None or view.state in REPORTED:
