@@ -163,7 +163,7 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     """
     look = request.model_copy(update={"dry_run": True, "canary": None})
     job = didflow.submit(look, reference="failover-check", account=account)
-    view = watch(didflow, job.id, "check", timeout_s, quiet=True)
+    view = watch(didflow, job.id, "dry run", timeout_s, quiet=as_json)
     if view.state is not JobState.SUCCEEDED or view.result is None or view.result.quote is None:
         report(view, as_json=as_json)
         raise typer.Exit(EXIT_JOB)

@@ -22,7 +22,7 @@ from worker.contract.errors import WaitTimeout
 from worker.contract.jobs import JobView
 from worker.contract.requests import Reroute
 from worker.contract.results import NumberResult
-from worker.contract.states import JobState, Outcome
+from worker.contract.states import REPORTED, JobState, Outcome
 from worker.contract.tally import Tally
 
 #: How often the display looks, at most; counting may take a twentieth of the time at most.
@@ -60,16 +60,17 @@ class Watch:
         since_s, to_send = self._first
         return max(0, to_send - self.tally.to_send) / max(0.1, time.monotonic() - since_s)
 
-    def counts(self) -> str:
+    def counts(self, state: JobState) -> str:
         """`812 selected, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""
         tally = self.tally
         if tally is None or not tally.selected:
-            return "finding out which numbers are meant"
+            return "" if state in REPORTED else "finding out which numbers are meant"
         parts = [f"{tally.selected} selected", f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
+        parts += [f"{tally.count(Outcome.SUPERSEDED)} superseded"] if tally.count(Outcome.SUPERSEDED) else []
         rate = self.rate_per_s()
         if tally.to_send and rate:
             parts += [f"{rate:.0f}/s", f"{tally.to_send / rate:.0f} s left"]
-        elif not tally.to_send and tally.confirmed + tally.failed < tally.selected:
+        elif not tally.to_send and tally.count(Outcome.ACCEPTED) and state not in REPORTED:
             parts.append("reading back")
         return ", ".join(parts)
 
@@ -90,7 +91,7 @@ class _Live:
         done = watch.tally.confirmed + watch.tally.failed if watch.tally else 0
         total = watch.tally.selected if watch.tally and watch.tally.selected else None
         lines = Table.grid()
-        for line in (head, ProgressBar(total=total, completed=done, width=60), Text(watch.counts())):
+        for line in (head, ProgressBar(total=total, completed=done, width=60), Text(watch.counts(view.state))):
             lines.add_row(line)
         self._live.update(lines, refresh=True)
 
@@ -103,7 +104,8 @@ class _Lines:
         self._state: tuple[JobState, str | None] | None = None
 
     def show(self, watch: Watch, view: JobView) -> None:
-        line = f"{clean(watch.name)} {view.state.value}" + (f" ({clean(view.reason)})" if view.reason else "") + f": {watch.counts()}"
+        head = f"{clean(watch.name)} {view.state.value}" + (f" ({clean(view.reason)})" if view.reason else "")
+        line = ": ".join(filter(None, (head, watch.counts(view.state))))
         now_s = time.monotonic()
         if line == self._said or (self._state == (view.state, view.reason) and now_s - self._said_s < LINE_EVERY_S):
             return
