@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 import redis
 import redis.asyncio
 
-from producers.checks import check_undone, undone_job
+from producers.checks import check
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
 from producers.review import check_resolved, finding, resolving, the_same
@@ -59,9 +59,10 @@ class AsyncDidflow:
         priority: int = 5,
         not_before: datetime | None = None,
     ) -> Job:
-        submission = Submission(request, idempotency_key, reference, account, priority, not_before)
-        await self._check(submission)
-        return await self._perform(self._plans.run(calls.submit(submission)))
+        call = await self._prepared(Submission(request, idempotency_key, reference, account, priority, not_before))
+        if isinstance(call, DidflowError):
+            raise call
+        return await self._perform(self._plans.run(call))
 
     async def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
         results: list[Job | DidflowError] = []
@@ -156,14 +157,12 @@ class AsyncDidflow:
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
         await self._perform(acknowledge(self._plans.keys, member, entry_id))
 
-    async def _check(self, submission: Submission) -> None:
-        if undone := undone_job(submission):
-            check_undone(await self.get(undone), submission)
-
     async def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
         try:
-            await self._check(submission)
-            return calls.submit(submission)
+            job_id = calls.new_job_id()
+            call = calls.submit(submission, job_id)
+            await self._perform(check(self._plans, submission, job_id))
+            return call
         except DidflowError as error:
             return error
 

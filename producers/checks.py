@@ -1,14 +1,24 @@
-"""What a submit checks that the request alone can't tell."""
+"""What a submit checks that the request alone can't tell. Plans, so that the sync and the async client ask the same."""
 
-from worker.contract.errors import WrongJob
+from datetime import UTC, datetime
+
+from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
-from worker.contract.requests import Failback
+from worker.contract.requests import Failback, Reroute, is_past
+from worker.ledger import calls
 from worker.ledger.calls import Submission
+from worker.ledger.plans import Ask, Plan, Plans
 
 
-def undone_job(submission: Submission) -> str | None:
-    """The job that a failback undoes, to be looked up first; None for other requests."""
-    return submission.request.job_id if isinstance(submission.request, Failback) else None
+def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
+    """Raises WrongJob, JobNotFound or InvalidRequest if this can't be submitted, as the job with that id."""
+    match submission.request:
+        case Failback() as request:
+            check_undone((yield from plans.get(request.job_id)), submission)
+            if not request.dry_run and (first := (yield from plans.run(calls.undo(request.job_id, job_id, submission.idempotency_key)))):
+                raise WrongJob(_undone_already(request.job_id, *first))
+        case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
+            yield from _check_deadline(plans, submission, deadline)
 
 
 def check_undone(view: JobView, submission: Submission) -> None:
@@ -19,3 +29,19 @@ def check_undone(view: JobView, submission: Submission) -> None:
         raise WrongJob(f"job {view.id} was a dry run and moved nothing")
     if view.account != submission.account:
         raise WrongJob(f"job {view.id} belongs to account {view.account!r}: submit the failback with that account")
+
+
+def _undone_already(undone: str, failback: str, key: str) -> str:
+    same = f"repeat its key {key!r} to get that job" if key else f"`didflow status {failback}` shows it"
+    return f"job {undone} is brought back by job {failback} already: {same}"
+
+
+def _check_deadline(plans: Plans, submission: Submission, deadline: datetime) -> Plan[None]:
+    """By Redis's clock, which is the one that counts. A submit that is repeated later still gets its job."""
+    key = submission.idempotency_key
+    if key is not None and (yield Ask("hget", (plans.keys.idempotency, key))):
+        return
+    seconds, _ = yield Ask("time")
+    if is_past(deadline, datetime.fromtimestamp(seconds, UTC)):
+        what = f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: nothing could be sent"
+        raise InvalidRequest(f"deadline: {what}", (("deadline", what),))

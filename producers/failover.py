@@ -4,17 +4,43 @@
     failover.away("INC-31", Selector(trunk_id=144), (Destination.trunk(207),), max_fraction=0.5)
     failover.back("INC-31")
 
+With a plan it is known beforehand which numbers are meant:
+
+    failover.plan("evening", Selector(trunk_id=144), (Destination.trunk(207),))
+    failover.run_plan("evening", "INC-32")
+
 Whoever repeats a command, on whatever machine, repeats the same job: the incident is the key.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from producers.client import Didflow
 from worker.contract.destinations import Destination
-from worker.contract.errors import JobNotFound
+from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
+from worker.contract.failover_plans import FailoverPlan
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Failback, Reroute, Selector
+from worker.contract.states import REPORTED, Outcome
+from worker.ledger.failover_plans import FailoverPlans, dry_run_of
+
+#: Who saves a plan finds out its numbers; the workers do it after this long, and then regularly.
+FIRST_REFRESH_S = 60.0
+#: A sweep that is called off is waited for this long, to know whether it moved anything.
+CALLED_OFF_S = 5.0
+#: A job with these outcomes only moved nothing.
+_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
+
+
+@dataclass(frozen=True)
+class PlanRun:
+    """`job` moves the plan's numbers; `sweep` follows it and moves what the plan missed. None: the plan is a list, which misses none."""
+
+    plan: FailoverPlan
+    job: Job
+    sweep: Job | None
 
 
 class Failover:
@@ -22,6 +48,7 @@ class Failover:
 
     def __init__(self, didflow: Didflow, *, account: str = "default") -> None:
         self._didflow, self._account = didflow, account
+        self._plans = FailoverPlans(didflow.ledger)
 
     def away(
         self,
@@ -40,30 +67,49 @@ class Failover:
         The guards are those of `Reroute`. A dry run has a key of its own, so that the real move isn't taken for a repetition.
         Raises InvalidRequest, IdempotencyConflict (this incident moved others), ServiceUnavailable (repeat it then).
         """
-        request = Reroute.model_validate(
-            {
-                "selector": who if isinstance(who, Selector) else None,
-                "numbers": () if isinstance(who, Selector) else tuple(who),
-                "destinations": tuple(to),
-                "expected_count": expected_count,
-                "max_fraction": max_fraction,
-                "canary": canary,
-                "deadline": deadline,
-                "dry_run": dry_run,
-            }
-        )
-        key = f"failover-check:{incident}" if dry_run else away_key(incident)
-        return self._didflow.submit(request, idempotency_key=key, reference=incident, account=self._account)
+        guards = {"expected_count": expected_count, "max_fraction": max_fraction, "canary": canary, "deadline": deadline}
+        request = _reroute(who, to, **guards, dry_run=dry_run)
+        if dry_run:
+            key = f"failover-check:{incident}"
+            return self._didflow.submit(request, idempotency_key=key, reference=incident, account=self._account)
+        return self.move(incident, request)
+
+    def move(self, incident: str, request: Reroute) -> Job:
+        """The same with a request that is made already."""
+        return self._didflow.submit(request, idempotency_key=away_key(incident), reference=incident, account=self._account)
 
     def back(self, incident: str) -> Job:
         """Give every number of the incident its own old route back; what somebody changed since is left alone.
 
-        Raises JobNotFound if nothing was moved under that name, ServiceUnavailable (repeat it then).
+        What a sweep moved comes back by a job of its own: `back_all` returns both. Raises JobNotFound if nothing was moved under
+        that name, ServiceUnavailable (repeat it then).
         """
-        moved = self.moved(incident)
-        return self._didflow.submit(
-            Failback(job_id=moved.id), idempotency_key=f"failback:{incident}", reference=incident, account=self._account
-        )
+        return self.back_all(incident)[0]
+
+    def back_all(self, incident: str) -> tuple[Job, ...]:
+        """The same; returns every job that brings numbers back. A sweep that hasn't ended is called off first."""
+        jobs = [self._bring_back(self.moved(incident), incident)]
+        if (sweep := self._ended_sweep(incident)) is not None:
+            jobs.append(self._bring_back(sweep, incident))
+        return tuple(jobs)
+
+    def _bring_back(self, moved: JobView, incident: str) -> Job:
+        key = back_key(moved)
+        return self._didflow.submit(Failback(job_id=moved.id), idempotency_key=key, reference=incident, account=self._account)
+
+    def _ended_sweep(self, incident: str) -> JobView | None:
+        """The incident's sweep if it moved something, or still may: called off, it ends before its next batch."""
+        sweep = self.swept(incident)
+        if sweep is not None and sweep.state not in REPORTED:
+            self._didflow.cancel(sweep.id)
+            try:
+                sweep = self._didflow.wait(sweep.id, CALLED_OFF_S)
+            except WaitTimeout:
+                return sweep
+        if sweep is None:
+            return None
+        tally = self._didflow.tally(sweep.id)
+        return sweep if tally.selected > tally.count(*_UNTOUCHED) else None
 
     def moved(self, incident: str) -> JobView:
         """The move away as it stands: `.progress` while it runs, then `.result` with each number's old and new route.
@@ -75,7 +121,113 @@ class Failover:
             raise JobNotFound(away_key(incident))
         return found[0]
 
+    def swept(self, incident: str) -> JobView | None:
+        """The sweep that followed the run of a plan, as it stands."""
+        found = self._didflow.find(idempotency_key=sweep_key(incident))
+        return found[0] if found else None
+
+    def plan(
+        self,
+        name: str,
+        who: Selector | Sequence[str],
+        to: Sequence[Destination],
+        *,
+        expected_count: int | None = None,
+        max_fraction: float | None = None,
+        canary: int | None = None,
+        saved_by: str = "",
+        timeout_s: float = 60.0,
+    ) -> FailoverPlan:
+        """Keep a plan, in place of one of the same name, and find out its numbers.
+
+        Raises InvalidRequest; WaitTimeout if that takes longer: it is kept then, and its numbers come.
+        """
+        guards = {"expected_count": expected_count, "max_fraction": max_fraction, "canary": canary}
+        self.keep_plan(name, _reroute(who, to, **guards), saved_by)
+        return self.refresh_plan(name, timeout_s)
+
+    def keep_plan(self, name: str, request: Reroute, saved_by: str) -> None:
+        """Keep a plan with a request that is made already; its numbers are to be found out."""
+        self._plans.save(name, self._account, request, saved_by, first_s=FIRST_REFRESH_S)
+
+    def refresh_plan(self, name: str, timeout_s: float = 60.0) -> FailoverPlan:
+        """Find out a plan's numbers now. Raises PlanNotFound, WaitTimeout (they come later). Look at `.trouble` of what is returned."""
+        plan = self._plans.get(name, numbers=False)
+        job = self._didflow.submit(dry_run_of(plan), reference=f"plan:{name}", account=plan.account)
+        self._plans.refreshing(plan, job.id)
+        view = self._didflow.wait(job.id, timeout_s)
+        self._plans.resolved(name, plan.version, job.id, view)
+        return self._plans.get(name)
+
+    def plans(self) -> tuple[FailoverPlan, ...]:
+        """Every plan, without its numbers."""
+        return self._plans.all()
+
+    def get_plan(self, name: str) -> FailoverPlan:
+        """Raises PlanNotFound."""
+        return self._plans.get(name)
+
+    def delete_plan(self, name: str) -> None:
+        """Raises PlanNotFound. What it moved stays moved, and can be brought back."""
+        self._plans.delete(name)
+
+    def run_plan(self, name: str, incident: str, *, deadline: datetime | None = None) -> PlanRun:
+        """Move the plan's numbers at once, and after them what its selector finds then.
+
+        Repeated for the same incident it is the same jobs, even if the plan's numbers are others by now. Raises PlanNotFound,
+        InvalidRequest (its numbers were never found out), IdempotencyConflict (this incident moved something else).
+        """
+        plan = self._plans.get(name)
+        job = self._run_before(incident, plan) or self.move(incident, _of_plan(plan, deadline))
+        if plan.request.selector is None:
+            return PlanRun(plan, job, None)
+        rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
+        request = plan.request.model_copy(update=rest)
+        sweep = self._didflow.submit(request, idempotency_key=sweep_key(incident), reference=incident, account=plan.account)
+        return PlanRun(plan, job, sweep)
+
+    def _run_before(self, incident: str, plan: FailoverPlan) -> Job | None:
+        """The job that ran a plan to the same destinations for this incident."""
+        found = self._didflow.find(idempotency_key=away_key(incident))
+        if not found:
+            return None
+        before = found[0].request
+        if not isinstance(before, Reroute) or not before.record_ids or before.destinations != plan.request.destinations:
+            raise IdempotencyConflict(away_key(incident), found[0].id)
+        return Job(found[0].id, False, found[0].state)
+
+
+def _reroute(who: Selector | Sequence[str], to: Sequence[Destination], **more: Any) -> Reroute:
+    chosen = {"selector": who} if isinstance(who, Selector) else {"numbers": tuple(who)}
+    return Reroute.model_validate(chosen | {"destinations": tuple(to)} | more)
+
+
+def _of_plan(plan: FailoverPlan, deadline: datetime | None) -> Reroute:
+    if not plan.numbers:
+        what = f"it isn't known yet which numbers plan {plan.name} means ({plan.trouble or 'they are being found out'}): refresh it, or"
+        raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
+    # The count was expected of what was found out; a number that has gone since must not keep the others here.
+    named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
+    return Reroute.model_validate(dict(plan.request) | named)
+
 
 def away_key(incident: str) -> str:
     """The idempotency key of an incident's move."""
     return f"failover:{incident}"
+
+
+def sweep_key(incident: str) -> str:
+    """That of the sweep after it."""
+    return f"failover-sweep:{incident}"
+
+
+def back_key(moved: JobView) -> str:
+    """That of the failback: the same whether the incident was named or its job."""
+    key = moved.idempotency_key or ""
+    prefix, colon, incident = key.partition(":")
+    match prefix:
+        case "failover" if colon:
+            return f"failback:{incident}"
+        case "failover-sweep" if colon:
+            return f"failback-sweep:{incident}"
+    return f"failback:{moved.id}"

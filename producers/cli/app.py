@@ -6,9 +6,11 @@ import typer
 
 from producers.cli.buying import buy
 from producers.cli.dead_letters import dead_letters
+from producers.cli.failing_over import failback, failover_app
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
-from producers.cli.moving import failback, release, reroute
+from producers.cli.moving import release, reroute
+from producers.cli.planning import plan_app
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
 from producers.cli.spending import spend
@@ -30,4 +32,6 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+failover_app.add_typer(plan_app, name="plan")
+app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
 add_roles(app)

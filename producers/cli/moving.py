@@ -1,4 +1,4 @@
-"""`didflow reroute`, `failback` and `release`: what is done to numbers that we own."""
+"""`didflow reroute` and `release`: what is done to numbers that we own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ from producers.cli import options as given
 from producers.cli.output import errors_told
 from producers.cli.submitting import confirmed, submit
 from worker.contract.destinations import Destination
-from worker.contract.requests import Failback, Release, Reroute
+from worker.contract.requests import Release, Reroute
 
 #: Stands for the destinations while everything else is checked.
-_ANYWHERE = Destination.sip("pbx@example.net")
+ANYWHERE = Destination.sip("pbx@example.net")
 #: Stands for the numbers of a file that can't be read.
 _SOME = ("+12135550100",)
 
@@ -30,13 +30,9 @@ def reroute(
     city: given.City = None,
     everything: given.All = False,
     expected_count: given.ExpectedCount = None,
-    max_fraction: Annotated[
-        float | None, typer.Option(help="refuse if more than this share of the account is selected", show_default=False)
-    ] = None,
-    canary: Annotated[int | None, typer.Option(help="move so many first; go on only when they are confirmed", show_default=False)] = None,
-    deadline: Annotated[
-        str | None, typer.Option(help="send nothing more after: 120s, 10m, or a time with zone", show_default=False)
-    ] = None,
+    max_fraction: given.MaxFraction = None,
+    canary: given.Canary = None,
+    deadline: given.Deadline = None,
     dry_run: given.DryRun = False,
     key: given.Key = None,
     reference: given.Reference = None,
@@ -50,11 +46,11 @@ def reroute(
     """Send the calls of numbers somewhere else. `didflow failback JOB` brings each back to where it was."""
     with errors_told(as_json=as_json):
         fields, listed = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
-        fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
+        fields |= {"selector": given.selector(from_trunk, from_destination, label, country, city, everything=everything)}
         fields |= {"max_fraction": max_fraction, "canary": canary}
         _, _, places, begin, end, _ = given.together(
             listed,
-            lambda: Reroute.model_validate(fields | {"destinations": (_ANYWHERE,) if to else ()}),
+            lambda: Reroute.model_validate(fields | {"destinations": (ANYWHERE,) if to else ()}),
             lambda: given.destinations(to),
             lambda: given.moment(not_before, "not_before"),
             lambda: given.moment(deadline, "deadline"),
@@ -72,22 +68,6 @@ def reroute(
             timeout_s=timeout,
             as_json=as_json,
         )
-
-
-def failback(
-    job: Annotated[str, typer.Argument(help="the reroute to undo")],
-    dry_run: given.DryRun = False,
-    key: given.Key = None,
-    reference: given.Reference = None,
-    account: given.AccountName = "default",
-    wait: given.Wait = False,
-    timeout: given.Timeout = 300.0,
-    as_json: given.Json = False,
-) -> None:
-    """Give every number of a reroute its own old route back. What somebody changed since is left alone."""
-    with errors_told(as_json=as_json):
-        request, _ = given.together(lambda: Failback(job_id=job, dry_run=dry_run), lambda: given.labels(key, reference, account))
-        submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
 
 
 def release(
@@ -116,7 +96,7 @@ def release(
     """Give numbers back to the provider, for good. A selector needs --expected-count: a dry run tells it."""
     with errors_told(as_json=as_json):
         fields, listed = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
-        fields |= {"selector": _selector(from_trunk, from_destination, label, country, city, everything=everything)}
+        fields |= {"selector": given.selector(from_trunk, from_destination, label, country, city, everything=everything)}
         fields |= {"protected_labels": tuple(protected_label or ())}
         _, request, _ = given.together(listed, lambda: Release.model_validate(fields), lambda: given.labels(key, reference, account))
         if not dry_run:
@@ -131,10 +111,3 @@ def _named(
     """The request's fields, and what says why the file can't be read, if it can't."""
     listed, tell = given.tried(lambda: given.listed_numbers(numbers, file), given.listed_numbers(numbers, None) or _SOME)
     return {"numbers": listed, "record_ids": tuple(record_ids or ()), "expected_count": expected_count, "dry_run": dry_run}, tell
-
-
-def _selector(
-    trunk: int | None, destination: str | None, label: str | None, country: str | None, city: str | None, *, everything: bool
-) -> dict[str, Any] | None:
-    fields = {"trunk_id": trunk, "destination": destination, "label": label, "country": country, "city": city, "all": everything}
-    return fields if everything or any(value is not None for name, value in fields.items() if name != "all") else None

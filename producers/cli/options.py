@@ -50,6 +50,14 @@ All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
 ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
 
 T = TypeVar("T")
+MaxFraction = Annotated[
+    float | None, typer.Option("--max-fraction", help="refuse if more than this share of the account is selected", show_default=False)
+]
+Canary = Annotated[int | None, typer.Option("--canary", help="move so many first; go on only when they are confirmed", show_default=False)]
+Deadline = Annotated[
+    str | None, typer.Option("--deadline", help="send nothing more after: 120s, 10m, or a time with zone", show_default=False)
+]
+WaitByDefault = Annotated[bool, typer.Option("--wait/--no-wait", "-w", help="wait for the end and show it")]
 
 _SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -84,6 +92,11 @@ def _raised(error: InvalidRequest) -> NoReturn:
     raise error
 
 
+def refuse(where: str, what: str) -> None:
+    """Raises InvalidRequest with this one fault."""
+    raise InvalidRequest(f"{where}: {what}", ((where, what),))
+
+
 def labels(key: str | None, reference: str | None, account: str, priority: int = 5) -> None:
     """Raises InvalidRequest if one of them can't go along with a request."""
     if faults := label_faults(key, reference, account, priority):
@@ -104,6 +117,14 @@ def moment(text: str | None, name: str) -> datetime | None:
         what = f"{text[:40]!r} is no time: write 90s, 10m, 2h, 3d, or a time with its zone such as 2026-12-01T08:00+01:00"
         raise InvalidRequest(f"{name}: {what}", ((name, what),))
     return read
+
+
+def selector(
+    trunk: int | None, destination: str | None, label: str | None, country: str | None, city: str | None, *, everything: bool
+) -> dict[str, Any] | None:
+    """The fields of a Selector, or None if no option named one."""
+    fields = {"trunk_id": trunk, "destination": destination, "label": label, "country": country, "city": city, "all": everything}
+    return fields if everything or any(value is not None for name, value in fields.items() if name != "all") else None
 
 
 def destinations(texts: list[str] | None) -> tuple[Destination, ...]:

@@ -44,15 +44,15 @@ class Shell:
     """Runs `didflow` as a process of its own, in an empty folder."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
+        self.folder = folder
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
-        self._environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1"} | environment
+        self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
-    def __call__(self, *arguments: str, stdin: str = "", columns: int = 200) -> Ended:
+    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None) -> Ended:
         ended = subprocess.run(
             [sys.executable, "-m", "producers.cli", *arguments],
-            env=self._environment | {"COLUMNS": str(columns)},
-            cwd=self._folder,
+            env=self.environment | ({"COLUMNS": str(columns)} if columns else {}),
+            cwd=self.folder,
             input=stdin,
             capture_output=True,
             text=True,

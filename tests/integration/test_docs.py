@@ -63,6 +63,8 @@ def test_commands_and_their_options_exist(line: str) -> None:
     if name in ROLES:
         return
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in rest if word.startswith("--")} <= known
 
@@ -87,3 +89,13 @@ def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
     assert said[1].startswith("customer-9 succeeded")
     sandboxed = subprocess.run([sys.executable, "-c", sandbox], capture_output=True, text=True, check=True, timeout=20)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 0\n", sandboxed.stdout)
+
+
+def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    (example,) = blocks(ROOT / "docs/failover.md", "python")
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    stage.own(3, label="customer-9")
+    stage.own(1)
+    with working(stage):
+        ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
+    assert re.fullmatch(r"3 None\n\w{26} \w{26}\n", ran.stdout)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
+from typing import cast
 
 import dramatiq
 import pytest
@@ -217,3 +218,24 @@ def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, stage: Stage
     assert stage.ledger.get(job.id).state == "succeeded"
     assert len(stage.sandbox.ledger()) == 1
     assert stage.ledger.client.xlen(stage.ledger.keys.results) == 1
+
+
+def test_a_worker_whose_threads_are_all_busy_is_not_taken_for_dead(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    goes_on, began = threading.Event(), threading.Event()
+
+    def busy(job_id: str) -> None:
+        began.set()
+        goes_on.wait(20)
+
+    def last_beat_ms() -> float:
+        beats = cast(
+            "list[tuple[str, float]]", real_ledger.client.zrange(f"{real_ledger.keys.broker}:__heartbeats__", 0, -1, withscores=True)
+        )
+        return beats[0][1]
+
+    with consuming(valkey, real_ledger, busy, Lane.MONEY, threads=1):
+        submit(real_ledger)
+        assert began.wait(5)
+        since_ms = last_beat_ms()
+        until(lambda: last_beat_ms() > since_ms + 1000)
+        goes_on.set()

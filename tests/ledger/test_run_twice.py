@@ -98,6 +98,29 @@ def put_back(ledger: Ledger) -> Args:
     return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})),)
 
 
+def planned(ledger: Ledger) -> tuple[str, str]:
+    ledger._script("plan_save", "evening", "v1", "{}", "ops", 60_000)
+    return ("evening", "v1")
+
+
+def plan_delete(ledger: Ledger) -> Args:
+    return planned(ledger)[:1]
+
+
+def plan_refreshing(ledger: Ledger) -> Args:
+    return (*planned(ledger), "", submitted(ledger).id, 60_000)
+
+
+def plan_resolved(ledger: Ledger) -> Args:
+    job = submitted(ledger).id
+    ledger._script("plan_refreshing", *planned(ledger), "", job, 60_000)
+    return ("evening", "v1", job, ledger.now_ms(), 1, '{"+12135550100":47000001}', "", 60_000)
+
+
+def plan_save(ledger: Ledger) -> Args:
+    return ("evening", "v1", "{}", "ops", 60_000)
+
+
 def quarantine(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, 60_000, "+12135550100", "+12135550101")
@@ -174,6 +197,10 @@ def undecodable(ledger: Ledger) -> Args:
     return (10, b"{".hex())
 
 
+def undo(ledger: Ledger) -> Args:
+    return (submitted(ledger).id, "failback-1", "failback:INC-31", 60_000)
+
+
 def unreserve(ledger: Ledger) -> Args:
     ledger.client.hset(ledger.keys.reserved("default"), "+12135550100", "gone|0")
     return ("default", "+12135550100", "gone")
@@ -200,6 +227,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_open": (gate_open, "same"),
     "give": (give, None),
     "nudge": (nudge, None),
+    "plan_delete": (plan_delete, "gone"),
+    "plan_refreshing": (plan_refreshing, None),
+    "plan_resolved": (plan_resolved, None),
+    "plan_save": (plan_save, None),
     "put_back": (put_back, "gone"),
     "quarantine": (quarantine, None),
     "renew": (renew, None),
@@ -213,6 +244,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0, 0]),
     "undecodable": (undecodable, None),
+    "undo": (undo, None),
     "unreserve": (unreserve, "no"),
 }
 

@@ -7,6 +7,7 @@
     ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
     ├── WrongJob                wrong_job               the named job can't be used for this
     ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
+    ├── PlanNotFound            plan_not_found
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -73,6 +74,13 @@ class UnreadableRecord(DidflowError):
     """A key of the job in Redis was overwritten by something else."""
 
     code = "unreadable_record"
+
+
+class PlanNotFound(DidflowError):
+    code = "plan_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no failover plan {name[:60]!r}: `didflow failover plan list` shows those that are kept")
 
 
 class WaitTimeout(DidflowError):

@@ -160,6 +160,7 @@ class Reroute(_OfNumbers):
     max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
     canary          move this many first and go on only when they are confirmed
     deadline        after it nothing more is sent; what was not sent is reported as such
+    after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
     """
 
     kind: Literal["reroute"] = "reroute"
@@ -167,6 +168,7 @@ class Reroute(_OfNumbers):
     max_fraction: float | None = Field(default=None, gt=0, le=1)
     canary: Count | None = None
     deadline: AwareDatetime | None = None
+    after: Text | None = None
 
     @field_validator("destinations", mode="before")
     @classmethod

@@ -39,12 +39,13 @@ class Provider(Protocol):
 
 @dataclass(frozen=True)
 class OtherJob:
-    """What a failback reads of the reroute it undoes."""
+    """What a failback reads of the reroute it undoes, and a sweep of the one that it follows."""
 
     kind: str
     state: JobState
     account: str
     dry_run: bool
+    error_code: str | None = None
 
 
 @dataclass(frozen=True)

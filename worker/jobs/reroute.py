@@ -81,7 +81,8 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
         raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
     stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
     newest_ms = max((move.taken_ms for move in stored.values()), default=0)
-    moves = {number: move for number, move in stored.items() if move.taken_ms == newest_ms}
+    # One that was as asked before wasn't moved: where it goes since then is no business of this reroute.
+    moves = {n: move for n, move in stored.items() if move.taken_ms == newest_ms and move.outcome is not Outcome.UNCHANGED}
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"reroute {job_id} moved nothing"))
     return moves

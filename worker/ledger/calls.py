@@ -17,7 +17,7 @@ from worker.contract.jobs import Job
 from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import ScopeSpending, Spend
-from worker.contract.states import JobState
+from worker.contract.states import JobState, Lane
 from worker.ledger.event_body import event_members
 from worker.ledger.spending import scope_spending, spend_fields
 
@@ -31,6 +31,8 @@ RETENTION_MS = 90 * 24 * 3600 * 1000
 TAINT_MS = 24 * 3600 * 1000
 #: Times that every part of didflow can count and write, in any time zone.
 MIN_TIME, MAX_TIME = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+#: A failback that took its reroute and wasn't submitted within this time never will be.
+UNDO_STALE_MS = 60_000
 #: The most that one request may take up in the ledger.
 MAX_REQUEST_BYTES = 8_000_000
 
@@ -46,7 +48,10 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Submission:
-    """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane)."""
+    """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane).
+
+    `lane`: another one than the request's own, for what nobody waits for.
+    """
 
     request: Request
     idempotency_key: str | None = None
@@ -54,6 +59,7 @@ class Submission:
     account: str = "default"
     priority: int = 5
     not_before: datetime | None = None
+    lane: Lane | None = None
 
 
 def fingerprint(submission: Submission) -> str:
@@ -97,7 +103,7 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
         key,
         submission.reference or "",
         submission.account,
-        submission.request.lane.value,
+        (submission.lane or submission.request.lane).value,
         submission.priority,
         not_before_ms,
         RENUDGE_MS,
@@ -110,6 +116,13 @@ def _submitted(reply: Sequence[str], key: str) -> Job:
     if verdict == "conflict":
         raise IdempotencyConflict(key, job_id)
     return Job(job_id, verdict == "new", JobState(state))
+
+
+def undo(undone: str, failback: str, key: str | None) -> Call[tuple[str, str] | None]:
+    """Take a reroute for a failback that is about to be submitted. Reads None, or the job and the key that have it already."""
+    return Call(
+        "undo", (undone, failback, key or "", UNDO_STALE_MS), lambda reply: None if reply[0] == "ok" else (str(reply[1]), str(reply[2]))
+    )
 
 
 def cancel(job_id: str) -> Call[str]:

@@ -78,6 +78,19 @@ class Keys:
     def routes(self, account: str) -> str:
         return f"{self.namespace}:routes:{account}"
 
+    def plan(self, name: str) -> str:
+        return f"{self.namespace}:plan:{name}"
+
+    @property
+    def plans(self) -> str:
+        """zset: failover plan by when its numbers are found out anew, ms."""
+        return f"{self.namespace}:plans"
+
+    @property
+    def plans_open(self) -> str:
+        """Hash: dry run that finds out a plan's numbers -> version|name."""
+        return f"{self.namespace}:plans:open"
+
     @property
     def epoch(self) -> str:
         return f"{self.namespace}:epoch"

@@ -178,7 +178,8 @@ class LedgerPage:
             view = self._ledger.get(job_id)
         except JobNotFound:
             return None
-        return OtherJob(view.kind, view.state, view.account, dry_run=bool(view.request and view.request.dry_run))
+        dry_run, error_code = bool(view.request and view.request.dry_run), view.error.code if view.error else None
+        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code)
 
     def numbers_of(self, job_id: str) -> dict[str, str]:
         return self._ledger.numbers(job_id)

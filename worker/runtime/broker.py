@@ -1,6 +1,7 @@
 """The Dramatiq side, in one place: brokers, actors and workers for the three lanes."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import dramatiq
@@ -11,8 +12,9 @@ from worker.contract.states import Lane
 from worker.ledger.keys import Keys
 from worker.runtime.consumer import LaneConsumer, actor_name
 
-#: Every command does maintenance (a chance in a million a million times): messages of a killed worker come back soon.
-MAINTENANCE_CHANCE = 1_000_000
+#: Messages of a killed worker come back this soon. Not at every command: maintenance lists all keys of the server as long as a dead
+#: worker has messages on another queue, which takes tens of milliseconds in a backlog.
+MAINTENANCE_EVERY_S = 1.0
 #: A process that hasn't asked for messages for this long is taken for dead, and others get what it had fetched.
 BROKER_HEARTBEAT_TIMEOUT_MS = 5_000
 #: How often idle Dramatiq threads look whether they should stop.
@@ -24,22 +26,32 @@ class LaneBroker(RedisBroker):
 
     def __init__(self, client: redis.Redis, keys: Keys, stopping: threading.Event) -> None:
         self._keys, self._stopping = keys, stopping
+        self._maintained_s = float("-inf")
         # No middleware at all. Retries, TimeLimit, AgeLimit and Results would decide what only the ledger may decide; TimeLimit
         # and Shutdown would also interrupt a thread between a money call and its record.
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             middleware=[],
             namespace=keys.broker,
-            maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=BROKER_HEARTBEAT_TIMEOUT_MS,
         )
+
+    def _should_do_maintenance(self, command: str) -> int:
+        if command != "fetch" or time.monotonic() - self._maintained_s < MAINTENANCE_EVERY_S:
+            return 0
+        self._maintained_s = time.monotonic()
+        return 1
+
+    def beat(self) -> None:
+        """Say that this worker lives although it asks for nothing: all its threads are busy."""
+        self.client.zadd(f"{self._keys.broker}:__heartbeats__", {self.broker_id: int(time.time() * 1000)})
 
     def declare_queue(self, queue_name: str) -> None:
         super().declare_queue(queue_name)
         self.delay_queues.clear()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> LaneConsumer:  # noqa: ARG002 - Dramatiq's signature
-        return LaneConsumer(self, self._keys, queue_name, prefetch, self._stopping)
+        return LaneConsumer(self, self._keys, queue_name, prefetch, self._stopping, self.beat)
 
 
 def build_worker(

@@ -6,7 +6,7 @@ A message is only a nudge, so whatever goes wrong with one costs latency at most
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import dramatiq
@@ -32,7 +32,10 @@ log = structlog.stdlib.get_logger("didflow.queue")
 class LaneConsumer(dramatiq.Consumer):
     """Consumes one lane. Dramatiq calls `__next__` from one thread, and `ack`, `nack` from its workers."""
 
-    def __init__(self, broker: RedisBroker, keys: Keys, lane: str, prefetch: int, stopping: threading.Event) -> None:
+    def __init__(
+        self, broker: RedisBroker, keys: Keys, lane: str, prefetch: int, stopping: threading.Event, beat: Callable[[], None]
+    ) -> None:
+        self._beat = beat
         self._broker, self._keys, self._lane, self._prefetch, self._stopping = broker, keys, lane, prefetch, stopping
         self._fetched: deque[bytes] = deque()
         self._running: set[str] = set()
@@ -58,7 +61,8 @@ class LaneConsumer(dramatiq.Consumer):
         room = self._prefetch - len(self._running)
         if room <= 0:
             self._room.clear()
-            self._room.wait(IDLE_S)
+            if not self._room.wait(IDLE_S):
+                self._beat()
             return
         self._fetched.extend(body for body in self._broker.do_fetch(self._lane, room) if body is not None)
         if not self._fetched:

@@ -23,6 +23,7 @@ from worker.runtime.broker import build_worker
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.leases import Leases
+from worker.runtime.plan_refresh import PlanRefresher
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
 from worker.runtime.runner import JobRunner
@@ -51,7 +52,9 @@ class WorkerProcess:
         self.stopping = threading.Event()
         self._ledger = _ledger(url, settings)
         self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
-        self._sweeper = Sweeper(_ledger(url, settings), max_crashes=settings.max_crashes)
+        sweeping = _ledger(url, settings)
+        plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
+        self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)
         accounts = Providers(settings, self._ledger)
         self._gatekeepers = [
             Gatekeeper(_ledger(url, settings), name, accounts(name, Lane.BULK), settle_s=settings.settle_seconds, worker=self.worker_id)

@@ -15,6 +15,7 @@ from worker.contract.requests import Failback, Release, Request, Reroute, Search
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.following import follow
 from worker.jobs.known import in_doubt, known_so_far, nothing_done
 from worker.jobs.ports import (
     AccountBarred,
@@ -199,6 +200,8 @@ def tell(request: Request, page: JobPage, provider: Provider, rules: Rules) -> E
         case SearchAndBuy():
             return search_and_buy(request, page, provider, rules)
         case Reroute():
+            if request.after is not None:
+                follow(request.after, page)
             return reroute(request, page, provider, rules)
         case Failback():
             return failback(request, page, provider, rules)

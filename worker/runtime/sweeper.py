@@ -9,6 +9,7 @@ import structlog
 from worker.contract.errors import ServiceUnavailable
 from worker.ledger.ledger import Ledger
 from worker.ledger.streams import trim
+from worker.runtime.plan_refresh import PlanRefresher
 
 SWEEP_EVERY_S = 0.5
 TRIM_EVERY_S = 60.0
@@ -22,9 +23,9 @@ log = structlog.stdlib.get_logger("didflow.sweeper")
 class Sweeper(threading.Thread):
     """Sweeps twice a second, a little apart from its neighbours."""
 
-    def __init__(self, ledger: Ledger, *, max_crashes: int) -> None:
+    def __init__(self, ledger: Ledger, *, max_crashes: int, plans: PlanRefresher | None = None) -> None:
         super().__init__(name="sweeper", daemon=True)
-        self._ledger, self._max_crashes = ledger, max_crashes
+        self._ledger, self._max_crashes, self._plans = ledger, max_crashes, plans
         self._stop_event = threading.Event()
         self._trimmed_s = time.monotonic()
         self.last_beat_s = time.monotonic()
@@ -49,6 +50,8 @@ class Sweeper(threading.Thread):
             if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:
                 self._trimmed_s = time.monotonic()
                 trim(self._ledger)
+            if self._plans is not None:
+                self._plans.look()
         except ServiceUnavailable as error:
             log.warning("sweeper.ledger_unreachable", error=str(error))
         self.last_beat_s = time.monotonic()

@@ -9,6 +9,7 @@
 -- {ns}:keys                 hash    idempotency key -> job id
 -- {ns}:order                int     counts submits: who is newer
 -- {ns}:due                  zset    job id by when the sweeper has to nudge it, ms
+-- {ns}:due_first            zset    the same of emergency jobs, which are looked at before a backlog; what is stale in it goes when it is met
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
@@ -28,6 +29,8 @@
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
 -- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
+-- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
+-- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
@@ -151,9 +154,15 @@ local function has_message(id, lane, nudges)
   return redis.call('HEXISTS', key('queue', lane_of(lane) .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
 end
 
+-- The sweeper looks at the job then.
+local function look_at(id, lane, ms)
+  redis.call('ZADD', key('due'), int(ms), id)
+  if lane == 'emergency' then redis.call('ZADD', key('due_first'), int(ms), id) end
+end
+
 -- Due now: nudge, and let the sweeper look again after `again_ms` in case the nudge is lost.
 local function enqueue(id, lane, now, again_ms)
-  redis.call('ZADD', key('due'), int(now + again_ms), id)
+  look_at(id, lane, now + again_ms)
   nudge(id, lane)
 end
 

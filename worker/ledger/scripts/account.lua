@@ -21,7 +21,7 @@ redis.call('HSET', k, 'paused', '0')
 emit_account(account, 'resumed', status, message)
 for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
   redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
-  redis.call('ZADD', key('due'), int(now), id)
+  look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
 end
 redis.call('DEL', k .. ':held')
 return 'changed'

@@ -19,7 +19,7 @@ local now = now_ms()
 if is_early(f[2], now) then return {'no', 'early'} end
 
 local function hold(reason, until_ms)
-  redis.call('ZADD', key('due'), until_ms, id)
+  look_at(id, redis.call('HGET', job, 'lane'), until_ms)
   redis.call('HSET', job, 'due_ms', until_ms, 'unanswered', '0')
   if state ~= 'waiting' or redis.call('HGET', job, 'reason') ~= reason then
     redis.call('HSET', job, 'reason', reason)

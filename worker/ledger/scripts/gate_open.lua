@@ -13,7 +13,7 @@ announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), '
   '{"account":' .. json(account) .. ',"epoch":' .. epoch .. '}')
 for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
   redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
-  redis.call('ZADD', key('due'), int(now), id)
+  look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
 end
 redis.call('DEL', k .. ':held')
 return 'changed'

@@ -22,7 +22,7 @@ local function wake()
     local due_ms = math.floor(now / 1000) + (place - 1) * APART_MS
     if job[1] == 'waiting' and job[2] == 'provider_down' and (tonumber(job[3] or '') or 0) > due_ms then
       redis.call('HSET', job_key(id), 'due_ms', int(due_ms), 'unanswered', '0')
-      redis.call('ZADD', key('due'), int(due_ms), id)
+      look_at(id, redis.call('HGET', job_key(id), 'lane'), due_ms)
     end
     redis.call('ZREM', k .. ':down', id)
   end

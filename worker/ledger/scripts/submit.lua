@@ -30,6 +30,6 @@ if state == 'queued' then
   enqueue(id, lane, now, renudge_ms)
 else
   redis.call('HSET', job_key(id), 'due_ms', int(not_before))
-  redis.call('ZADD', key('due'), int(not_before), id)
+  look_at(id, lane, not_before)
 end
 return {'new', id, state}

@@ -26,7 +26,7 @@ if reason == 'account_paused' then redis.call('SADD', key('account', f[1] or '',
 -- A job that looks again every second tells why it waits once, not every second; see claim.
 if f[4] ~= state .. reason then emit('events', id, state, '') end
 if delay_ms > 0 then
-  redis.call('ZADD', key('due'), int(now + delay_ms), id)
+  look_at(id, f[3], now + delay_ms)
 else
   enqueue(id, f[3], now, renudge_ms)
 end

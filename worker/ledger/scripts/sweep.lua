@@ -34,6 +34,7 @@ end
 -- For a job that isn't as its place in `zset` says: mostly it has gone on, but one in no state that there is would lie there for ever.
 local function not_here(zset, id, state)
   redis.call('ZREM', key(zset), id)
+  if zset == 'due' then redis.call('ZREM', key('due_first'), id) end
   for _, known in ipairs(STATES) do
     if state == known then return end
   end
@@ -43,7 +44,7 @@ local function not_here(zset, id, state)
   park(id, 'unreadable_state', 'the state of this job can not be read: its record is damaged, or another version wrote it')
 end
 
-each_job('due', function(id)
+local function heal_due(id)
   local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
   if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
     if f[1] == 'scheduled' then
@@ -56,7 +57,7 @@ each_job('due', function(id)
     local again_ms = math.min(renudge_ms * 2 ^ math.min(unanswered, 10), 600000)
     if unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
       count_up(id, 'unanswered', 1)
-      redis.call('ZADD', key('due'), int(now + again_ms), id)
+      look_at(id, f[2], now + again_ms)
     else
       enqueue(id, f[2], now, again_ms)
       nudged = nudged + 1
@@ -64,7 +65,11 @@ each_job('due', function(id)
   else
     not_here('due', id, f[1])
   end
-end)
+end
+
+-- Emergencies first: of a backlog thousands are due for a look at any time, and an emergency that waits must not stand behind them.
+each_job('due_first', heal_due)
+each_job('due', heal_due)
 
 each_job('leases', function(id)
   local job = job_key(id)
@@ -83,7 +88,7 @@ each_job('leases', function(id)
     local delay = (crashes - 1) * retry_ms
     if delay > 0 then
       redis.call('HSET', job, 'due_ms', int(now + delay))
-      redis.call('ZADD', key('due'), int(now + delay), id)
+      look_at(id, f[2], now + delay)
     else
       enqueue(id, f[2], now, renudge_ms)
     end

@@ -1,0 +1,211 @@
+"""`didflow failover` and `failback`: the producer for the bad moment."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from producers.cli import options as given
+from producers.cli.moving import ANYWHERE
+from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json
+from producers.cli.submitting import confirmed, report
+from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
+from producers.client import Didflow
+from producers.failover import Failover, away_key, back_key
+from worker.contract.errors import JobNotFound
+from worker.contract.jobs import Job, JobView
+from worker.contract.requests import Failback, Reroute
+from worker.contract.states import REPORTED, JobState
+
+Incident = Annotated[
+    str | None, typer.Option("--incident", help="its name, which is the key: repeated, it is the same job", show_default=False)
+]
+NumbersFrom = Annotated[
+    Path | None,
+    typer.Option("--numbers", "--numbers-file", help="a file with a number on every line; - reads from a pipe", show_default=False),
+]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="go at once: no dry run before, no question")]
+
+failover_app = typer.Typer(invoke_without_command=True, help="Move numbers away now. `didflow failback INCIDENT` brings each back.")
+
+
+@failover_app.callback()
+def failover(
+    context: typer.Context,
+    to: given.To = None,
+    number: given.Numbers = None,
+    numbers: NumbersFrom = None,
+    from_trunk: given.FromTrunk = None,
+    from_destination: given.FromDestination = None,
+    label: given.Label = None,
+    country: given.Country = None,
+    city: given.City = None,
+    everything: given.All = False,
+    incident: Incident = None,
+    expected_count: given.ExpectedCount = None,
+    max_fraction: given.MaxFraction = None,
+    canary: given.Canary = None,
+    deadline: given.Deadline = None,
+    dry_run: given.DryRun = False,
+    no_check: NoCheck = False,
+    account: given.AccountName = "default",
+    wait: given.WaitByDefault = True,
+    timeout: given.Timeout = 300.0,
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """Move numbers away now. First it shows what would move and asks. `didflow failback INCIDENT` brings each back to where it was."""
+    if context.invoked_subcommand is not None:
+        return
+    with errors_told(as_json=as_json):
+        chosen = given.selector(from_trunk, from_destination, label, country, city, everything=everything)
+        fields = guarded(number, numbers, chosen, expected_count, max_fraction, canary)
+        named = incident or derived_incident(chosen, datetime.now(UTC))
+        request = requested(fields, to, deadline, named, account)
+        didflow = Didflow.from_env()
+        known = didflow.find(idempotency_key=away_key(named)) if incident else ()
+        if dry_run:
+            checked(didflow, request, account, timeout, only=True, as_json=as_json)
+            return
+        if not (no_check or known):
+            if not checked(didflow, request, account, timeout, only=False, as_json=as_json):
+                return
+            confirmed(f"move them to {_places(request)}?", yes=yes, must_ask=False)
+        job = Failover(didflow, account=account).move(named, request)
+        if not as_json:
+            say(f"incident {named}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
+        finish(didflow, named, job, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+def failback(
+    moved: Annotated[str, typer.Argument(help="the reroute to undo, or the incident", metavar="JOB|INCIDENT")],
+    dry_run: given.DryRun = False,
+    key: given.Key = None,
+    reference: given.Reference = None,
+    account: given.AccountName = "default",
+    wait: given.WaitByDefault = True,
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Give every number of a reroute or an incident its own old route back. What somebody changed since is left alone."""
+    with errors_told(as_json=as_json):
+        given.together(lambda: Failback(job_id=moved, dry_run=dry_run), lambda: given.labels(key, reference, account))
+        didflow = Didflow.from_env()
+        view, incident = _moved(didflow, moved)
+        if dry_run:
+            looked = didflow.submit(Failback(job_id=view.id, dry_run=True), reference=reference, account=account)
+            report(watch(didflow, looked.id, moved, timeout, quiet=as_json), as_json=as_json)
+            return
+        if incident is not None and key is None:
+            job, *swept = Failover(didflow, account=account).back_all(incident)
+        else:
+            request = Failback(job_id=view.id)
+            job = didflow.submit(request, idempotency_key=key or back_key(view), reference=reference, account=account)
+            swept = []
+        if not as_json:
+            say(f"failback of {moved}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
+        finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
+
+
+def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
+    """The reroute of that id or incident, and the incident if that was named. Raises JobNotFound."""
+    try:
+        return didflow.get(name), None
+    except JobNotFound:
+        found = didflow.find(idempotency_key=away_key(name))
+        if not found:
+            raise
+        return found[0], name
+
+
+def guarded(
+    numbers: list[str] | None,
+    file: Path | None,
+    selector: dict[str, Any] | None,
+    expected_count: int | None,
+    max_fraction: float | None,
+    canary: int | None,
+) -> dict[str, Any]:
+    """The fields of a Reroute but its destinations and its deadline."""
+    return {
+        "numbers": given.listed_numbers(numbers, file),
+        "selector": selector,
+        "expected_count": expected_count,
+        "max_fraction": max_fraction,
+        "canary": canary,
+    }
+
+
+def requested(fields: dict[str, Any], to: list[str] | None, deadline: str | None, incident: str, account: str) -> Reroute:
+    """Raises InvalidRequest with every fault of all of it."""
+    _, places, end, _ = given.together(
+        lambda: Reroute.model_validate(fields | {"destinations": (ANYWHERE,) if to else ()}),
+        lambda: given.destinations(to),
+        lambda: given.moment(deadline, "deadline"),
+        lambda: given.labels(away_key(incident), incident, account),
+    )
+    return Reroute.model_validate(fields | {"destinations": places, "deadline": end})
+
+
+def derived_incident(selector: dict[str, Any] | None, now: datetime) -> str:
+    """A name that says what fails and since when: ``trunk-144-20261125T164500``."""
+    what = next((f"{name.removesuffix('_id')}-{value}" for name, value in (selector or {"numbers": ""}).items() if value), "numbers")
+    return re.sub(r"[^\w.-]+", "-", what.removesuffix("-True"))[:80] + f"-{now:%Y%m%dT%H%M%S}"
+
+
+def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, *, only: bool, as_json: bool) -> bool:
+    """A dry run, shown by present routes. False where there is nothing to do; ends the command where a guard holds.
+
+    `only`: nothing comes after it, so with `as_json` it is what is printed.
+    """
+    look = request.model_copy(update={"dry_run": True, "canary": None})
+    job = didflow.submit(look, reference="failover-check", account=account)
+    view = watch(didflow, job.id, "dry run", timeout_s, quiet=as_json)
+    if view.state is not JobState.SUCCEEDED or view.result is None or view.result.quote is None:
+        report(view, as_json=as_json)
+        raise typer.Exit(EXIT_JOB)
+    numbers = view.result.quote.numbers
+    count = would_move(numbers)
+    if as_json:
+        if only or not count:
+            print_json(plain(view))
+    else:
+        show_routes(numbers)
+        console = Console(highlight=False)
+        console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
+        if not count:
+            console.print("  nothing to do: every number that was found goes there already")
+    return bool(count)
+
+
+def _places(request: Reroute) -> str:
+    return clean(", then ".join(str(place) for place in request.destinations))
+
+
+def finish(
+    didflow: Didflow,
+    name: str,
+    job: Job,
+    sweep: Job | None = None,
+    *,
+    wait: bool,
+    timeout_s: float,
+    as_json: bool,
+    more: dict[str, Any] | None = None,
+) -> None:
+    """Watch a job, and the one that is about what a sweep found, to their ends; end the command with the exit code that fits."""
+    ends = []
+    for title, one in ((name, job), (f"{name}, sweep", sweep)):
+        if one is not None:
+            ends.append(view := watch(didflow, one.id, title, timeout_s, quiet=as_json) if wait else didflow.get(one.id))
+            if wait and not as_json:
+                show_end(view, title)
+    if as_json:
+        print_json({**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {}))
+    elif not wait:
+        say(f"follow it with: didflow status {job.id} --wait")
+    if any(view.state in REPORTED and view.state is not JobState.SUCCEEDED and not found_nothing(view) for view in ends):
+        raise typer.Exit(EXIT_JOB)

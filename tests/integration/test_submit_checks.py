@@ -1,0 +1,89 @@
+"""What is refused at the submit although the request alone is fine: both clients ask the same."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from producers import AsyncDidflow, Destination, Didflow, Failback, InvalidRequest, Job, Reroute, Submission, WrongJob
+from tests.stage import Stage
+from worker.contract.states import JobState
+from worker.ledger import calls
+from worker.runtime.embedded import EmbeddedValkey
+
+PBX = (Destination.sip("pbx@example.net"),)
+
+
+@pytest.fixture
+def didflow(stage: Stage) -> Didflow:
+    return Didflow(stage.ledger.client, stage.settings.namespace)
+
+
+def moved(stage: Stage) -> Job:
+    job = stage.submit(Reroute(numbers=tuple(stage.own(1)), destinations=PBX))
+    assert stage.finish(job).state is JobState.SUCCEEDED
+    return job
+
+
+def test_a_second_failback_is_told_who_has_the_job_and_the_same_key_is_the_same_one(stage: Stage, didflow: Didflow) -> None:
+    request = Failback(job_id=moved(stage).id)
+    first = didflow.submit(request, idempotency_key="INC-31 back")
+    assert didflow.submit(request, idempotency_key="INC-31 back").id == first.id
+    for key in (None, "another"):
+        with pytest.raises(WrongJob, match=f"{first.id} already: repeat its key 'INC-31 back'"):
+            didflow.submit(request, idempotency_key=key)
+    stage.finish(first)
+    with pytest.raises(WrongJob):
+        didflow.submit(request, idempotency_key="another")
+    (refused,) = didflow.submit_many([Submission(request, "another")])
+    assert isinstance(refused, WrongJob)
+    assert didflow.submit(Failback(job_id=request.job_id, dry_run=True)).is_new, "to look is free"
+
+
+def test_a_failback_that_was_called_off_leaves_the_job_to_another(stage: Stage, didflow: Didflow) -> None:
+    request = Failback(job_id=moved(stage).id)
+    first = didflow.submit(request, idempotency_key="one")
+    assert didflow.cancel(first.id).state is JobState.CANCELLED
+    other = didflow.submit(request, idempotency_key="other")
+    assert other.is_new
+    with pytest.raises(WrongJob, match=other.id):
+        didflow.submit(request, idempotency_key="third")
+
+
+def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(stage: Stage) -> None:
+    job = moved(stage)
+    assert stage.ledger.run(calls.undo(job.id, "died", "one")) is None
+    assert stage.ledger.run(calls.undo(job.id, "next", "other")) == ("died", "one")
+    assert stage.ledger.run(calls.undo(job.id, "again", "one")) is None, "its key may go on"
+    held = str(stage.ledger.client.hget(stage.ledger.keys.job(job.id), "undone_by"))
+    since_ms, rest = held.split("|", 1)
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "undone_by", f"{int(since_ms) - calls.UNDO_STALE_MS - 1}|{rest}")
+    assert stage.ledger.run(calls.undo(job.id, "next", "other")) is None
+
+
+def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(stage: Stage, didflow: Didflow) -> None:
+    request = Reroute(numbers=("+12135550100",), destinations=PBX, deadline=datetime.now(UTC) + timedelta(milliseconds=300))
+    job = didflow.submit(request, idempotency_key="INC-31")
+    late = request.model_copy(update={"deadline": datetime(2026, 1, 1, tzinfo=UTC)})
+    assert didflow.submit(late, idempotency_key="INC-31").id == job.id
+    with pytest.raises(InvalidRequest, match="deadline: 2026-01-01 00:00:00 UTC has passed"):
+        didflow.submit(late)
+
+
+def test_the_async_client_refuses_the_same(stage: Stage, valkey: EmbeddedValkey) -> None:
+    undone = moved(stage).id
+
+    async def refused() -> list[str]:
+        didflow = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        await didflow.submit(Failback(job_id=undone), idempotency_key="one")
+        said = []
+        late = Reroute(numbers=("+12135550100",), destinations=PBX, deadline=datetime(2026, 1, 1, tzinfo=UTC))
+        for request in (Failback(job_id=undone), late):
+            try:
+                await didflow.submit(request)
+            except (WrongJob, InvalidRequest) as error:
+                said.append(error.code)
+        await didflow.aclose()
+        return said
+
+    assert asyncio.run(refused()) == ["wrong_job", "invalid_request"]

@@ -1,0 +1,51 @@
+"""A reroute that follows another one begins after it, and moves nothing where that one was held."""
+
+import pytest
+
+from tests.stage import Stage, outcomes
+from worker.contract.destinations import Destination
+from worker.contract.jobs import Job
+from worker.contract.requests import Reroute, Selector
+from worker.contract.states import JobState
+from worker.ledger import calls
+
+PBX = (Destination.sip("pbx@example.net"),)
+
+
+def sweep_after(stage: Stage, first: Job) -> Job:
+    return stage.submit(Reroute(selector=Selector(label="x"), destinations=PBX, after=first.id))
+
+
+def test_it_waits_for_the_first_and_moves_only_what_that_one_left(stage: Stage) -> None:
+    ours = stage.own(3, label="x")
+    first = stage.submit(Reroute(numbers=tuple(ours[:2]), destinations=PBX))
+    sweep = sweep_after(stage, first)
+    waiting = stage.attempt(sweep)
+    assert (waiting.state, waiting.reason) == ("waiting", "depends")
+    assert waiting.attempt == 0, "waiting costs no attempt"
+    assert set(outcomes(stage.finish(first)).values()) == {"confirmed"}
+    found = outcomes(stage.finish(sweep))
+    assert [found[number] for number in ours] == ["unchanged", "unchanged", "confirmed"]
+
+
+@pytest.mark.parametrize("how", ["canary", "guard", "cancelled"])
+def test_a_first_one_that_was_held_holds_it_too(stage: Stage, how: str) -> None:
+    ours = stage.own(3, label="x")
+    request = Reroute(numbers=tuple(ours), destinations=PBX, canary=1 if how == "canary" else None)
+    first = stage.submit(request.model_copy(update={"expected_count": 2}) if how == "guard" else request)
+    sweep = sweep_after(stage, first)
+    if how == "canary":
+        stage.sandbox.add_fault("destinations", "refuse")
+    if how == "cancelled":
+        stage.ledger.run(calls.cancel(first.id))
+    before = stage.routes()
+    assert stage.finish(first).state in (JobState.FAILED, JobState.CANCELLED)
+    view = stage.finish(sweep)
+    assert (view.state, view.error.code if view.error else None) == ("failed", "first_failed")
+    assert stage.routes() == before
+
+
+def test_a_job_of_nobody_is_not_followed(stage: Stage) -> None:
+    stage.own(1, label="x")
+    view = stage.run(Reroute(selector=Selector(label="x"), destinations=PBX, after="nobody"))
+    assert (view.state, view.error.code if view.error else None) == ("failed", "first_missing")

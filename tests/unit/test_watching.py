@@ -1,0 +1,48 @@
+"""What the display of a move says, and the name that an incident gets when it is given none."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from producers.cli.failing_over import derived_incident
+from producers.cli.watching import Watch
+from worker.contract.states import JobState, Outcome
+from worker.contract.tally import Tally
+
+NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("tally", "state", "words"),
+    [
+        (None, JobState.RUNNING, "finding out which numbers are meant"),
+        (Tally(0, {}), JobState.FAILED, ""),
+        (Tally(9, {Outcome.UNCHANGED: 2, Outcome.ACCEPTED: 1}), JobState.RUNNING, "9 selected, 1 accepted, 2 confirmed, 0 failed"),
+        (
+            Tally(3, {Outcome.ACCEPTED: 2, Outcome.CONFIRMED: 1}),
+            JobState.WAITING,
+            "3 selected, 3 accepted, 1 confirmed, 0 failed, reading back",
+        ),
+        (
+            Tally(3, {Outcome.CONFIRMED: 1, Outcome.SUPERSEDED: 1, Outcome.REFUSED: 1}),
+            JobState.RUNNING,
+            "3 selected, 1 accepted, 1 confirmed, 1 failed, 1 superseded",
+        ),
+    ],
+)
+def test_the_counts_say_where_every_number_is(tally: Tally | None, state: JobState, words: str) -> None:
+    assert Watch("INC-31", tally=tally).counts(state) == words
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [
+        ({"trunk_id": 144, "label": None, "all": False}, "trunk-144-20261125T164500"),
+        ({"trunk_id": None, "label": "a b/c", "all": False}, "label-a-b-c-20261125T164500"),
+        ({"trunk_id": None, "all": True}, "all-20261125T164500"),
+        (None, "numbers-20261125T164500"),
+    ],
+)
+def test_an_incident_without_a_name_is_called_by_what_fails_and_when(selector: dict[str, Any] | None, name: str) -> None:
+    assert derived_incident(selector, NOW) == name

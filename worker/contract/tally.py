@@ -1,0 +1,37 @@
+"""How far a job that moves numbers is, in counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.contract.states import Outcome
+
+_FAILED = frozenset({Outcome.REFUSED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNCLEAR, Outcome.CHANGED_ELSEWHERE})
+
+
+@dataclass(frozen=True)
+class Tally:
+    """`selected` numbers; how many have which outcome. Those without one are still to be sent."""
+
+    selected: int
+    outcomes: Mapping[Outcome, int]
+
+    def count(self, *which: Outcome) -> int:
+        return sum(self.outcomes.get(outcome, 0) for outcome in which)
+
+    @property
+    def to_send(self) -> int:
+        return self.selected - sum(self.outcomes.values())
+
+    @property
+    def accepted(self) -> int:
+        """The provider said yes to them; confirmed ones among them."""
+        return self.count(Outcome.ACCEPTED, Outcome.CONFIRMED)
+
+    @property
+    def confirmed(self) -> int:
+        """They are where they should be: read back, or so from the start."""
+        return self.count(Outcome.CONFIRMED, Outcome.UNCHANGED)
+
+    @property
+    def failed(self) -> int:
+        return self.count(*_FAILED)
