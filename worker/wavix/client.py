@@ -4,7 +4,7 @@ Paths and bodies follow the published OpenAPI descriptions; where those and the 
 Numbers are E.164 with the plus on our side and digits on the wire.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Literal, TypeVar
 
@@ -25,6 +25,7 @@ from worker.contract.provider import (
     NotNowReason,
     NotThere,
     Offer,
+    OwnedAsk,
     OwnedNumber,
     Page,
     ReadFailed,
@@ -161,6 +162,11 @@ class WavixClient:
             params["label"] = label
         raw = self._read_known(self._dialect.owned_path, params)
         return _page(raw, self._readable(lambda: parsing.owned_numbers(raw)))
+
+    def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
+        """One after the other; a worker's client asks several at once."""
+        for ask in asks:
+            yield self.owned(page=ask.page, search=ask.search, label=ask.label)
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""

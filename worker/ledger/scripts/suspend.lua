@@ -10,8 +10,10 @@ if not holds(id, token) then
   if redis.call('HGET', job, 'suspended_by') == token then return 'ok' end
   return 'lost'
 end
-local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told')
+local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out')
 local now = now_ms()
+-- The last batch may have ended while its parent still ran: then nobody else wakes it.
+if reason == 'depends' and f[5] and redis.call('SCARD', job .. ':children') == 0 then delay_ms = 0 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''))
 if ARGV[6] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
