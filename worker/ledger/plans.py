@@ -13,12 +13,13 @@ import redis.asyncio
 
 from worker.contract.errors import JobNotFound, WaitTimeout
 from worker.contract.jobs import Job, JobView, Step
+from worker.contract.results import NumberResult
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.keys import Keys
 from worker.ledger.script_loader import Script, load_script
-from worker.ledger.views import job_view, steps
+from worker.ledger.views import job_view, moved_number, steps
 
 T = TypeVar("T")
 
@@ -174,6 +175,14 @@ class Plans:
         """The numbers on a page of a job of many numbers, in their order; None behind the last one."""
         text = yield Ask("hget", (self.keys.pages(job_id), str(index)))
         return None if text is None else tuple(text.split())
+
+    def numbers_on(self, job_id: str, index: int) -> Plan[tuple[NumberResult, ...] | None]:
+        """What became of them; `outcome` None where nothing has yet. None behind the last page."""
+        numbers = yield from self.page(job_id, index)
+        if numbers is None:
+            return None
+        stored = yield from self.some_numbers(job_id, numbers)
+        return tuple(moved_number(stored[number]) for number in numbers if number in stored)
 
     def pages(self, job_id: str) -> Plan[int]:
         """How many pages there are; 0 for a job whose result has all its numbers."""
