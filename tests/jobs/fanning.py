@@ -10,16 +10,20 @@ import pytest
 from tests.stage import Stage
 from worker.contract.jobs import Job, JobView
 from worker.contract.states import REPORTED, WaitReason
+from worker.ledger.ledger import Ledger
 
 #: So few numbers fit into a call that forty make a large job.
 BATCH = 10
 
 
-def batches(stage: Stage, job: Job) -> list[Job]:
+def names_of_batches(ledger: Ledger, job: Job) -> list[str]:
     """The batches that haven't ended, in the order of their pages."""
-    members = cast("set[str]", stage.ledger.client.smembers(stage.ledger.keys.children(job.id)))
-    ids = sorted(members, key=lambda name: float(name.rpartition(":")[2]))
-    return [Job(name, False, stage.ledger.get(name).state) for name in ids]
+    names = cast("set[str]", ledger.client.smembers(ledger.keys.children(job.id)))
+    return sorted(names, key=lambda name: float(name.rpartition(":")[2]))
+
+
+def batches(stage: Stage, job: Job) -> list[Job]:
+    return [Job(name, False, stage.ledger.get(name).state) for name in names_of_batches(stage.ledger, job)]
 
 
 def run_batch(stage: Stage, batch: Job) -> JobView:

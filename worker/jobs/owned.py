@@ -1,6 +1,6 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from worker.contract.numbers import to_provider
 from worker.contract.provider import NotNow, NotNowReason, OwnedAsk, OwnedNumber, Page, ReadFailed
@@ -52,22 +52,32 @@ def pages_of(provider: Provider, search: str | None = None, label: str | None = 
 def listed(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record of the list once, page by page, also of a list that changes while it is read.
 
-    A list whose length changed, or that showed a record twice, may have hidden another one behind a page's end: it is read again until
-    it stays as it is, or shows nothing new; five times at most, so that an account where somebody buys all the time is moved all the same.
+    A list whose length changed, that showed a record twice, or whose ends aren't what they were, may have hidden another record behind a
+    page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
+    buys all the time is moved all the same. (One that comes and one that leaves within a second, both far from the ends, aren't noticed.)
     """
     seen: set[int] = set()
     for reading in range(LIST_TRIES):
         this_time: set[int] = set()
         totals: set[int] = set()
+        ends: dict[int, set[int]] = {}
         known_before = len(seen)
         for shown in pages_of(provider, search, label):
             totals.add(shown.total)
+            ends = {page: ids for page, ids in ends.items() if page == 1} | {shown.page: {item.record_id for item in shown.items}}
             this_time |= {item.record_id for item in shown.items}
             if fresh := tuple({item.record_id: item for item in shown.items if item.record_id not in seen}.values()):
                 seen |= {item.record_id for item in fresh}
                 yield fresh
-        if totals == {len(this_time)} or (reading and len(seen) == known_before):
+        if reading and len(seen) == known_before:
             return
+        if totals == {len(this_time)} and (len(ends) < 2 or _still_shows(provider, ends, search, label)):
+            return
+
+
+def _still_shows(provider: Provider, ends: Mapping[int, Collection[int]], search: str | None, label: str | None) -> bool:
+    shown = provider.owned_many(OwnedAsk(page, search, label) for page in ends)
+    return [{item.record_id for item in page.items} for page in shown] == list(ends.values())
 
 
 def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:
