@@ -10,6 +10,7 @@ from tests.faults.plant import until
 from tests.jobs.fanning import batches, fanning, play, run_batch
 from tests.stage import Stage, outcomes, result_of
 from worker.contract.destinations import Destination
+from worker.contract.jobs import Job
 from worker.contract.requests import Failback, Reroute, Selector
 from worker.contract.states import REPORTED, WaitReason
 from worker.ledger import calls
@@ -149,6 +150,18 @@ def test_the_canary_goes_first_and_stops_the_batches(fanning: Stage) -> None:
     assert Counter(outcomes(view).values()) == {"accepted": 5, "failed": 36}
     fanning.sandbox.order("reconfigure", apply_late_s=0.0)
     assert play(fanning, fanning.submit(careful)).state == "succeeded"
+
+
+def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: Stage) -> None:
+    fanning.own(41)
+    short = Stage(fanning.ledger, fanning.sandbox, batch_size=10, max_attempts=2)
+    short.sandbox.add_fault("destinations", "drop", times=2)
+    view = play(short, short.submit(AWAY.model_copy(update={"canary": 5})))
+    assert view.state == "needs_review"
+    assert len(outcomes(view)) == 41
+    short.ledger.run(calls.retry(view.id))
+    assert set(outcomes(play(short, Job(view.id, False, view.state))).values()) == {"confirmed"}
+    short.close()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -16,7 +16,7 @@ from worker.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.move import GOOD, Move, MoveBatch, is_open
 from worker.jobs.moves import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, Moves, end_state, memo_of
 from worker.jobs.owned import find_each, pages_of, shared_digits
-from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Rules, Wait
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
 from worker.jobs.snapshot import SnapshotWriter
 from worker.jobs.stored import read_stored
 
@@ -113,7 +113,10 @@ class PagedMoves:
             first = tuple(self._first_open(count))
             self._remember("canary", " ".join(first[:20]), canary=first)
         part = self._part(self.memo.canary)
-        stopped = part.move_first(self.memo.canary, deadline)
+        try:
+            stopped = part.move_first(self.memo.canary, deadline)
+        except AttemptFailed as failed:
+            raise AttemptFailed(failed.error, in_doubt=True) from None  # What is known so far is on all pages, not only in this part.
         self.memo = part.memo
         if stopped is None:
             self._remember("canary_confirmed", cleared=True)

@@ -10,11 +10,13 @@ from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.jobs.move import Move
-from worker.jobs.owned import find_each, listed, shared_digits
+from worker.jobs.owned import find_each, find_owned, listed, shared_digits
 from worker.jobs.ports import Provider, Refused
 
 #: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
 _ONE_BY_ONE = 20
+#: Up to so many named numbers are looked for in one go.
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Choice:
 
     def _with(self, wanted: Collection[str]) -> Iterator[Sequence[OwnedNumber]]:
         """Lists that hold these numbers: the pages of the digits that they share, unless a question for each takes fewer calls."""
+        if len(wanted) <= _AT_ONCE:
+            yield list(find_owned(self._provider, wanted).values())
+            return
         search = shared_digits(min(wanted), max(wanted))
         if len(wanted) < self._provider.owned(page=1, search=search).total_pages:
             yield list(find_each(self._provider, wanted).values())
