@@ -76,7 +76,7 @@ class Moves:
         """Send and confirm; return why it stopped early, if it did."""
         self._claim_unchanged()
         if self._page.attempt > 1:
-            self._notice_what_is_done()
+            self.notice_what_is_done()
         if canary is not None and (first := self._canary(canary)) and (stopped := self.move_first(first, deadline)):
             return stopped
         return self._move(sorted(self.moves), deadline)
@@ -88,7 +88,7 @@ class Moves:
     def send(self, deadline: datetime | None) -> JobError | None:
         """Send what isn't sent, without reading it back; return why it stopped early, if it did."""
         if self._page.attempt > 1:
-            self._notice_what_is_done()
+            self.notice_what_is_done()
         return self._send(sorted(self._to_send()), deadline)
 
     def _move(self, numbers: Sequence[str], deadline: datetime | None) -> JobError | None:
@@ -241,7 +241,7 @@ class Moves:
         message = f"accepted, but {self._rules.settle_s:g} s later the list still shows the old route: look at it, or submit again"
         return move.became(Outcome.ACCEPTED, JobError(code="not_confirmed", message=message, retryable=True))
 
-    def _notice_what_is_done(self) -> None:
+    def notice_what_is_done(self) -> None:
         """After an attempt that ended without a clear answer: what is there already needn't be sent again."""
         open_ones = self._to_send()
         seen_ms = self._page.now_ms()

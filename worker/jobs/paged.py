@@ -114,6 +114,8 @@ class PagedMoves:
             self._remember("canary", " ".join(first[:20]), canary=first)
         part = self._part(self.memo.canary)
         try:
+            if self._page.attempt > 1:
+                part.notice_what_is_done()
             stopped = part.move_first(self.memo.canary, deadline)
         except AttemptFailed as failed:
             raise AttemptFailed(failed.error, in_doubt=True) from None  # What is known so far is on all pages, not only in this part.
