@@ -12,10 +12,12 @@ import redis.asyncio
 from producers.checks import check
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
+from producers.numbers import as_ended, in_result, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
+from worker.contract.results import NumberResult
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
@@ -121,6 +123,20 @@ class AsyncDidflow:
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)
         return await self._perform(self._plans.steps(job_id))
+
+    async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
+        view = await self.get(job_id)
+        if not await self._perform(self._plans.pages(job_id)):
+            for number in page_of(in_result(view), page):
+                yield number
+            return
+        index = 0 if page is None else page - 1
+        while (found := await self._perform(self._plans.numbers_on(job_id, index))) is not None:
+            for number in found:
+                yield as_ended(view, number)
+            if page is not None:
+                return
+            index += 1
 
     async def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
         return await self._perform(self._plans.run(calls.spending(scopes, newest)))

@@ -10,10 +10,12 @@ import redis
 
 from producers.checks import check
 from producers.deliveries import Delivery
+from producers.numbers import as_ended, in_result, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
+from worker.contract.results import NumberResult
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.contract.tally import Tally
@@ -181,6 +183,23 @@ class Didflow:
         """The job's story, oldest step first. Raises JobNotFound."""
         self.get(job_id)
         return self._reader.perform(self._reader.plans.steps(job_id))
+
+    def numbers(self, job_id: str, *, page: int | None = None) -> Iterator[NumberResult]:
+        """What became of each number of a job, however many it has, also while it runs (then `outcome` may be None).
+
+        `page`, from 1: only about a hundred of them. A large job has as many pages as its result's `summary` says; read while it
+        runs, a number may have moved on meanwhile. Raises JobNotFound.
+        """
+        view = self.get(job_id)
+        if not self._reader.perform(self._reader.plans.pages(job_id)):
+            yield from page_of(in_result(view), page)
+            return
+        index = 0 if page is None else page - 1
+        while (found := self._reader.perform(self._reader.plans.numbers_on(job_id, index))) is not None:
+            yield from (as_ended(view, number) for number in found)
+            if page is not None:
+                return
+            index += 1
 
     def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
         """What these accounts and references have used of the last hour and day, and what their open checkouts hold.

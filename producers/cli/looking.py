@@ -4,6 +4,7 @@ import itertools
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.advice import advice
+from producers.cli.listing import print_numbers, write_csv
 from producers.cli.output import clean, errors_told, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
 from producers.cli.submitting import report, wait_for
@@ -23,11 +25,27 @@ from worker.contract.states import REPORTED, JobState
 JobId = Annotated[str, typer.Argument(help="the job's id")]
 
 
-def status(job: JobId, wait: given.Wait = False, timeout: given.Timeout = 300.0, as_json: given.Json = False) -> None:
-    """Show a job. With --wait: once it has ended."""
+def status(
+    job: JobId,
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    numbers: Annotated[bool, typer.Option("--numbers", help="list its numbers, one page of them")] = False,
+    page: Annotated[int, typer.Option(min=1, help="which page")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="with --numbers: all pages")] = False,
+    csv: Annotated[Path | None, typer.Option(help="write all its numbers to this file; - is stdout", show_default=False)] = None,
+    as_json: given.Json = False,
+) -> None:
+    """Show a job, or what became of each of its numbers. With --wait: once it has ended."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         view = wait_for(didflow, job, timeout, quiet=as_json) if wait else didflow.get(job)
+        if csv is not None:
+            count = write_csv(didflow.numbers(job), csv)
+            Console(stderr=True, highlight=False).print(f"{count} numbers in {csv}", markup=False)
+            return
+        if numbers:
+            print_numbers(didflow.numbers(job, page=None if everything else page), as_json=as_json)
+            return
         if view.state in REPORTED:
             report(view, as_json=as_json)
         elif as_json:

@@ -7,7 +7,7 @@ from producers.cli.advice import advice
 from producers.cli.output import clean, print_table, state_text
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
-from worker.contract.results import NumberResult, Quote
+from worker.contract.results import NumberResult, Quote, Summary
 from worker.contract.states import JobState
 
 #: A table longer than this is cut; `--json` has everything.
@@ -26,8 +26,10 @@ def show_job(view: JobView) -> None:
     result = view.result
     if result is not None:
         show_numbers(result.numbers)
+        if result.summary is not None:
+            show_summary(result.summary, view.id)
         if result.quote is not None:
-            show_quote(result.quote)
+            show_quote(result.quote, whole=result.summary is None)
         if result.totals.charged_usd:
             console.print(f"  charged {result.totals.charged_usd} USD for {result.totals.done} of {result.totals.requested} numbers")
     if view.error is not None:
@@ -36,7 +38,7 @@ def show_job(view: JobView) -> None:
         console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
 
 
-def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
+def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> None:
     if not numbers:
         return
     rows = [
@@ -44,24 +46,34 @@ def show_numbers(numbers: tuple[NumberResult, ...]) -> None:
             f"  {n.number}",
             n.outcome.value if n.outcome else "would be done",
             _fees(n),
-            _route(n.route_after),
+            route_text(n.route_after),
             _remark(n),
         )
-        for n in numbers[:SHOWN]
+        for n in numbers[:at_most]
     ]
     headings = ("  number", "outcome", "USD setup + month", "route", "remark")
     used = [place for place in range(len(headings)) if place < 2 or any(row[place] for row in rows)]
     print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=2)
-    if len(numbers) > SHOWN:
-        Console(highlight=False).print(f"  and {len(numbers) - SHOWN} more: --json shows all", style="dim")
+    if len(numbers) > at_most:
+        Console(highlight=False).print(f"  and {len(numbers) - at_most} more: --json shows all", style="dim")
 
 
-def show_quote(quote: Quote) -> None:
+def show_summary(summary: Summary, job_id: str) -> None:
+    """What stands for very many numbers."""
+    rows = [(f"  {count}", outcome.replace("_", " ")) for outcome, count in sorted(summary.outcomes.items(), key=lambda pair: -pair[1])]
+    print_table(("  numbers", "outcome"), rows)
+    show_numbers(summary.errors)
+    how = f"  each of them: didflow status {job_id} --numbers --page 1 (of {summary.pages}), --numbers --all, or --csv FILE"
+    Console(highlight=False).print(how, style="dim", soft_wrap=True)
+
+
+def show_quote(quote: Quote, *, whole: bool = True) -> None:
     """What a dry run found."""
     console = Console(highlight=False)
     console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.balance_usd is not None else ""), style="dim")
     show_numbers(quote.numbers)
-    console.print(f"  {sum(number.outcome is None for number in quote.numbers)} of {len(quote.numbers)} numbers would be acted on")
+    if whole:
+        console.print(f"  {sum(number.outcome is None for number in quote.numbers)} of {len(quote.numbers)} numbers would be acted on")
     if quote.balance_usd is not None:
         console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
         console.print(f"  balance {quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD")
@@ -79,7 +91,7 @@ def _fees(number: NumberResult) -> str:
     return f"{number.setup_usd} + {number.monthly_usd}" if number.monthly_usd is not None else ""
 
 
-def _route(route: Route | None) -> str:
+def route_text(route: Route | None) -> str:
     return "" if route is None else ", ".join(str(destination) for destination in route) or "(none)"
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,15 +93,24 @@ def lives(pid: int) -> bool:
 
 @contextmanager
 def plant(
-    folder: Path, *, processes: int = 2, redis_url: str | None = None, orders: Path | None = None, **environment: str
+    folder: Path,
+    *,
+    processes: int = 2,
+    redis_url: str | None = None,
+    orders: Path | None = None,
+    sandbox: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[Plant]:
-    """A running plant, with all its worker processes signed on. `orders`: the folder of their fault points; `environment`: settings."""
+    """A running plant, with all its worker processes signed on.
+
+    `orders`: the folder of their fault points; `sandbox`: more of its arguments; `environment`: settings.
+    """
     log = folder / "workers.log"
     stack = LocalStack(
         processes=processes,
         threads=4,
         redis_url=redis_url,
-        sandbox=("--port", "0", "--latency-ms", "5"),
+        sandbox=("--port", "0", "--latency-ms", "5", *sandbox),
         environment=ENVIRONMENT | environment | ({VARIABLE: str(orders)} if orders else {}),
         log=log,
     )

@@ -83,6 +83,29 @@ def offline(tmp_path: Path) -> Shell:
     return Shell(tmp_path, {"DIDFLOW_REDIS_URL": "redis://user:hunter2@127.0.0.1:1/0", "WAVIX_API_KEY": "k-secret-3f9a"})
 
 
+def test_many_numbers_are_summed_up_and_listed_page_by_page_and_as_csv(tmp_path: Path) -> None:
+    with plant(tmp_path, processes=1, sandbox=("--numbers-per-city", "400"), DIDFLOW_RATE_LIMIT="1000") as many:
+        assert len(many.sandbox.order("seed_owned", count=1_150)) == 1_150
+        didflow = shell_of(many.stack, tmp_path)
+        moved = didflow("reroute", "--all", "--to", "sip:b@example.net", "--wait")
+        assert moved.code == 0
+        assert re.search(r"1150 +confirmed", moved.out)
+        job = re.search(r"job (\w+)", moved.out)
+        assert job is not None
+        assert f"didflow status {job[1]} --numbers --page 1 (of 12)" in moved.out
+        page = didflow("status", job[1], "--numbers", "--page", "12", "--json").json
+        assert len(page) == 50
+        assert {number["outcome"] for number in page} == {"confirmed"}
+        assert len(set(re.findall(r"\+\d{11}", didflow("status", job[1], "--numbers").out))) == 100
+        assert len(set(re.findall(r"\+\d{11}", didflow("status", job[1], "--numbers", "--all").out))) == 1_150
+        written = didflow("status", job[1], "--csv", "numbers.csv")
+        assert (written.code, written.err.strip()) == (0, "1150 numbers in numbers.csv")
+        assert len((tmp_path / "numbers.csv").read_text().splitlines()) == 1_151
+        assert len(didflow("status", job[1], "--csv", "-").out.splitlines()) == 1_151
+        assert didflow("status", job[1], "--csv", "no/such/folder.csv").code == 2
+        assert len(didflow("jobs", "--json").json) == 1, "batches aren't listed"
+
+
 def test_a_purchase_is_told_whole(didflow: Shell) -> None:
     bought = didflow("buy", *OF_LOS_ANGELES, "--quantity", "2", "--key", "cli-1", "--to", "sip:pbx@example.net", "--wait")
     assert bought.code == 0

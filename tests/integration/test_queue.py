@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import cast
@@ -47,10 +47,10 @@ class Seen:
 
 @contextmanager
 def consuming(
-    valkey: EmbeddedValkey, ledger: Ledger, run: Callable[[str], None], *lanes: Lane, threads: int = 2
+    valkey: EmbeddedValkey, ledger: Ledger, run: Callable[[str], None], *lanes: Lane, threads: int = 2, helping: Sequence[Lane] = ()
 ) -> Iterator[dramatiq.Worker]:
     stopping = threading.Event()
-    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, run, stopping)
+    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, run, stopping, helping=helping)
     worker.start()
     yield worker
     stopping.set()
@@ -92,6 +92,52 @@ def test_an_idle_thread_starts_a_job_within_milliseconds(valkey: EmbeddedValkey,
             seen.wait_for(count)
             waits_s.append(seen.moments_s[-1] - began_s)
     assert median(waits_s) < 0.05, "a poll with back-off would take up to a second"
+
+
+class Held(Seen):
+    """Jobs that begin, and end when they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def __call__(self, job_id: str) -> None:
+        super().__call__(job_id)
+        assert self.go.wait(20.0)
+
+
+def test_idle_threads_help_with_emergencies_and_keep_half_for_their_own_lanes(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    held = Held()
+    with consuming(valkey, real_ledger, held, Lane.MONEY, threads=4, helping=[Lane.EMERGENCY]):
+        emergencies = {submit(real_ledger, MOVE) for _ in range(10)}
+        held.wait_for(2)
+        own = {submit(real_ledger), submit(real_ledger)}
+        held.wait_for(4)
+        assert set(held.jobs[:2]) <= emergencies
+        assert set(held.jobs[2:4]) == own, "no thread more for the emergencies, which still wait"
+        held.go.set()
+        held.wait_for(12)
+        assert set(held.jobs) == emergencies | own
+
+
+def test_threads_that_are_busy_take_no_emergency_from_those_that_are_not(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    busy, reserved = Held(), Seen()
+    with (
+        consuming(valkey, real_ledger, busy, Lane.MONEY, threads=2, helping=[Lane.EMERGENCY]),
+        consuming(valkey, real_ledger, reserved, Lane.EMERGENCY),
+    ):
+        for _ in range(2):
+            submit(real_ledger)
+        busy.wait_for(2)
+        waits_s = []
+        for count in range(1, 8):
+            began_s = time.monotonic()
+            submit(real_ledger, MOVE)
+            reserved.wait_for(count)
+            waits_s.append(reserved.moments_s[-1] - began_s)
+        assert len(busy.jobs) == 2
+        assert median(waits_s) < 0.05
+        busy.go.set()
 
 
 NOT_OURS = [

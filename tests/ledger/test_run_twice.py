@@ -45,6 +45,11 @@ def claim(ledger: Ledger) -> Args:
     return (submitted(ledger).id, "worker-1:once", 60_000, 1000)
 
 
+def fan_out(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, 1, "move_batch", 60_000, "0", '{"page":0}', "1", '{"page":1}')
+
+
 def finish(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "")
@@ -219,6 +224,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "admit": (admit, None),
     "cancel": (cancel, None),
     "claim": (claim, None),
+    "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),
     "gate_accept": (gate_accept, 0),

@@ -68,7 +68,10 @@ class Worker:
 
 
 class Scene:
-    """A namespace, a sandbox, a clock, and the jobs submitted here. `providers` may put a mutant between the jobs and the client."""
+    """A namespace, a sandbox, a clock, and the jobs submitted here. `providers` may put a mutant between the jobs and the client.
+
+    `changes`: settings that a scene has otherwise.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Scene:
         sandbox: SandboxOptions | None = None,
         ledger: type[TimedLedger] = TimedLedger,
         provider: type[WavixClient] = WavixClient,
+        **changes: object,
     ) -> None:
         self.clock = Clock()
         self.sandbox = NearSandbox(sandbox or SandboxOptions(numbers_per_city=8, balance_usd=Decimal(1000)), self.clock)
@@ -88,6 +92,7 @@ class Scene:
             settle_limit_seconds=600.0,
             max_crashes=MAX_CRASHES,
             lease_seconds=LEASE_S,
+            **changes,
         )
         self._client = provider(
             self.sandbox.url,

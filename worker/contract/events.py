@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from worker.contract.errors import JobError
-from worker.contract.results import NumberResult, Quote, SearchReport, Totals
+from worker.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
 from worker.contract.states import JobState
 
 SOURCE = "didflow"
@@ -40,6 +40,7 @@ class EventBody(BaseModel):
     idempotency_key: str | None = None
     attempt: int
     numbers: tuple[NumberResult, ...] = ()
+    summary: Summary | None = None
     totals: Totals | None = None
     search: SearchReport | None = None
     quote: Quote | None = None

@@ -130,6 +130,15 @@ class _Answered:
 
 
 @dataclass(frozen=True)
+class OwnedAsk:
+    """A question for one page of the owned list; `search`: a part of the number."""
+
+    page: int = 1
+    search: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
 class Yes(_Answered, Generic[T]):
     """A clear yes: the provider did it and said so readably."""
 

@@ -64,10 +64,24 @@ class Quote(_Frozen):
     balance_after_usd: Decimal | None = None
 
 
+class Summary(_Frozen):
+    """Stands for the numbers of a job that has very many. Each with its outcome is on one of `pages` pages: `Didflow.numbers` reads
+    them, and `didflow status JOB --numbers`.
+
+    outcomes  how many numbers have which outcome; in a dry run ``would_be_done`` counts the others
+    errors    the first few numbers that aren't as asked
+    """
+
+    pages: int
+    outcomes: dict[str, int]
+    errors: tuple[NumberResult, ...] = ()
+
+
 class Result(_Frozen):
-    """The end of a job, as stored and as sent in its event."""
+    """The end of a job, as stored and as sent in its event. `summary` is there instead of `numbers` where those are more than 1,000."""
 
     numbers: tuple[NumberResult, ...] = ()
+    summary: Summary | None = None
     totals: Totals
     search: SearchReport | None = None
     quote: Quote | None = None

@@ -5,7 +5,8 @@ from worker.contract.requests import Failback, Release, Request, Reroute, Search
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome
 from worker.jobs.move import GOOD as MOVED
-from worker.jobs.move import Move
+from worker.jobs.move import Move, MoveBatch
+from worker.jobs.paged import result_of_pages
 from worker.jobs.ports import JobPage
 from worker.jobs.purchase_result import known_purchase
 from worker.jobs.purchase_state import PurchaseRecord
@@ -14,34 +15,39 @@ from worker.jobs.release import Leaving
 from worker.jobs.stored import read_stored
 
 
-def known_so_far(request: Request, page: JobPage, error: JobError) -> Result:
+def known_so_far(request: Request | MoveBatch, page: JobPage, error: JobError) -> Result:
     """The numbers with what is known of each; nothing is asked of the provider. Raises NeedsReview if it can't be read."""
     match request:
         case SearchAndBuy():
             return known_purchase(PurchaseRecord(request, page.memo, page.numbers()), error)
+        case Reroute() | Failback() if page.page_of_numbers(0) is not None:
+            return result_of_pages(page, error, dry_run=request.dry_run)
         case Reroute() | Failback():
             moved = [read_stored(Move, text).result() for text in page.numbers().values()]
             return _counted(moved, MOVED, error)
         case Release():
             leaving = [read_stored(Leaving, text).result() for text in page.numbers().values()]
             return _counted(leaving, GONE, error)
+        case MoveBatch():
+            return Result(totals=Totals(requested=0, done=0), error=error)  # Its parent knows its numbers.
 
 
-def nothing_done(request: Request, error: JobError | None = None) -> Result:
+def nothing_done(request: Request | MoveBatch, error: JobError | None = None) -> Result:
     """The result of a job that ended before it did anything."""
     match request:
         case SearchAndBuy():
             requested = request.quantity
         case Reroute() | Release():
             requested = len(request.numbers) or len(request.record_ids)  # What a selector means wasn't settled.
-        case Failback():
+        case Failback() | MoveBatch():
             requested = 0
     return Result(totals=Totals(requested=requested, done=0), error=error)
 
 
 def in_doubt(result: Result) -> bool:
     """Whether it leaves open what became of a number."""
-    return any(number.outcome is Outcome.UNCLEAR for number in result.numbers)
+    counted = result.summary.outcomes if result.summary else {}
+    return Outcome.UNCLEAR.value in counted or any(number.outcome is Outcome.UNCLEAR for number in result.numbers)
 
 
 def _counted(numbers: list[NumberResult], good: frozenset[Outcome], error: JobError) -> Result:

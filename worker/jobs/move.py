@@ -1,6 +1,6 @@
 """One number on its way to its route, and how far a job that moves numbers is: what the ledger keeps of a reroute or failback."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
@@ -8,7 +8,18 @@ from worker.contract.provider import OwnedNumber
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
 
+#: The kind of a batch's job. Nobody submits one but a job of many numbers.
+BATCH_KIND = "move_batch"
+
 GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
+#: Stands for the record of a number that isn't ours.
+NO_RECORD = 0
+NOT_OURS = JobError(code="not_found", message="this account has no such number: check the number and the account")
+
+
+def is_open(text: str) -> bool:
+    """Whether a stored move has no outcome yet, without reading all of it: inside a JSON text no other can look like that."""
+    return '"outcome":null' in text
 
 
 class Move(BaseModel):
@@ -43,6 +54,11 @@ class Move(BaseModel):
             outcome=outcome,
         )
 
+    @classmethod
+    def of_nobody(cls, name: str) -> "Move":
+        """A number that the request names and the account doesn't have."""
+        return cls(number=name, record_id=NO_RECORD, before=(), target=(), outcome=Outcome.NOT_FOUND, error=NOT_OURS)
+
     def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
         """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""
         check_after_ms = 0 if disturbed_ms is None else disturbed_ms + int(settle_s * 1000)
@@ -52,6 +68,8 @@ class Move(BaseModel):
         return self.model_copy(update={"outcome": outcome, "error": error})
 
     def result(self) -> NumberResult:
+        if self.record_id == NO_RECORD:
+            return NumberResult(number=self.number, outcome=self.outcome, error=self.error)
         return NumberResult(
             number=self.number,
             record_id=self.record_id,
@@ -70,6 +88,15 @@ class MoveMemo(BaseModel):
     accepted_ms  when the provider last accepted something
     claimed      the numbers that are already as asked were claimed against older jobs
     canary       the numbers that go first; kept, so that an attempt that goes on asks for the same ones
+
+    Of a job of many numbers also:
+
+    paged        its moves lie in pages, and batches send them
+    search, label   how the owned list is best read for these numbers
+    cleared      the canary is confirmed
+    round        how often batches were submitted for what had no outcome yet; `fanned_out`: all of this round's were,
+                 `read_back`: and have ended
+    doubtful     it was parked with unclear numbers, which are to be sent anew
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,3 +107,21 @@ class MoveMemo(BaseModel):
     claimed: bool = False
     not_found: tuple[str, ...] = ()
     canary: tuple[str, ...] = ()
+    paged: bool = False
+    search: str | None = None
+    label: str | None = None
+    cleared: bool = False
+    round: int = 0
+    fanned_out: bool = False
+    read_back: bool = False
+    doubtful: bool = False
+
+
+class MoveBatch(BaseModel):
+    """What a batch is to do: send the moves on that page of its parent that have no outcome yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    page: int
+    taken_ms: int
+    deadline: AwareDatetime | None = None

@@ -8,8 +8,8 @@ leaves it alone from then on. A call that an older job sent before and that was 
 has passed since then, reading the new route back proves nothing, and the old one is sent over if it came up.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.contract.destinations import same_route
@@ -24,22 +24,43 @@ from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
 from worker.jobs.stored import read_memo, read_stored
 
+CANCELLED = JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
+TOO_LATE = JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
+#: What stops a job before all of it is sent.
+STOPPED = frozenset({CANCELLED.code, TOO_LATE.code})
+
 #: How long a job waits before it reads back again.
 READ_AGAIN_S = 0.5
 #: So many numbers go into one write to the ledger.
 CHUNK = 1000
 
 
-class Moves:
-    """The moves of one job, as this attempt sees and writes them."""
+def memo_of(page: JobPage) -> MoveMemo:
+    """How far the job is. Raises NeedsReview if that can't be read."""
+    return read_stored(MoveMemo, page.memo) if page.memo else read_memo(MoveMemo, None, page.numbers())
 
-    def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
+
+def end_state(outcomes: Mapping[Outcome | None, int], totals: Totals, error: JobError | None) -> JobState:
+    """How a job ends: by how many numbers are as asked. `error`: why it stopped early."""
+    accepted = bool(outcomes.get(Outcome.ACCEPTED))
+    if error and error.code in STOPPED and not accepted and not outcomes.get(Outcome.CONFIRMED):
+        return JobState.EXPIRED if error.code == "deadline_passed" else JobState.CANCELLED
+    if totals.done == totals.requested and not error:
+        return JobState.SUCCEEDED
+    return JobState.PARTIAL if totals.done or accepted else JobState.FAILED
+
+
+class Moves:
+    """The moves of one job, or `only` some of them, as this attempt sees and writes them. They are all in memory."""
+
+    def __init__(
+        self, page: JobPage, provider: Provider, rules: Rules, *, memo: MoveMemo | None = None, only: Sequence[str] | None = None
+    ) -> None:
         self._page, self._provider, self._rules = page, provider, rules
-        written = page.numbers()
-        self.memo = read_memo(MoveMemo, page.memo, written)
+        self.memo = memo or memo_of(page)
         self.moves: dict[str, Move] = {}
         if self.memo.selected:
-            stored = {number: read_stored(Move, text) for number, text in written.items()}
+            stored = {number: read_stored(Move, text) for number, text in page.numbers(only).items()}
             self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.memo.taken_ms}
 
     def take_snapshot(self, moves: Iterable[Move], taken_ms: int, not_found: Sequence[str] = ()) -> None:
@@ -55,12 +76,20 @@ class Moves:
         """Send and confirm; return why it stopped early, if it did."""
         self._claim_unchanged()
         if self._page.attempt > 1:
-            self._notice_what_is_done()
-        if canary is not None and (first := self._canary(canary)):
-            stopped = self._move(first, deadline)
-            if stopped := stopped or self._canary_verdict(first):
-                return stopped
+            self.notice_what_is_done()
+        if canary is not None and (first := self._canary(canary)) and (stopped := self.move_first(first, deadline)):
+            return stopped
         return self._move(sorted(self.moves), deadline)
+
+    def move_first(self, first: Sequence[str], deadline: datetime | None) -> JobError | None:
+        """Move the canary; return why the others must not follow, if so."""
+        return self._move(first, deadline) or self._canary_verdict(first)
+
+    def send(self, deadline: datetime | None) -> JobError | None:
+        """Send what isn't sent, without reading it back; return why it stopped early, if it did."""
+        if self._page.attempt > 1:
+            self.notice_what_is_done()
+        return self._send(sorted(self._to_send()), deadline)
 
     def _move(self, numbers: Sequence[str], deadline: datetime | None) -> JobError | None:
         """Send what isn't sent and read it back, until nothing has to be sent over."""
@@ -76,11 +105,11 @@ class Moves:
         if self.memo.claimed or not unchanged:
             return
         for start in range(0, len(unchanged), CHUNK):
-            self._claim_without_call(unchanged[start : start + CHUNK], seen_ms=self.memo.taken_ms)
+            self.claim_without_call(unchanged[start : start + CHUNK], seen_ms=self.memo.taken_ms)
         self.memo = self.memo.model_copy(update={"claimed": True})
         self._write("claimed", (), detail=f"{len(unchanged)} numbers that are as asked", empty=True)
 
-    def _claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[Move]:
+    def claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[Move]:
         """Claim numbers whose route was as asked when it was read, since `seen_ms`. Those that may change yet become accepted, to be
         read back; returns the others."""
         claim = self._page.claim_routes(numbers, calling=False, seen_ms=seen_ms)
@@ -113,9 +142,9 @@ class Moves:
             try:
                 self._page.pause_point()
             except CancelRequested:
-                return JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
+                return CANCELLED
             if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
-                return JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
+                return TOO_LATE
             self._send_batch(batch)
         return None
 
@@ -162,16 +191,27 @@ class Moves:
 
     def _confirm(self, numbers: Sequence[str]) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
-        accepted = [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED and not self.moves[number].error]
+        awaited = self.awaited(numbers)
         asked_ms = self._page.now_ms()
-        owned = find_owned(self._provider, accepted)
-        shown = {number for number in accepted if number in owned and same_route(owned[number].route, self.moves[number].target)}
-        done = [number for number in accepted if number in shown and self.moves[number].check_after_ms <= asked_ms]
+        owned = find_owned(self._provider, awaited)
+        shown = self.confirm_shown(awaited, owned, asked_ms)
+        if open_ones := self.awaited(numbers):
+            self._wait_for_the_provider(open_ones, shown, asked_ms)
+            self.give_up(open_ones, owned)
+
+    def awaited(self, numbers: Iterable[str]) -> list[str]:
+        """Those that were accepted and may still be confirmed."""
+        return [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED and not self.moves[number].error]
+
+    def confirm_shown(self, awaited: Sequence[str], owned: Mapping[str, OwnedNumber], asked_ms: int) -> set[str]:
+        """Confirm those that a list read since `asked_ms` shows as asked and that can't change any more. Returns all that it shows so."""
+        shown = {number for number in awaited if number in owned and same_route(owned[number].route, self.moves[number].target)}
+        done = [number for number in awaited if number in shown and self.moves[number].check_after_ms <= asked_ms]
         self._write("confirmed", [self.moves[number].became(Outcome.CONFIRMED) for number in done], progress=bool(done))
-        open_ones = [number for number in accepted if self.moves[number].outcome is Outcome.ACCEPTED]
-        if not open_ones:
-            return
-        self._wait_for_the_provider(open_ones, shown, asked_ms)
+        return shown
+
+    def give_up(self, open_ones: Sequence[str], owned: Mapping[str, OwnedNumber]) -> None:
+        """The settle time is over for these: say what they are; or that they are to be sent over."""
         newer = self._page.claim_routes(open_ones, calling=False).newer
         self._write("not_confirmed", [self._unconfirmed(self.moves[number], owned.get(number), number in newer) for number in open_ones])
 
@@ -201,14 +241,14 @@ class Moves:
         message = f"accepted, but {self._rules.settle_s:g} s later the list still shows the old route: look at it, or submit again"
         return move.became(Outcome.ACCEPTED, JobError(code="not_confirmed", message=message, retryable=True))
 
-    def _notice_what_is_done(self) -> None:
+    def notice_what_is_done(self) -> None:
         """After an attempt that ended without a clear answer: what is there already needn't be sent again."""
         open_ones = self._to_send()
         seen_ms = self._page.now_ms()
         owned = find_owned(self._provider, open_ones)
         done = [n for n in open_ones if n in owned and same_route(owned[n].route, self.moves[n].target)]
         for start in range(0, len(done), CHUNK):
-            sure = self._claim_without_call(done[start : start + CHUNK], seen_ms=seen_ms)
+            sure = self.claim_without_call(done[start : start + CHUNK], seen_ms=seen_ms)
             self._write("found_done", [move.became(Outcome.CONFIRMED) for move in sure])
 
     def result(self, error: JobError | None = None, others: Sequence[NumberResult] = ()) -> Result:
@@ -221,18 +261,11 @@ class Moves:
     def ended(self, error: JobError | None, others: Sequence[NumberResult] = ()) -> Ended:
         """The job's end: by how many numbers are as asked."""
         result = self.result(error, others)
-        if (
-            error
-            and error.code in ("deadline_passed", "cancelled")
-            and not any(m.outcome in (Outcome.CONFIRMED, Outcome.ACCEPTED) for m in self.moves.values())
-        ):
-            return Ended(JobState.EXPIRED if error.code == "deadline_passed" else JobState.CANCELLED, result)
-        if result.totals.done == result.totals.requested and not error:
-            return Ended(JobState.SUCCEEDED, result)
-        return Ended(JobState.PARTIAL if result.totals.done or self._accepted() else JobState.FAILED, result)
+        return Ended(end_state(Counter(move.outcome for move in self.moves.values()), result.totals, error), result)
 
-    def _accepted(self) -> bool:
-        return any(move.outcome is Outcome.ACCEPTED for move in self.moves.values())
+    def write(self, step: str, moves: Sequence[Move]) -> None:
+        """Write these, which are among them."""
+        self._write(step, moves)
 
     def _write(
         self,

@@ -1,13 +1,15 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from worker.contract.numbers import to_provider
-from worker.contract.provider import NotNow, NotNowReason, OwnedNumber, ReadFailed
+from worker.contract.provider import NotNow, NotNowReason, OwnedAsk, OwnedNumber, Page, ReadFailed
 from worker.jobs.ports import Provider
 
 #: So many digits at least must be shared for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
+#: So often a list that changes is read for one question.
+LIST_TRIES = 5
 
 
 def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
@@ -19,35 +21,73 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
     wanted = set(numbers)
     if not wanted:
         return {}
-    shared = _shared_beginning(to_provider(min(wanted)), to_provider(max(wanted)))
-    search = shared if len(shared) >= _SHARED_DIGITS else None
+    search = shared_digits(min(wanted), max(wanted))
     first = provider.owned(page=1, search=search)
-    if first.total_pages <= len(wanted):
-        found = list(first.items)
-        for page in range(2, first.total_pages + 1):
-            found += provider.owned(page=page, search=search).items
-    else:
+    if first.total_pages > len(wanted):
         return find_each(provider, wanted)
+    found = [*first.items, *(item for shown in _further(provider, first, search, None) for item in shown.items)]
     return {item.number: item for item in found if item.number in wanted}
 
 
 def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """The same by a question for each number: one page each, so nothing can shift."""
-    found = [item for number in sorted(numbers) for item in provider.owned(page=1, search=to_provider(number)).items]
+    asks = (OwnedAsk(search=to_provider(number)) for number in sorted(numbers))
+    found = [item for shown in provider.owned_many(asks) for item in shown.items]
     return {item.number: item for item in found if item.number in numbers}
 
 
-def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:
-    """Every owned number once, page by page. A list that changes while it is read may show a number twice or not at all."""
+def shared_digits(first: str, last: str) -> str | None:
+    """What to search for to find all numbers between these two, both in E.164; None if that doesn't narrow it."""
+    shared = _shared_beginning(to_provider(first), to_provider(last))
+    return shared if len(shared) >= _SHARED_DIGITS else None
+
+
+def pages_of(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[Page[OwnedNumber]]:
+    """Every page of the list once, several read side by side. What shifts meanwhile may be missed or seen twice."""
+    first = provider.owned(page=1, search=search, label=label)
+    yield first
+    yield from _further(provider, first, search, label)
+
+
+def listed(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
+    """Every record of the list once, page by page, also of a list that changes while it is read.
+
+    A list whose length changed, that showed a record twice, or whose ends aren't what they were, may have hidden another record behind a
+    page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
+    buys all the time is moved all the same. (One that comes and one that leaves within a second, both far from the ends, aren't noticed.)
+    """
     seen: set[int] = set()
-    page = total = 1
-    while page <= total:
-        found = provider.owned(page=page, label=label)
-        for item in found.items:
-            if item.record_id not in seen:
-                seen.add(item.record_id)
-                yield item
-        page, total = page + 1, found.total_pages
+    for reading in range(LIST_TRIES):
+        this_time: set[int] = set()
+        totals: set[int] = set()
+        ends: dict[int, set[int]] = {}
+        known_before = len(seen)
+        for shown in pages_of(provider, search, label):
+            totals.add(shown.total)
+            ends = {page: ids for page, ids in ends.items() if page == 1} | {shown.page: {item.record_id for item in shown.items}}
+            this_time |= {item.record_id for item in shown.items}
+            if fresh := tuple({item.record_id: item for item in shown.items if item.record_id not in seen}.values()):
+                seen |= {item.record_id for item in fresh}
+                yield fresh
+        if reading and len(seen) == known_before:
+            return
+        if totals == {len(this_time)} and (len(ends) < 2 or _still_shows(provider, ends, search, label)):
+            return
+
+
+def _still_shows(provider: Provider, ends: Mapping[int, Collection[int]], search: str | None, label: str | None) -> bool:
+    shown = provider.owned_many(OwnedAsk(page, search, label) for page in ends)
+    return [{item.record_id for item in page.items} for page in shown] == list(ends.values())
+
+
+def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:
+    """Every owned number once."""
+    for items in listed(provider, label=label):
+        yield from items
+
+
+def _further(provider: Provider, first: Page[OwnedNumber], search: str | None, label: str | None) -> Iterator[Page[OwnedNumber]]:
+    return provider.owned_many(OwnedAsk(page, search, label) for page in range(2, first.total_pages + 1))
 
 
 def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:

@@ -4,14 +4,14 @@
 run the same against the sandbox, against a fake written in a test, and against the real thing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
-from worker.contract.provider import Answer, City, Country, Offer, OwnedNumber, Page, Region, Trunk
+from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
@@ -29,6 +29,10 @@ class Provider(Protocol):
     def cart(self) -> tuple[Offer, ...]: ...
     def check_out(self, numbers: Sequence[str]) -> Answer[None]: ...
     def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = 100) -> Page[OwnedNumber]: ...
+    def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
+        """The answer to each question, in their order; several may be asked side by side."""
+        ...
+
     def owned_one(self, record_id: int) -> OwnedNumber: ...
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]: ...
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
@@ -88,8 +92,16 @@ class JobPage(Protocol):
         """What the last `save` left as memo: the job's own state as JSON."""
         ...
 
-    def numbers(self) -> dict[str, str]:
-        """What was saved for each number (JSON), by number."""
+    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
+        """What was saved for each number (JSON), by number; of all, or of these only. A batch's are its parent's."""
+        ...
+
+    def page_of_numbers(self, index: int, job_id: str | None = None) -> tuple[str, ...] | None:
+        """The numbers on that page of this job, or of another one of the account; None behind the last."""
+        ...
+
+    def outcomes(self) -> dict[str, int]:
+        """How many numbers have which outcome, ``open`` for none yet; exact at any moment. Only where there are pages."""
         ...
 
     def save(
@@ -112,6 +124,8 @@ class JobPage(Protocol):
         progress: str | None = None,
         money: bool = False,
         unsettled: bool | None = None,
+        clear: bool = False,
+        pages: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
 
@@ -122,6 +136,7 @@ class JobPage(Protocol):
         the calls since the last write; `witness` is what decided.
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
+        `clear`: all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on.
         `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.
         Raises LostLease, NumbersTaken, SpendLimitReached; with `money` Wait, as `money_point` does.
         """
@@ -161,8 +176,24 @@ class JobPage(Protocol):
 
     def other_job(self, job_id: str) -> OtherJob | None: ...
 
-    def numbers_of(self, job_id: str) -> dict[str, str]:
-        """What another job of the same account saved for each number."""
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
+        """What another job of the same account saved for each number, or for these only."""
+        ...
+
+    def fan_out(self, batches: Mapping[str, str]) -> None:
+        """Submit batches of this job, each with its request (JSON), by an index that is theirs for good: one that is there already,
+        ended or not, is left as it is. Raises CancelRequested, and none is begun; LostLease.
+
+        A job that then raises Wait(DEPENDS) goes on when the last one has ended.
+        """
+        ...
+
+    def open_batches(self) -> int:
+        """How many batches haven't ended."""
+        ...
+
+    def batch_error(self, index: str) -> JobError | None:
+        """Why a batch ended without doing all of it."""
         ...
 
 

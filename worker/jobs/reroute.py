@@ -1,52 +1,114 @@
 """Reroute and failback: choose, snapshot, move, read back."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
 from worker.contract.destinations import same_route
 from worker.contract.errors import JobError
 from worker.contract.provider import OwnedNumber
 from worker.contract.requests import Failback, Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
-from worker.jobs.move import Move
-from worker.jobs.moves import Moves
-from worker.jobs.owned import find_owned
+from worker.jobs.move import NO_RECORD, Move, MoveMemo
+from worker.jobs.moves import Moves, memo_of
+from worker.jobs.owned import find_each, find_owned, listed, shared_digits
+from worker.jobs.paged import PagedMoves, pages_in
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
-from worker.jobs.selection import Selected, check_fraction, check_trunks, select
+from worker.jobs.selection import Choice, Selected, check_count, check_fraction, check_trunks
+from worker.jobs.snapshot import SnapshotWriter
 from worker.jobs.stored import read_stored
 
 #: How long a failback waits for the reroute that it undoes to end.
 REROUTE_AGAIN_S = 1.0
+#: A job of more numbers than fill so many calls is sent by batches.
+CALLS_ALONE = 3
 
 
 def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a reroute to its end."""
-    moves = Moves(page, provider, rules)
-    if not moves.memo.selected:
+    if not memo_of(page).selected:
         page.pause_point()
         check_trunks(request, provider)
-        taken_ms = page.now_ms()
-        selected = select(request, provider)
-        check_fraction(selected, request.max_fraction, provider)
-        planned = [Move.of(owned, request.destinations) for owned in selected.owned]
-        if request.dry_run:
-            return preview(planned, selected.missing_results())
-        moves.take_snapshot(planned, taken_ms, selected.not_found)
+        taken_ms, choice = page.now_ms(), Choice(request, provider)
+        owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
+        if more is None:
+            check_count(request, len(owned))
+            check_fraction(len(owned), request.max_fraction, provider)
+            planned = [Move.of(one, request.destinations) for one in owned]
+            if request.dry_run:
+                return preview(planned, Selected(owned, choice.not_found).missing_results())
+            _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
+        else:
+            snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
+            for found in chain((owned,), more):
+                page.pause_point()
+                snapshot.add(Move.of(one, request.destinations) for one in found)
+            snapshot.close()
+            with _nothing_left_behind(page):
+                check_count(request, snapshot.count)
+                check_fraction(snapshot.count, request.max_fraction, provider)
+            snapshot.add(map(Move.of_nobody, choice.not_found))
+            PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
+    if memo_of(page).paged:
+        paged = PagedMoves(page, provider, rules)
+        return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
+    moves = Moves(page, provider, rules)
     error = moves.run(canary=request.canary, deadline=request.deadline)
     return moves.ended(error, Selected((), moves.memo.not_found).missing_results())
 
 
 def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a failback to its end."""
-    moves = Moves(page, provider, rules)
-    if not moves.memo.selected:
+    if not memo_of(page).selected:
         page.pause_point()
-        undone = _moves_of(request.job_id, page)
+        _check_undone(request.job_id, page)
         taken_ms = page.now_ms()
-        owned = find_owned(provider, undone)
-        planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
-        if request.dry_run:
-            return preview(planned, ())
-        moves.take_snapshot(planned, taken_ms)
+        if page.page_of_numbers(0, request.job_id) is None:
+            undone = _moves_of(request.job_id, page)
+            owned = find_owned(provider, undone)
+            planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
+            if request.dry_run:
+                return preview(planned, ())
+            _alone(page, provider, rules).take_snapshot(planned, taken_ms)
+        else:
+            snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
+            for planned in _ways_back(request.job_id, page, provider):
+                page.pause_point()
+                snapshot.add(planned)
+            PagedMoves(page, provider, rules).selected(snapshot)
+    if memo_of(page).paged:
+        paged = PagedMoves(page, provider, rules)
+        return paged.preview() if request.dry_run else paged.ended(paged.run())
+    moves = Moves(page, provider, rules)
     return moves.ended(moves.run())
+
+
+def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[OwnedNumber, ...], Iterator[Sequence[OwnedNumber]] | None]:
+    """All that is found; if that is more than `limit`, what was read so far and what is to come."""
+    owned: list[OwnedNumber] = []
+    for some in found:
+        owned += some
+        if len(owned) > limit:
+            return tuple(owned), found
+    return tuple(owned), None
+
+
+def _alone(page: JobPage, provider: Provider, rules: Rules) -> Moves:
+    """For a job that sends its numbers itself. An attempt before may have found more of them, and begun to write pages."""
+    if page.page_of_numbers(0) is not None:
+        page.save(step="snapshot_begun", clear=True, memo=MoveMemo().model_dump_json())
+    return Moves(page, provider, rules)
+
+
+@contextmanager
+def _nothing_left_behind(page: JobPage) -> Iterator[None]:
+    """A job that a guard refuses moved nothing: nobody shall bring its numbers back."""
+    try:
+        yield
+    except Refused:
+        page.save(step="snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json())
+        raise
 
 
 def way_back(move: Move, owned: OwnedNumber | None) -> Move:
@@ -71,14 +133,18 @@ def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))
 
 
-def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
-    """The snapshot of the reroute that is undone. Raises Refused if there is none, Wait until that job has ended or is parked."""
+def _check_undone(job_id: str, page: JobPage) -> None:
+    """Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
     other = page.other_job(job_id)
     if other is None or other.kind != "reroute" or other.account != page.account or other.dry_run:
         message = f"job {job_id} is not a reroute of this account: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
     if other.state not in REPORTED:
         raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
+
+
+def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
+    """The snapshot of the reroute that is undone. Raises Refused if there is none."""
     stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
     newest_ms = max((move.taken_ms for move in stored.values()), default=0)
     # One that was as asked before wasn't moved: where it goes since then is no business of this reroute.
@@ -86,3 +152,21 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"reroute {job_id} moved nothing"))
     return moves
+
+
+def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[Move]]:
+    """The same for a large one, a few at a time: first those that the owned list shows, then the others, each asked for by itself."""
+    numbers = [number for _, listed_numbers in pages_in(page, job_id) for number in (min(listed_numbers), max(listed_numbers))]
+    for items in listed(provider, shared_digits(min(numbers), max(numbers))):
+        undone = _undone(page, job_id, [item.number for item in items])
+        yield [way_back(undone[item.number], item) for item in items if item.number in undone]
+    for _, listed_numbers in pages_in(page, job_id):
+        undone = _undone(page, job_id, listed_numbers)
+        if missing := undone.keys() - page.numbers(listed_numbers).keys():
+            owned = find_each(provider, missing)
+            yield [way_back(undone[number], owned.get(number)) for number in sorted(missing)]
+
+
+def _undone(page: JobPage, job_id: str, numbers: Sequence[str]) -> dict[str, Move]:
+    stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id, numbers).items()}
+    return {number: move for number, move in stored.items() if move.record_id != NO_RECORD}

@@ -1,6 +1,7 @@
 """Which owned numbers a request means, and the guards that stop it when it means too many."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from worker.contract.destinations import Transport
@@ -8,12 +9,14 @@ from worker.contract.errors import JobError
 from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
-from worker.contract.states import Outcome
-from worker.jobs.owned import all_owned, find_each, find_owned
+from worker.jobs.move import Move
+from worker.jobs.owned import find_each, find_owned, listed, shared_digits
 from worker.jobs.ports import Provider, Refused
 
 #: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
 _ONE_BY_ONE = 20
+#: Up to so many named numbers are looked for in one go.
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -25,27 +28,83 @@ class Selected:
 
     def missing_results(self) -> tuple[NumberResult, ...]:
         """The named numbers that aren't ours, for the result."""
-        error = JobError(code="not_found", message="this account has no such number: check the number and the account")
-        return tuple(NumberResult(number=name, outcome=Outcome.NOT_FOUND, error=error) for name in self.not_found)
+        return tuple(Move.of_nobody(name).result() for name in self.not_found)
+
+
+class Choice:
+    """The owned numbers that a request means, each once, in lists that needn't be kept.
+
+    `not_found`, known at the end: what it names and the account doesn't have.
+    """
+
+    def __init__(self, request: Reroute | Release, provider: Provider) -> None:
+        self._request, self._provider = request, provider
+        self.not_found: tuple[str, ...] = ()
+        self.label = request.selector.label if request.selector else None
+
+    def __iter__(self) -> Iterator[Sequence[OwnedNumber]]:
+        request = self._request
+        if request.selector is not None:
+            for items in listed(self._provider, label=self.label):
+                yield [owned for owned in items if fits(owned, request.selector)]
+        elif request.numbers:
+            yield from self._named(request.numbers)
+        else:
+            yield from self._by_record_id(request.record_ids)
+
+    def _named(self, numbers: Sequence[str]) -> Iterator[Sequence[OwnedNumber]]:
+        missing = set(numbers)
+        for items in self._with(missing):
+            found = [owned for owned in items if owned.number in missing]
+            missing -= {owned.number for owned in found}
+            yield found
+        if len(missing) <= _ONE_BY_ONE:
+            found = list(find_each(self._provider, missing).values())
+            missing -= {owned.number for owned in found}
+            yield found
+        self.not_found = tuple(number for number in numbers if number in missing)
+
+    def _with(self, wanted: Collection[str]) -> Iterator[Sequence[OwnedNumber]]:
+        """Lists that hold these numbers: the pages of the digits that they share, unless a question for each takes fewer calls."""
+        if len(wanted) <= _AT_ONCE:
+            yield list(find_owned(self._provider, wanted).values())
+            return
+        search = shared_digits(min(wanted), max(wanted))
+        if len(wanted) < self._provider.owned(page=1, search=search).total_pages:
+            yield list(find_each(self._provider, wanted).values())
+        else:
+            yield from listed(self._provider, search)
+
+    def _by_record_id(self, ids: Sequence[int]) -> Iterator[Sequence[OwnedNumber]]:
+        missing = set(ids)
+        if len(ids) > _ONE_BY_ONE:
+            for items in listed(self._provider):
+                found = [owned for owned in items if owned.record_id in missing]
+                missing -= {owned.record_id for owned in found}
+                yield found
+        else:
+            for record_id in ids:
+                with suppress(NotThere):
+                    yield [self._provider.owned_one(record_id)]
+                    missing.discard(record_id)
+        self.not_found = tuple(f"#{record_id}" for record_id in ids if record_id in missing)
 
 
 def select(request: Reroute | Release, provider: Provider) -> Selected:
     """Read the numbers that the request names. Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
-    if request.selector is not None:
-        selected = Selected(tuple(owned for owned in all_owned(provider, request.selector.label) if fits(owned, request.selector)), ())
-        if not selected.owned:
-            raise Refused(JobError(code="nothing_selected", message="no number of the account matches the selector: nothing was changed"))
-    elif request.numbers:
-        found = find_owned(provider, request.numbers)
-        if len(missing := set(request.numbers) - found.keys()) <= _ONE_BY_ONE:
-            found |= find_each(provider, missing)
-        selected = Selected(tuple(found.values()), tuple(number for number in request.numbers if number not in found))
-    else:
-        selected = _by_record_id(request.record_ids, provider)
-    if request.expected_count is not None and len(selected.owned) != request.expected_count:
-        message = f"{len(selected.owned)} numbers are selected and {request.expected_count} were expected: nothing was changed"
+    choice = Choice(request, provider)
+    owned = tuple(one for found in choice for one in found)
+    check_count(request, len(owned))
+    return Selected(owned, choice.not_found)
+
+
+def check_count(request: Reroute | Release, count: int) -> None:
+    """Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
+    if request.selector is not None and not count:
+        raise Refused(JobError(code="nothing_selected", message="no number of the account matches the selector: nothing was changed"))
+    if request.expected_count is not None and count != request.expected_count:
+        message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed"
         raise Refused(JobError(code="unexpected_count", message=message))
-    return selected
 
 
 def fits(owned: OwnedNumber, selector: Selector) -> bool:
@@ -65,29 +124,13 @@ def _means(shown: str, bare: str, wanted: str) -> bool:
     return wanted.casefold() in (shown.casefold(), bare.casefold())
 
 
-def _by_record_id(ids: Sequence[int], provider: Provider) -> Selected:
-    if len(ids) > _ONE_BY_ONE:
-        by_id = {owned.record_id: owned for owned in all_owned(provider)}
-        found = {record_id: by_id[record_id] for record_id in ids if record_id in by_id}
-    else:
-        found = {}
-        for record_id in ids:
-            try:
-                found[record_id] = provider.owned_one(record_id)
-            except NotThere:
-                continue
-    return Selected(tuple(found.values()), tuple(f"#{record_id}" for record_id in ids if record_id not in found))
-
-
-def check_fraction(selected: Selected, max_fraction: float | None, provider: Provider) -> None:
+def check_fraction(count: int, max_fraction: float | None, provider: Provider) -> None:
     """Raises Refused if more than this share of the account's numbers is selected."""
-    if max_fraction is None or not selected.owned:
+    if max_fraction is None or not count:
         return
     total = provider.owned(page=1).total
-    if len(selected.owned) > max_fraction * total:
-        message = (
-            f"{len(selected.owned)} of {total} numbers are selected, more than max_fraction {max_fraction:g} allows: nothing was changed"
-        )
+    if count > max_fraction * total:
+        message = f"{count} of {total} numbers are selected, more than max_fraction {max_fraction:g} allows: nothing was changed"
         raise Refused(JobError(code="too_large_fraction", message=message))
 
 

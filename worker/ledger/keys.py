@@ -17,6 +17,15 @@ class Keys:
     def numbers(self, job_id: str) -> str:
         return f"{self.job(job_id)}:numbers"
 
+    def pages(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:pages"
+
+    def outcomes(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:outcomes"
+
+    def children(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:children"
+
     def steps(self, job_id: str) -> str:
         return f"{self.job(job_id)}:steps"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from worker.contract.jobs import AskedCall
+from worker.contract.requests import REQUEST_VERSION
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
@@ -54,6 +55,7 @@ class Write:
 
     `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
     `calls`: those to the provider since the write before; `witness`: what decided.
+    `clear`: the numbers and their pages begin anew; `pages`: the numbers of a page, in words, by its index.
     `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
     """
 
@@ -75,6 +77,8 @@ class Write:
     settle: Spend | None = None
     money: bool = False
     unsettled: bool | None = None
+    clear: bool = False
+    pages: Mapping[int, str] | None = None
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
@@ -188,6 +192,11 @@ class Ledger(LedgerReader):
             return None
         _, newer, disturbed = reply
         return frozenset(map(str, newer)), dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
+
+    def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
+        """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
+        pairs = (text for pair in batches.items() for text in pair)
+        return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
 
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""

@@ -4,7 +4,7 @@ A plan is a generator. It yields one command, or a tuple of commands for one pip
 replies; a refusal by the server is thrown into it. What it returns is the plan's result.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,12 +13,13 @@ import redis.asyncio
 
 from worker.contract.errors import JobNotFound, WaitTimeout
 from worker.contract.jobs import Job, JobView, Step
+from worker.contract.results import NumberResult
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.keys import Keys
 from worker.ledger.script_loader import Script, load_script
-from worker.ledger.views import job_view, steps
+from worker.ledger.views import job_view, moved_number, steps
 
 T = TypeVar("T")
 
@@ -163,6 +164,41 @@ class Plans:
         """What the job saved for each number, as JSON."""
         saved: dict[str, str] = yield Ask("hgetall", (self.keys.numbers(job_id),))
         return saved
+
+    def some_numbers(self, job_id: str, numbers: Sequence[str]) -> Plan[dict[str, str]]:
+        """The same, of these numbers only."""
+        if not numbers:
+            return {}
+        texts = yield Ask("hmget", (self.keys.numbers(job_id), list(numbers)))
+        return {number: text for number, text in zip(numbers, texts, strict=True) if text is not None}
+
+    def page(self, job_id: str, index: int) -> Plan[tuple[str, ...] | None]:
+        """The numbers on a page of a job of many numbers, in their order; None behind the last one."""
+        text = yield Ask("hget", (self.keys.pages(job_id), str(index)))
+        return None if text is None else tuple(text.split())
+
+    def numbers_on(self, job_id: str, index: int) -> Plan[tuple[NumberResult, ...] | None]:
+        """What became of them; `outcome` None where nothing has yet. None behind the last page."""
+        numbers = yield from self.page(job_id, index)
+        if numbers is None:
+            return None
+        stored = yield from self.some_numbers(job_id, numbers)
+        return tuple(moved_number(stored[number]) for number in numbers if number in stored)
+
+    def pages(self, job_id: str) -> Plan[int]:
+        """How many pages there are; 0 for a job whose result has all its numbers."""
+        count: int = yield Ask("hlen", (self.keys.pages(job_id),))
+        return count
+
+    def outcomes(self, job_id: str) -> Plan[dict[str, int]]:
+        """How many numbers have which outcome; ``open``: none yet. Empty for a job without pages."""
+        counts: dict[str, str] = yield Ask("hgetall", (self.keys.outcomes(job_id),))
+        return {outcome: int(count) for outcome, count in counts.items() if count != "0"}
+
+    def open_children(self, job_id: str) -> Plan[int]:
+        """How many of its batches haven't ended."""
+        count: int = yield Ask("scard", (self.keys.children(job_id),))
+        return count
 
     def wait(self, job_id: str, timeout_s: float, clock: Callable[[], float]) -> Plan[JobView]:
         """The job once it has ended or is parked. Raises JobNotFound, WaitTimeout.

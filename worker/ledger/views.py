@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import AskedCall, JobView, Step
 from worker.contract.requests import Request, parse_request
-from worker.contract.results import Result
+from worker.contract.results import NumberResult, Result
 from worker.contract.states import JobState, Lane
 
 #: The reason of a job whose state can't be read. The sweeper parks it.
@@ -73,6 +73,15 @@ def _result(text: str | None) -> Result | None:
         return Result.model_validate_json(text) if text else None
     except ValidationError:
         return None
+
+
+def moved_number(text: str) -> NumberResult:
+    """A number as a reroute or failback keeps it. Raises ValueError for what isn't one."""
+    move = json.loads(text)
+    fields = {name: move.get(name) for name in ("number", "outcome", "error")}
+    if move.get("record_id"):  # Else the account doesn't have it.
+        fields |= {"record_id": move["record_id"], "route_before": move.get("before"), "route_after": move.get("target")}
+    return NumberResult.model_validate(fields)
 
 
 def steps(entries: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[Step, ...]:

@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from worker.contract.errors import JobNotFound
+from worker.contract.errors import JobError, JobNotFound
 from worker.contract.jobs import AskedCall
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
+from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.leases import LeaseFlags
@@ -60,8 +61,19 @@ class LedgerPage:
     def memo(self) -> str | None:
         return self._memo
 
-    def numbers(self) -> dict[str, str]:
-        return self._ledger.numbers(self.job_id)
+    @property
+    def whole_id(self) -> str:
+        """The job with which the numbers are kept: for a batch its parent."""
+        return self.claim.fields.get("parent") or self.job_id
+
+    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
+        return self.numbers_of(self.whole_id, only)
+
+    def page_of_numbers(self, index: int, job_id: str | None = None) -> tuple[str, ...] | None:
+        return self._ledger.perform(self._ledger.plans.page(job_id or self.whole_id, index))
+
+    def outcomes(self) -> dict[str, int]:
+        return self._ledger.perform(self._ledger.plans.outcomes(self.whole_id))
 
     def save(
         self,
@@ -83,6 +95,8 @@ class LedgerPage:
         progress: str | None = None,
         money: bool = False,
         unsettled: bool | None = None,
+        clear: bool = False,
+        pages: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
         self._writes += 1
         write = Write(
@@ -104,6 +118,8 @@ class LedgerPage:
             settle=settle,
             money=money,
             unsettled=unsettled,
+            clear=clear,
+            pages={index: " ".join(listed) for index, listed in pages.items()} if pages else None,
         )
         reply = self._ledger.save(self.claim, self._writes, write)
         if answered:
@@ -181,5 +197,23 @@ class LedgerPage:
         dry_run, error_code = bool(view.request and view.request.dry_run), view.error.code if view.error else None
         return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code)
 
-    def numbers_of(self, job_id: str) -> dict[str, str]:
-        return self._ledger.numbers(job_id)
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
+        if only is None:
+            return self._ledger.numbers(job_id)
+        return self._ledger.perform(self._ledger.plans.some_numbers(job_id, only))
+
+    def fan_out(self, batches: Mapping[str, str]) -> None:
+        match self._ledger.fan_out(self.claim, BATCH_KIND, batches):
+            case "lost":
+                raise LostLease
+            case "cancelled":
+                raise CancelRequested
+
+    def open_batches(self) -> int:
+        return self._ledger.perform(self._ledger.plans.open_children(self.job_id))
+
+    def batch_error(self, index: str) -> JobError | None:
+        try:
+            return self._ledger.get(f"{self.job_id}:{index}").error
+        except JobNotFound:
+            return None

@@ -69,7 +69,7 @@ def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
             facts = _purchase(view, numbers)
         case "release":
             facts = {"released": _released(view, numbers)}
-        case "reroute" | "failback":
+        case "reroute" | "failback" if not (view.request is not None and view.request.dry_run):
             moves = _readable(Move, numbers)
             facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
         case _:

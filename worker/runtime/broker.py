@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import dramatiq
 import redis
@@ -10,7 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from worker.contract.states import Lane
 from worker.ledger.keys import Keys
-from worker.runtime.consumer import LaneConsumer, actor_name
+from worker.runtime.consumer import LaneConsumer, Threads, actor_name
 
 #: Messages of a killed worker come back this soon. Not at every command: maintenance lists all keys of the server as long as a dead
 #: worker has messages on another queue, which takes tens of milliseconds in a backlog.
@@ -24,8 +24,8 @@ WORKER_TIMEOUT_MS = 250
 class LaneBroker(RedisBroker):
     """Dramatiq's Redis broker with our consumer, and without delay queues: the ledger keeps what is due later."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, stopping: threading.Event) -> None:
-        self._keys, self._stopping = keys, stopping
+    def __init__(self, client: redis.Redis, keys: Keys, stopping: threading.Event, threads: Threads, helping: Collection[Lane]) -> None:
+        self._keys, self._stopping, self._threads, self._helping = keys, stopping, threads, frozenset(helping)
         self._maintained_s = float("-inf")
         # No middleware at all. Retries, TimeLimit, AgeLimit and Results would decide what only the ledger may decide; TimeLimit
         # and Shutdown would also interrupt a thread between a money call and its record.
@@ -51,15 +51,23 @@ class LaneBroker(RedisBroker):
         self.delay_queues.clear()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> LaneConsumer:  # noqa: ARG002 - Dramatiq's signature
-        return LaneConsumer(self, self._keys, queue_name, prefetch, self._stopping, self.beat)
+        helping = queue_name in self._helping
+        return LaneConsumer(self, self._keys, queue_name, prefetch, self._stopping, self.beat, self._threads, helping=helping)
 
 
 def build_worker(
-    client: redis.Redis, keys: Keys, lanes: Sequence[Lane], threads: int, run: Callable[[str], None], stopping: threading.Event
+    client: redis.Redis,
+    keys: Keys,
+    lanes: Sequence[Lane],
+    threads: int,
+    run: Callable[[str], None],
+    stopping: threading.Event,
+    *,
+    helping: Sequence[Lane] = (),
 ) -> dramatiq.Worker:
-    """A Dramatiq worker, not yet started, whose threads serve these lanes and no other."""
-    broker = LaneBroker(client, keys, stopping)
-    for lane in lanes:
+    """A Dramatiq worker, not yet started, whose threads serve these lanes and no other; those that it only helps, while some are idle."""
+    broker = LaneBroker(client, keys, stopping, Threads(threads), helping)
+    for lane in (*lanes, *helping):
         dramatiq.actor(broker=broker, queue_name=lane.value, actor_name=actor_name(lane.value))(run)
     worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=WORKER_TIMEOUT_MS)
     # No more than can be run at once: what lies in a busy process's memory is what an idle one could do.

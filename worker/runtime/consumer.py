@@ -18,6 +18,8 @@ from worker.ledger.keys import Keys
 
 #: How long an idle consumer waits for a wake-up before it looks by itself. Less than the socket's time-out.
 IDLE_S = 1.0
+#: How soon one that only helps looks whether its worker has time again.
+HELP_AGAIN_S = 0.05
 #: How long it waits after Redis failed it.
 AFTER_ERROR_S = 0.5
 #: So many messages that aren't ours are kept for a look.
@@ -29,14 +31,45 @@ MAX_ID = 200
 log = structlog.stdlib.get_logger("didflow.queue")
 
 
+class Threads:
+    """How many threads a worker has, and how many of them have something to do: shared by its consumers."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    @property
+    def idle(self) -> int:
+        return max(0, self.count - self._busy)
+
+    def taken(self, change: int) -> None:
+        with self._lock:
+            self._busy += change
+
+
 class LaneConsumer(dramatiq.Consumer):
-    """Consumes one lane. Dramatiq calls `__next__` from one thread, and `ack`, `nack` from its workers."""
+    """Consumes one lane. Dramatiq calls `__next__` from one thread, and `ack`, `nack` from its workers.
+
+    `helping`: the lane has threads of its own elsewhere. Then only as much is taken as idle threads can do at once, and never with more
+    than half of the threads: what comes to the worker's own lanes meanwhile finds the others.
+    """
 
     def __init__(
-        self, broker: RedisBroker, keys: Keys, lane: str, prefetch: int, stopping: threading.Event, beat: Callable[[], None]
+        self,
+        broker: RedisBroker,
+        keys: Keys,
+        lane: str,
+        prefetch: int,
+        stopping: threading.Event,
+        beat: Callable[[], None],
+        threads: Threads,
+        *,
+        helping: bool,
     ) -> None:
         self._beat = beat
         self._broker, self._keys, self._lane, self._prefetch, self._stopping = broker, keys, lane, prefetch, stopping
+        self._threads, self._helping = threads, helping
         self._fetched: deque[bytes] = deque()
         self._running: set[str] = set()
         self._to_ack: deque[str] = deque()
@@ -58,15 +91,23 @@ class LaneConsumer(dramatiq.Consumer):
         return None
 
     def _fetch(self) -> None:
-        room = self._prefetch - len(self._running)
+        room = self._room_left()
         if room <= 0:
             self._room.clear()
-            if not self._room.wait(IDLE_S):
+            if not self._room.wait(HELP_AGAIN_S if self._helping else IDLE_S):
                 self._beat()
             return
         self._fetched.extend(body for body in self._broker.do_fetch(self._lane, room) if body is not None)
-        if not self._fetched:
-            self._broker.client.blpop([self._keys.wake(self._lane)], timeout=IDLE_S)
+        if self._fetched:
+            return
+        woken = self._broker.client.blpop([self._keys.wake(self._lane)], timeout=IDLE_S)
+        if woken and self._room_left() <= 0:
+            self._broker.client.lpush(self._keys.wake(self._lane), b"1")  # Whoever has time now shall hear it.
+
+    def _room_left(self) -> int:
+        if self._helping:
+            return min(self._threads.idle, max(1, self._threads.count // 2) - len(self._running))
+        return self._prefetch - len(self._running)
 
     def _proxy(self, body: bytes) -> dramatiq.MessageProxy | None:
         """The message with nothing in it but the job's id and what is needed to acknowledge it."""
@@ -79,6 +120,7 @@ class LaneConsumer(dramatiq.Consumer):
             self._set_aside(body)
             return None
         self._running.add(queue_id)
+        self._threads.taken(1)
         return dramatiq.MessageProxy(
             dramatiq.Message(
                 queue_name=self._lane,
@@ -111,6 +153,7 @@ class LaneConsumer(dramatiq.Consumer):
             self._to_ack.append(queue_id)
         finally:
             self._running.discard(queue_id)
+            self._threads.taken(-1)
             self._room.set()
 
     #: A nudge that failed is used up like any other: the job's state is in the ledger.

@@ -27,6 +27,7 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "suspend": lambda *_, **__: "suspend",
     "finish": lambda *_, **__: "finish",
     "claim_routes": lambda *_, **__: "claim_routes",
+    "fan_out": lambda *_, **__: "fan_out",
     "quarantine": lambda *_, **__: "quarantine",
     "pause_account": lambda *_, **__: "pause_account",
     "resume_account": lambda *_, **__: "resume_account",

@@ -67,7 +67,8 @@ class WorkerProcess:
         reserved = max(1, settings.threads // 4)
         self.workers = (
             build_worker(client, keys, [Lane.EMERGENCY], reserved, runner.run, self.stopping),
-            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner.run, self.stopping),
+            # Idle threads help with an emergency's batches.
+            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner.run, self.stopping, helping=[Lane.EMERGENCY]),
         )
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
         self._watchdog = Watchdog(self._threads, beats)

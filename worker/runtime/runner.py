@@ -8,15 +8,18 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
+from pydantic import ValidationError
 
 from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable, UnreadableRecord
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, parse_request
+from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.batch import send_batch
 from worker.jobs.following import follow
 from worker.jobs.known import in_doubt, known_so_far, nothing_done
+from worker.jobs.move import BATCH_KIND, MoveBatch
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
@@ -194,7 +197,7 @@ class JobRunner:
                 log.info("account.resumed", account=account)
 
 
-def tell(request: Request, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """The job of that kind."""
     match request:
         case SearchAndBuy():
@@ -207,6 +210,8 @@ def tell(request: Request, page: JobPage, provider: Provider, rules: Rules) -> E
             return failback(request, page, provider, rules)
         case Release():
             return release(request, page, provider, rules)
+        case MoveBatch():
+            return send_batch(request, page, provider, rules)
 
 
 def rules_from(settings: Settings, account: Account | None) -> Rules:
@@ -236,8 +241,13 @@ def _was_answered(trouble: Exception) -> bool:
     return False
 
 
-def _request(claim: Claim) -> Request:
+def _request(claim: Claim) -> Request | MoveBatch:
     """Raises InvalidRequest for one that this version can't read."""
+    if claim.fields.get("kind") == BATCH_KIND:
+        try:
+            return MoveBatch.model_validate_json(claim.fields.get("request", ""))
+        except ValidationError as error:
+            raise invalid(error) from None
     return parse_request(claim.fields.get("request", ""))
 
 

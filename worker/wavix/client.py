@@ -5,7 +5,7 @@ Numbers are E.164 with the plus on our side and digits on the wire.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Literal, TypeVar
@@ -27,6 +27,7 @@ from worker.contract.provider import (
     NotNowReason,
     NotThere,
     Offer,
+    OwnedAsk,
     OwnedNumber,
     Page,
     ReadFailed,
@@ -164,6 +165,11 @@ class WavixClient:
             params["label"] = label
         raw = self._read_known(self._dialect.owned_path, params)
         return _page(raw, self._readable(lambda: parsing.owned_numbers(raw)))
+
+    def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
+        """One after the other; a worker's client asks several at once."""
+        for ask in asks:
+            yield self.owned(page=ask.page, search=ask.search, label=ask.label)
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""

@@ -2,9 +2,12 @@
 --
 -- {ns}:job:{id}             hash    the job
 -- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
+-- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words: a job of many numbers is read and sent page by page
+-- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
+-- {ns}:job:{id}:children    set     its batches that haven't ended. A batch is a job {id}:{index}; it writes its numbers with its parent's
 -- {ns}:job:{id}:steps       stream  the job's story
 -- {ns}:job:{id}:reserved    set     numbers that the job holds
--- {ns}:state:{state}        zset    job id by time of submit, ms
+-- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
 -- {ns}:refs:{reference}     zset    job id by time of submit, ms
 -- {ns}:keys                 hash    idempotency key -> job id
 -- {ns}:order                int     counts submits: who is newer
@@ -113,6 +116,7 @@ end
 -- Writes one CloudEvents entry. `body` is JSON members that the caller has already encoded, or ''.
 local function emit(stream, id, state, body)
   local job = job_key(id)
+  if redis.call('HEXISTS', job, 'parent') == 1 then return end  -- What batches do is told by their parent.
   local seq = count_up(id, 'seq', 1, now_ms())  -- Not from 0: a reader drops an event whose id it has seen.
   local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms', 'progress')
   local data = '{"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"state":' .. json(state) .. ',"reason":' .. json(f[2])
@@ -127,9 +131,11 @@ local function emit(stream, id, state, body)
 end
 
 local function set_state(id, old, new)
-  local created = whole(redis.call('HGET', job_key(id), 'created_ms'), now_ms())
-  if old then redis.call('ZREM', key('state', old), id) end
-  redis.call('ZADD', key('state', new), int(created), id)
+  if redis.call('HEXISTS', job_key(id), 'parent') == 0 then
+    local created = whole(redis.call('HGET', job_key(id), 'created_ms'), now_ms())
+    if old then redis.call('ZREM', key('state', old), id) end
+    redis.call('ZADD', key('state', new), int(created), id)
+  end
   redis.call('HSET', job_key(id), 'state', new)
 end
 
@@ -300,10 +306,27 @@ local function give_up_reservations(id, account)
   redis.call('DEL', job_key(id) .. ':reserved')
 end
 
+-- Whose calls a job's are, and by which of its attempts: for routes, a batch is its parent.
+local function route_caller(id, token)
+  local parent = redis.call('HGET', job_key(id), 'parent')
+  if parent then return parent, id .. '/' .. token end
+  return id, token
+end
+
+-- A batch has ended, however: its parent goes on after the last one. Counted as a set, so that nothing counts twice.
+local function leave_parent(id, parent)
+  if redis.call('SREM', job_key(parent) .. ':children', id) == 0 or redis.call('SCARD', job_key(parent) .. ':children') > 0 then return end
+  local f = redis.call('HMGET', job_key(parent), 'state', 'reason', 'lane')
+  if f[1] == 'waiting' and f[2] == 'depends' then
+    redis.call('HSET', job_key(parent), 'due_ms', '')
+    enqueue(parent, f[3], now_ms(), 15000)
+  end
+end
+
 -- Ends the job, or parks it: state, stored result and the one event on the results stream, together.
 local function conclude(id, state, result, body, retention_ms)
   local job = job_key(id)
-  local f = redis.call('HMGET', job, 'state', 'account')
+  local f = redis.call('HMGET', job, 'state', 'account', 'parent')
   local account = f[2] or ''
   local now = now_ms()
   redis.call('HSET', job, 'finished_ms', int(now), 'result', result, 'due_ms', '', 'owner', '', 'lease_ms', '')
@@ -317,8 +340,11 @@ local function conclude(id, state, result, body, retention_ms)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)
     settle_unsettled(id, now)
-    redis.call('ZADD', key('retention'), int(now + retention_ms), id)
+    for _, child in ipairs(redis.call('SMEMBERS', job .. ':children')) do redis.call('HSET', job_key(child), 'cancel', '1') end
   end
+  -- A batch isn't parked: its parent says what is open.
+  if state ~= 'needs_review' or f[3] then redis.call('ZADD', key('retention'), int(now + retention_ms), id) end
+  if f[3] then leave_parent(id, f[3]) end
   emit('results', id, state, body)
 end
 

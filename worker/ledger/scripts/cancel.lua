@@ -14,6 +14,16 @@ if state ~= 'running' and (not f[2] or f[2] == '') then
   return 'cancelled'
 end
 redis.call('HSET', job, 'cancel', '1')
+for _, child in ipairs(redis.call('SMEMBERS', job .. ':children')) do
+  local c = redis.call('HMGET', job_key(child), 'state', 'phase', 'lane')
+  redis.call('HSET', job_key(child), 'cancel', '1')
+  if c[1] ~= 'running' and (not c[2] or c[2] == '') then
+    conclude(child, 'cancelled', '', '', tonumber(ARGV[2]))
+  elseif c[1] ~= 'running' then
+    redis.call('HSET', job_key(child), 'due_ms', '')
+    enqueue(child, c[3], now_ms(), 15000)
+  end
+end
 if state ~= 'running' then
   redis.call('HSET', job, 'due_ms', '')
   enqueue(id, f[3], now_ms(), 15000)

@@ -4,9 +4,9 @@
 -- Twice: the second run finds it queued, or further.
 local id = ARGV[1]
 local job = job_key(id)
-local f = redis.call('HMGET', job, 'state', 'lane', 'account')
+local f = redis.call('HMGET', job, 'state', 'lane', 'account', 'parent')
 if not f[1] then return 'gone' end
-if f[1] ~= 'needs_review' then return f[1] end
+if f[1] ~= 'needs_review' or f[4] then return f[1] end  -- A batch has ended with it: its parent begins another one.
 redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'reason', '', 'result', '', 'finished_ms', '', 'due_ms', '')
 step(id, '0', 'retried', 'by a person')
 set_state(id, f[1], 'queued')

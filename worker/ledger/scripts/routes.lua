@@ -4,12 +4,14 @@
 --       the others was last out without an answer (or answered after seen_ms)
 -- An entry is order|job|token|open_ms|disturbed_ms|answered_ms: open_ms, the holder's call may be out since then (0: none is);
 -- disturbed_ms, the newest call of an earlier holder that was never answered; answered_ms, when the holder's last one was.
+-- A batch is its parent here, with the parent's order; its attempts have names of their own in the place of the token.
 -- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry.
 -- flags: allow-oom
 local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')
 local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
+local family, caller = route_caller(id, token)
 local newer, disturbed = {}, {}
 for i = 5, #ARGV do
   local number = ARGV[i]
@@ -18,18 +20,18 @@ for i = 5, #ARGV do
   if tonumber(order) > mine then
     newer[#newer + 1] = number
   else
-    local unanswered = math.max(tonumber(disturbed_ms), holder == token and job == id and 0 or tonumber(open_ms))
-    if job ~= id and tonumber(answered_ms) >= seen_ms then unanswered = math.max(unanswered, tonumber(answered_ms)) end
+    local unanswered = math.max(tonumber(disturbed_ms), holder == caller and job == family and 0 or tonumber(open_ms))
+    if job ~= family and tonumber(answered_ms) >= seen_ms then unanswered = math.max(unanswered, tonumber(answered_ms)) end
     -- An earlier attempt of this job wants what this one wants; whoever comes next has to mind its call all the same.
-    local told = job == id and tonumber(disturbed_ms) or unanswered
+    local told = job == family and tonumber(disturbed_ms) or unanswered
     if told > 0 then
       disturbed[#disturbed + 1] = number
       disturbed[#disturbed + 1] = int(told)
     end
     -- Whoever was answered by nobody makes no second call, so an entry of this attempt that is open stays as it is.
-    local open = job == id and holder == token and open_ms or '0'
+    local open = job == family and holder == caller and open_ms or '0'
     if open == '0' and calling == '1' then open = now end
-    redis.call('HSET', routes, number, table.concat({int(mine), id, token, open, int(unanswered), answered_ms}, '|'))
+    redis.call('HSET', routes, number, table.concat({int(mine), family, caller, open, int(unanswered), answered_ms}, '|'))
   end
 end
 return {'ok', newer, disturbed}

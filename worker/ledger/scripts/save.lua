@@ -3,6 +3,7 @@
 --       numbers: {number: text}, reserve: [], taint: [], free: [], keep: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
+--       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
 --       money (it may move once this is written), unsettled? (whether a purchase is open after it)}
 -- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
@@ -42,23 +43,45 @@ for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   redis.call('SREM', job .. ':reserved', number)
 end
+local family, caller = route_caller(id, token)
 for _, number in ipairs(page.answered) do
   local entry = redis.call('HGET', key('routes', f[1]), number) or ''
-  local order, job, holder, disturbed_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|%d+|(%d+)|%d+$')
-  if job == id and holder == token then
-    redis.call('HSET', key('routes', f[1]), number, table.concat({order, id, token, '0', disturbed_ms, int(now)}, '|'))
+  local order, routed_by, holder, disturbed_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|%d+|(%d+)|%d+$')
+  if routed_by == family and holder == caller then
+    redis.call('HSET', key('routes', f[1]), number, table.concat({order, family, caller, '0', disturbed_ms, int(now)}, '|'))
   end
 end
 if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end
-for number, text in pairs(page.numbers) do redis.call('HSET', job .. ':numbers', number, text) end
+local told = job_key(family)  -- A batch writes what its parent tells.
+local outcomes = told .. ':outcomes'
+if page.clear then
+  redis.call('DEL', told .. ':numbers', told .. ':pages', outcomes)
+  redis.call('HSET', outcomes, 'open', '0')
+end
+local counted = redis.call('EXISTS', outcomes) == 1
+-- A text inside the JSON can't look like this: its quotes are escaped.
+local function outcome_of(text) return string.match(text, '"outcome":"([%a_]+)"') or 'open' end
+for number, text in pairs(page.numbers) do
+  if counted then
+    local old = redis.call('HGET', told .. ':numbers', number)
+    if old then redis.call('HINCRBY', outcomes, outcome_of(old), -1) end
+    redis.call('HINCRBY', outcomes, outcome_of(text), 1)
+  end
+  redis.call('HSET', told .. ':numbers', number, text)
+end
+for index, numbers in pairs(page.pages or {}) do redis.call('HSET', told .. ':pages', index, numbers) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
 step(id, f[2], page.step, page.detail, page.calls, page.witness)
-if page.progress and page.progress ~= redis.call('HGET', job, 'progress') then
-  redis.call('HSET', job, 'progress', page.progress)
-  emit('events', id, 'running', '')
+if page.progress and counted then
+  local all = redis.call('HLEN', told .. ':numbers')
+  page.progress = int(all - tonumber(redis.call('HGET', outcomes, 'open'))) .. ' of ' .. int(all) .. ' numbers'
+end
+if page.progress and page.progress ~= redis.call('HGET', told, 'progress') then
+  redis.call('HSET', told, 'progress', page.progress)
+  emit('events', family, redis.call('HGET', told, 'state') or 'running', '')
 end
 return {'ok'}

@@ -1,0 +1,107 @@
+"""A job of more numbers than an event should carry: its result sums them up, and each is told page by page, from everywhere."""
+
+import asyncio
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from producers import AsyncDidflow, Didflow
+from producers.cli.listing import COLUMNS, write_csv
+from tests.jobs.fanning import play
+from tests.stage import Stage, result_of
+from worker.contract.destinations import Destination
+from worker.contract.errors import JobError
+from worker.contract.events import Event
+from worker.contract.jobs import JobView
+from worker.contract.requests import Reroute, Selector
+from worker.contract.results import NumberResult
+from worker.ledger.ledger import Ledger
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox, SandboxOptions
+
+COUNT = 1200
+AWAY = Reroute(selector=Selector(all=True), destinations=(Destination.sip("backup@example.net"),))
+
+
+@pytest.fixture(scope="module")
+def wide() -> Iterator[Sandbox]:
+    with Sandbox(SandboxOptions(numbers_per_city=300)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def moved(real_ledger: Ledger, wide: Sandbox) -> Iterator[tuple[Stage, JobView, list[str]]]:
+    """All numbers moved, but for one that left meanwhile."""
+    stage = Stage(real_ledger, wide)
+    missing = COUNT - len(stage.owned())
+    stage.own(missing)
+    ours = sorted(stage.owned())
+    job = stage.submit(AWAY.model_copy(update={"destinations": (Destination.sip(f"{real_ledger.keys.namespace}@example.net"),)}))
+    stage.attempt(job)
+    stage.client.release([int(stage.sandbox.owned()[ours[5][1:]]["record_id"])])
+    yield stage, play(stage, job, within_s=60.0), ours
+    stage.close()
+
+
+def test_the_result_sums_up_and_every_number_is_told_page_by_page(
+    moved: tuple[Stage, JobView, list[str]], valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    stage, view, ours = moved
+    result = result_of(view)
+    assert view.state == "partial"
+    assert result.numbers == ()
+    assert result.totals.requested == COUNT
+    assert result.totals.done == COUNT - 1
+    summary = result.summary
+    assert summary is not None
+    assert summary.outcomes == {"confirmed": COUNT - 1, "not_found": 1}
+    assert [error.number for error in summary.errors] == [ours[5]]
+
+    didflow = Didflow.from_url(valkey.url, stage.ledger.keys.namespace)
+    everything = list(didflow.numbers(view.id))
+    assert sorted(number.number for number in everything) == ours
+    assert Counter(number.outcome for number in everything) == {"confirmed": COUNT - 1, "not_found": 1}
+    assert all(number.route_before and number.route_after for number in everything)
+    by_page = [number for page in range(1, summary.pages + 1) for number in didflow.numbers(view.id, page=page)]
+    assert by_page == everything
+    assert list(didflow.numbers(view.id, page=summary.pages + 1)) == []
+    assert asyncio.run(numbers_async(valkey.url, stage.ledger.keys.namespace, view.id)) == everything
+
+    (entry,) = [fields for _, fields in didflow.recent() if fields["subject"] == view.id]
+    event = Event.model_validate({**entry, "data": json.loads(entry["data"])})
+    assert len(entry["data"]) < 10_000
+    assert event.data.summary == summary
+
+    assert write_csv(didflow.numbers(view.id), tmp_path / "numbers.csv") == COUNT
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "numbers.csv").read_text())))
+    assert tuple(lines[0]) == COLUMNS
+    assert {line["number"]: line["outcome"] for line in lines} == {number.number: number.outcome for number in everything}
+    assert {line["error_code"] for line in lines if line["number"] == ours[5]} == {"route_not_found"}
+
+
+async def numbers_async(url: str, namespace: str, job_id: str) -> list[NumberResult]:
+    didflow = AsyncDidflow.from_url(url, namespace)
+    found = [number async for number in didflow.numbers(job_id)]
+    await didflow.aclose()
+    return found
+
+
+def test_a_job_of_few_numbers_is_read_the_same_way(stage: Stage, valkey: EmbeddedValkey) -> None:
+    ours = stage.own(3)
+    view = stage.run(Reroute(numbers=tuple(ours), destinations=AWAY.destinations))
+    didflow = Didflow.from_url(valkey.url, stage.ledger.keys.namespace)
+    assert tuple(didflow.numbers(view.id)) == result_of(view).numbers
+    assert list(didflow.numbers(view.id, page=2)) == []
+
+
+def test_what_is_not_ours_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    poisoned = NumberResult(number="+12135550100", error=JobError(code="route_refused", message="=HYPERLINK(1)"))
+    write_csv([poisoned], tmp_path / "numbers.csv")
+    (line,) = csv.DictReader(io.StringIO((tmp_path / "numbers.csv").read_text()))
+    assert line["error"] == "'=HYPERLINK(1)"
+    assert line["number"] == "+12135550100"

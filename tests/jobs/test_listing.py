@@ -1,0 +1,113 @@
+"""Reading the owned list while it changes: nothing is missed, nothing is taken twice."""
+
+from collections.abc import Callable
+
+import pytest
+from pydantic import SecretStr
+
+from tests.jobs.fanning import fanning, play
+from tests.stage import Stage, outcomes
+from worker.contract.destinations import Destination
+from worker.contract.provider import OwnedNumber, Page
+from worker.contract.requests import Reroute, Selector
+from worker.jobs.owned import LIST_TRIES, listed, pages_of
+from worker.wavix.client import WavixClient
+from worker.wavix.sandbox import SandboxAdmin
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+__all__ = ["fanning"]
+
+PER_PAGE = 10
+
+
+class Watched(WavixClient):
+    """The real client, with small pages; after each of them `then` may change the account."""
+
+    def __init__(self, sandbox: SandboxAdmin, then: Callable[[int], None]) -> None:
+        super().__init__(sandbox.url, SecretStr(SANDBOX_KEY), "mydids", read_backoff_s=0.01)
+        self.then, self.reads = then, 0
+
+    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = PER_PAGE) -> Page[OwnedNumber]:
+        shown = super().owned(page=page, search=search, label=label, per_page=min(per_page, PER_PAGE))
+        self.reads += 1
+        self.then(self.reads)
+        return shown
+
+
+def taken(client: WavixClient) -> list[str]:
+    return [item.number for items in listed(client) for item in items]
+
+
+def test_a_list_that_stays_is_read_once(stage: Stage) -> None:
+    ours = stage.own(35)
+    client = Watched(stage.sandbox, lambda _: None)
+    assert sorted(taken(client)) == sorted(ours)
+    assert client.reads == 4 + 2, "and its ends once more"
+    client.close()
+
+
+def test_a_number_that_leaves_in_the_middle_hides_no_other_one(stage: Stage) -> None:
+    """All behind it move up by one: the first of the next page is on a page that was read already."""
+    ours = stage.own(35)
+
+    def leaves(reads: int) -> None:
+        if reads == 1:
+            stage.client.release([int(stage.sandbox.owned()[ours[3][1:]]["record_id"])])
+
+    client = Watched(stage.sandbox, leaves)
+    assert len({item.number for shown in pages_of(client) for item in shown.items}) == 34, "read once, one is missed"
+    client.close()
+    ours += stage.own(1)
+    leaves_again = Watched(stage.sandbox, leaves)
+    found = taken(leaves_again)
+    assert len(found) == len(set(found))
+    assert set(ours) - {ours[3]} <= set(found)
+    assert leaves_again.reads == 8
+    leaves_again.close()
+
+
+def test_one_that_comes_while_another_leaves_is_noticed_though_the_length_stays(stage: Stage) -> None:
+    ours = stage.own(35)
+
+    def change(reads: int) -> None:
+        if reads == 2:
+            ours.extend(stage.own(1))
+            stage.client.release([int(stage.sandbox.owned()[ours[3][1:]]["record_id"])])
+
+    client = Watched(stage.sandbox, change)
+    found = taken(client)
+    assert len(found) == len(set(found))
+    assert set(ours) - {ours[3]} <= set(found)
+    client.close()
+
+
+def test_a_list_that_never_stays_is_read_a_few_times_and_then_taken(stage: Stage) -> None:
+    ours = stage.own(25)
+
+    def grow(_: int) -> None:
+        stage.own(1)
+
+    client = Watched(stage.sandbox, grow)
+    found = taken(client)
+    assert len(found) == len(set(found))
+    assert set(ours) <= set(found)
+    assert client.reads <= LIST_TRIES * 10
+    client.close()
+
+
+@pytest.mark.parametrize("when", [1, 3, 5, 9])
+def test_a_move_of_all_numbers_moves_all_though_the_account_changes_meanwhile(fanning: Stage, when: int) -> None:
+    ours = fanning.own(60)
+    backup = Destination.sip("backup@example.net")
+
+    def leaves(reads: int) -> None:
+        if reads == when:
+            plain.release([int(fanning.sandbox.owned()[ours[4][1:]]["record_id"])])
+
+    fanning.client, plain = Watched(fanning.sandbox, leaves), fanning.client
+    view = play(fanning, fanning.submit(Reroute(selector=Selector(all=True), destinations=(backup,))))
+    told = outcomes(view)
+    assert set(ours) - {ours[4]} <= set(told)
+    assert {told[number] for number in ours if number != ours[4]} == {"confirmed"}
+    assert told.get(ours[4]) in (None, "not_found", "confirmed")
+    plain.close()
