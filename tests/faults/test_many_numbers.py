@@ -103,8 +103,9 @@ def test_a_worker_frozen_with_batches_in_hand_changes_nothing_when_it_wakes(tmp_
         (sleeper,) = frozen(running)
         calls = running.sandbox.state()["calls"]["destinations"]
         os.kill(sleeper, signal.SIGCONT)
-        until(lambda: running.sandbox.state()["calls"]["destinations"] > calls, what="the sleeper's late call")
+        until(lambda: "job.lease_lost" in running.log.read_text(), what="the sleeper's end of that attempt")
         until(lambda: sleeper in running.workers(), what="the sleeper's heartbeat")
+        assert running.sandbox.state()["calls"]["destinations"] == calls
         assert running.ledger.get(job.id) == view
         assert_exact(running, job, ours)
 

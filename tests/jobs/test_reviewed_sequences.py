@@ -13,6 +13,7 @@ from worker.contract.jobs import Job, JobView
 from worker.contract.provider import Answer, OwnedNumber, Page, Unclear
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
 from worker.contract.states import JobState, WaitReason
+from worker.jobs.move import MoveMemo
 from worker.ledger import calls
 from worker.ledger.ledger import Ledger
 from worker.runtime.sweeper import Sweeper
@@ -262,7 +263,7 @@ def test_a_snapshot_that_was_left_unfinished_moves_nothing_later(stage: Stage) -
     stage.sandbox.add_fault("destinations", "rate_limit", seconds=0.0, times=2)
     assert stage.attempt(job).state is JobState.WAITING
     client, key = stage.ledger.client, stage.ledger.keys.job(job.id)
-    client.hset(key, "memo", "{}")  # As if the worker had died after the snapshot and before "selected".
+    client.hset(key, "memo", MoveMemo().model_dump_json())  # As if the worker had died after the snapshot and before "selected".
     stage.sandbox.order(
         "set_destinations", number=ours[0][1:], destinations=[{"transport": 1, "destination": "person@example.net", "priority": 1}]
     )

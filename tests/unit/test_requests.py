@@ -53,6 +53,7 @@ REROUTE: dict[str, Any] = {
         (REROUTE | {"destinations": [{"transport": 1, "destination": "example.net"}]}, "destinations.0", "user@host"),
         (REROUTE | {"deadline": "2026-12-01T08:00"}, "deadline", "timezone"),
         (REROUTE | {"max_fraction": 1.5}, "max_fraction", "less than or equal to 1"),
+        (BUY | {"policy": "at_least", "at_least": [], "\ud800": 1}, "request", "unicode string"),
         (BUY | {"max_total_usd": "1e999999999"}, "max_total_usd", "at most 12 digits before the point"),
         (BUY | {"max_total_usd": "1e-999999999"}, "max_total_usd", "30 after it"),
         (BUY | {"area_code": "\u0661\u0662\u0663"}, "area_code", "needs"),

@@ -21,12 +21,14 @@ class Checked(BaseModel):
         try:
             built = read(given)
         except ValidationError as error:
-            if isinstance(given, Mapping):
-                bad = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+            faults = error.errors(include_url=False)
+            # A fault of the whole, such as a key that is no text, means that no field was read.
+            if isinstance(given, Mapping) and all(fault["loc"] for fault in faults):
+                bad = {str(fault["loc"][0]) for fault in faults}
                 raise with_more(error, cls.faults_between(given, bad)) from None
             raise
-        if faults := tuple(cls.faults_between(vars(built), ())):
-            raise with_more(None, faults)
+        if between := tuple(cls.faults_between(vars(built), ())):
+            raise with_more(None, between)
         return built
 
 

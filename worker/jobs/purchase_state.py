@@ -103,8 +103,9 @@ class PurchaseRecord:
 
     def __init__(self, request: SearchAndBuy, memo: str | None, numbers: Mapping[str, str]) -> None:
         self.request = request
-        self.memo = read_memo(Memo, memo, numbers)
         self.picks: dict[str, Pick] = {number: read_stored(Pick, text) for number, text in numbers.items()}
+        # A number that a person gave it (see give.lua) is kept, without a memo.
+        self.memo = read_memo(Memo, memo, self.with_status("bound", "carted"))
 
     def with_status(self, *statuses: str) -> dict[str, Pick]:
         """The job's numbers in one of these states."""

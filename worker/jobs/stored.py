@@ -1,6 +1,6 @@
 """Reading back what an earlier attempt wrote, perhaps of another version."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +21,9 @@ def read_stored(model: type[Stored], text: str) -> Stored:
         raise NeedsReview(error, Result(totals=Totals(requested=0, done=0), error=error)) from None
 
 
-def read_memo(model: type[Stored], memo: str | None, numbers: Mapping[str, str]) -> Stored:
-    """The job's memo; a new one if it hasn't written anything yet. Raises NeedsReview.
+def read_memo(model: type[Stored], memo: str | None, begun: Collection[str]) -> Stored:
+    """The job's memo; a new one for a job that has `begun` nothing with any number. Raises NeedsReview.
 
-    A memo is written with every number: numbers alone may be bought or gone already, and nobody knows how far it went.
+    A memo is written with every number that is begun: without one it may be bought or gone already, and nobody knows how far it went.
     """
-    return read_stored(model, memo or "") if memo or numbers else model()
+    return read_stored(model, memo or "") if memo or begun else model()
