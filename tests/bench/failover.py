@@ -83,7 +83,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.failover")
     parser.add_argument("--numbers", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=20.0, help="requests a second that the sandbox allows (%(default)s)")
+    parser.add_argument("--rate", type=float, default=50.0, help="requests a second that the sandbox allows (%(default)s)")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave docs/bench as it is")
     return parser.parse_args()
 
@@ -99,6 +99,7 @@ def didflow(numbers: int, rate: float) -> Run:
     with _sandbox(numbers, rate, processes=2) as (stack, admin):
         client = Didflow.from_url(stack.redis_url or "")
         _until_ready(client)
+        before = _counted(admin.state())
         load, began_s = os.getloadavg()[0], time.monotonic()
         job = client.submit(
             Reroute(
@@ -115,7 +116,8 @@ def didflow(numbers: int, rate: float) -> Run:
         assert view.state is JobState.SUCCEEDED, (view.state, view.reason)
         _check(traffic, numbers)
         accepted_s = looked_s - _last_change_ago_s(traffic) + LATENCY_S
-        return Run("didflow", accepted_s, confirmed_s, *_counted(traffic), note="one Reroute job", load=load)
+        calls, refused = (now - then for now, then in zip(_counted(traffic), before, strict=True))
+        return Run("didflow", accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load)
 
 
 def sdk_bulk(numbers: int, rate: float, batch: int) -> Run:
