@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench.contenders.contender import Contender
@@ -40,7 +41,7 @@ def main() -> None:
         rate = _warm(contender)
         idle_ms = [_idle(contender) for _ in range(IDLE_JOBS)]
         many = _burst(contender, rate, contender.submit_many)
-        one_by_one = _burst(contender, rate, lambda count: [contender.submit_one() for _ in range(count)])
+        one_by_one = _burst(contender, rate, partial(_one_by_one, contender))
     print(json.dumps({"idle_ms": idle_ms, "many": many, "one_by_one": one_by_one}))
 
 
@@ -83,6 +84,11 @@ def _warm(contender: Contender) -> float:
 def _burst(contender: Contender, rate: float, submit: Callable[[int], object]) -> dict[str, float]:
     least, most = BURST_JOBS
     return _timed(contender, min(most, max(least, int(rate * BURST_S))), submit)
+
+
+def _one_by_one(contender: Contender, count: int) -> None:
+    for _ in range(count):
+        contender.submit_one()
 
 
 def _timed(contender: Contender, count: int, submit: Callable[[int], object]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import redis
 
@@ -48,7 +48,7 @@ class StoredResults:
     def ended(self) -> int:
         while self._open:
             chunk = self._open[:CHUNK]
-            there = cast("int", self._client.exists(*chunk))
+            there = self._client.exists(*chunk)
             if there < len(chunk):
                 return self._ended + there
             self._ended += there

@@ -57,7 +57,7 @@ def nothing(request: Request, page: JobPage, provider: Provider, rules: Rules) -
 def main() -> None:
     """One worker process, as `worker.runtime.process` runs it."""
     fields = {"WAVIX_API_KEY": SecretStr("none"), "WAVIX_BASE_URL": "http://127.0.0.1:1", "redis_url": SecretStr(server_url())}
-    settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type, call-arg]
+    settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type]
     configure_logs(log_format=settings.log_format, level=settings.log_level)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -1,7 +1,7 @@
 """SAQ on Redis: two workers with 10 jobs at once, the concurrency in its guide's example (and its default)."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -39,4 +39,4 @@ class Contender:
 
     def ended(self) -> int:
         """The result is written into the job, in the same transaction that takes it off this list."""
-        return self._submitted - cast("int", self._client.zcard("saq:bench:incomplete"))
+        return self._submitted - int(self._client.zcard("saq:bench:incomplete"))

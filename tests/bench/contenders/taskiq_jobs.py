@@ -11,7 +11,7 @@ from tests.bench.contenders.coroutines import many, wait_for
 broker = RedisStreamBroker(url=server_url()).with_result_backend(RedisAsyncResultBackend(redis_url=server_url()))
 
 
-@broker.task
+@broker.task  # type: ignore[untyped-decorator]
 async def nothing() -> str:
     return "succeeded"
 
