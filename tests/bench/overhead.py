@@ -143,7 +143,7 @@ def _markdown(report: dict[str, Any]) -> str:
     load = report["load_average"]
     head = (
         f"Measured {report['measured']}; {report['machine']}; Valkey {report['versions']['Valkey']}, AOF always; load average "
-        f"{load['median']:.1f} ({load['least']:.1f} to {load['most']:.1f}). Medians of {max(row['rounds'] for row in rows)} rounds.\n\n"
+        f"{load['median']:.1f} ({load['least']:.1f} to {load['most']:.1f}). {_rounds(rows)}.\n\n"
     )
     cells = [
         (
@@ -159,6 +159,11 @@ def _markdown(report: dict[str, Any]) -> str:
     return head + table(
         ("queue", "jobs/s, many at once", "jobs/s, one by one", "didflow is … × it (many)", "idle p50, ms", "idle p99, ms"), cells
     )
+
+
+def _rounds(rows: list[dict[str, Any]]) -> str:
+    most = max(row["rounds"] for row in rows)
+    return f"Medians of {most} rounds" if most > 1 else "One round, no median"
 
 
 def _write(report: dict[str, Any]) -> None:
