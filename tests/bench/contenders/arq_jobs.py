@@ -1,4 +1,4 @@
-"""arq: two workers with its defaults (10 jobs at once; it polls every half second when it is idle, and its guide changes that nowhere)."""
+"""arq: two workers with its defaults (10 jobs at once; it polls every half second when it is idle)."""
 
 from collections.abc import Sequence
 from typing import Any

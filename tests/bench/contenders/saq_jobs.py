@@ -1,4 +1,4 @@
-"""SAQ on Redis: two workers with 10 jobs at once, the concurrency in its guide's example (and its default)."""
+"""SAQ on Redis: two workers with 10 jobs at once, its default."""
 
 from collections.abc import Sequence
 from typing import Any
