@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test lint types imports unit lock clean
+.PHONY: help demo test bench lint types imports unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,9 +39,29 @@ imports: .venv/dev  ## imports run one way
 unit: .venv/dev  ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lock:  ## write both lock files anew (needs uv)
+# Two environments: arq and SAQ need an older redis-py than didflow does.
+.venv-bench/ready: requirements-bench.lock pyproject.toml
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@echo "installing from requirements-bench.lock (hashes checked)"
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r requirements-bench.lock
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-bench-arq/ready: requirements-bench-arq.lock
+	@test -x .venv-bench-arq/bin/python || $(PYTHON) -m venv .venv-bench-arq
+	@echo "installing from requirements-bench-arq.lock (hashes checked)"
+	@.venv-bench-arq/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r requirements-bench-arq.lock
+	@touch $@
+
+bench: .venv-bench/ready .venv-bench-arq/ready  ## measure the overhead of a job and a failover; writes docs/bench, about eight minutes
+	@.venv-bench/bin/python -m tests.bench.overhead
+	@.venv-bench/bin/python -m tests.bench.failover
+
+lock:  ## write all lock files anew (needs uv)
 	uv pip compile pyproject.toml --extra local --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
 	uv pip compile pyproject.toml --extra local --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra local --group build --group bench --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench.lock
+	uv pip compile --group bench-arq --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench-arq.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-arq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,7 +26,7 @@ from worker.runtime.leases import Leases
 from worker.runtime.plan_refresh import PlanRefresher
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
-from worker.runtime.runner import JobRunner
+from worker.runtime.runner import JobRunner, Story
 from worker.runtime.sweeper import Sweeper
 from worker.runtime.watchdog import Watchdog
 from worker.settings import Settings, load_settings
@@ -45,7 +45,7 @@ log = structlog.stdlib.get_logger("didflow.process")
 class WorkerProcess:
     """All threads of one process and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, story: Story | None = None) -> None:
         url = redis_url(settings)
         self._grace_s = settings.http_timeout + GRACE_S
         self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
@@ -61,7 +61,7 @@ class WorkerProcess:
             for name in settings.all_accounts()
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping)
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)

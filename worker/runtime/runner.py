@@ -50,14 +50,24 @@ BACKOFF_LAST_S = 300.0
 
 log = structlog.stdlib.get_logger("didflow.job")
 
+#: What a job does once it is claimed: `tell`, or what the bench puts in its place.
+Story = Callable[[Request | MoveBatch, JobPage, Provider, Rules], Ended]
+
 
 class JobRunner:
     """Everything a Dramatiq actor does. `run` raises nothing for a job's own trouble; Redis being away only loses the nudge."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, providers: Callable[[str, Lane], Provider], leases: Leases, stopping: threading.Event
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        providers: Callable[[str, Lane], Provider],
+        leases: Leases,
+        stopping: threading.Event,
+        story: Story | None = None,
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
+        self._story = story or tell
         self._accounts = settings.all_accounts()
         self._process = f"{os.uname().nodename}:{os.getpid()}"
 
@@ -95,7 +105,7 @@ class JobRunner:
                     return
                 rules = rules_from(self._settings, self._accounts.get(page.account))
                 provider = overheard(self._providers(page.account, page.lane), page.asked)
-                ended = tell(_request(claim), page, provider, rules)
+                ended = self._story(_request(claim), page, provider, rules)
                 if claim.probe:
                     self._resume_account(claim)
                 self._finish(page, ended)

@@ -1,0 +1,71 @@
+"""didflow: the real ledger, runtime and client with the default settings; only the job's own steps are left out.
+
+The request is a search-and-buy, which goes through the lane of the money jobs, with a reference and an idempotency key, as the README
+recommends. Submitting many: `submit_many`.
+"""
+
+import itertools
+import signal
+import threading
+from collections.abc import Sequence
+
+from pydantic import SecretStr
+
+from producers import Didflow, SearchAndBuy
+from tests.bench.contenders.contender import PROCESSES, server_url
+from worker.contract.requests import Request
+from worker.contract.results import Result, Totals
+from worker.contract.states import JobState
+from worker.jobs.ports import Ended, JobPage, Provider, Rules
+from worker.ledger.calls import Submission
+from worker.ledger.connection import connect
+from worker.ledger.keys import Keys
+from worker.logs import configure_logs
+from worker.runtime.process import WorkerProcess
+from worker.settings import Settings
+
+NAMESPACE = "didflow"
+REQUEST = SearchAndBuy(country="US", city="LOS ANGELES, CA", quantity=1)
+
+
+class Contender:
+    def __init__(self) -> None:
+        self._client = connect(server_url())
+        self._didflow = Didflow(self._client, NAMESPACE)
+        self._orders = itertools.count()
+
+    def workers(self) -> Sequence[Sequence[str]]:
+        return [("-m", "tests.bench.contenders.didflow_jobs")] * PROCESSES
+
+    def submit_many(self, count: int) -> None:
+        submissions = (Submission(REQUEST, f"order-{next(self._orders)}", "customer-9") for _ in range(count))
+        refused = [job for job in self._didflow.submit_many(submissions) if isinstance(job, Exception)]
+        assert not refused, refused[0]
+
+    def submit_one(self) -> None:
+        self._didflow.submit(REQUEST, idempotency_key=f"order-{next(self._orders)}", reference="customer-9")
+
+    def ended(self) -> int:
+        return int(self._client.xlen(Keys(NAMESPACE).results))
+
+
+def nothing(request: Request, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """A job that ends at once."""
+    return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=0)))
+
+
+def main() -> None:
+    """One worker process, as `worker.runtime.process` runs it."""
+    fields = {"WAVIX_API_KEY": SecretStr("none"), "WAVIX_BASE_URL": "http://127.0.0.1:1", "redis_url": SecretStr(server_url())}
+    settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type]
+    configure_logs(log_format=settings.log_format, level=settings.log_level)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    process = WorkerProcess(settings, nothing)
+    process.start()
+    stop.wait()
+    process.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""How fast a failover of an account's numbers is, against what is possible and against the official SDK.
+
+`python -m tests.bench.failover [--numbers 10000]`, on sandboxes with 50 ms latency and a rate limit.
+
+    ideal        P = ceil(numbers / 100) pages to list, B = ceil(numbers / batch) calls to change, requests spaced at the rate r, each
+                 answered after the latency L, any number of them under way:
+                     accepted  = (P + B - 1) / r + L        the first batch waits for no page but its own
+                     confirmed = (P + B + P - 1) / r + L    every number is read back
+    didflow      one Reroute job by selector, two worker processes, all settings but the rate limit as they are by default
+    sdk_bulk     wavix-python-sdk: list page by page, `bulk_update` in a plain loop, list again
+    sdk_single   the same with one number in each call; a part is measured, the rest is extrapolated
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wavix import NumberDestination, Wavix
+
+from producers import Destination, Didflow, Reroute, Selector
+from tests.bench.report import Bar, chart, table
+from worker.contract.states import JobState
+from worker.runtime.local_stack import LocalStack
+from worker.settings import Settings
+from worker.wavix.sandbox import SandboxAdmin
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+DOCS = Path(__file__).parents[2] / "docs" / "bench"
+LATENCY_S = 0.05
+PER_PAGE = 100
+OLD, NEW = "old@example.net", "new@example.net"
+#: So many single calls are measured.
+SINGLE_PART = 60
+#: A failover that takes longer than this has failed.
+GIVE_UP_S = 240.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one way took. `calls` as the provider counted them, refused ones included."""
+
+    name: str
+    accepted_s: float
+    confirmed_s: float
+    calls: int
+    refused: int
+    note: str = ""
+    load: float = 0.0
+
+
+def main() -> None:
+    options = _options()
+    batch = Settings.model_fields["batch_size"].default
+    began = datetime.now(UTC)
+    runs = [ideal(options.numbers, options.rate, batch)]
+    runs.append(didflow(options.numbers, options.rate))
+    runs.append(sdk_bulk(options.numbers, options.rate, batch))
+    runs.append(sdk_single(options.numbers, options.rate))
+    report = {
+        "measured": began.strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{os.cpu_count()} cores, Python {sys.version.split()[0]}",
+        "numbers": options.numbers,
+        "rate_per_s": options.rate,
+        "latency_s": LATENCY_S,
+        "batch": batch,
+        "runs": [asdict(run) for run in runs],
+    }
+    print(_markdown(report, runs))
+    if options.write:
+        _write(report, runs)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.failover")
+    parser.add_argument("--numbers", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=50.0, help="requests a second that the sandbox allows (%(default)s)")
+    parser.add_argument("--no-write", dest="write", action="store_false", help="leave docs/bench as it is")
+    return parser.parse_args()
+
+
+def ideal(numbers: int, rate: float, batch: int) -> Run:
+    """Computed, not measured."""
+    pages, batches = math.ceil(numbers / PER_PAGE), math.ceil(numbers / batch)
+    accepted_s = (pages + batches - 1) / rate + LATENCY_S
+    return Run("ideal, computed", accepted_s, accepted_s + pages / rate, pages + batches + pages, 0)
+
+
+def didflow(numbers: int, rate: float) -> Run:
+    with _sandbox(numbers, rate, processes=2) as (stack, admin):
+        client = Didflow.from_url(stack.redis_url or "")
+        _until_ready(client)
+        before = _counted(admin.state())
+        load, began_s = os.getloadavg()[0], time.monotonic()
+        job = client.submit(
+            Reroute(
+                selector=Selector(destination=f"sip:{OLD}"),
+                destinations=(Destination(transport=1, destination=NEW),),
+                expected_count=numbers,
+            ),
+            idempotency_key="failover",
+        )
+        view = client.wait(job.id, timeout_s=GIVE_UP_S)
+        confirmed_s = time.monotonic() - began_s
+        traffic = admin.state()
+        looked_s = time.monotonic() - began_s
+        assert view.state is JobState.SUCCEEDED, (view.state, view.reason)
+        _check(traffic, numbers)
+        accepted_s = looked_s - _last_change_ago_s(traffic) + LATENCY_S
+        calls, refused = (now - then for now, then in zip(_counted(traffic), before, strict=True))
+        return Run("didflow", accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load)
+
+
+def sdk_bulk(numbers: int, rate: float, batch: int) -> Run:
+    with _sandbox(numbers, rate) as (stack, admin):
+        client, load, began_s = _sdk(stack), os.getloadavg()[0], time.monotonic()
+        ids = _listed(client, OLD)
+        for start in range(0, len(ids), batch):
+            client.numbers.bulk_update(ids=ids[start : start + batch], destinations=_route())
+        accepted_s = time.monotonic() - began_s
+        assert len(_listed(client, NEW)) == numbers
+        confirmed_s = time.monotonic() - began_s
+        traffic = admin.state()
+        _check(traffic, numbers)
+        return Run("SDK, bulk_update in a loop", accepted_s, confirmed_s, *_counted(traffic), load=load)
+
+
+def sdk_single(numbers: int, rate: float) -> Run:
+    with _sandbox(numbers, rate) as (stack, admin):
+        client, load, began_s = _sdk(stack), os.getloadavg()[0], time.monotonic()
+        ids = _listed(client, OLD)
+        listed_s = time.monotonic() - began_s
+        before = _counted(admin.state())
+        # The first second's worth goes through at once: it isn't what the rest would take.
+        burst, part = ids[: int(rate)], ids[int(rate) : int(rate) + SINGLE_PART]
+        for one in burst:
+            client.numbers.bulk_update(ids=[one], destinations=_route())
+        part_s = time.monotonic()
+        for one in part:
+            client.numbers.bulk_update(ids=[one], destinations=_route())
+        each_s = (time.monotonic() - part_s) / len(part)
+        after = _counted(admin.state())
+        sent = len(burst) + len(part)
+        accepted_s = listed_s + each_s * numbers
+        calls = 2 * before[0] + round((after[0] - before[0]) / sent * numbers)
+        refused = 2 * before[1] + round((after[1] - before[1]) / sent * numbers)
+        note = f"extrapolated from {len(part)} numbers"
+        return Run("SDK, one number per call", accepted_s, accepted_s + listed_s, calls, refused, note=note, load=load)
+
+
+@contextmanager
+def _sandbox(numbers: int, rate: float, processes: int = 0) -> Iterator[tuple[LocalStack, SandboxAdmin]]:
+    """A sandbox that owns the numbers, with workers if asked for."""
+    arguments = ("--port", "0", "--latency-ms", str(LATENCY_S * 1000), "--rate-limit", str(rate), "--numbers-per-city", str(numbers))
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"DIDFLOW_RATE_LIMIT": str(rate)}
+        with LocalStack(processes, sandbox=arguments, environment=environment, log=Path(folder) / "log") as stack:
+            admin = SandboxAdmin(stack.sandbox_url or "")
+            seeded = admin.order("seed_owned", count=numbers, destinations=[{"transport": 1, "destination": OLD, "priority": 1}])
+            assert len(seeded) == numbers
+            yield stack, admin
+
+
+def _until_ready(client: Didflow) -> None:
+    """Until a worker has taken a job: a dry run of one number that isn't there."""
+    probe = Reroute(numbers=("+12135550100",), destinations=(Destination(transport=1, destination=NEW),), dry_run=True)
+    client.wait(client.submit(probe).id, timeout_s=GIVE_UP_S)
+
+
+def _sdk(stack: LocalStack) -> Wavix:
+    return Wavix(token=SANDBOX_KEY, base_url=stack.sandbox_url or "")
+
+
+def _route() -> list[NumberDestination]:
+    return [NumberDestination(transport=1, destination=NEW, priority=1)]
+
+
+def _listed(client: Wavix, destination: str) -> list[int]:
+    """Record ids of the numbers on that destination, page after page."""
+    found: list[int] = []
+    page = pages = 1
+    while page <= pages:
+        answer: Any = client.numbers.list(page=page, per_page=PER_PAGE)
+        pages = answer.pagination.total_pages
+        found += [item.id for item in answer.items if any(one.destination == destination for one in item.destination)]
+        page += 1
+    return found
+
+
+def _check(traffic: dict[str, Any], numbers: int) -> None:
+    """What the provider has, not what anybody reports."""
+    owned = traffic["accounts"]["default"]["owned"].values()
+    moved = sum([one["destination"] for one in record["destinations"]] == [NEW] for record in owned)
+    assert moved == numbers, f"{moved} of {numbers} moved"
+
+
+def _counted(traffic: dict[str, Any]) -> tuple[int, int]:
+    return sum(traffic["calls"].values()), traffic["statuses"].get("429", 0)
+
+
+def _last_change_ago_s(traffic: dict[str, Any]) -> float:
+    return float(traffic["last_came_s_ago"]["destinations"])
+
+
+def _markdown(report: dict[str, Any], runs: Sequence[Run]) -> str:
+    head = (
+        f"Measured {report['measured']}; {report['machine']}; {report['numbers']:,} numbers, {report['rate_per_s']:g} requests a second, "
+        f"{report['latency_s'] * 1000:g} ms latency, batches of {report['batch']}.\n\n"
+    )
+    best = runs[0].accepted_s
+    cells = [
+        (
+            f"{run.name}{f' ({run.note})' if run.note else ''}",
+            f"{run.accepted_s:,.1f}",
+            f"{run.accepted_s / best:.2f}",
+            f"{run.confirmed_s:,.1f}",
+            f"{run.calls:,}",
+            f"{run.refused:,}",
+            f"{run.load:.1f}" if run.load else "",
+        )
+        for run in runs
+    ]
+    return head + table(("", "accepted, s", "… of the ideal", "confirmed, s", "calls", "of them 429", "load average"), cells)
+
+
+def _write(report: dict[str, Any], runs: Sequence[Run]) -> None:
+    DOCS.mkdir(parents=True, exist_ok=True)
+    (DOCS / "failover.json").write_text(json.dumps(report, indent=1) + "\n")
+    (DOCS / "failover.md").write_text(_markdown(report, runs))
+    bars = [Bar(run.name, run.accepted_s, f"{run.accepted_s:,.1f} s", ours=run.name == "didflow") for run in runs]
+    title = f"{report['numbers']:,} numbers moved: seconds until the provider has accepted all"
+    (DOCS / "failover.svg").write_text(chart(title, bars))
+
+
+if __name__ == "__main__":
+    main()
