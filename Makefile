@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test bench lint types imports unit lock clean
+.PHONY: help demo test soak bench lint types imports unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ imports: .venv/dev  ## imports run one way
 unit: .venv/dev  ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Seconds of trouble, and which campaign; none: one at random, whose seed is printed.
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+
+soak: .venv/dev  ## a fault campaign: everything goes wrong for SOAK_SECONDS (600); the summary goes into soak/
+	@$(BIN)/python -m tests.campaign --seconds $(SOAK_SECONDS) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
+
 # Two environments: arq and SAQ need an older redis-py than didflow does.
 .venv-bench/ready: requirements-bench.lock pyproject.toml
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -64,4 +71,4 @@ lock:  ## write all lock files anew (needs uv)
 	uv pip compile --group bench-arq --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench-arq.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-bench .venv-bench-arq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-arq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache soak

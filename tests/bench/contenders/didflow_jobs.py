@@ -16,6 +16,7 @@ from tests.bench.contenders.contender import PROCESSES, server_url
 from worker.contract.requests import Request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState
+from worker.jobs.move import MoveBatch
 from worker.jobs.ports import Ended, JobPage, Provider, Rules
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
@@ -49,7 +50,7 @@ class Contender:
         return int(self._client.xlen(Keys(NAMESPACE).results))
 
 
-def nothing(request: Request, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def nothing(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """A job that ends at once."""
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=0)))
 
