@@ -167,7 +167,7 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     if view.state is not JobState.SUCCEEDED or view.result is None or view.result.quote is None:
         report(view, as_json=as_json)
         raise typer.Exit(EXIT_JOB)
-    numbers = view.result.quote.numbers
+    numbers = tuple(didflow.numbers(job.id))
     count = would_move(numbers)
     if as_json:
         if only or not count:
@@ -202,7 +202,7 @@ def finish(
         if one is not None:
             ends.append(view := watch(didflow, one.id, title, timeout_s, quiet=as_json) if wait else didflow.get(one.id))
             if wait and not as_json:
-                show_end(view, title)
+                show_end(didflow, view, title)
     if as_json:
         print_json({**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {}))
     elif not wait:

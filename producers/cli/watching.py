@@ -152,11 +152,11 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
         raise
 
 
-def show_end(view: JobView, name: str) -> None:
+def show_end(didflow: Didflow, view: JobView, name: str) -> None:
     """What became of the numbers, by outcome, with the first errors."""
     console = Console(highlight=False)
     console.print(Text(f"{clean(name)}  ", style="bold") + Text(f"job {view.id}  ") + state_text(view.state, view.reason))
-    numbers = view.result.numbers if view.result else ()
+    numbers = tuple(didflow.numbers(view.id))
     counts = Counter(number.outcome for number in numbers)
     rows = [
         (f"  {outcome.value if outcome else 'not sent'}", str(count), _first_errors(numbers, outcome))
@@ -169,7 +169,7 @@ def show_end(view: JobView, name: str) -> None:
     if numbers and set(counts) == {Outcome.UNCHANGED}:
         console.print("  nothing to do: every number goes there already")
     if isinstance(view.request, Reroute) and view.request.after is not None:
-        console.print(f"  {_swept(view)}")
+        console.print(f"  {_swept(view, numbers)}")
         if found_nothing(view):
             return
     if view.error is not None:
@@ -184,8 +184,7 @@ def found_nothing(view: JobView) -> bool:
     return is_sweep and view.error is not None and view.error.code == "nothing_selected"
 
 
-def _swept(view: JobView) -> str:
-    numbers = view.result.numbers if view.result else ()
+def _swept(view: JobView, numbers: tuple[NumberResult, ...]) -> str:
     found = [number for number in numbers if number.outcome is not Outcome.UNCHANGED]
     if not found:
         return "the sweep found nothing that the plan missed" if view.result and (numbers or found_nothing(view)) else "nothing was swept"

@@ -17,11 +17,14 @@ from tests.stage import Stage, result_of
 from worker.contract.destinations import Destination
 from worker.contract.errors import JobError
 from worker.contract.events import Event
-from worker.contract.jobs import JobView
+from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Reroute, Selector
 from worker.contract.results import NumberResult
+from worker.contract.states import JobState
+from worker.ledger.failover_plans import FailoverPlans
 from worker.ledger.ledger import Ledger
 from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.plan_refresh import PlanRefresher
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 COUNT = 1200
@@ -105,3 +108,20 @@ def test_what_is_not_ours_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None
     (line,) = csv.DictReader(io.StringIO((tmp_path / "numbers.csv").read_text()))
     assert line["error"] == "'=HYPERLINK(1)"
     assert line["number"] == "+12135550100"
+
+
+def test_a_plan_of_more_numbers_than_a_result_carries_has_them_all(real_ledger: Ledger, wide: Sandbox) -> None:
+    stage = Stage(real_ledger, wide)
+    if len(stage.owned()) < COUNT:
+        stage.own(COUNT - len(stage.owned()))
+    plans = FailoverPlans(real_ledger)
+    plans.save("evening", "default", AWAY, "ops@noc", first_s=0)
+    PlanRefresher(real_ledger, every_s=600.0).look()
+    (job,) = real_ledger.perform(real_ledger.plans.find(state=JobState.QUEUED))
+    view = play(stage, Job(job.id, False, job.state))
+    assert result_of(view).summary is not None
+    PlanRefresher(real_ledger, every_s=600.0).look()
+    plan = plans.get("evening")
+    assert set(plan.numbers) == stage.owned()
+    assert plan.count == len(stage.owned()) >= COUNT
+    stage.close()

@@ -81,7 +81,7 @@ class FailoverPlans:
 
     def resolved(self, name: str, version: str, job_id: str, view: JobView | None) -> None:
         """Take in what an ended dry run found; `view` None if it isn't kept any more."""
-        found = listed(view) if view is not None else None
+        found = self._listed(view) if view is not None else None
         if found is None or view is None:
             trouble = view.error.message if view is not None and view.error else f"job {job_id} told no numbers"
             self._run("plan_resolved", name, version, job_id, 0, 0, "", trouble, KEEP_MS)
@@ -89,6 +89,17 @@ class FailoverPlans:
         began = view.started_at or view.created_at
         taken_ms = int(began.timestamp() * 1000)
         self._run("plan_resolved", name, version, job_id, taken_ms, len(found), json.dumps(found), "", KEEP_MS)
+
+    def _listed(self, view: JobView) -> dict[str, int] | None:
+        """Number -> record id of what a dry run would move or leave as it is; None if it ended without telling."""
+        if view.result is None or view.result.quote is None:
+            return None
+        plans = self._ledger.plans
+        found = list(view.result.quote.numbers)
+        if view.result.summary is not None:  # Too many for a result: they are on pages.
+            pages = range(view.result.summary.pages)
+            found = [number for page in pages for number in self._ledger.perform(plans.numbers_on(view.id, page)) or ()]
+        return {number.number: number.record_id for number in found if number.record_id is not None}
 
     def submit_refresh(self, plan: FailoverPlan, slot_ms: int) -> Job:
         """The dry run of a plan for one due time, whoever submits it. Nobody waits for it: it doesn't take an emergency's place."""
@@ -106,13 +117,6 @@ class FailoverPlans:
 def dry_run_of(plan: FailoverPlan) -> Reroute:
     """The job that finds out a plan's numbers; the plan's guards hold for it."""
     return plan.request.model_copy(update={"dry_run": True, "canary": None})
-
-
-def listed(view: JobView) -> dict[str, int] | None:
-    """Number -> record id of what a dry run would move or leave as it is; None if it ended without telling."""
-    if view.result is None or view.result.quote is None:
-        return None
-    return {number.number: number.record_id for number in view.result.quote.numbers if number.record_id is not None}
 
 
 def _plan(name: str, fields: Mapping[str, str | None]) -> FailoverPlan:
