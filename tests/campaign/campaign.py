@@ -18,7 +18,7 @@ from tests.campaign.proxy import Proxy
 from tests.campaign.recovery import Recoveries
 from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
-from tests.campaign.work import GROUP, Work
+from tests.campaign.work import CITIES, GROUP, Work
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import REPORTED, JobState
@@ -97,6 +97,7 @@ class Plan:
     pause_s: tuple[float, float] = (0.1, 0.8)
     weights: dict[str, int] = field(default_factory=lambda: dict(EVERYTHING))
     buys_only: bool = False
+    cities: tuple[tuple[str, str], ...] = CITIES
     first_orders: Callable[[SandboxAdmin], None] = lambda _: None
     mutant: str | None = None
     quiet_within_s: float = 180.0
@@ -175,9 +176,8 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
         fleet.died = recoveries.worker_died
         stack.enter_context(fleet)
-        work = Work(
-            Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1), [list(group) for group in groups], plan.buys_only
-        )
+        didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)
+        work = Work(didflow, jobs, [list(group) for group in groups], plan.buys_only, plan.cities)
         trouble = Trouble(random.Random(plan.seed + 2), fleet, server, proxy, sandbox, ledger.keys, orders)
         yield _Site(server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with)
 

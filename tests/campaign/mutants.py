@@ -34,13 +34,14 @@ def look_first() -> None:
 
 
 def reuse_tainted() -> None:
-    """A number whose add was unclear is as good as any other."""
+    """A number whose add was unclear is as good as any other; and nobody tidies the cart up, which would hide that most of the time."""
 
     def wrong(self: Purchase, step: str, detail: str) -> None:
         bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
         self._write(step, detail, bound, free=bound, phase=Phase.NEW)
 
     Purchase._spend_bound = wrong  # type: ignore[method-assign]
+    Purchase.tidy = lambda self: None  # type: ignore[method-assign]
     right_next: Callable[..., Any] = StockSearch.next
     StockSearch.next = lambda self, wanted, used: right_next(self, wanted, ())  # type: ignore[method-assign]
 

@@ -14,7 +14,7 @@ from tests.campaign.report import summary
 #: Another one with SOAK_SEED; `make soak` runs for as long as you like.
 SEED = int(os.environ.get("SOAK_SEED", "7"))
 SECONDS = 45.0
-MUTANT_SECONDS = 25.0
+MUTANT_SECONDS = 30.0
 
 
 def told(text: str) -> None:

@@ -47,6 +47,7 @@ class Work:
     rng: random.Random
     groups: list[list[str]]
     buys_only: bool = False
+    cities: Sequence[tuple[str, str]] = CITIES
     asked: list[Asked] = field(default_factory=list)
     repeated: int = 0
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -117,7 +118,7 @@ class Work:
                 return
 
     def _buy(self) -> SearchAndBuy:
-        country, city = self.rng.choice(CITIES)
+        country, city = self.rng.choice(self.cities)
         policy = self.rng.choice(("all_or_nothing", "all_or_nothing", "best_effort", "at_least"))
         quantity = self.rng.choice((1, 1, 2, 3, 5))
         return SearchAndBuy(
