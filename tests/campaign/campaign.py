@@ -174,7 +174,7 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         (orders / "reached").mkdir(parents=True)
         environment = ENVIRONMENT | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
         fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
-        fleet.died = recoveries.worker_died
+        fleet.died, fleet.stopped = recoveries.worker_died, recoveries.worker_stopped
         stack.enter_context(fleet)
         didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)
         work = Work(didflow, jobs, [list(group) for group in groups], plan.buys_only, plan.cities)

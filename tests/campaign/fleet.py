@@ -73,7 +73,8 @@ class Member:
 
 @dataclass
 class Fleet:
-    """Keeps `size` workers alive until it is left. `urls` are given to them in turn; `died` is called with each pid that is gone."""
+    """Keeps `size` workers alive until it is left. `urls` are given to them in turn; `died` is called with each pid that is gone, `stopped` when one
+    is frozen, woken or told to stop."""
 
     size: int
     urls: tuple[str, ...]
@@ -83,6 +84,7 @@ class Fleet:
     skew_s: float = 300.0
     mutant: str | None = None
     died: Callable[[int], None] = lambda _: None
+    stopped: Callable[[], None] = lambda: None
     starts: int = 0
     members: list[Member] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -115,6 +117,7 @@ class Fleet:
     def freeze(self, pid: int, seconds: float) -> None:
         """Stop it for so long."""
         self._send(pid, signal.SIGSTOP)
+        self.stopped()
         self.thaw_later(pid, seconds)
 
     def thaw_later(self, pid: int, seconds: float) -> None:
@@ -129,6 +132,7 @@ class Fleet:
             for member in self.members:
                 if member.pid == pid:
                     member.told_to_stop = True
+        self.stopped()
         self._send(pid, signal.SIGTERM)
         if twice:
             timer = threading.Timer(SECOND_TERM_S, self._send, (pid, signal.SIGTERM))
@@ -166,9 +170,11 @@ class Fleet:
             if member.frozen_until_s and member.frozen_until_s <= time.monotonic():
                 self._send(member.pid, signal.SIGCONT)
                 member.frozen_until_s = 0.0
+                self.stopped()
             elif not member.frozen_until_s and _is_stopped(member.pid):
                 # A fault point froze it; it sleeps through its lease, and wakes.
                 member.frozen_until_s = time.monotonic() + self.rng.uniform(3.5, 6.0)
+                self.stopped()
 
     def _start(self) -> None:
         url = self.urls[self.starts % len(self.urls)]

@@ -50,10 +50,19 @@ class Recoveries:
     def worker_died(self, pid: int) -> None:
         with self._lock:
             now = time.monotonic()
-            for orphan in self._orphans:
-                if orphan.back_s is None and now - orphan.died_s > self._lease_s - 0.5:
-                    orphan.died_s = now  # It was handed on by then, perhaps to this one.
+            self._handed_on(now)
             self._orphans += [_Orphan(job_id, token, now) for job_id, (owner, token) in self._owners.items() if owner == pid]
+
+    def worker_stopped(self) -> None:
+        """Another one was frozen, or told to stop, or has woken."""
+        with self._lock:
+            self._handed_on(time.monotonic())
+
+    def _handed_on(self, now_s: float) -> None:
+        """A job whose lease had run out may just have been handed to the worker that is gone by now: its time begins anew."""
+        for orphan in self._orphans:
+            if orphan.back_s is None and now_s - orphan.died_s > self._lease_s - 0.5:
+                orphan.died_s = now_s
 
     def server_is_back(self) -> None:
         with self._lock:
