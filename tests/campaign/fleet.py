@@ -73,8 +73,10 @@ class Member:
 
 @dataclass
 class Fleet:
-    """Keeps `size` workers alive until it is left. `urls` are given to them in turn; `died` is called with each pid that is gone, `stopped` when one
-    is frozen, woken or told to stop."""
+    """Keeps `size` workers alive until it is left. `urls` are given to them in turn.
+
+    `died` is called with each pid that is gone, `stopped` when one is frozen, woken or told to stop.
+    """
 
     size: int
     urls: tuple[str, ...]
