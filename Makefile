@@ -37,7 +37,7 @@ imports: .venv/dev  ## imports run one way
 	@$(BIN)/lint-imports
 
 unit: .venv/dev  ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Seconds of trouble, and which campaign; none: one at random, whose seed is printed.
 SOAK_SECONDS ?= 600

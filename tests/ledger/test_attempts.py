@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
+from worker.contract.destinations import Destination
+from worker.contract.requests import Reroute
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS
+from worker.ledger.calls import RENUDGE_MS, Submission
 from worker.ledger.ledger import Claim, Ledger, Write
 
 
@@ -228,6 +230,15 @@ def test_a_nudge_that_waits_its_turn_is_not_doubled_but_one_in_four_looks_sends_
         ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
         nudged.append(ledger.sweep(max_crashes=5).nudged)
     assert nudged == [0, 0, 0, 1, 0, 0, 0, 1]
+
+
+def test_an_emergency_is_nudged_at_every_look(ledger: Ledger) -> None:
+    """Its message may wait behind a thread that is busy by now."""
+    move = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("backup@example.net"),))
+    job = ledger.submit(Submission(move))
+    for _ in range(3):
+        ledger.client.zadd(f"{ledger.keys.namespace}:due_first", {job.id: 0})
+        assert ledger.sweep(max_crashes=5).nudged == 1
 
 
 def test_a_job_that_went_on_often_is_nudged_as_soon_as_any_other(ledger: Ledger) -> None:

@@ -52,10 +52,11 @@ local function heal_due(id)
       emit('events', id, 'queued', '')
     end
     -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
-    -- that is still there after the third look may be held by a broker that forgot it.
+    -- that is still there after the third look may be held by a broker that forgot it. An emergency's may have come to a thread that
+    -- was idle and isn't: another one is sent at each look.
     local unanswered = whole(f[3], 0)
     local again_ms = math.min(renudge_ms * 2 ^ math.min(unanswered, 10), 600000)
-    if unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
+    if f[2] ~= 'emergency' and unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
       count_up(id, 'unanswered', 1)
       look_at(id, f[2], now + again_ms)
     else
