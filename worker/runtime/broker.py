@@ -26,7 +26,8 @@ class LaneBroker(RedisBroker):
 
     def __init__(self, client: redis.Redis, keys: Keys, stopping: threading.Event, threads: Threads, helping: Collection[Lane]) -> None:
         self._keys, self._stopping, self._threads, self._helping = keys, stopping, threads, frozenset(helping)
-        self._maintained_s = float("-inf")
+        self._asking = threading.local()
+        self._maintained_s: dict[str, float] = {}
         # No middleware at all. Retries, TimeLimit, AgeLimit and Results would decide what only the ledger may decide; TimeLimit
         # and Shutdown would also interrupt a thread between a money call and its record.
         super().__init__(  # type: ignore[no-untyped-call]
@@ -36,10 +37,18 @@ class LaneBroker(RedisBroker):
             heartbeat_timeout=BROKER_HEARTBEAT_TIMEOUT_MS,
         )
 
+    def fetch(self, lane: str, room: int) -> list[bytes | None]:
+        """Take at most so many messages off a lane."""
+        self._asking.lane = lane
+        bodies: list[bytes | None] = self.do_fetch(lane, room)
+        return bodies
+
     def _should_do_maintenance(self, command: str) -> int:
-        if command != "fetch" or time.monotonic() - self._maintained_s < MAINTENANCE_EVERY_S:
+        """Maintenance gives back what dead workers held of the command's own queue, so each lane has a turn of its own."""
+        lane = getattr(self._asking, "lane", "")
+        if command != "fetch" or time.monotonic() - self._maintained_s.get(lane, float("-inf")) < MAINTENANCE_EVERY_S:
             return 0
-        self._maintained_s = time.monotonic()
+        self._maintained_s[lane] = time.monotonic()
         return 1
 
     def beat(self) -> None:

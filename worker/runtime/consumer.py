@@ -97,7 +97,7 @@ class LaneConsumer(dramatiq.Consumer):
             if not self._room.wait(HELP_AGAIN_S if self._helping else IDLE_S):
                 self._beat()
             return
-        self._fetched.extend(body for body in self._broker.do_fetch(self._lane, room) if body is not None)
+        self._fetched.extend(body for body in self._broker.fetch(self._lane, room) if body is not None)
         if self._fetched:
             return
         woken = self._broker.client.blpop([self._keys.wake(self._lane)], timeout=IDLE_S)
