@@ -32,7 +32,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
     return Plan(
         seconds=seconds,
         seed=seed,
-        in_flight=16,
+        in_flight=48,
         pause_s=(0.2, 0.6),
         weights=weights,
         buys_only=True,

@@ -16,7 +16,7 @@ SEED = int(os.environ.get("SOAK_SEED", "7"))
 SECONDS = 40.0
 #: How long a wrong protocol is given to go wrong: several times what it needed when it was tried. The third needs two late calls of the
 #: same number, in the right order.
-MUTANT_SECONDS = {"no_token_check": 15.0, "look_first": 15.0, "reuse_tainted": 40.0, "resend_checkout": 12.0}
+MUTANT_SECONDS = {"no_token_check": 35.0, "look_first": 15.0, "reuse_tainted": 30.0, "resend_checkout": 12.0}
 RIGHT_SECONDS = 15.0
 
 
