@@ -28,7 +28,8 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
 
     weights = dict(ONLY_PURCHASES)
     if mutant in ("no_token_check", None):
-        weights |= {"freeze_before_cart": 8}
+        # Now and then, so that others are awake to take over.
+        weights |= {"freeze_before_step": 2, "scripts_forgotten": 8}
     return Plan(
         seconds=seconds,
         seed=seed,
@@ -45,7 +46,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
 
 
 def _zombies(sandbox: SandboxAdmin) -> None:
-    """Workers sleep before they fill the cart: that is the campaign's doing, the provider is well."""
+    """Workers sleep before they fill the cart or write the end: that is the campaign's doing, the provider is well."""
 
 
 def _late_checkouts(sandbox: SandboxAdmin) -> None:

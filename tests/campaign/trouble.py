@@ -82,9 +82,9 @@ class Trouble:
     def freeze_at_point(self) -> None:
         self._order("freeze")
 
-    def freeze_before_cart(self) -> None:
-        """A worker sleeps through its lease just before it fills the cart, and goes on where it was."""
-        (self.orders / "before:put_in_cart.freeze").touch()
+    def freeze_before_step(self) -> None:
+        """A worker sleeps through its lease just before it fills the cart or writes the end, and goes on where it was."""
+        (self.orders / f"before:{self.rng.choice(('put_in_cart', 'finish', 'finish'))}.freeze").touch()
 
     def freeze(self) -> None:
         if pids := self.fleet.pids():
