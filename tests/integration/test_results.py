@@ -121,13 +121,16 @@ def test_only_what_every_group_has_acknowledged_is_trimmed(real_ledger: Ledger, 
         return int(real_ledger.client.xlen(real_ledger.keys.results))
 
     ended(real_ledger, 250)
-    assert (trim(real_ledger), left()) == (0, 250), "without a group nothing goes"
+    assert (trim(real_ledger, keep=0), left()) == (0, 250), "without a group nothing goes"
     first = list(read(didflow, "a", 250))
     for delivery in first[200:]:
         delivery.ack()
-    assert (trim(real_ledger), left()) == (0, 250), "the oldest is still held"
+    assert (trim(real_ledger, keep=0), left()) == (0, 250), "the oldest is still held"
     for delivery in first[:200]:
         delivery.ack()
-    assert trim(real_ledger) >= 200
+    assert (trim(real_ledger), left()) == (0, 250), "the newest thousand stay for a look"
+    assert trim(real_ledger, keep=100) >= 50
+    assert 100 <= left() < 200, "never fewer than were to be kept"
+    assert trim(real_ledger, keep=0) + left() <= 200
     assert left() <= 50
     assert subjects(read(didflow, "a")) == []

@@ -17,6 +17,8 @@ from worker.ledger.reader import LedgerReader
 BATCH = 50
 #: A stream of set-aside entries is kept this long.
 POISON_KEPT = 10_000
+#: So many of the newest entries stay although every group has read them: for a person's look, and for a group that joins late.
+KEPT_FOR_A_LOOK = 1_000
 
 
 @dataclass(frozen=True)
@@ -144,18 +146,21 @@ def _set_aside(keys: Keys, member: Membership, entry_id: str, fields: dict[str, 
     yield Ask("xack", (keys.results, member.group, entry_id))
 
 
-def trim(reader: LedgerReader) -> int:
+def trim(reader: LedgerReader, *, keep: int = KEPT_FOR_A_LOOK) -> int:
     """Delete the entries of both streams that every consumer group has read and acknowledged; none where there is no group.
 
-    What a group set aside, and what came after it, is kept until it is given back or dropped.
+    What a group set aside, and what came after it, is kept until it is given back or dropped; the newest `keep` are, whoever read them.
 
     Returns how many went. The scripts that write keep the hard maximum.
     """
     keys = reader.keys
-    return reader.perform(_trim(keys.results, keys.poison)) + reader.perform(_trim(keys.events))
+    return reader.perform(_trim(keys.results, keep, keys.poison)) + reader.perform(_trim(keys.events, keep))
 
 
-def _trim(stream: str, poison: str | None = None) -> Plan[int]:
+def _trim(stream: str, keep: int, poison: str | None = None) -> Plan[int]:
+    too_many: int = (yield Ask("xlen", (stream,))) - keep
+    if too_many <= 0:
+        return 0
     try:
         groups = yield Ask("xinfo_groups", (stream,))
     except redis.exceptions.ResponseError:
@@ -171,7 +176,7 @@ def _trim(stream: str, poison: str | None = None) -> Plan[int]:
     oldest = min(needed, key=_order)
     if oldest == "0-1":
         return 0
-    removed: int = yield Ask("xtrim", (stream,), {"minid": oldest, "approximate": True})
+    removed: int = yield Ask("xtrim", (stream,), {"minid": oldest, "approximate": True, "limit": too_many})
     return removed
 
 
