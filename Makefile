@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test soak bench lint types imports unit lock clean
+.PHONY: help demo test long soak bench lint types imports unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,11 @@ types: .venv/dev  ## mypy --strict
 imports: .venv/dev  ## imports run one way
 	@$(BIN)/lint-imports
 
-unit: .venv/dev  ## all tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
+unit: .venv/dev  ## the tests, but for the long ones
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
+
+long: .venv/dev  ## the tests that are too long for `make test`: each wrong protocol is found out, larger failovers
+	@$(BIN)/python -m pytest -m long
 
 # Seconds of trouble, and which campaign; none: one at random, whose seed is printed.
 SOAK_SECONDS ?= 600

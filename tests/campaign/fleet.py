@@ -3,7 +3,6 @@
 Forking instead of starting an interpreter makes a new worker cost a tenth of a second, so that a minute is enough for many deaths.
 """
 
-import multiprocessing
 import os
 import random
 import signal
@@ -19,13 +18,11 @@ from types import TracebackType
 from typing import Self
 
 from tests.campaign.mutants import mutate
+from tests.forking import FORKING
 from worker.runtime import process
 from worker.runtime.process import PARENT_VARIABLE
 from worker.wavix import answers
 
-#: Loaded once, in the parent of all workers.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.campaign.fleet"])
 LOOK_EVERY_S = 0.05
 #: A second SIGTERM comes after this long, where one is sent.
 SECOND_TERM_S = 0.3
@@ -182,7 +179,7 @@ class Fleet:
         url = self.urls[self.starts % len(self.urls)]
         skew_s = self.rng.uniform(-self.skew_s, self.skew_s)
         environment = {**self.environment, "DIDFLOW_REDIS_URL": url}
-        running = _CONTEXT.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
+        running = FORKING.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
         running.start()
         self.starts += 1
         self.members.append(Member(running))

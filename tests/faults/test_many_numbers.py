@@ -19,7 +19,7 @@ from worker.contract.states import JobState, Outcome
 from worker.ledger.keys import Keys
 
 BIG = os.environ.get("DIDFLOW_BIG_TESTS") == "1"
-COUNT = 10_000 if BIG else 2_000
+COUNT = 10_000 if BIG else 1_000
 OUTAGE_S = 30.0 if BIG else 1.0
 WITHIN_S = 180.0 if BIG else 60.0
 
@@ -145,6 +145,7 @@ def test_a_provider_that_is_down_at_the_beginning_is_waited_for(tmp_path: Path) 
         assert assert_exact(running, job, ours).attempt == 1, "no attempt was burnt"
 
 
+@pytest.mark.long
 def test_a_workers_memory_does_not_grow_with_the_job(tmp_path: Path) -> None:
     with plant(tmp_path, processes=1, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         (worker,) = running.workers()

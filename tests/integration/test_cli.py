@@ -1,22 +1,19 @@
 """The command line as a person and a script meet it: what it prints, where, and how it ends."""
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from producers.cli.output import clean, exit_code
 from producers.cli.roles import ROLES
 from tests.faults.plant import NAMESPACE, Plant, plant, until
+from tests.shell import Shell
 from worker.contract import errors
 from worker.ledger.admission import Breaker, report
 from worker.ledger.plans import Entries
@@ -24,42 +21,6 @@ from worker.runtime.local_stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 OF_LOS_ANGELES = ("--country", "US", "--city", "LOS ANGELES, CA")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one document on stdout."""
-        return json.loads(self.out)
-
-
-class Shell:
-    """Runs `didflow` as a process of its own, in an empty folder."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
-        self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
-
-    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "producers.cli", *arguments],
-            env=self.environment | ({"COLUMNS": str(columns)} if columns else {}),
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert "Traceback" not in ended.stderr
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from producers import AsyncDidflow, DeadLetterNotFound, DeadLetters, Didflow, InvalidRequest, JobNotFound, JobState, WrongJob
 from producers.deliveries import Delivery
-from tests.integration.test_cli import Shell
 from tests.ledger.playing import claimed, finished, submitted
+from tests.shell import Shell
 from worker.contract.errors import JobError
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome

@@ -16,7 +16,8 @@ import pytest
 
 from producers.failover import Failover
 from tests.faults.plant import Plant, plant, until
-from tests.integration.test_cli import Shell, shell_of
+from tests.integration.test_cli import shell_of
+from tests.shell import Shell
 from worker.ledger.failover_plans import FailoverPlans
 
 BACKUP = "sip:backup@example.net"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.losing import LosingValkey, Plot
-from tests.integration.test_cli import Shell
+from tests.shell import Shell
 from tests.stage import Stage, outcomes
 from worker.contract.destinations import Destination
 from worker.contract.requests import Release, Reroute, SearchAndBuy

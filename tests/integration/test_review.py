@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from producers import AsyncDidflow, Didflow, InvalidRequest, Job, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
-from tests.integration.test_cli import Shell
 from tests.ledger.playing import stream
+from tests.shell import Shell
 from tests.stage import Stage, charged, outcomes
 from worker.contract.jobs import JobView
 from worker.ledger.connection import connect_async

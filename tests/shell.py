@@ -1,0 +1,72 @@
+"""`didflow` as a person and a script call it: a process of its own with its own environment and folder, forked from one that has loaded it.
+
+Forking instead of starting an interpreter takes most of the time off hundreds of commands. What an interpreter's start can get wrong is
+for the tests that call the installed command.
+"""
+
+import io
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from producers.cli.app import app
+from tests.forking import FORKING
+
+WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+
+class Shell:
+    """Runs `didflow` in `folder` with these settings and no others."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
+        self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
+
+    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None) -> Ended:
+        environment = self.environment | ({"COLUMNS": str(columns)} if columns else {})
+        with tempfile.TemporaryDirectory() as name:
+            streams = Path(name)
+            (streams / "in").write_text(stdin)
+            command = FORKING.Process(target=_become, args=(arguments, environment, self.folder, streams))
+            command.start()
+            command.join(WITHIN_S)
+            if command.exitcode is None:
+                command.kill()
+                command.join()
+            out, err = (streams / "out").read_text(), (streams / "err").read_text()
+        assert command.exitcode is not None
+        assert command.exitcode >= 0, f"ended by signal {-command.exitcode}: {err}"
+        assert "Traceback" not in err, err
+        return Ended(command.exitcode, out, err)
+
+
+def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, streams: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    for descriptor, (name, flags) in enumerate((("in", os.O_RDONLY), ("out", os.O_WRONLY | os.O_CREAT), ("err", os.O_WRONLY | os.O_CREAT))):
+        os.dup2(os.open(streams / name, flags), descriptor)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", write_through=True)
+    sys.argv = ["didflow", *arguments]
+    app(prog_name="didflow")
