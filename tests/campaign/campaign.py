@@ -12,6 +12,7 @@ from typing import cast
 
 from producers import Didflow
 from tests.campaign.fleet import Fleet
+from tests.campaign.footprint import Footprint, footprint, grown
 from tests.campaign.listening import Listener
 from tests.campaign.oracle import Books, violations
 from tests.campaign.proxy import Proxy
@@ -19,7 +20,7 @@ from tests.campaign.recovery import Recoveries
 from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
-from worker.contract.errors import ServiceUnavailable
+from worker.contract.errors import JobNotFound, ServiceUnavailable
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.connection import connect
@@ -87,6 +88,7 @@ class Plan:
     seconds     how long things go wrong; the end takes longer, until all is quiet
     in_flight   so many jobs are under way at a time
     pause_s     between two troubles
+    retention_s how long ended jobs are kept: short, so that what they leave behind shows; None: for good
     mutant      a wrong protocol, to see that it is found out
     """
 
@@ -101,6 +103,7 @@ class Plan:
     first_orders: Callable[[SandboxAdmin], None] = lambda _: None
     mutant: str | None = None
     quiet_within_s: float = 180.0
+    retention_s: float | None = 300.0
 
 
 @dataclass
@@ -131,11 +134,14 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         _make_trouble(plan, site, progress)
         progress("calm: waiting until all is quiet")
         late = _until_quiet(plan, site)
+        parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
         _last_purchase(site)
         site.listener.catch_up()
         books = _books(site.sandbox)
         found = violations(site.work.asked, site.listener.heard, books, site.began_with)
-        found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site)
+        found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site, parked)
+        if plan.retention_s:
+            found += grown(site.ledger.client, site.ledger.keys, parked, site.footprint, plan.retention_s + 10)
         return _outcome(plan, site, books, found, time.monotonic() - began_s)
 
 
@@ -153,6 +159,7 @@ class _Site:
     recoveries: Recoveries
     ledger: Ledger
     began_with: dict[str, list[str]]
+    footprint: Footprint
 
 
 @contextmanager
@@ -173,13 +180,17 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         orders = folder / "orders"
         (orders / "reached").mkdir(parents=True)
         environment = ENVIRONMENT | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
+        if plan.retention_s:
+            environment["DIDFLOW_RETENTION_DAYS"] = str(plan.retention_s / 86_400)
         fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
         fleet.died, fleet.stopped = recoveries.worker_died, recoveries.worker_stopped
         stack.enter_context(fleet)
         didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)
         work = Work(didflow, jobs, [list(group) for group in groups], plan.buys_only, plan.cities)
         trouble = Trouble(random.Random(plan.seed + 2), fleet, server, proxy, sandbox, ledger.keys, orders)
-        yield _Site(server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with)
+        yield _Site(
+            server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with, footprint(ledger.client, ledger.keys)
+        )
 
 
 def _seed(sandbox: SandboxAdmin, groups: int) -> list[list[str]]:
@@ -245,7 +256,10 @@ def _until_quiet(plan: Plan, site: _Site) -> list[str]:
         with suppress(ServiceUnavailable):
             still: list[str] = []
             for job_id in open_jobs:
-                state = site.ledger.get(job_id).state
+                try:
+                    state = site.ledger.get(job_id).state
+                except JobNotFound:
+                    continue  # It ended, and its time is over; whether it said so is the oracle's to find out.
                 if state is JobState.NEEDS_REVIEW and job_id not in retried:
                     retried.add(job_id)
                     site.work.didflow.retry(job_id)
@@ -274,11 +288,10 @@ def _books(sandbox: SandboxAdmin) -> Books:
     return Books(sandbox.ledger(), account["owned"], account["cart"])
 
 
-def _leftovers(site: _Site) -> list[str]:
+def _leftovers(site: _Site, parked: set[str]) -> list[str]:
     """What the ledger itself may not hold when nothing runs."""
     client, keys = site.ledger.client, site.ledger.keys
     found = [f"{key} still holds {client.zcard(key)}" for key in (f"{NAMESPACE}:leases", f"{NAMESPACE}:due") if client.zcard(key)]
-    parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
     reserved = cast("dict[str, str]", client.hgetall(keys.reserved("default")))
     for number, holder in reserved.items():
         job_id, _, until = holder.partition("|")

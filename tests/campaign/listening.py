@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, cast
 
@@ -16,6 +17,7 @@ from worker.ledger.plans import Entries, entries_of
 from worker.ledger.streams import parse_event
 
 BLOCK_MS = 300
+GROUP = "campaign"
 
 
 class Listener:
@@ -26,6 +28,7 @@ class Listener:
         self.about_accounts: list[str] = []
         self._url, self._keys = url, Keys(namespace)
         self._last = {self._keys.results: "0-0", self._keys.events: "0-0"}
+        self._given_up: dict[str, str] = {}
         self._reported: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
@@ -63,8 +66,19 @@ class Listener:
                     for entry_id, fields in entries_of(replies):
                         self._take_in(stream, entry_id, fields)
                         self._last[stream] = entry_id
+                    self._let_go(client)
             except (redis.RedisError, OSError):
                 self._stop.wait(0.2)
+
+    def _let_go(self, client: redis.Redis) -> None:
+        """What has been heard may be trimmed: the group has read and acknowledged so far, and no further."""
+        for stream, entry_id in self._last.items():
+            if entry_id not in ("0-0", self._given_up.get(stream)):
+                if stream not in self._given_up:
+                    with suppress(redis.ResponseError):
+                        client.xgroup_create(stream, GROUP, id="0")
+                client.xgroup_setid(stream, GROUP, entry_id)
+                self._given_up[stream] = entry_id
 
     def _take_in(self, stream: str, entry_id: str, fields: dict[str, str]) -> None:
         if not fields.get("type", "").startswith("didflow.job."):

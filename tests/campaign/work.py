@@ -151,11 +151,11 @@ class Work:
         return Reroute(numbers=tuple(numbers), destinations=(to,))
 
     def _failback(self) -> Failback | None:
-        """Of a whole-group reroute that wasn't failed back yet."""
+        """Of a whole-group reroute that wasn't failed back yet, a young one: an old one may be gone."""
         done = {asked.request.job_id for asked in self.asked if isinstance(asked.request, Failback)}
         whole = [asked for asked in self.asked if isinstance(asked.request, Reroute) and self._is_whole(asked.request)]
         waiting = [asked for asked in whole if asked.job_id not in done]
-        return Failback(job_id=self.rng.choice(waiting).job_id) if waiting else None
+        return Failback(job_id=self.rng.choice(waiting[-3:]).job_id) if waiting else None
 
     def _is_whole(self, request: Reroute) -> bool:
         return any(place % 4 == 2 and request.numbers == tuple(group) for place, group in enumerate(self.groups))

@@ -1,6 +1,9 @@
 """Calling off, pausing an account, newest route, retention."""
 
+import pytest
+
 from tests.ledger.playing import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
+from worker.contract.errors import JobNotFound
 from worker.contract.states import JobState, WaitReason
 from worker.ledger import calls
 from worker.ledger.ledger import Claim, Ledger, Write
@@ -134,6 +137,17 @@ def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None
     for _ in range(2):
         assert ledger.quarantine(one, ["+1"])
     assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("taken", "+1")
+
+
+def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(ledger: Ledger) -> None:
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
+    short.sweep(max_crashes=5)
+    job_id = submitted(ledger).id
+    ledger.run(calls.cancel(job_id))
+    wait_until_ms(short, short.now_ms() + 2)
+    assert short.sweep(max_crashes=5).deleted == 1
+    with pytest.raises(JobNotFound):
+        ledger.get(job_id)
 
 
 def test_an_ended_job_is_deleted_after_its_time_with_all_that_belongs_to_it(ledger: Ledger) -> None:

@@ -117,6 +117,11 @@ class Keys:
         """Hash: minute -> what was settled in it. `scope` as in the scripts: ``account:default``."""
         return f"{self.namespace}:spent:{scope}"
 
+    @property
+    def spent_until(self) -> str:
+        """zset: scope by when nothing of it counts any more, ms."""
+        return f"{self.namespace}:spent_until"
+
     def held(self, scope: str) -> str:
         """Hash: job -> what its open checkout may cost."""
         return f"{self.namespace}:held:{scope}"

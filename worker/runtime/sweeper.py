@@ -27,7 +27,7 @@ class Sweeper(threading.Thread):
         super().__init__(name="sweeper", daemon=True)
         self._ledger, self._max_crashes, self._plans = ledger, max_crashes, plans
         self._stop_event = threading.Event()
-        self._trimmed_s = time.monotonic()
+        self._trimmed_s = float("-inf")
         self.last_beat_s = time.monotonic()
 
     def run(self) -> None:

@@ -27,7 +27,7 @@
 -- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
 -- {ns}:account:{account}:held  set  jobs that wait for the account
 -- {ns}:accounts:paused      set     accounts that are paused
--- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart
+-- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; retention_ms
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
@@ -322,6 +322,9 @@ local function leave_parent(id, parent)
     enqueue(parent, f[3], now_ms(), 15000)
   end
 end
+
+-- How long an ended job is kept, for scripts that a producer runs: the workers' setting holds, `otherwise` before there was a worker.
+local function workers_retention_ms(otherwise) return tonumber(redis.call('HGET', key('epoch'), 'retention_ms') or otherwise) end
 
 -- Ends the job, or parks it: state, stored result and the one event on the results stream, together.
 local function conclude(id, state, result, body, retention_ms)

@@ -1,5 +1,5 @@
 -- cancel: call a job off.
--- ARGV  id, retention_ms
+-- ARGV  id, retention_ms (as long as no worker has told its own)
 -- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
 -- Twice: the second run finds the state, or sets the same flag.
 local id = ARGV[1]
@@ -10,7 +10,7 @@ if not state then return 'gone' end
 if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return state end
 if state ~= 'running' and (not f[2] or f[2] == '') then
   step(id, '0', 'cancelled', 'before it began')
-  conclude(id, 'cancelled', '', '"numbers":[]', tonumber(ARGV[2]))
+  conclude(id, 'cancelled', '', '"numbers":[]', workers_retention_ms(ARGV[2]))
   return 'cancelled'
 end
 redis.call('HSET', job, 'cancel', '1')
@@ -18,7 +18,7 @@ for _, child in ipairs(redis.call('SMEMBERS', job .. ':children')) do
   local c = redis.call('HMGET', job_key(child), 'state', 'phase', 'lane')
   redis.call('HSET', job_key(child), 'cancel', '1')
   if c[1] ~= 'running' and (not c[2] or c[2] == '') then
-    conclude(child, 'cancelled', '', '', tonumber(ARGV[2]))
+    conclude(child, 'cancelled', '', '', workers_retention_ms(ARGV[2]))
   elseif c[1] ~= 'running' then
     redis.call('HSET', job_key(child), 'due_ms', '')
     enqueue(child, c[3], now_ms(), 15000)

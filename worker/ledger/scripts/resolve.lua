@@ -1,5 +1,5 @@
 -- resolve: end a parked job with what a person found out.
--- ARGV  id, token (as it was when the person looked: each attempt raises it), state, result (JSON), event members, retention_ms,
+-- ARGV  id, token (as it was when the person looked: each attempt raises it), state, result (JSON), event members, retention_ms (as in cancel),
 --       taint_ms (what the job holds is bought by none of us for so long), detail, bought (JSON {numbers, usd}: what its open checkout took)
 -- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked anew since: the finding is old)
 -- Twice: the second run finds the result that the first one wrote.
@@ -17,5 +17,5 @@ end
 settle_spend(id, cjson.decode(ARGV[9]), now_ms())
 step(id, '0', 'resolved', detail)
 redis.call('HSET', job, 'reason', '')
-conclude(id, state, result, body, tonumber(retention_ms))
+conclude(id, state, result, body, workers_retention_ms(retention_ms))
 return 'ok'

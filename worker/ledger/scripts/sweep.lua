@@ -8,7 +8,10 @@ local retry_ms, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
 notice_restart()
 -- What is written before this moment, and only that, is known to be kept if the server loses its last writes.
-if now - tonumber(redis.call('HGET', key('epoch'), 'alive_ms') or '0') >= 5000 then redis.call('HSET', key('epoch'), 'alive_ms', int(now)) end
+local told = redis.call('HMGET', key('epoch'), 'alive_ms', 'retention_ms')
+if now - tonumber(told[1] or '0') >= 5000 or tonumber(told[2]) ~= retention_ms then
+  redis.call('HSET', key('epoch'), 'alive_ms', int(now), 'retention_ms', int(retention_ms))
+end
 local nudged, recovered, parked, deleted, set_back = 0, 0, 0, 0, 0
 
 local function due_now(zset) return redis.call('ZRANGEBYSCORE', key(zset), '-inf', int(now), 'LIMIT', 0, batch) end
