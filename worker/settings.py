@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     max_crashes: int = Field(5, ge=1, description="workers that may die running a job before it is parked")
     probe_seconds: float = Field(30.0, ge=0.1, description="how often one job tries whether a paused account works again")
     plan_refresh_seconds: float = Field(300.0, ge=1, description="how often workers find out anew which numbers a failover plan means")
-    retention_days: float = Field(90.0, gt=0, description="how long ended jobs and their idempotency keys are kept; longer than an outage")
+    # Not less: after a restart of Redis the gate takes for nobody's what was bought since the day before and no kept job claims.
+    retention_days: float = Field(90.0, ge=2, description="how long ended jobs and their idempotency keys are kept")
     protected_numbers: Annotated[NumberList, NoDecode, BeforeValidator(_words)] = Field(
         (), description="comma list: numbers that are never released"
     )

@@ -88,7 +88,6 @@ class Plan:
     seconds     how long things go wrong; the end takes longer, until all is quiet
     in_flight   so many jobs are under way at a time
     pause_s     between two troubles
-    retention_s how long ended jobs are kept: short, so that what they leave behind shows; None: for good
     mutant      a wrong protocol, to see that it is found out
     """
 
@@ -103,7 +102,6 @@ class Plan:
     first_orders: Callable[[SandboxAdmin], None] = lambda _: None
     mutant: str | None = None
     quiet_within_s: float = 180.0
-    retention_s: float | None = 300.0
 
 
 @dataclass
@@ -140,8 +138,7 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         books = _books(site.sandbox)
         found = violations(site.work.asked, site.listener.heard, books, site.began_with)
         found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site, parked)
-        if plan.retention_s:
-            found += grown(site.ledger.client, site.ledger.keys, parked, site.footprint, plan.retention_s + 10)
+        found += grown(site.ledger.client, site.ledger.keys, parked, site.footprint)
         return _outcome(plan, site, books, found, time.monotonic() - began_s)
 
 
@@ -180,8 +177,6 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         orders = folder / "orders"
         (orders / "reached").mkdir(parents=True)
         environment = ENVIRONMENT | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
-        if plan.retention_s:
-            environment["DIDFLOW_RETENTION_DAYS"] = str(plan.retention_s / 86_400)
         fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
         fleet.died, fleet.stopped = recoveries.worker_died, recoveries.worker_stopped
         stack.enter_context(fleet)

@@ -10,6 +10,8 @@ import redis
 from worker.ledger.keys import Keys
 from worker.ledger.streams import KEPT_FOR_A_LOOK
 
+#: The sweepers of living workers have taken away what is due within this.
+SWEPT_WITHIN_S = 30.0
 #: A node of a stream goes as a whole, and the sweepers trim once a minute: so many more may lie there.
 STREAM_SLACK = 1_500
 #: What one thing that is meant to stay may take: an entry of a stream, a reserved number, the newest job of a number.
@@ -38,9 +40,12 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)
 
 
-def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint, within_s: float) -> Iterable[str]:
-    """What is still there, in words, when the retention of every job is over. `parked` jobs stay, whole."""
-    deadline_s = time.monotonic() + within_s
+def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -> Iterable[str]:
+    """What is still there, in words, when the retention of every job is over, which is made to be now. `parked` jobs stay, whole."""
+    ended = cast("list[str]", client.zrange(keys.retention, 0, -1))
+    if ended:
+        client.zadd(keys.retention, dict.fromkeys(ended, 0), xx=True)
+    deadline_s = time.monotonic() + SWEPT_WITHIN_S
     while (left := _of_jobs(client, keys, parked)) and time.monotonic() < deadline_s:
         time.sleep(0.2)
     yield from (f"{name} is still there, and its job's time is over" for name in left[:20])

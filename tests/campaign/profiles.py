@@ -15,7 +15,7 @@ ONLY_PURCHASES = {"kill": 1, "reply_lost": 1}
 
 def short(seconds: float, seed: int) -> Plan:
     """Everything that a minute has room for."""
-    return Plan(seconds=seconds, seed=seed, weights=EVERYTHING | TOO_LONG, quiet_within_s=90.0, retention_s=None)
+    return Plan(seconds=seconds, seed=seed, weights=EVERYTHING | TOO_LONG, quiet_within_s=90.0)
 
 
 def against(mutant: str | None, seconds: float, seed: int) -> Plan:
@@ -42,7 +42,6 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
         first_orders=first_orders,
         mutant=mutant,
         quiet_within_s=60.0,
-        retention_s=None,
     )
 
 

@@ -118,6 +118,11 @@ class Keys:
         return f"{self.namespace}:spent:{scope}"
 
     @property
+    def retention(self) -> str:
+        """zset: job by when it is deleted, ms."""
+        return f"{self.namespace}:retention"
+
+    @property
     def spent_until(self) -> str:
         """zset: scope by when nothing of it counts any more, ms."""
         return f"{self.namespace}:spent_until"

@@ -44,9 +44,14 @@ local function job_key(id) return NS .. ':job:' .. id end
 -- tostring() would write 1.7e+12.
 local function int(n) return string.format('%.0f', n) end
 
+-- One moment for the whole script; the server's clock stands still while it runs.
+local NOW_US
 local function now_us()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000000 + tonumber(t[2])
+  if not NOW_US then
+    local t = redis.call('TIME')
+    NOW_US = tonumber(t[1]) * 1000000 + tonumber(t[2])
+  end
+  return NOW_US
 end
 
 local function now_ms() return math.floor(now_us() / 1000) end
@@ -116,9 +121,11 @@ end
 -- Writes one CloudEvents entry. `body` is JSON members that the caller has already encoded, or ''.
 local function emit(stream, id, state, body)
   local job = job_key(id)
-  if redis.call('HEXISTS', job, 'parent') == 1 then return end  -- What batches do is told by their parent.
-  local seq = count_up(id, 'seq', 1, now_ms())  -- Not from 0: a reader drops an event whose id it has seen.
-  local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms', 'progress')
+  local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
+    'progress', 'seq', 'parent')
+  if f[12] then return end  -- What batches do is told by their parent.
+  -- If it can't be read, not from 0: a reader drops an event whose id it has seen.
+  local seq = whole(f[11], now_ms()) + 1
   local data = '{"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"state":' .. json(state) .. ',"reason":' .. json(f[2])
     .. ',"account":' .. cjson.encode(f[3] or '') .. ',"reference":' .. json(f[4]) .. ',"idempotency_key":' .. json(f[5])
     .. ',"attempt":' .. int(whole(f[6], 0)) .. ',"progress":' .. json(f[10]) .. ',"timings":{"submitted_ms":' .. int(whole(f[7], 0))
@@ -127,14 +134,14 @@ local function emit(stream, id, state, body)
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
     'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
     'datacontenttype', 'application/json', 'data', data .. '}')
-  redis.call('HSET', job, 'told', state .. (f[2] or ''))  -- What a reader of the streams takes the job's state and reason for.
+  redis.call('HSET', job, 'seq', int(seq), 'told', state .. (f[2] or ''))  -- `told`: what a reader of the streams takes the job's state and reason for.
 end
 
 local function set_state(id, old, new)
-  if redis.call('HEXISTS', job_key(id), 'parent') == 0 then
-    local created = whole(redis.call('HGET', job_key(id), 'created_ms'), now_ms())
+  local f = redis.call('HMGET', job_key(id), 'parent', 'created_ms')
+  if not f[1] then
     if old then redis.call('ZREM', key('state', old), id) end
-    redis.call('ZADD', key('state', new), int(created), id)
+    redis.call('ZADD', key('state', new), int(whole(f[2], now_ms())), id)
   end
   redis.call('HSET', job_key(id), 'state', new)
 end
@@ -142,17 +149,17 @@ end
 -- Puts a message for the job on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
 local function nudge(id, lane)
   lane = lane_of(lane)
-  local n = count_up(id, 'nudges', 1)
-  count_up(id, 'unanswered', 1)
+  local f = redis.call('HMGET', job_key(id), 'nudges', 'unanswered', 'priority')
+  local n = whole(f[1], 0) + 1
+  redis.call('HSET', job_key(id), 'nudges', int(n), 'unanswered', int(whole(f[2], 0) + 1))
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
     '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json('run_' .. lane) .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'
     .. json(message_id) .. '},"message_id":' .. json(message_id) .. ',"message_timestamp":' .. int(now_ms()) .. '}')
   -- Dramatiq takes from the head: priorities above the middle go there.
-  local urgent = whole(redis.call('HGET', job_key(id), 'priority'), 5) < 5
+  local urgent = whole(f[3], 5) < 5
   redis.call(urgent and 'LPUSH' or 'RPUSH', key('queue', lane), message_id)
-  redis.call('LPUSH', key('wake', lane), '1')
-  redis.call('LTRIM', key('wake', lane), 0, 63)
+  if redis.call('LPUSH', key('wake', lane), '1') > 64 then redis.call('LTRIM', key('wake', lane), 0, 63) end
 end
 
 -- Whether the broker still has the job's last message: waiting in the queue, or handed to a worker that hasn't acknowledged it.
@@ -300,10 +307,11 @@ end
 -- Gives up what the job holds; tainted numbers stay reserved until their time.
 local function give_up_reservations(id, account)
   local reserved = key('reserved', account)
-  for _, number in ipairs(redis.call('SMEMBERS', job_key(id) .. ':reserved')) do
+  local held = redis.call('SMEMBERS', job_key(id) .. ':reserved')
+  for _, number in ipairs(held) do
     if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   end
-  redis.call('DEL', job_key(id) .. ':reserved')
+  if #held > 0 then redis.call('DEL', job_key(id) .. ':reserved') end
 end
 
 -- Whose calls a job's are, and by which of its attempts: for routes, a batch is its parent.
@@ -326,6 +334,13 @@ end
 -- How long an ended job is kept, for scripts that a producer runs: the workers' setting holds, `otherwise` before there was a worker.
 local function workers_retention_ms(otherwise) return tonumber(redis.call('HGET', key('epoch'), 'retention_ms') or otherwise) end
 
+-- The job waits for none of what jobs wait for together. One that runs doesn't, since its claim.
+local function wait_no_more(id, account)
+  redis.call('SREM', key('account', account, 'held'), id)
+  redis.call('SREM', key('gate', account, 'held'), id)
+  redis.call('ZREM', key('rate', account, 'down'), id)
+end
+
 -- Ends the job, or parks it: state, stored result and the one event on the results stream, together.
 local function conclude(id, state, result, body, retention_ms)
   local job = job_key(id)
@@ -336,9 +351,7 @@ local function conclude(id, state, result, body, retention_ms)
   set_state(id, f[1], state)
   redis.call('ZREM', key('leases'), id)
   redis.call('ZREM', key('due'), id)
-  redis.call('SREM', key('account', account, 'held'), id)
-  redis.call('SREM', key('gate', account, 'held'), id)
-  redis.call('ZREM', key('rate', account, 'down'), id)
+  if f[1] ~= 'running' then wait_no_more(id, account) end
   redis.call('SREM', key('open', account), id)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)

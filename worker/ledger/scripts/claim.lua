@@ -7,7 +7,7 @@ local id, worker = ARGV[1], ARGV[2]
 local lease_ms, probe_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local job = job_key(id)
 local epoch = notice_restart()
-local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token')
+local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told')
 local state = f[1]
 if not state then return {'no', 'gone'} end
 local gate = gate_closed(f[3] or '') and 'closed' or ''
@@ -52,21 +52,16 @@ if pause[1] == '1' then
 end
 
 local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epoch)))
-redis.call('HSET', job, 'token', token)
 -- Events that were lost may have been read by somebody: their ids aren't given to others.
 if token == epoch and epoch ~= '1' then count_up(id, 'seq', 1000, now) end
-count_up(id, 'attempt', 1)
-count_up(id, 'crashes', 0)
-redis.call('HSET', job, 'owner', worker, 'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0')
-redis.call('HSETNX', job, 'started_ms', int(now))
+redis.call('HSET', job, 'token', token, 'attempt', int(whole(f[7], 0) + 1), 'crashes', int(whole(f[8], 0)), 'owner', worker,
+  'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', f[9] or int(now))
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)
 redis.call('ZREM', key('due'), id)
-redis.call('SREM', account .. ':held', id)
-redis.call('ZREM', key('rate', f[3] or '', 'down'), id)
+if state == 'waiting' then wait_no_more(id, f[3] or '') end
 set_state(id, state, 'running')
 -- A job that was told to wait may do nothing but look whether it still has to: then readers go on taking it for waiting, until it gets
 -- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
-local told = redis.call('HGET', job, 'told') or ''
+local told = f[10] or ''
 if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then emit('events', id, 'running', '') end
-redis.call('SREM', key('gate', f[3] or '', 'held'), id)
 return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}
