@@ -1,8 +1,10 @@
 """One request, once. The key is added below everything that logs, keeps or prints a request, so none of that can leak it."""
 
 import hashlib
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import cache
 
 import httpx
 from pydantic import SecretStr
@@ -22,6 +24,12 @@ PROBE_PATH = "/v1/profile/config"
 before_change: ContextVar[Callable[[], None] | None] = ContextVar("before_change", default=None)
 
 Params = Mapping[str, str | int | Sequence[int]]
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom a connection trusts: read once for a process, because it takes as long as a request does, and every thread has a client."""
+    return httpx.create_ssl_context()
 
 
 class _WithKey(httpx.BaseTransport):
@@ -60,7 +68,9 @@ class Wire:
     ) -> None:
         self._key, self._admission = key, admission
         # retries=0: also for a connection that failed, because nobody but the job decides what is sent again.
-        network = transport or httpx.HTTPTransport(retries=0, limits=httpx.Limits(max_connections=2, max_keepalive_connections=1))
+        network = transport or httpx.HTTPTransport(
+            verify=_trusted(), retries=0, limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
+        )
         self._client = httpx.Client(
             base_url=base_url.rstrip("/"),
             transport=_WithKey(network, dialect, key),

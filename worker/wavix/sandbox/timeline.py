@@ -20,6 +20,8 @@ class Timeline(Generic[T]):
 
     def at(self, moment_s: float) -> T:
         """The value at that moment; the first one for any moment before it."""
+        if moment_s >= self._moments[-1]:
+            return self._values[-1]
         return self._values[max(0, bisect_right(self._moments, moment_s) - 1)]
 
     def set(self, moment_s: float, value: T) -> None:
