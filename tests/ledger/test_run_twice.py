@@ -37,6 +37,11 @@ def admit(ledger: Ledger) -> Args:
     return admission.admit("default", "ask-1", pace, emergency=False, patience_s=5.0, probe_s=30.0).args
 
 
+def alive(ledger: Ledger) -> Args:
+    submitted(ledger)
+    return ("worker-1", 35_000, 60_000)
+
+
 def cancel(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
@@ -89,6 +94,12 @@ def gate_open(ledger: Ledger) -> Args:
     ledger._script("gate_check", "default", "worker-1", 60_000)
     assert ledger.claim(held.id, "worker-1", lease_ms=1000) == "reconciling"
     return ("default", epoch)
+
+
+def gone(ledger: Ledger) -> Args:
+    submitted(ledger)
+    ledger.worker_alive("worker-1")
+    return ("worker-1",)
 
 
 def nudge(ledger: Ledger) -> Args:
@@ -218,10 +229,19 @@ def sweep(ledger: Ledger) -> Args:
     return (100, 60_000, 5, 60_000, 60_000)
 
 
+def vouch(ledger: Ledger) -> Args:
+    submitted(ledger)
+    ledger.worker_alive("worker-1")
+    before = str(ledger.client.hget(ledger.keys.epoch, "number"))
+    moved(ledger)
+    return ("default", "worker-1", before, 1)
+
+
 #: Script by name: what it needs, its arguments, and the reply of a second run where that isn't the first one's.
 SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "account": (account, "same"),
     "admit": (admit, None),
+    "alive": (alive, [2, "1"]),
     "cancel": (cancel, None),
     "claim": (claim, None),
     "fan_out": (fan_out, None),
@@ -232,6 +252,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_findings": (gate_findings, "same"),
     "gate_open": (gate_open, "same"),
     "give": (give, None),
+    "gone": (gone, 0),
     "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
@@ -252,6 +273,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "undecodable": (undecodable, None),
     "undo": (undo, None),
     "unreserve": (unreserve, "no"),
+    "vouch": (vouch, "open"),
 }
 
 #: They write nothing, or only move moments.
@@ -300,6 +322,9 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
     assert second == (first if second_reply is None else second_reply)
     if name == "nudge":  # One more message, which is what it is for; a message too many changes nothing.
         assert first == "ok"
+    elif name == "alive":  # One more write that was made; whoever knows of fewer is no less sure of those.
+        ledger.client.hset(f"{ledger.keys.namespace}:vouch:counts", "worker-1", 1)
+        assert snapshot(ledger) == after
     else:
         assert snapshot(ledger) == after
     if name not in LOOKING:

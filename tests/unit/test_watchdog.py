@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import structlog.testing
 
+from tests.faults.plant import until
 from tests.stage import settings_for
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.process import WorkerProcess
@@ -39,6 +40,23 @@ def test_the_process_ends_with_the_stacks_of_all_threads_in_the_log() -> None:
     assert died == [EXIT_CODE]
     assert lines[0]["because"] == ["consumer"]
     assert any(name.startswith("MainThread") for name in lines[0]["stacks"])
+
+
+def test_a_process_that_is_not_alone_moves_money_only_after_another_one_has_written(valkey: EmbeddedValkey, namespace: str) -> None:
+    """So whatever a dying server forgets of it, the other one misses something, too. Emergencies don't wait."""
+    process = WorkerProcess(settings_for("http://127.0.0.1:1", namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0))
+    ledger = process._ledger
+    ledger.worker_alive("another")
+    starting = thread(process.start, "start")
+    emergencies, others = process.workers
+    until(lambda: process.worker_id in ledger.workers() and emergencies.consumers, what="the process, and its threads for emergencies")
+    assert starting.is_alive()
+    assert not others.consumers
+    ledger.worker_alive("another")
+    starting.join(2.0)
+    assert not starting.is_alive()
+    assert others.consumers
+    process.stop()
 
 
 @pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread", "Leases heartbeat", "Sweeper sweeper"])

@@ -12,6 +12,7 @@ from typing import Any, cast
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.reader import LedgerReader
+from worker.ledger.witness import Before
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ class Gate:
     def let_through(self, turn: Turn, account: str) -> bool:
         """Open it. False if it was open, if the server changed again, or if a purchase is open after all."""
         return bool(self._script("gate_open", account, turn.epoch) == "changed")
+
+    def vouch(self, account: str, worker: str, before: Before) -> str:
+        """Say that the server misses nothing of what it acknowledged to this process: ``opened`` if that was the last word needed,
+        ``open``, ``waiting`` for others, ``lost`` if it does miss something, ``late`` if it is no help."""
+        return str(self._script("vouch", account, worker, before.epoch, before.count))
 
     def accept(self, account: str, what: Iterable[str]) -> int:
         """A person says that these record ids and numbers are no job's. Returns how many were new."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from worker.contract.errors import ServiceUnavailable
 from worker.contract.jobs import AskedCall
 from worker.contract.requests import REQUEST_VERSION
 from worker.contract.results import Result
@@ -15,9 +16,12 @@ from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 from worker.ledger.spending import limit_reached, spend_fields
+from worker.ledger.witness import Witness
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
+#: A lease is taken for over only so long after its end.
+VOUCH_SLACK_MS = 5_000
 #: Later than any moment.
 NEVER_MS = 2**53
 
@@ -90,7 +94,9 @@ class Write:
 
 
 class Ledger(LedgerReader):
-    """The worker's side of one namespace."""
+    """The worker's side of one namespace. `witness`, if there is one, remembers what was written for it."""
+
+    witness: Witness | None = None
 
     def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
@@ -158,23 +164,32 @@ class Ledger(LedgerReader):
         """Let the account's jobs go on, now. True if it was paused and `claim`, if given, still holds."""
         return bool(self._script("account", account, "resume", "", "", 0, *_by(claim)) == "changed")
 
-    def worker_alive(self, worker: str) -> None:
-        """Note that this worker process lives; forget those that don't."""
-        with translated():
-            now = self.now_ms()
-            self.client.zadd(self.keys.workers, {worker: now})
-            self.client.zremrangebyscore(self.keys.workers, 0, now - WORKER_ALIVE_MS)
+    def worker_alive(self, worker: str, *, lease_ms: int = 30_000) -> None:
+        """Note that this worker process lives; forget those that don't. `lease_ms`: its leases end so long after its last sign of life."""
+        sent_s = self.witness.now_s() if self.witness else 0.0
+        try:
+            count, epoch = self._script("alive", worker, lease_ms + VOUCH_SLACK_MS, max(WORKER_ALIVE_MS, lease_ms + VOUCH_SLACK_MS))
+        except ServiceUnavailable:
+            if self.witness:
+                self.witness.failed()
+            raise
+        if self.witness:
+            self.witness.acknowledged(int(count), int(epoch), sent_s)
 
     def worker_gone(self, worker: str) -> None:
-        with translated():
-            self.client.zrem(self.keys.workers, worker)
+        self._script("gone", worker)
 
     def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...] | LimitReached:
         """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("taken", number, …)``, or the limit against its hold.
 
         `count` numbers the writes.
         """
-        reply = tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json())))
+        worker, sent_s = (self.witness.worker, self.witness.now_s()) if self.witness else ("", 0.0)
+        reply = tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json(), worker)))
+        if reply[0] == "ok":
+            if self.witness and len(reply) > 1:
+                self.witness.acknowledged(int(reply[1]), int(reply[2]), sent_s)
+            return reply[:1]
         return limit_reached(reply, write.hold, write.limits) if write.hold and reply[0] == "limit" else reply
 
     def limit_against(self, claim: Claim, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:

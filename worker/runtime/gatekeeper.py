@@ -1,5 +1,8 @@
 """Opens an account's gate after Redis restarted, as soon as it is known that no purchase was forgotten.
 
+At once, if every worker process that may have written at the end lives and says that nothing of its writes is missing
+(`worker.ledger.witness`). One died, or misses something: then it has to be looked for.
+
 What may be lost is what was written last: that numbers were bound, put in the cart, checked out. So, in this order:
 
     settle   every purchase that the ledger shows as open finds out by itself what became of it (`Purchase.doubt`)
@@ -22,6 +25,7 @@ from worker.jobs.owned import owned_whole
 from worker.jobs.ports import Provider
 from worker.ledger.gate import Findings, Gate, Turn
 from worker.ledger.ledger import Ledger
+from worker.ledger.witness import Witness
 from worker.runtime.books import read_books
 from worker.runtime.comparison import added_since, candidates, strangers, unclaimed
 
@@ -38,14 +42,18 @@ log = structlog.stdlib.get_logger("didflow.gate")
 class Gatekeeper(threading.Thread):
     """One account's, in every worker process that knows the account; one of them looks at a time.
 
-    `provider` gives a client for this thread.
+    `provider` gives a client for this thread. `witness` is the process's memory, if it has one.
     """
 
-    def __init__(self, ledger: Ledger, account: str, provider: Provider, *, settle_s: float, worker: str) -> None:
+    def __init__(
+        self, ledger: Ledger, account: str, provider: Provider, *, settle_s: float, worker: str, witness: Witness | None = None
+    ) -> None:
         super().__init__(name=f"gate {account}", daemon=True)
         self._ledger, self._gate, self._account, self._provider = ledger, Gate(ledger), account, provider
         self._settle_ms, self._worker = int(settle_s * 1000), worker
         self._stop_event = threading.Event()
+        self._witness = witness
+        self._vouched = 0
         self._told_epoch = 0
         self._again_s = 0.0
         self._accepted: frozenset[str] = frozenset()
@@ -60,6 +68,7 @@ class Gatekeeper(threading.Thread):
     def look(self) -> None:
         """One look. Redis or the provider being away only postpones it; whatever else goes wrong leaves the gate closed."""
         try:
+            self._vouch()
             turn = self._gate.take_turn(self._account, self._worker, turn_ms=TURN_MS)
             if turn is None:
                 return
@@ -75,6 +84,19 @@ class Gatekeeper(threading.Thread):
             # Reroutes need this process, so it must not end for this; the gate stays closed, which is safe.
             log.exception("gate.bug", account=self._account)
             self._again_s = time.monotonic() + AFTER_TROUBLE_S
+
+    def _vouch(self) -> None:
+        """Say once of each server that was lost whether this process misses anything that it wrote there."""
+        before = self._witness.before() if self._witness else None
+        if before is None or before.epoch == self._vouched:
+            return
+        if before.healthy:
+            match self._gate.vouch(self._account, self._worker, before):
+                case "opened":
+                    log.warning("gate.opened", account=self._account, because="every worker process found all that it had written")
+                case "lost":
+                    log.error("gate.writes_lost", account=self._account, next="what they were about is looked for at the provider")
+        self._vouched = before.epoch
 
     def look_again(self) -> None:
         """Don't wait for the next look to be due."""

@@ -16,7 +16,15 @@ from worker.ledger.ledger import Claim, Ledger
 #: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
 BEAT_AT_MOST_S = 2.0
 
+#: The first beats come faster: others that start just now wait for one, see WorkerProcess.
+FIRST_BEAT_S = 0.25
+
 log = structlog.stdlib.get_logger("didflow.leases")
+
+
+def beat_every_s(lease_s: float) -> float:
+    """How often a process whose leases are so long gives a sign of life."""
+    return min(lease_s / 3, BEAT_AT_MOST_S)
 
 
 @dataclass
@@ -67,8 +75,10 @@ class Leases(threading.Thread):
                 del self._held[lease]
 
     def run(self) -> None:
-        while not self._stop_event.wait(min(self._lease_s / 3, BEAT_AT_MOST_S)):
+        every_s, wait_s = beat_every_s(self._lease_s), FIRST_BEAT_S
+        while not self._stop_event.wait(min(every_s, wait_s)):
             self.beat()
+            wait_s *= 2
 
     def stop(self) -> None:
         self._stop_event.set()
@@ -80,7 +90,7 @@ class Leases(threading.Thread):
         sent_s = time.monotonic()
         try:
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
-            self._ledger.worker_alive(self._worker)
+            self._ledger.worker_alive(self._worker, lease_ms=int(self._lease_s * 1000))
         except ServiceUnavailable as error:
             log.warning("leases.not_renewed", leases=len(held), error=str(error))
             replies = {}

@@ -18,11 +18,12 @@ from worker.ledger.address import redis_url
 from worker.ledger.connection import connect, connect_broker
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
+from worker.ledger.witness import Witness
 from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.gatekeeper import Gatekeeper
-from worker.runtime.leases import Leases
+from worker.runtime.leases import Leases, beat_every_s
 from worker.runtime.plan_refresh import PlanRefresher
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
@@ -34,6 +35,8 @@ from worker.settings import Settings, load_settings
 #: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
 EXIT_MISCONFIGURED = 78
 EXIT_UNREACHABLE = 75
+#: How often a new process looks whether another one has written since it came.
+WITNESS_AGAIN_S = 0.02
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
 #: Set by the supervisor: the process ends when that one does.
@@ -50,14 +53,24 @@ class WorkerProcess:
         self._grace_s = settings.http_timeout + GRACE_S
         self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
         self.stopping = threading.Event()
-        self._ledger = _ledger(url, settings)
-        self._leases = Leases(_ledger(url, settings), lease_s=settings.lease_seconds, worker=self.worker_id)
+        self._silence_s = 2 * beat_every_s(settings.lease_seconds) + 1.0
+        witness = Witness(self.worker_id, silence_s=self._silence_s)
+        self._ledger, beating = _ledger(url, settings), _ledger(url, settings)
+        self._ledger.witness = beating.witness = witness
+        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id)
         sweeping = _ledger(url, settings)
         plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
         self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)
         accounts = Providers(settings, self._ledger)
         self._gatekeepers = [
-            Gatekeeper(_ledger(url, settings), name, accounts(name, Lane.BULK), settle_s=settings.settle_seconds, worker=self.worker_id)
+            Gatekeeper(
+                _ledger(url, settings),
+                name,
+                accounts(name, Lane.BULK),
+                settle_s=settings.settle_seconds,
+                worker=self.worker_id,
+                witness=witness,
+            )
             for name in settings.all_accounts()
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
@@ -73,16 +86,37 @@ class WorkerProcess:
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
         self._watchdog = Watchdog(self._threads, beats)
 
-    def start(self) -> None:
+    def start(self, stop: threading.Event | None = None) -> None:
+        """Returns when all threads run, or are no longer wanted because `stop` is set."""
         self._leases.beat()
         self._leases.start()
         self._sweeper.start()
         for gatekeeper in self._gatekeepers:
             gatekeeper.start()
-        for worker in self.workers:
-            worker.start()
+        emergencies, others = self.workers
+        emergencies.start()
+        self._until_witnessed(stop or threading.Event())
+        others.start()
         self._watchdog.start()
         log.info("process.started", worker=self.worker_id)
+
+    def _until_witnessed(self, stop: threading.Event) -> None:
+        """No money moves before another living process has written something after this one signed on.
+
+        Whatever a dying server forgets of this process then, even that it ever was, that other one misses a write, too, and says so
+        (see vouch). A process that is alone needs no witness; one that is silent for so long can't be one.
+        """
+        deadline_s, signed_on_ms = time.monotonic() + self._silence_s, 0
+        while not stop.wait(WITNESS_AGAIN_S) and time.monotonic() < deadline_s:
+            try:
+                seen = self._ledger.workers()
+            except ServiceUnavailable:
+                continue
+            signed_on_ms = signed_on_ms or seen.pop(self.worker_id, 0)
+            others = [moment for worker, moment in seen.items() if worker != self.worker_id]
+            alone = all(moment < signed_on_ms - self._silence_s * 1000 for moment in others)
+            if signed_on_ms and (alone or max(others) > signed_on_ms):
+                return
 
     def stop(self) -> None:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
@@ -155,7 +189,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     process = WorkerProcess(settings)
-    process.start()
+    process.start(stop)
     parent = os.environ.get(PARENT_VARIABLE)
     while not stop.wait(1.0):
         if parent and str(os.getppid()) != parent:

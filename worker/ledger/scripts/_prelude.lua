@@ -27,7 +27,11 @@
 -- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
 -- {ns}:account:{account}:held  set  jobs that wait for the account
 -- {ns}:accounts:paused      set     accounts that are paused
--- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; retention_ms
+-- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; before (the epoch
+--                                   before this one); what workers told: retention_ms, vouch_ms
+-- {ns}:vouch:counts         hash    worker process -> how many of its writes this server made, of those that it counts; see vouch
+-- {ns}:vouch:kept           hash    the same of the server before, as far as they are here; {ns}:vouch:needed set  its worker processes
+-- {ns}:vouch:given          set     those that miss nothing
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
@@ -35,6 +39,7 @@
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
+-- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
 local NS = KEYS[1]
@@ -380,6 +385,21 @@ local function server()
   return SERVER
 end
 
+-- A vouching process says that it counted as many writes acknowledged as are here, or fewer. What a server forgets is its end, so whoever
+-- misses nothing vouches also for all that was written before his last write. Needed is everybody who may have written since: who dies
+-- without a word keeps the gate to its slow way.
+local function ask_for_vouchers(epoch)
+  redis.call('DEL', key('vouch', 'kept'), key('vouch', 'needed'), key('vouch', 'given'))
+  if redis.call('EXISTS', key('vouch', 'counts')) == 1 then redis.call('RENAME', key('vouch', 'counts'), key('vouch', 'kept')) end
+  local newest = redis.call('ZREVRANGE', key('workers'), 0, 0, 'WITHSCORES')
+  if not newest[2] then return end
+  local since = tonumber(newest[2]) - tonumber(redis.call('HGET', epoch, 'vouch_ms') or '60000')
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('workers'), int(since), '+inf')) do redis.call('SADD', key('vouch', 'needed'), worker) end
+end
+
+-- Counts a write of this process on this server; {count, epoch} is for its memory alone.
+local function count_write(worker) return {redis.call('HINCRBY', key('vouch', 'counts'), worker, 1), redis.call('HGET', key('epoch'), 'number')} end
+
 -- Begins a new epoch if the ledger was last written on another server, and returns the epoch's number (text). What ran there is due
 -- again: none of its attempts can write any more. In epoch '1', which begins with the first submit, nothing was ever lost.
 local function notice_restart()
@@ -399,7 +419,8 @@ local function notice_restart()
       after = math.min(after, tonumber(redis.call('ZRANGE', key('state', state), 0, 0, 'WITHSCORES')[2] or int(now)))
     end
   end
-  redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now))
+  redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now), 'before', e[2] or '')
+  ask_for_vouchers(k)
   redis.call('ZADD', key('epoch', 'after'), int(after), number)
   local function hand_back(id)
     local job = job_key(id)
@@ -424,6 +445,19 @@ end
 local function gate_closed(account)
   local number = redis.call('HGET', key('epoch'), 'number')
   return number ~= '1' and (not number or redis.call('HGET', key('gate', account), 'epoch') ~= number)
+end
+
+-- Lets the account's money calls through again, and wakes the jobs that waited.
+local function open_gate(account, epoch)
+  local now, k = now_ms(), key('gate', account)
+  redis.call('HSET', k, 'epoch', epoch, 'findings', '', 'check_ms', '0')
+  announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.ledger.gate_opened.v1', account,
+    '{"account":' .. json(account) .. ',"epoch":' .. epoch .. '}')
+  for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
+    redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
+    look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
+  end
+  redis.call('DEL', k .. ':held')
 end
 
 -- A token of an earlier epoch is none, even where its number was given anew: the claim that gave it may be lost.

@@ -4,8 +4,8 @@
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
---       money (it may move once this is written), unsettled? (whether a purchase is open after it)}
--- Reply {'ok'} | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
+--       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none)
+-- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
@@ -15,7 +15,12 @@ local job = job_key(id)
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote')
 local last_token, last_write = string.match(f[3] or '', '^(%d+):(%d+)$')
-if last_token == token and tonumber(last_write) >= write then return {'ok'} end
+-- What nothing may come after that isn't known to be kept.
+local function ok()
+  if (ARGV[6] or '') == '' or not (page.money or #page.reserve > 0) then return {'ok'} end
+  return {'ok', unpack(count_write(ARGV[6]))}
+end
+if last_token == token and tonumber(last_write) >= write then return ok() end
 if page.money and gate_closed(f[1]) then return {'closed'} end
 
 local now = now_ms()
@@ -84,4 +89,4 @@ if page.progress and page.progress ~= redis.call('HGET', told, 'progress') then
   redis.call('HSET', told, 'progress', page.progress)
   emit('events', family, redis.call('HGET', told, 'state') or 'running', '')
 end
-return {'ok'}
+return ok()
