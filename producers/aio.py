@@ -12,9 +12,10 @@ import redis.asyncio
 from producers.checks import check
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
-from producers.numbers import as_ended, in_result, page_of
+from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
+from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult
@@ -123,6 +124,9 @@ class AsyncDidflow:
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)
         return await self._perform(self._plans.steps(job_id))
+
+    async def history(self, number: str) -> History:
+        return await self._perform(self._plans.run(calls.history(number_named(number))))
 
     async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
         view = await self.get(job_id)

@@ -10,9 +10,10 @@ import redis
 
 from producers.checks import check
 from producers.deliveries import Delivery
-from producers.numbers import as_ended, in_result, page_of
+from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
+from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult
@@ -183,6 +184,13 @@ class Didflow:
         """The job's story, oldest step first. Raises JobNotFound."""
         self.get(job_id)
         return self._reader.perform(self._reader.plans.steps(job_id))
+
+    def history(self, number: str) -> History:
+        """Everything that ever happened to this number (E.164) through us, oldest first, checked link by link: see `.faults`.
+
+        Without entries for a number that no job ever had. Raises InvalidRequest for what is no phone number.
+        """
+        return self._reader.run(calls.history(number_named(number)))
 
     def numbers(self, job_id: str, *, page: int | None = None) -> Iterator[NumberResult]:
         """What became of each number of a job, however many it has, also while it runs (then `outcome` may be None).

@@ -101,6 +101,14 @@ class Keys:
         return f"{self.namespace}:plans:open"
 
     @property
+    def history(self) -> str:
+        """Hash: number -> the head of its history."""
+        return f"{self.namespace}:history"
+
+    def history_of(self, number: str) -> str:
+        return f"{self.history}:{number}"
+
+    @property
     def epoch(self) -> str:
         return f"{self.namespace}:epoch"
 
