@@ -26,6 +26,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
 from worker.settings import load_settings
@@ -127,6 +128,10 @@ class AsyncDidflow:
 
     async def history(self, number: str) -> History:
         return await self._perform(self._plans.run(calls.history(number_named(number))))
+
+    async def histories(self) -> AsyncIterator[History]:
+        for number in await self._perform(numbers_with_history(self._plans.keys)):
+            yield await self._perform(self._plans.run(calls.history(number)))
 
     async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
         view = await self.get(job_id)

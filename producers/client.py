@@ -25,6 +25,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
 from worker.ledger.streams import Entry, Membership, acknowledge, follow
@@ -191,6 +192,11 @@ class Didflow:
         Without entries for a number that no job ever had. Raises InvalidRequest for what is no phone number.
         """
         return self._reader.run(calls.history(number_named(number)))
+
+    def histories(self) -> Iterator[History]:
+        """The history of every number that has one, in the order of the numbers."""
+        for number in self._reader.perform(numbers_with_history(self._reader.keys)):
+            yield self._reader.run(calls.history(number))
 
     def numbers(self, job_id: str, *, page: int | None = None) -> Iterator[NumberResult]:
         """What became of each number of a job, however many it has, also while it runs (then `outcome` may be None).

@@ -7,6 +7,7 @@ import typer
 from producers.cli.buying import buy
 from producers.cli.dead_letters import dead_letters
 from producers.cli.failing_over import failback, failover_app
+from producers.cli.history import history
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import release, reroute
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
-    "Look": (status, jobs, explain, results, spend),
+    "Look": (status, jobs, explain, history, results, spend),
     "Settle what is parked": (dead_letters, retry, resolve),
     "Know": (settings, schema),
 }

@@ -435,3 +435,24 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     assert "(dry)" in didflow("jobs").out
     assert "no such jobs" in didflow("jobs", "--reference", "nobody").out
     assert didflow("results", "--follow").code == 2
+
+
+def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Plant, didflow: Shell) -> None:
+    bought = didflow("buy", *OF_LOS_ANGELES, "--to", "sip:pbx@example.net", "--wait", "--reference", "customer-9", "--json").json
+    number = bought["result"]["numbers"][0]["number"]
+    shown = didflow("history", number)
+    assert shown.code == 0
+    assert re.search(rf"^1 .* bought +{bought['id']} +customer-9 +record \d+; \S+ \+ \S+ USD a month", shown.out, re.MULTILINE)
+    assert "-> sip:pbx@example.net" in shown.out
+    told = didflow("history", number, "--json").json
+    assert [entry["happened"]["what"] for entry in told["entries"]] == ["bought", "routed"]
+    anchor = told["anchor"]
+    assert anchor in shown.out
+    assert didflow("history", number, "--verify", "--anchor", anchor, "--json").json["anchors"] == {anchor: True}
+    assert {"number": number, "anchor": anchor, "faults": []} in didflow("history", "--all", "--json").json
+    running.ledger.client.rpop(running.ledger.keys.history_of(number))
+    verdict = didflow("history", number, "--verify", "--anchor", anchor)
+    assert (verdict.code, "broken" in verdict.out, "IS NOT IN THE CHAIN" in verdict.out) == (1, True, True)
+    assert didflow("history", "--all").code == 1
+    assert "no job ever had" in didflow("history", "+12135559999").out
+    assert [didflow("history", *wrong).code for wrong in ((), ("12",), (number, "--anchor", "yesterday"), (number, "--all"))] == [2] * 4

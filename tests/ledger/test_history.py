@@ -14,7 +14,7 @@ from worker.ledger import calls
 from worker.ledger.ledger import Claim, Ledger, Write
 
 NUMBER = "+12135550100"
-MOST = 200
+MOST = 100
 AWAY = Happened(what=Happening.ROUTED, record_id=47000001, route_before=("trunk:144",), route_after=("sip:backup@example.net",))
 
 
