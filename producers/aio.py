@@ -28,7 +28,7 @@ from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
-from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.ledger.streams import Entry, Membership, acknowledge, follow, parse_event, results_of
 from worker.settings import load_settings
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ class AsyncDidflow:
         give_up_idle: bool = False,
     ) -> AsyncIterator[AsyncDelivery]:
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(self._plans.keys, member, time.monotonic)
+        conversation = follow(results_of(self._plans.keys), member, parse_event, time.monotonic)
         try:
             step = next(conversation)
             while True:
@@ -180,7 +180,7 @@ class AsyncDidflow:
             return
 
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        await self._perform(acknowledge(self._plans.keys, member, entry_id))
+        await self._perform(acknowledge(results_of(self._plans.keys), member, entry_id))
 
     async def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
         try:

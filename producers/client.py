@@ -28,7 +28,7 @@ from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
-from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.ledger.streams import Membership, acknowledge, converse, follow, parse_event, results_of
 from worker.ledger.tally import tally
 from worker.settings import load_settings
 
@@ -239,26 +239,11 @@ class Didflow:
         Breaks with ServiceUnavailable; start anew then.
         """
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(self._reader.keys, member, time.monotonic)
-        try:
-            step = next(conversation)
-            while True:
-                if isinstance(step, Entry):
-                    yield Delivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
-                    step = conversation.send(None)
-                    continue
-                try:
-                    with translated():
-                        reply = self._reader.ask(step)
-                except redis.exceptions.ResponseError as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(reply)
-        except StopIteration:
-            return
+        for entry in converse(self._reader, follow(results_of(self._reader.keys), member, parse_event, time.monotonic)):
+            yield Delivery(entry.event, entry.entry_id, entry.deliveries, partial(self._acknowledge, member, entry.entry_id))
 
     def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        self._reader.perform(acknowledge(self._reader.keys, member, entry_id))
+        self._reader.perform(acknowledge(results_of(self._reader.keys), member, entry_id))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""

@@ -128,7 +128,7 @@ def put_back(ledger: Ledger) -> Args:
     ledger.client.xgroup_create(ledger.keys.results, "billing", id="0")
     ((entry, _),) = entries_of(ledger.client.xreadgroup("billing", "a", {ledger.keys.results: ">"}))
     ledger.client.xack(ledger.keys.results, "billing", entry)
-    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})),)
+    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})), "results", "poison", "poison")
 
 
 def planned(ledger: Ledger) -> tuple[str, str]:

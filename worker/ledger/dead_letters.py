@@ -69,7 +69,7 @@ def replay(plans: Plans, name: str) -> Plan[None]:
     if name.startswith(MESSAGE):
         raise InvalidRequest(f"{name} isn't one of our messages, so nobody could take it in: it can only be dropped")
     if _ENTRY.fullmatch(name):
-        said = yield from plans.run(Call("put_back", (name,), str))
+        said = yield from plans.run(Call("put_back", (name, "results", "poison", "poison"), str))
         if said == "gone":
             raise DeadLetterNotFound(name)
         if said != "ok":
