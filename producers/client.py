@@ -159,18 +159,19 @@ class Didflow:
         return self.get(job_id)
 
     def dead_letters(self, limit: int = 100) -> DeadLetters:
-        """What needs somebody, at most `limit` of each: parked jobs, results set aside by a consumer group, messages that aren't ours."""
+        """What needs somebody, at most `limit` of each: parked jobs, results that a consumer group set aside, business events that
+        couldn't be acted on, messages that aren't ours."""
         return self._reader.perform(dead_letters(self._reader.plans, limit))
 
     def replay(self, name: str) -> None:
-        """Let a parked job look again (by its id), or give a poison entry back to the one group that set it aside (by its name).
+        """Let a parked job look again (by its id), or give an entry back to the one group that set it aside (by its name).
 
         Safe at any time; the group gets the entry at least once. Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
         """
         self._reader.perform(replay(self._reader.plans, name))
 
     def drop(self, name: str) -> None:
-        """Delete a poison entry or an undecodable message for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
+        """Delete an entry that was set aside, or an undecodable message, for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
         self._reader.perform(drop(self._reader.plans, name))
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:

@@ -15,6 +15,7 @@ from producers.cli.planning import plan_app
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
 from producers.cli.spending import spend
+from producers.cli.taking_in import requests_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,4 +36,5 @@ for panel, commands in _PANELS.items():
         app.command(rich_help_panel=panel)(command)
 failover_app.add_typer(plan_app, name="plan")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
+app.add_typer(requests_app, name="requests", rich_help_panel="Run")
 add_roles(app)

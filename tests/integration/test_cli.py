@@ -267,7 +267,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None:
     assert "k-secret" not in ended.err
 
 
-@pytest.mark.parametrize("what", ["requests", "events"])
+@pytest.mark.parametrize("what", ["requests", "events", "business-events"])
 def test_schemas_are_json_schemas(offline: Shell, what: str) -> None:
     from jsonschema import Draft202012Validator
 

@@ -58,6 +58,16 @@ class Keys:
         return f"{self.namespace}:results:poison"
 
     @property
+    def requests(self) -> str:
+        """Stream: business events of other systems, on which we act."""
+        return f"{self.namespace}:requests"
+
+    @property
+    def dead_requests(self) -> str:
+        """Stream: those that we couldn't act on, and why."""
+        return f"{self.namespace}:requests:dead"
+
+    @property
     def broker(self) -> str:
         """Dramatiq's own namespace, inside ours."""
         return f"{self.namespace}:queue"

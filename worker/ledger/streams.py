@@ -38,6 +38,10 @@ def results_of(keys: Keys) -> Channel:
     return Channel(keys.results, keys.poison, "poison")
 
 
+def requests_of(keys: Keys) -> Channel:
+    return Channel(keys.requests, keys.dead_requests, "dead")
+
+
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """An event as it lies in the stream, and how often it has been handed out, this time included."""
@@ -100,6 +104,12 @@ def follow(channel: Channel, member: Membership, parse: Parse[T], clock: Callabl
             if not str(error).startswith("NOGROUP"):
                 raise
             yield from _join(channel, member)
+
+
+def added(channel: Channel, fields: Mapping[str, str]) -> Plan[str]:
+    """A new entry; reads its id. Sent twice, it is there twice."""
+    entry_id: str = yield Ask("xadd", (channel.stream, dict(fields)))
+    return entry_id
 
 
 def acknowledge(channel: Channel, member: Membership, entry_id: str) -> Plan[None]:
@@ -191,14 +201,15 @@ def converse(reader: LedgerReader, conversation: Conversation[T]) -> Iterator[En
 
 
 def trim(reader: LedgerReader, *, keep: int = KEPT_FOR_A_LOOK) -> int:
-    """Delete the entries of both streams that every consumer group has read and acknowledged; none where there is no group.
+    """Delete the entries of each stream that every consumer group has read and acknowledged; none where there is no group.
 
     What a group set aside, and what came after it, is kept until it is given back or dropped; the newest `keep` are, whoever read them.
 
     Returns how many went. The scripts that write keep the hard maximum.
     """
     keys = reader.keys
-    return reader.perform(_trim(keys.results, keep, results_of(keys))) + reader.perform(_trim(keys.events, keep))
+    removed = sum(reader.perform(_trim(channel.stream, keep, channel)) for channel in (results_of(keys), requests_of(keys)))
+    return removed + reader.perform(_trim(keys.events, keep))
 
 
 def _trim(stream: str, keep: int, channel: Channel | None = None) -> Plan[int]:

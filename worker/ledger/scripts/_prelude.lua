@@ -43,6 +43,8 @@
 --                                  went, ms: their histories are forgotten in time
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
+-- {ns}:requests            stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
+--                                  and dead_entry, _group, _code, _reason, _faults
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
 local NS = KEYS[1]
