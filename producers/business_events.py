@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import structlog
-
 from producers.churn import Churn
 from producers.client import Didflow
 from producers.onboarding import Onboarding
@@ -48,8 +46,6 @@ KEPT_CHARACTERS = 65_536
 
 T = TypeVar("T")
 
-log = structlog.stdlib.get_logger("didflow.requests")
-
 
 @dataclass(frozen=True)
 class TakenIn:
@@ -65,10 +61,20 @@ class TakenIn:
 class BusinessEvents:
     """One consumer of the requests stream. Give every process on a host its own `consumer` name; the default is the host's name."""
 
-    def __init__(self, didflow: Didflow, *, group: str = GROUP, consumer: str | None = None, take_over_s: float = TAKE_OVER_S) -> None:
+    def __init__(
+        self,
+        didflow: Didflow,
+        *,
+        group: str = GROUP,
+        consumer: str | None = None,
+        take_over_s: float = TAKE_OVER_S,
+        on_away: Callable[[ServiceUnavailable, float], None] | None = None,
+    ) -> None:
+        """`on_away` is called with what is wrong and for how many seconds Redis is left alone, each time that it is waited for."""
         self._didflow, self._reader = didflow, didflow.ledger
         self._channel = requests_of(self._reader.keys)
         self._group, self._consumer, self._take_over_s = group, consumer or socket.gethostname(), take_over_s
+        self._away = on_away or (lambda _error, _again_s: None)
 
     def send(self, event_type: str, data: Mapping[str, Any], *, event_id: str, source: str = "") -> str:
         """Write an event, as another system would; it isn't looked at here. Returns its id on the stream. Raises ServiceUnavailable."""
@@ -77,9 +83,10 @@ class BusinessEvents:
         return self._reader.perform(added(self._channel, fields))
 
     def take_in(self, *, stopping: threading.Event | None = None, block_s: float = 2.0, give_up_idle: bool = False) -> Iterator[TakenIn]:
-        """Act on every event, once; endless, until `stopping` is set. A Redis that is away is waited for.
+        """Act on every event, once; endless, until `stopping` is set. A Redis that is away or full is waited for.
 
-        `give_up_idle` ends it where it would wait for news. Raises UnreadableRecord if the stream's key is something else.
+        `give_up_idle` ends it where it would wait, for news or, with ServiceUnavailable, for Redis. Raises UnreadableRecord if the stream's
+        key is something else.
         """
         stop = stopping or threading.Event()
         member = Membership(self._group, self._consumer, block_s, self._take_over_s, MAX_DELIVERIES, ends_idle=True)
@@ -88,7 +95,7 @@ class BusinessEvents:
             try:
                 for entry in converse(self._reader, follow(self._channel, member, dict, time.monotonic)):
                     again_s = AGAIN_FIRST_S
-                    if (taken := self._take(member, entry, stop)) is None:
+                    if (taken := self._take(member, entry, None if give_up_idle else stop)) is None:
                         return
                     yield taken
                     if stop.is_set():
@@ -96,11 +103,13 @@ class BusinessEvents:
                 if give_up_idle:
                     return
             except ServiceUnavailable as error:
-                log.warning("requests.ledger_unreachable", error=str(error), again_in_s=again_s)
+                if give_up_idle:
+                    raise
+                self._away(error, again_s)
                 stop.wait(again_s)
                 again_s = min(AGAIN_LAST_S, again_s * 2)
 
-    def _take(self, member: Membership, entry: Entry[dict[str, str]], stop: threading.Event) -> TakenIn | None:
+    def _take(self, member: Membership, entry: Entry[dict[str, str]], stop: threading.Event | None) -> TakenIn | None:
         """Submit, then acknowledge; or say why not, then acknowledge. None if it was told to stop before that was done."""
         event_id, kind = entry.event.get("id", ""), entry.event.get("type", "")
         try:
@@ -109,9 +118,7 @@ class BusinessEvents:
         except _Stopped:
             return None
         if isinstance(outcome, Job):
-            log.info("requests.taken_in", event_id=event_id, type=kind, entry=entry.entry_id, job_id=outcome.id, is_new=outcome.is_new)
             return TakenIn(event_id, kind, entry.entry_id, job=outcome)
-        log.warning("requests.refused", event_id=event_id[:200], type=kind[:100], entry=entry.entry_id, code=outcome.code)
         return TakenIn(event_id, kind, entry.entry_id, refusal=outcome)
 
     def _submitted(self, fields: Mapping[str, str]) -> Job | DidflowError:
@@ -136,14 +143,17 @@ class BusinessEvents:
         more |= {} if kept == entry.event else {"cut": "1"}
         self._reader.perform(set_aside(self._channel, member, entry.entry_id, kept, str(refusal)[:KEPT_CHARACTERS], **more))
 
-    def _patiently(self, do: Callable[[], T], stop: threading.Event) -> T:
-        """Do it as soon as Redis lets us. Not by giving the event back: each time that it is handed out again counts against it."""
+    def _patiently(self, do: Callable[[], T], stop: threading.Event | None) -> T:
+        """Do it as soon as Redis lets us; without `stop` now or never. Not by giving the event back: each time that it is handed out counts
+        against it."""
         again_s = AGAIN_FIRST_S
         while True:
             try:
                 return do()
             except ServiceUnavailable as error:
-                log.warning("requests.ledger_unreachable", error=str(error), again_in_s=again_s)
+                if stop is None:
+                    raise
+                self._away(error, again_s)
                 if stop.wait(again_s):
                     raise _Stopped from None
                 again_s = min(AGAIN_LAST_S, again_s * 2)

@@ -11,6 +11,7 @@ from producers.cli.history import history
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import release, reroute
+from producers.cli.onboarding import onboarding_app
 from producers.cli.planning import plan_app
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
@@ -36,5 +37,6 @@ for panel, commands in _PANELS.items():
         app.command(rich_help_panel=panel)(command)
 failover_app.add_typer(plan_app, name="plan")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
+app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
 app.add_typer(requests_app, name="requests", rich_help_panel="Run")
 add_roles(app)

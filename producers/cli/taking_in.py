@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -17,6 +18,8 @@ from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, ServiceUnavailable
 from worker.logs import configure_logs
 from worker.settings import load_settings
+
+log = structlog.stdlib.get_logger("didflow.requests")
 
 requests_app = typer.Typer(no_args_is_help=True, help="Act on the business events that other systems write to a Redis stream.")
 
@@ -42,11 +45,13 @@ def consume(
         if didflow is None:
             return
         refused = 0
-        events = BusinessEvents(didflow, group=group, consumer=consumer)
+        events = BusinessEvents(didflow, group=group, consumer=consumer, on_away=_log_away)
         for taken in events.take_in(stopping=stopping, give_up_idle=until_idle):
             refused += taken.refusal is not None
             if until_idle:
                 _line(taken, as_json=as_json)
+            else:
+                _log(taken)
         if until_idle and refused:
             raise typer.Exit(EXIT_JOB)
 
@@ -94,6 +99,18 @@ def _read(data: str) -> dict[str, Any]:
 
 def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(f"data: {what}", (("data", what),))
+
+
+def _log_away(error: ServiceUnavailable, again_s: float) -> None:
+    log.warning("requests.ledger_unreachable", error=str(error), again_in_s=again_s)
+
+
+def _log(taken: TakenIn) -> None:
+    said = {"event_id": clean(taken.event_id[:200]), "type": clean(taken.type[:100]), "entry": taken.entry_id}
+    if taken.job:
+        log.info("requests.taken_in", **said, job_id=taken.job.id, is_new=taken.job.is_new)
+    elif taken.refusal:
+        log.warning("requests.refused", **said, code=taken.refusal.code)
 
 
 def _line(taken: TakenIn, *, as_json: bool) -> None:

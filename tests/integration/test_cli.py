@@ -456,3 +456,14 @@ def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Plant, didf
     assert didflow("history", "--all").code == 1
     assert "no job ever had" in didflow("history", "+12135559999").out
     assert [didflow("history", *wrong).code for wrong in ((), ("12",), (number, "--anchor", "yesterday"), (number, "--all"))] == [2] * 4
+
+
+def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> None:
+    bought = didflow("buy", *OF_LOS_ANGELES, "--key", "onboarding:4711", "--reference", "acme", "--wait", "--json").json
+    assert didflow("onboarding", "status", "4711", "--wait", "--json").json["id"] == bought["id"]
+    assert didflow("onboarding", "status", "4712").code == 2
+    (line,) = didflow("onboarding", "fulfilments", "--group", "crm", "--json").out.splitlines()
+    told = json.loads(line)
+    assert (told["order"], told["customer"], told["state"], len(told["active"])) == ("4711", "acme", "succeeded", 1)
+    assert didflow("onboarding", "fulfilments", "--group", "crm").out == ""
+    assert "4711  acme  succeeded" in didflow("onboarding", "fulfilments", "--group", "mail").out
