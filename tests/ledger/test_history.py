@@ -1,17 +1,21 @@
 """A number's history: written with what it tells of, said once, chained, cut at the old end, forgotten when the number is long gone."""
 
+import asyncio
 from collections.abc import Callable
 from typing import cast
 
 import pytest
 
+from producers import AsyncDidflow, Didflow
 from tests.ledger.playing import DONE, claimed, submitted
 from worker.contract.errors import InvalidRequest
 from worker.contract.history import Happened, Happening, History
 from worker.contract.spending import Spend
 from worker.contract.states import JobState
 from worker.ledger import calls
+from worker.ledger.connection import connect_async
 from worker.ledger.ledger import Claim, Ledger, Write
+from worker.runtime.embedded import EmbeddedValkey
 
 NUMBER = "+12135550100"
 MOST = 100
@@ -234,3 +238,21 @@ def test_a_number_that_is_bought_again_keeps_its_history(ledger: Ledger) -> None
     short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, history_ms=0)
     tell(short, Happening.RELEASED, Happening.BOUGHT)
     assert (short.forget_histories(), words(ledger)) == (0, ["released", "bought"])
+
+
+def test_both_clients_tell_it_and_read_a_number_as_people_write_it(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
+    tell(real_ledger, Happening.BOUGHT, AWAY)
+    didflow = Didflow(real_ledger.client, namespace)
+    history = didflow.history("+1 (213) 555-0100")
+    assert [entry.happened.what for entry in history.entries] == [Happening.BOUGHT, Happening.ROUTED]
+    assert list(didflow.histories()) == [history]
+    with pytest.raises(InvalidRequest):
+        didflow.history("12")
+
+    async def asked() -> list[History]:
+        client = AsyncDidflow(connect_async(valkey.url), namespace)
+        found = [await client.history(NUMBER), *[one async for one in client.histories()]]
+        await client.aclose()
+        return found
+
+    assert asyncio.run(asked()) == [history, history]
