@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -349,6 +351,34 @@ def test_one_that_is_stopped_while_redis_refuses_leaves_the_event_for_the_next(o
 def refusals(own: OwnServer) -> int:
     stats = own.didflow.ledger.client.info("errorstats")
     return int(stats.get("errorstat_OOM", {"count": 0})["count"])
+
+
+@pytest.mark.faults
+def test_a_service_that_is_killed_in_the_middle_is_replaced_and_ends_when_it_is_told_to(own: OwnServer) -> None:
+    ids = {f"evt-{place}" for place in range(400)}
+    for event_id in sorted(ids):
+        send(own.didflow, event_id)
+    with service(own) as killed:
+        until(own.jobs, what="the first job")
+        killed.kill()
+    assert own.jobs() < ids
+    with service(own) as other:
+        until(lambda: own.jobs() == ids, what="the others")
+        until(lambda: pending(own.didflow) == 0, what="the last acknowledgement")
+        other.terminate()
+        assert other.wait(10) == 0
+    assert (len(own.didflow.find(limit=1000)), own.didflow.dead_letters().requests) == (len(ids), ())
+
+
+@contextmanager
+def service(own: OwnServer) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "producers.cli", "requests", "consume"]
+    running = subprocess.Popen(command, env=os.environ | {"DIDFLOW_REDIS_URL": own.server.url}, stderr=subprocess.DEVNULL)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait(10)
 
 
 def test_the_command_line_takes_in_lists_and_settles(didflow: Didflow, tmp_path: Path, valkey: EmbeddedValkey, namespace: str) -> None:
