@@ -60,7 +60,7 @@ def _row(entry: HistoryEntry) -> tuple[str, ...]:
     return (
         str(entry.n),
         f"{entry.at:%Y-%m-%d %H:%M:%S}",
-        entry.happened.what.value,
+        str(entry.happened.what),
         entry.job,
         entry.reference or "",
         _more(entry.happened),

@@ -19,7 +19,7 @@ def life(stage: Stage, number: str) -> list[tuple[str, Happened]]:
 
 
 def words(stage: Stage, number: str) -> list[str]:
-    return [happened.what.value for _, happened in life(stage, number)]
+    return [str(happened.what) for _, happened in life(stage, number)]
 
 
 def test_a_number_s_life_from_purchase_to_release(stage: Stage) -> None:

@@ -27,7 +27,7 @@ def told(ledger: Ledger, number: str = NUMBER) -> History:
 
 
 def words(ledger: Ledger) -> list[str]:
-    return [entry.happened.what.value for entry in told(ledger).entries]
+    return [str(entry.happened.what) for entry in told(ledger).entries]
 
 
 def begun(ledger: Ledger) -> Claim:
@@ -187,6 +187,11 @@ def test_an_edit_by_hand_shows_and_stops_no_job(real_ledger: Ledger, edit: Edit)
     tell(real_ledger, Happening.RELEASED)
     assert told(real_ledger).faults, "what is told later doesn't hide it"
     assert words(real_ledger)[-1] == "released"
+
+
+def test_a_word_of_a_later_version_is_read_and_no_fault(real_ledger: Ledger) -> None:
+    tell(real_ledger, Happened(what="handed_out"), AWAY)
+    assert (words(real_ledger), told(real_ledger).faults) == (["handed_out", "routed"], ())
 
 
 def test_keys_of_another_type_keep_no_job_from_writing(ledger: Ledger) -> None:

@@ -148,7 +148,7 @@ class Oracle:
             assert not history.faults, (number, history.faults)
             said = [(entry.job, entry.happened.what, entry.happened.record_id) for entry in history.entries]
             assert all(one[:2] != other[:2] for one, other in pairwise(said)), f"{number} is told twice: {said}"
-        told = Counter((entry.job, number, entry.happened.what.value) for number, history in histories.items() for entry in history.entries)
+        told = Counter((entry.job, number, str(entry.happened.what)) for number, history in histories.items() for entry in history.entries)
         for job in self._scene.jobs:
             for one in (self._scene.view(job).result or NOTHING).numbers:
                 outcome = one.outcome.value if one.outcome else ""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.contract.errors import InvalidRequest
 from worker.contract.money import Usd
@@ -37,11 +37,14 @@ class Happening(StrEnum):
 
 
 class Happened(BaseModel):
-    """What a job did with a number, as it goes into the history. `by` is ``person`` where somebody said so."""
+    """What a job did with a number, as it goes into the history. `by` is ``person`` where somebody said so.
+
+    A later version may have written a word that this one doesn't know: then `what` is that word.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    what: Happening
+    what: Annotated[Happening | str, Field(union_mode="left_to_right")]
     record_id: int | None = None
     setup_usd: Usd | None = None
     monthly_usd: Usd | None = None
