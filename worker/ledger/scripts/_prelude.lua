@@ -38,13 +38,13 @@
 -- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
--- {ns}:history             hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
--- {ns}:history:{number}    list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
---                                  went, ms: their histories are forgotten in time
+-- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
+-- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
+--                                   went, ms: their histories are forgotten in time
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
--- {ns}:requests            stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
---                                  and dead_entry, _group, _code, _reason, _faults
+-- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
+--                                   and dead_entry, _group, _code, _reason, _faults
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
 local NS = KEYS[1]
