@@ -26,6 +26,7 @@ from worker.contract.errors import (
     WrongJob,
 )
 from worker.contract.events import Event
+from worker.contract.history import Happening, History, HistoryEntry
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector, parse_request
 from worker.contract.states import JobState, Outcome
@@ -43,6 +44,9 @@ __all__ = [
     "DidflowError",
     "Event",
     "Failback",
+    "Happening",
+    "History",
+    "HistoryEntry",
     "IdempotencyConflict",
     "InvalidRequest",
     "InvalidSettings",

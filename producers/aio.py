@@ -12,9 +12,10 @@ import redis.asyncio
 from producers.checks import check
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
-from producers.numbers import as_ended, in_result, page_of
+from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
+from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult
@@ -25,8 +26,9 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
-from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.ledger.streams import Entry, Membership, acknowledge, follow, parse_event, results_of
 from worker.settings import load_settings
 
 T = TypeVar("T")
@@ -124,6 +126,13 @@ class AsyncDidflow:
         await self.get(job_id)
         return await self._perform(self._plans.steps(job_id))
 
+    async def history(self, number: str) -> History:
+        return await self._perform(self._plans.run(calls.history(number_named(number))))
+
+    async def histories(self) -> AsyncIterator[History]:
+        for number in await self._perform(numbers_with_history(self._plans.keys)):
+            yield await self._perform(self._plans.run(calls.history(number)))
+
     async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
         view = await self.get(job_id)
         if not await self._perform(self._plans.pages(job_id)):
@@ -152,7 +161,7 @@ class AsyncDidflow:
         give_up_idle: bool = False,
     ) -> AsyncIterator[AsyncDelivery]:
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(self._plans.keys, member, time.monotonic)
+        conversation = follow(results_of(self._plans.keys), member, parse_event, time.monotonic)
         try:
             step = next(conversation)
             while True:
@@ -171,7 +180,7 @@ class AsyncDidflow:
             return
 
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        await self._perform(acknowledge(self._plans.keys, member, entry_id))
+        await self._perform(acknowledge(results_of(self._plans.keys), member, entry_id))
 
     async def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
         try:

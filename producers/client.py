@@ -10,9 +10,10 @@ import redis
 
 from producers.checks import check
 from producers.deliveries import Delivery
-from producers.numbers import as_ended, in_result, page_of
+from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
+from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult
@@ -24,9 +25,10 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.histories import numbers_with_history
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
-from worker.ledger.streams import Entry, Membership, acknowledge, follow
+from worker.ledger.streams import Membership, acknowledge, converse, follow, parse_event, results_of
 from worker.ledger.tally import tally
 from worker.settings import load_settings
 
@@ -157,18 +159,19 @@ class Didflow:
         return self.get(job_id)
 
     def dead_letters(self, limit: int = 100) -> DeadLetters:
-        """What needs somebody, at most `limit` of each: parked jobs, results set aside by a consumer group, messages that aren't ours."""
+        """What needs somebody, at most `limit` of each: parked jobs, results that a consumer group set aside, business events that
+        couldn't be acted on, messages that aren't ours."""
         return self._reader.perform(dead_letters(self._reader.plans, limit))
 
     def replay(self, name: str) -> None:
-        """Let a parked job look again (by its id), or give a poison entry back to the one group that set it aside (by its name).
+        """Let a parked job look again (by its id), or give an entry back to the one group that set it aside (by its name).
 
         Safe at any time; the group gets the entry at least once. Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
         """
         self._reader.perform(replay(self._reader.plans, name))
 
     def drop(self, name: str) -> None:
-        """Delete a poison entry or an undecodable message for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
+        """Delete an entry that was set aside, or an undecodable message, for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
         self._reader.perform(drop(self._reader.plans, name))
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
@@ -183,6 +186,18 @@ class Didflow:
         """The job's story, oldest step first. Raises JobNotFound."""
         self.get(job_id)
         return self._reader.perform(self._reader.plans.steps(job_id))
+
+    def history(self, number: str) -> History:
+        """Everything that ever happened to this number (E.164) through us, oldest first, checked link by link: see `.faults`.
+
+        Without entries for a number that no job ever had. Raises InvalidRequest for what is no phone number.
+        """
+        return self._reader.run(calls.history(number_named(number)))
+
+    def histories(self) -> Iterator[History]:
+        """The history of every number that has one, in the order of the numbers."""
+        for number in self._reader.perform(numbers_with_history(self._reader.keys)):
+            yield self._reader.run(calls.history(number))
 
     def numbers(self, job_id: str, *, page: int | None = None) -> Iterator[NumberResult]:
         """What became of each number of a job, however many it has, also while it runs (then `outcome` may be None).
@@ -225,26 +240,11 @@ class Didflow:
         Breaks with ServiceUnavailable; start anew then.
         """
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(self._reader.keys, member, time.monotonic)
-        try:
-            step = next(conversation)
-            while True:
-                if isinstance(step, Entry):
-                    yield Delivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
-                    step = conversation.send(None)
-                    continue
-                try:
-                    with translated():
-                        reply = self._reader.ask(step)
-                except redis.exceptions.ResponseError as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(reply)
-        except StopIteration:
-            return
+        for entry in converse(self._reader, follow(results_of(self._reader.keys), member, parse_event, time.monotonic)):
+            yield Delivery(entry.event, entry.entry_id, entry.deliveries, partial(self._acknowledge, member, entry.entry_id))
 
     def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        self._reader.perform(acknowledge(self._reader.keys, member, entry_id))
+        self._reader.perform(acknowledge(results_of(self._reader.keys), member, entry_id))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView
+from worker.contract.numbers import parse_e164
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
 
@@ -26,3 +28,11 @@ def as_ended(view: JobView, number: NumberResult) -> NumberResult:
     """What has no outcome when the job has ended was not done; in a dry run it would be."""
     undecided = number.outcome is None and view.state.is_terminal and not (view.request is not None and view.request.dry_run)
     return number.model_copy(update={"outcome": Outcome.FAILED}) if undecided else number
+
+
+def number_named(text: str) -> str:
+    """A number as a person writes it, in E.164. Raises InvalidRequest."""
+    try:
+        return parse_e164(text)
+    except ValueError as error:
+        raise InvalidRequest(f"number: {error}", (("number", str(error)),)) from None

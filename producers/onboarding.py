@@ -14,7 +14,7 @@ from decimal import Decimal
 from producers.client import Didflow
 from producers.deliveries import Delivery
 from worker.contract.errors import JobError
-from worker.contract.jobs import Job
+from worker.contract.jobs import Job, JobView
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult
 from worker.contract.states import JobState, Outcome
@@ -57,6 +57,11 @@ class Onboarding:
     def order(self, order: str, request: SearchAndBuy, *, customer: str | None = None) -> Job:
         """Order numbers. Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order asked for others."""
         return self._didflow.submit(request, idempotency_key=KEY + order, reference=customer, account=self._account)
+
+    def find(self, order: str) -> JobView | None:
+        """The order's purchase as it is now; None if none was placed, or it is no longer kept. Raises ServiceUnavailable."""
+        found = self._didflow.find(idempotency_key=KEY + order)
+        return found[0] if found and found[0].account == self._account else None
 
     def fulfilments(
         self,

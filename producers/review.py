@@ -1,10 +1,11 @@
 """What a person's finding makes of a parked job: a pure decision. Whoever looked says which numbers took effect; the others didn't."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from worker.contract.errors import InvalidRequest, JobError, WrongJob
+from worker.contract.history import Happened, Happening
 from worker.contract.jobs import JobView
 from worker.contract.requests import Release, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
@@ -29,6 +30,7 @@ class Finding:
     result: Result
     bought: Spend
     detail: str
+    history: Mapping[str, Happened]
 
 
 def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
@@ -69,12 +71,18 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     not_taken = tuple(sorted(open_ones - set(took_effect)))
     told = f"{yes.value}: {' '.join(sorted(took_effect)) or 'none'}; not {yes.value}: {' '.join(not_taken) or 'none'}"
     bought = Spend.of(_cost(number) for number in done if number.number in took_effect) if buying else Spend()
-    return Finding(view.id, view.token, state, result, bought, told)
+    yes_no = (Happening.BOUGHT, Happening.NOT_BOUGHT) if buying else (Happening.RELEASED, Happening.NOT_RELEASED)
+    history = {
+        number.number: Happened(what=yes_no[number.number not in took_effect], record_id=number.record_id, by="person")
+        for number in numbers
+        if number.number in open_ones
+    }
+    return Finding(view.id, view.token, state, result, bought, told, history)
 
 
 def resolving(found: Finding) -> Call[str]:
     """The verb that ends the job so."""
-    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail)
+    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history)
 
 
 def the_same(job_id: str, seen: JobView | None) -> JobView | None:

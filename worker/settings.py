@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     plan_refresh_seconds: float = Field(300.0, ge=1, description="how often workers find out anew which numbers a failover plan means")
     # Not less: after a restart of Redis the gate takes for nobody's what was bought since the day before and no kept job claims.
     retention_days: float = Field(90.0, ge=2, description="how long ended jobs and their idempotency keys are kept")
+    history_days: float = Field(1095.0, gt=0, description="how long a number's history is kept after the number went")
     protected_numbers: Annotated[NumberList, NoDecode, BeforeValidator(_words)] = Field(
         (), description="comma list: numbers that are never released"
     )

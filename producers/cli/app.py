@@ -7,13 +7,16 @@ import typer
 from producers.cli.buying import buy
 from producers.cli.dead_letters import dead_letters
 from producers.cli.failing_over import failback, failover_app
+from producers.cli.history import history
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import release, reroute
+from producers.cli.onboarding import onboarding_app
 from producers.cli.planning import plan_app
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
 from producers.cli.spending import spend
+from producers.cli.taking_in import requests_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +28,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
-    "Look": (status, jobs, explain, results, spend),
+    "Look": (status, jobs, explain, history, results, spend),
     "Settle what is parked": (dead_letters, retry, resolve),
     "Know": (settings, schema),
 }
@@ -34,4 +37,6 @@ for panel, commands in _PANELS.items():
         app.command(rich_help_panel=panel)(command)
 failover_app.add_typer(plan_app, name="plan")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
+app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
+app.add_typer(requests_app, name="requests", rich_help_panel="Run")
 add_roles(app)

@@ -14,7 +14,7 @@ from producers.cli.output import EXIT_INPUT, clean, errors_told, plain, print_js
 from producers.cli.submitting import confirmed
 from producers.client import Didflow
 from worker.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
-from worker.ledger.dead_letters import DeadLetters
+from worker.ledger.dead_letters import DeadLetters, DeadRequest
 
 #: More of each than anybody acts on at once.
 ALL = 100_000
@@ -31,7 +31,10 @@ class Refused:
 def dead_letters(
     replay: Annotated[
         list[str] | None,
-        typer.Option(help="JOB: it looks again; ENTRY: its group gets it again; all: all of both. May be repeated", show_default=False),
+        typer.Option(
+            help="JOB: it looks again; ENTRY: its group gets it again; all: all of these. May be repeated",
+            show_default=False,
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None,
@@ -41,7 +44,7 @@ def dead_letters(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """List parked jobs, poison results and messages that aren't ours: what it takes to settle them. With an option: settle them."""
+    """List parked jobs, poison results, refused business events and foreign messages; with an option: settle them."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         if replay or drop:
@@ -57,7 +60,7 @@ def dead_letters(
 
 def _show(found: DeadLetters, limit: int) -> None:
     console = Console(highlight=False)
-    if not (found.parked or found.poison or found.undecodable):
+    if not (found.parked or found.poison or found.undecodable or found.requests):
         console.print("nothing needs anybody", style="dim")
         return
     for view in found.parked:
@@ -69,17 +72,26 @@ def _show(found: DeadLetters, limit: int) -> None:
         poison = [(one.name, one.group, one.fields.get("subject", ""), one.fields.get("type", ""), one.reason) for one in found.poison]
         print_table(("poison entry", "group", "job", "event", "why"), poison)
         console.print("  mend the consumer, then --replay ENTRY gives it back to that group; --drop ENTRY deletes it", style="dim")
+    if found.requests:
+        requests = [(one.name, one.fields.get("id", ""), one.fields.get("type", ""), one.code, _why(one)) for one in found.requests]
+        print_table(("business event", "id", "type", "code", "why"), requests)
+        console.print("  mend the cause, then --replay takes it in again; or have its sender tell it anew, and --drop it", style="dim")
     if found.undecodable:
         print_table(("message", "bytes", "begins"), [(one.name, one.length, one.start) for one in found.undecodable], whole=2)
         console.print("  somebody else writes to our queues: find out who; --drop MESSAGE, or --drop messages, deletes it", style="dim")
-    if limit in (len(found.parked), len(found.poison), len(found.undecodable)):
+    if limit in (len(found.parked), len(found.poison), len(found.undecodable), len(found.requests)):
         console.print(f"  only {limit} of each are shown: --limit", style="dim")
+
+
+def _why(request: DeadRequest) -> str:
+    return "; ".join(f"{where}: {what}" for where, what in request.faults) or request.reason
 
 
 def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     if "all" in replay or "messages" in drop:
         found = didflow.dead_letters(ALL)
-        replay = _instead(replay, "all", [*(view.id for view in found.parked), *(one.name for one in found.poison)])
+        requests = [one.name for one in found.requests]
+        replay = _instead(replay, "all", [*(view.id for view in found.parked), *(one.name for one in found.poison), *requests])
         drop = _instead(drop, "messages", [one.name for one in found.undecodable])
     asked = [f"replay {len(replay)} of them"] * bool(replay) + [f"delete {len(drop)} for good"] * bool(drop)
     if asked:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.output import clean, errors_told, print_json
+from worker.contract.business_events import business_event_schema
 from worker.contract.events import event_adapter
 from worker.contract.requests import request_adapter
 from worker.settings import Settings, load_settings, variable
@@ -41,10 +42,18 @@ def settings(as_json: given.Json = False) -> None:
 
 
 def schema(
-    what: Annotated[Literal["requests", "events"], typer.Argument(help="requests | events")] = "requests",
+    what: Annotated[
+        Literal["requests", "events", "business-events"], typer.Argument(help="requests | events | business-events")
+    ] = "requests",
 ) -> None:
-    """Print the JSON Schema of the requests, or of the events on both streams."""
-    print_json(request_adapter().json_schema() if what == "requests" else event_adapter().json_schema())
+    """Print the JSON Schema of the requests, of the events on both streams, or of those that other systems write to us."""
+    match what:
+        case "requests":
+            print_json(request_adapter().json_schema())
+        case "events":
+            print_json(event_adapter().json_schema())
+        case "business-events":
+            print_json(business_event_schema())
 
 
 def _source(name: str, loaded: Settings) -> str:

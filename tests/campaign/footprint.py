@@ -36,7 +36,8 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     stats = client.info("memory")
     streams = sum(client.xlen(stream) for stream in (keys.results, keys.events))
     hashes = (keys.reserved("default"), keys.routes("default"))
-    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(keys.spent_until)
+    told = sum(client.llen(keys.history_of(number)) for number in cast("list[str]", client.hkeys(keys.history)))
+    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(keys.spent_until) + told
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)
 
 
@@ -54,7 +55,7 @@ def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -
         if length > KEPT_FOR_A_LOOK + STREAM_SLACK:
             yield f"{stream} holds {length} entries, and everybody has read them"
     now = footprint(client, keys)
-    others = now.keys - client.zcard(keys.spent_until)
+    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history)
     if not parked and others > KEYS_ANYWAY:
         yield f"{others} keys are there, and no job is: {sorted(str(name) for name in client.scan_iter(count=1000))[:100]}"
     allowed = began.memory_bytes + BYTES_ANYWAY + now.kept * BYTES_EACH

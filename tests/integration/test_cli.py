@@ -267,7 +267,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None:
     assert "k-secret" not in ended.err
 
 
-@pytest.mark.parametrize("what", ["requests", "events"])
+@pytest.mark.parametrize("what", ["requests", "events", "business-events"])
 def test_schemas_are_json_schemas(offline: Shell, what: str) -> None:
     from jsonschema import Draft202012Validator
 
@@ -435,3 +435,35 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     assert "(dry)" in didflow("jobs").out
     assert "no such jobs" in didflow("jobs", "--reference", "nobody").out
     assert didflow("results", "--follow").code == 2
+
+
+def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Plant, didflow: Shell) -> None:
+    bought = didflow("buy", *OF_LOS_ANGELES, "--to", "sip:pbx@example.net", "--wait", "--reference", "customer-9", "--json").json
+    number = bought["result"]["numbers"][0]["number"]
+    shown = didflow("history", number)
+    assert shown.code == 0
+    assert re.search(rf"^1 .* bought +{bought['id']} +customer-9 +record \d+; \S+ \+ \S+ USD a month", shown.out, re.MULTILINE)
+    assert "-> sip:pbx@example.net" in shown.out
+    told = didflow("history", number, "--json").json
+    assert [entry["happened"]["what"] for entry in told["entries"]] == ["bought", "routed"]
+    anchor = told["anchor"]
+    assert anchor in shown.out
+    assert didflow("history", number, "--verify", "--anchor", anchor, "--json").json["anchors"] == {anchor: True}
+    assert {"number": number, "anchor": anchor, "faults": []} in didflow("history", "--all", "--json").json
+    running.ledger.client.rpop(running.ledger.keys.history_of(number))
+    verdict = didflow("history", number, "--verify", "--anchor", anchor)
+    assert (verdict.code, "broken" in verdict.out, "IS NOT IN THE CHAIN" in verdict.out) == (1, True, True)
+    assert didflow("history", "--all").code == 1
+    assert "no job ever had" in didflow("history", "+12135559999").out
+    assert [didflow("history", *wrong).code for wrong in ((), ("12",), (number, "--anchor", "yesterday"), (number, "--all"))] == [2] * 4
+
+
+def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> None:
+    bought = didflow("buy", *OF_LOS_ANGELES, "--key", "onboarding:4711", "--reference", "acme", "--wait", "--json").json
+    assert didflow("onboarding", "status", "4711", "--wait", "--json").json["id"] == bought["id"]
+    assert didflow("onboarding", "status", "4712").code == 2
+    (line,) = didflow("onboarding", "fulfilments", "--group", "crm", "--json").out.splitlines()
+    told = json.loads(line)
+    assert (told["order"], told["customer"], told["state"], len(told["active"])) == ("4711", "acme", "succeeded", 1)
+    assert didflow("onboarding", "fulfilments", "--group", "crm").out == ""
+    assert "4711  acme  succeeded" in didflow("onboarding", "fulfilments", "--group", "mail").out

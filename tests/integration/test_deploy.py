@@ -80,7 +80,7 @@ def test_whoever_stops_a_worker_waits_for_its_provider_calls() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
-@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-redis.service"])
+@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-requests.service", "didflow-redis.service"])
 def test_the_units_are_ones(tmp_path: Path, unit: str) -> None:
     text = (DEPLOY / "systemd" / unit).read_text()
     # The programs aren't installed on the machine that tests; everything else is checked as it stands.

@@ -14,6 +14,8 @@ from producers.cli.app import app
 from producers.cli.roles import ROLES
 from tests.integration.working import working
 from tests.stage import Stage
+from worker.contract.destinations import Destination
+from worker.contract.requests import Reroute
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.runtime.embedded import EmbeddedValkey
 from worker.settings import Settings
@@ -99,3 +101,37 @@ def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -
     with working(stage):
         ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
     assert re.fullmatch(r"3 None\n\w{26} \w{26}\n", ran.stdout)
+
+
+def ran(page: str, stage: Stage, valkey: EmbeddedValkey) -> list[str]:
+    """What the page's one example prints."""
+    (example,) = blocks(ROOT / "docs" / page, "python")
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    with working(stage):
+        ended = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
+    return ended.stdout.splitlines()
+
+
+def test_the_onboarding_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    ordered, handed_over = ran("onboarding.md", stage, valkey)
+    assert ordered == "False acme"
+    assert handed_over == f"4711 acme succeeded 2 {stage.sandbox.charged_usd()}"
+
+
+def test_the_events_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    *taken, handed_over = ran("events.md", stage, valkey)
+    assert taken[:2] == ["4711 True", "4711 False"]
+    assert "'data.request.country'" in taken[2]
+    assert "'data.request.quantity'" in taken[2]
+    assert re.fullmatch(r"4711 acme \['\+1\d+', '\+1\d+'\]", handed_over)
+
+
+def test_the_history_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    (number,) = stage.own(1)
+    with working(stage):
+        stage.finish(stage.submit(Reroute(numbers=(number,), destinations=(Destination.sip("pbx@example.net"),))))
+    (example,) = blocks(ROOT / "docs/history.md", "python")
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    moved = example.replace("+12135550100", number)
+    said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert re.fullmatch(r".* routed \w{26} None\nnobody wrote here but didflow\n", said)

@@ -65,6 +65,8 @@ def test_a_parked_purchase_ends_with_what_was_found(stage: Stage, didflow: Didfl
     held = cast("dict[str, str]", stage.ledger.client.hgetall(stage.ledger.keys.reserved("default")))
     assert set(held) == {one, other}, "both are left alone for a day: what is ours, and what may have been"
     assert not any(holder.endswith("|0") for holder in held.values())
+    told = {number: [(e.happened.what, e.happened.by) for e in didflow.history(number).entries] for number in (one, other)}
+    assert told == {one: [("unclear", None), ("bought", "person")], other: [("unclear", None), ("not_bought", "person")]}
 
 
 def test_all_bought_is_a_success_and_none_a_failure(impatient: Stage, didflow: Didflow, parked: JobView) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from producers import Didflow, SearchAndBuy
+from producers.business_events import BusinessEvents
 from tests.faults.plant import until
+from worker.contract.business_events import ORDER
 from worker.ledger.address import address_file
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -51,8 +53,11 @@ def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None
     command = [sys.executable, "-m", "honcho", "-f", str(procfile), "-d", str(ROOT), "start"]
     with started(command, tmp_path, **wavix):
         assert bought(tmp_path) == "succeeded"
+        didflow = Didflow.from_url(address_file(tmp_path).read_text())
+        BusinessEvents(didflow).send(ORDER, {"request": {"country": "US"}}, event_id="4711")
+        until(lambda: didflow.find(idempotency_key="onboarding:4711"), what="the job of the event")
     said = (tmp_path / "output").read_text()
-    assert all(role in said for role in ("valkey", "sandbox", "worker"))
+    assert all(role in said for role in ("valkey", "sandbox", "worker", "requests.taken_in"))
     assert SANDBOX_KEY not in "".join(line for line in said.splitlines() if "sandbox listening" not in line)
 
 

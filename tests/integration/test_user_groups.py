@@ -31,6 +31,9 @@ def test_an_order_is_one_purchase_and_its_fulfilment_comes_until_acknowledged(st
     assert onboarding.order("4711", TORONTO, customer="acme").id == job.id
     with pytest.raises(IdempotencyConflict):
         onboarding.order("4711", SearchAndBuy(country="US"))
+    found = onboarding.find("4711")
+    assert found is not None
+    assert (found.id, onboarding.find("4712"), Onboarding(didflow, account="reseller").find("4711")) == (job.id, None, None)
     stage.finish(job)
     (first,) = fulfilled(onboarding)
     (again,) = fulfilled(onboarding)

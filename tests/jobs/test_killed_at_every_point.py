@@ -15,6 +15,7 @@ import redis
 from tests.scheduled.oracle import Oracle
 from tests.scheduled.scene import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
 from worker.contract.destinations import Destination
+from worker.contract.history import Happening
 from worker.contract.jobs import Job
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
@@ -34,8 +35,13 @@ class Play:
     job: Job
 
     def seen(self) -> tuple[object, ...]:
-        """What came of it, for a comparison with an undisturbed run: how it ended, what is ours, and where it goes."""
-        return self.scene.view(self.job).state, len(self.scene.sandbox.ledger()), sorted(self.scene.routes().values())
+        """What came of it, for a comparison with an undisturbed run: how it ended, what is ours, where it goes, and what its history says.
+
+        A number that an unclear checkout left behind is one more, with a history of its own.
+        """
+        ended, bought = self.scene.view(self.job).state, len(self.scene.sandbox.ledger())
+        stories = ([entry.happened.what for entry in history.entries] for history in self.scene.histories().values())
+        return ended, bought, sorted(self.scene.routes().values()), sorted(story for story in stories if story != [Happening.NOT_BOUGHT])
 
 
 def buy(scene: Scene) -> Play:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
+from worker.contract.history import Happened, Happening
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend, SpendLimit
 from worker.contract.states import JobState
@@ -57,7 +58,8 @@ def fan_out(ledger: Ledger) -> Args:
 
 def finish(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
-    return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "")
+    told = json.dumps({"+12135550100": Happened(what=Happening.UNCLEAR).members()})
+    return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "", "", told)
 
 
 def fits(ledger: Ledger) -> Args:
@@ -102,6 +104,21 @@ def gone(ledger: Ledger) -> Args:
     return ("worker-1",)
 
 
+def happened(ledger: Ledger, what: str = "released") -> None:
+    told = Write("released", history={"+12135550100": Happened(what=Happening(what))})
+    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, told) == ("ok",)
+
+
+def history(ledger: Ledger) -> Args:
+    happened(ledger)
+    return ("+12135550100",)
+
+
+def history_forget(ledger: Ledger) -> Args:
+    happened(ledger)
+    return (100, 0)
+
+
 def nudge(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
@@ -111,7 +128,7 @@ def put_back(ledger: Ledger) -> Args:
     ledger.client.xgroup_create(ledger.keys.results, "billing", id="0")
     ((entry, _),) = entries_of(ledger.client.xreadgroup("billing", "a", {ledger.keys.results: ">"}))
     ledger.client.xack(ledger.keys.results, "billing", entry)
-    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})),)
+    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})), "results", "poison", "poison")
 
 
 def planned(ledger: Ledger) -> tuple[str, str]:
@@ -171,6 +188,7 @@ def resolve(ledger: Ledger) -> Args:
         60_000,
         "bought",
         json.dumps(spend_fields(TWO_USD)),
+        json.dumps({"+12135550100": Happened(what=Happening.BOUGHT, by="person").members()}),
     )
 
 
@@ -189,6 +207,7 @@ def save(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == ("ok",)
     numbers = {"numbers": {"+12135550100": "{}"}, "reserve": ("+12135550100",), "taint": ("+12135550101",)}
+    numbers |= {"history": {"+12135550100": Happened(what=Happening.BOUGHT)}}
     page = Write("settled", progress="1 of 2", memo="{}", settle=TWO_USD, **numbers)  # type: ignore[arg-type]
     return (running.job_id, running.token, 2, 60_000, page.as_json())
 
@@ -253,6 +272,8 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gate_open": (gate_open, "same"),
     "give": (give, None),
     "gone": (gone, 0),
+    "history": (history, None),
+    "history_forget": (history_forget, 0),
     "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
@@ -277,7 +298,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
 }
 
 #: They write nothing, or only move moments.
-LOOKING = ("fits", "renew", "spending")
+LOOKING = ("fits", "history", "renew", "spending")
 
 
 def snapshot(ledger: Ledger) -> dict[str, object]:

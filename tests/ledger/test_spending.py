@@ -200,7 +200,7 @@ def test_a_parked_job_keeps_its_hold_until_it_is_resolved(ledger: Ledger) -> Non
     (told,) = ledger.spending([("account", "default")])
     assert (told.day, told.held, told.open_jobs) == (spend("3", 2), spend("3", 2), (claim.job_id,))
     for _ in range(2):
-        assert ledger.run(calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two")) == "ok"
+        assert ledger.run(calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})) == "ok"
     assert spent(ledger) == spent(ledger, "reference", "customer-9") == (spend("1"), spend("1"), NOTHING)
 
 

@@ -4,17 +4,21 @@ import json
 import time
 from collections import Counter, defaultdict
 from decimal import Decimal
+from itertools import pairwise
 from typing import cast
 
 from tests.scheduled.scene import Scene
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from worker.contract.results import Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome
 
 BOUGHT = (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)
 GIVEN_BACK = (Outcome.RELEASED, Outcome.ALREADY_RELEASED)
 #: The reasons for which a job may be parked in these tests, and what they say.
 PARKED_FOR = {"purchase_unsettled", "release_unclear"}
+
+NOTHING = Result(totals=Totals(requested=0, done=0))
 
 Entries = list[tuple[str, dict[str, str]]]
 
@@ -66,6 +70,7 @@ class Oracle:
         self._money()
         self._every_release_is_told()
         self._events()
+        self._histories()
 
     def _purchase(self, job: Job, request: SearchAndBuy, view: JobView) -> None:
         held = {number for number, status in self._picks(job).items() if status in ("carted", "kept")} & self._paid().keys()
@@ -135,6 +140,24 @@ class Oracle:
         for job in self._scene.jobs:
             assert sorted(numbers[job.id]) == list(range(1, len(numbers[job.id]) + 1))
             assert results[job.id] == 1 + self._scene.retried.count(job.id)
+
+    def _histories(self) -> None:
+        """What is reported of a number is in its history, by that job; a purchase and a release once, whatever died and was repeated."""
+        histories = self._scene.histories()
+        for number, history in histories.items():
+            assert not history.faults, (number, history.faults)
+            said = [(entry.job, entry.happened.what, entry.happened.record_id) for entry in history.entries]
+            assert all(one[:2] != other[:2] for one, other in pairwise(said)), f"{number} is told twice: {said}"
+        told = Counter((entry.job, number, str(entry.happened.what)) for number, history in histories.items() for entry in history.entries)
+        for job in self._scene.jobs:
+            for one in (self._scene.view(job).result or NOTHING).numbers:
+                outcome = one.outcome.value if one.outcome else ""
+                if one.outcome in (*BOUGHT, *GIVEN_BACK):
+                    assert told[job.id, one.number, outcome] == 1, (outcome, one.number, histories.get(one.number))
+                elif one.outcome is Outcome.CONFIRMED and one.route_before != one.route_after:
+                    assert told[job.id, one.number, "routed"] >= 1, (one.number, histories.get(one.number))
+        bought = {number for (_, number, what), _ in told.items() if what in BOUGHT}
+        assert bought <= self._paid().keys(), "nothing is told as bought that wasn't paid"
 
     def _purchases(self) -> list[tuple[Job, SearchAndBuy]]:
         asked = [(job, self._scene.requests[job.id]) for job in self._scene.jobs]

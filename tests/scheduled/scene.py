@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from tests.scheduled.clock import Clock
 from tests.scheduled.near_sandbox import NearSandbox
 from tests.stage import settings_for
+from worker.contract.history import History
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.states import REPORTED, JobState, WaitReason
@@ -179,6 +180,11 @@ class Scene:
 
     def story(self, job: Job) -> list[str]:
         return [f"{step.attempt} {step.name}: {step.detail}" for step in self.ledger.perform(self.ledger.plans.steps(job.id))]
+
+    def histories(self) -> dict[str, History]:
+        """Of all numbers that have one."""
+        numbers = cast("list[str]", self.ledger.client.hkeys(self.ledger.keys.history))
+        return {number: self.ledger.run(calls.history(number)) for number in numbers}
 
     def own(self, count: int) -> list[str]:
         """Numbers that are ours already, all routed to one SIP URI."""

@@ -2,6 +2,9 @@
 
     DidflowError
     ├── InvalidRequest          invalid_request         the request is wrong; every fault is named
+    │   └── InvalidEvent        invalid_event           what lies on the requests stream is no event of ours
+    │       ├── NotJson         not_json
+    │       └── UnknownEventType  unknown_event_type
     ├── IdempotencyConflict     idempotency_conflict    same key, other request
     ├── JobNotFound             job_not_found
     ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
@@ -36,6 +39,20 @@ class InvalidRequest(DidflowError):
     def __init__(self, message: str, faults: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
+
+
+class InvalidEvent(InvalidRequest):
+    """An entry of the requests stream that can't be taken in, whatever it asks for."""
+
+    code = "invalid_event"
+
+
+class NotJson(InvalidEvent):
+    code = "not_json"
+
+
+class UnknownEventType(InvalidEvent):
+    code = "unknown_event_type"
 
 
 class IdempotencyConflict(DidflowError):

@@ -234,11 +234,16 @@ def parse_request(fields: dict[str, Any] | str) -> Request:
 
 def invalid(error: ValidationError) -> InvalidRequest:
     """A pydantic error as ours: one line per fault, never the input itself beyond what the fault quotes."""
-    faults = tuple(
-        (".".join(str(part) for part in fault["loc"]) or "request", _in_words(fault["msg"].removeprefix("Value error, ")))
+    faults = tuple((where or "request", what) for where, what in faults_in(error))
+    return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
+
+
+def faults_in(error: ValidationError) -> tuple[tuple[str, str], ...]:
+    """Where ('' for the whole) and what, in our words."""
+    return tuple(
+        (".".join(str(part) for part in fault["loc"]), _in_words(fault["msg"].removeprefix("Value error, ")))
         for fault in error.errors(include_url=False, include_input=False)
     )
-    return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
 
 
 def _in_words(what: str) -> str:

@@ -19,6 +19,7 @@ from worker.contract.requests import is_past
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.happened import moved
 from worker.jobs.move import GOOD, Move, MoveMemo
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
@@ -280,6 +281,7 @@ class Moves:
         """Write these moves and the memo; without moves only if the memo alone is worth it (`empty`). `answered`: whose call is over."""
         if not moves and not empty:
             return
+        history = moved(self.moves, moves)
         for move in moves:
             self.moves[move.number] = move
         sent = sum(move.outcome is not None for move in self.moves.values())
@@ -291,4 +293,5 @@ class Moves:
             numbers={move.number: move.model_dump_json() for move in moves},
             progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
             answered=[move.number for move in answered],
+            history=history,
         )

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
+from worker.contract.history import Happened
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
@@ -126,6 +127,7 @@ class JobPage(Protocol):
         unsettled: bool | None = None,
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
+        history: Mapping[str, Happened] | None = None,
     ) -> None:
         """Write all of it or nothing, in one script.
 
@@ -137,6 +139,7 @@ class JobPage(Protocol):
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
         `clear`: all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on.
+        `history`: what happened to numbers, for their histories.
         `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.
         Raises LostLease, NumbersTaken, SpendLimitReached; with `money` Wait, as `money_point` does.
         """

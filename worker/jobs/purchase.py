@@ -25,6 +25,7 @@ from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable, reason_against
+from worker.jobs.happened import picked
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
     AccountBarred,
@@ -407,6 +408,7 @@ class Purchase(PurchaseRecord):
             settle=settle,
             progress=self._progress(changed) if step == "settled" else None,
             money=step == "fence",
+            history=picked(self.picks, changed),
             unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
         )
         self.memo = memo

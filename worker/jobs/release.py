@@ -15,6 +15,7 @@ from worker.contract.requests import Release
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import JobState, Outcome
 from worker.jobs.answers import waiting_for
+from worker.jobs.happened import released
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules
 from worker.jobs.selection import Selected, select
@@ -202,6 +203,7 @@ class _Release:
         # "releasing" is also the token check before a call that is sent again, with nothing new to write.
         if not changed and step not in ("selected", "releasing"):
             return
+        history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
         self.leaving |= {leaving.number: leaving for leaving in changed}
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())
         self._page.save(
@@ -212,6 +214,7 @@ class _Release:
             numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
             progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
             money=step == "releasing",
+            history=history,
         )
 
 

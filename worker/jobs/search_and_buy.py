@@ -10,6 +10,7 @@ from worker.contract.results import NumberResult, Quote, Result, SearchReport, T
 from worker.contract.states import JobState
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable
+from worker.jobs.happened import routed_after_purchase
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_result import known_purchase, purchase_result
@@ -147,7 +148,9 @@ def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Ru
         refused |= dict.fromkeys(newer, SUPERSEDED)
         if ours := [(number, pick) for number, pick in batch if number not in newer]:
             refused |= _route_batch(ours, request, provider)
-            page.save(step="routed", detail=f"{len(ours)} numbers", answered=[number for number, _ in ours])
+            told = {number: routed_after_purchase(pick.owned, request.destinations) for number, pick in ours if number not in refused}
+            answered = [number for number, _ in ours]
+            page.save(step="routed", detail=f"{len(ours)} numbers", answered=answered, history=told if request.destinations else None)
     return refused
 
 

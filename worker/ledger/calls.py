@@ -6,13 +6,14 @@ No I/O here, so that the sync and the async client share every line that decides
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
+from worker.contract.history import Happened, History, members_of, read_history
 from worker.contract.jobs import Job
 from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
@@ -27,6 +28,8 @@ T = TypeVar("T")
 RENUDGE_MS = 5_000
 #: How long an ended job, its numbers and its idempotency key are kept, by default.
 RETENTION_MS = 90 * 24 * 3600 * 1000
+#: How long a number's history is kept after the number went, by default.
+HISTORY_MS = 1095 * 24 * 3600 * 1000
 #: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.
 TAINT_MS = 24 * 3600 * 1000
 #: Times that every part of didflow can count and write, in any time zone.
@@ -135,14 +138,32 @@ def retry(job_id: str) -> Call[str]:
     return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
 
 
-def resolve(job_id: str, token: int, state: JobState, result: Result, bought: Spend, detail: str) -> Call[str]:
+def resolve(
+    job_id: str, token: int, state: JobState, result: Result, bought: Spend, detail: str, happened: Mapping[str, Happened]
+) -> Call[str]:
     """End a parked job. `token`: the one that it had when somebody looked. `bought`: what its open checkout took.
 
     Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked anew since.
     """
     text, members = result.model_dump_json(), event_members(result)
-    args = (job_id, token, state.value, text, members, RETENTION_MS, TAINT_MS, detail, json.dumps(spend_fields(bought)))
+    args = (
+        job_id,
+        token,
+        state.value,
+        text,
+        members,
+        RETENTION_MS,
+        TAINT_MS,
+        detail,
+        json.dumps(spend_fields(bought)),
+        json.dumps(members_of(happened)),
+    )
     return Call("resolve", args, lambda reply: _there(reply, job_id))
+
+
+def history(number: str) -> Call[History]:
+    """What ever happened to a number (E.164) through us, checked link by link."""
+    return Call("history", (number,), lambda reply: read_history(number, reply[0], reply[1]))
 
 
 def spending(scopes: Iterable[tuple[str, str]], newest: int) -> Call[tuple[ScopeSpending, ...]]:

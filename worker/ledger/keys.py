@@ -58,6 +58,16 @@ class Keys:
         return f"{self.namespace}:results:poison"
 
     @property
+    def requests(self) -> str:
+        """Stream: business events of other systems, on which we act."""
+        return f"{self.namespace}:requests"
+
+    @property
+    def dead_requests(self) -> str:
+        """Stream: those that we couldn't act on, and why."""
+        return f"{self.namespace}:requests:dead"
+
+    @property
     def broker(self) -> str:
         """Dramatiq's own namespace, inside ours."""
         return f"{self.namespace}:queue"
@@ -99,6 +109,14 @@ class Keys:
     def plans_open(self) -> str:
         """Hash: dry run that finds out a plan's numbers -> version|name."""
         return f"{self.namespace}:plans:open"
+
+    @property
+    def history(self) -> str:
+        """Hash: number -> the head of its history."""
+        return f"{self.namespace}:history"
+
+    def history_of(self, number: str) -> str:
+        return f"{self.history}:{number}"
 
     @property
     def epoch(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from worker.contract.errors import ServiceUnavailable
+from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
 from worker.contract.requests import REQUEST_VERSION
 from worker.contract.results import Result
@@ -60,6 +61,7 @@ class Write:
     `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
     `calls`: those to the provider since the write before; `witness`: what decided.
     `clear`: the numbers and their pages begin anew; `pages`: the numbers of a page, in words, by its index.
+    `history`: what happened to numbers, told in their histories.
     `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
     """
 
@@ -83,11 +85,13 @@ class Write:
     unsettled: bool | None = None
     clear: bool = False
     pages: Mapping[int, str] | None = None
+    history: Mapping[str, Happened] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """As the script reads it; what is None is left out."""
-        fields = {name: value for name, value in vars(self).items() if value is not None and name not in ("limits", "calls")}
+        fields = {name: value for name, value in vars(self).items() if value is not None and name not in ("limits", "calls", "history")}
         fields |= {"calls": calls_text(self.calls)}
+        fields |= {"history": members_of(self.history)} if self.history else {}
         fields |= {"hold": spend_fields(self.hold, self.limits)} if self.hold else {}
         fields |= {"settle": spend_fields(self.settle)} if self.settle else {}
         return json.dumps(fields)
@@ -115,7 +119,15 @@ class Ledger(LedgerReader):
         reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
         return dict(zip((job_id for job_id, _ in pairs), reply, strict=True))
 
-    def finish(self, claim: Claim, state: JobState, result: Result, detail: str = "", calls: Sequence[AskedCall] = ()) -> bool:
+    def finish(
+        self,
+        claim: Claim,
+        state: JobState,
+        result: Result,
+        detail: str = "",
+        calls: Sequence[AskedCall] = (),
+        history: Mapping[str, Happened] | None = None,
+    ) -> bool:
         """End or park the job: state, result and event in one step. False if a newer attempt has it."""
         args = (
             claim.job_id,
@@ -126,6 +138,7 @@ class Ledger(LedgerReader):
             self._retention_ms,
             detail,
             calls_text(calls),
+            json.dumps(members_of(history)) if history else "",
         )
         return bool(self._script("finish", *args) == "ok")
 
@@ -148,6 +161,10 @@ class Ledger(LedgerReader):
     def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 200) -> Swept:
         """One pass of healing; any number of processes may do it at once."""
         return Swept(*map(int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)))
+
+    def forget_histories(self, batch: int = 1000) -> int:
+        """Forget what happened to numbers that haven't been ours for the time that histories are kept. Returns how many."""
+        return int(self._script("history_forget", batch, self._history_ms))
 
     def nudge(self, job_id: str) -> bool:
         """Send one more message for a due job, so that somebody else takes it. False if it isn't due."""

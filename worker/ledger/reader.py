@@ -11,7 +11,7 @@ from worker.contract.jobs import Job, JobView
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
-from worker.ledger.calls import RETENTION_MS, Call
+from worker.ledger.calls import HISTORY_MS, RETENTION_MS, Call
 from worker.ledger.connection import translated
 from worker.ledger.plans import Ask, Plan, Plans, ask, perform
 from worker.ledger.views import moment
@@ -38,11 +38,20 @@ class LedgerReader:
     `shebang=False` is for fakeredis, which can't read the scripts' first line.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str, *, shebang: bool = True, retention_ms: int = RETENTION_MS) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        namespace: str,
+        *,
+        shebang: bool = True,
+        retention_ms: int = RETENTION_MS,
+        history_ms: int = HISTORY_MS,
+    ) -> None:
         self.client = client
         self.plans = Plans(namespace, shebang=shebang)
         self.keys = self.plans.keys
         self._retention_ms = retention_ms
+        self._history_ms = history_ms
 
     def perform(self, plan: Plan[T]) -> T:
         """Carry out one of `plans`."""

@@ -5,9 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from worker.contract.errors import JobError, JobNotFound
+from worker.contract.history import Happened
 from worker.contract.jobs import AskedCall
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
+from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
@@ -97,6 +99,7 @@ class LedgerPage:
         unsettled: bool | None = None,
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
+        history: Mapping[str, Happened] | None = None,
     ) -> None:
         self._writes += 1
         write = Write(
@@ -120,6 +123,7 @@ class LedgerPage:
             unsettled=unsettled,
             clear=clear,
             pages={index: " ".join(listed) for index, listed in pages.items()} if pages else None,
+            history=history or {},
         )
         reply = self._ledger.save(self.claim, self._writes, write)
         if answered:
@@ -142,7 +146,8 @@ class LedgerPage:
     def finish(self, ended: Ended) -> bool:
         """End the job. False if a newer attempt has it."""
         detail = ended.result.error.message if ended.result.error else ""
-        return self._ledger.finish(self.claim, ended.state, ended.result, detail, self._take_calls())
+        unclear = left_unclear(ended.result.numbers)
+        return self._ledger.finish(self.claim, ended.state, ended.result, detail, self._take_calls(), unclear)
 
     def suspend(self, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str) -> bool:
         """End the attempt and not the job. False if a newer attempt has it."""

@@ -87,6 +87,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
     with translated():
         foreign = ledger.client.llen(ledger.keys.undecodable)
         poison = ledger.client.xlen(ledger.keys.poison)
+        refused = ledger.client.xlen(ledger.keys.dead_requests)
     yield Check(
         "foreign_messages",
         "warn" if foreign else "ok",
@@ -96,6 +97,11 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         "poison",
         "warn" if poison else "ok",
         f"{poison} results that no consumer could take in" + _fix(poison > 0, "`didflow dead-letters`"),
+    )
+    yield Check(
+        "refused_events",
+        "warn" if refused else "ok",
+        f"{refused} business events could not be acted on" + _fix(refused > 0, "`didflow dead-letters`"),
     )
     yield from _paused(ledger, settings)
     for account in settings.all_accounts():

@@ -153,7 +153,12 @@ def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
 
 
 def _ledger(url: str, settings: Settings) -> Ledger:
-    return Ledger(connect(url), settings.namespace, retention_ms=int(settings.retention_days * 86_400_000))
+    return Ledger(
+        connect(url),
+        settings.namespace,
+        retention_ms=int(settings.retention_days * 86_400_000),
+        history_ms=int(settings.history_days * 86_400_000),
+    )
 
 
 def _with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:

@@ -50,6 +50,7 @@ class Sweeper(threading.Thread):
             if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:
                 self._trimmed_s = time.monotonic()
                 trim(self._ledger)
+                self._ledger.forget_histories()
             if self._plans is not None:
                 self._plans.look()
         except ServiceUnavailable as error:

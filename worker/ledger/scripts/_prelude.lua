@@ -38,8 +38,13 @@
 -- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
+-- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
+--                                   went, ms: their histories are forgotten in time
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
+-- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
+--                                   and dead_entry, _group, _code, _reason, _faults
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
 local NS = KEYS[1]
@@ -317,6 +322,56 @@ local function give_up_reservations(id, account)
     if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   end
   if #held > 0 then redis.call('DEL', job_key(id) .. ':reserved') end
+end
+
+-- The history of numbers. `happened`: number -> what the job did with it, as JSON members with `what` first. Each entry's hash covers the
+-- one before it, so that an edit by hand shows. What the job said last of a number isn't said again: a script, or an attempt, that runs
+-- twice tells it once. Nothing that is damaged here keeps a job from writing; reading the history shows it.
+local HISTORY_MOST = 100  -- entries of a number; the chain goes on from the hash where it was cut
+local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
+local NOT_OURS = {released = true, already_released = true, not_bought = true}
+
+local function tell_history(id, happened)
+  local numbers = {}
+  for number in pairs(happened or {}) do numbers[#numbers + 1] = number end
+  if #numbers == 0 then return end
+  local f = redis.call('HMGET', job_key(id), 'kind', 'account', 'reference')
+  local now = int(now_ms())
+  local told = ',"at_ms":' .. now .. ',"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"account":'
+    .. cjson.encode(f[2] or '') .. ',"reference":' .. json(f[3]) .. ','
+  local TOGETHER = 1000
+  for first = 1, #numbers, TOGETHER do
+    local some = {unpack(numbers, first, math.min(first + TOGETHER - 1, #numbers))}
+    local heads = redis.pcall('HMGET', key('history'), unpack(some))
+    if heads.err then return end
+    local written, gone, here = {}, {}, {}
+    for place, number in ipairs(some) do
+      local members = happened[number]
+      local what = string.match(members, '^"what":"([%a_]+)"') or ''
+      local count, head, dropped, cut, said = string.match(heads[place] or '', '^(%d+)|(%x*)|(%d+)|(%x*)|(.*)$')
+      if said ~= id .. '|' .. what then
+        local entries, n = key('history', number), whole(count, 0) + 1
+        local content = '{"n":' .. int(n) .. told .. members .. '}'
+        head = sha1hex((head or '') .. '|' .. number .. '|' .. content)
+        redis.pcall('RPUSH', entries, head .. '|' .. content)
+        dropped, cut = whole(dropped, 0), cut or ''
+        if n - dropped > HISTORY_MOST then
+          local oldest = redis.pcall('LPOP', entries)
+          dropped, cut = dropped + 1, string.match(type(oldest) == 'string' and oldest or '', '^(%x*)|') or ''
+        end
+        written[#written + 1] = number
+        written[#written + 1] = table.concat({int(n), head, int(dropped), cut, id, what}, '|')
+        if NOT_OURS[what] then
+          gone[#gone + 1], gone[#gone + 2] = now, number
+        else
+          here[#here + 1] = number
+        end
+      end
+    end
+    if #written > 0 then redis.call('HSET', key('history'), unpack(written)) end
+    if #gone > 0 then redis.pcall('ZADD', key('history', 'gone'), unpack(gone)) end
+    if #here > 0 then redis.pcall('ZREM', key('history', 'gone'), unpack(here)) end
+  end
 end
 
 -- Whose calls a job's are, and by which of its attempts: for routes, a batch is its parent.

@@ -12,5 +12,6 @@ if f[1] ~= 'queued' and f[1] ~= 'waiting' and f[1] ~= 'scheduled' then return f[
 redis.call('HSET', job .. ':numbers', number, text)
 -- It isn't a job any more that has done nothing: called off, it has this number to report.
 if not f[2] or f[2] == '' then redis.call('HSET', job, 'phase', 'new') end
+tell_history(id, {[number] = '"what":"bought","by":"person"'})
 step(id, '0', 'given', number .. ' by a person')
 return 'ok'

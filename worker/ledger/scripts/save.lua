@@ -4,6 +4,7 @@
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
+--       history?: {number: what happened to it, see tell_history},
 --       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
@@ -75,6 +76,7 @@ for number, text in pairs(page.numbers) do
   end
   redis.call('HSET', told .. ':numbers', number, text)
 end
+tell_history(family, page.history)
 for index, numbers in pairs(page.pages or {}) do redis.call('HSET', told .. ':pages', index, numbers) end
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end

@@ -1,0 +1,195 @@
+"""Requests by an event: other systems write business events to the stream `{namespace}:requests`, and this submits what they ask for.
+
+    for taken in BusinessEvents(Didflow.from_env()).take_in():
+        print(taken.event_id, taken.job or taken.refusal)
+
+An event is acknowledged when its job is submitted, durably, and not before; whoever dies in between is replaced, and the event's id, which
+is the idempotency key, makes of two submits one job. What can't be acted on goes to `{namespace}:requests:dead` with every fault, and holds
+up nobody. A Redis that is away or full is waited for. `didflow requests consume` is this as a service.
+"""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from producers.churn import Churn
+from producers.client import Didflow
+from producers.onboarding import Onboarding
+from worker.contract.business_events import (
+    BusinessEvent,
+    OrderPlaced,
+    ReleaseApproved,
+    ReleaseCalledOff,
+    RequestMade,
+    parse_business_event,
+)
+from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable, WrongJob
+from worker.contract.jobs import Job
+from worker.ledger.dead_letters import faults_text
+from worker.ledger.streams import Entry, Membership, acknowledge, added, converse, follow, requests_of, set_aside
+
+#: The consumer group that acts. Other groups may read along.
+GROUP = "didflow"
+#: What a dead consumer held is taken over after this long; it does no harm to somebody who is only slow.
+TAKE_OVER_S = 30.0
+#: An event that was handed out so often killed those who took it.
+MAX_DELIVERIES = 5
+#: How long a Redis that is away is left alone, at first and at last.
+AGAIN_FIRST_S, AGAIN_LAST_S = 0.2, 10.0
+#: Of an event that couldn't be acted on so many characters are kept beside the reason; the whole of it lies on the requests stream.
+KEPT_CHARACTERS = 65_536
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What became of one event: a job, or the refusal with which it lies on the dead-letter stream. `event_id` as it came."""
+
+    event_id: str
+    type: str
+    entry_id: str
+    job: Job | None = None
+    refusal: DidflowError | None = None
+
+
+class BusinessEvents:
+    """One consumer of the requests stream. Give every process on a host its own `consumer` name; the default is the host's name."""
+
+    def __init__(
+        self,
+        didflow: Didflow,
+        *,
+        group: str = GROUP,
+        consumer: str | None = None,
+        take_over_s: float = TAKE_OVER_S,
+        on_away: Callable[[ServiceUnavailable, float], None] | None = None,
+    ) -> None:
+        """`on_away` is called with what is wrong and for how many seconds Redis is left alone, each time that it is waited for."""
+        self._didflow, self._reader = didflow, didflow.ledger
+        self._channel = requests_of(self._reader.keys)
+        self._group, self._consumer, self._take_over_s = group, consumer or socket.gethostname(), take_over_s
+        self._away = on_away or (lambda _error, _again_s: None)
+
+    def send(self, event_type: str, data: Mapping[str, Any], *, event_id: str, source: str = "") -> str:
+        """Write an event, as another system would; it isn't looked at here. Returns its id on the stream. Raises ServiceUnavailable."""
+        fields = {"specversion": "1.0", "id": event_id, "source": source, "type": event_type, "time": datetime.now(UTC).isoformat()}
+        fields |= {"datacontenttype": "application/json", "data": json.dumps(data, ensure_ascii=False)}
+        return self._reader.perform(added(self._channel, fields))
+
+    def take_in(self, *, stopping: threading.Event | None = None, block_s: float = 2.0, give_up_idle: bool = False) -> Iterator[TakenIn]:
+        """Act on every event, once; endless, until `stopping` is set. A Redis that is away or full is waited for.
+
+        `give_up_idle` ends it where it would wait, for news or, with ServiceUnavailable, for Redis. Raises UnreadableRecord if the stream's
+        key is something else.
+        """
+        stop = stopping or threading.Event()
+        member = Membership(self._group, self._consumer, block_s, self._take_over_s, MAX_DELIVERIES, ends_idle=True)
+        again_s = AGAIN_FIRST_S
+        while not stop.is_set():
+            try:
+                for entry in converse(self._reader, follow(self._channel, member, dict, time.monotonic)):
+                    again_s = AGAIN_FIRST_S
+                    if (taken := self._take(member, entry, None if give_up_idle else stop)) is None:
+                        return
+                    yield taken
+                    if stop.is_set():
+                        return
+                if give_up_idle:
+                    return
+            except ServiceUnavailable as error:
+                if give_up_idle:
+                    raise
+                self._away(error, again_s)
+                stop.wait(again_s)
+                again_s = min(AGAIN_LAST_S, again_s * 2)
+
+    def _take(self, member: Membership, entry: Entry[dict[str, str]], stop: threading.Event | None) -> TakenIn | None:
+        """Submit, then acknowledge; or say why not, then acknowledge. None if it was told to stop before that was done."""
+        event_id, kind = entry.event.get("id", ""), entry.event.get("type", "")
+        try:
+            outcome = self._patiently(lambda: self._submitted(entry.event), stop)
+            self._patiently(lambda: self._answer(member, entry, outcome), stop)
+        except _Stopped:
+            return None
+        if isinstance(outcome, Job):
+            return TakenIn(event_id, kind, entry.entry_id, job=outcome)
+        return TakenIn(event_id, kind, entry.entry_id, refusal=outcome)
+
+    def _submitted(self, fields: Mapping[str, str]) -> Job | DidflowError:
+        """The job, or why there is none. Raises ServiceUnavailable where only Redis keeps us from it."""
+        try:
+            return self._act(parse_business_event(fields))
+        except ServiceUnavailable:
+            raise
+        except DidflowError as refusal:
+            return refusal
+
+    def _answer(self, member: Membership, entry: Entry[dict[str, str]], outcome: Job | DidflowError) -> None:
+        """Say that it is dealt with; where it was refused, only after that is written down."""
+        if isinstance(outcome, Job):
+            self._reader.perform(acknowledge(self._channel, member, entry.entry_id))
+        else:
+            self._refuse(member, entry, outcome)
+
+    def _refuse(self, member: Membership, entry: Entry[dict[str, str]], refusal: DidflowError) -> None:
+        faults = refusal.faults if isinstance(refusal, InvalidRequest) else ()
+        kept, more = _shortened(entry.event), {"code": refusal.code, "faults": faults_text(faults)}
+        more |= {} if kept == entry.event else {"cut": "1"}
+        self._reader.perform(set_aside(self._channel, member, entry.entry_id, kept, str(refusal)[:KEPT_CHARACTERS], **more))
+
+    def _patiently(self, do: Callable[[], T], stop: threading.Event | None) -> T:
+        """Do it as soon as Redis lets us; without `stop` now or never. Not by giving the event back: each time that it is handed out counts
+        against it."""
+        again_s = AGAIN_FIRST_S
+        while True:
+            try:
+                return do()
+            except ServiceUnavailable as error:
+                if stop is None:
+                    raise
+                self._away(error, again_s)
+                if stop.wait(again_s):
+                    raise _Stopped from None
+                again_s = min(AGAIN_LAST_S, again_s * 2)
+
+    def _act(self, event: BusinessEvent) -> Job:
+        """What each type of event means. All of it may be done twice. Raises what the verb raises."""
+        match event.data:
+            case RequestMade(request=request, reference=reference, account=account, priority=priority, not_before=not_before):
+                return self._didflow.submit(
+                    request, idempotency_key=event.id, reference=reference, account=account, priority=priority, not_before=not_before
+                )
+            case OrderPlaced(request=request, order=order, customer=customer, account=account):
+                return Onboarding(self._didflow, account=account).order(order or event.id, request, customer=customer)
+            case ReleaseApproved(case=case, check=check, account=account, protected_labels=labels):
+                return Churn(self._didflow, account=account, protected_labels=labels).approve(case, check)
+            case ReleaseCalledOff(case=case, account=account):
+                return _called_off(Churn(self._didflow, account=account), case)
+
+
+class _Stopped(Exception):
+    """Told to stop while Redis was away: the event isn't acknowledged, so it comes again."""
+
+
+def _called_off(churn: Churn, case: str) -> Job:
+    view = churn.call_off(case)
+    if view is None:
+        raise WrongJob(f"churn case {case!r} has no release that could be called off")
+    return Job(view.id, False, view.state)
+
+
+def _shortened(fields: Mapping[str, str]) -> dict[str, str]:
+    """As much of it as is kept beside the reason."""
+    left, kept = KEPT_CHARACTERS, {}
+    for name, text in fields.items():
+        if (left := left - len(name)) <= 0:
+            break
+        kept[name] = text[:left]
+        left -= len(text)
+    return kept

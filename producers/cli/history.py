@@ -1,0 +1,103 @@
+"""`didflow history`: everything that ever happened to a number through us, and whether somebody wrote there by hand."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from producers.cli import options as given
+from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
+from producers.client import Didflow
+from worker.contract.errors import InvalidRequest
+from worker.contract.history import Happened, History, HistoryEntry
+
+
+def history(
+    number: Annotated[str | None, typer.Argument(help="the number, in E.164 form", show_default=False)] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="only say whether its chain is whole")] = False,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(help="COUNT:HASH as printed before and kept elsewhere: it must be in the chain. May be repeated", show_default=False),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="of every number: whether its chain is whole, and its anchor")] = False,
+    as_json: given.Json = False,
+) -> None:
+    """Tell everything that ever happened to a number through us, from purchase to release. Ends with 1 if somebody rewrote it."""
+    with errors_told(as_json=as_json):
+        if everything == (number is not None):
+            what = "name one number, or give --all"
+            raise InvalidRequest(f"number: {what}", (("number", what),))
+        if everything and anchor:
+            what = "is of one number, and not for --all"
+            raise InvalidRequest(f"anchor: {what}", (("anchor", what),))
+        didflow = Didflow.from_env()
+        if number is None:
+            _print_all(tuple(didflow.histories()), as_json=as_json)
+            return
+        found = didflow.history(number)
+        held = {one: found.holds(one) for one in anchor or ()}
+        if as_json:
+            told = plain(found) | {"whole": not found.faults, "anchors": held}
+            print_json({name: value for name, value in told.items() if name != "entries"} if verify else told)
+        else:
+            if not verify:
+                _show(found)
+            _say_whether_whole(found, held)
+        if found.faults or False in held.values():
+            raise typer.Exit(EXIT_JOB)
+
+
+def _show(found: History) -> None:
+    if not found.entries:
+        Console(highlight=False).print(f"no job ever had {found.number}", style="dim", markup=False)
+        return
+    rows = [_row(entry) for entry in found.entries]
+    print_table(("", "time (UTC)", "what", "job", "reference", "more"), rows, whole=4)
+
+
+def _row(entry: HistoryEntry) -> tuple[str, ...]:
+    return (
+        str(entry.n),
+        f"{entry.at:%Y-%m-%d %H:%M:%S}",
+        str(entry.happened.what),
+        entry.job,
+        entry.reference or "",
+        _more(entry.happened),
+    )
+
+
+def _more(happened: Happened) -> str:
+    parts = [f"record {happened.record_id}"] if happened.record_id is not None else []
+    parts += [f"{happened.setup_usd} + {happened.monthly_usd} USD a month"] if happened.monthly_usd is not None else []
+    if happened.route_after is not None:
+        before = f"{', '.join(happened.route_before) or '(none)'} " if happened.route_before is not None else ""
+        parts.append(f"{before}-> {', '.join(happened.route_after) or '(none)'}")
+    parts += [happened.error] if happened.error else []
+    parts += [f"by a {happened.by}"] if happened.by else []
+    return "; ".join(parts)
+
+
+def _say_whether_whole(found: History, held: dict[str, bool | None]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for fault in found.faults:
+        console.print(Text(f"  {clean(fault)}", style="red"))
+    if found.faults:
+        console.print("the chain is broken: somebody else wrote to this history", style="red")
+    elif found.entries:
+        dropped = f", after {found.dropped} that are no longer kept" if found.dropped else ""
+        console.print(f"the chain of {len(found.entries)} entries is whole{dropped}; its anchor, to keep elsewhere:")
+        console.print(f"  {found.anchor}", markup=False)
+    words = {True: "is in the chain", None: "is of an entry that is no longer kept", False: "IS NOT IN THE CHAIN: it was rewritten"}
+    for one, holds in held.items():
+        console.print(Text(f"  anchor {clean(one)} {words[holds]}", style="red" if holds is False else ""))
+
+
+def _print_all(found: tuple[History, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"number": one.number, "anchor": one.anchor, "faults": list(one.faults)} for one in found])
+    else:
+        rows = [(one.number, one.anchor, "; ".join(one.faults) or "whole") for one in found]
+        print_table(("number", "anchor", "chain"), rows, whole=2)
+    if any(one.faults for one in found):
+        raise typer.Exit(EXIT_JOB)

@@ -1,0 +1,71 @@
+"""`didflow onboarding`: follow an order by its own name, and hand over what was bought. An order is a `buy --key onboarding:ORDER`."""
+
+import itertools
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from producers.cli import options as given
+from producers.cli.output import clean, errors_told, plain, print_json
+from producers.cli.showing import show_job
+from producers.cli.submitting import report, wait_for
+from producers.client import Didflow
+from producers.onboarding import Fulfilment, Onboarding
+from worker.contract.errors import JobNotFound
+from worker.contract.states import REPORTED
+
+onboarding_app = typer.Typer(no_args_is_help=True, help="Follow the orders of new customers, and hand over what was bought.")
+
+
+@onboarding_app.command()
+def status(
+    order: Annotated[str, typer.Argument(help="the order's name")],
+    account: given.AccountName = "default",
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Show an order's purchase. With --wait: once it has ended."""
+    with errors_told(as_json=as_json):
+        didflow = Didflow.from_env()
+        view = Onboarding(didflow, account=account).find(order)
+        if view is None:
+            raise JobNotFound(f"of order {order}")
+        view = wait_for(didflow, view.id, timeout, quiet=as_json) if wait else view
+        if view.state in REPORTED:
+            report(view, as_json=as_json)
+        elif as_json:
+            print_json(view)
+        else:
+            show_job(view)
+
+
+@onboarding_app.command()
+def fulfilments(
+    consumer: Annotated[str, typer.Option(help="this consumer's name in the group")] = "cli",
+    group: Annotated[str, typer.Option(help="the consumer group: each gets every fulfilment once")] = "onboarding",
+    account: given.AccountName = "default",
+    limit: Annotated[int | None, typer.Option(min=1, help="end after so many", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="wait for more, without end")] = False,
+    as_json: given.Json = False,
+) -> None:
+    """Print what became of each order, a line each, and acknowledge it once it is printed."""
+    with errors_told(as_json=as_json):
+        found = Onboarding(Didflow.from_env(), account=account).fulfilments(consumer, group=group, give_up_idle=not follow)
+        for one in itertools.islice(found, limit):
+            _line(one, as_json=as_json)
+            one.ack()
+
+
+def _line(one: Fulfilment, *, as_json: bool) -> None:
+    if as_json:
+        said = {name: plain(getattr(one, name)) for name in ("order", "customer", "job_id", "state", "active", "inactive", "charged_usd")}
+        sys.stdout.write(json.dumps(said | {"error": plain(one.error) if one.error else None}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return
+    numbers = [number.number for number in one.active] + [f"{number.number} (waits for documents)" for number in one.inactive]
+    parts = (one.order, one.customer, one.state.value, f"{one.charged_usd} USD", " ".join(numbers), one.error.message if one.error else "")
+    Console(highlight=False, soft_wrap=True).print("  ".join(clean(part) for part in parts if part), markup=False)

@@ -1,0 +1,72 @@
+"""What the jobs put into the histories of their numbers: a number's whole life, and each thing once."""
+
+from tests.jobs.fanning import fanning, play
+from tests.stage import Stage, numbers
+from worker.contract.destinations import Destination
+from worker.contract.history import Happened, Happening
+from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from worker.ledger import calls
+
+__all__ = ["fanning"]
+
+PBX, BACKUP = Destination.sip("pbx@example.net"), Destination.sip("backup@example.net")
+
+
+def life(stage: Stage, number: str) -> list[tuple[str, Happened]]:
+    history = stage.ledger.run(calls.history(number))
+    assert history.faults == ()
+    return [(entry.job, entry.happened) for entry in history.entries]
+
+
+def words(stage: Stage, number: str) -> list[str]:
+    return [str(happened.what) for _, happened in life(stage, number)]
+
+
+def test_a_number_s_life_from_purchase_to_release(stage: Stage) -> None:
+    bought = stage.run(SearchAndBuy(country="US", destinations=(PBX,)))
+    (one,) = numbers(bought)
+    away = stage.run(Reroute(numbers=(one.number,), destinations=(BACKUP,)))
+    back = stage.run(Failback(job_id=away.id))
+    gone = stage.run(Release(numbers=(one.number,)))
+    pbx, backup = ("sip:pbx@example.net",), ("sip:backup@example.net",)
+    routed, record = Happening.ROUTED, one.record_id
+    assert life(stage, one.number) == [
+        (bought.id, Happened(what=Happening.BOUGHT, record_id=record, setup_usd=one.setup_usd, monthly_usd=one.monthly_usd)),
+        (bought.id, Happened(what=routed, record_id=record, route_before=(), route_after=pbx)),
+        (away.id, Happened(what=routed, record_id=record, route_before=pbx, route_after=backup)),
+        (back.id, Happened(what=routed, record_id=record, route_before=backup, route_after=pbx)),
+        (gone.id, Happened(what=Happening.QUARANTINED)),
+        (gone.id, Happened(what=Happening.RELEASED, record_id=record)),
+    ]
+
+
+def test_what_changed_nothing_is_no_history(stage: Stage) -> None:
+    (ours,) = stage.own(1, "sip:backup@example.net")
+    for request in (
+        SearchAndBuy(country="US", dry_run=True),
+        Reroute(numbers=(ours,), destinations=(PBX,), dry_run=True),
+        Reroute(numbers=(ours,), destinations=(BACKUP,)),
+        Release(numbers=(ours,), dry_run=True),
+    ):
+        assert stage.run(request).state == "succeeded"
+    assert stage.ledger.client.hlen(stage.ledger.keys.history) == 0
+
+
+def test_a_release_that_is_refused_or_lost_is_told_as_it_was(stage: Stage) -> None:
+    refused, lost = stage.own(2)
+    stage.sandbox.add_fault("release", "refuse")
+    assert stage.run(Release(numbers=(refused,))).state == "failed"
+    stage.sandbox.add_fault("release", "act_and_drop")
+    assert stage.run(Release(numbers=(lost,))).state == "succeeded"
+    assert words(stage, refused) == ["quarantined", "refused"]
+    assert words(stage, lost) == ["quarantined", "released"]
+
+
+def test_a_large_reroute_tells_each_number_once(fanning: Stage) -> None:
+    ours = fanning.own(41)
+    job = fanning.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
+    assert play(fanning, job).state == "succeeded"
+    (entry,) = {tuple(life(fanning, number)[0][1].route_after or ()) for number in ours}
+    assert entry == ("sip:backup@example.net",)
+    assert {tuple(words(fanning, number)) for number in ours} == {("routed",)}
+    assert {life(fanning, number)[0][0] for number in ours} == {job.id}, "told as the job's, not as its batches'"

@@ -1,0 +1,263 @@
+"""A number's history: written with what it tells of, said once, chained, cut at the old end, forgotten when the number is long gone."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from producers import AsyncDidflow, Didflow
+from tests.ledger.playing import DONE, claimed, submitted
+from worker.contract.errors import InvalidRequest
+from worker.contract.history import Happened, Happening, History
+from worker.contract.spending import Spend
+from worker.contract.states import JobState
+from worker.ledger import calls
+from worker.ledger.connection import connect_async
+from worker.ledger.ledger import Claim, Ledger, Write
+from worker.runtime.embedded import EmbeddedValkey
+
+NUMBER = "+12135550100"
+MOST = 100
+AWAY = Happened(what=Happening.ROUTED, record_id=47000001, route_before=("trunk:144",), route_after=("sip:backup@example.net",))
+
+
+def told(ledger: Ledger, number: str = NUMBER) -> History:
+    return ledger.run(calls.history(number))
+
+
+def words(ledger: Ledger) -> list[str]:
+    return [str(entry.happened.what) for entry in told(ledger).entries]
+
+
+def begun(ledger: Ledger) -> Claim:
+    return claimed(ledger, submitted(ledger, reference="Zoë's 9").id)
+
+
+def tell(ledger: Ledger, *happenings: Happening | Happened, claim: Claim | None = None) -> None:
+    """Each by a job of its own, if there is none."""
+    for count, one in enumerate(happenings, 1):
+        happened = one if isinstance(one, Happened) else Happened(what=one)
+        assert ledger.save(claim or begun(ledger), count, Write("told", history={NUMBER: happened})) == ("ok",)
+
+
+def test_a_number_without_a_history_has_none(ledger: Ledger) -> None:
+    assert told(ledger) == History(NUMBER, (), 0, "", ())
+
+
+def test_an_entry_says_when_by_which_job_for_whom_and_what(real_ledger: Ledger) -> None:
+    claim = begun(real_ledger)
+    tell(real_ledger, AWAY, claim=claim)
+    history = told(real_ledger)
+    (entry,) = history.entries
+    assert (entry.n, entry.job, entry.kind, entry.account, entry.reference) == (
+        1,
+        claim.job_id,
+        "search_and_buy",
+        "default",
+        "Zoë's 9",
+    )
+    assert entry.happened == AWAY
+    assert abs(entry.at.timestamp() * 1000 - real_ledger.now_ms()) < 10_000
+    assert (history.faults, history.anchor) == ((), f"1:{entry.hash}")
+
+
+def test_what_is_not_written_is_not_told(ledger: Ledger) -> None:
+    old = claimed(ledger, submitted(ledger).id, "worker-1", lease_ms=1)
+    holder, asker = begun(ledger), begun(ledger)
+    ledger.client.hincrby(ledger.keys.job(old.job_id), "token", 1)
+    assert ledger.save(old, 1, Write("late", history={NUMBER: AWAY})) == ("lost",)
+    assert not ledger.finish(old, JobState.FAILED, DONE, history={NUMBER: AWAY})
+    assert not ledger.quarantine(old, [NUMBER])
+    ledger.save(holder, 1, Write("bind", reserve=[NUMBER]))
+    assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == ("taken", NUMBER)
+    assert told(ledger).entries == ()
+
+
+def test_a_job_says_the_same_of_a_number_once_and_another_job_says_it_again(ledger: Ledger) -> None:
+    one, other = begun(ledger), begun(ledger)
+    tell(ledger, AWAY, AWAY, claim=one)
+    tell(ledger, AWAY, Happening.NOT_CONFIRMED, AWAY, claim=other)
+    assert words(ledger) == ["routed", "routed", "not_confirmed", "routed"]
+
+
+def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
+    claim = begun(ledger)
+    for _ in range(2):
+        assert ledger.quarantine(claim, [NUMBER, "+12135550101"])
+    tell(ledger, Happening.RELEASED, claim=claim)
+    assert words(ledger) == ["quarantined", "released"]
+    assert len(told(ledger, "+12135550101").entries) == 1
+
+
+def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
+    claim = begun(ledger)
+    assert ledger.finish(claim, JobState.NEEDS_REVIEW, DONE, history={NUMBER: Happened(what=Happening.UNCLEAR)})
+    found = calls.resolve(
+        claim.job_id,
+        int(claim.token),
+        JobState.SUCCEEDED,
+        DONE,
+        bought=Spend(),
+        detail="",
+        happened={NUMBER: Happened(what=Happening.BOUGHT, by="person")},
+    )
+    assert [ledger.run(found), ledger.run(found)] == ["ok", "ok"]
+    given = submitted(ledger)
+    ledger._script("give", given.id, "+12135550101", '{"status":"kept"}')
+    assert [(entry.happened.what, entry.happened.by) for entry in told(ledger).entries] == [("unclear", None), ("bought", "person")]
+    assert told(ledger, "+12135550101").entries[0].happened == Happened(what=Happening.BOUGHT, by="person")
+
+
+Edit = Callable[[Ledger, list[str]], object]
+
+
+def changed(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 1, entries[1].replace("backup@", "fraud@"))
+
+
+def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
+    """An edit that mends the entry's own hash still breaks the next one's."""
+    changed(ledger, entries)
+    found = told(ledger)
+    assert found.faults
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 1, "0" * 40 + entries[1][40:])
+
+
+def put_in(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.linsert(ledger.keys.history_of(NUMBER), "AFTER", entries[0], entries[0])
+
+
+def taken_out(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.lrem(ledger.keys.history_of(NUMBER), 1, entries[1])
+
+
+def cut_off(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.rpop(ledger.keys.history_of(NUMBER))
+
+
+def cut_off_at_the_old_end(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.lpop(ledger.keys.history_of(NUMBER))
+
+
+def swapped(ledger: Ledger, entries: list[str]) -> None:
+    for place, text in ((0, entries[1]), (1, entries[0])):
+        ledger.client.lset(ledger.keys.history_of(NUMBER), place, text)
+
+
+def deleted(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.delete(ledger.keys.history_of(NUMBER))
+
+
+def headless(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.hdel(ledger.keys.history, NUMBER)
+
+
+def of_another_number(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.rename(ledger.keys.history_of(NUMBER), ledger.keys.history_of("+12135550101"))
+    ledger.client.hset(ledger.keys.history, "+12135550101", str(ledger.client.hget(ledger.keys.history, NUMBER)))
+    assert len(told(ledger, "+12135550101").faults) == 3, "each hash is of its number too"
+
+
+def no_entry(ledger: Ledger, entries: list[str]) -> None:
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 0, "\x00nothing")
+
+
+EDITS: tuple[Edit, ...] = (
+    changed,
+    hashed_anew,
+    put_in,
+    taken_out,
+    cut_off,
+    cut_off_at_the_old_end,
+    swapped,
+    deleted,
+    headless,
+    of_another_number,
+    no_entry,
+)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_by_hand_shows_and_stops_no_job(real_ledger: Ledger, edit: Edit) -> None:
+    tell(real_ledger, Happening.BOUGHT, AWAY, Happening.NOT_CONFIRMED)
+    assert told(real_ledger).faults == ()
+    edit(real_ledger, cast("list[str]", real_ledger.client.lrange(real_ledger.keys.history_of(NUMBER), 0, -1)))
+    assert told(real_ledger).faults
+    tell(real_ledger, Happening.RELEASED)
+    assert told(real_ledger).faults, "what is told later doesn't hide it"
+    assert words(real_ledger)[-1] == "released"
+
+
+def test_a_word_of_a_later_version_is_read_and_no_fault(real_ledger: Ledger) -> None:
+    tell(real_ledger, Happened(what="handed_out"), AWAY)
+    assert (words(real_ledger), told(real_ledger).faults) == (["handed_out", "routed"], ())
+
+
+def test_keys_of_another_type_keep_no_job_from_writing(ledger: Ledger) -> None:
+    ledger.client.set(ledger.keys.history_of(NUMBER), "somebody else's")
+    tell(ledger, AWAY)
+    ledger.client.delete(ledger.keys.history)
+    ledger.client.set(ledger.keys.history, "somebody else's")
+    tell(ledger, AWAY)
+
+
+def test_the_chain_holds_across_the_cut_and_so_does_an_anchor(real_ledger: Ledger) -> None:
+    claim = begun(real_ledger)
+    anchors = []
+    for count in range(MOST + 3):
+        happened = AWAY if count % 2 else Happened(what=Happening.NOT_CONFIRMED)
+        real_ledger.save(claim, count + 1, Write("told", history={NUMBER: happened}))
+        anchors.append(told(real_ledger).anchor)
+    history = told(real_ledger)
+    assert (len(history.entries), history.dropped, history.faults) == (MOST, 3, ())
+    assert [entry.n for entry in history.entries] == list(range(4, MOST + 4))
+    assert [history.holds(anchor) for anchor in anchors] == [None, None, *[True] * (MOST + 1)]
+    assert not history.holds(f"{MOST}:{'0' * 40}")
+    assert not history.holds(f"{MOST + 9}:{'0' * 40}"), "an entry that was there and isn't"
+    with pytest.raises(InvalidRequest, match="anchor"):
+        history.holds("yesterday")
+
+
+def test_a_chain_that_was_worked_out_anew_is_found_out_by_an_anchor(real_ledger: Ledger) -> None:
+    tell(real_ledger, Happening.BOUGHT, AWAY)
+    anchor = told(real_ledger).anchor
+    real_ledger.client.delete(real_ledger.keys.history, real_ledger.keys.history_of(NUMBER))
+    tell(real_ledger, Happening.BOUGHT, AWAY)
+    assert (told(real_ledger).faults, told(real_ledger).holds(anchor)) == ((), False)
+
+
+def test_a_history_outlives_its_job_and_the_number_by_the_time_that_is_set(ledger: Ledger) -> None:
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=0, history_ms=0)
+    claim = begun(short)
+    tell(short, Happening.BOUGHT, claim=claim)
+    assert short.finish(claim, JobState.SUCCEEDED, DONE)
+    assert short.sweep(max_crashes=5).deleted == 1
+    assert (short.forget_histories(), words(ledger)) == (0, ["bought"]), "it is ours, however old"
+    tell(short, Happening.RELEASED)
+    assert (ledger.forget_histories(), words(ledger)) == (0, ["bought", "released"])
+    assert (short.forget_histories(), told(ledger).entries) == (1, ())
+
+
+def test_a_number_that_is_bought_again_keeps_its_history(ledger: Ledger) -> None:
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, history_ms=0)
+    tell(short, Happening.RELEASED, Happening.BOUGHT)
+    assert (short.forget_histories(), words(ledger)) == (0, ["released", "bought"])
+
+
+def test_both_clients_tell_it_and_read_a_number_as_people_write_it(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
+    tell(real_ledger, Happening.BOUGHT, AWAY)
+    didflow = Didflow(real_ledger.client, namespace)
+    history = didflow.history("+1 (213) 555-0100")
+    assert [entry.happened.what for entry in history.entries] == [Happening.BOUGHT, Happening.ROUTED]
+    assert list(didflow.histories()) == [history]
+    with pytest.raises(InvalidRequest):
+        didflow.history("12")
+
+    async def asked() -> list[History]:
+        client = AsyncDidflow(connect_async(valkey.url), namespace)
+        found = [await client.history(NUMBER), *[one async for one in client.histories()]]
+        await client.aclose()
+        return found
+
+    assert asyncio.run(asked()) == [history, history]
