@@ -11,6 +11,8 @@ _WAITING = {
     WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it goes on by itself",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
+    WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
+    WaitReason.DAILY_CAP: "as many numbers as may be given back in a day are gone; the rest goes on the next day (UTC)",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from worker.contract.errors import JobError
+from worker.contract.release_events import CallsCame
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
 from worker.contract.states import JobState
 
@@ -86,7 +87,14 @@ class AccountEvent(_CloudEvent):
     data: AccountBody
 
 
+class ReleaseEvent(_CloudEvent):
+    """A number stays that was to be given back; only on the events stream. `subject` is the number."""
+
+    type: Literal["didflow.release.calls_came.v1"]
+    data: CallsCame
+
+
 @cache
-def event_adapter() -> TypeAdapter[Event | AccountEvent]:
+def event_adapter() -> TypeAdapter[Event | AccountEvent | ReleaseEvent]:
     """Reads any entry of either stream; also gives the JSON Schema."""
-    return TypeAdapter(Event | AccountEvent)
+    return TypeAdapter(Event | AccountEvent | ReleaseEvent)

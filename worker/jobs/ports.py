@@ -12,6 +12,7 @@ from typing import Protocol
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
+from worker.contract.holdings import Holder
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
@@ -177,6 +178,17 @@ class JobPage(Protocol):
         """Keep our own search off numbers that we are about to give back."""
         ...
 
+    def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
+        """Whom these numbers were bought for; those that were bought through us and are still ours."""
+        ...
+
+    def count_releases(self, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], float]:
+        """Count them against the account's releases of this day (UTC): those that may go, and in how many seconds the next day begins.
+
+        What was counted today isn't counted again. Raises LostLease.
+        """
+        ...
+
     def other_job(self, job_id: str) -> OtherJob | None: ...
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
@@ -198,6 +210,38 @@ class JobPage(Protocol):
     def batch_error(self, index: str) -> JobError | None:
         """Why a batch ended without doing all of it."""
         ...
+
+    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        """What is new of each number: the number, what to keep of it (JSON), and an event's type and data (JSON) that tells of it.
+
+        All is written and told together; what is kept already isn't told again. Raises LostLease.
+        """
+        ...
+
+
+class MovePage(Protocol):
+    """As much of a page as moving numbers needs."""
+
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def memo(self) -> str | None: ...
+    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]: ...
+    def save(
+        self,
+        *,
+        step: str,
+        detail: str = "",
+        phase: str | None = None,
+        memo: str | None = None,
+        numbers: Mapping[str, str] | None = None,
+        answered: Sequence[str] = (),
+        progress: str | None = None,
+        history: Mapping[str, Happened] | None = None,
+    ) -> None: ...
+    def now_ms(self) -> int: ...
+    def pause_point(self) -> None: ...
+    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim": ...
 
 
 class LostLease(Exception):
@@ -293,6 +337,8 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    releases_per_day  numbers that the account may give back in a day (UTC)
+    look_every_s    how often a number whose release counts down is looked at for calls
     """
 
     settle_s: float = 10.0
@@ -301,3 +347,5 @@ class Rules:
     spend_limits: tuple[SpendLimit, ...] = ()
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
+    releases_per_day: int | None = None
+    look_every_s: float = 86_400.0

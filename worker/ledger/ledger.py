@@ -230,6 +230,15 @@ class Ledger(LedgerReader):
         pairs = (text for pair in batches.items() for text in pair)
         return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
 
+    def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
+        """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
+        return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+
+    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], int] | None:
+        """Those of these records that may go today, and in how many ms the next day begins. None if the lease is lost."""
+        verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *record_ids)
+        return (frozenset(map(int, rest[1:])), int(rest[0])) if verdict == "ok" else None
+
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""
         with translated():

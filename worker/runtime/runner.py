@@ -233,6 +233,8 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         spend_limits=settings.spend_limits(account),
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
+        releases_per_day=settings.releases_per_day,
+        look_every_s=settings.grace_look_hours * 3600,
     )
 
 
