@@ -68,7 +68,7 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
             self._to_fly[call] -= 1
             self.flights.append(Flight(call, request.method, target, authorization, body))
             raise httpx.ReadTimeout("under way", request=request)
-        reply = self._serve(call, request.method, target, authorization, body)
+        reply = self._serve(call, request.method, target, authorization, body, request.headers.get("Content-Type", ""))
         if reply.payload is None:
             raise httpx.ReadError("cut", request=request)
         headers = {"Content-Type": reply.content_type, **dict(reply.headers)}
@@ -77,11 +77,11 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes) -> Reply:
+    def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes, content_type: str = "") -> Reply:
         if call:
             self.arrived.append((call, body))
         self.service.world.reconfigure(read_lag_s=time.monotonic() - self.clock.moment_s(self.lag_ms))
-        return self.service.serve(method, target, authorization, body)
+        return self.service.serve(method, target, authorization, body, content_type)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         payload = b"" if body is None else httpx.Request(method, self.url, json=body).read()

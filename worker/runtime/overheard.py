@@ -14,6 +14,7 @@ CALLS = {
     "check_out": "checkout",
     "set_route": "set_route",
     "set_sms_relay_url": "sms_relay",
+    "set_sms_enabled": "sms_on",
     "release": "release",
 }
 
