@@ -67,6 +67,11 @@ def fits(ledger: Ledger) -> Args:
     return (submitted(ledger).id, json.dumps(spend_fields(Spend(numbers=2), [limit])))
 
 
+def follow_up(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger, reference="customer-9").id)
+    return (running.job_id, running.token, "documents", 1, "follow_documents", '{"job_id":"x"}', "print", "bulk", 60_000)
+
+
 def give(ledger: Ledger) -> Args:
     return (submitted(ledger).id, "+12135550100", '{"status":"kept"}')
 
@@ -227,6 +232,22 @@ def suspend(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
 
 
+def tell(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (
+        running.job_id,
+        running.token,
+        "+4930123",
+        '{"stage":"activated"}',
+        "didflow.number.activated.v1",
+        "{}",
+        "+4930124",
+        "{}",
+        "",
+        "",
+    )
+
+
 def undecodable(ledger: Ledger) -> Args:
     ledger.client.rpush(ledger.keys.undecodable, "{", "another")
     return (10, b"{".hex())
@@ -266,6 +287,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),
+    "follow_up": (follow_up, None),
     "gate_accept": (gate_accept, 0),
     "gate_check": (gate_check, None),
     "gate_findings": (gate_findings, "same"),
@@ -291,6 +313,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "submit": (submit, None),
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0, 0]),
+    "tell": (tell, "0"),
     "undecodable": (undecodable, None),
     "undo": (undo, None),
     "unreserve": (unreserve, "no"),

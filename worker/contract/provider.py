@@ -64,6 +64,7 @@ class Document(_Frozen):
 
     kind: str
     status: str
+    id: int | None = None
 
 
 class OwnedNumber(_Frozen):

@@ -214,7 +214,31 @@ class Release(_OfNumbers):
         return Lane.BULK
 
 
-Request = SearchAndBuy | Reroute | Failback | Release
+class FollowDocuments(_Request):
+    """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
+
+    A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
+
+    deadline  then it ends as expired; none: `DIDFLOW_DOCUMENTS_DEADLINE_DAYS` after its first look
+    """
+
+    kind: Literal["follow_documents"] = "follow_documents"
+    job_id: Text | None = None
+    numbers: NumberList = Field(default=(), max_length=1000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
+    deadline: AwareDatetime | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
+        if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
+            yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
 
 
 @cache

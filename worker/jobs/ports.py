@@ -13,6 +13,7 @@ from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
+from worker.contract.requests import Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
@@ -200,6 +201,17 @@ class JobPage(Protocol):
         """Why a batch ended without doing all of it."""
         ...
 
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        """Submit another job, which begins after this time, as job ``{id}-{name}``: once, however often it is called. Raises LostLease."""
+        ...
+
+    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        """What is new of each number: the number, what to keep of it (JSON), and an event's type and data (JSON) that tells of it.
+
+        All is written and told together; what is kept already isn't told again. Raises LostLease.
+        """
+        ...
+
 
 class LostLease(Exception):
     """A newer attempt has taken over. Stop at once and write nothing."""
@@ -294,6 +306,7 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     """
 
     settle_s: float = 10.0
@@ -302,3 +315,5 @@ class Rules:
     spend_limits: tuple[SpendLimit, ...] = ()
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
+    documents_every_s: float = 3600.0
+    documents_deadline_s: float = 30 * 86_400.0

@@ -8,11 +8,11 @@ from typing import cast
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
-from worker.contract.requests import REQUEST_VERSION
+from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS, TAINT_MS
+from worker.ledger.calls import RENUDGE_MS, TAINT_MS, Submission, fingerprint
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
@@ -229,6 +229,16 @@ class Ledger(LedgerReader):
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
         pairs = (text for pair in batches.items() for text in pair)
         return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
+
+    def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
+        """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
+        print_of = fingerprint(Submission(request, account=claim.fields.get("account", "")))
+        args = (claim.job_id, claim.token, name, REQUEST_VERSION, request.kind, request.model_dump_json(), print_of, request.lane.value)
+        return bool(self._script("follow_up", *args, delay_ms) == "ok")
+
+    def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
+        """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
+        return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
 
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""

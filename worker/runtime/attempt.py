@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from worker.contract.errors import JobError, JobNotFound
 from worker.contract.history import Happened
 from worker.contract.jobs import AskedCall
+from worker.contract.requests import Request
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.happened import left_unclear
@@ -213,6 +214,14 @@ class LedgerPage:
                 raise LostLease
             case "cancelled":
                 raise CancelRequested
+
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        if not self._ledger.follow_up(self.claim, name, request, delay_ms=int(after_s * 1000)):
+            raise LostLease
+
+    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        if not self._ledger.tell(self.claim, numbers):
+            raise LostLease
 
     def open_batches(self) -> int:
         return self._ledger.perform(self._ledger.plans.open_children(self.job_id))

@@ -1,6 +1,6 @@
 -- Put before every script. KEYS[1] is the namespace; on a Cluster it carries a hash tag, so that all keys share one slot.
 --
--- {ns}:job:{id}             hash    the job
+-- {ns}:job:{id}             hash    the job. {id}-{name} is one that job {id} left behind, see follow_up
 -- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
 -- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words: a job of many numbers is read and sent page by page
 -- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
