@@ -156,7 +156,7 @@ class _Following:
 
     def next_look_s(self) -> float:
         """A quarter earlier or later, so that many jobs don't look at once; and at the deadline."""
-        jitter = zlib.crc32(f"{self._page.job_id}:{self.memo.looks}".encode()) % 1000 / 1000
+        jitter = zlib.crc32(f"{self._page.job_id}:{self.memo.looks}".encode()) / 2**32
         after_s = self._rules.documents_every_s * (0.75 + jitter / 2)
         if not self.memo.chosen:
             after_s = min(after_s, PURCHASE_AGAIN_S)
