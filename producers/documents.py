@@ -16,7 +16,7 @@ from datetime import datetime
 from producers.client import Didflow
 from worker.contract.errors import JobNotFound
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import FollowDocuments
+from worker.contract.requests import Request, parse_request
 from worker.contract.results import NumberResult
 
 #: What a purchase's follower is called: the purchase's id, and this.
@@ -32,7 +32,7 @@ class Documents:
     def missing(self, numbers: Sequence[str], *, timeout_s: float = 60.0) -> tuple[NumberResult, ...]:
         """How far each of these E.164 numbers is: `outcome` is ``activated``, ``bought_inactive`` or ``not_found``, `documents_needed`
         what somebody has to hand in. Looks once, and waits for it. Raises InvalidRequest, WaitTimeout, ServiceUnavailable."""
-        job = self._didflow.submit(FollowDocuments(numbers=tuple(numbers), dry_run=True), account=self._account)
+        job = self._didflow.submit(_asked(numbers=tuple(numbers), dry_run=True), account=self._account)
         view = self._didflow.wait(job.id, timeout_s)
         return view.result.numbers if view.result else ()
 
@@ -44,8 +44,11 @@ class Documents:
         idempotency_key: str | None = None,
         reference: str | None = None,
     ) -> Job:
-        """Look at these numbers until all take calls, or until the deadline; every change is told on the events stream."""
-        request = FollowDocuments(numbers=tuple(numbers), deadline=deadline)
+        """Look at these numbers until all take calls, or until the deadline; every change is told on the events stream.
+
+        Raises InvalidRequest, IdempotencyConflict, ServiceUnavailable (repeat it then, with the same key).
+        """
+        request = _asked(numbers=tuple(numbers), deadline=deadline)
         return self._didflow.submit(request, idempotency_key=idempotency_key, reference=reference, account=self._account)
 
     def follower(self, purchase_id: str) -> JobView | None:
@@ -53,3 +56,7 @@ class Documents:
         with suppress(JobNotFound):
             return self._didflow.get(purchase_id + FOLLOWER)
         return None
+
+
+def _asked(**fields: object) -> Request:
+    return parse_request({"kind": "follow_documents", **fields})
