@@ -201,6 +201,28 @@ def retry(ledger: Ledger) -> Args:
     return (parked(ledger), 60_000)
 
 
+HANDED_OUT = ("+12135550100", 47000001, '{"status":"kept"}')
+
+
+def reuse_hand_out(ledger: Ledger) -> Args:
+    running, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(other, [("+12135550101", 47000002, "{}")])
+    return (running.job_id, running.token, *HANDED_OUT, "+12135550101", 47000002, "{}")
+
+
+def reuse_take_back(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(running, [HANDED_OUT])
+    return (running.job_id, running.token, "+12135550100", '{"status":"free"}')
+
+
+def reuse_return(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(running, [HANDED_OUT])
+    assert ledger.finish(running, JobState.SUCCEEDED, DONE)
+    return ("default", "+12135550100", "+12135550101")
+
+
 def routes(ledger: Ledger) -> Args:
     oldest, older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     ledger.claim_routes(newer, ["+12135550101"])
@@ -307,6 +329,9 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "report": (report, "same"),
     "resolve": (resolve, None),
     "retry": (retry, None),
+    "reuse_hand_out": (reuse_hand_out, None),
+    "reuse_return": (reuse_return, []),
+    "reuse_take_back": (reuse_take_back, None),
     "routes": (routes, None),
     "save": (save, None),
     "spending": (spending, None),

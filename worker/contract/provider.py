@@ -84,6 +84,7 @@ class OwnedNumber(_Frozen):
     required_documents: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
     seconds: int = 0
+    channels: int | None = None
     city: str = ""
     country_iso_code: str = ""
 

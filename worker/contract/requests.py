@@ -75,7 +75,8 @@ class SearchAndBuy(_Request):
     documents      ``refuse`` numbers that need documents (default), or ``allow_inactive``
     policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
                    of that name · ``best_effort``: whatever there is
-    destinations, sms_relay_url   set after the purchase; if that fails the numbers stay bought
+    destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
+    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest
     """
 
     kind: Literal["search_and_buy"] = "search_and_buy"
@@ -96,6 +97,7 @@ class SearchAndBuy(_Request):
     at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
     destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
     sms_relay_url: HttpUrl | None = None
+    reuse: bool = False
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Outcome(StrEnum):
 
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"  #: ours and paid, but can't receive calls before documents are approved
+    REUSED = "reused"  #: was ours and waited in the pool: handed out, nothing was bought
     ACTIVATED = "activated"  #: its documents are approved: it takes calls
     ACCEPTED = "accepted"  #: the provider said yes to the change; not yet seen in its list
     CONFIRMED = "confirmed"  #: read back as asked

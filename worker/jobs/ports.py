@@ -177,8 +177,17 @@ class JobPage(Protocol):
         """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
         ...
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        """Keep our own search off numbers that we are about to give back."""
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were handed out since."""
+        ...
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
+        job may have them, or a release have begun with them. Raises LostLease."""
+        ...
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        """Give back what was handed out to this job; what to keep of each (JSON). Raises LostLease."""
         ...
 
     def other_job(self, job_id: str) -> OtherJob | None: ...
@@ -308,6 +317,7 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    reuse_label     numbers of ours with this label and without destinations may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     """
 
@@ -319,3 +329,4 @@ class Rules:
     protected_labels: frozenset[str] = frozenset()
     documents_every_s: float = 3600.0
     documents_deadline_s: float = 30 * 86_400.0
+    reuse_label: str | None = None

@@ -75,7 +75,7 @@ class Purchase(PurchaseRecord):
         """So many must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
         match self.request.policy:
             case "all_or_nothing":
-                return 1 if self.kept else self.request.quantity
+                return 1 if self.bought else self.missing
             case "at_least":
                 return max(1, (self.request.at_least or 1) - len(self.kept))
             case "best_effort":

@@ -4,6 +4,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
+from worker.contract.provider import ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
 from worker.contract.states import JobState
@@ -13,6 +14,7 @@ from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Ne
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_result import known_purchase, purchase_result
 from worker.jobs.purchase_state import Phase
+from worker.jobs.reuse import give_back, give_back_unless_enough, quoted_with, reuse, without, would_reuse
 from worker.jobs.selection import check_trunks
 from worker.jobs.stock import StockSearch
 
@@ -29,10 +31,13 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     if purchase.memo.phase is Phase.NEW and not purchase.kept:
         check_trunks(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
-        return quote(request, page, provider)
+        reused = would_reuse(request, provider, rules)
+        return quoted_with(quote(without(request, reused), page, provider), reused, request, _least(request))
     try:
         purchase.recover()
+        reuse(purchase, page, provider, rules)
         shortage = _buy_until_enough(purchase, page, provider)
+        give_back_unless_enough(purchase, page, _least(request))
         purchase.tidy()
         routing = set_up(purchase, page, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
@@ -40,8 +45,13 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
         error = JobError(code="purchase_unsettled", message=message)
         raise NeedsReview(error, known_purchase(purchase, error)) from None
     except AttemptFailed as failed:
+        give_back(purchase, page)
         raise AttemptFailed(failed.error, so_far=known_purchase(purchase, failed.error)) from None
+    except ReadFailed:
+        give_back(purchase, page)
+        raise
     except (CancelRequested, Refused) as stopped:
+        give_back(purchase, page)
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
             raise

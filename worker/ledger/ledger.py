@@ -245,9 +245,20 @@ class Ledger(LedgerReader):
         with translated():
             return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
 
-    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
-        """Keep our own search off numbers about to be given back. False if the lease is lost."""
-        return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
+    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
+        """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
+        verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers)
+        return None if verdict == "lost" else frozenset(map(str, handed_out))
+
+    def hand_out(self, claim: Claim, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str] | None:
+        """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
+        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, *(text for one in numbers for text in one))
+        return None if verdict == "lost" else frozenset(map(str, granted))
+
+    def take_back(self, claim: Claim, numbers: Mapping[str, str]) -> bool:
+        """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
+        pairs = (text for pair in numbers.items() for text in pair)
+        return bool(self._script("reuse_take_back", claim.job_id, claim.token, *pairs) == "ok")
 
 
 def calls_text(calls: Sequence[AskedCall]) -> str:

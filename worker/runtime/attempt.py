@@ -191,8 +191,18 @@ class LedgerPage:
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        if not self._ledger.quarantine(self.claim, numbers):
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        if (handed_out := self._ledger.quarantine(self.claim, numbers)) is None:
+            raise LostLease
+        return handed_out
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        if (granted := self._ledger.hand_out(self.claim, numbers)) is None:
+            raise LostLease
+        return granted
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        if not self._ledger.take_back(self.claim, numbers):
             raise LostLease
 
     def other_job(self, job_id: str) -> OtherJob | None:

@@ -28,6 +28,8 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "finish": lambda *_, **__: "finish",
     "claim_routes": lambda *_, **__: "claim_routes",
     "fan_out": lambda *_, **__: "fan_out",
+    "hand_out": lambda *_, **__: "hand_out",
+    "take_back": lambda *_, **__: "take_back",
     "follow_up": lambda *_, **__: "follow_up",
     "tell": lambda *_, **__: "tell",
     "quarantine": lambda *_, **__: "quarantine",

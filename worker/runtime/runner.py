@@ -236,6 +236,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         spend_limits=settings.spend_limits(account),
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
+        reuse_label=settings.reuse_label,
         documents_every_s=settings.documents_poll_seconds,
         documents_deadline_s=settings.documents_deadline_days * 86_400,
     )

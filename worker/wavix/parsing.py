@@ -86,6 +86,7 @@ def owned_number(raw: Fields) -> OwnedNumber:
             for one in rows(raw.get("documents"))
         ),
         seconds=_maybe_int(raw, "seconds") or 0,
+        channels=_maybe_int(raw, "channels"),
         city=_text(raw, "city"),
         country_iso_code=_text(raw, "country_short_name"),
     )

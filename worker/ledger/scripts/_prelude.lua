@@ -16,6 +16,7 @@
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
+-- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
