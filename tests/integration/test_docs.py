@@ -141,3 +141,9 @@ def test_the_documents_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) 
     *needs, followed = ran("documents.md", stage, valkey)
     assert needs == ["bought_inactive needs id, localaddress"] * 2
     assert re.fullmatch(r"followed by \w{26}-documents", followed)
+
+
+def test_the_page_of_after_the_purchase_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    stage.sandbox.order("reconfigure", sms_off_at_first=True)
+    assert ran("after-purchase.md", stage, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
+    assert all(one["sms_enabled"] and one["sms_relay_url"] for one in stage.sandbox.owned().values())

@@ -1,5 +1,6 @@
 """Documents as who hands them in meets them: the command on its own process, real ledger, real jobs, a sandbox that reviews."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from tests.integration.test_cli import Shell
 from tests.integration.test_reconcile import shell_of
 from tests.integration.working import working
 from tests.stage import Stage, numbers
-from worker.contract.requests import FollowDocuments, Release
+from worker.contract.events import event_adapter
+from worker.contract.requests import FollowDocuments, Release, request_adapter
 from worker.runtime.embedded import EmbeddedValkey
 
 PASSPORT = b"%PDF-1.4\nErika Mustermann, born 1964-08-12\ntrailer << /Root 1 0 R >>"
@@ -86,9 +88,26 @@ def test_a_purchase_is_followed_and_anybody_may_follow(stage: Stage, didflow: Di
     assert stage.attempt(job).state is JobState.SUCCEEDED
 
 
+def test_the_schemas_know_the_request_and_the_events() -> None:
+    assert '"follow_documents"' in json.dumps(request_adapter().json_schema())
+    assert "didflow.number.documents_rejected.v1" in json.dumps(event_adapter().json_schema())
+
+
 def test_a_follower_of_no_purchase_is_refused_at_once(stage: Stage, didflow: Didflow) -> None:
     other = stage.submit(Release(numbers=("+12135550100",)))
     with pytest.raises(WrongJob):
         didflow.submit(FollowDocuments(job_id=other.id))
     with pytest.raises(InvalidRequest):
         Documents(didflow).follow([])
+
+
+def test_the_pool_is_listed_and_a_number_put_back(stage: Stage, shell: Shell) -> None:
+    ours = stage.own(1)
+    job = stage.submit(BERLIN)
+    claim = stage.ledger.claim(job.id, "worker-1", lease_ms=60_000)
+    assert not isinstance(claim, str)
+    assert stage.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == {ours[0]}
+    assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase goes on"
+    stage.ledger.client.hdel(stage.ledger.keys.reserved("default"), ours[0])  # As at its end.
+    assert [(one["number"], one["job_id"]) for one in shell("pool", "list", "--json").json] == [(ours[0], job.id)]
+    assert f"1 of 1 numbers are back: {ours[0]}" in shell("pool", "return", "--number", ours[0]).out

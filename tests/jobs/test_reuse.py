@@ -158,6 +158,18 @@ def test_a_job_that_comes_to_nothing_gives_them_back(quick_valkey: redis.Redis, 
     scene.close()
 
 
+def test_called_off_after_its_worker_died_it_gives_back_what_it_was_handed(scene: Scene) -> None:
+    (number,) = spare(scene)
+    buying = Attempt(scene, scene.submit(ASKED.model_copy(update={"quantity": 2})))
+    buying.to("after:hand_out")
+    buying.kill()
+    scene.expire(buying.job)
+    scene.cancel(buying.job)
+    scene.finish(buying.job)
+    assert scene.view(buying.job).state is JobState.CANCELLED
+    assert outcomes(played(scene)) == {number: "reused"}
+
+
 def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: redis.Redis) -> None:
     place, points = -1, [""]
     while place < len(points):
