@@ -1,7 +1,7 @@
 """The pool: numbers of ours that wait to be handed out by purchases with ``reuse=True``, before any is bought.
 
-Which numbers are in it, the provider's account says: those with the label of ``DIDFLOW_REUSE_LABEL`` and without destinations. Who has
-one that was handed out, the ledger says, until it is released or put back here.
+Which numbers are in it, the provider's account says: those with the label of ``DIDFLOW_REUSE_LABEL``, without destinations and
+without an SMS callback. Who has one that was handed out, the ledger says, until it is released or put back here.
 
     pool = Pool(Didflow.from_env())
     for one in pool.handed_out():
@@ -30,7 +30,7 @@ class Pool:
     def take_back(self, numbers: Sequence[str]) -> tuple[str, ...]:
         """Let these numbers be handed out again; returns those that somebody had. Not while their purchase goes on.
 
-        A number that still has destinations isn't in the pool before those are gone. Raises InvalidRequest, ServiceUnavailable.
+        A number isn't in the pool before its destinations and its callback are gone. Raises InvalidRequest, ServiceUnavailable.
         """
         try:
             named = tuple(map(parse_e164, numbers))

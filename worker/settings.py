@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     probe_seconds: float = Field(30.0, ge=0.1, description="how often one job tries whether a paused account works again")
     plan_refresh_seconds: float = Field(300.0, ge=1, description="how often workers find out anew which numbers a failover plan means")
     reuse_label: str | None = Field(
-        None, min_length=1, description="numbers of ours with this label and without destinations are the pool of requests with reuse"
+        None, min_length=1, description="numbers of ours with this label, without destinations and SMS callback, are the pool for reuse"
     )
     documents_poll_seconds: float = Field(3600.0, ge=1, description="how often a number that waits for documents is looked at, about")
     documents_deadline_days: float = Field(

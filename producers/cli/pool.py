@@ -31,7 +31,7 @@ def return_(
     account: given.AccountName = "default",
     as_json: given.Json = False,
 ) -> None:
-    """Put numbers back: whoever had them doesn't need them any more. They go out again once they have no destinations."""
+    """Put numbers back: whoever had them doesn't need them any more. They go out again once they have no destinations and no callback."""
     with errors_told(as_json=as_json):
         named = given.listed_numbers(number, numbers_file)
         if not named:

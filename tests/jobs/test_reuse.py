@@ -84,7 +84,8 @@ def test_it_is_off_by_default(scene: Scene) -> None:
 
 
 def test_only_what_fits_is_handed_out(scene: Scene) -> None:
-    fits, routed, other, elsewhere = *spare(scene, 2), *spare(scene, label="vip"), *spare(scene, 8)[-1:]
+    fits, routed, called_back, other, elsewhere = *spare(scene, 3), *spare(scene, label="vip"), *spare(scene, 8)[-1:]
+    scene.sandbox.order("set_number", number=called_back[1:], sms_relay_url="https://last-customer.example.net/sms")
     scene.sandbox.order(
         "set_destinations", number=routed[1:], destinations=[{"transport": 1, "destination": "a@example.net", "priority": 1}]
     )
@@ -92,7 +93,7 @@ def test_only_what_fits_is_handed_out(scene: Scene) -> None:
     view = played(scene, quantity=1000, policy="best_effort", max_total_usd=Decimal("0.01"))
     given = {number for number, outcome in outcomes(view).items() if outcome == "reused"}
     assert fits in given
-    assert not {routed, other, elsewhere} & given
+    assert not {routed, called_back, other, elsewhere} & given
     assert all(number.startswith("+1213568") for number in given)
 
 

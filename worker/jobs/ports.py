@@ -317,7 +317,7 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
-    reuse_label     numbers of ours with this label and without destinations may be handed out instead of buying
+    reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     """
 

@@ -1,6 +1,6 @@
 """Reuse before buying: numbers of ours that wait in a pool are handed out first. They cost nothing and nobody else gets them.
 
-The pool is what the settings name: numbers with a label and without destinations. Who has which number is the ledger's to say: it hands
+The pool is what the settings name: numbers with a label, without destinations and without an SMS callback. Who has which number is the ledger's to say: it hands
 one out by a script, so two jobs never get the same; a release that was submitted before leaves it alone.
 """
 
@@ -57,6 +57,7 @@ def fitting(request: SearchAndBuy, provider: Provider, rules: Rules) -> Fits:
         return (
             owned.label == rules.reuse_label
             and not owned.route
+            and owned.sms_relay_url is None  # Else the next customer's messages would go to the last one.
             and owned.is_active
             and owned.number not in rules.protected_numbers
             and owned.country_iso_code.casefold() == (country.iso_code or "?").casefold()
