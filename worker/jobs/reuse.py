@@ -1,7 +1,7 @@
 """Reuse before buying: numbers of ours that wait in a pool are handed out first. They cost nothing and nobody else gets them.
 
-The pool is what the settings name: numbers with a label, without destinations and without an SMS callback. Who has which number is the ledger's to say: it hands
-one out by a script, so two jobs never get the same; a release that was submitted before leaves it alone.
+The pool is what the settings name: numbers with a label, without destinations and without an SMS callback. Who has which number is the
+ledger's to say: it hands one out by a script, so two jobs never get the same; a release that was submitted before leaves it alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
