@@ -7,9 +7,9 @@ import pytest
 
 from producers import Didflow, InvalidRequest, JobState, SearchAndBuy, WrongJob
 from producers.documents import Documents
-from tests.integration.test_cli import Shell
 from tests.integration.test_reconcile import shell_of
 from tests.integration.working import working
+from tests.shell import Shell
 from tests.stage import Stage, numbers
 from worker.contract.events import event_adapter
 from worker.contract.requests import FollowDocuments, Release, request_adapter
