@@ -181,6 +181,10 @@ class JobPage(Protocol):
         """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were handed out since."""
         ...
 
+    def handed_out(self) -> Mapping[str, int]:
+        """The numbers of the account that purchases were given, with the record id of each."""
+        ...
+
     def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
         """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
         job may have them, or a release have begun with them. Raises LostLease."""

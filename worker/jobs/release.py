@@ -155,7 +155,7 @@ class _Release:
         # Before it is back in stock, so that no purchase of ours can be quicker.
         if handed_out := self._page.quarantine([leaving.number for leaving in batch]):
             self._write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in batch if one.number in handed_out])
-            batch = [one for one in batch if one.number not in handed_out]
+            batch, first_time = ([one for one in some if one.number not in handed_out] for some in (batch, first_time))
             if not batch:
                 return
         answer = self._provider.release([leaving.record_id for leaving in batch])

@@ -28,8 +28,7 @@ def reuse(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Ru
     page.money_point()  # Who has which number may be forgotten as well.
     fits = fitting(purchase.request, provider, rules)
     used = purchase.with_status("bound", "carted", "kept", "spent")
-    waiting = [owned for owned in pool(provider, rules) if owned.number not in used and fits(owned)]
-    waiting.sort(key=lambda owned: (owned.monthly_usd, owned.number))
+    waiting = [owned for owned in _waiting(fits, page, provider, rules) if owned.number not in used]
     while purchase.missing > 0 and waiting:
         page.pause_point()
         offered, waiting = waiting[: purchase.missing], waiting[purchase.missing :]
@@ -37,6 +36,13 @@ def reuse(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Ru
         # Read again now that nobody else can have it: the list may be older than what was done to the number since.
         fresh = find_each(provider, granted)
         _taken_back([number for number in granted if number not in fresh or not fits(fresh[number])], purchase, page)
+
+
+def _waiting(fits: Fits, page: JobPage, provider: Provider, rules: Rules) -> list[OwnedNumber]:
+    """What fits and nobody has, the cheapest first. Another job may yet be quicker."""
+    theirs = page.handed_out()
+    found = [owned for owned in pool(provider, rules) if theirs.get(owned.number) != owned.record_id and fits(owned)]
+    return sorted(found, key=lambda owned: (owned.monthly_usd, owned.number))
 
 
 def pool(provider: Provider, rules: Rules) -> Iterator[OwnedNumber]:
@@ -108,12 +114,11 @@ def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, page: JobPage)
 # A dry run
 
 
-def would_reuse(request: SearchAndBuy, provider: Provider, rules: Rules) -> tuple[NumberResult, ...]:
-    """What would be handed out now, if nobody else is quicker or has it already. Reserves nothing."""
+def would_reuse(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> tuple[NumberResult, ...]:
+    """What would be handed out now, if nobody else is quicker. Reserves nothing."""
     if not request.reuse:
         return ()
-    fits = fitting(request, provider, rules)
-    found = sorted((owned for owned in pool(provider, rules) if fits(owned)), key=lambda owned: (owned.monthly_usd, owned.number))
+    found = _waiting(fitting(request, provider, rules), page, provider, rules)
     return tuple(
         NumberResult(number=owned.number, outcome=Outcome.REUSED, record_id=owned.record_id, paid_until=owned.paid_until)
         for owned in found[: request.quantity]

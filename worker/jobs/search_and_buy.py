@@ -31,7 +31,7 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     if purchase.memo.phase is Phase.NEW and not purchase.kept:
         check_trunks(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
-        reused = would_reuse(request, provider, rules)
+        reused = would_reuse(request, page, provider, rules)
         return quoted_with(quote(without(request, reused), page, provider), reused, request, _least(request))
     try:
         purchase.recover()

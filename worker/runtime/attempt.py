@@ -14,6 +14,7 @@ from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.reuse import handed_out
 from worker.runtime.leases import LeaseFlags
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
@@ -195,6 +196,9 @@ class LedgerPage:
         if (handed_out := self._ledger.quarantine(self.claim, numbers)) is None:
             raise LostLease
         return handed_out
+
+    def handed_out(self) -> Mapping[str, int]:
+        return {one.number: one.record_id for one in self._ledger.perform(handed_out(self._ledger.keys, self.account))}
 
     def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
         if (granted := self._ledger.hand_out(self.claim, numbers)) is None:
