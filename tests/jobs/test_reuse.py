@@ -127,6 +127,9 @@ def test_too_few_go_back_and_the_next_job_gets_them(scene: Scene) -> None:
     assert (view.state, outcomes(view)) == (JobState.FAILED, {})
     assert (bought(scene), waiting(scene)) == (0, {number})
     assert outcomes(played(scene)) == {number: "reused"}
+    history = Didflow(scene.ledger.client, scene.ledger.keys.namespace).history(number)
+    assert [entry.happened.what for entry in history.entries] == ["handed_out", "taken_back", "handed_out"]
+    assert history.faults == ()
 
 
 def test_at_least_counts_them(scene: Scene) -> None:

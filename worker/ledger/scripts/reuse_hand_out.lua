@@ -9,7 +9,7 @@ if not holds(id, token) then return {'lost'} end
 local job, now = job_key(id), now_ms()
 local f = redis.call('HMGET', job, 'account', 'phase')
 local handed_out, reserved = key('handed_out', f[1] or ''), key('reserved', f[1] or '')
-local granted, order = {'ok'}, nil
+local granted, happened, order = {'ok'}, {}, nil
 for i = 3, #ARGV, 3 do
   local number, record, text = unpack(ARGV, i, i + 2)
   local had, has = string.match(redis.call('HGET', handed_out, number) or '', '^(%d+)|([^|]*)|')
@@ -24,10 +24,12 @@ for i = 3, #ARGV, 3 do
     redis.call('HSET', reserved, number, id .. '|0')
     redis.call('SADD', job .. ':reserved', number)
     redis.call('HSET', job .. ':numbers', number, text)
+    happened[number] = '"what":"handed_out","record_id":' .. int(tonumber(record))
     granted[#granted + 1] = number
   end
 end
 -- It isn't a job any more that has done nothing: called off, it has to give these back.
 if #granted > 1 and (not f[2] or f[2] == '') then redis.call('HSET', job, 'phase', 'new') end
 if order then step(id, redis.call('HGET', job, 'attempt'), 'handed_out', #granted - 1 .. ' numbers of ours') end
+tell_history(id, happened)
 return granted

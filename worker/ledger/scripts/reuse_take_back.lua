@@ -6,7 +6,7 @@
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return 'lost' end
 local job = job_key(id)
-local account = redis.call('HGET', job, 'account') or ''
+local account, happened = redis.call('HGET', job, 'account') or '', {}
 for i = 3, #ARGV, 2 do
   local number = ARGV[i]
   local has = string.match(redis.call('HGET', key('handed_out', account), number) or '', '^%d+|([^|]*)|')
@@ -15,7 +15,9 @@ for i = 3, #ARGV, 2 do
     redis.call('HDEL', key('handed_out', account), number)
     if redis.call('HGET', key('reserved', account), number) == id .. '|0' then redis.call('HDEL', key('reserved', account), number) end
     redis.call('SREM', job .. ':reserved', number)
+    happened[number] = '"what":"taken_back"'
     step(id, redis.call('HGET', job, 'attempt'), 'taken_back', number)
   end
 end
+tell_history(id, happened)
 return 'ok'
