@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, Reroute, is_past
+from worker.contract.requests import Failback, FollowDocuments, Reroute, is_past
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
@@ -17,7 +17,11 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
             check_undone((yield from plans.get(request.job_id)), submission)
             if not request.dry_run and (first := (yield from plans.run(calls.undo(request.job_id, job_id, submission.idempotency_key)))):
                 raise WrongJob(_undone_already(request.job_id, *first))
-        case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
+        case FollowDocuments(job_id=str() as job_id):
+            check_purchase((yield from plans.get(job_id)), submission)
+        case Reroute(deadline=datetime() as deadline) | FollowDocuments(deadline=datetime() as deadline) if is_past(
+            deadline, datetime.now(UTC)
+        ):
             yield from _check_deadline(plans, submission, deadline)
 
 
@@ -29,6 +33,14 @@ def check_undone(view: JobView, submission: Submission) -> None:
         raise WrongJob(f"job {view.id} was a dry run and moved nothing")
     if view.account != submission.account:
         raise WrongJob(f"job {view.id} belongs to account {view.account!r}: submit the failback with that account")
+
+
+def check_purchase(view: JobView, submission: Submission) -> None:
+    """Raises WrongJob if this job bought nothing whose documents could be followed for that account."""
+    if view.kind != "search_and_buy":
+        raise WrongJob(f"job {view.id} is a {view.kind.replace('_', '-')}: name a purchase, or the numbers")
+    if view.account != submission.account:
+        raise WrongJob(f"job {view.id} belongs to account {view.account!r}: follow its numbers with that account")
 
 
 def _undone_already(undone: str, failback: str, key: str) -> str:

@@ -95,7 +95,7 @@ def fulfilment(delivery: Delivery) -> Fulfilment:
         customer=body.reference,
         job_id=body.job,
         state=body.state,
-        active=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT),
+        active=tuple(number for number in body.numbers if number.outcome in (Outcome.BOUGHT, Outcome.REUSED)),
         inactive=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT_INACTIVE),
         charged_usd=body.totals.charged_usd if body.totals else Decimal(0),
         error=body.error,

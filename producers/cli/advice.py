@@ -12,6 +12,7 @@ _WAITING = {
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
+    WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; it goes on by itself",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }
 

@@ -30,6 +30,7 @@ def buy(
     at_least: Annotated[int | None, typer.Option(help="with policy at_least: so many or none", show_default=False)] = None,
     to: given.To = None,
     sms_relay_url: Annotated[str | None, typer.Option(help="where inbound SMS go", show_default=False)] = None,
+    reuse: Annotated[bool, typer.Option("--reuse", help="first hand out our own numbers that wait in the pool")] = False,
     dry_run: given.DryRun = False,
     key: given.Key = None,
     reference: given.Reference = None,
@@ -60,6 +61,7 @@ def buy(
             "policy": "at_least" if at_least is not None else policy,
             "at_least": at_least,
             "sms_relay_url": sms_relay_url,
+            "reuse": reuse,
             "dry_run": dry_run,
         }
         _, begin, places, _ = given.together(

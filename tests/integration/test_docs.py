@@ -135,3 +135,15 @@ def test_the_history_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) ->
     moved = example.replace("+12135550100", number)
     said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
     assert re.fullmatch(r".* routed \w{26} None\nnobody wrote here but didflow\n", said)
+
+
+def test_the_documents_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    *needs, followed = ran("documents.md", stage, valkey)
+    assert needs == ["bought_inactive needs id, localaddress"] * 2
+    assert re.fullmatch(r"followed by \w{26}-documents", followed)
+
+
+def test_the_page_of_after_the_purchase_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    stage.sandbox.order("reconfigure", sms_off_at_first=True)
+    assert ran("after-purchase.md", stage, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
+    assert all(one["sms_enabled"] and one["sms_relay_url"] for one in stage.sandbox.owned().values())

@@ -75,7 +75,8 @@ class SearchAndBuy(_Request):
     documents      ``refuse`` numbers that need documents (default), or ``allow_inactive``
     policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
                    of that name · ``best_effort``: whatever there is
-    destinations, sms_relay_url   set after the purchase; if that fails the numbers stay bought
+    destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
+    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest
     """
 
     kind: Literal["search_and_buy"] = "search_and_buy"
@@ -96,6 +97,7 @@ class SearchAndBuy(_Request):
     at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
     destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
     sms_relay_url: HttpUrl | None = None
+    reuse: bool = False
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
@@ -214,7 +216,31 @@ class Release(_OfNumbers):
         return Lane.BULK
 
 
-Request = SearchAndBuy | Reroute | Failback | Release
+class FollowDocuments(_Request):
+    """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
+
+    A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
+
+    deadline  then it ends as expired; none: `DIDFLOW_DOCUMENTS_DEADLINE_DAYS` after its first look
+    """
+
+    kind: Literal["follow_documents"] = "follow_documents"
+    job_id: Text | None = None
+    numbers: NumberList = Field(default=(), max_length=1000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
+    deadline: AwareDatetime | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
+        if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
+            yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
 
 
 @cache

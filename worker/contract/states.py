@@ -39,6 +39,7 @@ class WaitReason(StrEnum):
     SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
+    DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them
     RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
 
@@ -48,6 +49,8 @@ class Outcome(StrEnum):
 
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"  #: ours and paid, but can't receive calls before documents are approved
+    REUSED = "reused"  #: was ours and waited in the pool: handed out, nothing was bought
+    ACTIVATED = "activated"  #: its documents are approved: it takes calls
     ACCEPTED = "accepted"  #: the provider said yes to the change; not yet seen in its list
     CONFIRMED = "confirmed"  #: read back as asked
     UNCHANGED = "unchanged"  #: was already as asked

@@ -12,7 +12,9 @@ from typing import Protocol
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
+from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
+from worker.contract.requests import Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
@@ -37,6 +39,8 @@ class Provider(Protocol):
     def owned_one(self, record_id: int) -> OwnedNumber: ...
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]: ...
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
+    def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]: ...
+    def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]: ...
     def release(self, record_ids: Sequence[int]) -> Answer[None]: ...
     def balance_usd(self) -> Decimal: ...
     def trunks(self) -> tuple[Trunk, ...]: ...
@@ -173,8 +177,21 @@ class JobPage(Protocol):
         """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
         ...
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        """Keep our own search off numbers that we are about to give back."""
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were handed out since."""
+        ...
+
+    def handed_out(self) -> Mapping[str, int]:
+        """The numbers of the account that purchases were given, with the record id of each."""
+        ...
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
+        job may have them, or a release have begun with them. Raises LostLease."""
+        ...
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        """Give back what was handed out to this job; what to keep of each (JSON). Raises LostLease."""
         ...
 
     def other_job(self, job_id: str) -> OtherJob | None: ...
@@ -197,6 +214,17 @@ class JobPage(Protocol):
 
     def batch_error(self, index: str) -> JobError | None:
         """Why a batch ended without doing all of it."""
+        ...
+
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        """Submit another job, which begins after this time, as job ``{id}-{name}``: once, however often it is called. Raises LostLease."""
+        ...
+
+    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        """What is new of each number: the number, what to keep of it (JSON), and an event's type and data (JSON) that tells of it.
+
+        All is written and told together; what is kept already isn't told again. Raises LostLease.
+        """
         ...
 
 
@@ -293,6 +321,8 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
+    documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     """
 
     settle_s: float = 10.0
@@ -301,3 +331,6 @@ class Rules:
     spend_limits: tuple[SpendLimit, ...] = ()
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
+    documents_every_s: float = 3600.0
+    documents_deadline_s: float = 30 * 86_400.0
+    reuse_label: str | None = None

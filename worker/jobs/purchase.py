@@ -19,12 +19,13 @@ from decimal import Decimal
 
 from worker.contract.errors import JobError
 from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
-from worker.contract.requests import SearchAndBuy
+from worker.contract.requests import FollowDocuments, SearchAndBuy
 from worker.contract.results import SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable, reason_against
+from worker.jobs.follow_documents import FIRST_LOOK_S, FOLLOW_UP
 from worker.jobs.happened import picked
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
@@ -74,7 +75,7 @@ class Purchase(PurchaseRecord):
         """So many must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
         match self.request.policy:
             case "all_or_nothing":
-                return 1 if self.kept else self.request.quantity
+                return 1 if self.bought else self.missing
             case "at_least":
                 return max(1, (self.request.at_least or 1) - len(self.kept))
             case "best_effort":
@@ -320,6 +321,9 @@ class Purchase(PurchaseRecord):
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 detail = f"ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
+                    request = FollowDocuments(job_id=self._page.job_id)
+                    self._page.follow_up(FOLLOW_UP, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
                 cost = self._cost_of(kept)
                 self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)
             case LookAgain(after_s):

@@ -29,7 +29,11 @@ def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
 
 
 def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
-    return {"error": refusal} if refusal else {"route_after": request.destinations or None}
+    routed: dict[str, object] = {"route_after": request.destinations or None}
+    if refusal is None:
+        return routed
+    # A number whose SMS can't be turned on is routed all the same.
+    return (routed if refusal.code.startswith("sms_") else {}) | {"error": refusal}
 
 
 def _totals(record: PurchaseRecord) -> Totals:

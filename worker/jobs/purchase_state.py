@@ -58,7 +58,7 @@ class Memo(BaseModel):
 
 
 class Pick(BaseModel):
-    """One number of this job. `spent` numbers are never used again by it."""
+    """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +66,7 @@ class Pick(BaseModel):
     setup_usd: Usd
     monthly_usd: Usd
     owned: OwnedNumber | None = None
+    reused: bool = False
 
     @classmethod
     def of(cls, offer: Offer) -> "Pick":
@@ -86,6 +87,14 @@ class Pick(BaseModel):
         owned = self.owned
         if owned is None:
             return NumberResult(number=number, outcome=Outcome.UNCLEAR, setup_usd=self.setup_usd, monthly_usd=self.monthly_usd)
+        if self.reused:
+            return NumberResult(
+                number=number,
+                outcome=Outcome.REUSED,
+                record_id=owned.record_id,
+                paid_until=owned.paid_until,
+                route_after=owned.route or None,
+            )
         return NumberResult(
             number=number,
             outcome=Outcome.BOUGHT if owned.is_active else Outcome.BOUGHT_INACTIVE,
@@ -115,6 +124,11 @@ class PurchaseRecord:
     def kept(self) -> dict[str, Pick]:
         """The numbers that are ours for certain."""
         return self.with_status("kept")
+
+    @property
+    def bought(self) -> dict[str, Pick]:
+        """Those of them that this job paid for."""
+        return {number: pick for number, pick in self.kept.items() if not pick.reused}
 
     @property
     def missing(self) -> int:

@@ -22,6 +22,7 @@ from worker.jobs.selection import Selected, select
 from worker.jobs.stored import read_memo, read_stored
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
+HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
 
 
 class Leaving(BaseModel):
@@ -152,7 +153,11 @@ class _Release:
         first_time = [leaving for leaving in batch if not leaving.sent]
         self._write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
         # Before it is back in stock, so that no purchase of ours can be quicker.
-        self._page.quarantine([leaving.number for leaving in batch])
+        if handed_out := self._page.quarantine([leaving.number for leaving in batch]):
+            self._write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in batch if one.number in handed_out])
+            batch, first_time = ([one for one in some if one.number not in handed_out] for some in (batch, first_time))
+            if not batch:
+                return
         answer = self._provider.release([leaving.record_id for leaving in batch])
         match answer:
             case Yes():

@@ -4,23 +4,22 @@ from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
-from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
+from worker.contract.provider import ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
 from worker.contract.states import JobState
-from worker.jobs.answers import waiting_for
+from worker.jobs.after_purchase import SUPERSEDED, set_up
 from worker.jobs.fitting import affordable
-from worker.jobs.happened import routed_after_purchase
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_result import known_purchase, purchase_result
-from worker.jobs.purchase_state import Phase, Pick
+from worker.jobs.purchase_state import Phase
+from worker.jobs.reuse import give_back, give_back_unless_enough, quoted_with, reuse, without, would_reuse
 from worker.jobs.selection import check_trunks
 from worker.jobs.stock import StockSearch
 
 #: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
 MAX_CHECKOUTS = 50
-SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
 CANCELLED_AFTER = JobError(
     code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
 )
@@ -32,19 +31,27 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     if purchase.memo.phase is Phase.NEW and not purchase.kept:
         check_trunks(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
-        return quote(request, page, provider)
+        reused = would_reuse(request, page, provider, rules)
+        return quoted_with(quote(without(request, reused), page, provider), reused, request, _least(request))
     try:
         purchase.recover()
+        reuse(purchase, page, provider, rules)
         shortage = _buy_until_enough(purchase, page, provider)
+        give_back_unless_enough(purchase, page, _least(request))
         purchase.tidy()
-        routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
+        routing = set_up(purchase, page, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
         message = f"{unsettled.why}: look at the account's numbers and at `didflow explain`"
         error = JobError(code="purchase_unsettled", message=message)
         raise NeedsReview(error, known_purchase(purchase, error)) from None
     except AttemptFailed as failed:
+        give_back(purchase, page)
         raise AttemptFailed(failed.error, so_far=known_purchase(purchase, failed.error)) from None
+    except ReadFailed:
+        give_back(purchase, page)
+        raise
     except (CancelRequested, Refused) as stopped:
+        give_back(purchase, page)
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
             raise
@@ -128,52 +135,6 @@ def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobErr
         + f": {hint}widen the criteria, or ask again later",
         retryable=True,
     )
-
-
-def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
-    """Point the bought numbers where the request says; absolute, so safe to repeat. Returns the refusals by number.
-
-    A number that a newer job routes is left to that one.
-    """
-    request = purchase.request
-    refused: dict[str, JobError] = {}
-    if not request.destinations and request.sms_relay_url is None:
-        return refused
-    kept = sorted(purchase.kept.items())
-    size = rules.batch_size if request.destinations else 1
-    for start in range(0, len(kept), size):
-        page.pause_point()
-        batch = kept[start : start + size]
-        newer = page.claim_routes([number for number, _ in batch]).newer
-        refused |= dict.fromkeys(newer, SUPERSEDED)
-        if ours := [(number, pick) for number, pick in batch if number not in newer]:
-            refused |= _route_batch(ours, request, provider)
-            told = {number: routed_after_purchase(pick.owned, request.destinations) for number, pick in ours if number not in refused}
-            answered = [number for number, _ in ours]
-            page.save(step="routed", detail=f"{len(ours)} numbers", answered=answered, history=told if request.destinations else None)
-    return refused
-
-
-def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
-    ids = [pick.owned.record_id for _, pick in batch if pick.owned]
-    if request.destinations:
-        answer = provider.set_route(ids, request.destinations, request.sms_relay_url)
-    else:
-        answer = provider.set_sms_relay_url(ids[0], request.sms_relay_url or "")
-    match answer:
-        case Yes():
-            return {}
-        case No() if len(batch) > 1:
-            half = len(batch) // 2
-            return _route_batch(batch[:half], request, provider) | _route_batch(batch[half:], request, provider)
-        case No(code=code, message=message):
-            return {batch[0][0]: JobError(code=f"routing_{code}", message=f"bought, but its route could not be set: {message}")}
-        case Unclear(reason):
-            raise AttemptFailed(
-                JobError(code="routing_unclear", message=f"setting the routes had no clear answer ({reason})", retryable=True)
-            )
-        case NotNow() | Barred():
-            raise waiting_for(answer)
 
 
 def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError] | None) -> Ended:

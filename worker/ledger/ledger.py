@@ -8,11 +8,11 @@ from typing import cast
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
-from worker.contract.requests import REQUEST_VERSION
+from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS, TAINT_MS
+from worker.ledger.calls import RENUDGE_MS, TAINT_MS, Submission, fingerprint
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
@@ -230,14 +230,35 @@ class Ledger(LedgerReader):
         pairs = (text for pair in batches.items() for text in pair)
         return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
 
+    def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
+        """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
+        print_of = fingerprint(Submission(request, account=claim.fields.get("account", "")))
+        args = (claim.job_id, claim.token, name, REQUEST_VERSION, request.kind, request.model_dump_json(), print_of, request.lane.value)
+        return bool(self._script("follow_up", *args, delay_ms) == "ok")
+
+    def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
+        """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
+        return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""
         with translated():
             return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
 
-    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
-        """Keep our own search off numbers about to be given back. False if the lease is lost."""
-        return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
+    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
+        """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
+        verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers)
+        return None if verdict == "lost" else frozenset(map(str, handed_out))
+
+    def hand_out(self, claim: Claim, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str] | None:
+        """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
+        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, *(text for one in numbers for text in one))
+        return None if verdict == "lost" else frozenset(map(str, granted))
+
+    def take_back(self, claim: Claim, numbers: Mapping[str, str]) -> bool:
+        """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
+        pairs = (text for pair in numbers.items() for text in pair)
+        return bool(self._script("reuse_take_back", claim.job_id, claim.token, *pairs) == "ok")
 
 
 def calls_text(calls: Sequence[AskedCall]) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from worker.contract.errors import JobError, JobNotFound
 from worker.contract.history import Happened
 from worker.contract.jobs import AskedCall
+from worker.contract.requests import Request
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.reuse import handed_out
 from worker.runtime.leases import LeaseFlags
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
@@ -190,8 +192,21 @@ class LedgerPage:
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        if not self._ledger.quarantine(self.claim, numbers):
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        if (handed_out := self._ledger.quarantine(self.claim, numbers)) is None:
+            raise LostLease
+        return handed_out
+
+    def handed_out(self) -> Mapping[str, int]:
+        return {one.number: one.record_id for one in self._ledger.perform(handed_out(self._ledger.keys, self.account))}
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        if (granted := self._ledger.hand_out(self.claim, numbers)) is None:
+            raise LostLease
+        return granted
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        if not self._ledger.take_back(self.claim, numbers):
             raise LostLease
 
     def other_job(self, job_id: str) -> OtherJob | None:
@@ -213,6 +228,14 @@ class LedgerPage:
                 raise LostLease
             case "cancelled":
                 raise CancelRequested
+
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        if not self._ledger.follow_up(self.claim, name, request, delay_ms=int(after_s * 1000)):
+            raise LostLease
+
+    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        if not self._ledger.tell(self.claim, numbers):
+            raise LostLease
 
     def open_batches(self) -> int:
         return self._ledger.perform(self._ledger.plans.open_children(self.job_id))

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable, UnreadableRecord
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
+from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.batch import send_batch
+from worker.jobs.follow_documents import follow_documents
 from worker.jobs.following import follow
 from worker.jobs.known import in_doubt, known_so_far, nothing_done
 from worker.jobs.move import BATCH_KIND, MoveBatch
@@ -220,6 +221,8 @@ def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules:
             return failback(request, page, provider, rules)
         case Release():
             return release(request, page, provider, rules)
+        case FollowDocuments():
+            return follow_documents(request, page, provider, rules)
         case MoveBatch():
             return send_batch(request, page, provider, rules)
 
@@ -233,6 +236,9 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         spend_limits=settings.spend_limits(account),
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
+        reuse_label=settings.reuse_label,
+        documents_every_s=settings.documents_poll_seconds,
+        documents_deadline_s=settings.documents_deadline_days * 86_400,
     )
 
 

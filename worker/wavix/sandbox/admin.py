@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -62,6 +62,13 @@ def approve_documents(world: World, number: str, account: str = "default") -> No
     _record(world, account, number).approved = True
 
 
+def review_documents(
+    world: World, number: str, verdict: Literal["approved", "rejected"] = "approved", kind: int | None = None, account: str = "default"
+) -> int:
+    """The staff decides on the number's documents that are under review, or on those of one type; how many there were."""
+    return world.review(_record(world, account, number), verdict, kind)
+
+
 def set_number(
     world: World,
     number: str,
@@ -69,6 +76,7 @@ def set_number(
     seconds: int | None = None,
     paid_until: str | None = None,
     sms_relay_url: str | None = None,
+    sms_enabled: bool | None = None,
     account: str = "default",
 ) -> None:
     """Change what the API itself can't; what isn't given stays."""
@@ -77,6 +85,7 @@ def set_number(
     record.seconds = seconds if seconds is not None else record.seconds
     record.paid_until = date.fromisoformat(paid_until) if paid_until else record.paid_until
     record.sms_relay_url = sms_relay_url or record.sms_relay_url
+    record.sms_enabled = sms_enabled if sms_enabled is not None else record.sms_enabled
 
 
 def set_destinations(world: World, number: str, destinations: Sequence[dict[str, Any]], account: str = "default") -> None:
@@ -98,6 +107,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         set_fees,
         sell_to_other,
         approve_documents,
+        review_documents,
         set_number,
         set_destinations,
         reconfigure,
@@ -144,6 +154,11 @@ def _account_state(account: AccountState, now_s: float) -> dict[str, Any]:
                 "destinations": list(record.destinations.at(now_s)),
                 "label": record.label,
                 "sms_relay_url": record.sms_relay_url,
+                "sms_enabled": record.sms_enabled,
+                "documents": [
+                    {"kind": paper.kind, "status": paper.status.at(now_s), "file_name": paper.file_name, "size": paper.size}
+                    for paper in record.papers
+                ],
             }
             for record in account.owned_at(now_s)
         },
