@@ -5,7 +5,7 @@ run the same against the sandbox, against a fake written in a test, and against 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -62,11 +62,12 @@ class RouteClaim:
     """`newer`: numbers that a newer job routes, which this one leaves alone (superseded).
 
     `disturbed_ms`: numbers for which an older job's call was out without an answer, and until when, on the ledger's clock, it may have
-    been sent: it may still act.
+    been sent: it may still act. Or was answered after the routes were read; where that is all, `moved_by` says which job's.
     """
 
     newer: frozenset[str]
     disturbed_ms: Mapping[str, int]
+    moved_by: Mapping[str, str] = field(default_factory=dict)
 
 
 class JobPage(Protocol):

@@ -216,14 +216,15 @@ class Ledger(LedgerReader):
 
     def claim_routes(
         self, claim: Claim, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None
-    ) -> tuple[frozenset[str], dict[str, int]] | None:
-        """Note this job as the newest to route the numbers; return those with a newer one, and since when older calls may still act on
-        others. None if the lease is lost."""
+    ) -> tuple[frozenset[str], dict[str, int], dict[str, str]] | None:
+        """Note this job as the newest to route the numbers; return those with a newer one, since when older calls may still act on
+        others, and which job was answered for those on which none may. None if the lease is lost."""
         reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *numbers)
         if reply[0] == "lost":
             return None
-        _, newer, disturbed = reply
-        return frozenset(map(str, newer)), dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
+        _, newer, disturbed, lately = reply
+        since_ms = dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
+        return frozenset(map(str, newer)), since_ms, dict(zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True))
 
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""

@@ -185,9 +185,9 @@ class LedgerPage:
         claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)
         if claimed is None:
             raise LostLease
-        newer, out_since_ms = claimed
+        newer, out_since_ms, moved_by = claimed
         late_ms = int(self._sent_within_s * 1000)
-        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()})
+        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()}, moved_by)
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)
