@@ -13,36 +13,32 @@ Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a
 and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
 from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
-from worker.contract.requests import SearchAndBuy
 from worker.contract.results import SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable, reason_against
-from worker.jobs.happened import picked
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
     CancelRequested,
     HandBack,
-    JobPage,
     NumbersTaken,
-    Provider,
     Refused,
-    Rules,
     SpendLimitReached,
     Wait,
 )
-from worker.jobs.purchase_state import Checkout, Phase, Pick, PurchaseRecord
+from worker.jobs.purchase_state import Checkout, Phase, Pick
+from worker.jobs.purchase_writing import WrittenPurchase, listed
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.jobs.spend_guard import limits_for, most_affordable, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.stock import StockSearch
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
@@ -61,13 +57,8 @@ class UnsettledPurchase(Exception):
         self.why = why
 
 
-class Purchase(PurchaseRecord):
-    """One job's purchase, as this attempt sees and writes it."""
-
-    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(request, page.memo, page.numbers())
-        self._page, self._provider, self._rules = page, provider, rules
-        self._limits = limits_for(rules.spend_limits, page.reference)
+class Purchase(WrittenPurchase):
+    """One job's purchase: the steps of the protocol."""
 
     @property
     def floor(self) -> int:
@@ -143,7 +134,7 @@ class Purchase(PurchaseRecord):
                 return ()
             picks = {offer.number: Pick.of(offer) for offer in offers}
             try:
-                self._write("bind", _listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
+                self._write("bind", listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
                 return offers
             except NumbersTaken as taken:
                 search.give_back(offer for offer in offers if offer.number not in taken.numbers)
@@ -204,7 +195,7 @@ class Purchase(PurchaseRecord):
         carted = {number: pick.as_status("carted") for number, pick in bound.items() if number in in_cart}
         self._write(
             "fence",
-            _listed(carted),
+            listed(carted),
             carted | rest,
             taint=rest,
             hold=self._cost_of(carted),
@@ -262,7 +253,7 @@ class Purchase(PurchaseRecord):
         picks = {number: pick.as_status("carted") for number, pick in self.with_status("bound", "carted").items()}
         self._write(
             "doubt",
-            f"{self.memo.phase.value} when Redis restarted: {_listed(picks)}",
+            f"{self.memo.phase.value} when Redis restarted: {listed(picks)}",
             picks,
             phase=Phase.CARTED,
             checkout=Checkout.YES if accepted else Checkout.UNKNOWN,
@@ -294,9 +285,9 @@ class Purchase(PurchaseRecord):
             left = sorted({offer.number for offer in self._provider.cart()} & set(carted))
             gone = (not left or isinstance(self._provider.remove_from_cart(left), Yes)) and shows_the_adding
             if left or not gone:
-                self._write("revoke_again", _listed(left), revoked_ms=None)
+                self._write("revoke_again", listed(left), revoked_ms=None)
         if gone and self.memo.revoked_ms is None:
-            self._write("revoke", _listed(carted), revoked_ms=self._page.now_ms())
+            self._write("revoke", listed(carted), revoked_ms=self._page.now_ms())
 
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
@@ -319,7 +310,7 @@ class Purchase(PurchaseRecord):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
-                detail = f"ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
                 self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)
             case LookAgain(after_s):
@@ -338,7 +329,7 @@ class Purchase(PurchaseRecord):
         if bound:
             if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
                 self._take_out(bound)  # One of them was never in the cart, so none was removed.
-            self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
+            self._write("abandon", listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
@@ -353,11 +344,11 @@ class Purchase(PurchaseRecord):
 
     def close(self, report: SearchReport) -> None:
         """All that will be bought is bought."""
-        self._write("bought", _listed(self.kept), phase=Phase.BOUGHT, search=report)
+        self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report)
 
     def _spend_bound(self, step: str, detail: str) -> None:
         bound = {number: pick.as_status("spent") for number, pick in self.with_status("bound").items()}
-        self._write(step, f"{detail}: {_listed(bound)}", bound, taint=bound, phase=Phase.NEW)
+        self._write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
         if bound:
             self._provider.remove_from_cart(sorted(bound))
 
@@ -373,50 +364,6 @@ class Purchase(PurchaseRecord):
                 raise waiting_for(answer)
             case Yes() | No() | Unclear():
                 pass
-
-    def _write(
-        self,
-        step: str,
-        detail: str = "",
-        picks: Mapping[str, Pick] | None = None,
-        *,
-        witness: str | None = None,
-        reserve: Iterable[str] = (),
-        taint: Iterable[str] = (),
-        free: Iterable[str] = (),
-        keep: Iterable[str] = (),
-        hold: Spend | None = None,
-        settle: Spend | None = None,
-        **memo_changes: object,
-    ) -> None:
-        """Write to the ledger, and only then believe it ourselves."""
-        memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
-        changed = dict(picks or {})
-        self._page.save(
-            step=step,
-            detail=detail,
-            witness=witness,
-            phase=memo.phase.value,
-            memo=memo.model_dump_json(),
-            numbers={number: pick.model_dump_json() for number, pick in changed.items()},
-            reserve=sorted(reserve),
-            taint=sorted(taint),
-            free=sorted(free),
-            keep=sorted(keep),
-            hold=hold,
-            limits=self._limits,
-            settle=settle,
-            progress=self._progress(changed) if step == "settled" else None,
-            money=step == "fence",
-            history=picked(self.picks, changed),
-            unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
-        )
-        self.memo = memo
-        self.picks |= changed
-
-    def _progress(self, changed: Mapping[str, Pick]) -> str:
-        kept = sum(pick.status == "kept" for pick in (self.picks | dict(changed)).values())
-        return f"{kept} of {self.request.quantity} bought"
 
 
 def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
@@ -435,8 +382,3 @@ def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
             return Checkout.NO, message
         case Unclear(reason=reason):
             return Checkout.UNCLEAR, reason
-
-
-def _listed(numbers: Iterable[str]) -> str:
-    shown = sorted(numbers)
-    return " ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "") or "none"
