@@ -13,7 +13,7 @@ from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
-from worker.contract.results import Result
+from worker.contract.results import Quote, Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
 
@@ -173,6 +173,18 @@ class JobPage(Protocol):
         """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
         ...
 
+    def stock_note(self, place: str) -> str | None:
+        """What a job of this account noted last of the stock there, if that isn't long ago."""
+        ...
+
+    def note_stock(self, place: str, text: str) -> None:
+        """Leave a note for the account's other jobs. Nothing rests on it: it may be lost. Raises LostLease."""
+        ...
+
+    def signed(self, quote: Quote) -> Quote:
+        """The quote with the signature by which a submit knows it again."""
+        ...
+
     def quarantine(self, numbers: Sequence[str]) -> None:
         """Keep our own search off numbers that we are about to give back."""
         ...
@@ -293,11 +305,15 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    look_s          how often a standing order looks at the stock, about
+    quote_s         how long a quote is good for
     """
 
     settle_s: float = 10.0
     settle_limit_s: float = 600.0
     batch_size: int = 100
     spend_limits: tuple[SpendLimit, ...] = ()
+    look_s: float = 60.0
+    quote_s: float = 3600.0
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a
 and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -23,7 +24,7 @@ from worker.contract.results import SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
-from worker.jobs.fitting import affordable, reason_against
+from worker.jobs.fitting import affordable
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
     AccountBarred,
@@ -37,6 +38,7 @@ from worker.jobs.ports import (
 )
 from worker.jobs.purchase_state import Checkout, Phase, Pick
 from worker.jobs.purchase_writing import WrittenPurchase, listed
+from worker.jobs.quoted import differences, quote_worse
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.stock import StockSearch
@@ -109,7 +111,10 @@ class Purchase(WrittenPurchase):
                     self._page.pause_point()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
             in_cart = self._within_budget(in_cart, search)
-            in_cart = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
+            allowed = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
+            search.refuse("spend_limit", in_cart - allowed)
+            in_cart = allowed
+            self._keep_terms(in_cart)
             self._page.pause_point()
         except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
             self.abandon()
@@ -123,22 +128,28 @@ class Purchase(WrittenPurchase):
         """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
 
         Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
+        None if even all of them are too few to be checked out: then the cart is left alone.
         """
+        search.taken = Counter(self.picks[number].rung for number in (*self.kept, *in_cart))
         while True:
             found = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            if len(in_cart) + len(found) < self.floor:
+                search.give_back(found)
+                return ()
             costs = [offer.total_usd for offer in found]
             room = most_affordable(self._limits, costs, self._cost_of(in_cart).usd, self.floor - len(in_cart))
             offers = found[:room]
             search.give_back(found[room:])
+            search.refuse("spend_limit", (offer.number for offer in found[room:]))
             if not offers:
                 return ()
-            picks = {offer.number: Pick.of(offer) for offer in offers}
+            picks = {offer.number: Pick.of(offer, search.rung_of(offer.number)) for offer in offers}
             try:
                 self._write("bind", listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
                 return offers
             except NumbersTaken as taken:
                 search.give_back(offer for offer in offers if offer.number not in taken.numbers)
-                search.refuse("reserved", len(taken.numbers))
+                search.refuse("reserved", taken.numbers)
 
     def put_in_cart(self, offers: Sequence[Offer], search: StockSearch) -> set[str]:
         """Add bound numbers; return those that the provider confirmed with fees that still fit.
@@ -155,7 +166,7 @@ class Purchase(WrittenPurchase):
                 half = len(offers) // 2
                 return self.put_in_cart(offers[:half], search) | self.put_in_cart(offers[half:], search)
             case No():
-                search.refuse("taken")
+                search.refuse("taken", numbers)
                 return set()
             case Unclear(reason):
                 self._spend_bound("put_unclear", reason)
@@ -167,12 +178,12 @@ class Purchase(WrittenPurchase):
 
     def _confirmed(self, added: Iterable[Offer], asked: Collection[str], search: StockSearch) -> set[str]:
         found = {offer.number: offer for offer in added if offer.number in asked}
-        search.refuse("taken", len(asked) - len(found))
+        search.refuse("taken", set(asked) - set(found))
         fitting = set()
         for number, offer in found.items():
-            self.picks[number] = Pick.of(offer)  # The cart's fees are what is charged.
-            if reason := reason_against(offer, self.request):
-                search.refuse(f"{reason}_in_cart")
+            self.picks[number] = self.picks[number].as_in_cart(offer)
+            if reason := search.reason_against(offer):
+                search.refuse(f"{reason}_in_cart", [number])
             else:
                 fitting.add(number)
         return fitting
@@ -182,8 +193,14 @@ class Purchase(WrittenPurchase):
             return in_cart
         left = self.request.max_total_usd - sum((pick.total_usd for pick in self.kept.values()), Decimal(0))
         chosen = set(affordable({number: self.picks[number].total_usd for number in in_cart}, left))
-        search.refuse("budget", len(in_cart) - len(chosen))
+        search.refuse("budget", in_cart - chosen)
         return chosen
+
+    def _keep_terms(self, in_cart: Collection[str]) -> None:
+        """Raises Refused if the cart, with what is ours already, is worse than a quote promised."""
+        whole = self.kept | {number: self.picks[number] for number in in_cart}
+        if self.request.terms and (worse := differences(whole, self.request.terms)):
+            raise Refused(quote_worse(worse))
 
     def fence(self, in_cart: Collection[str]) -> None:
         """The durable token check before money moves, with what may be spent held. Numbers that are bound and not confirmed are spent.
@@ -342,9 +359,13 @@ class Purchase(WrittenPurchase):
             if left:
                 self._provider.remove_from_cart(left)
 
-    def close(self, report: SearchReport) -> None:
-        """All that will be bought is bought."""
-        self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report)
+    def looked(self, report: SearchReport) -> None:
+        """A standing order has found too few; nothing of it is in the cart."""
+        self._write("looked", f"{report.seen} seen", search=report, looks=self.memo.looks + 1)
+
+    def close(self, report: SearchReport, worse: Collection[str] = ()) -> None:
+        """All that will be bought is bought. `worse`: what a quote promised and the stock doesn't keep."""
+        self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report, worse=tuple(worse))
 
     def _spend_bound(self, step: str, detail: str) -> None:
         bound = {number: pick.as_status("spent") for number, pick in self.with_status("bound").items()}

@@ -50,7 +50,7 @@ class WrittenPurchase(PurchaseRecord):
             hold=hold,
             limits=self._limits,
             settle=settle,
-            progress=self._progress(changed) if step == "settled" else None,
+            progress=self._progress(changed) if step in ("settled", "looked") else None,
             money=step == "fence",
             history=picked(self.picks, changed),
             unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),

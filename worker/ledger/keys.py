@@ -80,6 +80,10 @@ class Keys:
     def reserved(self, account: str) -> str:
         return f"{self.namespace}:reserved:{account}"
 
+    def stock_note(self, account: str, place: str) -> str:
+        """What a job saw of the stock there."""
+        return f"{self.namespace}:stock:{account}:{place}"
+
     def strays(self, account: str) -> str:
         return f"{self.namespace}:strays:{account}"
 

@@ -17,6 +17,8 @@
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
+-- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
 -- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
