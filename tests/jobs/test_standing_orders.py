@@ -104,6 +104,13 @@ def test_the_deadline_ends_it_as_expired_and_nothing_is_bought_from_then_on(scen
     assert [one["type"] for one in stream(scene.ledger, "results")] == ["didflow.job.expired.v1"]
 
 
+def test_a_deadline_that_passes_while_the_cart_is_filled_is_kept(scene: Scene) -> None:
+    job = scene.submit(standing(scene, hours=1, quantity=1))
+    view = scene.run(job, lambda point: scene.clock.pass_ms(HOUR_MS) if point == "after:put_in_cart" else None)
+    assert view.state is JobState.EXPIRED
+    assert (calls(scene, "cart_put"), calls(scene, "checkout"), scene.cart()) == (1, 0, set())
+
+
 def test_the_deadline_doesn_t_wait_for_a_provider_that_is_away(scene: Scene) -> None:
     job = scene.submit(standing(scene, hours=1))
     waits(scene, scene.run(job))

@@ -41,6 +41,7 @@ from worker.jobs.purchase_writing import WrittenPurchase, listed
 from worker.jobs.quoted import differences, quote_worse
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.standing import is_over
 from worker.jobs.stock import StockSearch
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
@@ -48,7 +49,7 @@ FUNDS_AGAIN_S = 60.0
 
 
 class OutOfStock(Exception):
-    """The stock has too few numbers that fit; nothing of this round is left in the cart."""
+    """The stock has too few numbers that fit, or the time of a standing order is over; nothing of this round is left in the cart."""
 
 
 class UnsettledPurchase(Exception):
@@ -119,7 +120,7 @@ class Purchase(WrittenPurchase):
         except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
             self.abandon()
             raise
-        if len(in_cart) < self.floor:
+        if len(in_cart) < self.floor or is_over(self.request, self._page):
             self.abandon()
             raise OutOfStock
         return in_cart
