@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, FollowDocuments, Reroute, is_past
+from worker.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, is_past
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
@@ -19,10 +19,12 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
                 raise WrongJob(_undone_already(request.job_id, *first))
         case FollowDocuments(job_id=str() as job_id):
             check_purchase((yield from plans.get(job_id)), submission)
-        case Reroute(deadline=datetime() as deadline) | FollowDocuments(deadline=datetime() as deadline) if is_past(
-            deadline, datetime.now(UTC)
-        ):
-            yield from _check_deadline(plans, submission, deadline)
+        case FollowDocuments(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
+            yield from _check_deadline(plans, submission, "deadline", deadline, "nothing could be followed")
+        case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
+            yield from _check_deadline(plans, submission, "deadline", deadline, "nothing could be sent")
+        case SearchAndBuy(wait_until=datetime() as until) if is_past(until, datetime.now(UTC)):
+            yield from _check_deadline(plans, submission, "wait_until", until, "nothing could be bought")
 
 
 def check_undone(view: JobView, submission: Submission) -> None:
@@ -48,12 +50,12 @@ def _undone_already(undone: str, failback: str, key: str) -> str:
     return f"job {undone} is brought back by job {failback} already: {same}"
 
 
-def _check_deadline(plans: Plans, submission: Submission, deadline: datetime) -> Plan[None]:
+def _check_deadline(plans: Plans, submission: Submission, name: str, deadline: datetime, so: str) -> Plan[None]:
     """By Redis's clock, which is the one that counts. A submit that is repeated later still gets its job."""
     key = submission.idempotency_key
     if key is not None and (yield Ask("hget", (plans.keys.idempotency, key))):
         return
     seconds, _ = yield Ask("time")
     if is_past(deadline, datetime.fromtimestamp(seconds, UTC)):
-        what = f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: nothing could be sent"
-        raise InvalidRequest(f"deadline: {what}", (("deadline", what),))
+        what = f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: {so}"
+        raise InvalidRequest(f"{name}: {what}", ((name, what),))

@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     max_attempts: int = Field(8, ge=1, description="failed attempts before a job ends as failed, or is parked if money may have moved")
     max_crashes: int = Field(5, ge=1, description="workers that may die running a job before it is parked")
     probe_seconds: float = Field(30.0, ge=0.1, description="how often one job tries whether a paused account works again")
+    stock_look_seconds: float = Field(
+        60.0, ge=0.1, description="how often a standing order looks at the stock, about; the jobs that watch a city share their looks"
+    )
+    quote_seconds: float = Field(3600.0, ge=1, description="how long the quote of a dry run can be ordered by")
     plan_refresh_seconds: float = Field(300.0, ge=1, description="how often workers find out anew which numbers a failover plan means")
     reuse_label: str | None = Field(
         None, min_length=1, description="numbers of ours with this label, without destinations and SMS callback, are the pool for reuse"

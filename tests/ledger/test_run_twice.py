@@ -124,6 +124,11 @@ def history_forget(ledger: Ledger) -> Args:
     return (100, 0)
 
 
+def note_stock(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, "8652:200:all:1", '{"at_ms":1}', 60_000)
+
+
 def nudge(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000)
 
@@ -245,6 +250,10 @@ def spending(ledger: Ledger) -> Args:
     return (10, "account:default")
 
 
+def seal(ledger: Ledger) -> Args:
+    return ("a secret",)
+
+
 def submit(ledger: Ledger) -> Args:
     return calls.submit(calls.Submission(SearchAndBuy(country="US"), idempotency_key="order-1", reference="customer-9")).args
 
@@ -318,6 +327,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gone": (gone, 0),
     "history": (history, None),
     "history_forget": (history_forget, 0),
+    "note_stock": (note_stock, None),
     "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
@@ -334,6 +344,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "reuse_take_back": (reuse_take_back, None),
     "routes": (routes, None),
     "save": (save, None),
+    "seal": (seal, None),
     "spending": (spending, None),
     "submit": (submit, None),
     "suspend": (suspend, None),

@@ -37,6 +37,7 @@ class WaitReason(StrEnum):
     ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
     FUNDS = "funds"  #: the balance doesn't cover the purchase
     SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
+    STOCK = "stock"  #: a standing order: too few numbers fit now; it looks again until its time is over
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
     DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them

@@ -15,7 +15,7 @@ from worker.contract.history import Happened
 from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.requests import Request
-from worker.contract.results import Result
+from worker.contract.results import Quote, Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
 
@@ -195,6 +195,18 @@ class JobPage(Protocol):
         """Give back what was handed out to this job; what to keep of each (JSON). Raises LostLease."""
         ...
 
+    def stock_note(self, place: str) -> str | None:
+        """What a job of this account noted last of the stock there, if that isn't long ago."""
+        ...
+
+    def note_stock(self, place: str, text: str) -> None:
+        """Leave a note for the account's other jobs. Nothing rests on it: it may be lost. Raises LostLease."""
+        ...
+
+    def signed(self, quote: Quote) -> Quote:
+        """The quote with the signature by which a submit knows it again."""
+        ...
+
     def other_job(self, job_id: str) -> OtherJob | None: ...
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
@@ -324,12 +336,16 @@ class Rules:
     spend_limits    what may be spent, for the job's account and for one reference
     reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
+    look_s          how often a standing order looks at the stock, about
+    quote_s         how long a quote is good for
     """
 
     settle_s: float = 10.0
     settle_limit_s: float = 600.0
     batch_size: int = 100
     spend_limits: tuple[SpendLimit, ...] = ()
+    look_s: float = 60.0
+    quote_s: float = 3600.0
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
     documents_every_s: float = 3600.0

@@ -84,6 +84,10 @@ class Keys:
         """Hash: number of the pool -> who has it."""
         return f"{self.namespace}:handed_out:{account}"
 
+    def stock_note(self, account: str, place: str) -> str:
+        """What a job saw of the stock there."""
+        return f"{self.namespace}:stock:{account}:{place}"
+
     def strays(self, account: str) -> str:
         return f"{self.namespace}:strays:{account}"
 

@@ -23,6 +23,8 @@ from worker.ledger.witness import Witness
 QUARANTINE_MS = 24 * 3600 * 1000
 #: A lease is taken for over only so long after its end.
 VOUCH_SLACK_MS = 5_000
+#: A note of the stock is dropped after this long; mostly it is out of date sooner.
+STOCK_NOTE_MS = 600_000
 #: Later than any moment.
 NEVER_MS = 2**53
 
@@ -240,6 +242,15 @@ class Ledger(LedgerReader):
     def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
         """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
         return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+
+    def stock_note(self, account: str, place: str) -> str | None:
+        """What some job saw of the stock there; None if nobody has looked of late."""
+        with translated():
+            return cast("str | None", self.client.get(self.keys.stock_note(account, place)))
+
+    def note_stock(self, claim: Claim, place: str, text: str) -> bool:
+        """Leave such a note. False if the lease is lost."""
+        return bool(self._script("note_stock", claim.job_id, claim.token, place, text, STOCK_NOTE_MS) == "ok")
 
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""

@@ -3,16 +3,20 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from worker.contract.errors import JobError, JobNotFound
+from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.history import Happened
 from worker.contract.jobs import AskedCall
+from worker.contract.quotes import signature
 from worker.contract.requests import Request
+from worker.contract.results import Quote
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
+from worker.ledger import calls
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.ledger.reuse import handed_out
 from worker.runtime.leases import LeaseFlags
@@ -208,6 +212,17 @@ class LedgerPage:
     def take_back(self, numbers: Mapping[str, str]) -> None:
         if not self._ledger.take_back(self.claim, numbers):
             raise LostLease
+
+    def stock_note(self, place: str) -> str | None:
+        return self._ledger.stock_note(self.account, place)
+
+    def note_stock(self, place: str, text: str) -> None:
+        with suppress(ServiceUnavailable):  # Memory is full, perhaps: then each job looks for itself.
+            if not self._ledger.note_stock(self.claim, place, text):
+                raise LostLease
+
+    def signed(self, quote: Quote) -> Quote:
+        return quote.model_copy(update={"signature": signature(quote, self._ledger.run(calls.seal()))})
 
     def other_job(self, job_id: str) -> OtherJob | None:
         try:

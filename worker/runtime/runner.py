@@ -234,6 +234,8 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         settle_limit_s=settings.settle_limit_seconds,
         batch_size=settings.batch_size,
         spend_limits=settings.spend_limits(account),
+        look_s=settings.stock_look_seconds,
+        quote_s=settings.quote_seconds,
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
         reuse_label=settings.reuse_label,
@@ -251,7 +253,7 @@ def _was_answered(trouble: Exception) -> bool:
     """Whether the provider took the key, for all that can be told from how the attempt ended."""
     match trouble:
         case Wait(reason=reason):
-            return reason in (WaitReason.FUNDS, WaitReason.SETTLING)
+            return reason in (WaitReason.FUNDS, WaitReason.SETTLING, WaitReason.STOCK)
         case AttemptFailed() | Refused() | NeedsReview():
             return True
     return False

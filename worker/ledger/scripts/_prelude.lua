@@ -18,6 +18,8 @@
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
+-- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
 -- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost

@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -58,6 +58,27 @@ def sell_to_other(world: World, number: str) -> None:
     world.sell_to_other(number)
 
 
+def sell_out(world: World, city: str, keep: int = 0) -> list[str]:
+    """Other customers buy the city's numbers but for the first `keep`. Returns those that they bought."""
+    now = time.monotonic()
+    for_sale = [stocked.number for stocked in world.stock.values() if stocked.city.name == city and stocked.for_sale.at(now)]
+    for number in for_sale[keep:]:
+        world.sell_to_other(number)
+    return for_sale[keep:]
+
+
+def restock(world: World, numbers: Sequence[str]) -> None:
+    """Numbers that others had are for sale again."""
+    for number in numbers:
+        world.stock[number].for_sale.set(time.monotonic(), True)
+
+
+def set_documents(world: World, number: str, kinds: Sequence[int]) -> None:
+    """The number needs these documents from now on."""
+    stocked = world.stock[number]
+    stocked.country = replace(stocked.country, documents=tuple(kinds))
+
+
 def approve_documents(world: World, number: str, account: str = "default") -> None:
     _record(world, account, number).approved = True
 
@@ -106,6 +127,9 @@ VERBS: dict[str, Callable[..., Any]] = {
         seed_owned,
         set_fees,
         sell_to_other,
+        sell_out,
+        restock,
+        set_documents,
         approve_documents,
         review_documents,
         set_number,
