@@ -33,7 +33,17 @@ ROUTES_SENT_WITHIN_S = 6.0
 class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
-    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        flags: LeaseFlags,
+        stopping: threading.Event,
+        *,
+        lease_s: float,
+        may_move_money: threading.Event | None = None,
+    ) -> None:
+        self._may_move_money = may_move_money
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
@@ -182,6 +192,9 @@ class LedgerPage:
     def money_point(self) -> None:
         if self.claim.gate_closed:
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
+        # A process that has just begun, for a second or two.
+        while self._may_move_money is not None and not self._may_move_money.wait(0.05):
+            self.pause_point()
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
         if calling:
