@@ -28,7 +28,8 @@ from worker.contract.errors import (
 from worker.contract.events import Event
 from worker.contract.history import Happening, History, HistoryEntry
 from worker.contract.jobs import Job, JobView, Step
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector, parse_request
+from worker.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector, parse_request
+from worker.contract.results import Quote
 from worker.contract.states import JobState, Outcome
 from worker.ledger.calls import Submission
 from worker.ledger.dead_letters import DeadLetters
@@ -44,6 +45,7 @@ __all__ = [
     "DidflowError",
     "Event",
     "Failback",
+    "FollowDocuments",
     "Happening",
     "History",
     "HistoryEntry",
@@ -56,8 +58,10 @@ __all__ = [
     "JobView",
     "Outcome",
     "PlanNotFound",
+    "Quote",
     "Release",
     "Reroute",
+    "Rung",
     "SearchAndBuy",
     "Selector",
     "ServiceUnavailable",

@@ -13,12 +13,13 @@ from producers.checks import check
 from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
 from producers.numbers import as_ended, in_result, number_named, page_of
+from producers.quoting import requested
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
-from worker.contract.results import NumberResult
+from worker.contract.results import NumberResult, Quote
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.ledger import calls
@@ -55,14 +56,16 @@ class AsyncDidflow:
 
     async def submit(
         self,
-        request: Request,
+        request: Request | None = None,
         *,
+        quote: Quote | None = None,
         idempotency_key: str | None = None,
         reference: str | None = None,
         account: str = "default",
         priority: int = 5,
         not_before: datetime | None = None,
     ) -> Job:
+        request = await self._perform(requested(self._plans, request, quote, account, idempotency_key))
         call = await self._prepared(Submission(request, idempotency_key, reference, account, priority, not_before))
         if isinstance(call, DidflowError):
             raise call

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, Release, Reroute, is_past
+from worker.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy, is_past
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
@@ -17,6 +17,10 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
             check_undone((yield from plans.get(request.job_id)), submission)
             if not request.dry_run and (first := (yield from plans.run(calls.undo(request.job_id, job_id, submission.idempotency_key)))):
                 raise WrongJob(_undone_already(request.job_id, *first))
+        case FollowDocuments(job_id=str() as job_id):
+            check_purchase((yield from plans.get(job_id)), submission)
+        case FollowDocuments(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
+            yield from _check_time(plans, submission, "deadline", deadline, "nothing could be followed")
         case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
             yield from _check_time(plans, submission, "deadline", deadline, "nothing could be sent")
         case Release() if submission.not_before is not None:
@@ -24,6 +28,8 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
             raise InvalidRequest(f"not_before: {what}", (("not_before", what),))
         case Release(at=datetime() as at) if is_past(at, datetime.now(UTC)):
             yield from _check_time(plans, submission, "at", at, "leave it out to release now")
+        case SearchAndBuy(wait_until=datetime() as until) if is_past(until, datetime.now(UTC)):
+            yield from _check_time(plans, submission, "wait_until", until, "nothing could be bought")
 
 
 def check_undone(view: JobView, submission: Submission) -> None:
@@ -34,6 +40,14 @@ def check_undone(view: JobView, submission: Submission) -> None:
         raise WrongJob(f"job {view.id} was a dry run and moved nothing")
     if view.account != submission.account:
         raise WrongJob(f"job {view.id} belongs to account {view.account!r}: submit the failback with that account")
+
+
+def check_purchase(view: JobView, submission: Submission) -> None:
+    """Raises WrongJob if this job bought nothing whose documents could be followed for that account."""
+    if view.kind != "search_and_buy":
+        raise WrongJob(f"job {view.id} is a {view.kind.replace('_', '-')}: name a purchase, or the numbers")
+    if view.account != submission.account:
+        raise WrongJob(f"job {view.id} belongs to account {view.account!r}: follow its numbers with that account")
 
 
 def _undone_already(undone: str, failback: str, key: str) -> str:

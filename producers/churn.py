@@ -34,6 +34,9 @@ GRACE = timedelta(days=7)
 JOBS_AT_MOST = 1000
 
 
+Outcome = Literal["kept", "partly_gone", "gone", "nothing"]
+
+
 @dataclass(frozen=True)
 class Returned:
     """What a customer who came back finds. `outcome`: ``kept`` all numbers, ``partly_gone``, ``gone``, or ``nothing``: no release is known.
@@ -45,7 +48,7 @@ class Returned:
     """
 
     reference: str
-    outcome: Literal["kept", "partly_gone", "gone", "nothing"]
+    outcome: Outcome
     called_off: tuple[str, ...]
     kept: tuple[str, ...]
     gone: tuple[str, ...]
@@ -74,7 +77,7 @@ class Churn:
         """A customer left: schedule the release of `numbers`, or of all that were bought for this reference. For the times see `Release`.
 
         Only what was bought for this reference goes, and that is asked again at the moment it goes. Without a key an open release of this
-        reference is the same job; with one it is the same job for ever.
+        reference is the same job, if it has these numbers; with one it is the same job for ever.
         Raises InvalidRequest (bad times, numbers of others, nothing to release), IdempotencyConflict, ServiceUnavailable: repeat it then.
         """
         terms: dict[str, Any] = {"grace": grace, "before_renewal": before_renewal, "parking": tuple(parking)}
@@ -98,10 +101,10 @@ class Churn:
         last = next((view for view in releases if view.id not in known and _went(view)), None)
         looked = [self._didflow.get(job_id) for job_id in known] + ([last] if last else [])
         gone = tuple(sorted({number for view in looked for number in _went(view)} - held))
-        outcome = ("partly_gone" if held else "gone") if gone else ("kept" if held or open_ones else "nothing")
+        outcome: Outcome = ("partly_gone" if held else "gone") if gone else ("kept" if held or open_ones else "nothing")
         purchases = [view for view in jobs if isinstance(view.request, SearchAndBuy)]
         called_off = tuple(view.id for view in open_ones)
-        return Returned(reference, outcome, called_off, tuple(sorted(held)), gone, similar(gone, purchases))  # type: ignore[arg-type]
+        return Returned(reference, outcome, called_off, tuple(sorted(held)), gone, similar(gone, purchases))
 
     def from_csv(self, lines: Iterable[str | bytes]) -> Iterator[ChurnLine]:
         """Do what each line of a CSV says, and report each, as it is done; a broken line stops no other. See `producers.churn_csv`.
@@ -155,9 +158,13 @@ class Churn:
             return _the_same(known[0], given, reference, key)
         jobs = [view for view in self._jobs(reference) if _is_release(view)]
         open_one = next((view for view in jobs if not view.state.is_terminal), None)
-        if key is None and open_one is not None:
+        if key is None and open_one is not None and not numbers:
             return Job(open_one.id, False, open_one.state)
         ours = self._theirs(reference, given.numbers if numbers else ())
+        if key is None and open_one is not None:
+            if not set(ours) <= set(_numbers_of(open_one)):
+                raise IdempotencyConflict(f"churned:{reference}", open_one.id)
+            return Job(open_one.id, False, open_one.state)
         request = given.model_copy(update={"numbers": ours})
         return self._didflow.submit(
             request, idempotency_key=key or f"churned:{reference}:{len(jobs)}", reference=reference, account=self._account
@@ -220,6 +227,10 @@ def _the_same(known: JobView, given: Release, reference: str, key: str) -> Job:
     if not isinstance(asked, Release) or known.reference != reference or given.model_copy(update={"numbers": asked.numbers}) != asked:
         raise IdempotencyConflict(key, known.id)
     return Job(known.id, False, known.state)
+
+
+def _numbers_of(view: JobView) -> tuple[str, ...]:
+    return view.request.numbers if isinstance(view.request, Release) else ()
 
 
 def _is_release(view: JobView) -> bool:

@@ -11,12 +11,13 @@ import redis
 from producers.checks import check
 from producers.deliveries import Delivery
 from producers.numbers import as_ended, in_result, number_named, page_of
+from producers.quoting import requested
 from producers.review import check_resolved, finding, resolving, the_same
 from worker.contract.errors import DidflowError
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
-from worker.contract.results import NumberResult
+from worker.contract.results import NumberResult, Quote
 from worker.contract.spending import Scope, ScopeSpending
 from worker.contract.states import JobState
 from worker.contract.tally import Tally
@@ -62,8 +63,9 @@ class Didflow:
 
     def submit(
         self,
-        request: Request,
+        request: Request | None = None,
         *,
+        quote: Quote | None = None,
         idempotency_key: str | None = None,
         reference: str | None = None,
         account: str = "default",
@@ -72,9 +74,11 @@ class Didflow:
     ) -> Job:
         """Accept a job, durably, once per `idempotency_key`.
 
-        `reference` is yours (a customer, an order), to find the job by. `priority` 0–9, lower is sooner within a lane.
+        `quote`, instead of a request: buy what a dry run quoted, on these terms or not at all. `reference` is yours (a customer, an
+        order), to find the job by. `priority` 0–9, lower is sooner within a lane.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
+        request = self._reader.perform(requested(self._reader.plans, request, quote, account, idempotency_key))
         return self._submit(Submission(request, idempotency_key, reference, account, priority, not_before))
 
     def _submit(self, submission: Submission) -> Job:

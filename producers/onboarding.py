@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from producers.client import Didflow
 from producers.deliveries import Delivery
-from worker.contract.errors import JobError
+from worker.contract.errors import JobError, WrongJob
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult
+from worker.contract.results import NumberResult, Quote
 from worker.contract.states import JobState, Outcome
 
 #: An order's idempotency key begins with this, so that other jobs' keys can't be taken for orders.
@@ -54,14 +54,33 @@ class Onboarding:
     def __init__(self, didflow: Didflow, *, account: str = "default") -> None:
         self._didflow, self._account = didflow, account
 
-    def order(self, order: str, request: SearchAndBuy, *, customer: str | None = None) -> Job:
-        """Order numbers. Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order asked for others."""
-        return self._didflow.submit(request, idempotency_key=KEY + order, reference=customer, account=self._account)
+    def quote(self, request: SearchAndBuy, *, customer: str | None = None, timeout_s: float = 60.0) -> Quote:
+        """What these numbers would cost now, signed: good for an order until it expires. Nothing is reserved.
+
+        Raises WaitTimeout, ServiceUnavailable; WrongJob with the reason if there is nothing to quote.
+        """
+        job = self._didflow.submit(request.model_copy(update={"dry_run": True}), reference=customer, account=self._account)
+        view = self._didflow.wait(job.id, timeout_s)
+        if view.result is None or view.result.quote is None or view.state is not JobState.SUCCEEDED:
+            raise WrongJob(f"there is nothing to quote: {view.error.message if view.error else view.state.value}")
+        return view.result.quote
+
+    def order(self, order: str, request: SearchAndBuy | None = None, *, quote: Quote | None = None, customer: str | None = None) -> Job:
+        """Order numbers by a request, or by a quote: on its terms or not at all.
+
+        Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order asked for others.
+        """
+        return self._didflow.submit(request, quote=quote, idempotency_key=KEY + order, reference=customer, account=self._account)
 
     def find(self, order: str) -> JobView | None:
         """The order's purchase as it is now; None if none was placed, or it is no longer kept. Raises ServiceUnavailable."""
         found = self._didflow.find(idempotency_key=KEY + order)
         return found[0] if found and found[0].account == self._account else None
+
+    def cancel(self, order: str) -> JobView | None:
+        """Call an order off: one that still waits for stock leaves nothing behind. None if there is no such order."""
+        found = self.find(order)
+        return self._didflow.cancel(found.id) if found else None
 
     def fulfilments(
         self,
@@ -95,7 +114,7 @@ def fulfilment(delivery: Delivery) -> Fulfilment:
         customer=body.reference,
         job_id=body.job,
         state=body.state,
-        active=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT),
+        active=tuple(number for number in body.numbers if number.outcome in (Outcome.BOUGHT, Outcome.REUSED)),
         inactive=tuple(number for number in body.numbers if number.outcome is Outcome.BOUGHT_INACTIVE),
         charged_usd=body.totals.charged_usd if body.totals else Decimal(0),
         error=body.error,

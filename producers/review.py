@@ -13,7 +13,7 @@ from worker.contract.spending import Spend
 from worker.contract.states import JobState, Outcome
 from worker.ledger.calls import Call, resolve
 
-BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
+BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE, Outcome.REUSED})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
 

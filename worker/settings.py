@@ -79,7 +79,18 @@ class Settings(BaseSettings):
     max_attempts: int = Field(8, ge=1, description="failed attempts before a job ends as failed, or is parked if money may have moved")
     max_crashes: int = Field(5, ge=1, description="workers that may die running a job before it is parked")
     probe_seconds: float = Field(30.0, ge=0.1, description="how often one job tries whether a paused account works again")
+    stock_look_seconds: float = Field(
+        60.0, ge=0.1, description="how often a standing order looks at the stock, about; the jobs that watch a city share their looks"
+    )
+    quote_seconds: float = Field(3600.0, ge=1, description="how long the quote of a dry run can be ordered by")
     plan_refresh_seconds: float = Field(300.0, ge=1, description="how often workers find out anew which numbers a failover plan means")
+    reuse_label: str | None = Field(
+        None, min_length=1, description="numbers of ours with this label, without destinations and SMS callback, are the pool for reuse"
+    )
+    documents_poll_seconds: float = Field(3600.0, ge=1, description="how often a number that waits for documents is looked at, about")
+    documents_deadline_days: float = Field(
+        30.0, gt=0, description="how long numbers that wait for documents are followed, where a request doesn't say"
+    )
     # Not less: after a restart of Redis the gate takes for nobody's what was bought since the day before and no kept job claims.
     retention_days: float = Field(90.0, ge=2, description="how long ended jobs and their idempotency keys are kept")
     history_days: float = Field(1095.0, gt=0, description="how long a number's history is kept after the number went")

@@ -7,6 +7,7 @@ import typer
 from producers.cli.buying import buy
 from producers.cli.churning import churn_app
 from producers.cli.dead_letters import dead_letters
+from producers.cli.documents import documents_app
 from producers.cli.failing_over import failback, failover_app
 from producers.cli.history import history
 from producers.cli.knowing import schema, settings
@@ -14,6 +15,7 @@ from producers.cli.looking import cancel, explain, jobs, results, status
 from producers.cli.moving import release, reroute
 from producers.cli.onboarding import onboarding_app
 from producers.cli.planning import plan_app
+from producers.cli.pool import pool_app
 from producers.cli.reviewing import resolve, retry
 from producers.cli.roles import add_roles
 from producers.cli.spending import spend
@@ -41,4 +43,6 @@ app.add_typer(churn_app, name="churn", rich_help_panel="Ask for something")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
 app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
 app.add_typer(requests_app, name="requests", rich_help_panel="Run")
+app.add_typer(documents_app, name="documents", rich_help_panel="Ask for something")
+app.add_typer(pool_app, name="pool", rich_help_panel="Ask for something")
 add_roles(app)

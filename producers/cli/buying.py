@@ -1,17 +1,25 @@
 """`didflow buy`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from producers.cli import options as given
 from producers.cli.output import errors_told
 from producers.cli.submitting import confirmed, submit
-from worker.contract.requests import SearchAndBuy
+from worker.contract.errors import InvalidRequest
+from worker.contract.requests import Rung, SearchAndBuy, invalid
+from worker.contract.results import Quote
+
+#: What an option of one rung is called, where the field has another name.
+_RUNG_FIELDS = {"max_monthly": "max_monthly_usd", "max_setup": "max_setup_usd"}
 
 
 def buy(
-    country: Annotated[str, typer.Option(help="ISO code or name")],
+    country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False)] = None,
     region: Annotated[str | None, typer.Option(help="state or province", show_default=False)] = None,
     city: Annotated[
         list[str] | None, typer.Option(help='as the provider writes it: "LOS ANGELES, CA"; may be repeated', show_default=False)
@@ -28,8 +36,22 @@ def buy(
     quantity: Annotated[int, typer.Option("--quantity", "-q", help="1 to 1000")] = 1,
     policy: Annotated[str, typer.Option(help="all_or_nothing | at_least | best_effort")] = "all_or_nothing",
     at_least: Annotated[int | None, typer.Option(help="with policy at_least: so many or none", show_default=False)] = None,
+    rung: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rung", help='a rung of a ladder, tried in this order: "city=LOS ANGELES, CA; sms=needed; quantity=2"', show_default=False
+        ),
+    ] = None,
+    wait_until: Annotated[
+        str | None, typer.Option(help="a standing order: look for stock until then: 2h, 3d, or a time with zone", show_default=False)
+    ] = None,
+    quote: Annotated[
+        Path | None,
+        typer.Option(help="buy what this quote says, or nothing: a dry run's --json output; - is a pipe", show_default=False),
+    ] = None,
     to: given.To = None,
     sms_relay_url: Annotated[str | None, typer.Option(help="where inbound SMS go", show_default=False)] = None,
+    reuse: Annotated[bool, typer.Option("--reuse", help="first hand out our own numbers that wait in the pool")] = False,
     dry_run: given.DryRun = False,
     key: given.Key = None,
     reference: given.Reference = None,
@@ -41,7 +63,7 @@ def buy(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Search for numbers and buy them, once per key. A dry run says what it would cost."""
+    """Search for numbers and buy them, once per key. A dry run says what it would cost, in a quote that can be ordered by."""
     with errors_told(as_json=as_json):
         fields: dict[str, Any] = {
             "country": country,
@@ -60,19 +82,29 @@ def buy(
             "policy": "at_least" if at_least is not None else policy,
             "at_least": at_least,
             "sms_relay_url": sms_relay_url,
+            "reuse": reuse,
             "dry_run": dry_run,
         }
-        _, begin, places, _ = given.together(
-            lambda: SearchAndBuy.model_validate(fields),
+        ladder, check_ladder = given.tried(lambda: _ladder(rung), None)
+        until, check_until = given.tried(lambda: given.moment(wait_until, "wait_until"), None)
+        fields |= {"ladder": ladder, "wait_until": until}
+        request, begin, places, quoted, *_ = given.together(
+            lambda: _request(fields, quote),
             lambda: given.moment(not_before, "not_before"),
             lambda: given.destinations(to),
+            lambda: _quote(quote, beside=fields | {"to": to}),
             lambda: given.labels(key, reference, account, priority),
+            check_ladder,
+            check_until,
         )
-        request = SearchAndBuy.model_validate(fields | {"destinations": places})
+        if request is not None:
+            request = SearchAndBuy.model_validate(vars(request) | {"destinations": places})
         if not dry_run:
-            confirmed(f"buy {quantity} number(s) in {country}: this takes money and can't be undone. Go on?", yes=yes, must_ask=False)
+            what = f"{quantity} number(s) in {country}" if quoted is None else f"{len(quoted.numbers)} number(s) as quoted"
+            confirmed(f"buy {what}: this takes money and can't be undone. Go on?", yes=yes, must_ask=False)
         submit(
             request,
+            quote=quoted,
             key=key,
             reference=reference,
             account=account,
@@ -82,3 +114,53 @@ def buy(
             timeout_s=timeout,
             as_json=as_json,
         )
+
+
+def _request(fields: dict[str, Any], quote: Path | None) -> SearchAndBuy | None:
+    """None where a quote says what to buy."""
+    if quote is not None:
+        return None
+    if fields["country"] is None:
+        given.refuse("country", "give --country, or the --quote to buy by")
+    return SearchAndBuy.model_validate(fields)
+
+
+def _ladder(rungs: list[str] | None) -> tuple[Rung, ...] | None:
+    """From texts such as ``city=LOS ANGELES, CA; quantity=2``. Raises InvalidRequest."""
+    if rungs is None:
+        return None
+    return given.together(*(lambda place=place, text=text: _rung(place, text) for place, text in enumerate(rungs, 1)))
+
+
+def _rung(place: int, text: str) -> Rung:
+    fields: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            given.refuse(f"rung {place}", f"{part[:40]!r} is no criterion: write name=value, such as city=LOS ANGELES, CA")
+        name = _RUNG_FIELDS.get(name, name)
+        if name == "city":
+            fields["city"] = (*fields.get("city", ()), value)
+        else:
+            fields[name] = int(value) if name in ("quantity", "min_channels") and value.isdecimal() else value
+    try:
+        return Rung.model_validate(fields)
+    except ValidationError as error:
+        faults = tuple((f"rung {place}.{where}", what) for where, what in invalid(error).faults)
+        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults) from None
+
+
+def _quote(path: Path | None, beside: dict[str, Any]) -> Quote | None:
+    """The quote in what `didflow buy --dry-run --json` printed, or by itself. Raises InvalidRequest."""
+    if path is None:
+        return None
+    plain = SearchAndBuy(country="US")
+    if extra := [name for name, value in beside.items() if value and value != getattr(plain, name, None)]:
+        given.refuse("quote", f"says all that is bought: leave out {', '.join(extra)}")
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        printed = TypeAdapter(dict[str, Any]).validate_json(text)
+        return Quote.model_validate((printed.get("result") or {}).get("quote") or printed)
+    except (OSError, UnicodeDecodeError, ValidationError, AttributeError):
+        given.refuse("quote", f"{str(path)[:80]} holds no quote: give it what `didflow buy --dry-run --json` printed")
+        raise

@@ -7,7 +7,7 @@ from producers.cli.advice import advice
 from producers.cli.output import clean, print_table, state_text
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
-from worker.contract.results import NumberResult, Quote, Summary
+from worker.contract.results import NumberResult, Quote, SearchReport, Summary, by_kind
 from worker.contract.states import JobState
 
 #: A table longer than this is cut; `--json` has everything.
@@ -28,6 +28,8 @@ def show_job(view: JobView) -> None:
         show_numbers(result.numbers)
         if result.summary is not None:
             show_summary(result.summary, view.id)
+        if result.search is not None and result.search.rungs:
+            show_rungs(result.search)
         if result.quote is not None:
             show_quote(result.quote, whole=result.summary is None)
         if result.totals.charged_usd:
@@ -67,6 +69,13 @@ def show_summary(summary: Summary, job_id: str) -> None:
     Console(highlight=False).print(how, style="dim", soft_wrap=True)
 
 
+def show_rungs(search: SearchReport) -> None:
+    """A ladder, rung by rung: what was seen there, what was bought, and why the others weren't."""
+    kinds = [", ".join(f"{count} {kind}" for kind, count in by_kind(rung.refused).items()) for rung in search.rungs]
+    rows = [(f"  {rung.rung} {rung.name}", rung.seen, rung.bought, why) for rung, why in zip(search.rungs, kinds, strict=True)]
+    print_table(("  rung", "seen", "bought", "refused"), rows)
+
+
 def show_quote(quote: Quote, *, whole: bool = True) -> None:
     """What a dry run found."""
     console = Console(highlight=False)
@@ -77,6 +86,11 @@ def show_quote(quote: Quote, *, whole: bool = True) -> None:
     if quote.balance_usd is not None:
         console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
         console.print(f"  balance {quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD")
+    if quote.documents:
+        console.print(f"  documents needed: {clean(', '.join(quote.documents))}", markup=False)
+    if quote.signature is not None:
+        how = f"  good until {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: with --json into a file, then didflow buy --quote FILE"
+        console.print(how, style="dim", soft_wrap=True)
 
 
 def _origin(view: JobView) -> str:

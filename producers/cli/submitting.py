@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -15,6 +16,7 @@ from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, WaitTimeout
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
+from worker.contract.results import Quote
 from worker.contract.states import JobState
 
 #: How often the progress line is brought up to date.
@@ -22,8 +24,9 @@ LOOK_EVERY_S = 0.5
 
 
 def submit(
-    request: Request,
+    request: Request | None,
     *,
+    quote: Quote | None = None,
     key: str | None,
     reference: str | None,
     account: str,
@@ -35,8 +38,9 @@ def submit(
 ) -> None:
     """Submit and report. Ends the command with the exit code that fits the job."""
     didflow = Didflow.from_env()
-    job = didflow.submit(request, idempotency_key=key, reference=reference, account=account, priority=priority, not_before=not_before)
-    if wait or request.dry_run:
+    labels: dict[str, Any] = {"idempotency_key": key, "reference": reference, "account": account, "priority": priority}
+    job = didflow.submit(request, quote=quote, not_before=not_before, **labels)
+    if wait or (request is not None and request.dry_run):
         try:
             view = wait_for(didflow, job.id, timeout_s, quiet=as_json)
         except KeyboardInterrupt:

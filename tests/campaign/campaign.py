@@ -131,9 +131,10 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
     with _site(plan, folder, rng) as site:
         _make_trouble(plan, site, progress)
         progress("calm: waiting until all is quiet")
-        late = _until_quiet(plan, site)
+        late = _until_quiet(plan, site, [one.job_id for one in site.work.asked])
         parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
         _last_purchase(site)
+        late += _until_quiet(plan, site, _followers_called_off(site))
         site.listener.catch_up()
         books = _books(site.sandbox)
         found = violations(site.work.asked, site.listener.heard, books, site.began_with)
@@ -241,11 +242,10 @@ def _open_jobs(site: _Site) -> str:
     return ", ".join(f"{what} {count}" for what, count in Counter(view.reason or view.state.value for view in views).most_common())
 
 
-def _until_quiet(plan: Plan, site: _Site) -> list[str]:
-    """Wait for every job; parked ones are told to look again, once. Returns the jobs that never came to an end."""
+def _until_quiet(plan: Plan, site: _Site, open_jobs: list[str]) -> list[str]:
+    """Wait for these jobs; parked ones are told to look again, once. Returns the jobs that never came to an end."""
     deadline_s = time.monotonic() + plan.quiet_within_s
     retried: set[str] = set()
-    open_jobs = [one.job_id for one in site.work.asked]
     while open_jobs and time.monotonic() < deadline_s:
         time.sleep(0.2)
         with suppress(ServiceUnavailable):
@@ -263,6 +263,15 @@ def _until_quiet(plan: Plan, site: _Site) -> list[str]:
                     still.append(job_id)
             open_jobs = still
     return [f"job {job_id} never ended: {_where(site, job_id)}" for job_id in open_jobs]
+
+
+def _followers_called_off(site: _Site) -> list[str]:
+    """The numbers of Berlin wait for documents, and would for weeks."""
+    states = (JobState.SCHEDULED, JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
+    found = [view.id for state in states for view in site.work.didflow.find(state=state, limit=10_000) if view.kind == "follow_documents"]
+    for job_id in found:
+        site.work.didflow.cancel(job_id)
+    return found
 
 
 def _where(site: _Site, job_id: str) -> str:

@@ -63,6 +63,9 @@ class Contract:
     def request_schema(self, operation: Operation) -> Any:
         return self.resolved(operation.raw.get("requestBody", {})).get("content", {}).get("application/json", {}).get("schema")
 
+    def form_schema(self, operation: Operation) -> Any:
+        return self.resolved(operation.raw["requestBody"])["content"]["multipart/form-data"]["schema"]
+
     def response_schema(self, operation: Operation, status: int) -> Any:
         answer = self.resolved(operation.raw["responses"].get(str(status)))
         return None if answer is None else answer.get("content", {}).get("application/json", {}).get("schema")

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from worker.contract.destinations import Destination, same_route
+from worker.contract.papers import read_paper
 from worker.contract.provider import Barred, No, NotThere, ReadFailed, Yes
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox
@@ -59,6 +60,36 @@ def test_a_number_lives_from_search_to_release(client: WavixClient, sandbox: San
     assert client.release([owned.record_id]) == Yes(None)
     with pytest.raises(NotThere):
         client.owned_one(owned.record_id)
+
+
+def test_a_document_is_handed_in_and_reviewed(client: WavixClient, sandbox: Sandbox) -> None:
+    berlin = client.offers(8701, 500, sms_only=False, page=1).items[0].number
+    assert isinstance(client.put_in_cart([berlin]), Yes)
+    assert client.check_out([berlin]) == Yes(None)
+    (owned,) = client.owned(page=1).items
+    assert (owned.is_active, owned.required_documents, owned.documents) == (False, ("id", "localaddress"), ())
+    for kind in owned.required_documents:
+        assert client.upload_paper([owned.record_id], read_paper(kind, b"%PDF-1.4 a passport")) == Yes(None)
+    shown = client.owned_one(owned.record_id)
+    assert [(one.kind, one.status) for one in shown.documents] == [("id", "pending"), ("localaddress", "pending")]
+    assert [paper["file_name"] for paper in sandbox.owned()[berlin[1:]]["documents"]] == ["id.pdf", "localaddress.pdf"]
+    refused = client.upload_paper([owned.record_id], read_paper("id", b"%PDF-1.4 another"))
+    assert isinstance(refused, No)
+    assert isinstance(client.upload_paper([owned.record_id, 1], read_paper("address", b"%PDF-1.4 x")), No)
+    sandbox.order("review_documents", number=berlin[1:])
+    assert client.owned_one(owned.record_id).is_active
+
+
+def test_sms_is_turned_on_where_the_provider_has_it(client: WavixClient, sandbox: Sandbox) -> None:
+    american = next(offer.number for offer in client.offers(8652, 200, sms_only=True, page=1).items)
+    berlin = client.offers(8701, 500, sms_only=False, page=1).items[0].number
+    client.put_in_cart([american, berlin])
+    assert client.check_out([american, berlin]) == Yes(None)
+    ids = {one.number: one.record_id for one in client.owned(page=1).items}
+    for wanted in (False, True):
+        assert client.set_sms_enabled(ids[american], wanted) == Yes(None)
+        assert client.owned_one(ids[american]).sms_enabled is wanted
+    assert isinstance(client.set_sms_enabled(ids[berlin], True), No)
 
 
 def test_a_country_without_regions_says_so(client: WavixClient) -> None:

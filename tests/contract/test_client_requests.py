@@ -12,9 +12,11 @@ from pydantic import SecretStr
 
 from tests.contract.openapi import Operation, contract
 from worker.contract.destinations import Destination
+from worker.contract.papers import read_paper
 from worker.contract.provider import Answer, NotThere, ReadFailed, Yes
 from worker.wavix import parsing
 from worker.wavix.client import WavixClient
+from worker.wavix.sandbox.papers import form
 
 KEY = "k-3f9a1c77"
 ROUTE = (Destination.sip("pbx@example.net"), Destination.pstn("+13235550142", priority=2), Destination.trunk(144, "32882", priority=3))
@@ -35,6 +37,8 @@ CALLS: dict[str, Callable[[WavixClient], object]] = {
     "set_route": lambda client: client.set_route((1, 2), ROUTE, None),
     "set_route with callback": lambda client: client.set_route((1, 2), ROUTE, "https://example.net/sms"),
     "set_sms_relay_url": lambda client: client.set_sms_relay_url(123, "https://example.net/sms"),
+    "set_sms_enabled": lambda client: client.set_sms_enabled(123, True),
+    "upload_paper": lambda client: client.upload_paper((1, 2), read_paper("id", b"%PDF-1.4 a passport")),
     "release": lambda client: client.release((1, 2)),
     "balance_usd": lambda client: client.balance_usd(),
     "trunks": lambda client: client.trunks(),
@@ -79,12 +83,24 @@ def test_a_request_is_as_the_contract_says(name: str, dialect: str) -> None:
         assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert set(query) <= known
     schema = file.request_schema(operation)
+    if request.headers.get("Content-Type", "").startswith("multipart/form-data"):
+        assert not file.faults(file.form_schema(operation), as_described(form(request.headers["Content-Type"], request.content)))
+        return
     if schema is None:
         assert not request.content
         return
     faults = [fault.split(": ", 1)[1] for fault in file.faults(schema, json.loads(request.content))]
     faults = [fault for fault in faults if (dialect, name, fault) != STATED_EXCEPTION]
     assert not faults
+
+
+def as_described(fields: dict[str, str | tuple[str, bytes]]) -> dict[str, Any]:
+    """A form's fields in the types of the file: there an integer is one, in a form all is text."""
+    kind = fields["doc_id"]
+    attached = fields["doc_attachment"]
+    assert isinstance(kind, str)
+    assert isinstance(attached, tuple)
+    return fields | {"doc_id": int(kind), "doc_attachment": attached[1].decode()}
 
 
 def examples(dialect: str) -> list[tuple[Operation, Any]]:
@@ -111,6 +127,10 @@ def test_every_answer_shown_in_the_contract_can_be_read(dialect: str) -> None:
                 read += 1
         if isinstance(exact, list) and operation.path.endswith("/buy/cart"):
             assert parsing.offers(exact)
+            read += 1
+        if operation.path.endswith("/papers"):
+            number = parsing.owned_number({"id": 1, "number": "1", "documents": exact})
+            assert [(one.kind, one.status) for one in number.documents] == [("id", "pending"), ("address", "approved")]
             read += 1
         if operation.path.endswith("/profile/config"):
             assert parsing.balance_usd(exact) == Decimal("309.06")

@@ -86,6 +86,48 @@ def test_every_answer_is_as_the_contract_says(call: Caller, sandbox: Sandbox) ->
     call("POST", "/v1/buy/cart/checkout", 403, json={"ids": numbers[2:]})
 
 
+def test_documents_and_sms_are_answered_as_the_contract_says(call: Caller, sandbox: Sandbox) -> None:
+    berlin = call("GET", "/v1/buy/countries/8701/cities/500/dids", 200, params={"per_page": 2})["dids"]
+    los_angeles = call("GET", "/v1/buy/countries/8652/cities/200/dids", 200, params={"per_page": 1, "text_enabled_only": "true"})["dids"]
+    numbers = [one["number"] for one in berlin + los_angeles]
+    call("PUT", "/v1/buy/cart", 200, json={"ids": numbers})
+    call("POST", "/v1/buy/cart/checkout", 201, json={"ids": numbers})
+    ids = {one["number"]: one["id"] for one in call("GET", call.owned_path, 200)["items"]}
+    first, second, american = (ids[number] for number in numbers)
+
+    path, pdf = f"{call.owned_path}/papers", {"doc_attachment": ("id.pdf", b"%PDF-1.4 a passport", "application/pdf")}
+    both = call("POST", path, 200, data={"did_ids": f"{first},{second}", "doc_id": "1"}, files=pdf)
+    assert [one["status"] for one in both] == ["pending", "pending"]
+    call("POST", path, 400, data={"did_ids": f"{first}", "doc_id": "1"}, files=pdf)  # It is under review.
+    call("POST", path, 400, data={"did_ids": f"{first}", "doc_id": "4"}, files=pdf)
+    call("POST", path, 400, data={"did_ids": "1", "doc_id": "3"}, files=pdf)
+    call("POST", path, 400, data={"did_ids": f"{first}", "doc_id": "3"}, files={"doc_attachment": ("id.pdf", b"GIF89a")})
+
+    def shown(record_id: int) -> tuple[str, list[tuple[int, str, bool]]]:
+        one = call("GET", f"{call.owned_path}/{record_id}", 200)
+        return one["status"], [(paper["doc_type_id"], paper["status"], paper["allow_replace"]) for paper in one["documents"]]
+
+    assert sandbox.order("review_documents", number=numbers[0], verdict="rejected") == 1
+    assert shown(first) == ("inactive", [(1, "rejected", True)])
+    call("POST", path, 200, data={"did_ids": f"{first}", "doc_id": "1"}, files=pdf)  # A rejected one is replaced.
+    call("POST", path, 200, data={"did_ids": f"{first}", "doc_id": "3"}, files=pdf)
+    assert sandbox.order("review_documents", number=numbers[0], kind=1) == 1
+    assert shown(first) == ("inactive", [(1, "approved", False), (3, "pending", False)])
+    assert sandbox.order("review_documents", number=numbers[0]) == 1
+    assert shown(first)[0] == "active"
+    assert shown(second) == ("inactive", [(1, "pending", False)])
+
+    if call.dialect == "mydids":
+        path = f"{call.owned_path}/update-sms-enabled"
+        call("PUT", path, 200, json={"id": american, "sms_enabled": False})
+        call("PUT", path, 404, json={"id": 1, "sms_enabled": True})
+        call("PUT", path, 422, json={"id": first, "sms_enabled": True})
+    else:
+        call("PATCH", f"{call.owned_path}/{american}", 200, json={"sms_enabled": False})
+        call("PATCH", f"{call.owned_path}/1", 404, json={"sms_enabled": True})
+    assert call("GET", f"{call.owned_path}/{american}", 200)["sms_enabled"] is False
+
+
 def test_a_wrong_key_and_a_wrong_account_are_refused(call: Caller, sandbox: Sandbox) -> None:
     sandbox.order("set_key_valid", valid=False)
     call("GET", "/v1/trunks", 401)

@@ -117,7 +117,7 @@ def test_numbers_of_another_reference_are_refused_at_once_and_again_when_they_wo
     stage: Stage, ledger: MovedLedger, churn: Churn
 ) -> None:
     mine, theirs = bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
-    with pytest.raises(InvalidRequest, match="bought for umbrella"):
+    with pytest.raises(InvalidRequest, match=r"bought for .umbrella."):
         churn.churned("acme", numbers=mine + theirs)
     with pytest.raises(InvalidRequest, match="nothing shows"):
         churn.churned("acme", numbers=stage.own(1))
@@ -156,17 +156,17 @@ def test_a_broken_line_of_a_file_stops_no_other_and_the_report_names_it(stage: S
         (13, "kept"),
     ]
     faults = {line.line: line.fault or "" for line in report}
-    for line, words in {
+    for place, words in {
         3: "CSV",
         4: "grace",
         6: "at",
         7: "UTF-8",
         8: "neither",
         9: "4 fields",
-        10: "bought for one",
+        10: "bought for 'one'",
         11: "parking",
     }.items():
-        assert words in faults[line], faults[line]
+        assert words in faults[place], faults[place]
     again = list(churn.from_csv(lines))
     assert [line.outcome for line in again if line.outcome != "refused"] == ["same", "same", "kept"]
     for line in report:

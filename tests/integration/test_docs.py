@@ -103,9 +103,9 @@ def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -
     assert re.fullmatch(r"3 None\n\w{26} \w{26}\n", ran.stdout)
 
 
-def ran(page: str, stage: Stage, valkey: EmbeddedValkey) -> list[str]:
-    """What the page's one example prints."""
-    (example,) = blocks(ROOT / "docs" / page, "python")
+def ran(page: str, stage: Stage, valkey: EmbeddedValkey, which: int = 0) -> list[str]:
+    """What an example of the page prints."""
+    example = blocks(ROOT / "docs" / page, "python")[which]
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
     with working(stage):
         ended = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
@@ -116,6 +116,14 @@ def test_the_onboarding_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey)
     ordered, handed_over = ran("onboarding.md", stage, valkey)
     assert ordered == "False acme"
     assert handed_over == f"4711 acme succeeded 2 {stage.sandbox.charged_usd()}"
+
+
+def test_the_onboarding_page_s_ladder_and_quote_run(stage: Stage, valkey: EmbeddedValkey) -> None:
+    quoted, by_ladder, by_quote = ran("onboarding.md", stage, valkey, 1)
+    assert re.fullmatch(r"1 number, first year \d+\.\d\d USD, documents \[\]", quoted)
+    shares = re.findall(r"\('([^']+)', \d+, (\d)\)", by_ladder)
+    assert shares == [("LOS ANGELES, CA", "2"), ("SAN DIEGO, CA or SAN FRANCISCO, CA", "1"), ("California", "0"), ("US", "0")]
+    assert by_quote == "succeeded []"
 
 
 def test_the_events_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
@@ -135,3 +143,20 @@ def test_the_history_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) ->
     moved = example.replace("+12135550100", number)
     said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
     assert re.fullmatch(r".* routed \w{26} None\nnobody wrote here but didflow\n", said)
+
+
+def test_the_documents_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    *needs, followed = ran("documents.md", stage, valkey)
+    assert needs == ["bought_inactive needs id, localaddress"] * 2
+    assert re.fullmatch(r"followed by \w{26}-documents", followed)
+
+
+def test_the_page_of_after_the_purchase_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    stage.sandbox.order("reconfigure", sms_off_at_first=True)
+    assert ran("after-purchase.md", stage, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
+    assert all(one["sms_enabled"] and one["sms_relay_url"] for one in stage.sandbox.owned().values())
+
+
+def test_the_churn_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    assert ran("churn.md", stage, valkey) == ["kept 2 kept 0 gone", "cancelled"]
+    assert set(map(tuple, stage.routes().values())) == {("pbx@example.net",)}

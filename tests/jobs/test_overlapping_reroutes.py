@@ -1,11 +1,12 @@
 """Requests for the same numbers at the same time: the newest wins, also over a call of an older one that acts late."""
 
 import threading
+import time
 
 from tests.faults.plant import until
 from tests.stage import SETTLE_S, Stage, outcomes
 from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute
+from worker.contract.requests import Failback, Reroute
 from worker.ledger.ledger import Ledger
 from worker.wavix.sandbox import Sandbox
 
@@ -54,4 +55,16 @@ def test_what_was_as_asked_when_it_was_read_and_was_moved_meanwhile_is_moved_bac
     other.close()
     assert outcomes(view) == {number: "confirmed"}
     stage.finish(older)
+    assert goes_to(stage, number) == ["old@example.net"]
+
+
+def test_a_list_that_lags_is_not_believed_that_a_number_is_back_already(stage: Stage) -> None:
+    """A list may be as old as the settle time, and shows the route of before the reroute that is to be undone (A3)."""
+    (number,) = stage.own(1)
+    time.sleep(SETTLE_S)  # The number must be older than the lag below.
+    moved = stage.run(Reroute(numbers=(number,), destinations=(FIRST,)))
+    assert outcomes(moved) == {number: "confirmed"}
+    stage.sandbox.add_fault("owned", "lag", seconds=0.9 * SETTLE_S)
+    back = stage.run(Failback(job_id=moved.id))
+    assert outcomes(back) == {number: "confirmed"}
     assert goes_to(stage, number) == ["old@example.net"]

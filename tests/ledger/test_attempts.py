@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute
+from worker.contract.requests import FollowDocuments, Reroute
 from worker.contract.states import JobState, WaitReason
 from worker.ledger.calls import RENUDGE_MS, Submission
 from worker.ledger.ledger import Claim, Ledger, Write
@@ -105,9 +105,14 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
     assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {job.id: "lost"}
     assert ledger.claim_routes(zombie, ["+1"]) is None
-    assert not ledger.quarantine(zombie, ["+1"])
+    assert ledger.quarantine(zombie, ["+1"]) is None
+    assert ledger.hand_out(zombie, [("+1", 1, "{}")]) is None
+    assert not ledger.take_back(zombie, {"+1": "{}"})
+    assert not ledger.tell(zombie, [("+1", "{}", "didflow.number.activated.v1", "{}")])
+    assert not ledger.follow_up(zombie, "documents", FollowDocuments(job_id=job.id), delay_ms=1)
     assert ledger.get(job.id) == before
-    assert ledger.client.exists(ledger.keys.reserved("default")) == 0
+    assert ledger.client.exists(ledger.keys.reserved("default"), ledger.keys.handed_out("default"), ledger.keys.numbers(job.id)) == 0
+    assert len(ledger.perform(ledger.plans.find())) == 1
 
 
 def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ledger.playing import claimed, finished, states, submitted
 from worker.contract.errors import ServiceUnavailable
+from worker.contract.requests import FollowDocuments
 from worker.contract.spending import Spend
 from worker.contract.states import JobState
 from worker.ledger.admission import Breaker, Pace, admit, report
@@ -47,8 +48,12 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == ("ok",)
     assert own_ledger.spending([("account", "default")])[0].hour.numbers == 1
     assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
-    assert own_ledger.quarantine(running, ["+12135550101"])
-    assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {})
+    assert own_ledger.quarantine(running, ["+12135550101"]) == frozenset()
+    assert own_ledger.hand_out(running, [("+12135550102", 47000001, "{}")]) == frozenset({"+12135550102"})
+    assert own_ledger.take_back(running, {"+12135550102": "{}"})
+    assert own_ledger.follow_up(running, "documents", FollowDocuments(job_id=running.job_id), delay_ms=1000)
+    assert own_ledger.tell(running, [("+12135550100", "{}", "didflow.number.activated.v1", "{}")])
+    assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {}, {})
     leave = own_ledger.run(admit("default", "ask-1", Pace.of(10, 0.5), emergency=False, patience_s=5.0, probe_s=30.0))
     assert leave.word == "go", "what is under way may also ask the provider"
     assert own_ledger.run(report("default", leave.moment_us, "limited", "", Breaker(), pause_s=0.0, jitter=0.0)) == "slowed"

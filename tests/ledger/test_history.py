@@ -68,7 +68,7 @@ def test_what_is_not_written_is_not_told(ledger: Ledger) -> None:
     ledger.client.hincrby(ledger.keys.job(old.job_id), "token", 1)
     assert ledger.save(old, 1, Write("late", history={NUMBER: AWAY})) == ("lost",)
     assert not ledger.finish(old, JobState.FAILED, DONE, history={NUMBER: AWAY})
-    assert not ledger.quarantine(old, [NUMBER])
+    assert ledger.quarantine(old, [NUMBER]) is None
     ledger.save(holder, 1, Write("bind", reserve=[NUMBER]))
     assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == ("taken", NUMBER)
     assert told(ledger).entries == ()
@@ -84,7 +84,7 @@ def test_a_job_says_the_same_of_a_number_once_and_another_job_says_it_again(ledg
 def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
     claim = begun(ledger)
     for _ in range(2):
-        assert ledger.quarantine(claim, [NUMBER, "+12135550101"])
+        assert ledger.quarantine(claim, [NUMBER, "+12135550101"]) == frozenset()
     tell(ledger, Happening.RELEASED, claim=claim)
     assert words(ledger) == ["quarantined", "released"]
     assert len(told(ledger, "+12135550101").entries) == 1

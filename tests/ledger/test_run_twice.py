@@ -72,6 +72,11 @@ def fits(ledger: Ledger) -> Args:
     return (submitted(ledger).id, json.dumps(spend_fields(Spend(numbers=2), [limit])))
 
 
+def follow_up(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger, reference="customer-9").id)
+    return (running.job_id, running.token, "documents", 1, "follow_documents", '{"job_id":"x"}', "print", "bulk", 60_000)
+
+
 def give(ledger: Ledger) -> Args:
     return (submitted(ledger).id, "+12135550100", '{"status":"kept"}')
 
@@ -122,6 +127,11 @@ def history(ledger: Ledger) -> Args:
 def history_forget(ledger: Ledger) -> Args:
     happened(ledger)
     return (100, 0)
+
+
+def note_stock(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, "8652:200:all:1", '{"at_ms":1}', 60_000)
 
 
 def nudge(ledger: Ledger) -> Args:
@@ -201,6 +211,28 @@ def retry(ledger: Ledger) -> Args:
     return (parked(ledger), 60_000)
 
 
+HANDED_OUT = ("+12135550100", 47000001, '{"status":"kept"}')
+
+
+def reuse_hand_out(ledger: Ledger) -> Args:
+    running, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(other, [("+12135550101", 47000002, "{}")])
+    return (running.job_id, running.token, *HANDED_OUT, "+12135550101", 47000002, "{}")
+
+
+def reuse_take_back(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(running, [HANDED_OUT])
+    return (running.job_id, running.token, "+12135550100", '{"status":"free"}')
+
+
+def reuse_return(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    ledger.hand_out(running, [HANDED_OUT])
+    assert ledger.finish(running, JobState.SUCCEEDED, DONE)
+    return ("default", "+12135550100", "+12135550101")
+
+
 def routes(ledger: Ledger) -> Args:
     oldest, older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     ledger.claim_routes(newer, ["+12135550101"])
@@ -223,6 +255,10 @@ def spending(ledger: Ledger) -> Args:
     return (10, "account:default")
 
 
+def seal(ledger: Ledger) -> Args:
+    return ("a secret",)
+
+
 def submit(ledger: Ledger) -> Args:
     return calls.submit(calls.Submission(SearchAndBuy(country="US"), idempotency_key="order-1", reference="customer-9")).args
 
@@ -230,6 +266,22 @@ def submit(ledger: Ledger) -> Args:
 def suspend(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, "waiting", "settling", 60_000, "1", "why", 60_000)
+
+
+def tell(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (
+        running.job_id,
+        running.token,
+        "+4930123",
+        '{"stage":"activated"}',
+        "didflow.number.activated.v1",
+        "{}",
+        "+4930124",
+        "{}",
+        "",
+        "",
+    )
 
 
 def undecodable(ledger: Ledger) -> Args:
@@ -253,11 +305,6 @@ def sweep(ledger: Ledger) -> Args:
     return (100, 60_000, 5, 60_000, 60_000)
 
 
-def tell(ledger: Ledger) -> Args:
-    running = claimed(ledger, submitted(ledger).id)
-    return (running.job_id, running.token, "+12135550100", '{"stop":"in_use"}', "didflow.release.calls_came.v1", "{}")
-
-
 def vouch(ledger: Ledger) -> Args:
     submitted(ledger)
     ledger.worker_alive("worker-1")
@@ -277,6 +324,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),
+    "follow_up": (follow_up, None),
     "gate_accept": (gate_accept, 0),
     "gate_check": (gate_check, None),
     "gate_findings": (gate_findings, "same"),
@@ -285,6 +333,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gone": (gone, 0),
     "history": (history, None),
     "history_forget": (history_forget, 0),
+    "note_stock": (note_stock, None),
     "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
@@ -296,8 +345,12 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "report": (report, "same"),
     "resolve": (resolve, None),
     "retry": (retry, None),
+    "reuse_hand_out": (reuse_hand_out, None),
+    "reuse_return": (reuse_return, []),
+    "reuse_take_back": (reuse_take_back, None),
     "routes": (routes, None),
     "save": (save, None),
+    "seal": (seal, None),
     "spending": (spending, None),
     "submit": (submit, None),
     "suspend": (suspend, None),

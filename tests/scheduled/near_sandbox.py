@@ -18,6 +18,8 @@ CHANGES = {
     ("DELETE", "/v1/buy/cart"): "cart_delete",
     ("POST", "/v1/buy/cart/checkout"): "checkout",
     ("POST", "/v1/mydids/update-destinations"): "destinations",
+    ("POST", "/v1/mydids/papers"): "papers",
+    ("PUT", "/v1/mydids/update-sms-enabled"): "sms_enabled",
     ("DELETE", "/v1/mydids"): "release",
 }
 
@@ -31,6 +33,7 @@ class Flight:
     target: str
     authorization: str
     body: bytes
+    content_type: str = ""
 
 
 class NearSandbox(SandboxAdmin, httpx.BaseTransport):
@@ -53,7 +56,7 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
     def land(self, place: int) -> None:
         """A request that was under way arrives; nobody hears the answer."""
         flight = self.flights.pop(place)
-        self._serve(flight.call, flight.method, flight.target, flight.authorization, flight.body)
+        self._serve(flight.call, flight.method, flight.target, flight.authorization, flight.body, flight.content_type)
 
     def calm(self) -> None:
         """The provider works as it should from here on. What is under way stays so, and lists that lag go on to lag."""
@@ -63,12 +66,12 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target, authorization, body = request.url.raw_path.decode(), request.headers.get("Authorization", ""), request.read()
-        call = CHANGES.get((request.method, request.url.path), "")
+        call, content_type = CHANGES.get((request.method, request.url.path), ""), request.headers.get("Content-Type", "")
         if self._to_fly[call] > 0:
             self._to_fly[call] -= 1
-            self.flights.append(Flight(call, request.method, target, authorization, body))
+            self.flights.append(Flight(call, request.method, target, authorization, body, content_type))
             raise httpx.ReadTimeout("under way", request=request)
-        reply = self._serve(call, request.method, target, authorization, body)
+        reply = self._serve(call, request.method, target, authorization, body, content_type)
         if reply.payload is None:
             raise httpx.ReadError("cut", request=request)
         headers = {"Content-Type": reply.content_type, **dict(reply.headers)}
@@ -77,11 +80,11 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes) -> Reply:
+    def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes, content_type: str = "") -> Reply:
         if call:
             self.arrived.append((call, body))
         self.service.world.reconfigure(read_lag_s=time.monotonic() - self.clock.moment_s(self.lag_ms))
-        return self.service.serve(method, target, authorization, body)
+        return self.service.serve(method, target, authorization, body, content_type)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         payload = b"" if body is None else httpx.Request(method, self.url, json=body).read()

@@ -9,7 +9,7 @@ from typing import cast
 
 from tests.scheduled.scene import Scene
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from worker.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy
 from worker.contract.results import Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome
 
@@ -186,7 +186,7 @@ class Oracle:
                 return set(numbers)
             case Failback(job_id=other):
                 return self._named(next(job for job in self._scene.jobs if job.id == other))
-            case SearchAndBuy():
+            case SearchAndBuy() | FollowDocuments():
                 return set()
 
 

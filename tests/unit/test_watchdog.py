@@ -8,9 +8,13 @@ import structlog.testing
 
 from tests.faults.plant import until
 from tests.stage import settings_for
+from worker.contract.destinations import Destination
+from worker.contract.requests import Reroute, SearchAndBuy
+from worker.ledger.calls import Submission
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.process import WorkerProcess
 from worker.runtime.watchdog import EXIT_CODE, STUCK_AFTER_S, Watchdog
+from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 
 def thread(run: Callable[[], object], name: str) -> threading.Thread:
@@ -43,20 +47,20 @@ def test_the_process_ends_with_the_stacks_of_all_threads_in_the_log() -> None:
 
 
 def test_a_process_that_is_not_alone_moves_money_only_after_another_one_has_written(valkey: EmbeddedValkey, namespace: str) -> None:
-    """So whatever a dying server forgets of it, the other one misses something, too. Emergencies don't wait."""
-    process = WorkerProcess(settings_for("http://127.0.0.1:1", namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0))
-    ledger = process._ledger
-    ledger.worker_alive("another")
-    starting = thread(process.start, "start")
-    emergencies, others = process.workers
-    until(lambda: process.worker_id in ledger.workers() and emergencies.consumers, what="the process, and its threads for emergencies")
-    assert starting.is_alive()
-    assert not others.consumers
-    ledger.worker_alive("another")
-    starting.join(2.0)
-    assert not starting.is_alive()
-    assert others.consumers
-    process.stop()
+    """So whatever a dying server forgets of it, the other one misses something, too. What moves no money doesn't wait."""
+    with Sandbox(SandboxOptions()) as sandbox:
+        settings = settings_for(sandbox.url, namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0)
+        process = WorkerProcess(settings)
+        ledger, another = process._ledger, "another"
+        ledger.worker_alive(another)
+        process.start()
+        buying = ledger.submit(Submission(SearchAndBuy(country="CA")))
+        moving = ledger.submit(Submission(Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))))
+        until(lambda: ledger.get(buying.id).state == "running" and ledger.get(moving.id).state.is_terminal, what="both jobs")
+        assert not sandbox.state()["calls"].get("cart_put"), "it hasn't begun to buy"
+        ledger.worker_alive(another)
+        until(lambda: ledger.get(buying.id).state == "succeeded", what="the purchase")
+        process.stop()
 
 
 @pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread", "Leases heartbeat", "Sweeper sweeper"])

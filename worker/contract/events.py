@@ -94,7 +94,50 @@ class ReleaseEvent(_CloudEvent):
     data: CallsCame
 
 
+NumberEventType = Literal[
+    "didflow.number.documents_missing.v1",
+    "didflow.number.documents_in_review.v1",
+    "didflow.number.documents_rejected.v1",
+    "didflow.number.activated.v1",
+    "didflow.number.left.v1",
+]
+
+
+class DocumentShown(BaseModel):
+    """A document as the provider lists it: its type, its review status, the provider's id. Never its contents, nor a file's name."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    status: str
+    id: int | None = None
+
+
+class NumberBody(BaseModel):
+    """The JSON in the `data` of an event about a number whose documents are followed. `job` follows them.
+
+    `documents_needed`: the types that somebody has to hand in, because they are missing or were rejected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job: str
+    account: str
+    reference: str | None = None
+    number: str
+    record_id: int
+    documents_needed: tuple[str, ...] = ()
+    documents: tuple[DocumentShown, ...] = ()
+
+
+class NumberEvent(_CloudEvent):
+    """A number that waits for documents has changed; only on the events stream. `subject` is the number."""
+
+    type: NumberEventType
+    data: NumberBody
+
+
 @cache
-def event_adapter() -> TypeAdapter[Event | AccountEvent | ReleaseEvent]:
+def event_adapter() -> TypeAdapter[Event | AccountEvent | NumberEvent | ReleaseEvent]:
     """Reads any entry of either stream; also gives the JSON Schema."""
-    return TypeAdapter(Event | AccountEvent | ReleaseEvent)
+    return TypeAdapter(Event | AccountEvent | NumberEvent | ReleaseEvent)

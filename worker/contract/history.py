@@ -28,6 +28,8 @@ class Happening(StrEnum):
     NOT_CONFIRMED = "not_confirmed"  #: the provider said yes and never showed it
     CHANGED_ELSEWHERE = "changed_elsewhere"  #: after we routed it somebody else did
     NOT_FOUND = "not_found"  #: after we routed it the number was gone
+    HANDED_OUT = "handed_out"  #: it was ours and waited in the pool: given to this purchase
+    TAKEN_BACK = "taken_back"  #: that purchase came to nothing: it waits in the pool again
     QUARANTINED = "quarantined"  #: about to be given back: kept from our own purchases for a day
     RELEASED = "released"
     ALREADY_RELEASED = "already_released"

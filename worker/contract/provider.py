@@ -64,6 +64,7 @@ class Document(_Frozen):
 
     kind: str
     status: str
+    id: int | None = None
 
 
 class OwnedNumber(_Frozen):
@@ -83,6 +84,7 @@ class OwnedNumber(_Frozen):
     required_documents: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
     seconds: int = 0
+    channels: int | None = None
     city: str = ""
     country_iso_code: str = ""
 

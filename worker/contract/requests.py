@@ -27,6 +27,7 @@ from worker.contract.faults import Checked
 from worker.contract.money import Usd
 from worker.contract.numbers import NumberList
 from worker.contract.states import Lane
+from worker.contract.terms import Terms
 
 #: The version of the stored shape that this code writes.
 REQUEST_VERSION = 1
@@ -61,6 +62,37 @@ class _Request(Checked):
     dry_run: bool = False
 
 
+#: With a ladder these stand in its rungs.
+PLACE = ("region", "city", "area_code", "prefix", "pattern")
+
+
+class Rung(Checked):
+    """One rung of a ladder: where to look and what to take there. The rungs are tried in their order.
+
+    name           for the report; none: the rung's own words
+    region, city, area_code, prefix, pattern   as in SearchAndBuy; left out they admit everything
+    country, min_channels, max_setup_usd, max_monthly_usd, documents   left out they are the request's
+    sms            ``needed`` · ``preferred``: numbers with SMS first · ``any``; left out it is the request's
+    quantity       so many numbers at most from this rung; none: as many as are missing
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text | None = None
+    country: Text | None = None
+    region: Text | None = None
+    city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
+    area_code: Digits | None = None
+    prefix: Digits | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
+    sms: Literal["needed", "preferred", "any"] | None = None
+    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    max_setup_usd: Usd | None = None
+    max_monthly_usd: Usd | None = None
+    documents: Literal["refuse", "allow_inactive"] | None = None
+    quantity: int | None = Field(default=None, ge=1, le=1000, strict=True)
+
+
 class SearchAndBuy(_Request):
     """Buy `quantity` numbers that fit every criterion given; a criterion left out admits everything.
 
@@ -77,7 +109,12 @@ class SearchAndBuy(_Request):
     documents      ``refuse`` numbers that need documents (default), or ``allow_inactive``
     policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
                    of that name · ``best_effort``: whatever there is
-    destinations, sms_relay_url   set after the purchase; if that fails the numbers stay bought
+    destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
+    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest
+    ladder         rungs of criteria, tried in their order until there is enough; then region, city, area_code, prefix and pattern
+                   stand in the rungs, and what else the request says holds for each rung that doesn't say otherwise
+    wait_until     a standing order: where the stock has too few, go on looking until then. Nothing is bought from that moment on
+    terms          what a quote promised; `submit(quote=…)` sets it
     """
 
     kind: Literal["search_and_buy"] = "search_and_buy"
@@ -98,6 +135,17 @@ class SearchAndBuy(_Request):
     at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
     destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
     sms_relay_url: HttpUrl | None = None
+    reuse: bool = False
+    ladder: Annotated[tuple[Rung, ...], Field(max_length=20, json_schema_extra={"minItems": 1})] | None = None
+    wait_until: AwareDatetime | None = None
+    terms: Terms | None = None
+
+    @field_validator("ladder", mode="before")
+    @classmethod
+    def _has_rungs(cls, given: object) -> object:
+        if given in ([], ()):
+            raise ValueError("a ladder needs at least 1 rung; leave it out to search by the request's own criteria")
+        return given
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
@@ -106,6 +154,20 @@ class SearchAndBuy(_Request):
             yield "policy at_least and the field at_least go together: give both or neither"
         if at_least is not None and not {"at_least", "quantity"} & set(bad) and at_least > quantity:
             yield f"at_least {at_least} is more than quantity {quantity}"
+        if given.get("reuse") and "reuse" not in bad and (given.get("ladder") or given.get("terms")):
+            yield "reuse goes with plain criteria only: a ladder's rungs, and a quote's terms, say what is bought and for how much"
+        if given.get("ladder") and "ladder" not in bad:
+            yield from cls._faults_of_ladder(given, bad)
+
+    @classmethod
+    def _faults_of_ladder(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        if beside := [name for name in PLACE if given.get(name)]:
+            yield f"with a ladder {', '.join(beside)} stand in its rungs"
+        shares = [rung.quantity if isinstance(rung, Rung) else rung.get("quantity") for rung in given["ladder"]]
+        least = {"all_or_nothing": given.get("quantity", 1), "at_least": given.get("at_least")}.get(given.get("policy", "all_or_nothing"))
+        known = [share for share in shares if isinstance(share, int)]
+        if len(known) == len(shares) and not {"quantity", "at_least", "policy"} & set(bad) and least is not None and sum(known) < least:
+            yield f"the rungs allow {sum(known)} numbers together, fewer than the {least} without which nothing is bought"
 
     @property
     def lane(self) -> Lane:
@@ -251,7 +313,31 @@ class Release(_OfNumbers):
         return Lane.BULK
 
 
-Request = SearchAndBuy | Reroute | Failback | Release
+class FollowDocuments(_Request):
+    """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
+
+    A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
+
+    deadline  then it ends as expired; none: `DIDFLOW_DOCUMENTS_DEADLINE_DAYS` after its first look
+    """
+
+    kind: Literal["follow_documents"] = "follow_documents"
+    job_id: Text | None = None
+    numbers: NumberList = Field(default=(), max_length=1000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
+    deadline: AwareDatetime | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
+        if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
+            yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
 
 
 @cache

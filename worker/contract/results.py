@@ -1,5 +1,7 @@
 """What a job came to: one outcome per number, totals, and the error where there is one."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.money import Usd
+from worker.contract.requests import SearchAndBuy
 from worker.contract.states import Outcome
 
 
@@ -18,7 +21,7 @@ class _Frozen(BaseModel):
 class NumberResult(_Frozen):
     """What became of one number; in a quote `outcome` is None for what would be done.
 
-    Purchases carry fees, `paid_until` and the documents needed; reroutes the old and the new route.
+    Purchases carry fees, `paid_until` and the documents needed, with a ladder also the rung (from 1); reroutes the old and the new route.
     """
 
     number: str
@@ -31,6 +34,7 @@ class NumberResult(_Frozen):
     route_before: Route | None = None
     route_after: Route | None = None
     error: JobError | None = None
+    rung: int | None = None
 
 
 class Totals(_Frozen):
@@ -43,17 +47,54 @@ class Totals(_Frozen):
     charged_usd: Usd = Decimal(0)
 
 
+#: The kinds of refusal, and the reasons in each. A reason that isn't here is a kind of its own.
+KINDS = {
+    "price": ("setup_fee", "monthly_fee", "setup_fee_in_cart", "monthly_fee_in_cart"),
+    "documents": ("documents", "documents_in_cart"),
+    "taken": ("taken", "reserved"),
+    "pattern": ("area_code", "prefix", "pattern"),
+    "guard": ("budget", "spend_limit", "quote"),
+}
+
+
+def by_kind(refused: Mapping[str, int]) -> dict[str, int]:
+    """Refusals summed up: ``price``, ``documents``, ``taken`` (by others, or for another job), ``pattern``, ``guard``, and the rest."""
+    kind_of = {reason: kind for kind, reasons in KINDS.items() for reason in reasons}
+    found: Counter[str] = Counter()
+    for reason, count in refused.items():
+        found[kind_of.get(reason, reason)] += count
+    return dict(found)
+
+
+class RungReport(_Frozen):
+    """What one rung of a ladder gave: numbers looked at there, for each reason how many were refused, and how many were bought.
+
+    `rung` counts from 1. A rung that wasn't needed has seen nothing.
+    """
+
+    rung: int
+    name: str
+    seen: int = 0
+    refused: dict[str, int] = {}
+    bought: int = 0
+
+
 class SearchReport(_Frozen):
-    """How many numbers were looked at, and for each reason how many were refused for it."""
+    """How many numbers were looked at, and for each reason how many were refused for it; with a ladder for each rung, too.
+
+    A number that two rungs looked at counts in both. Of a standing order: what its last look saw.
+    """
 
     seen: int = 0
     refused: dict[str, int] = {}
+    rungs: tuple[RungReport, ...] = ()
 
 
 class Quote(_Frozen):
     """A dry run's answer: what would be bought or done, and what it would cost. Nothing is reserved.
 
-    `balance_after_usd` may be below zero: then the purchase would need a card or a top-up.
+    `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. The quote of a purchase is signed:
+    `submit(quote=…)` takes it, unaltered, until `expires_at`, for that `account` and `request`. `documents` are all that its numbers need.
     """
 
     numbers: tuple[NumberResult, ...]
@@ -62,6 +103,11 @@ class Quote(_Frozen):
     first_year_usd: Usd = Decimal(0)
     balance_usd: Decimal | None = None
     balance_after_usd: Decimal | None = None
+    documents: tuple[str, ...] = ()
+    account: str | None = None
+    request: SearchAndBuy | None = None
+    expires_at: datetime | None = None
+    signature: str | None = None
 
 
 class Summary(_Frozen):

@@ -37,10 +37,12 @@ class WaitReason(StrEnum):
     ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
     FUNDS = "funds"  #: the balance doesn't cover the purchase
     SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
+    STOCK = "stock"  #: a standing order: too few numbers fit now; it looks again until its time is over
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
     GRACE = "grace"  #: a release counts down: its time hasn't come, and `cancel` still brings everything back
     DAILY_CAP = "daily_cap"  #: the account has given back as many numbers today as it may; the rest goes tomorrow (UTC)
+    DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them
     RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
 
@@ -50,6 +52,8 @@ class Outcome(StrEnum):
 
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"  #: ours and paid, but can't receive calls before documents are approved
+    REUSED = "reused"  #: was ours and waited in the pool: handed out, nothing was bought
+    ACTIVATED = "activated"  #: its documents are approved: it takes calls
     ACCEPTED = "accepted"  #: the provider said yes to the change; not yet seen in its list
     CONFIRMED = "confirmed"  #: read back as asked
     UNCHANGED = "unchanged"  #: was already as asked

@@ -234,6 +234,9 @@ class _Way:
         ways = {number: self._book.leaving[number].park if self._parking else self._book.leaving[number].back for number in some}
         return {number: way.model_dump_json() for number, way in ways.items() if way is not None}
 
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
+        return self._page.numbers_of(job_id, only)
+
     def save(
         self,
         *,

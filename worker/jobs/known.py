@@ -1,9 +1,10 @@
 """What a job has done so far, from what it wrote: for a job that ends where none of its own steps can say it."""
 
 from worker.contract.errors import JobError
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
+from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome
+from worker.jobs.follow_documents import known_following
 from worker.jobs.leaving import GOOD as GONE
 from worker.jobs.leaving import Leaving
 from worker.jobs.move import GOOD as MOVED
@@ -28,6 +29,8 @@ def known_so_far(request: Request | MoveBatch, page: JobPage, error: JobError) -
         case Release():
             leaving = [read_stored(Leaving, text).result() for text in page.numbers().values()]
             return _counted(leaving, GONE, error)
+        case FollowDocuments():
+            return known_following(page, error)
         case MoveBatch():
             return Result(totals=Totals(requested=0, done=0), error=error)  # Its parent knows its numbers.
 
@@ -37,7 +40,7 @@ def nothing_done(request: Request | MoveBatch, error: JobError | None = None) ->
     match request:
         case SearchAndBuy():
             requested = request.quantity
-        case Reroute() | Release():
+        case Reroute() | Release() | FollowDocuments():
             requested = len(request.numbers) or len(request.record_ids)  # What a selector means wasn't settled.
         case Failback() | MoveBatch():
             requested = 0

@@ -10,7 +10,10 @@ has passed since then, reading the new route back proves nothing, and the old on
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+
+from pydantic import ValidationError
 
 from worker.contract.destinations import same_route
 from worker.contract.errors import JobError
@@ -112,14 +115,29 @@ class Moves:
 
     def claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[Move]:
         """Claim numbers whose route was as asked when it was read, since `seen_ms`. Those that may change yet become accepted, to be
-        read back; returns the others."""
-        claim = self._page.claim_routes(numbers, calling=False, seen_ms=seen_ms)
+        read back, and so do those that another job has moved so lately that the list may not know it (A3); returns the others."""
+        claim = self._page.claim_routes(numbers, calling=False, seen_ms=seen_ms - int(self._rules.settle_s * 1000))
         moves = [self.moves[number] for number in numbers]
         self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in moves if move.number in claim.newer])
         ours = [move for move in moves if move.number not in claim.newer]
-        unsure = [move for move in ours if move.number in claim.disturbed_ms]
-        self._write("to_read_back", [move.accepted(claim.disturbed_ms[move.number], self._rules.settle_s) for move in unsure])
-        return [move for move in ours if move.number not in claim.disturbed_ms]
+        unsure = claim.disturbed_ms.keys() - self._sent_there(claim.moved_by)
+        doubted = [move for move in ours if move.number in unsure]
+        self._write("to_read_back", [move.accepted(claim.disturbed_ms[move.number], self._rules.settle_s) for move in doubted])
+        return [move for move in ours if move.number not in unsure]
+
+    def _sent_there(self, moved_by: Mapping[str, str]) -> set[str]:
+        """Those of the numbers that another job moved lately, and to where this one would: an old list tells the same as a new one."""
+        numbers_of: dict[str, list[str]] = defaultdict(list)
+        for number, job_id in moved_by.items():
+            numbers_of[job_id].append(number)
+        found = set()
+        for job_id, numbers in numbers_of.items():
+            for number, text in self._page.numbers_of(job_id, numbers).items():
+                with suppress(ValidationError):  # A purchase keeps something else.
+                    move = Move.model_validate_json(text)
+                    if move.outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED) and same_route(move.target, self.moves[number].target):
+                        found.add(number)
+        return found
 
     def _canary(self, count: int) -> tuple[str, ...]:
         if not self.memo.canary and (chosen := tuple(sorted(self._to_send())[:count])):

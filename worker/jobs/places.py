@@ -54,6 +54,15 @@ def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tupl
         raise unknown("city", next(iter(missing.values())), seen)
 
 
+def check_place(provider: Provider, request: SearchAndBuy) -> None:
+    """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked for there."""
+    if request.region is None and not request.city:
+        find_country(provider.countries(), request.country)
+        return
+    for _ in cities_to_search(provider, request):
+        pass
+
+
 def may_have(city: City, request: SearchAndBuy) -> bool:
     """Whether the city's area code leaves room for the area code asked for. One that isn't told does."""
     if not request.area_code or not city.area_code:

@@ -5,7 +5,7 @@ run the same against the sandbox, against a fake written in a test, and against 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -13,8 +13,10 @@ from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
 from worker.contract.holdings import Holder
+from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
-from worker.contract.results import Result
+from worker.contract.requests import Request
+from worker.contract.results import Quote, Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
 
@@ -38,6 +40,8 @@ class Provider(Protocol):
     def owned_one(self, record_id: int) -> OwnedNumber: ...
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]: ...
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
+    def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]: ...
+    def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]: ...
     def release(self, record_ids: Sequence[int]) -> Answer[None]: ...
     def balance_usd(self) -> Decimal: ...
     def trunks(self) -> tuple[Trunk, ...]: ...
@@ -59,11 +63,12 @@ class RouteClaim:
     """`newer`: numbers that a newer job routes, which this one leaves alone (superseded).
 
     `disturbed_ms`: numbers for which an older job's call was out without an answer, and until when, on the ledger's clock, it may have
-    been sent: it may still act.
+    been sent: it may still act. Or was answered after the routes were read; where that is all, `moved_by` says which job's.
     """
 
     newer: frozenset[str]
     disturbed_ms: Mapping[str, int]
+    moved_by: Mapping[str, str] = field(default_factory=dict)
 
 
 class JobPage(Protocol):
@@ -174,8 +179,33 @@ class JobPage(Protocol):
         """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
         ...
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        """Keep our own search off numbers that we are about to give back."""
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were handed out since."""
+        ...
+
+    def handed_out(self) -> Mapping[str, int]:
+        """The numbers of the account that purchases were given, with the record id of each."""
+        ...
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
+        job may have them, or a release have begun with them. Raises LostLease."""
+        ...
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        """Give back what was handed out to this job; what to keep of each (JSON). Raises LostLease."""
+        ...
+
+    def stock_note(self, place: str) -> str | None:
+        """What a job of this account noted last of the stock there, if that isn't long ago."""
+        ...
+
+    def note_stock(self, place: str, text: str) -> None:
+        """Leave a note for the account's other jobs. Nothing rests on it: it may be lost. Raises LostLease."""
+        ...
+
+    def signed(self, quote: Quote) -> Quote:
+        """The quote with the signature by which a submit knows it again."""
         ...
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
@@ -211,6 +241,10 @@ class JobPage(Protocol):
         """Why a batch ended without doing all of it."""
         ...
 
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        """Submit another job, which begins after this time, as job ``{id}-{name}``: once, however often it is called. Raises LostLease."""
+        ...
+
     def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
         """What is new of each number: the number, what to keep of it (JSON), and an event's type and data (JSON) that tells of it.
 
@@ -227,6 +261,7 @@ class MovePage(Protocol):
     @property
     def memo(self) -> str | None: ...
     def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]: ...
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]: ...
     def save(
         self,
         *,
@@ -339,13 +374,22 @@ class Rules:
     spend_limits    what may be spent, for the job's account and for one reference
     releases_per_day  numbers that the account may give back in a day (UTC)
     look_every_s    how often a number whose release counts down is looked at for calls
+    reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
+    documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
+    look_s          how often a standing order looks at the stock, about
+    quote_s         how long a quote is good for
     """
 
     settle_s: float = 10.0
     settle_limit_s: float = 600.0
     batch_size: int = 100
     spend_limits: tuple[SpendLimit, ...] = ()
+    look_s: float = 60.0
+    quote_s: float = 3600.0
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
     releases_per_day: int | None = None
     look_every_s: float = 86_400.0
+    documents_every_s: float = 3600.0
+    documents_deadline_s: float = 30 * 86_400.0
+    reuse_label: str | None = None

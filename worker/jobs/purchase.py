@@ -13,36 +13,37 @@ Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a
 and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
 from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
-from worker.contract.requests import SearchAndBuy
+from worker.contract.requests import FollowDocuments
 from worker.contract.results import SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
-from worker.jobs.fitting import affordable, reason_against
-from worker.jobs.happened import picked
+from worker.jobs.fitting import affordable
+from worker.jobs.follow_documents import FIRST_LOOK_S, FOLLOW_UP
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
     CancelRequested,
     HandBack,
-    JobPage,
     NumbersTaken,
-    Provider,
     Refused,
-    Rules,
     SpendLimitReached,
     Wait,
 )
-from worker.jobs.purchase_state import Checkout, Phase, Pick, PurchaseRecord
+from worker.jobs.purchase_state import Checkout, Phase, Pick
+from worker.jobs.purchase_writing import WrittenPurchase, listed
+from worker.jobs.quoted import differences, quote_worse
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.jobs.spend_guard import limits_for, most_affordable, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.standing import is_over
 from worker.jobs.stock import StockSearch
 
 #: The provider wants funds: a person has to top up, so looking often is no use.
@@ -50,7 +51,7 @@ FUNDS_AGAIN_S = 60.0
 
 
 class OutOfStock(Exception):
-    """The stock has too few numbers that fit; nothing of this round is left in the cart."""
+    """The stock has too few numbers that fit, or the time of a standing order is over; nothing of this round is left in the cart."""
 
 
 class UnsettledPurchase(Exception):
@@ -61,20 +62,15 @@ class UnsettledPurchase(Exception):
         self.why = why
 
 
-class Purchase(PurchaseRecord):
-    """One job's purchase, as this attempt sees and writes it."""
-
-    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(request, page.memo, page.numbers())
-        self._page, self._provider, self._rules = page, provider, rules
-        self._limits = limits_for(rules.spend_limits, page.reference)
+class Purchase(WrittenPurchase):
+    """One job's purchase: the steps of the protocol."""
 
     @property
     def floor(self) -> int:
         """So many must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
         match self.request.policy:
             case "all_or_nothing":
-                return 1 if self.kept else self.request.quantity
+                return 1 if self.bought else self.missing
             case "at_least":
                 return max(1, (self.request.at_least or 1) - len(self.kept))
             case "best_effort":
@@ -118,12 +114,15 @@ class Purchase(PurchaseRecord):
                     self._page.pause_point()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
             in_cart = self._within_budget(in_cart, search)
-            in_cart = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
+            allowed = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
+            search.refuse("spend_limit", in_cart - allowed)
+            in_cart = allowed
+            self._keep_terms(in_cart)
             self._page.pause_point()
         except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
             self.abandon()
             raise
-        if len(in_cart) < self.floor:
+        if len(in_cart) < self.floor or is_over(self.request, self._page):
             self.abandon()
             raise OutOfStock
         return in_cart
@@ -132,22 +131,28 @@ class Purchase(PurchaseRecord):
         """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
 
         Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
+        None if even all of them are too few to be checked out: then the cart is left alone.
         """
+        search.taken = Counter(self.picks[number].rung for number in (*self.kept, *in_cart))
         while True:
             found = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            if len(in_cart) + len(found) < self.floor:
+                search.give_back(found)
+                return ()
             costs = [offer.total_usd for offer in found]
             room = most_affordable(self._limits, costs, self._cost_of(in_cart).usd, self.floor - len(in_cart))
             offers = found[:room]
             search.give_back(found[room:])
+            search.refuse("spend_limit", (offer.number for offer in found[room:]))
             if not offers:
                 return ()
-            picks = {offer.number: Pick.of(offer) for offer in offers}
+            picks = {offer.number: Pick.of(offer, search.rung_of(offer.number)) for offer in offers}
             try:
-                self._write("bind", _listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
+                self._write("bind", listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
                 return offers
             except NumbersTaken as taken:
                 search.give_back(offer for offer in offers if offer.number not in taken.numbers)
-                search.refuse("reserved", len(taken.numbers))
+                search.refuse("reserved", taken.numbers)
 
     def put_in_cart(self, offers: Sequence[Offer], search: StockSearch) -> set[str]:
         """Add bound numbers; return those that the provider confirmed with fees that still fit.
@@ -164,7 +169,7 @@ class Purchase(PurchaseRecord):
                 half = len(offers) // 2
                 return self.put_in_cart(offers[:half], search) | self.put_in_cart(offers[half:], search)
             case No():
-                search.refuse("taken")
+                search.refuse("taken", numbers)
                 return set()
             case Unclear(reason):
                 self._spend_bound("put_unclear", reason)
@@ -176,12 +181,12 @@ class Purchase(PurchaseRecord):
 
     def _confirmed(self, added: Iterable[Offer], asked: Collection[str], search: StockSearch) -> set[str]:
         found = {offer.number: offer for offer in added if offer.number in asked}
-        search.refuse("taken", len(asked) - len(found))
+        search.refuse("taken", set(asked) - set(found))
         fitting = set()
         for number, offer in found.items():
-            self.picks[number] = Pick.of(offer)  # The cart's fees are what is charged.
-            if reason := reason_against(offer, self.request):
-                search.refuse(f"{reason}_in_cart")
+            self.picks[number] = self.picks[number].as_in_cart(offer)
+            if reason := search.reason_against(offer):
+                search.refuse(f"{reason}_in_cart", [number])
             else:
                 fitting.add(number)
         return fitting
@@ -191,8 +196,14 @@ class Purchase(PurchaseRecord):
             return in_cart
         left = self.request.max_total_usd - sum((pick.total_usd for pick in self.kept.values()), Decimal(0))
         chosen = set(affordable({number: self.picks[number].total_usd for number in in_cart}, left))
-        search.refuse("budget", len(in_cart) - len(chosen))
+        search.refuse("budget", in_cart - chosen)
         return chosen
+
+    def _keep_terms(self, in_cart: Collection[str]) -> None:
+        """Raises Refused if the cart, with what is ours already, is worse than a quote promised."""
+        whole = self.kept | {number: self.picks[number] for number in in_cart}
+        if self.request.terms and (worse := differences(whole, self.request.terms)):
+            raise Refused(quote_worse(worse))
 
     def fence(self, in_cart: Collection[str]) -> None:
         """The durable token check before money moves, with what may be spent held. Numbers that are bound and not confirmed are spent.
@@ -204,7 +215,7 @@ class Purchase(PurchaseRecord):
         carted = {number: pick.as_status("carted") for number, pick in bound.items() if number in in_cart}
         self._write(
             "fence",
-            _listed(carted),
+            listed(carted),
             carted | rest,
             taint=rest,
             hold=self._cost_of(carted),
@@ -262,7 +273,7 @@ class Purchase(PurchaseRecord):
         picks = {number: pick.as_status("carted") for number, pick in self.with_status("bound", "carted").items()}
         self._write(
             "doubt",
-            f"{self.memo.phase.value} when Redis restarted: {_listed(picks)}",
+            f"{self.memo.phase.value} when Redis restarted: {listed(picks)}",
             picks,
             phase=Phase.CARTED,
             checkout=Checkout.YES if accepted else Checkout.UNKNOWN,
@@ -294,9 +305,9 @@ class Purchase(PurchaseRecord):
             left = sorted({offer.number for offer in self._provider.cart()} & set(carted))
             gone = (not left or isinstance(self._provider.remove_from_cart(left), Yes)) and shows_the_adding
             if left or not gone:
-                self._write("revoke_again", _listed(left), revoked_ms=None)
+                self._write("revoke_again", listed(left), revoked_ms=None)
         if gone and self.memo.revoked_ms is None:
-            self._write("revoke", _listed(carted), revoked_ms=self._page.now_ms())
+            self._write("revoke", listed(carted), revoked_ms=self._page.now_ms())
 
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
@@ -319,7 +330,10 @@ class Purchase(PurchaseRecord):
                 picks = {number: carted[number].kept(owned[number]) for number in kept}
                 picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
-                detail = f"ours: {_listed(kept)}; not ours: {_listed(absent)}"
+                if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
+                    request = FollowDocuments(job_id=self._page.job_id)
+                    self._page.follow_up(FOLLOW_UP, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
+                detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
                 self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)
             case LookAgain(after_s):
@@ -338,7 +352,7 @@ class Purchase(PurchaseRecord):
         if bound:
             if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
                 self._take_out(bound)  # One of them was never in the cart, so none was removed.
-            self._write("abandon", _listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
+            self._write("abandon", listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
@@ -351,13 +365,17 @@ class Purchase(PurchaseRecord):
             if left:
                 self._provider.remove_from_cart(left)
 
-    def close(self, report: SearchReport) -> None:
-        """All that will be bought is bought."""
-        self._write("bought", _listed(self.kept), phase=Phase.BOUGHT, search=report)
+    def looked(self, report: SearchReport) -> None:
+        """A standing order has found too few; nothing of it is in the cart."""
+        self._write("looked", f"{report.seen} seen", search=report, looks=self.memo.looks + 1)
+
+    def close(self, report: SearchReport, worse: Collection[str] = ()) -> None:
+        """All that will be bought is bought. `worse`: what a quote promised and the stock doesn't keep."""
+        self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report, worse=tuple(worse))
 
     def _spend_bound(self, step: str, detail: str) -> None:
         bound = {number: pick.as_status("spent") for number, pick in self.with_status("bound").items()}
-        self._write(step, f"{detail}: {_listed(bound)}", bound, taint=bound, phase=Phase.NEW)
+        self._write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
         if bound:
             self._provider.remove_from_cart(sorted(bound))
 
@@ -373,50 +391,6 @@ class Purchase(PurchaseRecord):
                 raise waiting_for(answer)
             case Yes() | No() | Unclear():
                 pass
-
-    def _write(
-        self,
-        step: str,
-        detail: str = "",
-        picks: Mapping[str, Pick] | None = None,
-        *,
-        witness: str | None = None,
-        reserve: Iterable[str] = (),
-        taint: Iterable[str] = (),
-        free: Iterable[str] = (),
-        keep: Iterable[str] = (),
-        hold: Spend | None = None,
-        settle: Spend | None = None,
-        **memo_changes: object,
-    ) -> None:
-        """Write to the ledger, and only then believe it ourselves."""
-        memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
-        changed = dict(picks or {})
-        self._page.save(
-            step=step,
-            detail=detail,
-            witness=witness,
-            phase=memo.phase.value,
-            memo=memo.model_dump_json(),
-            numbers={number: pick.model_dump_json() for number, pick in changed.items()},
-            reserve=sorted(reserve),
-            taint=sorted(taint),
-            free=sorted(free),
-            keep=sorted(keep),
-            hold=hold,
-            limits=self._limits,
-            settle=settle,
-            progress=self._progress(changed) if step == "settled" else None,
-            money=step == "fence",
-            history=picked(self.picks, changed),
-            unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
-        )
-        self.memo = memo
-        self.picks |= changed
-
-    def _progress(self, changed: Mapping[str, Pick]) -> str:
-        kept = sum(pick.status == "kept" for pick in (self.picks | dict(changed)).values())
-        return f"{kept} of {self.request.quantity} bought"
 
 
 def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
@@ -435,8 +409,3 @@ def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
             return Checkout.NO, message
         case Unclear(reason=reason):
             return Checkout.UNCLEAR, reason
-
-
-def _listed(numbers: Iterable[str]) -> str:
-    shown = sorted(numbers)
-    return " ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "") or "none"

@@ -1,11 +1,12 @@
 """A purchase's record as a result: pure, so that it can be told at any moment, by whoever has the record."""
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 
 from worker.contract.errors import JobError
 from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.results import NumberResult, Result, SearchReport, Totals
 from worker.jobs.purchase_state import PurchaseRecord
 
 
@@ -18,7 +19,7 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
         pick.result(number).model_copy(update=_routed(record.request, routing.get(number)) if routing is not None else {})
         for number, pick in sorted(record.kept.items())
     )
-    return Result(numbers=numbers, totals=_totals(record), search=record.memo.search, error=error)
+    return Result(numbers=numbers, totals=_totals(record), search=_with_bought(record), error=error)
 
 
 def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
@@ -29,7 +30,17 @@ def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
 
 
 def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
-    return {"error": refusal} if refusal else {"route_after": request.destinations or None}
+    routed: dict[str, object] = {"route_after": request.destinations or None}
+    if refusal is None:
+        return routed
+    # A number whose SMS can't be turned on is routed all the same.
+    return (routed if refusal.code.startswith("sms_") else {}) | {"error": refusal}
+
+
+def _with_bought(record: PurchaseRecord) -> SearchReport:
+    bought = Counter(pick.rung for pick in record.kept.values())
+    report = record.memo.search
+    return report.model_copy(update={"rungs": tuple(rung.model_copy(update={"bought": bought[rung.rung]}) for rung in report.rungs)})
 
 
 def _totals(record: PurchaseRecord) -> Totals:

@@ -41,6 +41,8 @@ class Memo(BaseModel):
     fenced_ms   when the carted numbers had all been confirmed in the cart
     revoked_ms  since when none of them is in the cart
     refused     the spend that a limit last refused: it needn't be tried before it fits
+    looks       how often a standing order has found too few
+    worse       in an ended search on the terms of a quote: what is worse, number by number
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,10 +57,15 @@ class Memo(BaseModel):
     checkouts: int = 0
     refused: Spend | None = None
     search: SearchReport = SearchReport()
+    looks: int = 0
+    worse: tuple[str, ...] = ()
 
 
 class Pick(BaseModel):
-    """One number of this job. `spent` numbers are never used again by it."""
+    """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing.
+
+    `rung`: of the ladder, from 1; 0: there is none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,10 +73,19 @@ class Pick(BaseModel):
     setup_usd: Usd
     monthly_usd: Usd
     owned: OwnedNumber | None = None
+    reused: bool = False
+    rung: int = 0
+    documents: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, offer: Offer) -> "Pick":
-        return cls(status="bound", setup_usd=offer.setup_usd, monthly_usd=offer.monthly_usd)
+    def of(cls, offer: Offer, rung: int = 0) -> "Pick":
+        fees = {"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd}
+        return cls(status="bound", rung=rung, documents=offer.documents, **fees)
+
+    def as_in_cart(self, offer: Offer) -> "Pick":
+        """With the cart's fees, which are what is charged. A document that stock or cart names is needed."""
+        documents = tuple(sorted({*self.documents, *offer.documents}))
+        return self.model_copy(update={"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd, "documents": documents})
 
     def as_status(self, status: Literal["bound", "carted", "spent", "free"]) -> "Pick":
         return self.model_copy(update={"status": status})
@@ -84,8 +100,18 @@ class Pick(BaseModel):
     def result(self, number: str) -> NumberResult:
         """A kept number as the job's result shows it. Fees are those of the cart: that is what was charged."""
         owned = self.owned
+        rung = self.rung or None
         if owned is None:
-            return NumberResult(number=number, outcome=Outcome.UNCLEAR, setup_usd=self.setup_usd, monthly_usd=self.monthly_usd)
+            fees = {"setup_usd": self.setup_usd, "monthly_usd": self.monthly_usd}
+            return NumberResult(number=number, outcome=Outcome.UNCLEAR, rung=rung, **fees)
+        if self.reused:
+            return NumberResult(
+                number=number,
+                outcome=Outcome.REUSED,
+                record_id=owned.record_id,
+                paid_until=owned.paid_until,
+                route_after=owned.route or None,
+            )
         return NumberResult(
             number=number,
             outcome=Outcome.BOUGHT if owned.is_active else Outcome.BOUGHT_INACTIVE,
@@ -95,6 +121,7 @@ class Pick(BaseModel):
             paid_until=owned.paid_until,
             documents_needed=() if owned.is_active else owned.required_documents,
             route_after=owned.route or None,
+            rung=rung,
         )
 
 
@@ -115,6 +142,11 @@ class PurchaseRecord:
     def kept(self) -> dict[str, Pick]:
         """The numbers that are ours for certain."""
         return self.with_status("kept")
+
+    @property
+    def bought(self) -> dict[str, Pick]:
+        """Those of them that this job paid for."""
+        return {number: pick for number, pick in self.kept.items() if not pick.reused}
 
     @property
     def missing(self) -> int:

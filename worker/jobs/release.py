@@ -20,6 +20,8 @@ from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
 from worker.jobs.selection import Selected, goes_to, select
 
+HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
+
 
 def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a release to its end."""
@@ -153,7 +155,11 @@ class _Release(LeavingBook):
         first_time = [leaving for leaving in batch if not leaving.sent]
         self.write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
         # Before it is back in stock, so that no purchase of ours can be quicker.
-        self._page.quarantine([leaving.number for leaving in batch])
+        if handed_out := self._page.quarantine([leaving.number for leaving in batch]):
+            self.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in batch if one.number in handed_out])
+            batch, first_time = ([one for one in some if one.number not in handed_out] for some in (batch, first_time))
+            if not batch:
+                return
         answer = self._provider.release([leaving.record_id for leaving in batch])
         match answer:
             case Yes():

@@ -1,26 +1,28 @@
 """Search-and-buy, told in order: settle what is open, buy rounds until it is enough, set the routes, report."""
 
-from contextlib import suppress
-from decimal import Decimal
-
 from worker.contract.errors import JobError
-from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
+from worker.contract.provider import ReadFailed
 from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult, Quote, Result, SearchReport, Totals
-from worker.contract.states import JobState
-from worker.jobs.answers import waiting_for
-from worker.jobs.fitting import affordable
-from worker.jobs.happened import routed_after_purchase
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules
+from worker.contract.results import Result, SearchReport, Totals
+from worker.contract.states import JobState, WaitReason
+from worker.jobs.after_purchase import SUPERSEDED, set_up
+from worker.jobs.places import check_place
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules, Wait
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase_result import known_purchase, purchase_result
-from worker.jobs.purchase_state import Phase, Pick
+from worker.jobs.purchase_state import Phase
+from worker.jobs.quoted import not_to_be_had, quote_worse
+from worker.jobs.quoting import quote
+from worker.jobs.reuse import give_back, give_back_unless_enough, quoted_with, reuse, without, would_reuse
+from worker.jobs.rungs import steps_of
 from worker.jobs.selection import check_trunks
+from worker.jobs.standing import SharedLooks, is_over, left_s, next_look_s
 from worker.jobs.stock import StockSearch
 
 #: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
 MAX_CHECKOUTS = 50
-SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
+#: A standing order that waits for something else looks up this long after its time is over.
+SOON_S = 0.1
 CANCELLED_AFTER = JobError(
     code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
 )
@@ -30,21 +32,31 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
     purchase = Purchase(request, page, provider, rules)
     if purchase.memo.phase is Phase.NEW and not purchase.kept:
-        check_trunks(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
+        page.pause_point()  # One that was called off asks nothing more.
+        if not is_over(request, page):
+            _check_names(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
-        return quote(request, page, provider)
+        return _dry_run(request, page, provider, rules)
     try:
         purchase.recover()
-        shortage = _buy_until_enough(purchase, page, provider)
+        if not is_over(request, page):
+            reuse(purchase, page, provider, rules)
+        shortage = _buy_until_enough(purchase, page, provider, rules)
+        give_back_unless_enough(purchase, page, _least(request))
         purchase.tidy()
-        routing = _set_routes(purchase, page, provider, rules) if purchase.kept else {}
+        routing = set_up(purchase, page, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
         message = f"{unsettled.why}: look at the account's numbers and at `didflow explain`"
         error = JobError(code="purchase_unsettled", message=message)
         raise NeedsReview(error, known_purchase(purchase, error)) from None
     except AttemptFailed as failed:
+        give_back(purchase, page)
         raise AttemptFailed(failed.error, so_far=known_purchase(purchase, failed.error)) from None
+    except ReadFailed:
+        give_back(purchase, page)
+        raise
     except (CancelRequested, Refused) as stopped:
+        give_back(purchase, page)
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
             raise
@@ -52,59 +64,70 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
     return _ended(purchase, shortage, routing)
 
 
-def quote(request: SearchAndBuy, page: JobPage, provider: Provider) -> Ended:
-    """What would be bought now, and what it would cost. Reserves nothing."""
+def _dry_run(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """The quote; signed if it is for what was asked, or for as much as the policy takes. One with numbers of the pool is not: it can't be
+    promised that they are still there."""
+    if reused := would_reuse(request, page, provider, rules):
+        rest = without(request, reused)
+        return quoted_with(_quoted(rest, page, provider, rules, sign=False), reused, request, _least(request))
+    return _quoted(request, page, provider, rules, sign=True)
+
+
+def _quoted(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, *, sign: bool) -> Ended:
     search = StockSearch(provider, request, page.pause_point)
-    found = search.next(request.quantity, ())
-    costs = {offer.number: offer.setup_usd + offer.monthly_usd for offer in found}
-    chosen = set(costs if request.max_total_usd is None else affordable(costs, request.max_total_usd))
-    offers = [offer for offer in found if offer.number in chosen]
-    search.refuse("budget", len(found) - len(offers))
-    setup = sum((offer.setup_usd for offer in offers), Decimal(0))
-    monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
-    balance = provider.balance_usd()
-    numbers = tuple(
-        NumberResult(
-            number=offer.number,
-            outcome=None,
-            setup_usd=offer.setup_usd,
-            monthly_usd=offer.monthly_usd,
-            documents_needed=offer.documents,
-        )
-        for offer in offers
-    )
-    result = Result(
-        totals=Totals(requested=request.quantity, done=0),
-        search=search.report,
-        quote=Quote(
-            numbers=numbers,
-            setup_usd=setup,
-            monthly_usd=monthly,
-            first_year_usd=setup + 12 * monthly,
-            balance_usd=balance,
-            balance_after_usd=balance - setup - monthly,
-        ),
-        error=None if len(offers) >= _least(request) else _no_stock(request, len(offers), search.report),
-    )
-    return Ended(JobState.SUCCEEDED if result.error is None else JobState.FAILED, result)
+    told = quote(request, page, provider, rules, search)
+    found = len(told.numbers)
+    error = None if found >= _least(request) else _no_stock(request, found, search.report)
+    totals = Totals(requested=request.quantity, done=0, setup_usd=told.setup_usd, monthly_usd=told.monthly_usd)
+    result = Result(totals=totals, search=search.report, quote=page.signed(told) if sign and not error else told, error=error)
+    return Ended(JobState.SUCCEEDED if error is None else JobState.FAILED, result)
 
 
-def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider) -> JobError | None:
-    """Buy rounds until nothing is missing; return why it is less, if it is."""
+def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> JobError | None:
+    """Buy rounds until nothing is missing; return why it is less, if it is. A standing order that finds too few waits instead."""
     if purchase.memo.phase is Phase.BOUGHT:
-        return _shortage(purchase)
-    search = StockSearch(provider, purchase.request, page.pause_point)
-    with suppress(OutOfStock):
-        while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS:
+        return _shortage(purchase, page)
+    request = purchase.request
+    lists = SharedLooks(provider, page, rules.look_s) if request.wait_until else None
+    search = StockSearch(provider, request, page.pause_point, lists)
+    try:
+        # A checkout may bring a single number: what is ours was worth its own.
+        while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, page):
             page.pause_point()
             page.money_point()
             purchase.buy(search)
-    purchase.close(search.report)
-    return _shortage(purchase)
+    except OutOfStock:
+        left = left_s(request, page)
+        if request.wait_until and left:
+            give_back_unless_enough(purchase, page, _least(request))
+            purchase.looked(search.report)
+            pause_s = min(left, next_look_s(page.job_id, purchase.memo.looks, rules.look_s))
+            raise Wait(WaitReason.STOCK, pause_s, _too_few(request, len(purchase.kept), search.report)) from None
+    except Wait as wait:  # For funds, say, which the end of a standing order doesn't wait for. What is open is settled first all the same.
+        if purchase.memo.phase is not Phase.NEW:
+            raise
+        raise Wait(wait.reason, min(wait.after_s, left_s(request, page) + SOON_S), wait.message) from None
+    report = search.report if search.report.seen else purchase.memo.search
+    missing = purchase.missing > 0 and request.terms
+    purchase.close(report, not_to_be_had(purchase.kept, search.quoted, missing) if missing else ())
+    return _shortage(purchase, page)
 
 
-def _shortage(purchase: Purchase) -> JobError | None:
-    return _no_stock(purchase.request, len(purchase.kept), purchase.memo.search) if purchase.missing > 0 else None
+def _shortage(purchase: Purchase, page: JobPage) -> JobError | None:
+    if purchase.missing <= 0:
+        return None
+    request, have, report = purchase.request, len(purchase.kept), purchase.memo.search
+    if is_over(request, page):
+        message = f"its time is over: {_too_few(request, have, report)} at the last look: order the rest anew, with wider criteria"
+        return JobError(code="not_filled", message=message)
+    return quote_worse(purchase.memo.worse) if purchase.memo.worse else _no_stock(request, have, report)
+
+
+def _check_names(request: SearchAndBuy, provider: Provider) -> None:
+    """Raises Refused for a trunk that the account doesn't have, or a rung that could never give anything, though it comes last."""
+    check_trunks(request, provider)
+    for step in steps_of(request) if request.ladder else ():
+        check_place(provider, step.criteria)
 
 
 def _least(request: SearchAndBuy) -> int:
@@ -120,65 +143,19 @@ def _least(request: SearchAndBuy) -> int:
 
 def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobError:
     hint = "allow numbers that need documents, or " if "documents" in report.refused else ""
+    message = f"{_too_few(request, found, report)}: {hint}widen the criteria, or ask again later"
+    return JobError(code="no_stock", message=message, retryable=True)
+
+
+def _too_few(request: SearchAndBuy, found: int, report: SearchReport) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(report.refused.items(), key=lambda item: -item[1]))
-    return JobError(
-        code="no_stock",
-        message=f"{found} of {request.quantity} numbers could be had (policy {request.policy}); {report.seen} seen"
-        + (f", refused: {reasons}" if reasons else "")
-        + f": {hint}widen the criteria, or ask again later",
-        retryable=True,
-    )
-
-
-def _set_routes(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
-    """Point the bought numbers where the request says; absolute, so safe to repeat. Returns the refusals by number.
-
-    A number that a newer job routes is left to that one.
-    """
-    request = purchase.request
-    refused: dict[str, JobError] = {}
-    if not request.destinations and request.sms_relay_url is None:
-        return refused
-    kept = sorted(purchase.kept.items())
-    size = rules.batch_size if request.destinations else 1
-    for start in range(0, len(kept), size):
-        page.pause_point()
-        batch = kept[start : start + size]
-        newer = page.claim_routes([number for number, _ in batch]).newer
-        refused |= dict.fromkeys(newer, SUPERSEDED)
-        if ours := [(number, pick) for number, pick in batch if number not in newer]:
-            refused |= _route_batch(ours, request, provider)
-            told = {number: routed_after_purchase(pick.owned, request.destinations) for number, pick in ours if number not in refused}
-            answered = [number for number, _ in ours]
-            page.save(step="routed", detail=f"{len(ours)} numbers", answered=answered, history=told if request.destinations else None)
-    return refused
-
-
-def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
-    ids = [pick.owned.record_id for _, pick in batch if pick.owned]
-    if request.destinations:
-        answer = provider.set_route(ids, request.destinations, request.sms_relay_url)
-    else:
-        answer = provider.set_sms_relay_url(ids[0], request.sms_relay_url or "")
-    match answer:
-        case Yes():
-            return {}
-        case No() if len(batch) > 1:
-            half = len(batch) // 2
-            return _route_batch(batch[:half], request, provider) | _route_batch(batch[half:], request, provider)
-        case No(code=code, message=message):
-            return {batch[0][0]: JobError(code=f"routing_{code}", message=f"bought, but its route could not be set: {message}")}
-        case Unclear(reason):
-            raise AttemptFailed(
-                JobError(code="routing_unclear", message=f"setting the routes had no clear answer ({reason})", retryable=True)
-            )
-        case NotNow() | Barred():
-            raise waiting_for(answer)
+    seen = f"{found} of {request.quantity} numbers could be had (policy {request.policy}); {report.seen} seen"
+    return seen + (f", refused: {reasons}" if reasons else "")
 
 
 def _ended(purchase: Purchase, shortage: JobError | None, routing: dict[str, JobError] | None) -> Ended:
     refusals = [refusal for refusal in (routing or {}).values() if refusal is not SUPERSEDED]
     result = purchase_result(purchase, shortage or next(iter(refusals), None), routing)
     if not purchase.kept:
-        return Ended(JobState.FAILED, result)
+        return Ended(JobState.EXPIRED if result.error and result.error.code == "not_filled" else JobState.FAILED, result)
     return Ended(JobState.PARTIAL if result.error else JobState.SUCCEEDED, result)

@@ -21,6 +21,14 @@ def read_stored(model: type[Stored], text: str) -> Stored:
         raise NeedsReview(error, Result(totals=Totals(requested=0, done=0), error=error)) from None
 
 
+def read_if_readable(model: type[Stored], text: str | None) -> Stored | None:
+    """For what is of use only if it can be read."""
+    try:
+        return model.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
 def read_memo(model: type[Stored], memo: str | None, begun: Collection[str]) -> Stored:
     """The job's memo; a new one for a job that has `begun` nothing with any number. Raises NeedsReview.
 

@@ -5,6 +5,7 @@ No I/O here, so that the sync and the async client share every line that decides
 
 import hashlib
 import json
+import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,13 @@ class Submission:
 def fingerprint(submission: Submission) -> str:
     """What makes two submissions the same request: kind, account, and what is asked, however it is written (2.5 is 2.50).
 
-    Not reference, priority or time: a deadline of "in ten minutes" is another moment at each try. (When a release takes effect is what it
-    asks, so that is in it.) What is left at its default isn't
-    in it, so that a later version with a new field knows the keys of an older one.
+    Not reference, priority or time: a deadline of "in ten minutes" is another moment at each try; of a standing order only that it is
+    one. (When a release takes effect is what it asks, so that is in it.) What is left at its default isn't in it, so that a later version
+    with a new field knows the keys of an older one.
     """
-    asked = submission.request.model_dump(exclude_defaults=True, exclude={"deadline"})
+    asked = submission.request.model_dump(exclude_defaults=True, exclude={"deadline", "wait_until"})
+    if getattr(submission.request, "wait_until", None) is not None:
+        asked["waits"] = True
     content = json.dumps([submission.account, submission.request.kind, asked], sort_keys=True, default=_plainest)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -175,6 +178,11 @@ def history(number: str) -> Call[History]:
 def spending(scopes: Iterable[tuple[str, str]], newest: int) -> Call[tuple[ScopeSpending, ...]]:
     """What these (``account`` | ``reference``, name) have used of their windows, and after them the `newest` that spent last."""
     return Call("spending", (newest, *map(":".join, scopes)), lambda reply: tuple(map(scope_spending, reply)))
+
+
+def seal() -> Call[str]:
+    """Reads the secret by which the quotes of this namespace are signed."""
+    return Call("seal", (secrets.token_hex(32),), str)
 
 
 def _there(reply: str, job_id: str) -> str:

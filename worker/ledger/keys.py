@@ -80,6 +80,14 @@ class Keys:
     def reserved(self, account: str) -> str:
         return f"{self.namespace}:reserved:{account}"
 
+    def handed_out(self, account: str) -> str:
+        """Hash: number of the pool -> who has it."""
+        return f"{self.namespace}:handed_out:{account}"
+
+    def stock_note(self, account: str, place: str) -> str:
+        """What a job saw of the stock there."""
+        return f"{self.namespace}:stock:{account}:{place}"
+
     def strays(self, account: str) -> str:
         return f"{self.namespace}:strays:{account}"
 

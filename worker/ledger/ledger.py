@@ -8,11 +8,11 @@ from typing import cast
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
-from worker.contract.requests import REQUEST_VERSION
+from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS, TAINT_MS
+from worker.ledger.calls import RENUDGE_MS, TAINT_MS, Submission, fingerprint
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
@@ -23,6 +23,8 @@ from worker.ledger.witness import Witness
 QUARANTINE_MS = 24 * 3600 * 1000
 #: A lease is taken for over only so long after its end.
 VOUCH_SLACK_MS = 5_000
+#: A note of the stock is dropped after this long; mostly it is out of date sooner.
+STOCK_NOTE_MS = 600_000
 #: Later than any moment.
 NEVER_MS = 2**53
 
@@ -216,19 +218,26 @@ class Ledger(LedgerReader):
 
     def claim_routes(
         self, claim: Claim, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None
-    ) -> tuple[frozenset[str], dict[str, int]] | None:
-        """Note this job as the newest to route the numbers; return those with a newer one, and since when older calls may still act on
-        others. None if the lease is lost."""
+    ) -> tuple[frozenset[str], dict[str, int], dict[str, str]] | None:
+        """Note this job as the newest to route the numbers; return those with a newer one, since when older calls may still act on
+        others, and which job was answered for those on which none may. None if the lease is lost."""
         reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *numbers)
         if reply[0] == "lost":
             return None
-        _, newer, disturbed = reply
-        return frozenset(map(str, newer)), dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
+        _, newer, disturbed, lately = reply
+        since_ms = dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
+        return frozenset(map(str, newer)), since_ms, dict(zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True))
 
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
         pairs = (text for pair in batches.items() for text in pair)
         return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
+
+    def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
+        """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
+        print_of = fingerprint(Submission(request, account=claim.fields.get("account", "")))
+        args = (claim.job_id, claim.token, name, REQUEST_VERSION, request.kind, request.model_dump_json(), print_of, request.lane.value)
+        return bool(self._script("follow_up", *args, delay_ms) == "ok")
 
     def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
         """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
@@ -239,14 +248,34 @@ class Ledger(LedgerReader):
         verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *record_ids)
         return (frozenset(map(int, rest[1:])), int(rest[0])) if verdict == "ok" else None
 
+    def stock_note(self, account: str, place: str) -> str | None:
+        """What some job saw of the stock there; None if nobody has looked of late."""
+        with translated():
+            return cast("str | None", self.client.get(self.keys.stock_note(account, place)))
+
+    def note_stock(self, claim: Claim, place: str, text: str) -> bool:
+        """Leave such a note. False if the lease is lost."""
+        return bool(self._script("note_stock", claim.job_id, claim.token, place, text, STOCK_NOTE_MS) == "ok")
+
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""
         with translated():
             return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
 
-    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> bool:
-        """Keep our own search off numbers about to be given back. False if the lease is lost."""
-        return bool(self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers) == "ok")
+    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
+        """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
+        verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers)
+        return None if verdict == "lost" else frozenset(map(str, handed_out))
+
+    def hand_out(self, claim: Claim, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str] | None:
+        """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
+        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, *(text for one in numbers for text in one))
+        return None if verdict == "lost" else frozenset(map(str, granted))
+
+    def take_back(self, claim: Claim, numbers: Mapping[str, str]) -> bool:
+        """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
+        pairs = (text for pair in numbers.items() for text in pair)
+        return bool(self._script("reuse_take_back", claim.job_id, claim.token, *pairs) == "ok")
 
 
 def calls_text(calls: Sequence[AskedCall]) -> str:

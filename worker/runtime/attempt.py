@@ -3,18 +3,24 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from worker.contract.errors import JobError, JobNotFound
+from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.history import Happened
 from worker.contract.holdings import Holder
 from worker.contract.jobs import AskedCall
+from worker.contract.quotes import signature
+from worker.contract.requests import Request
+from worker.contract.results import Quote
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
+from worker.ledger import calls
 from worker.ledger.holdings import holders
 from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.reuse import handed_out
 from worker.runtime.leases import LeaseFlags
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
@@ -29,7 +35,17 @@ ROUTES_SENT_WITHIN_S = 6.0
 class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
-    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        flags: LeaseFlags,
+        stopping: threading.Event,
+        *,
+        lease_s: float,
+        may_move_money: threading.Event | None = None,
+    ) -> None:
+        self._may_move_money = may_move_money
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
@@ -178,6 +194,9 @@ class LedgerPage:
     def money_point(self) -> None:
         if self.claim.gate_closed:
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
+        # A process that has just begun, for a second or two.
+        while self._may_move_money is not None and not self._may_move_money.wait(0.05):
+            self.pause_point()
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
         if calling:
@@ -185,16 +204,40 @@ class LedgerPage:
         claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)
         if claimed is None:
             raise LostLease
-        newer, out_since_ms = claimed
+        newer, out_since_ms, moved_by = claimed
         late_ms = int(self._sent_within_s * 1000)
-        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()})
+        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()}, moved_by)
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)
 
-    def quarantine(self, numbers: Sequence[str]) -> None:
-        if not self._ledger.quarantine(self.claim, numbers):
+    def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
+        if (handed_out := self._ledger.quarantine(self.claim, numbers)) is None:
             raise LostLease
+        return handed_out
+
+    def handed_out(self) -> Mapping[str, int]:
+        return {one.number: one.record_id for one in self._ledger.perform(handed_out(self._ledger.keys, self.account))}
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
+        if (granted := self._ledger.hand_out(self.claim, numbers)) is None:
+            raise LostLease
+        return granted
+
+    def take_back(self, numbers: Mapping[str, str]) -> None:
+        if not self._ledger.take_back(self.claim, numbers):
+            raise LostLease
+
+    def stock_note(self, place: str) -> str | None:
+        return self._ledger.stock_note(self.account, place)
+
+    def note_stock(self, place: str, text: str) -> None:
+        with suppress(ServiceUnavailable):  # Memory is full, perhaps: then each job looks for itself.
+            if not self._ledger.note_stock(self.claim, place, text):
+                raise LostLease
+
+    def signed(self, quote: Quote) -> Quote:
+        return quote.model_copy(update={"signature": signature(quote, self._ledger.run(calls.seal()))})
 
     def other_job(self, job_id: str) -> OtherJob | None:
         try:
@@ -215,6 +258,10 @@ class LedgerPage:
                 raise LostLease
             case "cancelled":
                 raise CancelRequested
+
+    def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
+        if not self._ledger.follow_up(self.claim, name, request, delay_ms=int(after_s * 1000)):
+            raise LostLease
 
     def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
         if not self._ledger.tell(self.claim, numbers):

@@ -24,7 +24,7 @@ Stored = TypeVar("Stored", bound=BaseModel)
 #: So many jobs are read at a time.
 CHUNK = 200
 
-BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
+BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE, Outcome.REUSED})
 #: After these the route is the one that was asked for, or will be in a moment.
 ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
 

@@ -8,7 +8,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from producers import Destination, Didflow, Failback, Job, JobView, Release, Reroute, SearchAndBuy
+from producers import Destination, Didflow, Failback, Job, JobView, Quote, Release, Reroute, Rung, SearchAndBuy, WrongJob
 from worker.contract.errors import DidflowError
 from worker.contract.requests import Request
-from worker.contract.results import NumberResult
+from worker.contract.results import NumberResult, by_kind
 from worker.ledger.connection import connect
 from worker.runtime.local_stack import LocalStack
 from worker.runtime.own_command import own_command
@@ -27,7 +28,13 @@ from worker.wavix.sandbox.admin import SandboxAdmin
 
 NAMESPACE = "demo"
 #: Short, because the sandbox's lists don't lag unless they are told to.
-ENVIRONMENT = {"DIDFLOW_NAMESPACE": NAMESPACE, "DIDFLOW_SETTLE_SECONDS": "1", "DIDFLOW_RATE_LIMIT": "50", "DIDFLOW_LOG_LEVEL": "warning"}
+ENVIRONMENT = {
+    "DIDFLOW_NAMESPACE": NAMESPACE,
+    "DIDFLOW_SETTLE_SECONDS": "1",
+    "DIDFLOW_RATE_LIMIT": "50",
+    "DIDFLOW_STOCK_LOOK_SECONDS": "0.5",
+    "DIDFLOW_LOG_LEVEL": "warning",
+}
 JOB_WITHIN_S = 40.0
 
 
@@ -56,14 +63,79 @@ class Demo:
         self._console.print("\n[yellow]the provider will now do the next checkout and lose its answer[/]")
         toronto = SearchAndBuy(country="CA", city=("TORONTO, ON",), quantity=2)
         unlucky = self._run("buy 2 in Toronto, with the answer lost", toronto, "order-4714")
+        self._standing()
+        self._quoted()
+        self._called_off(numbers_of(unlucky))
         self._run("release what was bought there", Release(numbers=numbers_of(unlucky)), "churn-1")
         return self._summary()
 
+    def _standing(self) -> None:
+        """A standing order: the city has nothing, then one number, then enough."""
+        sold = self._sandbox.order("sell_out", city="BUFFALO, NY")
+        cheap = Rung(name="as cheap elsewhere", region="New York", max_monthly_usd=Decimal("0.10"))
+        ladder = (Rung(name="Buffalo", city=("BUFFALO, NY",)), cheap)
+        order = SearchAndBuy(country="US", ladder=ladder, quantity=2, wait_until=datetime.now(UTC) + timedelta(minutes=10))
+        job = self._submit("a standing order for 2 in Buffalo, which is sold out; good for ten minutes", order, "order-4715")
+        self._until_looked(job, 1)
+        self._console.print("  waits for stock, nothing is in the cart; [yellow]now one number comes[/], which is not enough")
+        self._sandbox.order("restock", numbers=sold[:1])
+        self._until_looked(job, 3)
+        self._console.print("  still waits; [yellow]now there are more[/]")
+        self._sandbox.order("restock", numbers=sold[1:5])
+        view = self._ended("the standing order, filled when there were 2", job)
+        for rung in view.result.search.rungs if view.result and view.result.search else ():
+            self._console.print(f"  rung {rung.rung} {rung.name}: {rung.seen} seen, {rung.bought} bought, refused {by_kind(rung.refused)}")
+
+    def _until_looked(self, job: Job, times: int) -> None:
+        """Until the standing order has found too few so often."""
+        self._until(lambda: sum(step.name == "looked" for step in self._didflow.explain(job.id)) >= times)
+
+    def _until(self, met: Callable[[], bool]) -> None:
+        ends_s = time.monotonic() + JOB_WITHIN_S
+        while not met() and time.monotonic() < ends_s:
+            time.sleep(0.05)
+
+    def _called_off(self, numbers: tuple[str, ...]) -> None:
+        """A customer leaves: a release with a grace period, the numbers parked meanwhile. He comes back, and so do their routes."""
+        parking = (Destination.sip("sip:goodbye@example.net"),)
+        leaving = Release(numbers=numbers, grace=timedelta(days=7), parking=parking, expected_reference="demo")
+        job = self._submit("a customer leaves: release in seven days, parked until then", leaving, "churn-0")
+        self._until(lambda: self._didflow.get(job.id).reason == "grace")
+        self._console.print("  parked, and counts down; [yellow]the customer comes back[/]")
+        self._didflow.cancel(job.id)
+        self._ended("the release of who came back, called off", job)
+
+    def _quoted(self) -> None:
+        """A quote that is kept, and one that can't be: by then the number costs more."""
+        one = SearchAndBuy(country="US", city=("MIAMI, FL",))
+        quote = self._quote_of(one)
+        self._console.print(f"\n[bold]buy 1 in Miami as quoted: {quote.setup_usd} + {quote.monthly_usd} a month[/]", highlight=False)
+        self._ended("buy 1 in Miami as quoted", self._didflow.submit(quote=quote, idempotency_key="order-4716", reference="demo"))
+        first, *_ = self._sandbox.order("sell_out", city="MIAMI, FL")
+        self._sandbox.order("restock", numbers=[first])
+        quote = self._quote_of(one)
+        self._sandbox.order("set_fees", number=first, setup_usd="0.50", monthly_usd="9.00")
+        self._console.print("\n[bold]another quote, and before it is ordered the number gets dearer[/]")
+        self._ended("as quoted, but it is dearer now", self._didflow.submit(quote=quote, idempotency_key="order-4717", reference="demo"))
+
+    def _quote_of(self, request: SearchAndBuy) -> Quote:
+        asked = self._didflow.submit(request.model_copy(update={"dry_run": True}), reference="demo")
+        view = self._didflow.wait(asked.id, JOB_WITHIN_S)
+        if view.result is None or view.result.quote is None:
+            raise WrongJob(f"job {view.id} gave no quote: {view.error}")
+        return view.result.quote
+
     def _run(self, title: str, request: Request, key: str) -> JobView:
+        return self._ended(title, self._submit(title, request, key))
+
+    def _submit(self, title: str, request: Request, key: str) -> Job:
         self._console.print(f"\n[bold]{title}[/]")
-        began_s = time.monotonic()
         job = self._didflow.submit(request, idempotency_key=key, reference="demo")
         self._console.print(f"  submitted   {job.id}  key {key}", style="dim", highlight=False)
+        return job
+
+    def _ended(self, title: str, job: Job) -> JobView:
+        began_s = time.monotonic()
         view = self._didflow.wait(job.id, JOB_WITHIN_S)
         for number in view.result.numbers if view.result else ():
             self._console.print(f"  {number.number:<16}{told(number)}", highlight=False)
@@ -95,7 +167,7 @@ class Demo:
         equal = charged == taken
         words = "equal to the cent" if equal else "NOT EQUAL"
         self._console.print(f"didflow reports {charged} USD, the sandbox's own ledger says {taken} USD: {words}", highlight=False)
-        expected = ["succeeded", "succeeded", "succeeded", "succeeded", "failed", "succeeded", "succeeded"]
+        expected = ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 3 + ["failed", "cancelled", "succeeded"]
         return equal and [view.state.value for _, view in self._done] == expected
 
 
@@ -116,7 +188,7 @@ def told(number: NumberResult) -> str:
 
 
 def colour(view: JobView) -> str:
-    return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
+    return {"succeeded": "green", "partial": "yellow", "failed": "yellow", "cancelled": "yellow"}.get(view.state.value, "red")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

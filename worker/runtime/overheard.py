@@ -14,6 +14,8 @@ CALLS = {
     "check_out": "checkout",
     "set_route": "set_route",
     "set_sms_relay_url": "sms_relay",
+    "set_sms_enabled": "sms_on",
+    "upload_paper": "papers",
     "release": "release",
 }
 

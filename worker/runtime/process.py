@@ -74,7 +74,8 @@ class WorkerProcess:
             for name in settings.all_accounts()
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story)
+        self._witnessed = threading.Event()
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, may_move_money=self._witnessed)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
@@ -86,28 +87,28 @@ class WorkerProcess:
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
         self._watchdog = Watchdog(self._threads, beats)
 
-    def start(self, stop: threading.Event | None = None) -> None:
-        """Returns when all threads run, or are no longer wanted because `stop` is set."""
+    def start(self) -> None:
         self._leases.beat()
         self._leases.start()
         self._sweeper.start()
         for gatekeeper in self._gatekeepers:
             gatekeeper.start()
-        emergencies, others = self.workers
-        emergencies.start()
-        self._until_witnessed(stop or threading.Event())
-        others.start()
+        for worker in self.workers:
+            worker.start()
+        threading.Thread(target=self._until_witnessed, name="witness", daemon=True).start()
         self._watchdog.start()
         log.info("process.started", worker=self.worker_id)
 
-    def _until_witnessed(self, stop: threading.Event) -> None:
-        """No money moves before another living process has written something after this one signed on.
+    def _until_witnessed(self) -> None:
+        """No money moves here before another living process has written something after this one signed on.
 
         Whatever a dying server forgets of this process then, even that it ever was, that other one misses a write, too, and says so
         (see vouch). A process that is alone needs no witness; one that is silent for so long can't be one.
         """
         deadline_s, signed_on_ms = time.monotonic() + self._silence_s, 0
-        while not stop.wait(WITNESS_AGAIN_S) and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s:
+            if self.stopping.wait(WITNESS_AGAIN_S):
+                return
             try:
                 seen = self._ledger.workers()
             except ServiceUnavailable:
@@ -116,7 +117,8 @@ class WorkerProcess:
             others = [moment for worker, moment in seen.items() if worker != self.worker_id]
             alone = all(moment < signed_on_ms - self._silence_s * 1000 for moment in others)
             if signed_on_ms and (alone or max(others) > signed_on_ms):
-                return
+                break
+        self._witnessed.set()
 
     def stop(self) -> None:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
@@ -194,7 +196,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     process = WorkerProcess(settings)
-    process.start(stop)
+    process.start()
     parent = os.environ.get(PARENT_VARIABLE)
     while not stop.wait(1.0):
         if parent and str(os.getppid()) != parent:

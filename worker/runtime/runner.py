@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable, UnreadableRecord
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
+from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.batch import send_batch
+from worker.jobs.follow_documents import follow_documents
 from worker.jobs.following import follow
 from worker.jobs.known import in_doubt, known_so_far, nothing_done
 from worker.jobs.move import BATCH_KIND, MoveBatch
@@ -65,9 +66,12 @@ class JobRunner:
         leases: Leases,
         stopping: threading.Event,
         story: Story | None = None,
+        *,
+        may_move_money: threading.Event | None = None,
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._story = story or tell
+        self._may_move_money = may_move_money
         self._accounts = settings.all_accounts()
         self._process = f"{os.uname().nodename}:{os.getpid()}"
 
@@ -97,7 +101,14 @@ class JobRunner:
     def _attempt(self, claim: Claim) -> None:
         log.info("job.started", kind=claim.fields.get("kind"))
         with self._leases.hold(claim) as flags:
-            page = LedgerPage(self._ledger, claim, flags, self._stopping, lease_s=self._settings.lease_seconds)
+            page = LedgerPage(
+                self._ledger,
+                claim,
+                flags,
+                self._stopping,
+                lease_s=self._settings.lease_seconds,
+                may_move_money=self._may_move_money,
+            )
             guard = before_change.set(flags.check_before_change)
             try:
                 if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
@@ -220,6 +231,8 @@ def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules:
             return failback(request, page, provider, rules)
         case Release():
             return release(request, page, provider, rules)
+        case FollowDocuments():
+            return follow_documents(request, page, provider, rules)
         case MoveBatch():
             return send_batch(request, page, provider, rules)
 
@@ -231,10 +244,15 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         settle_limit_s=settings.settle_limit_seconds,
         batch_size=settings.batch_size,
         spend_limits=settings.spend_limits(account),
+        look_s=settings.stock_look_seconds,
+        quote_s=settings.quote_seconds,
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
         releases_per_day=settings.releases_per_day,
         look_every_s=settings.grace_look_hours * 3600,
+        reuse_label=settings.reuse_label,
+        documents_every_s=settings.documents_poll_seconds,
+        documents_deadline_s=settings.documents_deadline_days * 86_400,
     )
 
 
@@ -247,7 +265,7 @@ def _was_answered(trouble: Exception) -> bool:
     """Whether the provider took the key, for all that can be told from how the attempt ended."""
     match trouble:
         case Wait(reason=reason):
-            return reason in (WaitReason.FUNDS, WaitReason.SETTLING)
+            return reason in (WaitReason.FUNDS, WaitReason.SETTLING, WaitReason.STOCK)
         case AttemptFailed() | Refused() | NeedsReview():
             return True
     return False

@@ -32,6 +32,8 @@ class Mutation(Enum):
     ROUTE = "route"
     UPDATE = "update"
     RELEASE = "release"
+    SMS = "sms"
+    PAPERS = "papers"
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
             return No("some_unavailable", said.message, _error_dids(said.json()))
         case 422 if said.is_record_answer and call is Mutation.RELEASE and "not found" in said.message.casefold():
             return No("not_found", said.message)
-        case 422 if said.is_record_answer and call in (Mutation.ROUTE, Mutation.UPDATE, Mutation.RELEASE):
+        case 422 if said.is_record_answer and call in (Mutation.ROUTE, Mutation.UPDATE, Mutation.RELEASE, Mutation.SMS):
             return No("refused", said.message)
     return Unclear(f"HTTP {said.status}" + ("" if said.is_record_answer else ", unreadable"))
 
@@ -149,9 +151,11 @@ def _expected(call: Mutation, body: object) -> bool:
     match call, body:
         case _, {"success": False}:
             return False
-        case Mutation.CART_PUT, list():
+        case ((Mutation.CART_PUT | Mutation.PAPERS), list()):
             return True
-        case (Mutation.ROUTE, {"items": list()}) | (Mutation.UPDATE, {"id": _}):
+        case Mutation.PAPERS, _:
+            return False
+        case (Mutation.ROUTE, {"items": list()}) | ((Mutation.UPDATE | Mutation.SMS), {"id": _}):
             return True
         case _, {"success": True}:
             return True

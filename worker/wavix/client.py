@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from worker.contract.destinations import Route, SeenDestination, Transport
 from worker.contract.numbers import to_provider
+from worker.contract.papers import DOCUMENT_IDS, Paper
 from worker.contract.provider import (
     Answer,
     Barred,
@@ -192,6 +193,20 @@ class WavixClient:
         path = f"{self._dialect.owned_path}/{record_id}"
         return _bare(self._mutate(Mutation.UPDATE, self._dialect.update_method, path, body={"sms_relay_url": url}))
 
+    def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]:
+        """Inbound SMS on or off. The provider has it for US and Canadian numbers only, and refuses the others."""
+        if self._dialect.sms_path is not None:
+            return _bare(self._mutate(Mutation.SMS, "PUT", self._dialect.sms_path, body={"id": record_id, "sms_enabled": enabled}))
+        path = f"{self._dialect.owned_path}/{record_id}"
+        return _bare(self._mutate(Mutation.SMS, self._dialect.update_method, path, body={"sms_enabled": enabled}))
+
+    def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]:
+        """Hand a document in for these records. What became of it is read from the numbers: their `documents`."""
+        path = f"{self._dialect.owned_path}/papers"
+        fields = {"did_ids": ",".join(map(str, record_ids)), "doc_id": str(DOCUMENT_IDS[paper.kind])}
+        file = (paper.file_name, paper.content, paper.content_type)
+        return _bare(self._change(Mutation.PAPERS, self._http.upload(path, fields, "doc_attachment", file)))
+
     def release(self, record_ids: Sequence[int]) -> Answer[None]:
         """Give records back for good. One unknown id refuses the whole call."""
         return _bare(self._mutate(Mutation.RELEASE, "DELETE", self._dialect.owned_path, params={"ids": list(record_ids)}))
@@ -213,8 +228,10 @@ class WavixClient:
         return tuple(found)
 
     def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
+        return self._change(call, self._http.request(method, path, params=params, body=body))
+
+    def _change(self, call: Mutation, request: httpx.Request) -> Answer[object]:
         """Send it once. Told before as well: what a worker that dies may have had under way is in its log."""
-        request = self._http.request(method, path, params=params, body=body)
         told = log.bind(call=call.value, request=fingerprint(request))
         told.info("wavix.asked")
         try:

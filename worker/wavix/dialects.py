@@ -16,6 +16,7 @@ class Dialect:
     owned_path: str
     route: tuple[str, str]
     update_method: str
+    sms_path: str | None  #: where SMS is turned on for one record; None: as any other update of it
 
     def authenticated(self, request: httpx.Request, key: SecretStr) -> httpx.Request:
         """A copy of the request that carries the key."""
@@ -30,7 +31,7 @@ class Dialect:
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("mydids", True, "/v1/mydids", ("POST", "/v1/mydids/update-destinations"), "PUT"),
-        Dialect("numbers", False, "/v1/numbers", ("PATCH", "/v1/numbers"), "PATCH"),
+        Dialect("mydids", True, "/v1/mydids", ("POST", "/v1/mydids/update-destinations"), "PUT", "/v1/mydids/update-sms-enabled"),
+        Dialect("numbers", False, "/v1/numbers", ("PATCH", "/v1/numbers"), "PATCH", None),
     )
 }

@@ -82,9 +82,11 @@ def owned_number(raw: Fields) -> OwnedNumber:
         sms_relay_url=_text(raw, "sms_relay_url") or None,
         required_documents=_documents_needed(raw),
         documents=tuple(
-            Document(kind=_document_type(one.get("doc_type_id")), status=_text(one, "status")) for one in rows(raw.get("documents"))
+            Document(kind=_document_type(one.get("doc_type_id")), status=_text(one, "status"), id=_maybe_int(one, "id"))
+            for one in rows(raw.get("documents"))
         ),
         seconds=_maybe_int(raw, "seconds") or 0,
+        channels=_maybe_int(raw, "channels"),
         city=_text(raw, "city"),
         country_iso_code=_text(raw, "country_short_name"),
     )

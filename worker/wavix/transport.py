@@ -83,6 +83,12 @@ class Wire:
         """A request that can be sent; the key isn't in it."""
         return self._client.build_request(method, path, params=dict(params) if params else None, json=body)
 
+    def upload(self, path: str, fields: Mapping[str, str], name: str, file: tuple[str, bytes, str]) -> httpx.Request:
+        """A form with one file: what it is called, its content, its media type."""
+        request = self._client.build_request("POST", path, data=dict(fields), files={name: file})
+        request.read()  # As all other requests, so that it has a fingerprint.
+        return request
+
     def send(self, request: httpx.Request) -> Said | NotNow | Unclear:
         """Send it exactly once, when it may go; what came back, or what it means that nothing did. Raises NotAdmitted: it wasn't sent."""
         leave = self._admission.ask()

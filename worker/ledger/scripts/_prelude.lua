@@ -1,6 +1,6 @@
 -- Put before every script. KEYS[1] is the namespace; on a Cluster it carries a hash tag, so that all keys share one slot.
 --
--- {ns}:job:{id}             hash    the job
+-- {ns}:job:{id}             hash    the job. {id}-{name} is one that job {id} left behind, see follow_up
 -- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
 -- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words: a job of many numbers is read and sent page by page
 -- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
@@ -16,7 +16,10 @@
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
+-- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
+-- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
 -- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost

@@ -1,18 +1,19 @@
 -- routes: the newest request per number goes first, whatever the order of execution; who comes next learns which calls may still act.
 -- ARGV  id, token, calling ('1': a call that routes these numbers follows), seen_ms (when the caller read their routes), number, …
--- Reply {'lost'} or {'ok', {number, …}, {number, disturbed_ms, …}}: those for which a newer job exists, and when an older job's call for
---       the others was last out without an answer (or answered after seen_ms)
+-- Reply {'lost'} or {'ok', {number, …}, {number, disturbed_ms, …}, {number, job, …}}: those for which a newer job exists; when an older
+--       job's call for the others was last out without an answer (or answered after seen_ms); and of these, those for which all calls
+--       were answered, with the job that was
 -- An entry is order|job|token|open_ms|disturbed_ms|answered_ms: open_ms, the holder's call may be out since then (0: none is);
 -- disturbed_ms, the newest call of an earlier holder that was never answered; answered_ms, when the holder's last one was.
 -- A batch is its parent here, with the parent's order; its attempts have names of their own in the place of the token.
--- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry.
+-- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry; by whom it isn't told again.
 -- flags: allow-oom
 local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')
 local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
 local family, caller = route_caller(id, token)
-local newer, disturbed = {}, {}
+local newer, disturbed, lately = {}, {}, {}
 for i = 5, #ARGV do
   local number = ARGV[i]
   local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
@@ -21,7 +22,10 @@ for i = 5, #ARGV do
     newer[#newer + 1] = number
   else
     local unanswered = math.max(tonumber(disturbed_ms), holder == caller and job == family and 0 or tonumber(open_ms))
-    if job ~= family and tonumber(answered_ms) >= seen_ms then unanswered = math.max(unanswered, tonumber(answered_ms)) end
+    if job ~= family and answered_ms ~= '0' and tonumber(answered_ms) >= seen_ms then
+      if unanswered == 0 then lately[#lately + 1], lately[#lately + 2] = number, job end
+      unanswered = math.max(unanswered, tonumber(answered_ms))
+    end
     -- An earlier attempt of this job wants what this one wants; whoever comes next has to mind its call all the same.
     local told = job == family and tonumber(disturbed_ms) or unanswered
     if told > 0 then
@@ -34,4 +38,4 @@ for i = 5, #ARGV do
     redis.call('HSET', routes, number, table.concat({int(mine), family, caller, open, int(unanswered), answered_ms}, '|'))
   end
 end
-return {'ok', newer, disturbed}
+return {'ok', newer, disturbed, lately}

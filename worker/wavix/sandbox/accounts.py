@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from worker.wavix.sandbox.papers import Paper
 from worker.wavix.sandbox.stock import StockNumber
 from worker.wavix.sandbox.timeline import Timeline
 
@@ -27,6 +28,8 @@ class Record:
     label: str | None = None
     seconds: int = 0
     sms_relay_url: str | None = None
+    sms_enabled: bool = False
+    papers: list[Paper] = field(default_factory=list)
 
     @property
     def number(self) -> str:

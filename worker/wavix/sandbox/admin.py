@@ -5,10 +5,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -58,8 +58,36 @@ def sell_to_other(world: World, number: str) -> None:
     world.sell_to_other(number)
 
 
+def sell_out(world: World, city: str, keep: int = 0) -> list[str]:
+    """Other customers buy the city's numbers but for the first `keep`. Returns those that they bought."""
+    now = time.monotonic()
+    for_sale = [stocked.number for stocked in world.stock.values() if stocked.city.name == city and stocked.for_sale.at(now)]
+    for number in for_sale[keep:]:
+        world.sell_to_other(number)
+    return for_sale[keep:]
+
+
+def restock(world: World, numbers: Sequence[str]) -> None:
+    """Numbers that others had are for sale again."""
+    for number in numbers:
+        world.stock[number].for_sale.set(time.monotonic(), True)
+
+
+def set_documents(world: World, number: str, kinds: Sequence[int]) -> None:
+    """The number needs these documents from now on."""
+    stocked = world.stock[number]
+    stocked.country = replace(stocked.country, documents=tuple(kinds))
+
+
 def approve_documents(world: World, number: str, account: str = "default") -> None:
     _record(world, account, number).approved = True
+
+
+def review_documents(
+    world: World, number: str, verdict: Literal["approved", "rejected"] = "approved", kind: int | None = None, account: str = "default"
+) -> int:
+    """The staff decides on the number's documents that are under review, or on those of one type; how many there were."""
+    return world.review(_record(world, account, number), verdict, kind)
 
 
 def set_number(
@@ -69,6 +97,7 @@ def set_number(
     seconds: int | None = None,
     paid_until: str | None = None,
     sms_relay_url: str | None = None,
+    sms_enabled: bool | None = None,
     account: str = "default",
 ) -> None:
     """Change what the API itself can't; what isn't given stays."""
@@ -77,6 +106,7 @@ def set_number(
     record.seconds = seconds if seconds is not None else record.seconds
     record.paid_until = date.fromisoformat(paid_until) if paid_until else record.paid_until
     record.sms_relay_url = sms_relay_url or record.sms_relay_url
+    record.sms_enabled = sms_enabled if sms_enabled is not None else record.sms_enabled
 
 
 def set_destinations(world: World, number: str, destinations: Sequence[dict[str, Any]], account: str = "default") -> None:
@@ -97,7 +127,11 @@ VERBS: dict[str, Callable[..., Any]] = {
         seed_owned,
         set_fees,
         sell_to_other,
+        sell_out,
+        restock,
+        set_documents,
         approve_documents,
+        review_documents,
         set_number,
         set_destinations,
         reconfigure,
@@ -144,6 +178,11 @@ def _account_state(account: AccountState, now_s: float) -> dict[str, Any]:
                 "destinations": list(record.destinations.at(now_s)),
                 "label": record.label,
                 "sms_relay_url": record.sms_relay_url,
+                "sms_enabled": record.sms_enabled,
+                "documents": [
+                    {"kind": paper.kind, "status": paper.status.at(now_s), "file_name": paper.file_name, "size": paper.size}
+                    for paper in record.papers
+                ],
             }
             for record in account.owned_at(now_s)
         },

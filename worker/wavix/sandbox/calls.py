@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from worker.wavix.sandbox import shapes
 from worker.wavix.sandbox.accounts import AccountState, Record
+from worker.wavix.sandbox.papers import upload_of
 from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
 
@@ -112,7 +113,9 @@ def owned_one(world: World, account: AccountState, request: Request) -> Answer:
 def update_one(world: World, account: AccountState, request: Request) -> Answer:
     record = _record(world, account, request)
     changes = request.body if isinstance(request.body, dict) else {}
-    if changes.get("sms_relay_url") is not None and not record.stock.sms_enabled:
+    if changes.get("sms_enabled") is not None:
+        world.set_sms_enabled([record], changes["sms_enabled"] is True)
+    if changes.get("sms_relay_url") is not None and not record.sms_enabled:
         raise refusal(422, "SMS is not enabled on the number")
     if "sms_relay_url" in changes:
         record.sms_relay_url = changes["sms_relay_url"]
@@ -129,6 +132,27 @@ def destinations(world: World, account: AccountState, request: Request) -> Answe
 def bulk_update(world: World, account: AccountState, request: Request) -> Answer:
     records = _set_destinations(world, account, request)
     return 200, {"items": [shapes.owned(record, time.monotonic()) for record in records]}
+
+
+def sms_enabled(world: World, account: AccountState, request: Request) -> Answer:
+    changes = request.body if isinstance(request.body, dict) else {}
+    if not isinstance(changes.get("id"), int) or not isinstance(changes.get("sms_enabled"), bool):
+        raise refusal(400, "Missing or invalid parameter id or sms_enabled")
+    world.set_sms_enabled(world.owned_records(account, [changes["id"]]), changes["sms_enabled"])
+    return 200, {"success": True}
+
+
+def papers(world: World, account: AccountState, request: Request) -> Answer:
+    upload = upload_of(request.body)
+    if isinstance(upload, str):
+        raise refusal(400, f"Missing or invalid parameter {upload}")
+    now = time.monotonic()
+    records = [account.records.get(record_id) for record_id in upload.record_ids]
+    found = [record for record in records if record is not None and record.ours.at(now)]
+    if len(found) != len(records):
+        raise refusal(400, "Missing or invalid parameter did_ids")  # The descriptions list no 404 for this call.
+    added = world.upload(found, upload)
+    return 200, [shapes.document(record, paper, time.monotonic()) for record, paper in added]
 
 
 def release(world: World, account: AccountState, request: Request) -> Answer:
@@ -186,9 +210,12 @@ def routes(city_route: str) -> tuple[Route, ...]:
         _route("GET", "/mydids/{id}", owned_one, "appid"),
         _route("PUT", "/mydids/{id}", update_one, "appid"),
         _route("POST", "/mydids/update-destinations", destinations, "appid"),
+        _route("PUT", "/mydids/update-sms-enabled", sms_enabled, "appid"),
+        _route("POST", "/mydids/papers", papers, "appid"),
         _route("GET", "/numbers", owned, "bearer"),
         _route("DELETE", "/numbers", release, "bearer"),
         _route("PATCH", "/numbers", bulk_update, "bearer", "destinations"),
+        _route("POST", "/numbers/papers", papers, "bearer"),
         _route("GET", "/numbers/{id}", owned_one, "bearer"),
         _route("PATCH", "/numbers/{id}", update_one, "bearer"),
     )

@@ -16,6 +16,7 @@ class SandboxOptions:
     apply_late_s    a change of destinations shows this much later
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
+    sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     """
 
@@ -31,4 +32,5 @@ class SandboxOptions:
     numbers_per_city: int = 200
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
+    sms_off_at_first: bool = False
     seed: int = 1

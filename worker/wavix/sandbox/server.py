@@ -61,7 +61,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, answer = administer(service, self.command, self.path, body)
             self._send(Reply(status, json.dumps(answer).encode()))
             return
-        reply = service.serve(self.command, self.path, self.headers.get("Authorization") or "", body)
+        authorization, content_type = self.headers.get("Authorization") or "", self.headers.get("Content-Type") or ""
+        reply = service.serve(self.command, self.path, authorization, body, content_type)
         if reply.hang_s:
             service.stopping.wait(reply.hang_s)
         if reply.payload is None:

@@ -13,6 +13,7 @@ from worker.wavix.sandbox.accounts import AccountState
 from worker.wavix.sandbox.calls import Request, Route, routes
 from worker.wavix.sandbox.faults import Fault, Faults
 from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.papers import form
 from worker.wavix.sandbox.traffic import Bucket, Traffic
 from worker.wavix.sandbox.world import Refusal, World, refusal
 
@@ -46,14 +47,15 @@ class Service:
         self._buckets: dict[str, Bucket] = {}
         self._rng = random.Random(options.seed)
 
-    def serve(self, method: str, target: str, authorization: str, body: bytes) -> Reply:
+    def serve(self, method: str, target: str, authorization: str, body: bytes, content_type: str = "") -> Reply:
         """Answer one API call."""
         url = urlsplit(target)
         query = parse_qs(url.query)
         for route in self._routes:
             match = route.path.fullmatch(url.path)
             if match and route.method == method:
-                return self._call(route, Request(query, _json(body), match.groups(), authorization.startswith("Bearer ")), authorization)
+                given = form(content_type, body) if content_type.startswith("multipart/form-data") else _json(body)
+                return self._call(route, Request(query, given, match.groups(), authorization.startswith("Bearer ")), authorization)
         return Reply(404, HTML_NO_ROUTE, "text/html")
 
     def _call(self, route: Route, request: Request, authorization: str) -> Reply:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.wavix.sandbox.accounts import Record
+from worker.wavix.sandbox.papers import Paper
 from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
 from worker.wavix.sandbox.world import TRUNKS
 
@@ -59,19 +60,32 @@ def owned(record: Record, moment_s: float) -> dict[str, Any]:
         "destination": [_destination(i, d) for i, d in enumerate(record.destinations.at(moment_s), 1)],
         "channels": 4,
         "require_docs": [str(kind) for kind in stocked.country.documents],
-        "documents": [],
+        "documents": [document(record, paper, moment_s) for paper in record.papers if paper.status.at(moment_s)],
         "domestic_cli": False,
         "label": record.label,
         "status": "active" if record.approved else "inactive",
         "seconds": str(record.seconds),
         "added": record.added.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "paid_until": record.paid_until.isoformat(),
-        "sms_enabled": stocked.sms_enabled,
+        "sms_enabled": record.sms_enabled,
         "sms_relay_url": record.sms_relay_url,
         "cnam": False,
         "call_recording_enabled": False,
         "transcription_enabled": False,
         "transcription_threshold": 6,
+    }
+
+
+def document(record: Record, paper: Paper, moment_s: float) -> dict[str, Any]:
+    return {
+        "id": paper.id,
+        "allow_replace": paper.status.at(moment_s) == "rejected",
+        "did_number": record.number,
+        "doc_content_type": paper.content_type,
+        "doc_file_name": paper.file_name,
+        "doc_type_id": paper.kind,
+        "status": paper.status.at(moment_s),
+        "url": f"https://api.wavix.com/v1/mydids/{record.id}/papers/{paper.id}",
     }
 
 

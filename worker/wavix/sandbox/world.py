@@ -11,6 +11,7 @@ from typing import Any
 
 from worker.wavix.sandbox.accounts import AccountState, Destinations, LedgerEntry, Record, month_later, now_utc
 from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.papers import Paper, Upload, content_type
 from worker.wavix.sandbox.stock import StockNumber, build_stock
 from worker.wavix.sandbox.timeline import Timeline
 
@@ -117,6 +118,7 @@ class World:
             ours,
             Timeline(destinations),
             approved=not stocked.country.documents,
+            sms_enabled=stocked.sms_enabled and not self.options.sms_off_at_first,
         )
         account.records[record.id] = record
         return record
@@ -143,6 +145,37 @@ class World:
             record.destinations.set(effective_s, destinations)
             if sms_relay_url is not None:
                 record.sms_relay_url = sms_relay_url
+
+    def set_sms_enabled(self, records: Sequence[Record], enabled: bool) -> None:
+        if not all(record.stock.country.short_name in ("US", "CA") and record.stock.sms_enabled for record in records):
+            raise refusal(422, "Inbound SMS can only be activated on US and CA phone numbers")
+        for record in records:
+            record.sms_enabled = enabled
+
+    def upload(self, records: Sequence[Record], upload: Upload) -> list[tuple[Record, Paper]]:
+        """Add the document to each number. One that is approved or under review can't be replaced."""
+        now = time.monotonic()
+        added = []
+        for record in records:
+            if any(paper.kind == upload.kind and paper.status.at(now) in ("pending", "approved") for paper in record.papers):
+                raise refusal(400, "The document can't be replaced")
+        for record in records:
+            kind = content_type(upload.content) or ""
+            paper = Paper(upload.kind, upload.file_name, kind, len(upload.content), Timeline("", float("-inf")))
+            paper.status.set(now, "pending")
+            record.papers = [one for one in record.papers if one.kind != upload.kind] + [paper]
+            added.append((record, paper))
+        return added
+
+    def review(self, record: Record, verdict: str, kind: int | None) -> int:
+        """The staff decides on what is pending; with all that it needs approved a number becomes active."""
+        now = time.monotonic()
+        reviewed = [one for one in record.papers if one.status.at(now) == "pending" and kind in (None, one.kind)]
+        for paper in reviewed:
+            paper.status.set(now, verdict)
+        approved = {paper.kind for paper in record.papers if paper.status.at(now) == "approved"}
+        record.approved = record.approved or approved >= set(record.stock.country.documents)
+        return len(reviewed)
 
     def release(self, records: Sequence[Record]) -> None:
         now = time.monotonic()

@@ -1,0 +1,93 @@
+"""`didflow documents`: what numbers wait for, handing it in, following them."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from producers.cli import options as given
+from producers.cli.output import errors_told
+from producers.cli.submitting import submit
+from worker.contract.requests import FollowDocuments
+
+documents_app = typer.Typer(no_args_is_help=True, help="Numbers that wait for documents: what is missing, hand it in, follow them.")
+
+UPLOADER = "worker.runtime.upload"
+
+JobOption = Annotated[str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False)]
+
+
+@documents_app.command("missing")
+def missing(
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    record_id: given.RecordIds = None,
+    job: JobOption = None,
+    account: given.AccountName = "default",
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Look once: which documents each number still needs, and what the review says."""
+    with errors_told(as_json=as_json):
+        request = _request(given.listed_numbers(number, numbers_file), record_id, job).model_copy(update={"dry_run": True})
+        submit(request, key=None, reference=None, account=account, wait=True, timeout_s=timeout, as_json=as_json)
+
+
+@documents_app.command("follow")
+def follow(
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    record_id: given.RecordIds = None,
+    job: JobOption = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", help="give up after: 14d, or a time with zone; none: the setting's", show_default=False)
+    ] = None,
+    key: given.Key = None,
+    reference: given.Reference = None,
+    account: given.AccountName = "default",
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    as_json: given.Json = False,
+) -> None:
+    """Look at numbers until all take calls, and tell of every change. A purchase does that by itself, as job PURCHASE-documents."""
+    with errors_told(as_json=as_json):
+        request, until, _ = given.together(
+            lambda: _request(given.listed_numbers(number, numbers_file), record_id, job),
+            lambda: given.moment(deadline, "deadline"),
+            lambda: given.labels(key, reference, account),
+        )
+        request = request.model_copy(update={"deadline": until})
+        submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+@documents_app.command("upload")
+def upload(
+    kind: Annotated[str, typer.Option("--type", help="id | address | localaddress: what it proves")],
+    file: Annotated[Path, typer.Option(help="PDF, PNG, JPEG, TIFF or BMP, 10 MB at most; no password, no digital signature")],
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    job: Annotated[
+        str | None, typer.Option("--job", help="for all numbers that need it in the result of this job", show_default=False)
+    ] = None,
+    account: given.AccountName = "default",
+    as_json: given.Json = False,
+) -> None:
+    """Hand a document in for review. Runs where the account's key is; the file goes to the provider and nowhere else.
+
+    Looks first, and sends nothing for a number that has such a document already: running it again is always safe.
+    Exit codes: 0 nothing is left to do, 1 something is, 2 bad input, 5 Redis or the provider can't be asked.
+    """
+    told = [("--type", kind), ("--file", str(file)), ("--account", account)]
+    told += [("--number", one) for one in number or ()]
+    told += [("--numbers-file", str(numbers_file))] if numbers_file is not None else []
+    told += [("--job", job)] if job is not None else []
+    sys.stdout.flush()
+    # It becomes another process, as the roles do: nothing that the producers' side imports can reach the provider.
+    options = [f"{name}={value}" for name, value in told] + (["--json"] if as_json else [])
+    os.execv(sys.executable, [sys.executable, "-m", UPLOADER, *options])
+
+
+def _request(numbers: tuple[str, ...], record_ids: list[int] | None, job_id: str | None) -> FollowDocuments:
+    return FollowDocuments.model_validate({"numbers": numbers, "record_ids": tuple(record_ids or ()), "job_id": job_id})

@@ -1,0 +1,43 @@
+"""`didflow pool`: numbers of ours that wait to be handed out instead of buying."""
+
+import typer
+from rich.console import Console
+
+from producers.cli import options as given
+from producers.cli.output import errors_told, print_json, print_table
+from producers.client import Didflow
+from producers.pool import Pool
+
+pool_app = typer.Typer(no_args_is_help=True, help="Numbers that `buy --reuse` hands out before it buys: who has which.")
+
+
+@pool_app.command("list")
+def list_(account: given.AccountName = "default", as_json: given.Json = False) -> None:
+    """Which numbers of the pool a purchase was given."""
+    with errors_told(as_json=as_json):
+        found = Pool(Didflow.from_env(), account=account).handed_out()
+        if as_json:
+            print_json(found)
+        elif found:
+            print_table(("number", "record id", "job"), [(one.number, one.record_id, one.job_id) for one in found])
+        else:
+            Console(highlight=False).print("nothing of the pool is handed out")
+
+
+@pool_app.command("return")
+def return_(
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    account: given.AccountName = "default",
+    as_json: given.Json = False,
+) -> None:
+    """Put numbers back: whoever had them doesn't need them any more. They go out again once they have no destinations and no callback."""
+    with errors_told(as_json=as_json):
+        named = given.listed_numbers(number, numbers_file)
+        if not named:
+            given.refuse("number", "name at least one")
+        back = Pool(Didflow.from_env(), account=account).take_back(named)
+        if as_json:
+            print_json({"returned": back})
+        else:
+            Console(highlight=False).print(f"{len(back)} of {len(named)} numbers are back" + (f": {' '.join(back)}" if back else ""))

@@ -1,0 +1,39 @@
+"""The pool: numbers of ours that wait to be handed out by purchases with ``reuse=True``, before any is bought.
+
+Which numbers are in it, the provider's account says: those with the label of ``DIDFLOW_REUSE_LABEL``, without destinations and
+without an SMS callback. Who has one that was handed out, the ledger says, until it is released or put back here.
+
+    pool = Pool(Didflow.from_env())
+    for one in pool.handed_out():
+        print(one.number, one.job_id)
+    pool.take_back(["+12135550100"])     # its customer has left; its destinations are gone
+"""
+
+from collections.abc import Sequence
+
+from producers.client import Didflow
+from worker.contract.errors import InvalidRequest
+from worker.contract.numbers import parse_e164
+from worker.ledger.reuse import HandedOut, handed_out, returned
+
+
+class Pool:
+    """The pool of one account."""
+
+    def __init__(self, didflow: Didflow, *, account: str = "default") -> None:
+        self._ledger, self._account = didflow.ledger, account
+
+    def handed_out(self) -> tuple[HandedOut, ...]:
+        """What purchases have, by number. Raises ServiceUnavailable."""
+        return self._ledger.perform(handed_out(self._ledger.keys, self._account))
+
+    def take_back(self, numbers: Sequence[str]) -> tuple[str, ...]:
+        """Let these numbers be handed out again; returns those that somebody had. Not while their purchase goes on.
+
+        A number isn't in the pool before its destinations and its callback are gone. Raises InvalidRequest, ServiceUnavailable.
+        """
+        try:
+            named = tuple(map(parse_e164, numbers))
+        except ValueError as error:
+            raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
+        return self._ledger.run(returned(self._account, named)) if named else ()

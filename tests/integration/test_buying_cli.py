@@ -1,0 +1,141 @@
+"""Ladders, standing orders and quotes from the shell and from both clients: what is printed, refused, and how it ends."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers import AsyncDidflow, Didflow, InvalidRequest, Quote, Rung, SearchAndBuy
+from producers.onboarding import Onboarding
+from tests.integration.working import working
+from tests.shell import Shell
+from tests.stage import Stage
+from worker.contract.states import JobState
+from worker.ledger.calls import Submission, fingerprint
+from worker.runtime.embedded import EmbeddedValkey
+
+CITY = ("--country", "US", "--city", "LOS ANGELES, CA")
+
+
+@pytest.fixture
+def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+
+
+@pytest.fixture
+def didflow(stage: Stage) -> Didflow:
+    return Didflow(stage.ledger.client, stage.settings.namespace)
+
+
+def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, stage: Stage) -> None:
+    stage.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
+    rungs = ("--rung", "name=here; city=LOS ANGELES, CA", "--rung", "region=California; max_monthly=9.00; quantity=2")
+    with working(stage):
+        told = shell("buy", "--country", "US", *rungs, "-q", "3", "--wait")
+        ended = shell("buy", "--country", "US", *rungs, "-q", "2", "--wait", "--json", "--key", "second")
+    assert told.code == 0, told.err
+    assert "1 here" in told.out
+    assert "2 California" in told.out
+    assert ended.code == 0, ended.out
+    assert [rung["bought"] for rung in ended.json["result"]["search"]["rungs"]] == [0, 2]
+
+
+def test_a_standing_order_waits_and_is_cancelled(shell: Shell, stage: Stage) -> None:
+    job = shell("buy", *CITY, "-q", "99", "--wait-until", "2d", "--key", "order-1", "--json").json["id"]
+    stage.runner.run(job)
+    assert "waiting (stock)" in shell("status", job).out
+    shell("cancel", job)
+    stage.runner.run(job)
+    assert stage.ledger.get(job).state is JobState.CANCELLED
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+
+
+def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shell: Shell, stage: Stage) -> None:
+    with working(stage):
+        printed = shell("buy", *CITY, "-q", "2", "--dry-run", "--json").out
+        (shell.folder / "quote.json").write_text(printed)
+        bought = shell("buy", "--quote", "quote.json", "--key", "order-3", "--wait", "--json")
+        again = shell("buy", "--quote", "-", "--key", "order-3", "--json", stdin=printed)
+    assert bought.code == 0, bought.out
+    assert (again.json["id"], again.json["is_new"]) == (bought.json["id"], False)
+    quote = json.loads(printed)["result"]["quote"]
+    assert bought.json["result"]["totals"]["setup_usd"] == quote["setup_usd"]
+    changed = shell("buy", "--quote", "-", "--json", stdin=json.dumps(quote | {"setup_usd": "0.01"}))
+    assert changed.code == 2
+    assert changed.json["error"]["faults"][0][0] == "quote"
+    assert "was changed since" in changed.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("--rung", "city"), "rung 1"),
+        (("--rung", "city=X", "--rung", "quantity=none"), "rung 2.quantity"),
+        (("--rung", "colour=red"), "rung 1.colour"),
+        (("--wait-until", "soon"), "wait_until"),
+        (("--wait-until", "2020-01-01T00:00+00:00"), "wait_until"),
+        (("--quote", "nowhere.json"), "quote"),
+    ],
+)
+def test_bad_input_is_named_with_its_place(shell: Shell, arguments: tuple[str, ...], where: str) -> None:
+    country = () if "--quote" in arguments else ("--country", "US")
+    refused = shell("buy", *country, *arguments, "--json")
+    assert refused.code == 2, refused.out
+    assert where in [fault[0] for fault in refused.json["error"]["faults"]]
+
+
+def test_neither_country_nor_quote_is_bad_input(shell: Shell) -> None:
+    assert "country" in shell("buy", "--json").json["error"]["message"]
+
+
+def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(didflow: Didflow) -> None:
+    request = SearchAndBuy(country="US", wait_until=datetime.now(UTC) + timedelta(hours=1))
+    job = didflow.submit(request, idempotency_key="order-1")
+    late = request.model_copy(update={"wait_until": datetime(2026, 1, 1, tzinfo=UTC)})
+    assert didflow.submit(late, idempotency_key="order-1").id == job.id
+    with pytest.raises(InvalidRequest, match="wait_until: 2026-01-01 00:00:00 UTC has passed: nothing could be bought"):
+        didflow.submit(late)
+
+
+def test_the_async_client_orders_by_a_quote_and_refuses_the_same(stage: Stage, valkey: EmbeddedValkey) -> None:
+    request = SearchAndBuy(country="US", dry_run=True)
+
+    async def ordered() -> tuple[bool, str]:
+        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        dry_run = await client.submit(request)
+        quote = (await client.wait(dry_run.id, 20)).result.quote  # type: ignore[union-attr]
+        assert isinstance(quote, Quote)
+        job = await client.submit(quote=quote, idempotency_key="order-1")
+        with pytest.raises(InvalidRequest) as refused:
+            await client.submit(quote=quote.model_copy(update={"first_year_usd": quote.monthly_usd}))
+        await client.wait(job.id, 20)
+        await client.aclose()
+        return job.is_new, str(refused.value)
+
+    with working(stage):
+        is_new, refusal = asyncio.run(ordered())
+    assert is_new
+    assert refusal.startswith("quote: was not signed here")
+    assert len(stage.owned()) == 1
+
+
+def test_an_onboarding_order_that_waits_can_be_called_off(stage: Stage, didflow: Didflow) -> None:
+    onboarding = Onboarding(didflow)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    job = onboarding.order("4711", SearchAndBuy(country="US", city=("MIAMI, FL",), quantity=99, wait_until=until))
+    stage.attempt(job)
+    assert onboarding.cancel("4711") is not None
+    assert stage.attempt(job).state is JobState.CANCELLED
+    assert onboarding.cancel("none such") is None
+
+
+def test_a_request_that_uses_none_of_it_keeps_its_fingerprint() -> None:
+    plain = Submission(SearchAndBuy(country="US", city=("X",), max_monthly_usd=Decimal("2.50")))
+    assert fingerprint(plain) == "ae7cd2103b40ea0333c90d2d50d24635faa78ca5313300ce8ceb8ee295c25a07"
+    others: list[dict[str, Any]] = [{"ladder": (Rung(),), "city": ()}, {"wait_until": datetime(2027, 1, 1, tzinfo=UTC)}]
+    for fields in others:
+        assert fingerprint(Submission(plain.request.model_copy(update=fields))) != fingerprint(plain)

@@ -1,0 +1,113 @@
+"""Documents as who hands them in meets them: the command on its own process, real ledger, real jobs, a sandbox that reviews."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from producers import Didflow, InvalidRequest, JobState, SearchAndBuy, WrongJob
+from producers.documents import Documents
+from tests.integration.test_reconcile import shell_of
+from tests.integration.working import working
+from tests.shell import Shell
+from tests.stage import Stage, numbers
+from worker.contract.events import event_adapter
+from worker.contract.requests import FollowDocuments, Release, request_adapter
+from worker.runtime.embedded import EmbeddedValkey
+
+PASSPORT = b"%PDF-1.4\nErika Mustermann, born 1964-08-12\ntrailer << /Root 1 0 R >>"
+BERLIN = SearchAndBuy(country="DE", city=("Berlin",), quantity=2, documents="allow_inactive")
+
+
+@pytest.fixture
+def didflow(stage: Stage) -> Didflow:
+    return Didflow(stage.ledger.client, stage.settings.namespace)
+
+
+@pytest.fixture
+def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(stage, valkey.url, tmp_path)
+
+
+def papers(stage: Stage, number: str) -> list[tuple[int, str, str]]:
+    return [(one["kind"], one["status"], one["file_name"]) for one in stage.sandbox.owned()[number.removeprefix("+")]["documents"]]
+
+
+def everything_in(stage: Stage) -> bytes:
+    """All that Redis holds of this namespace."""
+    client = stage.ledger.client
+    return b"".join(client.dump(name) or b"" for name in client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
+
+
+def test_a_passport_goes_to_the_provider_and_nowhere_else(stage: Stage, didflow: Didflow, shell: Shell, tmp_path: Path) -> None:
+    purchase = stage.run(BERLIN)
+    first, second = (one.number for one in numbers(purchase))
+    (tmp_path / "Mustermann.pdf").write_bytes(PASSPORT)
+    handed_in = shell("documents", "upload", "--number", first, "--type", "id", "--file", "Mustermann.pdf", "--json")
+    assert handed_in.code == 0, handed_in.err
+    assert [(one["number"], one["fate"]) for one in handed_in.json] == [(first, "handed_in")]
+    again = shell("documents", "upload", "--job", purchase.id, "--type", "id", "--file", "Mustermann.pdf")
+    assert again.code == 0
+    assert "there already" in again.out
+    assert papers(stage, first) == papers(stage, second) == [(1, "pending", "id.pdf")]
+    for said in (handed_in, again):
+        assert "Mustermann" not in said.out + said.err
+    assert b"Mustermann" not in everything_in(stage)
+    with working(stage):
+        told = shell("documents", "missing", "--job", purchase.id, "--json").json
+    assert [(one["number"], one["documents_needed"]) for one in told["result"]["numbers"]] == [
+        (first, ["localaddress"]),
+        (second, ["localaddress"]),
+    ]
+
+
+def test_what_can_not_be_handed_in_says_why_and_is_not_sent(stage: Stage, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "cat.pdf").write_bytes(b"GIF89a")
+    refused = shell("documents", "upload", "--number", "12", "--type", "passport", "--file", "cat.pdf", "--json")
+    assert refused.code == 2
+    assert [where for where, _ in refused.json["error"]["faults"]] == ["number", "type", "file"]
+    assert "papers" not in stage.sandbox.state()["calls"]
+
+
+def test_a_purchase_is_followed_and_anybody_may_follow(stage: Stage, didflow: Didflow) -> None:
+    documents = Documents(didflow)
+    purchase = stage.run(BERLIN)
+    named = [one.number for one in numbers(purchase)]
+    follower = documents.follower(purchase.id)
+    assert follower is not None
+    assert (follower.kind, follower.state) == ("follow_documents", JobState.SCHEDULED)
+    assert documents.follower(stage.run(SearchAndBuy(country="US")).id) is None
+    job = documents.follow(named, idempotency_key="papers-1", reference="customer-9")
+    assert documents.follow(named, idempotency_key="papers-1", reference="customer-9").id == job.id
+    assert stage.attempt(job).reason == "documents"
+    for number in named:
+        stage.sandbox.order("approve_documents", number=number.removeprefix("+"))
+    with working(stage):
+        assert [one.outcome for one in documents.missing(named)] == ["activated"] * 2
+    stage.make_due(job)
+    assert stage.attempt(job).state is JobState.SUCCEEDED
+
+
+def test_the_schemas_know_the_request_and_the_events() -> None:
+    assert '"follow_documents"' in json.dumps(request_adapter().json_schema())
+    assert "didflow.number.documents_rejected.v1" in json.dumps(event_adapter().json_schema())
+
+
+def test_a_follower_of_no_purchase_is_refused_at_once(stage: Stage, didflow: Didflow) -> None:
+    other = stage.submit(Release(numbers=("+12135550100",)))
+    with pytest.raises(WrongJob):
+        didflow.submit(FollowDocuments(job_id=other.id))
+    with pytest.raises(InvalidRequest):
+        Documents(didflow).follow([])
+
+
+def test_the_pool_is_listed_and_a_number_put_back(stage: Stage, shell: Shell) -> None:
+    ours = stage.own(1)
+    job = stage.submit(BERLIN)
+    claim = stage.ledger.claim(job.id, "worker-1", lease_ms=60_000)
+    assert not isinstance(claim, str)
+    assert stage.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
+    assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase goes on"
+    stage.ledger.client.hdel(stage.ledger.keys.reserved("default"), ours[0])  # As at its end.
+    assert [(one["number"], one["job_id"]) for one in shell("pool", "list", "--json").json] == [(ours[0], job.id)]
+    assert f"1 of 1 numbers are back: {ours[0]}" in shell("pool", "return", "--number", ours[0]).out

@@ -1,0 +1,207 @@
+"""Quotes: signed by the worker, ordered by whoever holds them, and kept or refused with the difference named."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from producers import Didflow, IdempotencyConflict, InvalidRequest, Quote, SearchAndBuy
+from tests.stage import Stage, charged, numbers, result_of
+from worker.contract.jobs import JobView
+from worker.contract.quotes import signature
+from worker.ledger import calls
+
+CITY = "LOS ANGELES, CA"
+TWO = SearchAndBuy(country="US", city=(CITY,), quantity=2)
+
+
+@pytest.fixture
+def didflow(stage: Stage) -> Didflow:
+    return Didflow(stage.ledger.client, stage.settings.namespace)
+
+
+def quoted(stage: Stage, request: SearchAndBuy = TWO) -> Quote:
+    quote = result_of(stage.run(request.model_copy(update={"dry_run": True}))).quote
+    assert quote is not None
+    return quote
+
+
+def ordered(stage: Stage, quote: Quote) -> JobView:
+    return stage.finish(Didflow(stage.ledger.client, stage.settings.namespace).submit(quote=quote))
+
+
+def digits(quote: Quote) -> list[str]:
+    return [number.number[1:] for number in quote.numbers]
+
+
+def test_a_quote_says_all_that_a_buyer_asks(stage: Stage) -> None:
+    quote = quoted(stage, SearchAndBuy(country="DE", quantity=2, documents="allow_inactive"))
+    assert quote.documents == ("id", "localaddress")
+    assert quote.first_year_usd == quote.setup_usd + 12 * quote.monthly_usd
+    assert quote.balance_usd is not None
+    assert quote.balance_after_usd == quote.balance_usd - quote.setup_usd - quote.monthly_usd
+    assert quote.expires_at is not None
+    assert timedelta(minutes=58) < quote.expires_at - datetime.now(UTC) <= timedelta(hours=1)
+    assert quote.signature
+    assert "cart_put" not in stage.sandbox.state()["calls"]
+
+
+def test_what_is_ordered_by_a_quote_is_what_was_quoted(stage: Stage) -> None:
+    quote = quoted(stage)
+    view = ordered(stage, quote)
+    assert view.state == "succeeded"
+    assert [number.number for number in numbers(view)] == sorted(number.number for number in quote.numbers)
+    assert charged(view) == stage.sandbox.charged_usd() == quote.setup_usd + quote.monthly_usd
+
+
+def test_a_quote_survives_the_way_through_json(stage: Stage) -> None:
+    carried = Quote.model_validate_json(quoted(stage).model_dump_json(exclude_none=True))
+    assert ordered(stage, carried).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda quote: {"setup_usd": Decimal("0.01")},
+        lambda quote: {"numbers": (quote.numbers[0].model_copy(update={"monthly_usd": Decimal("99.00")}), *quote.numbers[1:])},
+        lambda quote: {"request": quote.request.model_copy(update={"max_monthly_usd": Decimal("99.00")})},
+        lambda quote: {"expires_at": quote.expires_at + timedelta(days=1)},
+        lambda quote: {"account": "other"},
+        lambda quote: {"signature": None},
+        lambda quote: {"signature": signature(quote, "made up")},
+    ],
+)
+def test_a_quote_that_was_changed_is_refused(stage: Stage, didflow: Didflow, altered: Callable[[Quote], dict[str, object]]) -> None:
+    quote = quoted(stage)
+    with pytest.raises(InvalidRequest, match="quote: was not signed here or was changed since"):
+        didflow.submit(quote=quote.model_copy(update=altered(quote)))
+
+
+def test_a_quote_that_expired_is_refused_but_its_order_is_still_the_same_job(stage: Stage, didflow: Didflow) -> None:
+    quote = quoted(stage)
+    job = didflow.submit(quote=quote, idempotency_key="order-1")
+    late = quote.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=5)})
+    late = late.model_copy(update={"signature": signature(late, stage.ledger.run(calls.seal()))})
+    with pytest.raises(InvalidRequest, match="quote: expired at"):
+        didflow.submit(quote=late, idempotency_key="order-2")
+    again = didflow.submit(quote=late, idempotency_key="order-1")
+    assert (again.id, again.is_new) == (job.id, False)
+
+
+def test_an_order_by_a_quote_is_another_request_than_one_without(stage: Stage, didflow: Didflow) -> None:
+    didflow.submit(TWO, idempotency_key="order-1")
+    with pytest.raises(IdempotencyConflict):
+        didflow.submit(quote=quoted(stage), idempotency_key="order-1")
+
+
+def test_another_account_or_request_than_the_quote_s_is_refused(stage: Stage, didflow: Didflow) -> None:
+    quote = quoted(stage)
+    with pytest.raises(InvalidRequest, match="is for account 'default'"):
+        didflow.submit(quote=quote, account="other")
+    with pytest.raises(InvalidRequest, match="is for another request"):
+        didflow.submit(SearchAndBuy(country="CA"), quote=quote)
+    with pytest.raises(InvalidRequest, match="give a request, or a quote"):
+        didflow.submit()
+    assert didflow.submit(TWO, quote=quote).is_new
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"setup_usd": "9.00", "monthly_usd": "0.99"}, "setup is 9.00 USD, quoted 0.50"),
+        ({"setup_usd": "0.50", "monthly_usd": "7.00"}, "a month is 7.00 USD, quoted 0.99"),
+    ],
+)
+def test_worse_fees_are_refused_and_named(stage: Stage, change: dict[str, str], difference: str) -> None:
+    number = one_for_sale(stage)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 1}))
+    assert digits(quote) == [number]
+    stage.sandbox.order("set_fees", number=number, **change)
+    view = ordered(stage, quote)
+    refused_as_worse(stage, view, f"+{number}: {difference}")
+
+
+def test_fees_that_are_worse_only_in_the_cart_are_refused_before_the_checkout(stage: Stage) -> None:
+    number = one_for_sale(stage)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 1}))
+    real_put = stage.client.put_in_cart
+
+    def dearer_by_then(numbers: list[str]) -> object:
+        stage.sandbox.order("set_fees", number=number, setup_usd="0.50", monthly_usd="7.00")
+        return real_put(numbers)
+
+    stage.client.put_in_cart = dearer_by_then  # type: ignore[assignment, method-assign]
+    refused_as_worse(stage, ordered(stage, quote), f"+{number}: a month is 7.00 USD, quoted 0.99")
+    assert stage.sandbox.state()["calls"]["cart_put"] == 1
+
+
+def test_documents_that_weren_t_quoted_are_refused_and_named(stage: Stage) -> None:
+    number = one_for_sale(stage)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 1, "documents": "allow_inactive"}))
+    stage.sandbox.order("set_documents", number=number, kinds=[1, 2])
+    refused_as_worse(stage, ordered(stage, quote), f"+{number}: needs documents (address, id) that weren't quoted")
+
+
+def test_a_number_that_is_gone_is_named_where_nothing_can_stand_in_for_it(stage: Stage) -> None:
+    number = one_for_sale(stage)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 1}))
+    stage.sandbox.order("sell_to_other", number=number)
+    refused_as_worse(stage, ordered(stage, quote), f"+{number}: is not offered any more")
+
+
+def test_another_number_may_stand_in_for_one_that_is_gone_if_it_is_no_worse(stage: Stage) -> None:
+    quote = quoted(stage)
+    gone = digits(quote)[0]
+    stage.sandbox.order("sell_to_other", number=gone)
+    view = ordered(stage, quote)
+    assert view.state == "succeeded"
+    assert f"+{gone}" not in {number.number for number in numbers(view)}
+    assert charged(view) <= quote.setup_usd + quote.monthly_usd
+
+
+def test_cheaper_than_quoted_is_no_reason_to_refuse(stage: Stage) -> None:
+    number = one_for_sale(stage)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 1}))
+    stage.sandbox.order("set_fees", number=number, setup_usd="0.00", monthly_usd="0.10")
+    assert ordered(stage, quote).state == "succeeded"
+    assert stage.sandbox.charged_usd() == Decimal("0.10")
+
+
+def test_a_partial_quote_orders_as_many_as_it_quoted(stage: Stage) -> None:
+    stage.sandbox.order("sell_out", city=CITY, keep=3)
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 5, "policy": "best_effort"}))
+    view = ordered(stage, quote)
+    assert (view.state, len(numbers(view))) == ("succeeded", 3)
+
+
+def test_what_can_t_be_had_as_asked_isn_t_signed(stage: Stage, didflow: Didflow) -> None:
+    quote = quoted(stage, TWO.model_copy(update={"quantity": 31}))
+    assert quote.signature is None
+    with pytest.raises(InvalidRequest, match="quote: was not signed here"):
+        didflow.submit(quote=quote)
+
+
+def test_the_secret_is_in_the_ledger_alone(stage: Stage) -> None:
+    quote = quoted(stage)
+    secret = stage.ledger.run(calls.seal())
+    assert secret not in json.dumps(quote.model_dump(mode="json"))
+    assert secret == stage.ledger.run(calls.seal())
+
+
+def one_for_sale(stage: Stage) -> str:
+    """The city has one number for sale."""
+    number, *_ = stage.sandbox.order("sell_out", city=CITY)
+    stage.sandbox.order("restock", numbers=[number])
+    stage.sandbox.order("set_fees", number=number, setup_usd="0.50", monthly_usd="0.99")
+    return str(number)
+
+
+def refused_as_worse(stage: Stage, view: JobView, difference: str) -> None:
+    assert (view.state, view.error and view.error.code) == ("failed", "quote_worse")
+    assert view.error is not None
+    assert difference in view.error.message
+    assert not stage.owned()
+    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert "checkout" not in stage.sandbox.state()["calls"]

@@ -1,0 +1,265 @@
+"""Reuse before buying: what waits in the pool goes out first, to one job each, and costs nothing."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+import redis
+
+from producers import Didflow
+from producers.pool import Pool
+from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
+from tests.scheduled.scene import Attempt, Scene
+from worker.contract.destinations import Destination
+from worker.contract.jobs import JobView
+from worker.contract.requests import Release, SearchAndBuy
+from worker.contract.results import NumberResult
+from worker.contract.states import JobState
+
+LABEL = "spare"
+ASKED = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True)
+PBX = (Destination.sip("pbx@example.net"),)
+
+
+@pytest.fixture
+def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
+    scene = Scene(quick_valkey, reuse_label=LABEL)
+    yield scene
+    scene.close()
+
+
+def spare(scene: Scene, count: int = 1, label: str = LABEL) -> list[str]:
+    """Numbers in Los Angeles that wait for somebody."""
+    return [f"+{number}" for number in scene.sandbox.order("seed_owned", count=count, label=label)]
+
+
+def played(scene: Scene, **changes: object) -> JobView:
+    job = scene.submit(ASKED.model_copy(update=changes))
+    scene.finish(job)
+    return scene.view(job)
+
+
+def numbers(view: JobView) -> tuple[NumberResult, ...]:
+    assert view.result is not None
+    return view.result.numbers
+
+
+def outcomes(view: JobView) -> dict[str, str | None]:
+    return {one.number: one.outcome.value if one.outcome else None for one in numbers(view)}
+
+
+def bought(scene: Scene) -> int:
+    return len(scene.sandbox.ledger())
+
+
+def waiting(scene: Scene) -> set[str]:
+    """Those of the pool that a new job would get."""
+    view = played(scene, quantity=1000, policy="best_effort", dry_run=True)
+    assert view.result is not None
+    assert view.result.quote is not None
+    return {one.number for one in view.result.quote.numbers if one.outcome == "reused"}
+
+
+def handed_out(scene: Scene) -> set[str]:
+    return {one.number for one in Pool(Didflow(scene.ledger.client, scene.ledger.keys.namespace)).handed_out()}
+
+
+def test_the_pool_goes_out_first_and_only_the_rest_is_bought(scene: Scene) -> None:
+    ours = spare(scene, 2)
+    view = played(scene, quantity=3, destinations=PBX)
+    assert view.state is JobState.SUCCEEDED
+    assert {number for number, outcome in outcomes(view).items() if outcome == "reused"} == set(ours)
+    assert sorted(outcomes(view).values(), key=str) == ["bought", "reused", "reused"]
+    assert bought(scene) == 1
+    assert view.result is not None
+    assert view.result.totals.charged_usd == scene.sandbox.charged_usd()
+    assert view.result.totals.done == 3
+    assert all(one.monthly_usd is None and one.record_id for one in numbers(view) if one.outcome == "reused")
+    assert list(scene.routes().values()) == [["pbx@example.net"]] * 3
+
+
+def test_it_is_off_by_default(scene: Scene) -> None:
+    spare(scene)
+    assert list(outcomes(played(scene, reuse=False)).values()) == ["bought"]
+
+
+def test_only_what_fits_is_handed_out(scene: Scene) -> None:
+    fits, routed, called_back, other, elsewhere = *spare(scene, 3), *spare(scene, label="vip"), *spare(scene, 8)[-1:]
+    scene.sandbox.order("set_number", number=called_back[1:], sms_relay_url="https://last-customer.example.net/sms")
+    scene.sandbox.order(
+        "set_destinations", number=routed[1:], destinations=[{"transport": 1, "destination": "a@example.net", "priority": 1}]
+    )
+    assert elsewhere.startswith("+1619")
+    view = played(scene, quantity=1000, policy="best_effort", max_total_usd=Decimal("0.01"))
+    given = {number for number, outcome in outcomes(view).items() if outcome == "reused"}
+    assert fits in given
+    assert not {routed, called_back, other, elsewhere} & given
+    assert all(number.startswith("+1213568") for number in given)
+
+
+def test_a_number_goes_to_one_job_also_after_that_has_ended(scene: Scene) -> None:
+    (number,) = spare(scene)
+    assert outcomes(played(scene)) == {number: "reused"}
+    assert list(outcomes(played(scene)).values()) == ["bought"], "it has no destinations and is somebody's all the same"
+    pool = Pool(Didflow(scene.ledger.client, scene.ledger.keys.namespace))
+    ((name, job_id),) = ((one.number, one.job_id) for one in pool.handed_out())
+    assert (name, job_id) == (number, scene.jobs[0].id)
+    assert pool.take_back([number, "+12135550100"]) == (number,)
+    assert pool.take_back([number]) == ()
+    assert outcomes(played(scene)) == {number: "reused"}
+
+
+def test_of_two_jobs_that_saw_the_same_number_one_gets_it(scene: Scene) -> None:
+    (number,) = spare(scene)
+    first, second = (scene.submit(ASKED) for _ in range(2))
+    slow = Attempt(scene, first)
+    slow.to("before:hand_out")
+    scene.finish(second)
+    slow.end()
+    scene.finish(first)
+    assert outcomes(scene.view(second)) == {number: "reused"}
+    assert list(outcomes(scene.view(first)).values()) == ["bought"]
+
+
+def test_too_few_go_back_and_the_next_job_gets_them(scene: Scene) -> None:
+    (number,) = spare(scene)
+    view = played(scene, quantity=50)
+    assert (view.state, outcomes(view)) == (JobState.FAILED, {})
+    assert (bought(scene), waiting(scene)) == (0, {number})
+    assert outcomes(played(scene)) == {number: "reused"}
+    history = Didflow(scene.ledger.client, scene.ledger.keys.namespace).history(number)
+    assert [entry.happened.what for entry in history.entries] == ["handed_out", "taken_back", "handed_out"]
+    assert history.faults == ()
+
+
+def test_at_least_counts_them(scene: Scene) -> None:
+    spare(scene, 2)
+    view = played(scene, quantity=50, policy="at_least", at_least=8)
+    assert view.state is JobState.PARTIAL
+    assert bought(scene) == 6, "all that is left in the city"
+    assert list(outcomes(view).values()).count("reused") == 2
+
+
+@pytest.mark.parametrize("how", ["cancelled", "no clear answer", "a read is refused"])
+def test_a_job_that_comes_to_nothing_gives_them_back(quick_valkey: redis.Redis, how: str) -> None:
+    scene = Scene(quick_valkey, reuse_label=LABEL, max_attempts=2)
+    (number,) = spare(scene)
+    job = scene.submit(ASKED.model_copy(update={"quantity": 2}))
+    if how == "cancelled":
+        scene.sandbox.order("set_balance", usd="0")
+        assert scene.run(job).reason == "funds"
+        assert outcomes(played(scene, quantity=1, policy="best_effort", max_total_usd=Decimal(0))) == {}, "kept for the job that waits"
+        scene.cancel(job)
+    elif how == "no clear answer":
+        scene.sandbox.add_fault("cart_put", "drop", times=None)
+    else:
+        scene.sandbox.add_fault("dids", "refuse", times=None, status=400)
+    scene.finish(job)
+    assert scene.view(job).state in (JobState.CANCELLED, JobState.FAILED)
+    assert outcomes(scene.view(job)) == {}
+    scene.sandbox.clear_faults()
+    assert waiting(scene) == {number}
+    scene.close()
+
+
+def test_called_off_after_its_worker_died_it_gives_back_what_it_was_handed(scene: Scene) -> None:
+    (number,) = spare(scene)
+    buying = Attempt(scene, scene.submit(ASKED.model_copy(update={"quantity": 2})))
+    buying.to("after:hand_out")
+    buying.kill()
+    scene.expire(buying.job)
+    scene.cancel(buying.job)
+    scene.finish(buying.job)
+    assert scene.view(buying.job).state is JobState.CANCELLED
+    assert outcomes(played(scene)) == {number: "reused"}
+
+
+def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: redis.Redis) -> None:
+    place, points = -1, [""]
+    while place < len(points):
+        scene = Scene(quick_valkey, reuse_label=LABEL)
+        (number,) = spare(scene)
+        play = Play(scene, scene.submit(ASKED.model_copy(update={"quantity": 2, "destinations": PBX})))
+        workers = DyingWorkers(*([place] if place >= 0 else []))
+        play_on(play, workers)
+        points = points if place >= 0 else workers.reached
+        assert sorted(outcomes(scene.view(play.job)).values(), key=str) == ["bought", "reused"], workers.died
+        assert outcomes(scene.view(play.job))[number] == "reused", workers.died
+        assert (bought(scene), handed_out(scene)) == (1, {number}), workers.died
+        assert list(scene.routes().values()) == [["pbx@example.net"]] * 2, workers.died
+        scene.close()
+        place += 1
+    assert "after:hand_out" in points
+
+
+def test_a_release_that_was_submitted_before_leaves_it_alone(scene: Scene) -> None:
+    """As one whose grace period ends after the number went to somebody."""
+    going = spare(scene, 3)
+    release = scene.submit(Release(numbers=tuple(going)))
+    late = Attempt(scene, release)
+    late.to("before:quarantine")
+    ((number, outcome),) = outcomes(played(scene)).items()
+    assert outcome == "reused"
+    scene.sandbox.add_fault("release", "refuse", status=422)  # The two others together, so that it goes on with halves.
+    late.end()
+    scene.finish(release)
+    assert outcomes(scene.view(release)) == dict.fromkeys(going, "released") | {number: "superseded"}
+    assert number in {f"+{one}" for one in scene.sandbox.owned()}
+    meant = scene.submit(Release(numbers=(number,)))
+    scene.finish(meant)
+    assert outcomes(scene.view(meant)) == {number: "released"}, "a release of after that is a release"
+
+
+def test_what_a_release_has_begun_with_is_not_handed_out(scene: Scene) -> None:
+    (number,) = spare(scene)
+    release = Attempt(scene, scene.submit(Release(numbers=(number,))))
+    release.to("before:release")
+    assert list(outcomes(played(scene)).values()) == ["bought"]
+    release.end()
+    assert number not in {f"+{one}" for one in scene.sandbox.owned()}
+
+
+def test_one_that_is_being_given_to_a_purchase_is_not_released(scene: Scene) -> None:
+    (number,) = spare(scene)
+    buying = Attempt(scene, scene.submit(ASKED.model_copy(update={"destinations": PBX})))
+    buying.to("after:hand_out")
+    release = scene.submit(Release(numbers=(number,)))
+    scene.finish(release)
+    assert outcomes(scene.view(release)) == {number: "superseded"}
+    buying.end()
+    assert scene.routes() == {number: ["pbx@example.net"]}
+
+
+def test_one_that_changed_behind_the_list_goes_back(scene: Scene) -> None:
+    stale, good = sorted(spare(scene, 2))
+    buying = Attempt(scene, scene.submit(ASKED.model_copy(update={"quantity": 2})))
+    buying.to("before:hand_out")
+    scene.sandbox.order(
+        "set_destinations", number=stale[1:], destinations=[{"transport": 1, "destination": "a@example.net", "priority": 1}]
+    )
+    buying.end()
+    assert outcomes(scene.view(scene.jobs[0]))[good] == "reused"
+    assert stale not in outcomes(scene.view(scene.jobs[0]))
+    assert handed_out(scene) == {good}
+
+
+def test_a_quote_tells_what_would_be_handed_out(scene: Scene) -> None:
+    (number,) = spare(scene)
+    view = played(scene, quantity=2, dry_run=True)
+    assert view.result is not None
+    assert view.result.quote is not None
+    assert [(one.outcome, one.setup_usd is None) for one in view.result.quote.numbers] == [("reused", True), (None, False)]
+    assert view.result.quote.numbers[0].number == number
+    assert played(scene, quantity=1, dry_run=True).state is JobState.SUCCEEDED
+    assert handed_out(scene) == set()
+    assert outcomes(played(scene)) == {number: "reused"}
+    assert waiting(scene) == set(), "it is somebody's"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_without_a_pool_nothing_is_bought_by_mistake(quick_valkey: redis.Redis, dry_run: bool) -> None:
+    scene = Scene(quick_valkey)
+    view = played(scene, dry_run=dry_run)
+    assert (view.state, view.error.code if view.error else None) == ("failed", "no_pool")
+    assert bought(scene) == 0
+    scene.close()

@@ -1,0 +1,46 @@
+"""The dry run of a purchase: what would be bought now, what it would cost, and the signature by which it can be ordered so."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from worker.contract.provider import Offer
+from worker.contract.requests import SearchAndBuy
+from worker.contract.results import NumberResult, Quote
+from worker.jobs.fitting import affordable
+from worker.jobs.ports import JobPage, Provider, Rules
+from worker.jobs.stock import StockSearch
+
+
+def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, search: StockSearch) -> Quote:
+    """Reserves nothing."""
+    found = search.next(request.quantity, ())
+    costs = {offer.number: offer.total_usd for offer in found}
+    chosen = set(costs if request.max_total_usd is None else affordable(costs, request.max_total_usd))
+    offers = [offer for offer in found if offer.number in chosen]
+    search.refuse("budget", costs.keys() - chosen)
+    setup = sum((offer.setup_usd for offer in offers), Decimal(0))
+    monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
+    balance = provider.balance_usd()
+    expires_ms = page.now_ms() + int(rules.quote_s * 1000)
+    return Quote(
+        numbers=tuple(_line(offer, search.rung_of(offer.number)) for offer in offers),
+        setup_usd=setup,
+        monthly_usd=monthly,
+        first_year_usd=setup + 12 * monthly,
+        balance_usd=balance,
+        balance_after_usd=balance - setup - monthly,
+        documents=tuple(sorted({document for offer in offers for document in offer.documents})),
+        account=page.account,
+        request=request.model_copy(update={"dry_run": False}),
+        expires_at=datetime.fromtimestamp(expires_ms // 1000, UTC),
+    )
+
+
+def _line(offer: Offer, rung: int) -> NumberResult:
+    return NumberResult(
+        number=offer.number,
+        setup_usd=offer.setup_usd,
+        monthly_usd=offer.monthly_usd,
+        documents_needed=offer.documents,
+        rung=rung or None,
+    )
