@@ -17,19 +17,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from producers.churn import Churn
+from producers.churn import GRACE, Churn
 from producers.client import Didflow
 from producers.onboarding import Onboarding
 from worker.contract.business_events import (
     BusinessEvent,
+    CustomerChurned,
+    CustomerReturned,
     OrderPlaced,
     ReleaseApproved,
     ReleaseCalledOff,
     RequestMade,
     parse_business_event,
 )
-from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable, WrongJob
+from worker.contract.errors import DidflowError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job
+from worker.contract.requests import Release
 from worker.ledger.dead_letters import faults_text
 from worker.ledger.streams import Entry, Membership, acknowledge, added, converse, follow, requests_of, set_aside
 
@@ -171,6 +174,30 @@ class BusinessEvents:
                 return Churn(self._didflow, account=account, protected_labels=labels).approve(case, check)
             case ReleaseCalledOff(case=case, account=account):
                 return _called_off(Churn(self._didflow, account=account), case)
+            case CustomerChurned() as left:
+                return Churn(self._didflow, account=left.account, protected_labels=left.protected_labels).churned(
+                    left.reference,
+                    numbers=left.numbers,
+                    at=left.at,
+                    grace=GRACE if left.grace is None else left.grace,
+                    before_renewal=left.before_renewal,
+                    parking=left.parking,
+                    stop_on_traffic=left.stop_on_traffic,
+                    idempotency_key=event.id,
+                )
+            case CustomerReturned(reference=reference, account=account):
+                return self._returned(reference, account)
+
+    def _returned(self, reference: str, account: str) -> Job:
+        """The release that was called off. Raises NumbersGone if numbers went for good, WrongJob if no release of theirs is known."""
+        found = Churn(self._didflow, account=account).returned(reference)
+        if found.gone:
+            orders = "; ".join(request.model_dump_json(exclude_defaults=True) for request in found.similar)
+            raise NumbersGone(f"{reference!r} came back, and {', '.join(found.gone)} went for good. To order numbers like those: {orders}")
+        view = next((view for view in self._didflow.find(reference=reference) if isinstance(view.request, Release)), None)
+        if view is None:
+            raise WrongJob(f"there is no release of numbers of {reference!r} that could be called off")
+        return Job(view.id, False, view.state)
 
 
 class _Stopped(Exception):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, is_past
+from worker.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy, is_past
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
@@ -20,11 +20,16 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
         case FollowDocuments(job_id=str() as job_id):
             check_purchase((yield from plans.get(job_id)), submission)
         case FollowDocuments(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
-            yield from _check_deadline(plans, submission, "deadline", deadline, "nothing could be followed")
+            yield from _check_time(plans, submission, "deadline", deadline, "nothing could be followed")
         case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
-            yield from _check_deadline(plans, submission, "deadline", deadline, "nothing could be sent")
+            yield from _check_time(plans, submission, "deadline", deadline, "nothing could be sent")
+        case Release() if submission.not_before is not None:
+            what = "a release says when in its own `at`: which records go is fixed at once, and not at that time"
+            raise InvalidRequest(f"not_before: {what}", (("not_before", what),))
+        case Release(at=datetime() as at) if is_past(at, datetime.now(UTC)):
+            yield from _check_time(plans, submission, "at", at, "leave it out to release now")
         case SearchAndBuy(wait_until=datetime() as until) if is_past(until, datetime.now(UTC)):
-            yield from _check_deadline(plans, submission, "wait_until", until, "nothing could be bought")
+            yield from _check_time(plans, submission, "wait_until", until, "nothing could be bought")
 
 
 def check_undone(view: JobView, submission: Submission) -> None:
@@ -50,12 +55,12 @@ def _undone_already(undone: str, failback: str, key: str) -> str:
     return f"job {undone} is brought back by job {failback} already: {same}"
 
 
-def _check_deadline(plans: Plans, submission: Submission, name: str, deadline: datetime, so: str) -> Plan[None]:
+def _check_time(plans: Plans, submission: Submission, field: str, moment: datetime, so: str) -> Plan[None]:
     """By Redis's clock, which is the one that counts. A submit that is repeated later still gets its job."""
     key = submission.idempotency_key
     if key is not None and (yield Ask("hget", (plans.keys.idempotency, key))):
         return
     seconds, _ = yield Ask("time")
-    if is_past(deadline, datetime.fromtimestamp(seconds, UTC)):
-        what = f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: {so}"
-        raise InvalidRequest(f"{name}: {what}", ((name, what),))
+    if is_past(moment, datetime.fromtimestamp(seconds, UTC)):
+        what = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: {so}"
+        raise InvalidRequest(f"{field}: {what}", ((field, what),))

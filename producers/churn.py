@@ -1,28 +1,119 @@
-"""Churn: give a leaving customer's numbers back, and never the wrong one. Look first, then release exactly what was seen.
+"""Churn: give a leaving customer's numbers back, and never the wrong one. Two ways:
 
     churn = Churn(Didflow.from_env())
-    check = churn.check("contract-88", ["+12135550100"])    # nothing happens yet
+    churn.churned("acme", grace="7d", parking=(Destination.sip("goodbye@example.net"),))   # all numbers that were bought for them
+    churn.returned("acme")                                                                 # they came back: nothing happened
+
+    check = churn.check("contract-88", ["+12135550100"])    # look first: nothing happens yet
     churn.approve("contract-88", check.id)                   # releases the records that the check showed
 
-The release names record ids, not numbers: one that was given back and bought anew between the two steps has a new
-record id and stays.
+A release means records, not numbers: one that was given back and bought anew in between has a new record id and stays.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.client import Didflow
-from worker.contract.errors import InvalidRequest, WrongJob
+from producers.review import RELEASED
+from producers.similar import similar
+from worker.contract.destinations import Destination
+from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Release
+from worker.contract.requests import Release, SearchAndBuy, invalid
 from worker.contract.results import NumberResult
+from worker.ledger.holdings import held_for, holders
+
+#: How long the numbers of a customer who left are kept, where nobody says otherwise.
+GRACE = timedelta(days=7)
+#: So many of a reference's newest jobs are looked at.
+JOBS_AT_MOST = 1000
+
+
+Outcome = Literal["kept", "partly_gone", "gone", "nothing"]
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a customer who came back finds. `outcome`: ``kept`` all numbers, ``partly_gone``, ``gone``, or ``nothing``: no release is known.
+
+    called_off  the releases that were called off: a worker gives the numbers their routes back
+    kept        numbers that are still theirs
+    gone        numbers that went with their last release, for good
+    similar     ready requests for numbers like those: submit them, with a key, if the customer wants them
+    """
+
+    reference: str
+    outcome: Outcome
+    called_off: tuple[str, ...]
+    kept: tuple[str, ...]
+    gone: tuple[str, ...]
+    similar: tuple[SearchAndBuy, ...]
 
 
 class Churn:
-    """Releases of one account, in two steps."""
+    """Releases of one account."""
 
     def __init__(self, didflow: Didflow, *, account: str = "default", protected_labels: Iterable[str] = ()) -> None:
         self._didflow, self._account = didflow, account
         self._protected_labels = tuple(protected_labels)
+
+    def churned(
+        self,
+        reference: str,
+        *,
+        numbers: Sequence[str] = (),
+        at: datetime | date | str | None = None,
+        grace: timedelta | str = GRACE,
+        before_renewal: timedelta | str | None = None,
+        parking: Sequence[Destination] = (),
+        stop_on_traffic: bool = True,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """A customer left: schedule the release of `numbers`, or of all that were bought for this reference. For the times see `Release`.
+
+        Only what was bought for this reference goes, and that is asked again at the moment it goes. Without a key an open release of this
+        reference is the same job, if it has these numbers; with one it is the same job for ever.
+        Raises InvalidRequest (bad times, numbers of others, nothing to release), IdempotencyConflict, ServiceUnavailable: repeat it then.
+        """
+        terms: dict[str, Any] = {"grace": grace, "before_renewal": before_renewal, "parking": tuple(parking)}
+        terms |= {"at": at, "stop_on_traffic": stop_on_traffic}
+        return self._churned(reference, numbers, terms, idempotency_key)
+
+    def returned(self, reference: str, *, timeout_s: float = 0.0) -> Returned:
+        """A customer came back: call their releases off, and say what is still there.
+
+        `timeout_s`: wait so long for workers to wind up; before that a number may just be going. Raises WaitTimeout, ServiceUnavailable.
+        """
+        jobs = self._jobs(reference)
+        releases = [view for view in jobs if _is_release(view)]
+        open_ones = [view for view in releases if not view.state.is_terminal]
+        for view in open_ones:
+            self._didflow.cancel(view.id)
+            if timeout_s:
+                self._didflow.wait(view.id, timeout_s)
+        held = set(self._didflow.ledger.perform(held_for(self._didflow.ledger.keys, reference)))
+        known = {view.id for view in open_ones}
+        last = next((view for view in releases if view.id not in known and _went(view)), None)
+        looked = [self._didflow.get(job_id) for job_id in known] + ([last] if last else [])
+        gone = tuple(sorted({number for view in looked for number in _went(view)} - held))
+        outcome: Outcome = ("partly_gone" if held else "gone") if gone else ("kept" if held or open_ones else "nothing")
+        purchases = [view for view in jobs if isinstance(view.request, SearchAndBuy)]
+        called_off = tuple(view.id for view in open_ones)
+        return Returned(reference, outcome, called_off, tuple(sorted(held)), gone, similar(gone, purchases))
+
+    def from_csv(self, lines: Iterable[str | bytes]) -> Iterator[ChurnLine]:
+        """Do what each line of a CSV says, and report each, as it is done; a broken line stops no other. See `producers.churn_csv`.
+
+        Done again, the same file does nothing twice. Raises InvalidRequest for a header that can't be used; ServiceUnavailable between
+        two lines: begin anew then.
+        """
+        for line in read_lines(lines):
+            yield line if isinstance(line, ChurnLine) else self._told(line)
 
     def check(self, case: str, numbers: Sequence[str], *, timeout_s: float = 60.0) -> JobView:
         """What a release of these E.164 numbers would do, number by number, in `.result.quote`; waits for it.
@@ -60,3 +151,91 @@ class Churn:
         if view.result is None or view.result.quote is None:
             raise WrongJob(f"check {check_id} is {view.state.value} and shows nothing: make a new one with `check`")
         return view.result.quote.numbers
+
+    def _churned(self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None) -> Job:
+        given = _request(reference, numbers or ("+12135550100",), terms, self._protected_labels)  # All faults, before anything is asked.
+        if key is not None and not numbers and (known := self._didflow.find(idempotency_key=key)):
+            return _the_same(known[0], given, reference, key)
+        jobs = [view for view in self._jobs(reference) if _is_release(view)]
+        open_one = next((view for view in jobs if not view.state.is_terminal), None)
+        if key is None and open_one is not None and not numbers:
+            return Job(open_one.id, False, open_one.state)
+        ours = self._theirs(reference, given.numbers if numbers else ())
+        if key is None and open_one is not None:
+            if not set(ours) <= set(_numbers_of(open_one)):
+                raise IdempotencyConflict(f"churned:{reference}", open_one.id)
+            return Job(open_one.id, False, open_one.state)
+        request = given.model_copy(update={"numbers": ours})
+        return self._didflow.submit(
+            request, idempotency_key=key or f"churned:{reference}:{len(jobs)}", reference=reference, account=self._account
+        )
+
+    def _theirs(self, reference: str, numbers: Sequence[str]) -> tuple[str, ...]:
+        """These numbers, or all, if they were bought for this reference. Raises InvalidRequest."""
+        ledger = self._didflow.ledger
+        wanted = tuple(numbers) or ledger.perform(held_for(ledger.keys, reference))
+        known = ledger.perform(holders(ledger.keys, wanted))
+        if not numbers:
+            wanted = tuple(number for number in wanted if number in known and known[number].account == self._account)
+        if not wanted:
+            what = f"no number of ours was bought for {reference!r}: nothing to release"
+            raise InvalidRequest(f"reference: {what}", (("reference", what),))
+        faults = []
+        for number in wanted:
+            holder = known.get(number)
+            if holder is None or holder.account != self._account:
+                faults.append(("numbers", f"{number}: nothing shows that it was bought for {reference!r} and is ours"))
+            elif holder.reference != reference:
+                faults.append(
+                    ("numbers", f"{number}: was bought for {holder.reference or 'nobody in particular'!r}, not for {reference!r}")
+                )
+        if faults:
+            raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
+        return wanted
+
+    def _jobs(self, reference: str) -> list[JobView]:
+        """This account's newest jobs of the reference."""
+        return [view for view in self._didflow.find(reference=reference, limit=JOBS_AT_MOST) if view.account == self._account]
+
+    def _told(self, told: Told) -> ChurnLine:
+        """One line of a CSV, done."""
+        try:
+            if told.event == "churned":
+                job = self._churned(told.reference, told.numbers, {"grace": GRACE, **told.terms}, told.key)
+                return told.report("submitted" if job.is_new else "same", job=job.id)
+            found = self.returned(told.reference)
+            return told.report(found.outcome, job=found.called_off[0] if found.called_off else None, gone=found.gone)
+        except ServiceUnavailable:
+            raise
+        except InvalidRequest as error:
+            return told.report("refused", fault="; ".join(": ".join(fault) for fault in error.faults) or str(error))
+        except DidflowError as error:
+            return told.report("refused", fault=str(error))
+
+
+def _request(reference: str, numbers: Sequence[str], terms: Mapping[str, Any], protected_labels: Sequence[str]) -> Release:
+    fields = {"numbers": tuple(numbers), "expected_reference": reference, "protected_labels": tuple(protected_labels)}
+    try:
+        return Release.model_validate(fields | dict(terms))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def _the_same(known: JobView, given: Release, reference: str, key: str) -> Job:
+    """The job that this key has. Raises IdempotencyConflict if it is another request's."""
+    asked = known.request
+    if not isinstance(asked, Release) or known.reference != reference or given.model_copy(update={"numbers": asked.numbers}) != asked:
+        raise IdempotencyConflict(key, known.id)
+    return Job(known.id, False, known.state)
+
+
+def _numbers_of(view: JobView) -> tuple[str, ...]:
+    return view.request.numbers if isinstance(view.request, Release) else ()
+
+
+def _is_release(view: JobView) -> bool:
+    return isinstance(view.request, Release) and not view.request.dry_run
+
+
+def _went(view: JobView) -> tuple[str, ...]:
+    return tuple(number.number for number in view.result.numbers if number.outcome in RELEASED) if view.result else ()

@@ -101,6 +101,15 @@ class Settings(BaseSettings):
         (), description="comma list: numbers with these labels are never released"
     )
 
+    releases_per_day: int | None = Field(
+        None,
+        ge=1,
+        description="numbers that an account may give back in a day (UTC), over all jobs; the rest waits for the next; none: all",
+    )
+    grace_look_hours: float = Field(
+        24.0, gt=0, le=744, description="how often a number whose release counts down is looked at for calls, besides before it goes"
+    )
+
     spend_account_usd_per_hour: SpendUsd | None = Field(
         None, description="USD that one account may spend on purchases in any hour, activation and first month; none: no limit"
     )

@@ -12,6 +12,8 @@ _WAITING = {
     WaitReason.STOCK: "too few numbers fit now; it looks again until its time is over, then it ends. `didflow cancel` ends it now",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
+    WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
+    WaitReason.DAILY_CAP: "as many numbers as may be given back in a day are gone; the rest goes on the next day (UTC)",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
     WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; it goes on by itself",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",

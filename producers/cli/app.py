@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from producers.cli.buying import buy
+from producers.cli.churning import churn_app
 from producers.cli.dead_letters import dead_letters
 from producers.cli.documents import documents_app
 from producers.cli.failing_over import failback, failover_app
@@ -38,6 +39,7 @@ for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 failover_app.add_typer(plan_app, name="plan")
+app.add_typer(churn_app, name="churn", rich_help_panel="Ask for something")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
 app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
 app.add_typer(requests_app, name="requests", rich_help_panel="Run")

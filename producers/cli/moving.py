@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from producers.cli import options as given
+from producers.cli import timing
 from producers.cli.output import errors_told
 from producers.cli.submitting import confirmed, submit
 from worker.contract.destinations import Destination
@@ -84,6 +85,15 @@ def release(
     protected_label: Annotated[
         list[str] | None, typer.Option(help="leave numbers with this label alone; may be repeated", show_default=False)
     ] = None,
+    expected_reference: Annotated[
+        str | None, typer.Option(help="leave alone what wasn't bought for this reference", show_default=False)
+    ] = None,
+    expected_destination: Annotated[str | None, typer.Option(help="leave alone what doesn't go there", show_default=False)] = None,
+    at: timing.At = None,
+    grace: timing.Grace = None,
+    before_renewal: timing.BeforeRenewal = None,
+    park: timing.Park = None,
+    ignore_calls: timing.IgnoreCalls = False,
     dry_run: given.DryRun = False,
     key: given.Key = None,
     reference: given.Reference = None,
@@ -93,15 +103,26 @@ def release(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Give numbers back to the provider, for good. A selector needs --expected-count: a dry run tells it."""
+    """Give numbers back to the provider, for good; until they go `didflow cancel` brings everything back.
+
+    A selector without --expected-count is a dry run, which tells the count.
+    """
     with errors_told(as_json=as_json):
         fields, listed = _named(number, numbers_file, record_id, expected_count, dry_run=dry_run)
-        fields |= {"selector": given.selector(from_trunk, from_destination, label, country, city, everything=everything)}
-        fields |= {"protected_labels": tuple(protected_label or ())}
-        _, request, _ = given.together(listed, lambda: Release.model_validate(fields), lambda: given.labels(key, reference, account))
-        if not dry_run:
+        chosen = given.selector(from_trunk, from_destination, label, country, city, everything=everything)
+        fields |= {"selector": chosen, "protected_labels": tuple(protected_label or ()), "stop_on_traffic": not ignore_calls}
+        fields |= {"expected_reference": expected_reference, "expected_destination": expected_destination}
+        fields |= {"dry_run": dry_run or (chosen is not None and expected_count is None)}
+        _, when, places, _ = given.together(
+            listed,
+            lambda: timing.fields(at, grace, before_renewal),
+            lambda: given.destinations(park),
+            lambda: given.labels(key, reference, account),
+        )
+        request = Release.model_validate(fields | when | {"parking": places})
+        if not request.dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
-            confirmed(f"release {count} number(s) for good: somebody else may get them. Go on?", yes=yes, must_ask=True)
+            confirmed(f"release {count} number(s) for good{timing.in_words(request)}. Go on?", yes=yes, must_ask=True)
         submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
 
 

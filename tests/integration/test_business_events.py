@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft202012Validator
 
-from producers import DeadLetterNotFound, Didflow, InvalidRequest, JobState, SearchAndBuy, ServiceUnavailable, business_events
+from producers import DeadLetterNotFound, Destination, Didflow, InvalidRequest, JobState, SearchAndBuy, ServiceUnavailable, business_events
 from producers.business_events import KEPT_CHARACTERS, MAX_DELIVERIES, BusinessEvents, TakenIn
 from producers.churn import Churn
 from producers.onboarding import Onboarding
@@ -22,7 +22,7 @@ from tests.faults.plant import until
 from tests.integration.working import working
 from tests.shell import Shell
 from tests.stage import Stage
-from worker.contract.business_events import APPROVED, CALLED_OFF, ORDER, REQUEST, business_event_schema
+from worker.contract.business_events import APPROVED, CALLED_OFF, CHURNED, ORDER, REQUEST, RETURNED, business_event_schema
 from worker.ledger.connection import connect
 from worker.ledger.dead_letters import DeadRequest
 from worker.ledger.ledger import Ledger
@@ -120,6 +120,42 @@ def test_a_churn_case_is_released_and_called_off_by_events(stage: Stage, didflow
     send(didflow, "evt-4", {"case": "contract-89"}, CALLED_OFF)
     taken_in(didflow)
     assert refused(didflow).code == "wrong_job"
+
+
+def test_a_customer_leaves_and_comes_back_by_events(stage: Stage, didflow: Didflow) -> None:
+    order = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=(Destination.sip("pbx@example.net"),))
+    with working(stage):
+        didflow.wait(didflow.submit(order, reference="acme").id, 20)
+        for event_id in ("evt-1", "evt-1"):
+            send(didflow, event_id, {"reference": "acme", "parking": [{"transport": 1, "destination": "goodbye@example.net"}]}, CHURNED)
+        (release,) = {taken.job.id for taken in taken_in(didflow) if taken.job}
+        until(lambda: didflow.get(release).reason == "grace", what="the grace period")
+        assert set(map(tuple, stage.routes().values())) == {("goodbye@example.net",)}
+        for event_id in ("evt-2", "evt-3"):
+            send(didflow, event_id, {"reference": "acme"}, RETURNED)
+        assert {taken.job.id for taken in taken_in(didflow) if taken.job} == {release}
+        assert didflow.wait(release, 20).state is JobState.CANCELLED
+    assert set(map(tuple, stage.routes().values())) == {("pbx@example.net",)}
+    assert len(stage.owned()) == 2
+
+
+def test_a_customer_who_comes_back_too_late_is_told_what_to_order_and_a_stranger_nothing(stage: Stage, didflow: Didflow) -> None:
+    with working(stage):
+        didflow.wait(didflow.submit(SearchAndBuy(country="CA", city=("TORONTO, ON",)), reference="acme").id, 20)
+        send(didflow, "evt-1", {"reference": "acme", "grace": "0s"}, CHURNED)
+        (gone,) = taken_in(didflow)
+        assert gone.job is not None
+        assert didflow.wait(gone.job.id, 20).state is JobState.SUCCEEDED
+    send(didflow, "evt-2", {"reference": "acme"}, RETURNED)
+    taken_in(didflow)
+    late = refused(didflow)
+    assert late.code == "numbers_gone"
+    assert '"city":["TORONTO, ON"]' in late.reason
+    didflow.drop(late.name)
+    send(didflow, "evt-3", {"reference": "nobody"}, RETURNED)
+    send(didflow, "evt-4", {"reference": "nobody", "grace": "-1d"}, CHURNED)
+    taken_in(didflow)
+    assert {one.code for one in didflow.dead_letters().requests} == {"wrong_job", "invalid_request"}
 
 
 BAD: dict[str, tuple[dict[str, str | bytes], str, set[str]]] = {

@@ -155,3 +155,8 @@ def test_the_page_of_after_the_purchase_runs(stage: Stage, valkey: EmbeddedValke
     stage.sandbox.order("reconfigure", sms_off_at_first=True)
     assert ran("after-purchase.md", stage, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
     assert all(one["sms_enabled"] and one["sms_relay_url"] for one in stage.sandbox.owned().values())
+
+
+def test_the_churn_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+    assert ran("churn.md", stage, valkey) == ["kept 2 kept 0 gone", "cancelled"]
+    assert set(map(tuple, stage.routes().values())) == {("pbx@example.net",)}

@@ -10,13 +10,14 @@ from worker.contract.states import JobState
 
 @contextmanager
 def working(stage: Stage) -> Iterator[None]:
-    """Run whatever is queued, one job at a time."""
+    """Run whatever is queued, and what waits when its time has come, one job at a time."""
     done = threading.Event()
 
     def work() -> None:
         while not done.wait(0.02):
-            for view in stage.ledger.perform(stage.ledger.plans.find(state=JobState.QUEUED)):
-                stage.runner.run(view.id)
+            for state in (JobState.QUEUED, JobState.WAITING):
+                for view in stage.ledger.perform(stage.ledger.plans.find(state=state)):
+                    stage.runner.run(view.id)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -107,8 +107,8 @@ def test_a_selector_needs_the_count_that_a_dry_run_tells(stage: Stage) -> None:
     stage.own(3, label="old")
     stage.own(1)
     with pytest.raises(ValueError, match="expected_count"):
-        Release(selector=Selector(label="old"))
-    dry = stage.run(Release(selector=Selector(label="old"), dry_run=True))
+        Release(selector=Selector(label="old"), dry_run=False)
+    dry = stage.run(Release(selector=Selector(label="old")))
     assert dry.result is not None
     assert dry.result.quote is not None
     assert len(dry.result.quote.numbers) == 3

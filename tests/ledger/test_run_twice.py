@@ -51,6 +51,11 @@ def claim(ledger: Ledger) -> Args:
     return (submitted(ledger).id, "worker-1:once", 60_000, 1000)
 
 
+def count_releases(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, 2, 11, 12, 13)
+
+
 def fan_out(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, 1, "move_batch", 60_000, "0", '{"page":0}', "1", '{"page":1}')
@@ -315,6 +320,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "alive": (alive, [2, "1"]),
     "cancel": (cancel, None),
     "claim": (claim, None),
+    "count_releases": (count_releases, None),
     "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),
@@ -399,7 +405,10 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
     first = ledger._script(name, *args)
     after = snapshot(ledger)
     second = ledger._script(name, *args)
-    assert second == (first if second_reply is None else second_reply)
+    if name == "count_releases":  # The next day is nearer; who may go is the same.
+        assert second[2:] == first[2:] == ["11", "12"]
+    else:
+        assert second == (first if second_reply is None else second_reply)
     if name == "nudge":  # One more message, which is what it is for; a message too many changes nothing.
         assert first == "ok"
     elif name == "alive":  # One more write that was made; whoever knows of fewer is no less sure of those.

@@ -73,7 +73,7 @@ REROUTE: dict[str, Any] = {
         (REROUTE | {"expected_count": 10**5000}, "expected_count", "less than or equal to"),
         (REROUTE | {"canary": 2**31}, "canary", "less than or equal to"),
         ({"kind": "release", "record_ids": [2**63]}, "record_ids.0", "less than or equal to"),
-        ({"kind": "release", "selector": {"label": "x"}}, "request", "needs expected_count"),
+        ({"kind": "release", "selector": {"label": "x"}, "dry_run": False}, "request", "needs expected_count"),
         ({"kind": "release", "selector": {}}, "selector", "names what to match"),
         ({"kind": "failback"}, "job_id", "required"),
         ({"kind": "port"}, "request", "search_and_buy"),

@@ -10,7 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from worker.contract.countdown import AfterMoment, Grace, Margin
+from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidEvent, InvalidRequest, NotJson, UnknownEventType
+from worker.contract.numbers import NumberList
 from worker.contract.requests import Request, SearchAndBuy, Text, faults_in
 
 #: What Redis gives for a byte that isn't UTF-8.
@@ -66,12 +69,40 @@ class ReleaseCalledOff(_Told):
     case: Label
 
 
-Told = RequestMade | OrderPlaced | ReleaseApproved | ReleaseCalledOff
+class CustomerChurned(_Told):
+    """A customer left: the numbers that were bought for this reference go, all or these, after `grace` (7 days if none is given), as a
+    `Release` with the same words. Its idempotency key is the event's id."""
+
+    reference: Label
+    numbers: NumberList = Field(default=(), max_length=1000)
+    at: AfterMoment | None = None
+    grace: Grace | None = None
+    before_renewal: Margin | None = None
+    parking: tuple[Destination, ...] = Field(default=(), max_length=20)
+    stop_on_traffic: bool = True
+    protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
+
+
+class CustomerReturned(_Told):
+    """A customer came back: their releases are called off, and the numbers get their routes back."""
+
+    reference: Label
+
+
+Told = RequestMade | OrderPlaced | ReleaseApproved | ReleaseCalledOff | CustomerChurned | CustomerReturned
 
 REQUEST, ORDER = "didflow.request.v1", "didflow.onboarding.order.v1"
 APPROVED, CALLED_OFF = "didflow.churn.approved.v1", "didflow.churn.called_off.v1"
+CHURNED, RETURNED = "didflow.churn.churned.v1", "didflow.churn.returned.v1"
 #: What the data of each type is. A new type is a line here, a line in `Entry`'s union, and what is done with it.
-TYPES: dict[str, type[Told]] = {REQUEST: RequestMade, ORDER: OrderPlaced, APPROVED: ReleaseApproved, CALLED_OFF: ReleaseCalledOff}
+TYPES: dict[str, type[Told]] = {
+    REQUEST: RequestMade,
+    ORDER: OrderPlaced,
+    APPROVED: ReleaseApproved,
+    CALLED_OFF: ReleaseCalledOff,
+    CHURNED: CustomerChurned,
+    RETURNED: CustomerReturned,
+}
 
 
 class _Envelope(BaseModel):
@@ -102,7 +133,19 @@ class _CalledOffEntry(_Envelope):
     data: ReleaseCalledOff
 
 
-Entry = Annotated[_RequestEntry | _OrderEntry | _ApprovedEntry | _CalledOffEntry, Field(discriminator="type")]
+class _ChurnedEntry(_Envelope):
+    type: Literal["didflow.churn.churned.v1"]
+    data: CustomerChurned
+
+
+class _ReturnedEntry(_Envelope):
+    type: Literal["didflow.churn.returned.v1"]
+    data: CustomerReturned
+
+
+Entry = Annotated[
+    _RequestEntry | _OrderEntry | _ApprovedEntry | _CalledOffEntry | _ChurnedEntry | _ReturnedEntry, Field(discriminator="type")
+]
 
 
 class BusinessEvent(_Envelope):

@@ -74,6 +74,12 @@ class JobNotFound(DidflowError):
         super().__init__(f"there is no job {job_id[:60]!r}: `didflow jobs` lists those that are kept")
 
 
+class NumbersGone(DidflowError):
+    """A customer came back too late. The message says what can be ordered instead."""
+
+    code = "numbers_gone"
+
+
 class DeadLetterNotFound(DidflowError):
     code = "dead_letter_not_found"
 

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from worker.contract.errors import JobError
+from worker.contract.release_events import CallsCame
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
 from worker.contract.states import JobState
 
@@ -86,6 +87,13 @@ class AccountEvent(_CloudEvent):
     data: AccountBody
 
 
+class ReleaseEvent(_CloudEvent):
+    """A number stays that was to be given back; only on the events stream. `subject` is the number."""
+
+    type: Literal["didflow.release.calls_came.v1"]
+    data: CallsCame
+
+
 NumberEventType = Literal[
     "didflow.number.documents_missing.v1",
     "didflow.number.documents_in_review.v1",
@@ -130,6 +138,6 @@ class NumberEvent(_CloudEvent):
 
 
 @cache
-def event_adapter() -> TypeAdapter[Event | AccountEvent | NumberEvent]:
+def event_adapter() -> TypeAdapter[Event | AccountEvent | NumberEvent | ReleaseEvent]:
     """Reads any entry of either stream; also gives the JSON Schema."""
-    return TypeAdapter(Event | AccountEvent | NumberEvent)
+    return TypeAdapter(Event | AccountEvent | NumberEvent | ReleaseEvent)

@@ -5,7 +5,7 @@ its shape, so that a job which an older version wrote is either still understood
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -17,8 +17,10 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from worker.contract.countdown import AfterMoment, Grace, Margin
 from worker.contract.destinations import NO_SPACES, Destination, ProviderId
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
@@ -257,19 +259,54 @@ class Failback(_Request):
 
 
 class Release(_OfNumbers):
-    """Give numbers back to the provider's stock, now and for good. A selector needs `expected_count`.
+    """Give numbers back to the provider's stock, for good. A selector is a dry run, until `expected_count` says how many it means.
+
+    Which records go is fixed when a worker first sees the job, whatever their time; each is read again at the moment it goes.
 
     protected_labels  numbers with one of these labels are left alone, besides those that the settings protect
+    expected_reference, expected_destination   a number that wasn't bought for this reference, or doesn't go there, is left alone
+    at              their time: with its zone, or a date, which then is over everywhere. None: now
+    grace           so long after it they go. Until then `cancel` brings back what was
+    before_renewal  they go no sooner than this margin before the renewal that comes after the grace period
+    parking         where their calls go meanwhile
+    stop_on_traffic a number that is called in that time stays, and an event tells it
     """
 
     kind: Literal["release"] = "release"
     protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
+    expected_reference: Text | None = None
+    expected_destination: Text | None = None
+    at: AfterMoment | None = None
+    grace: Grace = timedelta(0)
+    before_renewal: Margin | None = None
+    parking: tuple[Destination, ...] = Field(default=(), max_length=20)
+    stop_on_traffic: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_looks(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("selector") is not None and given.get("expected_count") is None:
+            return {"dry_run": True, **given}
+        return given
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
         yield from super().faults_between(given, bad)
         if given.get("selector") is not None and given.get("expected_count") is None and not given.get("dry_run"):
             yield "a release by selector needs expected_count: a dry run tells it"
+        waits = given.get("grace") or given.get("before_renewal") is not None
+        if given.get("parking") and not waits and not {"grace", "before_renewal"} & set(bad):
+            yield "parking needs a time in which the numbers are parked: grace or before_renewal"
+
+    @property
+    def counts_down(self) -> bool:
+        """Whether there is a time between the request and the end of its numbers, in which it can be called off."""
+        return self.at is not None or bool(self.grace) or self.before_renewal is not None
+
+    @property
+    def watches(self) -> bool:
+        """Whether calls in that time keep a number. Until `at` they are what is expected."""
+        return self.stop_on_traffic and (bool(self.grace) or self.before_renewal is not None)
 
     @property
     def lane(self) -> Lane:

@@ -40,6 +40,8 @@ class WaitReason(StrEnum):
     STOCK = "stock"  #: a standing order: too few numbers fit now; it looks again until its time is over
     SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
     DEPENDS = "depends"  #: another job must end first
+    GRACE = "grace"  #: a release counts down: its time hasn't come, and `cancel` still brings everything back
+    DAILY_CAP = "daily_cap"  #: the account has given back as many numbers today as it may; the rest goes tomorrow (UTC)
     DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them
     RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
@@ -60,6 +62,7 @@ class Outcome(StrEnum):
     RELEASED = "released"
     ALREADY_RELEASED = "already_released"  #: that record was gone before we asked
     PROTECTED = "protected"  #: a guard forbids it
+    IN_USE = "in_use"  #: calls came in while its release counted down: it stays, with the route it had
     REFUSED = "refused"  #: the provider said no
     NOT_FOUND = "not_found"  #: not a number of this account
     FAILED = "failed"

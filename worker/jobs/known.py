@@ -5,14 +5,14 @@ from worker.contract.requests import Failback, FollowDocuments, Release, Request
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome
 from worker.jobs.follow_documents import known_following
+from worker.jobs.leaving import GOOD as GONE
+from worker.jobs.leaving import Leaving
 from worker.jobs.move import GOOD as MOVED
 from worker.jobs.move import Move, MoveBatch
 from worker.jobs.paged import result_of_pages
 from worker.jobs.ports import JobPage
 from worker.jobs.purchase_result import known_purchase
 from worker.jobs.purchase_state import PurchaseRecord
-from worker.jobs.release import GOOD as GONE
-from worker.jobs.release import Leaving
 from worker.jobs.stored import read_stored
 
 

@@ -25,7 +25,7 @@ from worker.jobs.answers import waiting_for
 from worker.jobs.happened import moved
 from worker.jobs.move import GOOD, Move, MoveMemo
 from worker.jobs.owned import find_owned
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, MovePage, Provider, Rules, Wait
 from worker.jobs.stored import read_memo, read_stored
 
 CANCELLED = JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
@@ -39,7 +39,7 @@ READ_AGAIN_S = 0.5
 CHUNK = 1000
 
 
-def memo_of(page: JobPage) -> MoveMemo:
+def memo_of(page: MovePage) -> MoveMemo:
     """How far the job is. Raises NeedsReview if that can't be read."""
     return read_stored(MoveMemo, page.memo) if page.memo else read_memo(MoveMemo, None, page.numbers())
 
@@ -58,7 +58,7 @@ class Moves:
     """The moves of one job, or `only` some of them, as this attempt sees and writes them. They are all in memory."""
 
     def __init__(
-        self, page: JobPage, provider: Provider, rules: Rules, *, memo: MoveMemo | None = None, only: Sequence[str] | None = None
+        self, page: MovePage, provider: Provider, rules: Rules, *, memo: MoveMemo | None = None, only: Sequence[str] | None = None
     ) -> None:
         self._page, self._provider, self._rules = page, provider, rules
         self.memo = memo or memo_of(page)

@@ -12,6 +12,7 @@ from typing import Protocol
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
+from worker.contract.holdings import Holder
 from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.requests import Request
@@ -207,6 +208,17 @@ class JobPage(Protocol):
         """The quote with the signature by which a submit knows it again."""
         ...
 
+    def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
+        """Whom these numbers were bought for; those that were bought through us and are still ours."""
+        ...
+
+    def count_releases(self, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], float]:
+        """Count them against the account's releases of this day (UTC): those that may go, and in how many seconds the next day begins.
+
+        What was counted today isn't counted again. Raises LostLease.
+        """
+        ...
+
     def other_job(self, job_id: str) -> OtherJob | None: ...
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
@@ -239,6 +251,32 @@ class JobPage(Protocol):
         All is written and told together; what is kept already isn't told again. Raises LostLease.
         """
         ...
+
+
+class MovePage(Protocol):
+    """As much of a page as moving numbers needs."""
+
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def memo(self) -> str | None: ...
+    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]: ...
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]: ...
+    def save(
+        self,
+        *,
+        step: str,
+        detail: str = "",
+        phase: str | None = None,
+        memo: str | None = None,
+        numbers: Mapping[str, str] | None = None,
+        answered: Sequence[str] = (),
+        progress: str | None = None,
+        history: Mapping[str, Happened] | None = None,
+    ) -> None: ...
+    def now_ms(self) -> int: ...
+    def pause_point(self) -> None: ...
+    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim": ...
 
 
 class LostLease(Exception):
@@ -334,6 +372,8 @@ class Rules:
     settle_limit_s  after this long without an answer a person must look
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
+    releases_per_day  numbers that the account may give back in a day (UTC)
+    look_every_s    how often a number whose release counts down is looked at for calls
     reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     look_s          how often a standing order looks at the stock, about
@@ -348,6 +388,8 @@ class Rules:
     quote_s: float = 3600.0
     protected_numbers: frozenset[str] = frozenset()
     protected_labels: frozenset[str] = frozenset()
+    releases_per_day: int | None = None
+    look_every_s: float = 86_400.0
     documents_every_s: float = 3600.0
     documents_deadline_s: float = 30 * 86_400.0
     reuse_label: str | None = None

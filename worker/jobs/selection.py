@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from worker.contract.destinations import Transport
+from worker.contract.destinations import Route, Transport
 from worker.contract.errors import JobError
 from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
@@ -112,12 +112,17 @@ def fits(owned: OwnedNumber, selector: Selector) -> bool:
     return all(
         (
             selector.trunk_id is None or any(d.transport == Transport.SIP_TRUNK and d.trunk_id == selector.trunk_id for d in owned.route),
-            selector.destination is None or any(_means(str(d), d.destination, selector.destination) for d in owned.route),
+            selector.destination is None or goes_to(owned.route, selector.destination),
             selector.label is None or owned.label == selector.label,
             selector.country is None or owned.country_iso_code.casefold() == selector.country.casefold(),
             selector.city is None or owned.city.casefold() == selector.city.casefold(),
         )
     )
+
+
+def goes_to(route: Route, wanted: str) -> bool:
+    """Whether one of these destinations is called so."""
+    return any(_means(str(d), d.destination, wanted) for d in route)
 
 
 def _means(shown: str, bare: str, wanted: str) -> bool:

@@ -9,7 +9,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -70,7 +70,8 @@ def fingerprint(submission: Submission) -> str:
     """What makes two submissions the same request: kind, account, and what is asked, however it is written (2.5 is 2.50).
 
     Not reference, priority or time: a deadline of "in ten minutes" is another moment at each try; of a standing order only that it is
-    one. What is left at its default isn't in it, so that a later version with a new field knows the keys of an older one.
+    one. (When a release takes effect is what it asks, so that is in it.) What is left at its default isn't in it, so that a later version
+    with a new field knows the keys of an older one.
     """
     asked = submission.request.model_dump(exclude_defaults=True, exclude={"deadline", "wait_until"})
     if getattr(submission.request, "wait_until", None) is not None:
@@ -79,8 +80,13 @@ def fingerprint(submission: Submission) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _plainest(amount_usd: Decimal) -> str:
-    return f"{amount_usd.normalize():f}"
+def _plainest(value: Decimal | datetime | timedelta) -> str:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case timedelta():
+            return str(value)
+    return f"{value.normalize():f}"
 
 
 def new_job_id() -> str:

@@ -136,6 +136,15 @@ class Keys:
     def accepted(self, account: str) -> str:
         return f"{self.gate(account)}:accepted"
 
+    @property
+    def holders(self) -> str:
+        """Hash: number -> record id, account and reference of its purchase, as JSON."""
+        return f"{self.namespace}:holders"
+
+    def holdings(self, reference: str) -> str:
+        """Set: the numbers that were bought for this reference and are ours."""
+        return f"{self.namespace}:holdings:{reference}"
+
     def wake(self, lane: str) -> str:
         return f"{self.namespace}:wake:{lane}"
 

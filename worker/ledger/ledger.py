@@ -243,6 +243,11 @@ class Ledger(LedgerReader):
         """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
         return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
 
+    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], int] | None:
+        """Those of these records that may go today, and in how many ms the next day begins. None if the lease is lost."""
+        verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *record_ids)
+        return (frozenset(map(int, rest[1:])), int(rest[0])) if verdict == "ok" else None
+
     def stock_note(self, account: str, place: str) -> str | None:
         """What some job saw of the stock there; None if nobody has looked of late."""
         with translated():

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.history import Happened
+from worker.contract.holdings import Holder
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
 from worker.contract.requests import Request
@@ -17,6 +18,7 @@ from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger import calls
+from worker.ledger.holdings import holders
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.ledger.reuse import handed_out
 from worker.runtime.leases import LeaseFlags
@@ -264,6 +266,15 @@ class LedgerPage:
     def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
         if not self._ledger.tell(self.claim, numbers):
             raise LostLease
+
+    def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
+        return self._ledger.perform(holders(self._ledger.keys, numbers))
+
+    def count_releases(self, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], float]:
+        counted = self._ledger.count_releases(self.claim, record_ids, most)
+        if counted is None:
+            raise LostLease
+        return counted[0], counted[1] / 1000
 
     def open_batches(self) -> int:
         return self._ledger.perform(self._ledger.plans.open_children(self.job_id))

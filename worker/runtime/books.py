@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import JobState, Outcome
+from worker.jobs.leaving import GOOD as GONE
+from worker.jobs.leaving import Leaving
 from worker.jobs.move import Move
 from worker.jobs.purchase_state import Pick
-from worker.jobs.release import GOOD as GONE
-from worker.jobs.release import Leaving
 from worker.ledger.connection import translated
 from worker.ledger.gate import Gate
 from worker.ledger.reader import LedgerReader

@@ -8,7 +8,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -65,6 +65,7 @@ class Demo:
         unlucky = self._run("buy 2 in Toronto, with the answer lost", toronto, "order-4714")
         self._standing()
         self._quoted()
+        self._called_off(numbers_of(unlucky))
         self._run("release what was bought there", Release(numbers=numbers_of(unlucky)), "churn-1")
         return self._summary()
 
@@ -87,9 +88,22 @@ class Demo:
 
     def _until_looked(self, job: Job, times: int) -> None:
         """Until the standing order has found too few so often."""
+        self._until(lambda: sum(step.name == "looked" for step in self._didflow.explain(job.id)) >= times)
+
+    def _until(self, met: Callable[[], bool]) -> None:
         ends_s = time.monotonic() + JOB_WITHIN_S
-        while sum(step.name == "looked" for step in self._didflow.explain(job.id)) < times and time.monotonic() < ends_s:
+        while not met() and time.monotonic() < ends_s:
             time.sleep(0.05)
+
+    def _called_off(self, numbers: tuple[str, ...]) -> None:
+        """A customer leaves: a release with a grace period, the numbers parked meanwhile. He comes back, and so do their routes."""
+        parking = (Destination.sip("sip:goodbye@example.net"),)
+        leaving = Release(numbers=numbers, grace=timedelta(days=7), parking=parking, expected_reference="demo")
+        job = self._submit("a customer leaves: release in seven days, parked until then", leaving, "churn-0")
+        self._until(lambda: self._didflow.get(job.id).reason == "grace")
+        self._console.print("  parked, and counts down; [yellow]the customer comes back[/]")
+        self._didflow.cancel(job.id)
+        self._ended("the release of who came back, called off", job)
 
     def _quoted(self) -> None:
         """A quote that is kept, and one that can't be: by then the number costs more."""
@@ -153,7 +167,7 @@ class Demo:
         equal = charged == taken
         words = "equal to the cent" if equal else "NOT EQUAL"
         self._console.print(f"didflow reports {charged} USD, the sandbox's own ledger says {taken} USD: {words}", highlight=False)
-        expected = ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 3 + ["failed", "succeeded"]
+        expected = ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 3 + ["failed", "cancelled", "succeeded"]
         return equal and [view.state.value for _, view in self._done] == expected
 
 
@@ -174,7 +188,7 @@ def told(number: NumberResult) -> str:
 
 
 def colour(view: JobView) -> str:
-    return {"succeeded": "green", "partial": "yellow", "failed": "yellow"}.get(view.state.value, "red")
+    return {"succeeded": "green", "partial": "yellow", "failed": "yellow", "cancelled": "yellow"}.get(view.state.value, "red")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,6 +32,7 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "take_back": lambda *_, **__: "take_back",
     "follow_up": lambda *_, **__: "follow_up",
     "tell": lambda *_, **__: "tell",
+    "count_releases": lambda *_, **__: "count_releases",
     "quarantine": lambda *_, **__: "quarantine",
     "pause_account": lambda *_, **__: "pause_account",
     "resume_account": lambda *_, **__: "resume_account",

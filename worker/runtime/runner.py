@@ -248,6 +248,8 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         quote_s=settings.quote_seconds,
         protected_numbers=frozenset(settings.protected_numbers),
         protected_labels=frozenset(settings.protected_labels),
+        releases_per_day=settings.releases_per_day,
+        look_every_s=settings.grace_look_hours * 3600,
         reuse_label=settings.reuse_label,
         documents_every_s=settings.documents_poll_seconds,
         documents_deadline_s=settings.documents_deadline_days * 86_400,

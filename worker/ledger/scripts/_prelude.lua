@@ -44,6 +44,8 @@
 -- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
 -- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
 --                                   went, ms: their histories are forgotten in time
+-- {ns}:holders             hash    number that is ours -> JSON [record id, account, reference] of its purchase; {ns}:holdings:{reference} set  its numbers
+-- {ns}:given_back:{account}:{day} set  record ids that were let go on that day since the epoch, see count_releases
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
@@ -334,6 +336,25 @@ local HISTORY_MOST = 100  -- entries of a number; the chain goes on from the has
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
 local NOT_OURS = {released = true, already_released = true, not_bought = true}
 
+-- Whom a number was bought for, as long as that record is ours. What can't be read is written anew.
+local HELD = {bought = true, bought_inactive = true, reused = true}
+local function note_holder(number, what, members, account, reference)
+  local gone = what == 'released' or what == 'already_released'
+  if not HELD[what] and not gone then return end
+  local record = string.match(members, '"record_id":(%d+)')
+  local old = redis.pcall('HGET', key('holders'), number)
+  local read, was = pcall(cjson.decode, old)
+  if not read or type(was) ~= 'table' then was = {} end
+  if gone and record and type(was[1]) == 'string' and was[1] ~= record then return end
+  if type(was[3]) == 'string' then redis.pcall('SREM', key('holdings', was[3]), number) end
+  if gone then
+    redis.pcall('HDEL', key('holders'), number)
+  else
+    redis.pcall('HSET', key('holders'), number, '[' .. json(record) .. ',' .. json(account) .. ',' .. json(reference) .. ']')
+    if reference and reference ~= '' then redis.pcall('SADD', key('holdings', reference), number) end
+  end
+end
+
 local function tell_history(id, happened)
   local numbers = {}
   for number in pairs(happened or {}) do numbers[#numbers + 1] = number end
@@ -353,6 +374,7 @@ local function tell_history(id, happened)
       local what = string.match(members, '^"what":"([%a_]+)"') or ''
       local count, head, dropped, cut, said = string.match(heads[place] or '', '^(%d+)|(%x*)|(%d+)|(%x*)|(.*)$')
       if said ~= id .. '|' .. what then
+        note_holder(number, what, members, f[2], f[3])
         local entries, n = key('history', number), whole(count, 0) + 1
         local content = '{"n":' .. int(n) .. told .. members .. '}'
         head = sha1hex((head or '') .. '|' .. number .. '|' .. content)

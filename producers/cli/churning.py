@@ -1,0 +1,145 @@
+"""`didflow churn`: customers leave, and some come back."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from producers.churn import Churn, Returned
+from producers.churn_csv import ChurnLine
+from producers.cli import options as given
+from producers.cli import timing
+from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
+from producers.cli.submitting import confirmed, report, tell_submitted, wait_for
+from producers.client import Didflow
+from worker.contract.errors import InvalidRequest
+
+churn_app = typer.Typer(no_args_is_help=True, help="Give back the numbers of customers who left, and bring them back for those who return.")
+Customer = Annotated[str, typer.Argument(metavar="REFERENCE", help="the reference under which their numbers were bought")]
+
+
+@churn_app.command()
+def churned(
+    reference: Customer,
+    number: given.Numbers = None,
+    numbers_file: given.NumbersFile = None,
+    at: timing.At = None,
+    grace: timing.Grace = "7d",
+    before_renewal: timing.BeforeRenewal = None,
+    park: timing.Park = None,
+    ignore_calls: timing.IgnoreCalls = False,
+    protected_label: Annotated[
+        list[str] | None, typer.Option(help="leave numbers with this label alone; may be repeated", show_default=False)
+    ] = None,
+    key: given.Key = None,
+    account: given.AccountName = "default",
+    wait: given.Wait = False,
+    timeout: given.Timeout = 300.0,
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """A customer left: schedule the release of their numbers (all, unless some are named). `churn returned` calls it off."""
+    with errors_told(as_json=as_json):
+        listed, when, places, _ = given.together(
+            lambda: given.listed_numbers(number, numbers_file),
+            lambda: timing.fields(at, grace, before_renewal),
+            lambda: given.destinations(park),
+            lambda: given.labels(key, reference, account),
+        )
+        which = f"{len(listed)} number(s)" if listed else "all numbers"
+        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", yes=yes, must_ask=True)
+        didflow = Didflow.from_env()
+        job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
+            reference, numbers=listed, parking=places, stop_on_traffic=not ignore_calls, idempotency_key=key, **when
+        )
+        if wait:
+            report(wait_for(didflow, job.id, timeout, quiet=as_json), as_json=as_json)
+        elif as_json:
+            print_json(job)
+        else:
+            tell_submitted(job, key or "")
+
+
+@churn_app.command()
+def returned(
+    reference: Customer,
+    account: given.AccountName = "default",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", "-w", help="wait until the routes are back")] = True,
+    timeout: given.Timeout = 60.0,
+    as_json: given.Json = False,
+) -> None:
+    """A customer came back: call their releases off. Exit code 1 if numbers are gone; then requests for similar ones are shown."""
+    with errors_told(as_json=as_json):
+        found = Churn(Didflow.from_env(), account=account).returned(reference, timeout_s=timeout if wait else 0.0)
+        if as_json:
+            print_json(found)
+        else:
+            _show(found)
+        if found.gone:
+            raise typer.Exit(EXIT_JOB)
+
+
+@churn_app.command(name="csv")
+def from_csv(
+    file: Annotated[
+        Path, typer.Argument(help="columns reference, event (churned, returned), and more: docs/churn.md; - reads from a pipe")
+    ],
+    account: given.AccountName = "default",
+    yes: given.Yes = False,
+    as_json: given.Json = False,
+) -> None:
+    """Do what each line of a file says. A broken line stops no other; the report names it. Exit code 1 if there was one."""
+    with errors_told(as_json=as_json):
+        lines = list(_lines(file))
+        confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", yes=yes, must_ask=True)
+        done: list[ChurnLine] = []
+        try:
+            done += Churn(Didflow.from_env(), account=account).from_csv(lines)
+        finally:
+            _report(done, as_json=as_json)
+        if any(line.outcome in ("refused", "gone", "partly_gone") for line in done):
+            raise typer.Exit(EXIT_JOB)
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
+        if str(file) == "-":
+            yield from sys.stdin.buffer
+        else:
+            with file.open("rb") as opened:
+                yield from opened
+    except OSError as error:
+        what = f"{file} can't be read ({type(error).__name__})"
+        raise InvalidRequest(what, (("file", what),)) from None
+
+
+def _report(done: list[ChurnLine], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{name: value for name, value in asdict(line).items() if value not in (None, ())} for line in done])
+        return
+    rows = [(line.line, line.reference, line.event, line.outcome, line.job, line.fault or " ".join(line.gone)) for line in done]
+    print_table(("line", "reference", "event", "outcome", "job", "remark"), rows, whole=4)
+
+
+def _show(found: Returned) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    said = {
+        "kept": "all numbers are still theirs",
+        "partly_gone": "some numbers are gone for good",
+        "gone": "their numbers are gone for good",
+        "nothing": "no release of theirs is known",
+    }
+    console.print(f"{clean(found.reference)}: {said[found.outcome]}", markup=False)
+    for word, some in (("called off: job", found.called_off), ("kept", found.kept), ("gone", found.gone)):
+        if some:
+            console.print(f"  {word} {' '.join(some)}", markup=False)
+    for request in found.similar:
+        asked = plain(request)
+        shown = " ".join(
+            f"{name}={asked[name]}" for name in ("country", "region", "city", "area_code", "prefix", "quantity") if asked.get(name)
+        )
+        console.print(f"  a request for similar ones, ready to submit (--json has all of it): {shown}", markup=False)

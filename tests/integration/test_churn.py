@@ -1,0 +1,186 @@
+"""Customers who leave and return: by reference, by file, and with numbers that aren't theirs."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from producers import Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
+from producers.churn import Churn, Returned
+from tests.moved_clock import MovedLedger, settle
+from tests.stage import Stage, numbers, outcomes
+from worker.contract.jobs import Job
+from worker.ledger.connection import connect
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox
+
+WEEK = timedelta(days=7)
+PARKING = (Destination.sip("goodbye@example.net"),)
+
+
+@pytest.fixture
+def ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[MovedLedger]:
+    client = connect(valkey.url)
+    yield MovedLedger(client, namespace)
+    client.close()
+
+
+@pytest.fixture
+def stage(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Stage]:
+    stage = Stage(ledger, sandbox)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def churn(stage: Stage, ledger: MovedLedger) -> Churn:
+    didflow = Didflow(ledger.client, stage.settings.namespace)
+    didflow._reader = ledger  # The same clock for all.
+    return Churn(didflow)
+
+
+def bought(stage: Stage, ledger: MovedLedger, reference: str, count: int = 1) -> list[str]:
+    request = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=count, destinations=(Destination.sip("pbx@example.net"),))
+    return [number.number for number in numbers(settle(stage, ledger, stage.submit(request, reference=reference)))]
+
+
+def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_nobody_else_s(
+    stage: Stage, ledger: MovedLedger, churn: Churn
+) -> None:
+    theirs, others = bought(stage, ledger, "acme", 2) + bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
+    job = churn.churned("acme", parking=PARKING, idempotency_key="event-1")
+    assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id
+    assert churn.churned("acme").id == job.id, "an open release is the same one"
+    with pytest.raises(IdempotencyConflict):
+        churn.churned("acme", grace="1d", parking=PARKING, idempotency_key="event-1")
+    assert settle(stage, ledger, job).reason == "grace"
+    ledger.pass_time(WEEK)
+    assert outcomes(settle(stage, ledger, job)) == dict.fromkeys(sorted(theirs), "released")
+    assert stage.owned() == set(others)
+    assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id, "the event comes once more, late"
+    with pytest.raises(InvalidRequest, match="no number of ours"):
+        churn.churned("acme")
+
+
+def test_a_customer_who_returns_in_time_finds_everything_as_it_was(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(stage, ledger, "acme", 2)
+    before = stage.routes()
+    job = churn.churned("acme", parking=PARKING)
+    settle(stage, ledger, job)
+    assert stage.routes() != before
+    assert churn.returned("acme") == Returned("acme", "kept", (job.id,), tuple(sorted(theirs)), (), ())
+    assert settle(stage, ledger, job).state == "cancelled"
+    assert stage.routes() == before
+    again = churn.churned("acme")
+    assert again.is_new, "they leave once more"
+    assert settle(stage, ledger, again).reason == "grace"
+
+
+def test_a_customer_whose_number_is_gone_is_told_and_offered_one_like_it(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(stage, ledger, "acme", 2)
+    job = churn.churned("acme", numbers=theirs[:1], grace="0s")
+    assert settle(stage, ledger, job).state == "succeeded"
+    found = churn.returned("acme")
+    assert (found.outcome, found.kept, found.gone, found.called_off) == ("partly_gone", (theirs[1],), (theirs[0],), ())
+    (request,) = found.similar
+    assert request == SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=(Destination.sip("pbx@example.net"),))
+    assert settle(stage, ledger, stage.submit(request, reference="acme")).state == "succeeded"
+    assert churn.returned("nobody").outcome == "nothing"
+
+
+def test_what_is_like_a_number_is_known_when_its_purchase_is_forgotten(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    (number,) = bought(stage, ledger, "acme")
+    settle(stage, ledger, churn.churned("acme", grace="0s"))
+    (purchase,) = (view for view in ledger.perform(ledger.plans.find(reference="acme")) if view.kind == "search_and_buy")
+    ledger.client.delete(ledger.keys.job(purchase.id))
+    (request,) = churn.returned("acme").similar
+    assert (request.country, request.area_code, request.quantity) == ("US", number[2:5], 1)
+
+
+@pytest.mark.parametrize(
+    ("terms", "where"),
+    [
+        ({"at": "2020-01-01"}, "at"),
+        ({"at": "2020-01-01T00:00:00"}, "at"),
+        ({"grace": "-1d"}, "grace"),
+        ({"before_renewal": "40d"}, "before"),
+    ],
+)
+def test_bad_times_are_refused_at_once(stage: Stage, ledger: MovedLedger, churn: Churn, terms: dict[str, str], where: str) -> None:
+    bought(stage, ledger, "acme")
+    with pytest.raises(InvalidRequest) as refused:
+        churn.churned("acme", **terms)  # type: ignore[arg-type]
+    assert [place for place, _ in refused.value.faults if place.startswith(where)]
+
+
+def test_numbers_of_another_reference_are_refused_at_once_and_again_when_they_would_go(
+    stage: Stage, ledger: MovedLedger, churn: Churn
+) -> None:
+    mine, theirs = bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
+    with pytest.raises(InvalidRequest, match=r"bought for .umbrella."):
+        churn.churned("acme", numbers=mine + theirs)
+    with pytest.raises(InvalidRequest, match="nothing shows"):
+        churn.churned("acme", numbers=stage.own(1))
+    job = churn.churned("acme", numbers=mine)
+    settle(stage, ledger, job)
+    settle(stage, ledger, stage.submit(Release(numbers=tuple(mine))))
+    ledger.client.hdel(ledger.keys.reserved("default"), *mine)
+    assert bought(stage, ledger, "umbrella", 26)
+    ledger.pass_time(WEEK)
+    assert set(outcomes(settle(stage, ledger, job)).values()) == {"already_released"}
+
+
+def test_a_broken_line_of_a_file_stops_no_other_and_the_report_names_it(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    (one,), (two,), (three,) = (bought(stage, ledger, reference) for reference in ("one", "two", "three"))
+    settle(stage, ledger, churn.churned("three"))
+    lines = [
+        b"\xef\xbb\xbfreference,event,numbers,at,grace,parking\r\n",
+        f"one,churned,{one},,7d,sip:goodbye@example.net\r\n".encode(),
+        b'two,churned,"+1213\r\n',
+        b"two,churned,,,-1d,\n",
+        b"\n",
+        b"two,churned,,yesterday,,\n",
+        b"t\xffo,churned,,,,\n",
+        b"two,left,,,,\n",
+        b"two,churned,,\n",
+        f"two,churned,{one},,,\n".encode(),
+        b"two,churned,,,,sip:\n",
+        b"two,churned,,,,\n",
+        b"three,returned,,,,",
+    ]
+    report = list(churn.from_csv(lines))
+    assert [(line.line, line.outcome) for line in report] == [
+        (2, "submitted"),
+        *((line, "refused") for line in (3, 4, 6, 7, 8, 9, 10, 11)),
+        (12, "submitted"),
+        (13, "kept"),
+    ]
+    faults = {line.line: line.fault or "" for line in report}
+    for place, words in {
+        3: "CSV",
+        4: "grace",
+        6: "at",
+        7: "UTF-8",
+        8: "neither",
+        9: "4 fields",
+        10: "bought for 'one'",
+        11: "parking",
+    }.items():
+        assert words in faults[place], faults[place]
+    again = list(churn.from_csv(lines))
+    assert [line.outcome for line in again if line.outcome != "refused"] == ["same", "same", "kept"]
+    for line in report:
+        if line.job:
+            settle(stage, ledger, Job(line.job, False, ledger.get(line.job).state))
+    ledger.pass_time(WEEK)
+    for line in report:
+        if line.job:
+            settle(stage, ledger, Job(line.job, False, ledger.get(line.job).state))
+    assert stage.owned() == {three}
+    assert two not in stage.owned()
+
+
+@pytest.mark.parametrize("lines", [[], [b"\n"], [b"reference,what\n"], [b"event\n"], [b"reference,event,event\n"], [b"\xff\n"]])
+def test_a_file_without_a_header_is_refused_whole(churn: Churn, lines: list[bytes]) -> None:
+    with pytest.raises(InvalidRequest, match="line 1"):
+        list(churn.from_csv(lines))

@@ -1,0 +1,303 @@
+"""The time between a release's request and the end of its numbers, in which it can be called off and hurts nobody.
+
+Records are fixed first. When the grace period begins the numbers are parked, if that is asked; then the job waits in the ledger's
+schedule, costs nothing, and looks from time to time whether somebody calls them. A number that stays, for whatever reason, gets back the
+route it had, where it is still parked. At its end each is read once more by the release itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from worker.contract.countdown import calls_came, renews_ms
+from worker.contract.destinations import Route
+from worker.contract.errors import JobError
+from worker.contract.history import Happened
+from worker.contract.provider import OwnedNumber
+from worker.contract.release_events import CALLS_CAME, CallsCame
+from worker.contract.requests import Release
+from worker.contract.results import Result
+from worker.contract.states import Outcome, WaitReason
+from worker.jobs.leaving import Leaving, ReleaseMemo
+from worker.jobs.move import Move, MoveMemo
+from worker.jobs.moves import CANCELLED, Moves
+from worker.jobs.ports import AttemptFailed, CancelRequested, JobPage, Provider, RouteClaim, Rules, Wait
+from worker.jobs.reroute import way_back
+
+#: Longer than a claimed change of routes is held back before it is sent.
+SENT_WITHIN_S = 6.0
+#: No job waits for longer at a time: whoever moved `paid_until` is noticed, and a look costs one call.
+LOOK_AT_MOST_S = 30 * 86_400.0
+#: What `stop` says of a number whose release was called off: that it has its route back, or why not, is all there is to tell.
+AS_ITS_WAY_BACK = Outcome.CONFIRMED
+#: Stands for the snapshot that a route job would have taken: a release writes its ways itself.
+_TAKEN_MS = 1
+
+
+class Book(Protocol):
+    """What the countdown needs of the release that it counts down for."""
+
+    memo: ReleaseMemo
+    leaving: dict[str, Leaving]
+
+    def todo(self) -> list[Leaving]: ...
+    def note(self, **changes: object) -> None: ...
+    def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]: ...
+    def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]: ...
+    def record_gone(self, gone: Sequence[Leaving]) -> None: ...
+    def result(self, error: JobError | None) -> Result: ...
+    def write(
+        self,
+        step: str,
+        changed: Sequence[Leaving],
+        *,
+        detail: str = "",
+        empty: bool = False,
+        answered: Sequence[str] = (),
+        more: Mapping[str, Happened] | None = None,
+    ) -> None: ...
+
+
+class Countdown:
+    """Says which numbers are due. For a release that takes effect at once: all of them."""
+
+    def __init__(self, request: Release, book: Book, page: JobPage, provider: Provider, rules: Rules) -> None:
+        self._request, self._book, self._page, self._provider, self._rules = request, book, page, provider, rules
+
+    def due(self) -> list[Leaving]:
+        """The numbers whose time has come; none if all have their outcome. Raises Wait while there are others, CancelRequested."""
+        if not self._request.counts_down:
+            return self._book.todo()
+        self._page.pause_point()
+        self._begin()
+        self._let_stay()
+        now_ms = self._page.now_ms()
+        if self._book.todo() and now_ms >= self._next_ms(self._book.todo()):
+            self._look(now_ms)
+            self._let_stay()
+        todo = self._book.todo()
+        ready = [leaving for leaving in todo if leaving.sent or self._due_ms(leaving) <= now_ms]
+        if todo and not ready:
+            self._wait_until(self._next_ms(todo), now_ms)
+        return ready
+
+    def call_off(self) -> None:
+        """Give back the routes that parked numbers had, where they are still parked; their outcomes say what came of it."""
+        if not self._request.counts_down:
+            return
+        parked = [one for one in self._book.leaving.values() if one.counts_down and one.may_be_parked]
+        self._book.write("called_off", [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in parked])
+        self._let_stay()
+
+    def _begin(self) -> None:
+        """At its time: look whether all is as it should be, and park. The grace period begins with what is seen then."""
+        now_ms = self._page.now_ms()
+        if not self._book.memo.from_ms:
+            at = self._request.at
+            if at is not None and now_ms < (at_ms := int(at.timestamp() * 1000)):
+                self._wait_until(at_ms, now_ms)
+            self._book.note(from_ms=now_ms, looked_ms=now_ms)
+            todo, owned = self._here(self._book.todo())
+            begun = [self._seen(one, owned[one.record_id], now_ms) for one in todo]
+            if self._request.parking:
+                self._book.note(parking=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
+                target = tuple(self._request.parking)
+                begun = [one.model_copy(update={"park": _way(owned[one.record_id], target)}) for one in begun]
+            self._book.write("grace_began", begun, empty=True)
+        if self._request.parking:
+            self._park()
+
+    def _here(self, leaving: Sequence[Leaving]) -> tuple[list[Leaving], dict[int, OwnedNumber]]:
+        """Those that are still what they were, with their records; the others stay, or are gone."""
+        owned = self._book.records(leaving) if leaving else {}
+        self._book.record_gone([one for one in leaving if one.record_id not in owned])
+        here = [one for one in leaving if one.record_id in owned]
+        stays = self._book.reasons_to_stay(here, owned)
+        self._book.write("left_alone", list(stays.values()))
+        return [one for one in here if one.number not in stays], owned
+
+    def _seen(self, leaving: Leaving, owned: OwnedNumber, now_ms: int) -> Leaving:
+        return leaving.model_copy(update={"seconds": owned.seconds, "seen_ms": now_ms, "paid_until": owned.paid_until})
+
+    def _park(self) -> None:
+        """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
+        parks = {one.number: one.park for one in self._book.todo() if one.park is not None}
+        memo = self._book.memo.parking
+        claimed = memo is None or memo.claimed or not any(park.outcome is Outcome.UNCHANGED for park in parks.values())
+        if claimed and all(_is_parked(park) for park in parks.values()):
+            return
+        moves = Moves(_Way(self._book, self._page, parking=True), self._provider, self._rules, memo=memo, only=list(parks))
+        if self._moved(moves) == CANCELLED:
+            raise CancelRequested
+        ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
+        self._book.write("not_parked", [_not_parked(one, park) for one, park in ends if not _is_parked(park)])
+
+    def _moved(self, moves: Moves) -> JobError | None:
+        try:
+            return moves.run()
+        except AttemptFailed as failed:
+            # Its numbers are ours and nothing of a release was sent, but where their calls go isn't known.
+            raise AttemptFailed(failed.error, so_far=self._book.result(failed.error), in_doubt=True) from None
+
+    def _look(self, now_ms: int) -> None:
+        """Read the numbers again: those that are called stay, and so do those that aren't what they were."""
+        here, owned = self._here([one for one in self._book.todo() if one.counts_down])
+        called = [one for one in here if self._is_called(one, owned[one.record_id], now_ms)] if self._request.watches else []
+        self._tell_called([(one, owned[one.record_id].seconds) for one in called])
+        self._book.note(looked_ms=now_ms)
+        quiet = [self._seen(one, owned[one.record_id], now_ms) for one in here if one not in called]
+        self._book.write("looked", quiet, empty=True)
+
+    def _is_called(self, leaving: Leaving, owned: OwnedNumber, now_ms: int) -> bool:
+        return calls_came(leaving.seconds, leaving.seen_ms, owned.seconds, now_ms)
+
+    def _tell_called(self, called: Sequence[tuple[Leaving, int]]) -> None:
+        if not called:
+            return
+        kept = [(one.stays(Outcome.IN_USE, _calls_came(one.seconds, now_s)), one.seconds, now_s) for one, now_s in called]
+        self._page.tell([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
+        self._book.leaving |= {one.number: one for one, _, _ in kept}
+
+    def _told(self, leaving: Leaving, was_s: int, now_s: int) -> str:
+        return CallsCame(
+            job=self._page.job_id,
+            account=self._page.account,
+            reference=self._page.reference or None,
+            number=leaving.number,
+            record_id=leaving.record_id,
+            seconds_before=was_s,
+            seconds_now=now_s,
+        ).model_dump_json()
+
+    def _due_ms(self, leaving: Leaving) -> int:
+        """When it may go; by what was last read of it."""
+        due_ms = self._book.memo.from_ms + int(self._request.grace.total_seconds() * 1000)
+        margin = self._request.before_renewal
+        if margin is None or leaving.paid_until is None:
+            return due_ms
+        return max(due_ms, renews_ms(leaving.paid_until) - int(margin.total_seconds() * 1000))
+
+    def _next_ms(self, todo: Sequence[Leaving]) -> int:
+        """When something is to be done."""
+        every_s = self._rules.look_every_s if self._request.watches else LOOK_AT_MOST_S
+        look_ms = self._book.memo.looked_ms + int(every_s * 1000)
+        return min(look_ms, *(0 if leaving.sent else self._due_ms(leaving) for leaving in todo))
+
+    def _wait_until(self, until_ms: int, now_ms: int) -> None:
+        left = len(self._book.todo())
+        when = datetime.fromtimestamp(until_ms / 1000, UTC)
+        raise Wait(WaitReason.GRACE, max(0.001, (until_ms - now_ms) / 1000), f"{left} numbers; next look {when:%Y-%m-%d %H:%M:%S} UTC")
+
+    def _let_stay(self) -> None:
+        """Give those that stay their routes back, then say what became of them."""
+        stopped = [one for one in self._book.leaving.values() if one.stop is not None and one.outcome is None]
+        if not stopped:
+            return
+        self._be_calm(stopped)
+        if fresh := [one for one in stopped if one.back is None and one.park is not None]:
+            owned = {found.number: found for found in self._book.records(fresh).values()}
+            self._book.note(back=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
+            self._book.write("ways_back", [_with_way_back(one, owned.get(one.number)) for one in fresh])
+        way = _Way(self._book, self._page, parking=False)
+        self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.back, only=[one.number for one in stopped]))
+        self._book.write("stays", [_stayed(self._book.leaving[one.number]) for one in stopped])
+
+    def _be_calm(self, stopped: Sequence[Leaving]) -> None:
+        """What was sent to park a number and isn't seen to be done may still act; the way back comes after it. Raises Wait."""
+        if all(one.back is not None or (one.park and one.park.outcome is Outcome.CONFIRMED) for one in stopped):
+            return
+        now_ms = self._page.now_ms()
+        if not self._book.memo.calm_ms:
+            self._book.note(calm_ms=now_ms + int((self._rules.settle_s + SENT_WITHIN_S) * 1000))
+            self._book.write("calming", (), detail="what was sent to park them may still act", empty=True)
+        if now_ms < self._book.memo.calm_ms:
+            raise Wait(WaitReason.SETTLING, (self._book.memo.calm_ms - now_ms) / 1000)
+
+
+class _Way:
+    """The page of the numbers' way to the parking destination, or back, inside the release's own page."""
+
+    def __init__(self, book: Book, page: JobPage, *, parking: bool) -> None:
+        self._book, self._page, self._parking = book, page, parking
+
+    @property
+    def attempt(self) -> int:
+        return self._page.attempt
+
+    @property
+    def memo(self) -> str | None:
+        memo = self._book.memo.parking if self._parking else self._book.memo.back
+        return memo.model_dump_json() if memo else None
+
+    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
+        some = self._book.leaving if only is None else only
+        ways = {number: self._book.leaving[number].park if self._parking else self._book.leaving[number].back for number in some}
+        return {number: way.model_dump_json() for number, way in ways.items() if way is not None}
+
+    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
+        return self._page.numbers_of(job_id, only)
+
+    def save(
+        self,
+        *,
+        step: str,
+        detail: str = "",
+        phase: str | None = None,  # noqa: ARG002 - the release has its own
+        memo: str | None = None,
+        numbers: Mapping[str, str] | None = None,
+        answered: Sequence[str] = (),
+        progress: str | None = None,  # noqa: ARG002 - of a release are the numbers that went
+        history: Mapping[str, Happened] | None = None,
+    ) -> None:
+        field = "park" if self._parking else "back"
+        if memo is not None:
+            self._book.note(**{"parking" if self._parking else "back": MoveMemo.model_validate_json(memo)})
+        ways = {number: Move.model_validate_json(text) for number, text in (numbers or {}).items()}
+        changed = [self._book.leaving[number].model_copy(update={field: way}) for number, way in ways.items()]
+        self._book.write(f"{field}:{step}", changed, detail=detail, empty=True, answered=answered, more=history)
+
+    def now_ms(self) -> int:
+        return self._page.now_ms()
+
+    def pause_point(self) -> None:
+        """The way back is the winding up: it isn't called off in its turn."""
+        try:
+            self._page.pause_point()
+        except CancelRequested:
+            if self._parking:
+                raise
+
+    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
+        return self._page.claim_routes(numbers, calling=calling, seen_ms=seen_ms)
+
+
+def _way(owned: OwnedNumber, target: Route) -> Move:
+    return Move.of(owned, target).model_copy(update={"taken_ms": _TAKEN_MS})
+
+
+def _is_parked(park: Move) -> bool:
+    return park.outcome in (Outcome.CONFIRMED, Outcome.UNCHANGED)
+
+
+def _not_parked(leaving: Leaving, park: Move) -> Leaving:
+    why = park.error.message if park.error else "a newer job routes it"
+    outcome = park.outcome if park.outcome in (Outcome.SUPERSEDED, Outcome.REFUSED, Outcome.CHANGED_ELSEWHERE) else Outcome.FAILED
+    return leaving.stays(outcome, JobError(code="not_parked", message=f"could not be parked, so it isn't given back: {why}"))
+
+
+def _with_way_back(leaving: Leaving, owned: OwnedNumber | None) -> Leaving:
+    assert leaving.park is not None
+    return leaving.model_copy(update={"back": way_back(leaving.park, owned).model_copy(update={"taken_ms": _TAKEN_MS})})
+
+
+def _stayed(leaving: Leaving) -> Leaving:
+    """With the outcome that it stays with; called off, with that of its way back."""
+    back = leaving.back
+    if leaving.stop is AS_ITS_WAY_BACK and back is not None:
+        return leaving.became(back.outcome or Outcome.FAILED, back.error)
+    return leaving.became(leaving.stop or Outcome.FAILED, leaving.error)
+
+
+def _calls_came(was_s: int, now_s: int) -> JobError:
+    what = f"{now_s} s of calls this month, {was_s} when it was last looked at"
+    return JobError(code="calls_came", message=f"somebody calls this number ({what}): it stays, and has the route that it had")
