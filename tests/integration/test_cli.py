@@ -201,7 +201,7 @@ def test_what_a_pattern_may_hold_is_said_in_words(offline: Shell) -> None:
         ("buy", "--country", "", "--priority", "10"),
         ("reroute", "--to", "sip:pbx@example.net", "--priority", "10"),
         ("failback", ""),
-        ("release", "--all", "--yes"),
+        ("release", "--number", "12", "--yes"),
     ],
 )
 def test_a_fault_of_the_request_hides_none_of_its_labels(offline: Shell, arguments: tuple[str, ...]) -> None:
@@ -220,7 +220,7 @@ def test_a_fault_of_the_request_hides_none_of_its_labels(offline: Shell, argumen
         ("reroute", "--number", "12", "--to", "sip:pbx@example.net"),
         ("reroute", "--number", "+12135550100"),
         ("reroute", "--numbers-file", "missing.txt", "--to", "sip:pbx@example.net"),
-        ("release", "--all", "--yes"),
+        ("release", "--number", "12", "--yes"),
         ("buy", "--country", "US", "--at-least", "3", "--quantity", "2"),
         ("buy", "--country", "US", "--max-setup", "free"),
         ("jobs", "--state", "lost"),

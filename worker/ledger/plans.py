@@ -6,6 +6,7 @@ replies; a refusal by the server is thrown into it. What it returns is the plan'
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import redis
@@ -19,7 +20,7 @@ from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.keys import Keys
 from worker.ledger.script_loader import Script, load_script
-from worker.ledger.views import job_view, moved_number, steps
+from worker.ledger.views import job_view, moment, moved_number, steps
 
 T = TypeVar("T")
 
@@ -157,8 +158,15 @@ class Plans:
         return [job_id for job_id, _ in newest[:count]]
 
     def steps(self, job_id: str) -> Plan[tuple[Step, ...]]:
-        """The job's story, oldest first."""
-        return steps((yield Ask("xrange", (self.keys.steps(job_id),))))
+        """The job's story, oldest first. That it was submitted is in the job itself: a stream for that alone would take 4 KB."""
+        (created_ms, kind), entries = yield (
+            Ask("hmget", (self.keys.job(job_id), ["created_ms", "kind"])),
+            Ask("xrange", (self.keys.steps(job_id),)),
+        )
+        told = steps(entries)
+        if created_ms is None or (told and told[0].name == "submitted"):
+            return told
+        return (Step(moment(created_ms) or datetime.fromtimestamp(0, UTC), 0, "submitted", kind or ""), *told)
 
     def numbers(self, job_id: str) -> Plan[dict[str, str]]:
         """What the job saved for each number, as JSON."""

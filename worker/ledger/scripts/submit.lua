@@ -24,7 +24,6 @@ redis.call('HSET', job_key(id), 'v', v, 'kind', kind, 'request', request, 'fp', 
 if idem ~= '' then redis.call('HSET', key('keys'), idem, id) end
 if reference ~= '' then redis.call('ZADD', key('refs', reference), int(now), id) end
 set_state(id, false, state)
-step(id, '0', 'submitted', kind)
 emit('events', id, state, '')
 if state == 'queued' then
   enqueue(id, lane, now, renudge_ms)
