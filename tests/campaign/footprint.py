@@ -37,7 +37,8 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     streams = sum(client.xlen(stream) for stream in (keys.results, keys.events))
     hashes = (keys.reserved("default"), keys.routes("default"))
     told = sum(client.llen(keys.history_of(number)) for number in cast("list[str]", client.hkeys(keys.history)))
-    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(keys.spent_until) + told
+    held = client.hlen(keys.holders)
+    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(keys.spent_until) + told + held
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)
 
 
@@ -55,7 +56,11 @@ def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -
         if length > KEPT_FOR_A_LOOK + STREAM_SLACK:
             yield f"{stream} holds {length} entries, and everybody has read them"
     now = footprint(client, keys)
-    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history)
+    # One for each reference that numbers of ours were bought for: it goes with the last of them.
+    holdings = sum(1 for _ in client.scan_iter(match=keys.holdings("*"), count=1000))
+    if holdings > client.hlen(keys.holders):
+        yield f"{holdings} references have numbers, and {client.hlen(keys.holders)} numbers are held"
+    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history) - holdings
     if not parked and others > KEYS_ANYWAY:
         yield f"{others} keys are there, and no job is: {sorted(str(name) for name in client.scan_iter(count=1000))[:100]}"
     allowed = began.memory_bytes + BYTES_ANYWAY + now.kept * BYTES_EACH

@@ -127,6 +127,8 @@ def _launch(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]
         "appendfsync": "always",
         "save": "",
         "maxmemory-policy": "noeviction",
+        # What a stream takes up at least, and each job has one for its story: by default 4 KB, which is most of a job that waits.
+        "stream-node-max-bytes": "1024",
         "daemonize": "no",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
