@@ -113,13 +113,17 @@ def release(
         fields |= {"selector": chosen, "protected_labels": tuple(protected_label or ()), "stop_on_traffic": not ignore_calls}
         fields |= {"expected_reference": expected_reference, "expected_destination": expected_destination}
         fields |= {"dry_run": dry_run or (chosen is not None and expected_count is None)}
-        _, when, places, _ = given.together(
+        no_time: dict[str, Any] = {}
+        nowhere: tuple[Destination, ...] = ()
+        when, times = given.tried(lambda: timing.fields(at, grace, before_renewal), no_time)
+        places, parking = given.tried(lambda: given.destinations(park), nowhere)
+        request: Release = given.together(
             listed,
-            lambda: timing.fields(at, grace, before_renewal),
-            lambda: given.destinations(park),
+            times,
+            parking,
+            lambda: Release.model_validate(fields | when | {"parking": places}),
             lambda: given.labels(key, reference, account),
-        )
-        request = Release.model_validate(fields | when | {"parking": places})
+        )[3]
         if not request.dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
             confirmed(f"release {count} number(s) for good{timing.in_words(request)}. Go on?", yes=yes, must_ask=True)

@@ -83,6 +83,8 @@ def tried(build: Callable[[], T], instead: T) -> tuple[T, Callable[[], T]]:
     """What it returns, or `instead` of it; and a builder that tells `together` the same, or why there is none."""
     try:
         built = build()
+    except ValidationError as error:
+        return instead, partial(_raised, invalid(error))
     except InvalidRequest as error:
         return instead, partial(_raised, error)
     return built, lambda: built
