@@ -20,7 +20,7 @@ from typing import Self
 from tests.campaign.mutants import mutate
 from tests.forking import FORKING
 from worker.runtime import process
-from worker.runtime.process import PARENT_VARIABLE
+from worker.runtime.process import PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05
@@ -86,6 +86,7 @@ class Fleet:
     stopped: Callable[[], None] = lambda: None
     starts: int = 0
     members: list[Member] = field(default_factory=list)
+    _dead: list[str] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _keeper: threading.Thread | None = None
@@ -162,6 +163,7 @@ class Fleet:
         for member in list(self.members):
             if not member.running.is_alive():
                 self.members.remove(member)
+                self._dead.append(f"{os.uname().nodename}:{member.pid}:")
                 self.died(member.pid)
 
     def _thaw(self) -> None:
@@ -178,7 +180,8 @@ class Fleet:
     def _start(self) -> None:
         url = self.urls[self.starts % len(self.urls)]
         skew_s = self.rng.uniform(-self.skew_s, self.skew_s)
-        environment = {**self.environment, "DIDFLOW_REDIS_URL": url}
+        predecessor = self._dead.pop(0) if self._dead else ""
+        environment = {**self.environment, "DIDFLOW_REDIS_URL": url, PREDECESSOR_VARIABLE: predecessor}
         running = FORKING.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
         running.start()
         self.starts += 1

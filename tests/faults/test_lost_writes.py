@@ -160,6 +160,17 @@ def test_when_a_person_says_that_the_numbers_are_no_jobs_the_job_buys_its_own(pl
     assert gate_events(plot) == ["gate_closed", "gate_findings", "gate_opened"]
 
 
+def test_two_servers_never_have_the_same_epoch_though_the_second_knows_nothing_of_the_first(plot: Plot, valkey: LosingValkey) -> None:
+    """Else an attempt of the first one could write with a token that the second one gave to another."""
+    epochs, keep = [], valkey.size
+    for _ in range(4):
+        valkey.die(keep=keep)
+        valkey.restart()
+        plot.ledger.sweep(max_crashes=5)
+        epochs.append(plot.client.hget(plot.ledger.keys.epoch, "number"))
+    assert len(set(epochs)) == 4, epochs
+
+
 def test_a_restart_that_lost_nothing_holds_up_nobody_for_long(plot: Plot, valkey: LosingValkey) -> None:
     valkey.die()
     valkey.restart()

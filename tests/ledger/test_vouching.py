@@ -1,6 +1,7 @@
-"""The ledger on another server, and worker processes that remember what they wrote: nothing missing, and the gate opens at once."""
+"""The ledger on another server, and worker processes that remember what they wrote: nothing missing, and the gate opens at once.
 
-from collections.abc import Callable
+Each interleaving that could open it although something is missing, as far as anybody has thought of one, is here.
+"""
 
 import pytest
 
@@ -8,28 +9,50 @@ from tests.ledger.playing import claimed, submitted
 from tests.ledger.test_gate import gate_events, restart
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger, Write
-from worker.ledger.witness import Before, Witness
+from worker.ledger.witness import SILENCE_S, Before, Witness
 
 BOUND = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
 FENCE = Write("fence", phase="carted", money=True)
 
 
-def process(ledger: Ledger, name: str, clock: Callable[[], float] = lambda: 0.0) -> Ledger:
+class Clock:
+    """A process's own, which the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def process(ledger: Ledger, name: str, clock: Clock | None = None) -> Ledger:
     """The ledger as a worker process of that name has it; it has signed on."""
     mine = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang)
-    mine.witness = Witness(name, silence_s=5.0, clock=clock)
+    mine.witness = Witness(name, clock=clock or Clock())
     mine.worker_alive(name)
     return mine
 
 
+def witness_of(mine: Ledger) -> Witness:
+    assert mine.witness is not None
+    return mine.witness
+
+
+def seen(*processes: Ledger) -> None:
+    """Signs of life until all have seen each other."""
+    for _ in range(3):
+        for mine in processes:
+            mine.worker_alive(witness_of(mine).worker)
+    assert all(mine.is_seen() for mine in processes)
+
+
 def vouch(mine: Ledger) -> str:
     """What the gate says to what this process remembers."""
-    assert mine.witness is not None
-    mine.worker_alive(mine.witness.worker)
-    before = mine.witness.before()
+    mine.worker_alive(witness_of(mine).worker)
+    before = witness_of(mine).before()
     assert before is not None
     assert before.healthy
-    return Gate(mine).vouch("default", mine.witness.worker, before)
+    return Gate(mine).vouch("default", witness_of(mine).worker, before)
 
 
 def forget_writes(ledger: Ledger, name: str, count: int) -> None:
@@ -46,6 +69,7 @@ def past(ledger: Ledger) -> Ledger:
 
 def test_nothing_is_missing_and_the_last_of_all_processes_opens_it(past: Ledger) -> None:
     one, other = process(past, "one"), process(past, "other")
+    seen(one, other)
     claim = claimed(one, submitted(past).id)
     one.save(claim, 1, BOUND)
     one.save(claim, 2, FENCE)
@@ -62,6 +86,7 @@ def test_nothing_is_missing_and_the_last_of_all_processes_opens_it(past: Ledger)
 
 def test_a_write_that_is_missing_keeps_it_closed_whatever_the_others_say(past: Ledger) -> None:
     one, other = process(past, "one"), process(past, "other")
+    seen(one, other)
     claim = claimed(one, submitted(past).id)
     one.save(claim, 1, BOUND)
     one.save(claim, 2, FENCE)
@@ -138,9 +163,7 @@ def test_a_write_whose_answer_was_lost_and_that_is_repeated_is_counted_when_it_i
     one = process(past, "one")
     claim = claimed(one, submitted(past).id)
     one.save(claim, 1, BOUND)
-    silent, one.witness = one.witness, None
-    one._script("save", claim.job_id, claim.token, 2, 60_000, FENCE.as_json(), "one")  # Made, and nobody hears of it.
-    one.witness = silent
+    one._script("save", claim.job_id, claim.token, 2, 60_000, FENCE.as_json(), "one", witness_of(one).seen)  # Made, and nobody hears of it.
     assert one.save(claim, 2, FENCE) == ("ok",)
     forget_writes(past, "one", 1)
     restart(past)
@@ -148,33 +171,107 @@ def test_a_write_whose_answer_was_lost_and_that_is_repeated_is_counted_when_it_i
 
 
 def test_who_heard_nothing_for_long_can_not_answer_for_what_others_wrote(past: Ledger) -> None:
-    now_s = [0.0]
-    one = process(past, "one", lambda: now_s[0])
-    now_s[0] = 6.0
+    """Whatever kept it from hearing: it may have been its own connection, and the server gone on."""
+    clock = Clock()
+    one = process(past, "one", clock)
+    clock.now_s += SILENCE_S + 0.1
     restart(past)
     one.worker_alive("one")
-    assert one.witness is not None
-    assert one.witness.before() == Before(epoch=1, count=1, healthy=False)
+    assert witness_of(one).before() == Before(epoch=1, count=1, healthy=False)
 
 
-def test_an_outage_is_no_silence_of_ours(past: Ledger) -> None:
-    now_s = [0.0]
-    one = process(past, "one", lambda: now_s[0])
-    assert one.witness is not None
-    now_s[0] = 2.0
-    one.witness.failed()
-    now_s[0] = 100.0
-    one.witness.failed()
+def test_only_signs_of_life_end_a_silence(past: Ledger) -> None:
+    """Others go by those to tell who can still be a witness."""
+    clock = Clock()
+    one = process(past, "one", clock)
+    claim = claimed(one, submitted(past).id)
+    clock.now_s += SILENCE_S + 0.1
+    assert one.save(claim, 1, BOUND) == ("ok",)
     restart(past)
     one.worker_alive("one")
-    assert one.witness.before() == Before(epoch=1, count=1, healthy=True)
+    assert witness_of(one).before() == Before(epoch=1, count=2, healthy=False)
 
 
-def test_an_answer_of_the_old_server_that_comes_late_changes_nothing(past: Ledger) -> None:
+def test_an_answer_of_the_old_server_that_is_still_out_is_waited_for_and_counts(past: Ledger) -> None:
     one = process(past, "one")
+    with witness_of(one).call() as answered:
+        restart(past)
+        one.worker_alive("one")
+        assert witness_of(one).before() is None
+        answered(7, 1)
+    before = witness_of(one).before()
+    assert before == Before(epoch=1, count=7, healthy=True)
+    assert Gate(past).vouch("default", "one", before) == "lost"
+
+
+def test_what_a_process_wrote_that_signs_off_first_thing_on_the_new_server_is_asked_after(past: Ledger) -> None:
+    one, leaving = process(past, "one"), process(past, "leaving")
+    forget_writes(past, "leaving", 1)
     restart(past)
+    leaving.worker_gone("leaving")
+    assert vouch(one) == "waiting"
+
+
+def test_a_new_process_binds_nothing_before_all_who_may_vouch_know_of_a_write_after_it_began(past: Ledger) -> None:
+    one, other = process(past, "one"), process(past, "other")
+    seen(one, other)
+    new, newer = process(past, "new"), process(past, "newer")
+    claim = claimed(new, submitted(past).id)
+    for _ in range(3):
+        assert not new.is_seen(), "two new ones don't make each other old"
+        assert new.save(claim, 1, BOUND) == ("closed",)
+        newer.worker_alive("newer")
+        new.worker_alive("new")
     one.worker_alive("one")
-    assert one.witness is not None
-    before = one.witness.before()
-    one.witness.acknowledged(99, 1, 0.0)
-    assert one.witness.before() == before
+    one.worker_alive("one")
+    other.worker_alive("other")
+    assert not new.is_seen(), "the other's write was made; that it knows of it is another thing"
+    other.worker_alive("other")
+    assert new.is_seen()
+    assert new.save(claim, 2, BOUND) == ("ok",)
+
+
+def test_one_that_signed_off_is_not_waited_for_and_one_that_is_silent_only_until_it_can_not_vouch(past: Ledger) -> None:
+    process(past, "leaving")
+    process(past, "dead")
+    clock = Clock()
+    new = process(past, "new", clock)
+    past.worker_gone("leaving")
+    assert not new.is_seen()
+    clock.now_s += SILENCE_S + 1.0
+    assert new.is_seen()
+
+
+def test_a_process_alone_is_its_own_witness(past: Ledger) -> None:
+    assert process(past, "one").is_seen()
+
+
+def test_one_that_slept_so_long_that_nobody_would_ask_after_it_is_a_new_one(past: Ledger) -> None:
+    one, slept = process(past, "one"), process(past, "slept")
+    seen(one, slept)
+    claim = claimed(slept, submitted(past).id)
+    past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 36_000})
+    assert slept.save(claim, 1, BOUND) == ("closed",)
+    slept.worker_alive("slept")
+    assert slept.save(claim, 2, BOUND) == ("closed",), "it must be seen anew"
+    seen(one, slept)
+    assert slept.save(claim, 3, BOUND) == ("ok",)
+
+
+def test_a_beginning_whose_answer_was_lost_is_told_again(past: Ledger) -> None:
+    one = process(past, "one")
+    past._script("alive", "new", 35_000, 60_000, 0, 0, "")  # Made, and nobody hears of it.
+    new = process(past, "new")
+    assert not new.is_seen()
+    seen(one, new)
+
+
+def test_two_servers_one_after_another_never_have_the_same_epoch(past: Ledger) -> None:
+    """Whatever the second one knows of the first."""
+    epochs = set()
+    for name in ("first", "second", "third"):
+        past.client.hset(past.keys.epoch, mapping={"server": "another", "number": "1", "alive_ms": past.now_ms()})
+        past.client.hset(past.keys.epoch, "server", name)
+        past.sweep(max_crashes=5)
+        epochs.add(past.client.hget(past.keys.epoch, "number"))
+    assert "1" not in epochs

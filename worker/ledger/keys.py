@@ -53,6 +53,11 @@ class Keys:
         return f"{self.namespace}:workers"
 
     @property
+    def vouch_acked(self) -> str:
+        """Hash: worker process -> how many of its counted writes it said to know of."""
+        return f"{self.namespace}:vouch:acked"
+
+    @property
     def poison(self) -> str:
         """Stream: entries of the results that no consumer of a group could take in."""
         return f"{self.namespace}:results:poison"

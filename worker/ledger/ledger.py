@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from worker.contract.errors import ServiceUnavailable
 from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
 from worker.contract.requests import REQUEST_VERSION, Request
@@ -185,15 +184,31 @@ class Ledger(LedgerReader):
 
     def worker_alive(self, worker: str, *, lease_ms: int = 30_000) -> None:
         """Note that this worker process lives; forget those that don't. `lease_ms`: its leases end so long after its last sign of life."""
-        sent_s = self.witness.now_s() if self.witness else 0.0
-        try:
-            count, epoch = self._script("alive", worker, lease_ms + VOUCH_SLACK_MS, max(WORKER_ALIVE_MS, lease_ms + VOUCH_SLACK_MS))
-        except ServiceUnavailable:
-            if self.witness:
-                self.witness.failed()
-            raise
-        if self.witness:
-            self.witness.acknowledged(int(count), int(epoch), sent_s)
+        vouch_ms = lease_ms + VOUCH_SLACK_MS
+        times = (vouch_ms, max(WORKER_ALIVE_MS, vouch_ms))
+        if self.witness is None:
+            self._script("alive", worker, *times, 0, 0, "")
+            return
+        sent_s, known = self.witness.now_s(), self.witness.life
+        with self.witness.call(sign_of_life=True) as answered:
+            told = (*self.witness.told, known.name if known else "")
+            count, epoch, life, others = self._script("alive", worker, *times, *told)
+            answered(int(count), int(epoch))
+        self.witness.began(str(life), others, sent_s)
+
+    def is_seen(self) -> bool:
+        """Ask what the others know of by now: whether they have seen this process's life, in which it may bind numbers from then on."""
+        if self.witness is None or self.witness.seen:
+            return True
+        if (life := self.witness.life) is None:
+            return False
+        names = list(life.others)
+        with translated():
+            counts = cast("list[str | None]", self.client.hmget(self.keys.vouch_acked, names)) if names else []
+            here = self.client.zmscore(self.keys.workers, names) if names else []
+        known = {name: int(count or 0) if seen is not None else None for name, count, seen in zip(names, counts, here, strict=True)}
+        self.witness.seen_by(life, known)
+        return bool(self.witness.seen)
 
     def worker_gone(self, worker: str) -> None:
         self._script("gone", worker)
@@ -203,12 +218,15 @@ class Ledger(LedgerReader):
 
         `count` numbers the writes.
         """
-        worker, sent_s = (self.witness.worker, self.witness.now_s()) if self.witness else ("", 0.0)
-        reply = tuple(map(str, self._script("save", claim.job_id, claim.token, count, TAINT_MS, write.as_json(), worker)))
-        if reply[0] == "ok":
-            if self.witness and len(reply) > 1:
-                self.witness.acknowledged(int(reply[1]), int(reply[2]), sent_s)
-            return reply[:1]
+        args = (claim.job_id, claim.token, count, TAINT_MS, write.as_json())
+        if self.witness is None:
+            reply = tuple(map(str, self._script("save", *args)))
+        else:
+            with self.witness.call() as answered:
+                reply = tuple(map(str, self._script("save", *args, self.witness.worker, self.witness.seen)))
+                if reply[0] == "ok" and len(reply) > 1:
+                    answered(int(reply[1]), int(reply[2]))
+                    reply = reply[:1]
         return limit_reached(reply, write.hold, write.limits) if write.hold and reply[0] == "limit" else reply
 
     def limit_against(self, claim: Claim, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:

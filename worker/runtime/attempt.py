@@ -27,6 +27,8 @@ from worker.runtime.leases import LeaseFlags
 GATE_AGAIN_S = 1.0
 
 
+#: How soon a new process looks again whether others have written since it came.
+SEEN_AGAIN_S = 0.05
 #: A change of routes is sent within this after it was claimed, or not at all: whoever comes next knows how long it has to be minded.
 #: Longer than a call waits for its turn; at most half a lease.
 ROUTES_SENT_WITHIN_S = 6.0
@@ -35,17 +37,7 @@ ROUTES_SENT_WITHIN_S = 6.0
 class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        claim: Claim,
-        flags: LeaseFlags,
-        stopping: threading.Event,
-        *,
-        lease_s: float,
-        may_move_money: threading.Event | None = None,
-    ) -> None:
-        self._may_move_money = may_move_money
+    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event, *, lease_s: float) -> None:
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
@@ -194,9 +186,9 @@ class LedgerPage:
     def money_point(self) -> None:
         if self.claim.gate_closed:
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
-        # A process that has just begun, for a second or two.
-        while self._may_move_money is not None and not self._may_move_money.wait(0.05):
+        while not self._ledger.is_seen():  # A process that has just begun, for a second or some.
             self.pause_point()
+            self._stopping.wait(SEEN_AGAIN_S)
 
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
         if calling:

@@ -92,6 +92,8 @@ class Gatekeeper(threading.Thread):
             return
         if before.healthy:
             match self._gate.vouch(self._account, self._worker, before):
+                case "waiting":
+                    return  # Said for this account; another one may yet be opened by the same word.
                 case "opened":
                     log.warning("gate.opened", account=self._account, because="every worker process found all that it had written")
                 case "lost":

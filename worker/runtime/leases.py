@@ -22,11 +22,6 @@ FIRST_BEAT_S = 0.25
 log = structlog.stdlib.get_logger("didflow.leases")
 
 
-def beat_every_s(lease_s: float) -> float:
-    """How often a process whose leases are so long gives a sign of life."""
-    return min(lease_s / 3, BEAT_AT_MOST_S)
-
-
 @dataclass
 class LeaseFlags:
     """What the heartbeat learned about one lease. Moments are monotonic, seconds.
@@ -75,25 +70,27 @@ class Leases(threading.Thread):
                 del self._held[lease]
 
     def run(self) -> None:
-        every_s, wait_s = beat_every_s(self._lease_s), FIRST_BEAT_S
+        every_s, wait_s = min(self._lease_s / 3, BEAT_AT_MOST_S), FIRST_BEAT_S
         while not self._stop_event.wait(min(every_s, wait_s)):
-            self.beat()
-            wait_s *= 2
+            # After a failure soon again: who is silent for long can't say of a server that came back whether anything is missing.
+            wait_s = wait_s * 2 if self.beat() else FIRST_BEAT_S
 
     def stop(self) -> None:
         self._stop_event.set()
 
-    def beat(self) -> None:
-        """Renew all leases once. A lease that could not be renewed for its whole length counts as lost."""
+    def beat(self) -> bool:
+        """Renew all leases once; one that could not be renewed for its whole length counts as lost. False if the ledger didn't answer."""
         with self._lock:
             held = dict(self._held)
         sent_s = time.monotonic()
+        answered = True
         try:
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
             self._ledger.worker_alive(self._worker, lease_ms=int(self._lease_s * 1000))
+            self._ledger.is_seen()
         except ServiceUnavailable as error:
             log.warning("leases.not_renewed", leases=len(held), error=str(error))
-            replies = {}
+            replies, answered = {}, False
         self.last_beat_s = time.monotonic()
         for (job_id, _), flags in held.items():
             match replies.get(job_id):
@@ -104,3 +101,4 @@ class Leases(threading.Thread):
                 case reply:
                     flags.valid_until_s = sent_s + self._lease_s
                     flags.cancel = reply == "cancel"
+        return answered

@@ -23,7 +23,7 @@ from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.gatekeeper import Gatekeeper
-from worker.runtime.leases import Leases, beat_every_s
+from worker.runtime.leases import Leases
 from worker.runtime.plan_refresh import PlanRefresher
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
@@ -35,12 +35,13 @@ from worker.settings import Settings, load_settings
 #: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
 EXIT_MISCONFIGURED = 78
 EXIT_UNREACHABLE = 75
-#: How often a new process looks whether another one has written since it came.
-WITNESS_AGAIN_S = 0.02
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
 #: Set by the supervisor: the process ends when that one does.
 PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
+
+#: Set by the supervisor for a child that takes another one's place: ``host:pid:`` of the dead one, which it has seen end.
+PREDECESSOR_VARIABLE = "DIDFLOW_PREDECESSOR"
 
 log = structlog.stdlib.get_logger("didflow.process")
 
@@ -53,8 +54,7 @@ class WorkerProcess:
         self._grace_s = settings.http_timeout + GRACE_S
         self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
         self.stopping = threading.Event()
-        self._silence_s = 2 * beat_every_s(settings.lease_seconds) + 1.0
-        witness = Witness(self.worker_id, silence_s=self._silence_s)
+        witness = Witness(self.worker_id)
         self._ledger, beating = _ledger(url, settings), _ledger(url, settings)
         self._ledger.witness = beating.witness = witness
         self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id)
@@ -74,8 +74,7 @@ class WorkerProcess:
             for name in settings.all_accounts()
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
-        self._witnessed = threading.Event()
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, may_move_money=self._witnessed)
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story)
         keys, client = Keys(settings.namespace), connect_broker(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
@@ -88,6 +87,7 @@ class WorkerProcess:
         self._watchdog = Watchdog(self._threads, beats)
 
     def start(self) -> None:
+        self._sign_off_the_dead()
         self._leases.beat()
         self._leases.start()
         self._sweeper.start()
@@ -95,30 +95,20 @@ class WorkerProcess:
             gatekeeper.start()
         for worker in self.workers:
             worker.start()
-        threading.Thread(target=self._until_witnessed, name="witness", daemon=True).start()
         self._watchdog.start()
         log.info("process.started", worker=self.worker_id)
 
-    def _until_witnessed(self) -> None:
-        """No money moves here before another living process has written something after this one signed on.
-
-        Whatever a dying server forgets of this process then, even that it ever was, that other one misses a write, too, and says so
-        (see vouch). A process that is alone needs no witness; one that is silent for so long can't be one.
-        """
-        deadline_s, signed_on_ms = time.monotonic() + self._silence_s, 0
-        while time.monotonic() < deadline_s:
-            if self.stopping.wait(WITNESS_AGAIN_S):
-                return
-            try:
-                seen = self._ledger.workers()
-            except ServiceUnavailable:
-                continue
-            signed_on_ms = signed_on_ms or seen.pop(self.worker_id, 0)
-            others = [moment for worker, moment in seen.items() if worker != self.worker_id]
-            alone = all(moment < signed_on_ms - self._silence_s * 1000 for moment in others)
-            if signed_on_ms and (alone or max(others) > signed_on_ms):
-                break
-        self._witnessed.set()
+    def _sign_off_the_dead(self) -> None:
+        """For whom this one replaces: what it wrote was written before this, and nobody has to wait for a word of it."""
+        dead = os.environ.get(PREDECESSOR_VARIABLE)
+        if not dead:
+            return
+        try:
+            for worker in self._ledger.workers():
+                if worker.startswith(dead):
+                    self._ledger.worker_gone(worker)
+        except ServiceUnavailable as error:
+            log.warning("process.predecessor_not_signed_off", error=str(error))
 
     def stop(self) -> None:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""

@@ -66,12 +66,9 @@ class JobRunner:
         leases: Leases,
         stopping: threading.Event,
         story: Story | None = None,
-        *,
-        may_move_money: threading.Event | None = None,
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._story = story or tell
-        self._may_move_money = may_move_money
         self._accounts = settings.all_accounts()
         self._process = f"{os.uname().nodename}:{os.getpid()}"
 
@@ -101,14 +98,7 @@ class JobRunner:
     def _attempt(self, claim: Claim) -> None:
         log.info("job.started", kind=claim.fields.get("kind"))
         with self._leases.hold(claim) as flags:
-            page = LedgerPage(
-                self._ledger,
-                claim,
-                flags,
-                self._stopping,
-                lease_s=self._settings.lease_seconds,
-                may_move_money=self._may_move_money,
-            )
+            page = LedgerPage(self._ledger, claim, flags, self._stopping, lease_s=self._settings.lease_seconds)
             guard = before_change.set(flags.check_before_change)
             try:
                 if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:

@@ -14,7 +14,7 @@ import structlog
 
 from worker.contract.errors import InvalidSettings
 from worker.logs import configure_logs
-from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S, PARENT_VARIABLE
+from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.settings import load_settings
 
 LOOK_EVERY_S = 0.2
@@ -34,8 +34,10 @@ class Child:
     started_s: float = 0.0
     restart_s: float = 0.0
     backoff_s: float = field(default=RESTART_FIRST_S)
+    dead: str = ""
 
     def start(self, environment: dict[str, str]) -> None:
+        environment = environment | {PREDECESSOR_VARIABLE: self.dead}
         self.running = subprocess.Popen([sys.executable, "-m", "worker.runtime.process"], env=environment, start_new_session=True)
         self.started_s = time.monotonic()
         log.info("supervisor.child_started", place=self.place, pid=self.running.pid)
@@ -45,6 +47,7 @@ class Child:
         now = time.monotonic()
         self.backoff_s = RESTART_FIRST_S if now - self.started_s > RESTART_LAST_S else min(RESTART_LAST_S, self.backoff_s * 2)
         self.restart_s = now + self.backoff_s
+        self.dead = f"{os.uname().nodename}:{self.running.pid}:" if self.running else ""
         self.running = None
         log.error("supervisor.child_died", place=self.place, code=code, restart_in_s=self.backoff_s)
 

@@ -35,6 +35,7 @@
 -- {ns}:vouch:counts         hash    worker process -> how many of its writes this server made, of those that it counts; see vouch
 -- {ns}:vouch:kept           hash    the same of the server before, as far as they are here; {ns}:vouch:needed set  its worker processes
 -- {ns}:vouch:given          set     those that miss nothing
+-- {ns}:vouch:acked          hash    worker process -> how many of those it said to know of; {ns}:vouch:life hash  since when it lives
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
@@ -465,16 +466,32 @@ local function server()
   return SERVER
 end
 
+-- A number below a million out of the server's name.
+local function server_number()
+  local n = 0
+  for i = 1, #server() do n = (n * 31 + string.byte(server(), i)) % 1000003 end
+  return n % 1000000
+end
+
 -- A vouching process says that it counted as many writes acknowledged as are here, or fewer. What a server forgets is its end, so whoever
 -- misses nothing vouches also for all that was written before his last write. Needed is everybody who may have written since: who dies
 -- without a word keeps the gate to its slow way.
 local function ask_for_vouchers(epoch)
-  redis.call('DEL', key('vouch', 'kept'), key('vouch', 'needed'), key('vouch', 'given'))
+  redis.call('DEL', key('vouch', 'kept'), key('vouch', 'needed'), key('vouch', 'given'), key('vouch', 'acked'))
   if redis.call('EXISTS', key('vouch', 'counts')) == 1 then redis.call('RENAME', key('vouch', 'counts'), key('vouch', 'kept')) end
   local newest = redis.call('ZREVRANGE', key('workers'), 0, 0, 'WITHSCORES')
   if not newest[2] then return end
-  local since = tonumber(newest[2]) - tonumber(redis.call('HGET', epoch, 'vouch_ms') or '60000')
+  -- The clock of this server may be behind the last one's.
+  local since = math.min(tonumber(newest[2]), now_ms()) - tonumber(redis.call('HGET', epoch, 'vouch_ms') or '60000')
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('workers'), int(since), '+inf')) do redis.call('SADD', key('vouch', 'needed'), worker) end
+end
+
+-- Whether a process may bind numbers, or let money move: it is in the life for which it found a witness, and lives. One that was silent
+-- for so long that nobody would ask after it when the server dies must find a witness anew.
+local function is_witnessed(worker, life)
+  if redis.call('HGET', key('vouch', 'life'), worker) ~= life then return false end
+  local seen = tonumber(redis.call('ZSCORE', key('workers'), worker) or '0')
+  return seen >= now_ms() - tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0')
 end
 
 -- Counts a write of this process on this server; {count, epoch} is for its memory alone.
@@ -491,8 +508,8 @@ local function notice_restart()
     redis.call('HSET', k, 'server', server(), 'number', '1', 'alive_ms', int(now))
     return '1'
   end
-  -- The moment names it: a counter that was lost would give the same number, and the same tokens, to two different epochs.
-  local number = int(math.max(now, tonumber(e[2] or '0') + 1000000))
+  -- The moment and the server name it: a counter that was lost would give the same number, and the same tokens, to two different epochs.
+  local number = int(math.max(now, tonumber(e[2] or '0') + 1000000) + 1000 * server_number())
   local after = tonumber(e[3] or int(now))
   if not e[3] then  -- Nothing is known but that nothing was bought before the first job.
     for _, state in ipairs(STATES) do

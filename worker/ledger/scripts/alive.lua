@@ -1,15 +1,38 @@
 -- alive: a worker process lives. Also notices a restart by itself.
--- ARGV  worker, vouch_ms (a process that was silent for longer than this can't have written: its leases are over), forget_ms
--- Reply {count, epoch}: see count_write
+-- ARGV  worker, vouch_ms (a process that was silent for longer than this is a new one), forget_ms, acked, epoch (so many of its writes it
+--       knows to have been made in that epoch), life (that it knows to be in)
+-- Reply {count, epoch, life, others}: see count_write; `life` is another one whenever it began, or had been silent, and as long as the
+--       process doesn't know it, `others` are those that may be its witnesses: {worker, silent_ms, count, …}
 -- Twice: counts twice, which the process doesn't know of one of them; it may be sure of fewer than there are.
 -- flags: allow-oom
-local worker, vouch_ms, forget_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-notice_restart()
-local now, workers, counts = now_ms(), key('workers'), key('vouch', 'counts')
+local worker, vouch_ms, forget_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local epoch = notice_restart()
+local now, workers, others = now_ms(), key('workers'), {}
+local seen = redis.call('ZSCORE', workers, worker)
+local life = redis.call('HGET', key('vouch', 'life'), worker)
+if not seen or tonumber(seen) < now - vouch_ms or not life then
+  life = int(now_us())
+  redis.call('HSET', key('vouch', 'life'), worker, life)
+end
+if life ~= ARGV[6] then
+  local known = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
+  for i = 1, #known, 2 do
+    if known[i] ~= worker then
+      others[#others + 1] = known[i]
+      others[#others + 1] = int(math.max(0, now - tonumber(known[i + 1])))
+      others[#others + 1] = redis.call('HGET', key('vouch', 'counts'), known[i]) or '0'
+    end
+  end
+end
 redis.call('ZADD', workers, int(now), worker)
-if redis.call('HGET', key('epoch'), 'vouch_ms') ~= vouch_ms then redis.call('HSET', key('epoch'), 'vouch_ms', vouch_ms) end
+redis.call('HSET', key('vouch', 'acked'), worker, ARGV[5] == epoch and ARGV[4] or '0')
+if redis.call('HGET', key('epoch'), 'vouch_ms') ~= ARGV[2] then
+  redis.call('HSET', key('epoch'), 'vouch_ms', int(math.max(vouch_ms, tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0'))))
+end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', int(now - forget_ms))) do
   redis.call('ZREM', workers, gone)
-  redis.call('HDEL', counts, gone)
+  redis.call('HDEL', key('vouch', 'life'), gone)
+  redis.call('HDEL', key('vouch', 'acked'), gone)
 end
-return count_write(worker)
+local told = count_write(worker)
+return {told[1], told[2], life, others}

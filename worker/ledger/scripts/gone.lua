@@ -1,7 +1,8 @@
--- gone: a worker process signs off: nothing of it is under way any more.
+-- gone: a worker process signs off: nothing of it is under way any more. A restart is noticed first, so that its writes are asked after.
 -- ARGV  worker
 -- Reply 1 if it was there, else 0
 -- Twice: the second run finds it gone.
 -- flags: allow-oom
-redis.call('HDEL', key('vouch', 'counts'), ARGV[1])
+notice_restart()
+for _, name in ipairs({'counts', 'acked', 'life'}) do redis.call('HDEL', key('vouch', name), ARGV[1]) end
 return redis.call('ZREM', key('workers'), ARGV[1])

@@ -5,7 +5,7 @@
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history},
---       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none)
+--       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
@@ -23,6 +23,7 @@ local function ok()
 end
 if last_token == token and tonumber(last_write) >= write then return ok() end
 if page.money and gate_closed(f[1]) then return {'closed'} end
+if (ARGV[6] or '') ~= '' and (page.money or #page.reserve > 0) and not is_witnessed(ARGV[6], ARGV[7]) then return {'closed'} end
 
 local now = now_ms()
 local reserved = key('reserved', f[1])
