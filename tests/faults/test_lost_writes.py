@@ -162,6 +162,9 @@ def test_when_a_person_says_that_the_numbers_are_no_jobs_the_job_buys_its_own(pl
 
 def test_two_servers_never_have_the_same_epoch_though_the_second_knows_nothing_of_the_first(plot: Plot, valkey: LosingValkey) -> None:
     """Else an attempt of the first one could write with a token that the second one gave to another."""
+    valkey.die()
+    valkey.restart()
+    plot.ledger.sweep(max_crashes=5)
     epochs, keep = [], valkey.size
     for _ in range(4):
         valkey.die(keep=keep)
