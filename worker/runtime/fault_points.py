@@ -6,6 +6,7 @@ Off, which is always but under test, nothing of this stands between a job and it
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -95,7 +96,8 @@ class Orders:
                 (self._folder / f"{point}.{action}").unlink()
             except FileNotFoundError:
                 continue
-            os.kill(os.getpid(), number)
+            # To this thread: one for the process may be taken by another thread, and this one would get on a little.
+            signal.pthread_kill(threading.get_ident(), number)
 
 
 def orders_from_environment() -> Orders | None:
