@@ -11,12 +11,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from producers.cli.app import app
 from tests.forking import FORKING
+from worker.runtime import demo, doctor, reconcile, supervisor, up, upload
+from worker.wavix.sandbox import __main__ as sandbox
 
 WITHIN_S = 60.0
+#: What a command may become.
+MODULES: dict[str, Any] = {module.__name__: module for module in (demo, doctor, reconcile, supervisor, up, upload)}
+MODULES["worker.wavix.sandbox"] = sandbox
 
 
 @dataclass(frozen=True)
@@ -69,4 +74,12 @@ def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Pat
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", write_through=True)
     sys.argv = ["didflow", *arguments]
+    os.execv = _instead_of_another_interpreter  # type: ignore[assignment]
     app(prog_name="didflow")
+
+
+def _instead_of_another_interpreter(_: str, argv: list[str]) -> NoReturn:
+    """A command that becomes `python -m MODULE …` does here what that module does."""
+    module, sys.argv = MODULES[argv[2]], argv[2:]
+    module.main()
+    sys.exit(0)

@@ -79,7 +79,10 @@ def test_a_failover_survives_the_death_of_half_the_workers(tmp_path: Path) -> No
     "points",
     [
         ("before:save.selected", "after:fan_out", "after:set_route", "before:save.accepted"),
-        ("before:fan_out", "before:save.fanned_out", "after:claim_routes", "before:finish", "before:save.confirmed"),
+        pytest.param(
+            ("before:fan_out", "before:save.fanned_out", "after:claim_routes", "before:finish", "before:save.confirmed"),
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["written down, sent, answered", "half of it, none of it, at the end"],
 )
