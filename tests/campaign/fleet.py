@@ -19,11 +19,14 @@ from typing import Self
 
 from tests.campaign.mutants import mutate
 from tests.forking import FORKING
+from worker.ledger import witness
 from worker.runtime import process
 from worker.runtime.process import PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05
+#: As short as the leases here, in all workers: who was frozen or killed can't be a witness for so long, and many are.
+SILENCE_S = 2.0
 #: A second SIGTERM comes after this long, where one is sent.
 SECOND_TERM_S = 0.3
 
@@ -37,6 +40,7 @@ def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str |
     os.environ.update(environment)
     os.environ[PARENT_VARIABLE] = str(os.getppid())
     skew_clocks(skew_s)
+    witness.SILENCE_S = SILENCE_S
     if mutant:
         mutate(mutant)
     process.main()
