@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from tests.campaign.mutants import mutate
 from tests.forking import FORKING
 from worker.ledger import witness
 from worker.runtime import process
-from worker.runtime.process import PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime.process import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05
@@ -61,9 +62,10 @@ def skew_clocks(skew_s: float) -> None:
 
 @dataclass
 class Member:
-    """One living worker process. `frozen_until_s`: it is stopped until then (monotonic)."""
+    """One living worker process, and the name that it was given. `frozen_until_s`: it is stopped until then (monotonic)."""
 
     running: BaseProcess
+    name: str
     frozen_until_s: float = 0.0
     told_to_stop: bool = False
 
@@ -167,7 +169,7 @@ class Fleet:
         for member in list(self.members):
             if not member.running.is_alive():
                 self.members.remove(member)
-                self._dead.append(f"{os.uname().nodename}:{member.pid}:")
+                self._dead.append(member.name)
                 self.died(member.pid)
 
     def _thaw(self) -> None:
@@ -184,12 +186,12 @@ class Fleet:
     def _start(self) -> None:
         url = self.urls[self.starts % len(self.urls)]
         skew_s = self.rng.uniform(-self.skew_s, self.skew_s)
-        predecessor = self._dead.pop(0) if self._dead else ""
-        environment = {**self.environment, "DIDFLOW_REDIS_URL": url, PREDECESSOR_VARIABLE: predecessor}
+        predecessor, name = self._dead.pop(0) if self._dead else "", uuid.uuid4().hex
+        environment = {**self.environment, "DIDFLOW_REDIS_URL": url, NAME_VARIABLE: name, PREDECESSOR_VARIABLE: predecessor}
         running = FORKING.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
         running.start()
         self.starts += 1
-        self.members.append(Member(running))
+        self.members.append(Member(running, name))
 
 
 def _is_stopped(pid: int) -> bool:

@@ -275,3 +275,14 @@ def test_two_servers_one_after_another_never_have_the_same_epoch(past: Ledger) -
         past.sweep(max_crashes=5)
         epochs.add(past.client.hget(past.keys.epoch, "number"))
     assert "1" not in epochs
+
+
+def test_nobody_is_forgotten_by_one_with_short_leases_while_others_would_ask_after_him(past: Ledger) -> None:
+    one, slept = process(past, "one"), process(past, "slept")
+    seen(one, slept)
+    past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 20_000})
+    process(past, "short").worker_alive("short", lease_ms=1_000)
+    assert past.client.zscore(past.keys.workers, "slept") is not None
+    past.worker_gone("short")
+    restart(past)
+    assert vouch(one) == "waiting"

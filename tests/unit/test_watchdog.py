@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import structlog.testing
@@ -10,9 +11,15 @@ from tests.faults.plant import until
 from tests.stage import settings_for
 from worker.contract.destinations import Destination
 from worker.contract.requests import Reroute, SearchAndBuy
+from worker.jobs.ports import Provider
 from worker.ledger.calls import Submission
+from worker.ledger.connection import connect
+from worker.ledger.gate import Gate
+from worker.ledger.ledger import Ledger
+from worker.ledger.witness import Witness
 from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.process import WorkerProcess
+from worker.runtime.gatekeeper import Gatekeeper
+from worker.runtime.process import PREDECESSOR_VARIABLE, WorkerProcess
 from worker.runtime.watchdog import EXIT_CODE, STUCK_AFTER_S, Watchdog
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
@@ -61,6 +68,39 @@ def test_a_process_that_is_not_alone_moves_money_only_after_another_one_has_writ
         ledger.worker_alive(another)
         until(lambda: ledger.get(buying.id).state == "succeeded", what="the purchase")
         process.stop()
+
+
+def test_a_process_signs_off_whom_it_replaces_and_nobody_else(
+    valkey: EmbeddedValkey, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that its supervisor gave: where containers share a host's name, another process may have the same pid."""
+    monkeypatch.setenv(PREDECESSOR_VARIABLE, "dead-one")
+    process = WorkerProcess(settings_for("http://127.0.0.1:1", namespace, redis_url=valkey.url, threads=2))
+    for worker in ("host:7:dead-one", "host:7:living"):
+        process._ledger.worker_alive(worker)
+    process.start()
+    assert set(process._ledger.workers()) == {"host:7:living", process.worker_id}
+    process.stop()
+
+
+def test_one_word_of_a_process_opens_the_gates_of_all_accounts_that_it_looks_after(valkey: EmbeddedValkey, namespace: str) -> None:
+    """One process knows two accounts, another one of them; whoever speaks first has to speak for the second gate again."""
+    ledgers = [Ledger(connect(valkey.url), namespace) for _ in range(2)]
+    keepers: list[list[Gatekeeper]] = []
+    for name, ledger, accounts in zip(("both", "one"), ledgers, (("a", "b"), ("a",)), strict=True):
+        ledger.witness = Witness(name)
+        ledger.worker_alive(name)
+        unused = cast("Provider", None)  # A gate that is opened by word of mouth asks the provider nothing.
+        keepers.append([Gatekeeper(ledger, account, unused, settle_s=60.0, worker=name, witness=ledger.witness) for account in accounts])
+    ledgers[0].submit(Submission(SearchAndBuy(country="CA")))
+    ledgers[0].client.hset(ledgers[0].keys.epoch, "server", "another")
+    for ledger, name in zip(ledgers, ("both", "one"), strict=True):
+        ledger.worker_alive(name)
+    for keeper in (*keepers[0], *keepers[1], *keepers[0]):
+        keeper.look()
+    assert not any(Gate(ledgers[0]).closed(account) for account in ("a", "b"))
+    for ledger in ledgers:
+        ledger.client.close()
 
 
 @pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread", "Leases heartbeat", "Sweeper sweeper"])

@@ -40,8 +40,9 @@ GRACE_S = 5.0
 #: Set by the supervisor: the process ends when that one does.
 PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
 
-#: Set by the supervisor for a child that takes another one's place: ``host:pid:`` of the dead one, which it has seen end.
-PREDECESSOR_VARIABLE = "DIDFLOW_PREDECESSOR"
+#: Set by the supervisor: a name that no other process has (a pid isn't one, where containers share a host's name), and for a child that
+#: takes another one's place that of the dead one, which it has seen end.
+NAME_VARIABLE, PREDECESSOR_VARIABLE = "DIDFLOW_WORKER_NAME", "DIDFLOW_PREDECESSOR"
 
 log = structlog.stdlib.get_logger("didflow.process")
 
@@ -52,7 +53,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings, story: Story | None = None) -> None:
         url = redis_url(settings)
         self._grace_s = settings.http_timeout + GRACE_S
-        self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{os.environ.get(NAME_VARIABLE) or uuid.uuid4().hex}"
         self.stopping = threading.Event()
         witness = Witness(self.worker_id)
         self._ledger, beating = _ledger(url, settings), _ledger(url, settings)
@@ -105,7 +106,7 @@ class WorkerProcess:
             return
         try:
             for worker in self._ledger.workers():
-                if worker.startswith(dead):
+                if worker.endswith(f":{dead}"):
                     self._ledger.worker_gone(worker)
         except ServiceUnavailable as error:
             log.warning("process.predecessor_not_signed_off", error=str(error))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ import structlog
 
 from worker.contract.errors import InvalidSettings
 from worker.logs import configure_logs
-from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S, PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S, NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.settings import load_settings
 
 LOOK_EVERY_S = 0.2
@@ -34,10 +35,11 @@ class Child:
     started_s: float = 0.0
     restart_s: float = 0.0
     backoff_s: float = field(default=RESTART_FIRST_S)
-    dead: str = ""
+    name: str = ""
 
     def start(self, environment: dict[str, str]) -> None:
-        environment = environment | {PREDECESSOR_VARIABLE: self.dead}
+        predecessor, self.name = self.name, uuid.uuid4().hex
+        environment = environment | {NAME_VARIABLE: self.name, PREDECESSOR_VARIABLE: predecessor}
         self.running = subprocess.Popen([sys.executable, "-m", "worker.runtime.process"], env=environment, start_new_session=True)
         self.started_s = time.monotonic()
         log.info("supervisor.child_started", place=self.place, pid=self.running.pid)
@@ -47,7 +49,6 @@ class Child:
         now = time.monotonic()
         self.backoff_s = RESTART_FIRST_S if now - self.started_s > RESTART_LAST_S else min(RESTART_LAST_S, self.backoff_s * 2)
         self.restart_s = now + self.backoff_s
-        self.dead = f"{os.uname().nodename}:{self.running.pid}:" if self.running else ""
         self.running = None
         log.error("supervisor.child_died", place=self.place, code=code, restart_in_s=self.backoff_s)
 

@@ -26,9 +26,13 @@ if life ~= ARGV[6] then
 end
 redis.call('ZADD', workers, int(now), worker)
 redis.call('HSET', key('vouch', 'acked'), worker, ARGV[5] == epoch and ARGV[4] or '0')
-if redis.call('HGET', key('epoch'), 'vouch_ms') ~= ARGV[2] then
-  redis.call('HSET', key('epoch'), 'vouch_ms', int(math.max(vouch_ms, tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0'))))
+-- The longest of all processes' holds for all: none is forgotten while it may still have to say what it wrote.
+local longest_ms = tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0')
+if longest_ms < vouch_ms then
+  longest_ms = vouch_ms
+  redis.call('HSET', key('epoch'), 'vouch_ms', int(vouch_ms))
 end
+forget_ms = math.max(forget_ms, longest_ms)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', int(now - forget_ms))) do
   redis.call('ZREM', workers, gone)
   redis.call('HDEL', key('vouch', 'life'), gone)
