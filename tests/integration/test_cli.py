@@ -467,3 +467,27 @@ def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> Non
     assert (told["order"], told["customer"], told["state"], len(told["active"])) == ("4711", "acme", "succeeded", 1)
     assert didflow("onboarding", "fulfilments", "--group", "crm").out == ""
     assert "4711  acme  succeeded" in didflow("onboarding", "fulfilments", "--group", "mail").out
+
+
+def test_a_customer_leaves_and_comes_back_from_the_shell(didflow: Shell, running: Plant) -> None:
+    didflow("buy", *OF_LOS_ANGELES, "--reference", "leaver", "--to", "sip:pbx@example.net", "--wait")
+    unasked = didflow("churn", "churned", "leaver", "--grace", "7d")
+    assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    assert didflow("churn", "churned", "leaver", "--grace", "-1d", "--yes").code == 2
+    job = didflow("churn", "churned", "leaver", "--grace", "7d", "--park", "sip:goodbye@example.net", "--yes", "--json").json
+    until(lambda: didflow("status", job["id"], "--json").json.get("reason") == "grace", what="the grace period")
+    back = didflow("churn", "returned", "leaver", "--json")
+    assert (back.code, back.json["outcome"], back.json["called_off"]) == (0, "kept", [job["id"]])
+    assert didflow("status", job["id"], "--json").json["state"] == "cancelled"
+    (number,) = back.json["kept"]
+    assert [one["destination"] for one in running.sandbox.owned()[number[1:]]["destinations"]] == ["pbx@example.net"]
+
+
+def test_a_list_of_leavers_is_reported_line_by_line(didflow: Shell) -> None:
+    didflow("buy", *OF_LOS_ANGELES, "--reference", "listed", "--wait")
+    (didflow.folder / "leavers.csv").write_text("reference,event,grace\nlisted,churned,7d\nlisted,churned,soon\nnobody,returned,\n")
+    told = didflow("churn", "csv", "leavers.csv", "--yes", "--json")
+    assert told.code == 1
+    assert [(line["line"], line["outcome"]) for line in told.json] == [(2, "submitted"), (3, "refused"), (4, "nothing")]
+    assert "grace" in told.json[1]["fault"]
+    assert didflow("churn", "returned", "listed").code == 0

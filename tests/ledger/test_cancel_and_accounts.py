@@ -23,6 +23,18 @@ def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Le
     assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "cancel"}
 
 
+def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woken_at_once(ledger: Ledger) -> None:
+    """Its heartbeat hadn't told it yet; it would have slept for as long as it meant to."""
+    claim = claimed(ledger, submitted(ledger).id)
+    ledger.save(claim, 1, Write("selected", phase="releasing"))
+    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.suspend(claim, JobState.WAITING, WaitReason.GRACE, delay_ms=86_400_000, refund=True)
+    again = claimed(ledger, claim.job_id, "worker-2")
+    assert again.fields["cancel"] == "1"
+    assert ledger.suspend(again, JobState.WAITING, WaitReason.SETTLING, delay_ms=60_000, refund=True)
+    assert ledger.claim(claim.job_id, "worker-3", lease_ms=LEASE_MS) == "early", "who knows of it may wait to wind up"
+
+
 def test_a_waiting_job_that_has_begun_is_woken_to_wind_up(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("fence", phase="carted"))

@@ -43,7 +43,9 @@ def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -
     except CancelRequested:
         countdown.call_off()
         job.look_at_open()
-        return job.ended(JobError(code="cancelled", message="cancelled; numbers listed as released were already given back, for good"))
+        gone = any(leaving.outcome is Outcome.RELEASED for leaving in job.leaving.values())
+        told = "; numbers listed as released were already given back, for good" if gone else ": no number was given back"
+        return job.ended(JobError(code="cancelled", message=f"cancelled{told}"))
     return job.ended(None)
 
 

@@ -55,7 +55,8 @@ local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epo
 -- Events that were lost may have been read by somebody: their ids aren't given to others.
 if token == epoch and epoch ~= '1' then count_up(id, 'seq', 1000, now) end
 redis.call('HSET', job, 'token', token, 'attempt', int(whole(f[7], 0) + 1), 'crashes', int(whole(f[8], 0)), 'owner', worker,
-  'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', f[9] or int(now))
+  'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', f[9] or int(now),
+  'cancel_known', f[5] or '')
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)
 redis.call('ZREM', key('due'), id)
 if state == 'waiting' then wait_no_more(id, f[3] or '') end

@@ -10,7 +10,7 @@ if not holds(id, token) then
   if redis.call('HGET', job, 'suspended_by') == token then return 'ok' end
   return 'lost'
 end
-local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out')
+local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out', 'cancel', 'cancel_known')
 local now = now_ms()
 if reason == 'provider_down' then
   redis.call('ZADD', key('rate', f[1] or '', 'down'), f[3] == 'emergency' and 0 or int(now), id)
@@ -19,6 +19,8 @@ if reason == 'provider_down' then
 end
 -- The last batch may have ended while its parent still ran: then nobody else wakes it.
 if reason == 'depends' and f[5] and redis.call('SCARD', job .. ':children') == 0 then delay_ms = 0 end
+-- Called off, and the attempt began before that and may not have heard of it: another one winds up now.
+if f[6] == '1' and f[7] ~= '1' then delay_ms = 0 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
