@@ -56,6 +56,8 @@ def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None
         didflow = Didflow.from_url(address_file(tmp_path).read_text())
         BusinessEvents(didflow).send(ORDER, {"request": {"country": "US"}}, event_id="4711")
         until(lambda: didflow.find(idempotency_key="onboarding:4711"), what="the job of the event")
+        # It says so after it has acknowledged the event: later than the job is there.
+        until(lambda: "requests.taken_in" in (tmp_path / "output").read_text(), what="what the events' consumer says")
     said = (tmp_path / "output").read_text()
     assert all(role in said for role in ("valkey", "sandbox", "worker", "requests.taken_in"))
     assert SANDBOX_KEY not in "".join(line for line in said.splitlines() if "sandbox listening" not in line)
