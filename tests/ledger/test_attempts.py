@@ -1,7 +1,9 @@
 """Lease and fencing token: one attempt at a time writes, an old one changes nothing."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 from worker.contract.destinations import Destination
@@ -195,6 +197,45 @@ def test_a_dead_workers_job_is_due_again_and_the_crash_is_counted(ledger: Ledger
     assert ledger.sweep(max_crashes=5).recovered == 1
     assert ledger.sweep(max_crashes=5).recovered == 0
     assert claimed(ledger, claim.job_id, "worker-2").fields["crashes"] == "1"
+
+
+def crash(ledger: Ledger, job_id: str) -> None:
+    """A worker takes the job and dies."""
+    while isinstance(ledger.claim(job_id, f"worker-{time.monotonic_ns()}", lease_ms=1), str):
+        time.sleep(0.001)
+    wait_until_ms(ledger, ledger.now_ms() + 5)
+    assert ledger.sweep(max_crashes=9, retry_ms=1).recovered == 1
+
+
+def test_a_dead_workers_job_goes_before_the_backlog(ledger: Ledger) -> None:
+    """It had its turn."""
+    orphan, *_ = [submitted(ledger) for _ in range(3)]
+    lose_messages(ledger)
+    backlog = submitted(ledger)
+    crash(ledger, orphan.id)
+    waiting = cast("list[str]", ledger.client.lrange(ledger.keys.broker + ":money", 0, -1))
+    assert [message_id.partition(":")[0] for message_id in waiting] == [orphan.id, backlog.id]
+
+
+def test_a_dead_workers_job_whose_nudge_is_lost_too_hears_within_a_second_or_two(ledger: Ledger) -> None:
+    """At every look another one, whether the broker says that it has the last or not: another dead worker may be who has it."""
+    job = submitted(ledger)
+    crash(ledger, job.id)
+    for most_ms in (1000, 2000, 4000):
+        look_ms = float(str(ledger.client.zscore(f"{ledger.keys.namespace}:due", job.id)))
+        assert look_ms - ledger.now_ms() <= most_ms
+        ledger.client.zadd(f"{ledger.keys.namespace}:due", {job.id: 0})
+        assert ledger.sweep(max_crashes=5).nudged == 1
+
+
+def test_however_many_workers_died_of_a_job_the_next_one_gets_it_soon(ledger: Ledger) -> None:
+    job = submitted(ledger)
+    for _ in range(3):
+        crash(ledger, job.id)
+    claimed(ledger, job.id, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 5)
+    ledger.sweep(max_crashes=9)
+    assert float(str(ledger.client.zscore(f"{ledger.keys.namespace}:due", job.id))) - ledger.now_ms() <= 2000
 
 
 def test_a_job_that_kills_its_workers_is_parked_with_one_event(ledger: Ledger) -> None:

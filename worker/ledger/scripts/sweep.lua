@@ -6,6 +6,8 @@
 local batch, renudge_ms, max_crashes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local retry_ms, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
+-- A dead worker's job is to go on at once: a message of it that is lost, or with another worker that dies, is missed this soon.
+local hurry_ms = math.min(1000, renudge_ms)
 notice_restart()
 -- What is written before this moment, and only that, is known to be kept if the server loses its last writes.
 local told = redis.call('HMGET', key('epoch'), 'alive_ms', 'retention_ms')
@@ -48,7 +50,7 @@ local function not_here(zset, id, state)
 end
 
 local function heal_due(id)
-  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges')
+  local f = redis.call('HMGET', job_key(id), 'state', 'lane', 'unanswered', 'nudges', 'crashes')
   if f[1] == 'queued' or f[1] == 'waiting' or f[1] == 'scheduled' then
     if f[1] == 'scheduled' then
       set_state(id, 'scheduled', 'queued')
@@ -56,10 +58,10 @@ local function heal_due(id)
     end
     -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
     -- that is still there after the third look may be held by a broker that forgot it. An emergency's may have come to a thread that
-    -- was idle and isn't: another one is sent at each look.
-    local unanswered = whole(f[3], 0)
-    local again_ms = math.min(renudge_ms * 2 ^ math.min(unanswered, 10), 600000)
-    if f[2] ~= 'emergency' and unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
+    -- was idle and isn't, and a dead worker's job mustn't wait for another one: of these another is sent at each look.
+    local unanswered, orphaned = whole(f[3], 0), whole(f[5], 0) > 0
+    local again_ms = math.min((orphaned and hurry_ms or renudge_ms) * 2 ^ math.min(unanswered, 10), 600000)
+    if f[2] ~= 'emergency' and not orphaned and unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
       count_up(id, 'unanswered', 1)
       look_at(id, f[2], now + again_ms)
     else
@@ -89,12 +91,13 @@ each_job('leases', function(id)
     redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
     set_state(id, 'running', 'queued')
     emit('events', id, 'queued', '')
-    local delay = (crashes - 1) * retry_ms
+    -- Once is an accident; a job that kills more workers gives them time to come back.
+    local delay = crashes > 1 and retry_ms or 0
     if delay > 0 then
       redis.call('HSET', job, 'due_ms', int(now + delay))
       look_at(id, f[2], now + delay)
     else
-      enqueue(id, f[2], now, renudge_ms)
+      enqueue(id, f[2], now, hurry_ms)
     end
     recovered = recovered + 1
   end
