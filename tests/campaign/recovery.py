@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
 
@@ -16,13 +16,24 @@ LOOK_EVERY_S = 0.1
 
 @dataclass
 class _Orphan:
-    """A job whose worker died at `died_s`. `excused`: something else went wrong meanwhile, so its time says nothing."""
+    """A job whose worker died at `died_s`. `excused`: something else went wrong meanwhile, so its time says nothing.
+
+    `seen`: what was seen of it since, and after how many seconds.
+    """
 
     job_id: str
     token: str
     died_s: float
     back_s: float | None = None
     excused: bool = False
+    seen: list[tuple[float, str]] = field(default_factory=list)
+
+    def see(self, after_s: float, what: str) -> None:
+        if not self.seen or self.seen[-1][1] != what:
+            self.seen.append((after_s, what))
+
+    def story(self) -> str:
+        return "; ".join(f"{after_s:.1f} s: {what}" for after_s, what in self.seen)
 
 
 class Recoveries:
@@ -74,8 +85,11 @@ class Recoveries:
             orphan.excused = orphan.excused or orphan.back_s is None
 
     def recovered_s(self) -> list[float]:
+        return sorted(took_s for took_s, _ in self._recovered())
+
+    def _recovered(self) -> list[tuple[float, _Orphan]]:
         with self._lock:
-            return sorted(orphan.back_s - orphan.died_s for orphan in self._orphans if orphan.back_s is not None and not orphan.excused)
+            return [(orphan.back_s - orphan.died_s, orphan) for orphan in self._orphans if orphan.back_s is not None and not orphan.excused]
 
     def restarted_s(self) -> list[float]:
         with self._lock:
@@ -83,7 +97,11 @@ class Recoveries:
 
     def late(self, job_within_s: float, server_within_s: float) -> list[str]:
         """What took longer than promised."""
-        found = [f"a killed worker's job ran again after {took:.1f} s" for took in self.recovered_s() if took > job_within_s]
+        found = [
+            f"a killed worker's job ran again after {took_s:.1f} s: {orphan.job_id}, {orphan.story()}"
+            for took_s, orphan in self._recovered()
+            if took_s > job_within_s
+        ]
         return found + [f"nothing moved for {took:.1f} s after Valkey was back" for took in self.restarted_s() if took > server_within_s]
 
     def _watch(self) -> None:
@@ -101,16 +119,20 @@ class Recoveries:
             asked = sorted({*running, *(orphan.job_id for orphan in self._orphans if orphan.back_s is None)})
         pipe = client.pipeline(transaction=False)
         for job_id in asked:
-            pipe.hmget(self._keys.job(job_id), "owner", "token", "state")
+            pipe.hmget(self._keys.job(job_id), "owner", "token", "state", "crashes", "unanswered", "due_ms")
         pipe.xrevrange(self._keys.events, count=1)
         *rows, newest = pipe.execute()
         now = time.monotonic()
         with self._lock:
             found = dict(zip(asked, rows, strict=True))
-            self._owners = {job_id: (int(owner.split(":")[1]), token) for job_id, (owner, token, _) in found.items() if owner}
+            self._owners = {job_id: (int(owner.split(":")[1]), token) for job_id, (owner, token, *_) in found.items() if owner}
             for orphan in self._orphans:
                 if orphan.back_s is None and orphan.job_id in found:
-                    owner, token, state = found[orphan.job_id]
+                    owner, token, state, crashes, unanswered, due_ms = found[orphan.job_id]
+                    orphan.see(
+                        now - orphan.died_s,
+                        f"{state}, token {token}, {crashes} crashes, {unanswered} nudges unanswered, due {due_ms}, owner {owner}",
+                    )
                     # The sweeper raises the token when it takes the job away, the next worker raises it again.
                     if state not in ("running", "queued") or (owner and token != orphan.token):
                         orphan.back_s = now
