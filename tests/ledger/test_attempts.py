@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import pytest
+
 from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 from worker.contract.destinations import Destination
 from worker.contract.requests import FollowDocuments, Reroute
@@ -236,6 +238,28 @@ def test_however_many_workers_died_of_a_job_the_next_one_gets_it_soon(ledger: Le
     wait_until_ms(ledger, ledger.now_ms() + 5)
     ledger.sweep(max_crashes=9)
     assert float(str(ledger.client.zscore(f"{ledger.keys.namespace}:due", job.id))) - ledger.now_ms() <= 2000
+
+
+@pytest.mark.parametrize("reason", [WaitReason.STOCK, WaitReason.DOCUMENTS, WaitReason.GRACE, WaitReason.DAILY_CAP])
+def test_what_went_wrong_before_a_look_that_came_through_counts_no_more(ledger: Ledger, reason: WaitReason) -> None:
+    """In the weeks of a standing order many a worker dies and many a look fails."""
+    job = submitted(ledger)
+    crash(ledger, job.id)
+    claim = claimed(ledger, job.id, "worker-1")
+    waits(ledger, claim, WaitReason.RETRY, refund=False)
+    waits(ledger, claimed(ledger, job.id, "worker-2"), reason)
+    assert claimed(ledger, job.id, "worker-3").fields["attempt"] == "1"
+    assert ledger.client.hget(ledger.keys.job(job.id), "crashes") == "0"
+
+
+@pytest.mark.parametrize("reason", [WaitReason.RATE_LIMITED, WaitReason.SETTLING, WaitReason.PROVIDER_DOWN])
+def test_what_went_wrong_counts_on_as_long_as_nothing_came_through(ledger: Ledger, reason: WaitReason) -> None:
+    job = submitted(ledger)
+    crash(ledger, job.id)
+    waits(ledger, claimed(ledger, job.id, "worker-1"), WaitReason.RETRY, refund=False)
+    waits(ledger, claimed(ledger, job.id, "worker-2"), reason)
+    assert claimed(ledger, job.id, "worker-3").fields["attempt"] == "3"
+    assert ledger.client.hget(ledger.keys.job(job.id), "crashes") == "1"
 
 
 def test_a_job_that_kills_its_workers_is_parked_with_one_event(ledger: Ledger) -> None:
