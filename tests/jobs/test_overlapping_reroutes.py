@@ -7,6 +7,7 @@ from tests.faults.plant import until
 from tests.stage import SETTLE_S, Stage, outcomes
 from worker.contract.destinations import Destination
 from worker.contract.requests import Failback, Reroute
+from worker.contract.states import WaitReason
 from worker.ledger.ledger import Ledger
 from worker.wavix.sandbox import Sandbox
 
@@ -68,3 +69,16 @@ def test_a_list_that_lags_is_not_believed_that_a_number_is_back_already(stage: S
     back = stage.run(Failback(job_id=moved.id))
     assert outcomes(back) == {number: "confirmed"}
     assert goes_to(stage, number) == ["old@example.net"]
+
+
+def test_a_list_that_lags_is_not_believed_that_somebody_else_moved_a_number_since(stage: Stage) -> None:
+    """It may show where the number was two reroutes ago."""
+    (number,) = stage.own(1)
+    time.sleep(SETTLE_S)
+    stage.run(Reroute(numbers=(number,), destinations=(FIRST,)))
+    moved = stage.run(Reroute(numbers=(number,), destinations=(SECOND,)))
+    stage.sandbox.add_fault("owned", "lag", seconds=0.9 * SETTLE_S)
+    failback = stage.submit(Failback(job_id=moved.id))
+    assert stage.attempt(failback).reason == WaitReason.SETTLING
+    assert outcomes(stage.finish(failback)) == {number: "confirmed"}
+    assert goes_to(stage, number) == ["first@example.net"]

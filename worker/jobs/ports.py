@@ -49,13 +49,14 @@ class Provider(Protocol):
 
 @dataclass(frozen=True)
 class OtherJob:
-    """What a failback reads of the reroute it undoes, and a sweep of the one that it follows."""
+    """What a failback reads of the reroute it undoes, and a sweep of the one that it follows. `ended_ms`: None until it is reported."""
 
     kind: str
     state: JobState
     account: str
     dry_run: bool
     error_code: str | None = None
+    ended_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,14 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
     """Run one attempt of a failback to its end."""
     if not memo_of(page).selected:
         page.pause_point()
-        _check_undone(request.job_id, page)
+        undone_ms = _check_undone(request.job_id, page)
         taken_ms = page.now_ms()
+        young_s = (undone_ms - taken_ms) / 1000 + rules.settle_s
         if page.page_of_numbers(0, request.job_id) is None:
             undone = _moves_of(request.job_id, page)
             owned = find_owned(provider, undone)
             planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
+            _mind_an_old_list(planned, young_s)
             if request.dry_run:
                 return preview(planned, ())
             _alone(page, provider, rules).take_snapshot(planned, taken_ms)
@@ -75,6 +77,7 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
             snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
             for planned in _ways_back(request.job_id, page, provider):
                 page.pause_point()
+                _mind_an_old_list(planned, young_s)
                 snapshot.add(planned)
             PagedMoves(page, provider, rules).selected(snapshot)
     if memo_of(page).paged:
@@ -133,14 +136,22 @@ def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))
 
 
-def _check_undone(job_id: str, page: JobPage) -> None:
-    """Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
+def _mind_an_old_list(planned: Sequence[Move], young_s: float) -> None:
+    """Raises Wait where a number is neither where the reroute sent it nor where it was before, and that may be how it was still earlier:
+    for `young_s` longer a list may be older than the reroute (A3)."""
+    if young_s > 0 and any(back.outcome is Outcome.CHANGED_ELSEWHERE for back in planned):
+        raise Wait(WaitReason.SETTLING, young_s, "numbers have another route than the reroute gave them, or the list is older than it")
+
+
+def _check_undone(job_id: str, page: JobPage) -> int:
+    """When it ended, on the ledger's clock. Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
     other = page.other_job(job_id)
     if other is None or other.kind != "reroute" or other.account != page.account or other.dry_run:
         message = f"job {job_id} is not a reroute of this account: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
     if other.state not in REPORTED:
         raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
+    return other.ended_ms or 0
 
 
 def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:

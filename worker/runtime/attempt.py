@@ -237,7 +237,8 @@ class LedgerPage:
         except JobNotFound:
             return None
         dry_run, error_code = bool(view.request and view.request.dry_run), view.error.code if view.error else None
-        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code)
+        ended_ms = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
+        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code, ended_ms=ended_ms)
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
         if only is None:
