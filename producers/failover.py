@@ -171,14 +171,18 @@ class Failover:
         """Raises PlanNotFound. What it moved stays moved, and can be brought back."""
         self._plans.delete(name)
 
-    def run_plan(self, name: str, incident: str, *, deadline: datetime | None = None) -> PlanRun:
+    def run_plan(self, name: str, incident: str, *, deadline: datetime | None = None, read_routes: bool = False) -> PlanRun:
         """Move the plan's numbers at once, and after them what its selector finds then.
+
+        Of a plan of many numbers nothing is read before: the routes that a failback gives back are those of the plan's last reading.
+        What didflow itself moved since is known, and read anew; what somebody else changed in these minutes isn't. `read_routes`: read
+        all first.
 
         Repeated for the same incident it is the same jobs, even if the plan's numbers are others by now. Raises PlanNotFound,
         InvalidRequest (its numbers were never found out), IdempotencyConflict (this incident moved something else).
         """
         plan = self._plans.get(name)
-        job = self._run_before(incident, plan) or self.move(incident, _of_plan(plan, deadline))
+        job = self._run_before(incident, plan) or self.move(incident, _of_plan(plan, deadline, read_routes=read_routes))
         if plan.request.selector is None:
             return PlanRun(plan, job, None)
         rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
@@ -202,13 +206,13 @@ def _reroute(who: Selector | Sequence[str], to: Sequence[Destination], **more: A
     return Reroute.model_validate(chosen | {"destinations": tuple(to)} | more)
 
 
-def _of_plan(plan: FailoverPlan, deadline: datetime | None) -> Reroute:
+def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool) -> Reroute:
     if not plan.numbers:
         what = f"it isn't known yet which numbers plan {plan.name} means ({plan.trouble or 'they are being found out'}): refresh it, or"
         raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
     # The count was expected of what was found out; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
-    return Reroute.model_validate(dict(plan.request) | named)
+    return Reroute.model_validate(dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})
 
 
 def away_key(incident: str) -> str:

@@ -92,6 +92,9 @@ def run(
     incident: Incident = None,
     deadline: given.Deadline = None,
     no_check: Annotated[bool, typer.Option("--no-check", help="go at once, without a question")] = False,
+    read_routes: Annotated[
+        bool, typer.Option("--read-routes", help="read all present routes first; else a failback gives back those that the plan read last")
+    ] = False,
     wait: given.WaitByDefault = True,
     timeout: given.Timeout = 300.0,
     yes: given.Yes = False,
@@ -108,8 +111,10 @@ def run(
         plan = failover.get_plan(name)
         failover = Failover(didflow, account=plan.account)
         _tell_age(plan)
+        if plan.snapshot and not read_routes:
+            say("nothing is read before the first number moves: a failback gives back the routes of then (--read-routes reads them first)")
         confirmed(f"move {plan.count} numbers to {_places(plan)}?", yes=yes or no_check, must_ask=False)
-        ran = failover.run_plan(name, named, deadline=end)
+        ran = failover.run_plan(name, named, deadline=end, read_routes=read_routes)
         if not as_json:
             say(f"incident {named}: job {ran.job.id}" + ("" if ran.job.is_new else " (it was submitted before: this is the same job)"))
             if ran.sweep is None:

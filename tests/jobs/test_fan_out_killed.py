@@ -21,10 +21,22 @@ NUMBERS, BATCH = 7, 2
 SHARES = 4
 
 
-def large(server: redis.Redis) -> tuple[Scene, Job, list[str]]:
+def large(server: redis.Redis, request: Reroute = AWAY) -> tuple[Scene, Job, list[str]]:
     scene = Scene(server, batch_size=BATCH)
     numbers = scene.own(NUMBERS)
-    return scene, scene.submit(AWAY), numbers
+    return scene, scene.submit(request), numbers
+
+
+def prepared(server: redis.Redis) -> tuple[Scene, Job, list[str]]:
+    """The same, of what a dry run has read."""
+    scene, seen, numbers = large(server, AWAY.model_copy(update={"dry_run": True}))
+    scene.run(seen)
+    result = scene.view(seen).result
+    assert result is not None
+    assert result.quote is not None
+    ids = tuple(one.record_id for one in result.quote.numbers if one.record_id)
+    scene.ledger.client.delete(scene.ledger.keys.results)
+    return scene, scene.submit(AWAY.model_copy(update={"selector": None, "record_ids": ids, "snapshot_of": seen.id})), numbers
 
 
 def family(scene: Scene, job: Job) -> list[Job]:
@@ -65,6 +77,20 @@ def test_whoever_dies_at_any_point_is_replaced(quick_valkey: redis.Redis, share:
     assert {"after:fan_out", "before:save.fanned_out", "after:set_route", "before:save.confirmed"} <= set(undisturbed.reached)
     for place in range(share, len(undisturbed.reached), SHARES):
         scene, job, numbers = large(quick_valkey)
+        play_on(scene, job, workers := DyingWorkers(place))
+        assert workers.died == [undisturbed.reached[place]]
+        check(scene, job, numbers)
+        scene.close()
+
+
+def test_whoever_dies_before_the_batches_of_a_prepared_one_is_replaced(quick_valkey: redis.Redis) -> None:
+    scene, job, numbers = prepared(quick_valkey)
+    play_on(scene, job, undisturbed := DyingWorkers())
+    check(scene, job, numbers)
+    first = undisturbed.reached.index("before:set_route")
+    assert [any("owned" in point for point in part) for part in (undisturbed.reached[:first], undisturbed.reached[first:])] == [False, True]
+    for place in range(first):
+        scene, job, numbers = prepared(quick_valkey)
         play_on(scene, job, workers := DyingWorkers(place))
         assert workers.died == [undisturbed.reached[place]]
         check(scene, job, numbers)

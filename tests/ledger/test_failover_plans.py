@@ -7,10 +7,11 @@ from worker.contract.destinations import Destination
 from worker.contract.errors import PlanNotFound
 from worker.contract.jobs import Job
 from worker.contract.requests import Reroute, Selector
-from worker.contract.results import NumberResult, Quote, Result, Totals
+from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
 from worker.contract.states import JobState, Lane
+from worker.jobs.move import Move
 from worker.ledger.failover_plans import FailoverPlans
-from worker.ledger.ledger import Ledger
+from worker.ledger.ledger import Ledger, Write
 from worker.runtime.plan_refresh import PlanRefresher
 
 MOVE = Reroute(selector=Selector(trunk_id=144), destinations=(Destination.sip("backup@example.net"),), canary=5, max_fraction=0.5)
@@ -140,3 +141,52 @@ def test_a_deleted_plan_is_gone_for_the_workers_too(ledger: Ledger, plans: Failo
     for call in (plans.get, plans.delete):
         with pytest.raises(PlanNotFound):
             call("evening")
+
+
+def ended_large(ledger: Ledger, job_id: str) -> None:
+    """The dry run found more numbers than a result shows: they are on pages."""
+    claim = claimed(ledger, job_id, claimant=f"worker-{job_id}")
+    move = Move(number="+12135550100", record_id=47_000_000, before=(), target=())
+    assert ledger.save(claim, 1, Write("snapshot", numbers={move.number: move.model_dump_json()}, pages={0: move.number})) == ("ok",)
+    result = Result(totals=Totals(requested=1, done=0), quote=Quote(numbers=()), summary=Summary(pages=1, outcomes={"would_be_done": 1}))
+    assert ledger.finish(claim, JobState.SUCCEEDED, result)
+
+
+def goes_soon(ledger: Ledger, job_id: str) -> bool:
+    until_ms = ledger.client.zscore(ledger.keys.namespace + ":retention", job_id)
+    return until_ms is not None and until_ms < ledger.now_ms() + 3_600_000
+
+
+def test_a_large_dry_run_is_kept_until_the_next_one_has_come(ledger: Ledger, plans: FailoverPlans) -> None:
+    saved(plans)
+    read: list[str] = []
+    for _ in range(2):
+        look(ledger, every_s=0.0)
+        read += jobs(ledger)
+        ended_large(ledger, read[-1])
+        PlanRefresher(ledger, every_s=600.0).look()
+        ledger.client.zadd(ledger.keys.plans, {"evening": 0})
+    assert plans.get("evening").snapshot == read[1]
+    assert plans.get("evening").numbers == {"+12135550100": 47_000_000}
+    assert [goes_soon(ledger, job_id) for job_id in read] == [True, False]
+    look(ledger)
+    ended(ledger, jobs(ledger)[0])
+    look(ledger)
+    assert plans.get("evening").snapshot == read[1], "one that fails leaves the last good one"
+    assert not goes_soon(ledger, read[1])
+
+
+@pytest.mark.parametrize("how", ["deleted", "saved anew"])
+def test_the_dry_run_of_a_plan_that_is_no_more_goes_soon(ledger: Ledger, plans: FailoverPlans, how: str) -> None:
+    saved(plans)
+    look(ledger)
+    (job_id,) = jobs(ledger)
+    ended_large(ledger, job_id)
+    look(ledger)
+    assert not goes_soon(ledger, job_id)
+    if how == "deleted":
+        plans.delete("evening")
+    else:
+        saved(plans)
+        assert plans.get("evening").snapshot is None
+    assert goes_soon(ledger, job_id)

@@ -147,12 +147,12 @@ def put_back(ledger: Ledger) -> Args:
 
 
 def planned(ledger: Ledger) -> tuple[str, str]:
-    ledger._script("plan_save", "evening", "v1", "{}", "ops", 60_000)
+    ledger._script("plan_save", "evening", "v1", "{}", "ops", 60_000, 60_000)
     return ("evening", "v1")
 
 
 def plan_delete(ledger: Ledger) -> Args:
-    return planned(ledger)[:1]
+    return (planned(ledger)[0], 60_000)
 
 
 def plan_refreshing(ledger: Ledger) -> Args:
@@ -162,11 +162,11 @@ def plan_refreshing(ledger: Ledger) -> Args:
 def plan_resolved(ledger: Ledger) -> Args:
     job = submitted(ledger).id
     ledger._script("plan_refreshing", *planned(ledger), "", job, 60_000)
-    return ("evening", "v1", job, ledger.now_ms(), 1, '{"+12135550100":47000001}', "", 60_000)
+    return ("evening", "v1", job, ledger.now_ms(), 1, '{"+12135550100":47000001}', "", 60_000, "1")
 
 
 def plan_save(ledger: Ledger) -> Args:
-    return ("evening", "v1", "{}", "ops", 60_000)
+    return ("evening", "v1", "{}", "ops", 60_000, 60_000)
 
 
 def quarantine(ledger: Ledger) -> Args:

@@ -18,6 +18,7 @@ class FailoverPlan(BaseModel):
     numbers      number -> record id, as of `resolved_at`; not read in lists of plans
     count        how many they are
     resolved_at  when the reading of them began; None: never yet
+    snapshot     the dry run that read them, which also knows where they went then; None where there are few, which are soon read anew
     job          the dry run that is reading them now
     trouble      why the newest reading failed, since `trouble_at`; the numbers are those of the last good one
     """
@@ -33,6 +34,7 @@ class FailoverPlan(BaseModel):
     numbers: dict[str, int] = {}
     count: int = 0
     resolved_at: datetime | None = None
+    snapshot: str | None = None
     job: str | None = None
     trouble: str | None = None
     trouble_at: datetime | None = None

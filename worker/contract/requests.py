@@ -225,6 +225,8 @@ class Reroute(_OfNumbers):
     canary          move this many first and go on only when they are confirmed
     deadline        after it nothing more is sent; what was not sent is reported as such
     after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
+    snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
+                    since, its routes are the snapshot, and nothing has to be listed before the first number moves
     """
 
     kind: Literal["reroute"] = "reroute"
@@ -233,6 +235,13 @@ class Reroute(_OfNumbers):
     canary: Count | None = None
     deadline: AwareDatetime | None = None
     after: Text | None = None
+    snapshot_of: Text | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        yield from super().faults_between(given, bad)
+        if given.get("snapshot_of") and not given.get("record_ids"):
+            yield "snapshot_of goes with record_ids: those that the dry run has read"
 
     @field_validator("destinations", mode="before")
     @classmethod

@@ -49,7 +49,10 @@ class Provider(Protocol):
 
 @dataclass(frozen=True)
 class OtherJob:
-    """What a failback reads of the reroute it undoes, and a sweep of the one that it follows. `ended_ms`: None until it is reported."""
+    """What a failback reads of the reroute it undoes, a sweep of the one that it follows, and a reroute of the dry run before it.
+
+    `ended_ms`: None until it is reported. `label`: all its numbers have it.
+    """
 
     kind: str
     state: JobState
@@ -57,6 +60,7 @@ class OtherJob:
     dry_run: bool
     error_code: str | None = None
     ended_ms: int | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)

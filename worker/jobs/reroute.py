@@ -15,6 +15,7 @@ from worker.jobs.moves import Moves, memo_of
 from worker.jobs.owned import find_each, find_owned, listed, shared_digits
 from worker.jobs.paged import PagedMoves, pages_in
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
+from worker.jobs.prepared import take_prepared
 from worker.jobs.selection import Choice, Selected, check_count, check_fraction, check_trunks
 from worker.jobs.snapshot import SnapshotWriter
 from worker.jobs.stored import read_stored
@@ -30,32 +31,39 @@ def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -
     if not memo_of(page).selected:
         page.pause_point()
         check_trunks(request, provider)
-        taken_ms, choice = page.now_ms(), Choice(request, provider)
-        owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
-        if more is None:
-            check_count(request, len(owned))
-            check_fraction(len(owned), request.max_fraction, provider)
-            planned = [Move.of(one, request.destinations) for one in owned]
-            if request.dry_run:
-                return preview(planned, Selected(owned, choice.not_found).missing_results())
-            _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
-        else:
-            snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
-            for found in chain((owned,), more):
-                page.pause_point()
-                snapshot.add(Move.of(one, request.destinations) for one in found)
-            snapshot.close()
-            with _nothing_left_behind(page):
-                check_count(request, snapshot.count)
-                check_fraction(snapshot.count, request.max_fraction, provider)
-            snapshot.add(map(Move.of_nobody, choice.not_found))
-            PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
+        with _nothing_left_behind(page):
+            if not take_prepared(request, page, provider, rules) and (seen := _read(request, page, provider, rules)):
+                return seen
     if memo_of(page).paged:
         paged = PagedMoves(page, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
     moves = Moves(page, provider, rules)
     error = moves.run(canary=request.canary, deadline=request.deadline)
     return moves.ended(error, Selected((), moves.memo.not_found).missing_results())
+
+
+def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> Ended | None:
+    """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
+    taken_ms, choice = page.now_ms(), Choice(request, provider)
+    owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
+    if more is None:
+        check_count(request, len(owned))
+        check_fraction(len(owned), request.max_fraction, provider)
+        planned = [Move.of(one, request.destinations) for one in owned]
+        if request.dry_run:
+            return preview(planned, Selected(owned, choice.not_found).missing_results())
+        _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
+        return None
+    snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
+    for found in chain((owned,), more):
+        page.pause_point()
+        snapshot.add(Move.of(one, request.destinations) for one in found)
+    snapshot.close()
+    check_count(request, snapshot.count)
+    check_fraction(snapshot.count, request.max_fraction, provider)
+    snapshot.add(map(Move.of_nobody, choice.not_found))
+    PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
+    return None
 
 
 def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules) -> Ended:
@@ -110,7 +118,8 @@ def _nothing_left_behind(page: JobPage) -> Iterator[None]:
     try:
         yield
     except Refused:
-        page.save(step="snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json())
+        if page.page_of_numbers(0) is not None:
+            page.save(step="snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json())
         raise
 
 

@@ -17,8 +17,8 @@ from worker.ledger.reader import LedgerReader
 from worker.ledger.views import moment
 
 #: All of a plan but its numbers.
-_FIELDS = ("version", "spec", "saved_by", "saved_ms", "count", "resolved_ms", "job", "trouble", "trouble_ms")
-#: A dry run that has told its numbers is kept this long: its result is as long as the account's list.
+_FIELDS = ("version", "spec", "saved_by", "saved_ms", "count", "resolved_ms", "snapshot", "job", "trouble", "trouble_ms")
+#: A dry run that has told its numbers is kept this long, and as long as none came after it: it is as long as the account's list.
 KEEP_MS = 600_000
 
 
@@ -31,7 +31,7 @@ class FailoverPlans:
     def save(self, name: str, account: str, request: Reroute, saved_by: str, *, first_s: float) -> None:
         """Keep a plan, in place of one of the same name. A worker finds out its numbers after `first_s`, if nobody did."""
         spec = json.dumps({"account": account, "request": request.model_dump(mode="json", exclude_defaults=True)})
-        self._run("plan_save", name, uuid.uuid4().hex[:12], spec, saved_by, int(first_s * 1000))
+        self._run("plan_save", name, uuid.uuid4().hex[:12], spec, saved_by, int(first_s * 1000), KEEP_MS)
 
     def get(self, name: str, *, numbers: bool = True) -> FailoverPlan:
         """Raises PlanNotFound."""
@@ -50,7 +50,7 @@ class FailoverPlans:
 
     def delete(self, name: str) -> None:
         """Raises PlanNotFound."""
-        if self._run("plan_delete", name) == "gone":
+        if self._run("plan_delete", name, KEEP_MS) == "gone":
             raise PlanNotFound(name)
 
     def due(self) -> list[tuple[str, int]]:
@@ -84,11 +84,12 @@ class FailoverPlans:
         found = self._listed(view) if view is not None else None
         if found is None or view is None:
             trouble = view.error.message if view is not None and view.error else f"job {job_id} told no numbers"
-            self._run("plan_resolved", name, version, job_id, 0, 0, "", trouble, KEEP_MS)
+            self._run("plan_resolved", name, version, job_id, 0, 0, "", trouble, KEEP_MS, "")
             return
         began = view.started_at or view.created_at
         taken_ms = int(began.timestamp() * 1000)
-        self._run("plan_resolved", name, version, job_id, taken_ms, len(found), json.dumps(found), "", KEEP_MS)
+        pages = "1" if self._ledger.perform(self._ledger.plans.pages(job_id)) else ""
+        self._run("plan_resolved", name, version, job_id, taken_ms, len(found), json.dumps(found), "", KEEP_MS, pages)
 
     def _listed(self, view: JobView) -> dict[str, int] | None:
         """Number -> record id of what a dry run would move or leave as it is; None if it ended without telling."""
@@ -131,6 +132,7 @@ def _plan(name: str, fields: Mapping[str, str | None]) -> FailoverPlan:
             "numbers": json.loads(fields.get("numbers") or "{}"),
             "count": int(fields["count"] or 0),
             "resolved_at": moment(fields["resolved_ms"]),
+            "snapshot": fields["snapshot"] or None,
             "job": fields["job"] or None,
             "trouble": fields["trouble"] or None,
             "trouble_at": moment(fields["trouble_ms"]) if fields["trouble"] else None,

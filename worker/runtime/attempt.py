@@ -10,7 +10,7 @@ from worker.contract.history import Happened
 from worker.contract.holdings import Holder
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
-from worker.contract.requests import Request
+from worker.contract.requests import Request, Reroute
 from worker.contract.results import Quote
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
@@ -238,7 +238,9 @@ class LedgerPage:
             return None
         dry_run, error_code = bool(view.request and view.request.dry_run), view.error.code if view.error else None
         ended_ms = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
-        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code, ended_ms=ended_ms)
+        selector = view.request.selector if isinstance(view.request, Reroute) else None
+        label = selector.label if selector else None
+        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code, ended_ms=ended_ms, label=label)
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
         if only is None:

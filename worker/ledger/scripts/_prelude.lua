@@ -576,3 +576,10 @@ end
 local function pace(fraction, cut_us, creep, now)
   return math.min(1, (tonumber(fraction or '') or 1) + math.max(0, now - (tonumber(cut_us or '') or 0)) / 1000000 * creep)
 end
+
+-- An ended job that nobody needs any more is kept only so long from now.
+local function go_soon(id, keep_ms)
+  local until_ms = id and redis.call('ZSCORE', key('retention'), id)
+  local soon_ms = now_ms() + keep_ms
+  if until_ms and tonumber(until_ms) > soon_ms then redis.call('ZADD', key('retention'), int(soon_ms), id) end
+end
