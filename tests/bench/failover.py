@@ -7,6 +7,7 @@
                      accepted  = (P + B - 1) / r + L        the first batch waits for no page but its own
                      confirmed = (P + B + P - 1) / r + L    every number is read back
     didflow      one Reroute job by selector, two worker processes, all settings but the rate limit as they are by default
+                 planned: the run of a plan that was refreshed before, so that nothing has to be listed
     sdk_bulk     wavix-python-sdk: list page by page, `bulk_update` in a plain loop, list again
     sdk_single   the same with one number in each call; a part is measured, the rest is extrapolated
 """
@@ -28,6 +29,7 @@ from typing import Any
 from wavix import NumberDestination, Wavix
 
 from producers import Destination, Didflow, Reroute, Selector
+from producers.failover import Failover
 from tests.bench.report import Bar, chart, table
 from worker.contract.states import JobState
 from worker.runtime.local_stack import LocalStack
@@ -38,6 +40,7 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
 LATENCY_S = 0.05
 PER_PAGE = 100
+PLANNED = "didflow, a plan's run"
 OLD, NEW = "old@example.net", "new@example.net"
 #: So many single calls are measured.
 SINGLE_PART = 60
@@ -64,6 +67,7 @@ def main() -> None:
     began = datetime.now(UTC)
     runs = [ideal(options.numbers, options.rate, batch)]
     runs.append(didflow(options.numbers, options.rate))
+    runs.append(didflow(options.numbers, options.rate, planned=True))
     runs.append(sdk_bulk(options.numbers, options.rate, batch))
     runs.append(sdk_single(options.numbers, options.rate))
     report = {
@@ -95,20 +99,18 @@ def ideal(numbers: int, rate: float, batch: int) -> Run:
     return Run("ideal, computed", accepted_s, accepted_s + pages / rate, pages + batches + pages, 0)
 
 
-def didflow(numbers: int, rate: float) -> Run:
+def didflow(numbers: int, rate: float, *, planned: bool = False) -> Run:
+    """`planned`: by the run of a plan, which was refreshed before."""
     with _sandbox(numbers, rate, processes=2) as (stack, admin):
         client = Didflow.from_url(stack.redis_url or "")
         _until_ready(client)
+        selector, new = Selector(destination=f"sip:{OLD}"), (Destination(transport=1, destination=NEW),)
+        failover = Failover(client)
+        if planned:
+            failover.plan("bench", selector, new, timeout_s=GIVE_UP_S)
         before = _counted(admin.state())
         load, began_s = os.getloadavg()[0], time.monotonic()
-        job = client.submit(
-            Reroute(
-                selector=Selector(destination=f"sip:{OLD}"),
-                destinations=(Destination(transport=1, destination=NEW),),
-                expected_count=numbers,
-            ),
-            idempotency_key="failover",
-        )
+        job = failover.run_plan("bench", "INC-1").job if planned else failover.away("INC-1", selector, new, expected_count=numbers)
         view = client.wait(job.id, timeout_s=GIVE_UP_S)
         confirmed_s = time.monotonic() - began_s
         traffic = admin.state()
@@ -117,7 +119,8 @@ def didflow(numbers: int, rate: float) -> Run:
         _check(traffic, numbers)
         accepted_s = looked_s - _last_change_ago_s(traffic) + LATENCY_S
         calls, refused = (now - then for now, then in zip(_counted(traffic), before, strict=True))
-        return Run("didflow", accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load)
+        name = PLANNED if planned else "didflow"
+        return Run(name, accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load)
 
 
 def sdk_bulk(numbers: int, rate: float, batch: int) -> Run:
@@ -236,7 +239,7 @@ def _write(report: dict[str, Any], runs: Sequence[Run]) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
     (DOCS / "failover.json").write_text(json.dumps(report, indent=1) + "\n")
     (DOCS / "failover.md").write_text(_markdown(report, runs))
-    bars = [Bar(run.name, run.accepted_s, f"{run.accepted_s:,.1f} s", ours=run.name == "didflow") for run in runs]
+    bars = [Bar(run.name, run.accepted_s, f"{run.accepted_s:,.1f} s", ours=run.name in ("didflow", PLANNED)) for run in runs]
     title = f"{report['numbers']:,} numbers moved: seconds until the provider has accepted all"
     (DOCS / "failover.svg").write_text(chart(title, bars))
 

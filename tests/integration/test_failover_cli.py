@@ -25,7 +25,7 @@ BACKUP = "sip:backup@example.net"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    with plant(tmp_path_factory.mktemp("plant"), processes=1, DIDFLOW_PLAN_REFRESH_SECONDS="1") as running:
+    with plant(tmp_path_factory.mktemp("plant"), processes=1, DIDFLOW_PLAN_REFRESH_SECONDS="1", DIDFLOW_BATCH_SIZE="2") as running:
         yield running
 
 
@@ -175,6 +175,28 @@ def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Plant, d
     assert places(running, ours + missed) == [{"g@old.example.net"}] * 5
     assert didflow("failover", "plan", "delete", "evening").code == 0
     assert didflow("failover", "plan", "show", "evening").code == 2
+
+
+def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "large", 7)
+    assert didflow("failover", "plan", "save", "large", "--from-destination", "large@old.example.net", "--to", BACKUP).code == 0
+    plans = FailoverPlans(running.ledger)
+    until(lambda: plans.get("large").job is None, what="no refresh under way")
+    keep_as_it_is(running, "large", ours)
+    snapshot = plans.get("large").snapshot
+    assert snapshot is not None
+    ran = didflow("failover", "plan", "run", "large", "--incident", "INC-81", "--yes")
+    assert ran.code == 0, ran.out + ran.err
+    assert "nothing is read before the first number moves" in ran.err
+    assert moved_by(running, "failover:INC-81").request.snapshot_of == snapshot
+    assert didflow("failback", "INC-81").code == 0
+    assert places(running, ours) == [{"large@old.example.net"}] * 7
+    ran = didflow("failover", "plan", "run", "large", "--incident", "INC-82", "--yes", "--read-routes")
+    assert ran.code == 0, ran.out + ran.err
+    assert "nothing is read before" not in ran.err
+    assert moved_by(running, "failover:INC-82").request.snapshot_of is None
+    assert didflow("failback", "INC-82").code == 0
+    didflow("failover", "plan", "delete", "large")
 
 
 def keep_as_it_is(running: Plant, name: str, numbers: list[str]) -> None:

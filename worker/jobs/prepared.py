@@ -29,7 +29,8 @@ def take_prepared(request: Reroute, page: JobPage, provider: Provider, rules: Ru
         wanted -= {move.record_id for move in named}
         read_ms = max([read_ms, *(move.taken_ms for move in named)])
         # Those that went there already, too: whether they still do isn't known.
-        snapshot.add(_to(request, move) for move in named)
+        to_send = {"target": request.destinations, "outcome": None, "error": None, "check_after_ms": 0}
+        snapshot.add(move.model_copy(update=to_send) for move in named)
     if wanted:
         return False
     snapshot.close()
@@ -50,12 +51,6 @@ def _read_by(job_id: str, page: JobPage) -> Iterator[list[Move]]:
     for _, numbers in pages_in(page, job_id):
         moves = (read_stored(Move, text) for text in page.numbers_of(job_id, numbers).values())
         yield [move for move in moves if move.record_id != NO_RECORD]
-
-
-def _to(request: Reroute, read: Move) -> Move:
-    return Move(
-        number=read.number, record_id=read.record_id, before=read.before, target=request.destinations, sms_relay_url=read.sms_relay_url
-    )
 
 
 def _moved_since(page: JobPage, since_ms: int) -> bool:
