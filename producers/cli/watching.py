@@ -61,11 +61,13 @@ class Watch:
         return max(0, to_send - self.tally.to_send) / max(0.1, time.monotonic() - since_s)
 
     def counts(self, state: JobState) -> str:
-        """`812 selected, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""
+        """`812 selected, 4 of 5 batches in flight, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""
         tally = self.tally
         if tally is None or not tally.selected:
             return "" if state in REPORTED else "finding out which numbers are meant"
-        parts = [f"{tally.selected} selected", f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
+        parts = [f"{tally.selected} selected"]
+        parts += [f"{tally.batches_running} of {tally.batches} batches in flight"] if tally.batches else []
+        parts += [f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
         parts += [f"{tally.count(Outcome.SUPERSEDED)} superseded"] if tally.count(Outcome.SUPERSEDED) else []
         rate = self.rate_per_s()
         if tally.to_send and rate:

@@ -12,8 +12,11 @@ from tests.stage import Stage, outcomes, result_of
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
 from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import REPORTED, WaitReason
+from worker.contract.states import REPORTED, Outcome, WaitReason
+from worker.contract.tally import Tally
 from worker.ledger import calls
+from worker.ledger.ledger import Claim
+from worker.ledger.tally import tally
 
 __all__ = ["fanning"]
 
@@ -52,6 +55,22 @@ def test_what_is_repeated_or_comes_late_changes_nothing(fanning: Stage) -> None:
     assert fanning.sandbox.state()["calls"]["destinations"] == 5
     assert [event for event in fanning.event_types() if not event.startswith("didflow.job.")] == []
     assert {job.id} == {found.id for found in fanning.ledger.perform(fanning.ledger.plans.find())}, "batches are in no list"
+
+
+def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: Stage) -> None:
+    fanning.own(41)
+    job = fanning.submit(AWAY)
+
+    def told() -> Tally:
+        return fanning.ledger.perform(tally(fanning.ledger.keys, job.id))
+
+    assert told() == Tally(0, {})
+    fanning.attempt(job)
+    assert told() == Tally(41, {}, batches=5, batches_running=0)
+    first, second, *_ = batches(fanning, job)
+    run_batch(fanning, first)
+    assert isinstance(fanning.ledger.claim(second.id, "a worker", lease_ms=60_000), Claim)
+    assert told() == Tally(41, {Outcome.ACCEPTED: 10}, batches=4, batches_running=1)
 
 
 def test_the_last_batch_wakes_its_parent(fanning: Stage) -> None:

@@ -20,6 +20,11 @@ NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
         (Tally(0, {}), JobState.FAILED, ""),
         (Tally(9, {Outcome.UNCHANGED: 2, Outcome.ACCEPTED: 1}), JobState.RUNNING, "9 selected, 1 accepted, 2 confirmed, 0 failed"),
         (
+            Tally(812, {Outcome.ACCEPTED: 400}, batches=5, batches_running=4),
+            JobState.WAITING,
+            "812 selected, 4 of 5 batches in flight, 400 accepted, 0 confirmed, 0 failed",
+        ),
+        (
             Tally(3, {Outcome.ACCEPTED: 2, Outcome.CONFIRMED: 1}),
             JobState.WAITING,
             "3 selected, 3 accepted, 1 confirmed, 0 failed, reading back",

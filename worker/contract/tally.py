@@ -10,10 +10,15 @@ _FAILED = frozenset({Outcome.REFUSED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome
 
 @dataclass(frozen=True)
 class Tally:
-    """`selected` numbers; how many have which outcome. Those without one are still to be sent."""
+    """`selected` numbers; how many have which outcome. Those without one are still to be sent.
+
+    Of a job of many numbers also its batches: `batches_running` are with a worker, of `batches` that haven't ended.
+    """
 
     selected: int
     outcomes: Mapping[Outcome, int]
+    batches: int = 0
+    batches_running: int = 0
 
     def count(self, *which: Outcome) -> int:
         return sum(self.outcomes.get(outcome, 0) for outcome in which)

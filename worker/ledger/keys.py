@@ -53,6 +53,11 @@ class Keys:
         return f"{self.namespace}:workers"
 
     @property
+    def leases(self) -> str:
+        """zset: job that a worker runs, by when its lease ends, ms."""
+        return f"{self.namespace}:leases"
+
+    @property
     def vouch_acked(self) -> str:
         """Hash: worker process -> how many of its counted writes it said to know of."""
         return f"{self.namespace}:vouch:acked"
