@@ -36,7 +36,7 @@ ERRORS_SHOWN = 3
 
 @dataclass
 class Watch:
-    """What one job has shown so far. `rate` is of numbers that the provider said yes to, over the time since the first was to be sent."""
+    """What one job has shown so far. `rate` is of numbers that have an outcome, since the last look before the first of them had."""
 
     name: str
     began_s: float = field(default_factory=time.monotonic)
@@ -50,15 +50,15 @@ class Watch:
             self.tally = didflow.tally(job_id)
             took_s = time.monotonic() - now_s
             self._count_after_s = now_s + took_s * COUNT_SHARE
-        if self._first is None and self.tally is not None and self.tally.selected:
-            self._first = (now_s, self.tally.to_send)
+        if self.tally is not None and (self._first is None or self._first[1] == self.tally.decided):
+            self._first = (now_s, self.tally.decided)
         return view
 
     def rate_per_s(self) -> float:
         if self.tally is None or self._first is None:
             return 0.0
-        since_s, to_send = self._first
-        return max(0, to_send - self.tally.to_send) / max(0.1, time.monotonic() - since_s)
+        since_s, decided = self._first
+        return max(0, self.tally.decided - decided) / max(0.1, time.monotonic() - since_s)
 
     def counts(self, state: JobState) -> str:
         """`812 selected, 4 of 5 batches in flight, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from producers import Didflow
+from producers.cli.watching import Watch
 from tests.ledger.playing import DONE, claimed, finished, states, stream, submitted, wait_until_ms
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
@@ -194,3 +196,18 @@ def test_nothing_of_a_large_job_is_kept_beyond_its_time(ledger: Ledger) -> None:
     assert brief.sweep(max_crashes=5).deleted == 4
     prefix = brief.keys.job(job.id)
     assert list(brief.client.scan_iter(match=f"{prefix}*")) == []
+
+
+def test_how_fast_it_goes_is_counted_from_the_last_look_before_the_first_number_went(ledger: Ledger) -> None:
+    """Looks may begin while the numbers are still being written down."""
+    didflow, (job, claim) = Didflow(ledger.client, ledger.keys.namespace), large(ledger)
+    watch = Watch("INC-31")
+    ledger.save(claim, 1, Write("snapshot", numbers=moves(None, "+1"), pages={0: "+1"}))
+    watch.look(didflow, job.id, last=True)
+    ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+2", "+3", "+4"), pages={1: "+2 +3 +4"}))
+    watch.look(didflow, job.id, last=True)
+    assert watch.rate_per_s() == 0
+    ledger.save(batch(ledger, job, 1), 1, Write("accepted", numbers=moves("accepted", "+2", "+3")))
+    watch.look(didflow, job.id, last=True)
+    assert watch.rate_per_s() > 0
+    assert "/s, " in watch.counts(JobState.WAITING)

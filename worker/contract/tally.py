@@ -24,8 +24,13 @@ class Tally:
         return sum(self.outcomes.get(outcome, 0) for outcome in which)
 
     @property
+    def decided(self) -> int:
+        """They have an outcome."""
+        return sum(self.outcomes.values())
+
+    @property
     def to_send(self) -> int:
-        return self.selected - sum(self.outcomes.values())
+        return self.selected - self.decided
 
     @property
     def accepted(self) -> int:
