@@ -16,6 +16,7 @@ _WAITING = {
     WaitReason.DAILY_CAP: "as many numbers as may be given back in a day are gone; the rest goes on the next day (UTC)",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
     WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; it goes on by itself",
+    WaitReason.NEWER_VERSION: "a newer version of didflow had it in hand: a worker of that version takes it; if none runs, start one",
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }
 

@@ -21,7 +21,7 @@ from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
 from worker.contract.errors import JobNotFound, ServiceUnavailable
-from worker.contract.requests import SearchAndBuy
+from worker.contract.requests import REQUEST_VERSION, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
@@ -112,6 +112,7 @@ class Outcome:
     jobs: dict[str, int]
     states: dict[str, int]
     parked_for: dict[str, int]
+    waits: dict[str, int]
     troubles: dict[str, int]
     provider_faults: dict[str, int]
     replies_lost: dict[str, int]
@@ -215,11 +216,14 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
     submitter = threading.Thread(target=submitting, name="submitter")
     submitter.start()
     ends_s = time.monotonic() + plan.seconds
+    upgrade_s = ends_s - plan.seconds / 2
     told_s = time.monotonic()
     try:
         while time.monotonic() < ends_s and not failed:
             if plan.weights:
                 site.trouble.strike(plan.weights)
+            if site.fleet.version == REQUEST_VERSION and time.monotonic() > upgrade_s:
+                site.trouble.upgrade()
             time.sleep(site.trouble.rng.uniform(*plan.pause_s))
             if time.monotonic() - told_s > 10:
                 told_s = time.monotonic()
@@ -314,6 +318,7 @@ def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: fl
         dict(Counter(one.request.kind for one in site.work.asked)),
         dict(Counter(body.state.value for body in ended)),
         dict(Counter(parked)),
+        dict(Counter(event.data.reason for event in site.listener.heard.events.values() if event.data.reason)),
         dict(site.trouble.counts),
         dict(site.sandbox.state()["faults"]),
         dict(site.proxy.cuts),

@@ -20,7 +20,9 @@ from typing import Self
 
 from tests.campaign.mutants import mutate
 from tests.forking import FORKING
+from worker.contract.requests import REQUEST_VERSION
 from worker.ledger import witness
+from worker.ledger.ledger import Ledger
 from worker.runtime import process
 from worker.runtime.process import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
@@ -32,7 +34,7 @@ SILENCE_S = 2.0
 SECOND_TERM_S = 0.3
 
 
-def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None) -> None:
+def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None, version: int) -> None:
     """What a worker process does: as `python -m worker.runtime.process`, with a wrong clock and, to test the tests, a wrong protocol."""
     os.setsid()
     with log.open("ab") as file:
@@ -42,6 +44,7 @@ def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str |
     os.environ[PARENT_VARIABLE] = str(os.getppid())
     skew_clocks(skew_s)
     witness.SILENCE_S = SILENCE_S
+    Ledger.version = version
     if mutant:
         mutate(mutant)
     process.main()
@@ -78,6 +81,7 @@ class Member:
 class Fleet:
     """Keeps `size` workers alive until it is left. `urls` are given to them in turn.
 
+    `version`: of what is stored of a job, as those know it that are started from now on.
     `died` is called with each pid that is gone, `stopped` when one is frozen, woken or told to stop.
     """
 
@@ -88,6 +92,7 @@ class Fleet:
     rng: random.Random
     skew_s: float = 300.0
     mutant: str | None = None
+    version: int = REQUEST_VERSION
     died: Callable[[int], None] = lambda _: None
     stopped: Callable[[], None] = lambda: None
     starts: int = 0
@@ -188,7 +193,7 @@ class Fleet:
         skew_s = self.rng.uniform(-self.skew_s, self.skew_s)
         predecessor, name = self._dead.pop(0) if self._dead else "", uuid.uuid4().hex
         environment = {**self.environment, "DIDFLOW_REDIS_URL": url, NAME_VARIABLE: name, PREDECESSOR_VARIABLE: predecessor}
-        running = FORKING.Process(target=work, args=(environment, self.log, skew_s, self.mutant), daemon=True)
+        running = FORKING.Process(target=work, args=(environment, self.log, skew_s, self.mutant, self.version), daemon=True)
         running.start()
         self.starts += 1
         self.members.append(Member(running, name))

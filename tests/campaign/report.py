@@ -16,6 +16,7 @@ def summary(outcome: Outcome) -> str:
         ("jobs", _counted(outcome.jobs)),
         ("ended as", _counted(outcome.states)),
         ("parked for", _counted(outcome.parked_for)),
+        ("told that a job waits for", _counted(outcome.waits)),
         ("numbers bought", str(outcome.numbers_bought)),
         ("worker processes started", str(outcome.worker_starts)),
         ("faults of workers, Valkey, connections, queue", f"{sum(outcome.troubles.values())}: {_counted(outcome.troubles)}"),

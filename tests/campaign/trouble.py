@@ -104,6 +104,12 @@ class Trouble:
             self.fleet.terminate(pid, twice=False)
             time.sleep(0.3)
 
+    def upgrade(self) -> None:
+        """From now on workers are of a new version: what they have had in hand no old one may take. The old ones go as they die."""
+        self.fleet.version += 1
+        self.terminate()
+        self.counts["upgrade"] += 1
+
     def _order(self, action: str) -> None:
         """At each point once, before any point is taken for the second time."""
         known = {path.name for path in (self.orders / "reached").iterdir()}

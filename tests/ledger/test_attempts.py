@@ -1,5 +1,6 @@
 """Lease and fencing token: one attempt at a time writes, an old one changes nothing."""
 
+import copy
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -234,6 +235,7 @@ def test_however_many_workers_died_of_a_job_the_next_one_gets_it_soon(ledger: Le
     job = submitted(ledger)
     for _ in range(3):
         crash(ledger, job.id)
+    wait_until_ms(ledger, ledger.now_ms() + 2)
     claimed(ledger, job.id, lease_ms=1)
     wait_until_ms(ledger, ledger.now_ms() + 5)
     ledger.sweep(max_crashes=9)
@@ -333,3 +335,30 @@ def test_a_scheduled_job_is_queued_when_its_time_has_come(ledger: Ledger) -> Non
     ledger.sweep(max_crashes=5)
     assert ledger.get(job.id).state is JobState.QUEUED
     claimed(ledger, job.id)
+
+
+def of_version(ledger: Ledger, version: int) -> Ledger:
+    """A worker's ledger of another version of didflow."""
+    other = copy.copy(ledger)
+    other.version = version
+    return other
+
+
+def test_what_a_newer_version_had_in_hand_is_left_to_one(ledger: Ledger) -> None:
+    """A rolling upgrade: both versions run, and the old one would drop what it doesn't know."""
+    old, new = of_version(ledger, 7), of_version(ledger, 8)
+    job = submitted(ledger)
+    claim = claimed(old, job.id, "old-1")
+    assert old.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+    claim = claimed(new, job.id, "new-1")
+    assert new.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+    for _ in range(2):
+        ledger.client.hset(ledger.keys.job(job.id), "due_ms", "0")
+        assert old.claim(job.id, "old-2", lease_ms=LEASE_MS) == "newer_version"
+    view = ledger.get(job.id)
+    assert (view.state, view.reason) == (JobState.WAITING, WaitReason.NEWER_VERSION)
+    assert [one for one in told(ledger) if one[1] == "newer_version"] == [("waiting", "newer_version", 0, None)], "told once"
+    assert view.due_at is not None
+    assert view.due_at.timestamp() * 1000 - ledger.now_ms() <= 5000
+    ledger.client.hset(ledger.keys.job(job.id), "due_ms", "0")
+    assert claimed(new, job.id, "new-2").fields["attempt"] == "1", "it cost no attempt"

@@ -48,7 +48,7 @@ def cancel(ledger: Ledger) -> Args:
 
 
 def claim(ledger: Ledger) -> Args:
-    return (submitted(ledger).id, "worker-1:once", 60_000, 1000)
+    return (submitted(ledger).id, "worker-1:once", 60_000, 1000, 1)
 
 
 def count_releases(ledger: Ledger) -> Args:

@@ -1,7 +1,7 @@
 """The requests a producer submits. Checked here, completely, before anything happens.
 
-Every fault of a request is named at once; fields that don't exist are faults. The stored form carries `v`, the version of
-its shape, so that a job which an older version wrote is either still understood or refused by name.
+Every fault of a request is named at once; fields that don't exist are faults. A stored job carries `v`, the newest version that wrote it
+or ran it, and no older worker takes it; one that an older version wrote is either still understood or parked by name.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -29,7 +29,8 @@ from worker.contract.numbers import NumberList
 from worker.contract.states import Lane
 from worker.contract.terms import Terms
 
-#: The version of the stored shape that this code writes.
+#: The version of what this code stores of a job: its request, and what it writes while it runs. To be raised with any change that an
+#: older worker can't read, or would drop when it writes; see tests/unit/test_stored_shape.py.
 REQUEST_VERSION = 1
 
 # U+FFFD stands where a byte of a stored request could not be read; so a damaged one is never taken for another request.

@@ -44,6 +44,7 @@ class WaitReason(StrEnum):
     DAILY_CAP = "daily_cap"  #: the account has given back as many numbers today as it may; the rest goes tomorrow (UTC)
     DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them
     RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
+    NEWER_VERSION = "newer_version"  #: a newer version of didflow wrote it or ran it: one of its workers takes it
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
 
 

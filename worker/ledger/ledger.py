@@ -102,10 +102,12 @@ class Ledger(LedgerReader):
     """The worker's side of one namespace. `witness`, if there is one, remembers what was written for it."""
 
     witness: Witness | None = None
+    #: Of what is stored of a job. A test may be a worker of another version.
+    version: int = REQUEST_VERSION
 
     def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
-        reply = self._script("claim", job_id, claimant, lease_ms, probe_ms)
+        reply = self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version)
         if reply[0] == "no":
             return str(reply[1])
         flat = reply[3]

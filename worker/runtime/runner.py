@@ -85,7 +85,9 @@ class JobRunner:
                 probe_ms=int(self._settings.probe_seconds * 1000),
             )
             if isinstance(claim, str):
-                log.debug("job.not_claimed", job_id=job_id, why=claim)
+                # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
+                tell = log.info if claim == WaitReason.NEWER_VERSION else log.debug
+                tell("job.not_claimed", job_id=job_id, why=claim)
                 return
             with structlog.contextvars.bound_contextvars(job_id=job_id, attempt=int(claim.fields["attempt"])):
                 self._attempt(claim)

@@ -1,13 +1,13 @@
 -- claim: take a due job for one attempt. Raises the token, counts the attempt (so that a crash counts), sets the lease.
--- ARGV  id, worker, lease_ms, probe_ms
+-- ARGV  id, worker, lease_ms, probe_ms, version (of what is stored of a job, as the worker knows it)
 -- Reply {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
 -- `worker` is unique to this claim, so a second run is told the same yes.
 -- Twice: the second run finds the lease that the first one set and replies as it did.
 local id, worker = ARGV[1], ARGV[2]
-local lease_ms, probe_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+local lease_ms, probe_ms, version = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local job = job_key(id)
 local epoch = notice_restart()
-local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told')
+local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v')
 local state = f[1]
 if not state then return {'no', 'gone'} end
 local gate = gate_closed(f[3] or '') and 'closed' or ''
@@ -28,6 +28,10 @@ local function hold(reason, until_ms)
   end
   return {'no', reason}
 end
+
+-- Another worker is to take it: this one might drop what it doesn't know. From here on no older one than this may.
+local written = whole(f[11], 1)
+if written > version then return hold('newer_version', int(now + 5000)) end
 
 -- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
 -- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
@@ -56,7 +60,7 @@ local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epo
 if token == epoch and epoch ~= '1' then count_up(id, 'seq', 1000, now) end
 redis.call('HSET', job, 'token', token, 'attempt', int(whole(f[7], 0) + 1), 'crashes', int(whole(f[8], 0)), 'owner', worker,
   'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', f[9] or int(now),
-  'cancel_known', f[5] or '')
+  'cancel_known', f[5] or '', 'v', int(version))
 redis.call('ZADD', key('leases'), int(now + lease_ms), id)
 redis.call('ZREM', key('due'), id)
 if state == 'waiting' then wait_no_more(id, f[3] or '') end

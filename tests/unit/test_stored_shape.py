@@ -1,0 +1,37 @@
+"""What is stored of a job has a version: whoever changes its shape is asked here whether an older worker may still run it."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from worker.contract.requests import REQUEST_VERSION, Request
+from worker.jobs.documents import Followed
+from worker.jobs.follow_documents import FollowMemo
+from worker.jobs.leaving import Leaving, ReleaseMemo
+from worker.jobs.move import Move, MoveBatch, MoveMemo
+from worker.jobs.purchase_state import Memo, Pick
+
+STORED: tuple[type[BaseModel], ...] = (Memo, Pick, Move, MoveMemo, MoveBatch, Leaving, ReleaseMemo, Followed, FollowMemo)
+#: The shape of each version that was released, and of the one to come.
+SHAPES = {1: "239d3c42ee800b44"}
+
+
+def bare(schema: Any) -> Any:
+    """Without what is only told to people."""
+    if isinstance(schema, dict):
+        return {name: bare(value) for name, value in schema.items() if name not in ("title", "description", "examples")}
+    return [bare(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def shape() -> str:
+    schemas = [TypeAdapter(Request).json_schema(), *(model.model_json_schema() for model in STORED)]
+    return hashlib.sha256(json.dumps(bare(schemas), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def test_a_change_of_what_is_stored_is_a_new_version() -> None:
+    assert SHAPES[REQUEST_VERSION] == shape(), (
+        "what is stored of a job has another shape now. If a version with the old one was released, raise REQUEST_VERSION, so that older "
+        "workers leave these jobs alone; then write the new shape down here"
+    )
