@@ -251,12 +251,12 @@ class Ledger(LedgerReader):
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
         pairs = (text for pair in batches.items() for text in pair)
-        return str(self._script("fan_out", claim.job_id, claim.token, REQUEST_VERSION, kind, RENUDGE_MS, *pairs))
+        return str(self._script("fan_out", claim.job_id, claim.token, self.version, kind, RENUDGE_MS, *pairs))
 
     def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
         """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
         print_of = fingerprint(Submission(request, account=claim.fields.get("account", "")))
-        args = (claim.job_id, claim.token, name, REQUEST_VERSION, request.kind, request.model_dump_json(), print_of, request.lane.value)
+        args = (claim.job_id, claim.token, name, self.version, request.kind, request.model_dump_json(), print_of, request.lane.value)
         return bool(self._script("follow_up", *args, delay_ms) == "ok")
 
     def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
