@@ -1,6 +1,7 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from itertools import chain
 
 from worker.contract.numbers import to_provider
 from worker.contract.provider import NotNow, NotNowReason, OwnedAsk, OwnedNumber, Page, ReadFailed
@@ -52,32 +53,30 @@ def pages_of(provider: Provider, search: str | None = None, label: str | None = 
 def listed(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record of the list once, page by page, also of a list that changes while it is read.
 
-    A list whose length changed, that showed a record twice, or whose ends aren't what they were, may have hidden another record behind a
-    page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
-    buys all the time is moved all the same. (One that comes and one that leaves within a second, both far from the ends, aren't noticed.)
+    A list whose length changed, that showed a record twice, or whose first page isn't what it was, may have hidden another record behind
+    a page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
+    buys all the time is moved all the same. (One that comes and one that leaves within a second, both behind the first page, aren't
+    noticed. To read the last page once more wouldn't help: what moved before it was read was moved for both.)
     """
     seen: set[int] = set()
     for reading in range(LIST_TRIES):
         this_time: set[int] = set()
         totals: set[int] = set()
-        ends: dict[int, set[int]] = {}
+        beginnings: list[set[int]] = []
         known_before = len(seen)
-        for shown in pages_of(provider, search, label):
+        first = provider.owned(page=1, search=search, label=label)
+        for shown in chain((first,), _further(provider, first, search, label, and_the_first=True)):
             totals.add(shown.total)
-            ends = {page: ids for page, ids in ends.items() if page == 1} | {shown.page: {item.record_id for item in shown.items}}
+            if shown.page == 1:
+                beginnings.append({item.record_id for item in shown.items})
             this_time |= {item.record_id for item in shown.items}
             if fresh := tuple({item.record_id: item for item in shown.items if item.record_id not in seen}.values()):
                 seen |= {item.record_id for item in fresh}
                 yield fresh
         if reading and len(seen) == known_before:
             return
-        if totals == {len(this_time)} and (len(ends) < 2 or _still_shows(provider, ends, search, label)):
+        if totals == {len(this_time)} and beginnings[0] == beginnings[-1]:
             return
-
-
-def _still_shows(provider: Provider, ends: Mapping[int, Collection[int]], search: str | None, label: str | None) -> bool:
-    shown = provider.owned_many(OwnedAsk(page, search, label) for page in ends)
-    return [{item.record_id for item in page.items} for page in shown] == list(ends.values())
 
 
 def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:
@@ -86,8 +85,14 @@ def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNum
         yield from items
 
 
-def _further(provider: Provider, first: Page[OwnedNumber], search: str | None, label: str | None) -> Iterator[Page[OwnedNumber]]:
-    return provider.owned_many(OwnedAsk(page, search, label) for page in range(2, first.total_pages + 1))
+def _further(
+    provider: Provider, first: Page[OwnedNumber], search: str | None, label: str | None, *, and_the_first: bool = False
+) -> Iterator[Page[OwnedNumber]]:
+    """All pages but the first; if there are any, `and_the_first` once more."""
+    pages = [*range(2, first.total_pages + 1)]
+    if pages and and_the_first:
+        pages.append(1)
+    return provider.owned_many(OwnedAsk(page, search, label) for page in pages)
 
 
 def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:

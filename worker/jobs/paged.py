@@ -57,8 +57,10 @@ class PagedMoves:
         """The snapshot is complete. `label`: all its numbers have it."""
         snapshot.close()
         search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
-        detail = f"{snapshot.count} numbers, {self._page.outcomes().get('open', 0)} to move"
-        self._remember("selected", detail, selected=True, paged=True, taken_ms=snapshot.taken_ms, search=search, label=label)
+        counts = self._page.outcomes()
+        how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
+        nothing_to_claim = not counts.get(Outcome.UNCHANGED)
+        self._remember("selected", f"{snapshot.count} numbers, {counts.get('open', 0)} to move", claimed=nothing_to_claim, **how)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did. Raises Wait while batches are under way."""
@@ -102,7 +104,7 @@ class PagedMoves:
         """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
         if self.memo.claimed:
             return
-        for _, numbers in pages_in(self._page) if self._page.outcomes().get(Outcome.UNCHANGED) else ():
+        for _, numbers in pages_in(self._page):
             part = self._part(numbers)
             if unchanged := [number for number, move in part.moves.items() if move.outcome is Outcome.UNCHANGED]:
                 part.claim_without_call(unchanged, seen_ms=self.memo.taken_ms)
