@@ -61,7 +61,7 @@ def _row(entry: HistoryEntry) -> tuple[str, ...]:
         str(entry.n),
         f"{entry.at:%Y-%m-%d %H:%M:%S}",
         str(entry.happened.what),
-        entry.job,
+        entry.job or f"({entry.kind})",
         entry.reference or "",
         _more(entry.happened),
     )

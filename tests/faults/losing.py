@@ -96,7 +96,7 @@ class Plot:
     def own(self, count: int) -> list[str]:
         """Numbers that are ours and of which a person said that no job bought them."""
         numbers = self.stage.own(count)
-        self.gate.accept("default", [str(record["record_id"]) for record in self.stage.sandbox.owned().values()])
+        self.gate.accept("default", {f"+{number}": int(record["record_id"]) for number, record in self.stage.sandbox.owned().items()})
         return numbers
 
     def finish(self, job: Job) -> JobView:

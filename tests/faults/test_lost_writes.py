@@ -101,7 +101,7 @@ def test_a_number_that_was_bought_anew_is_not_given_back_by_a_release_that_was_f
     valkey.die(keep=dict(plot.sizes)["save.released"])
     valkey.restart()
     plot.go_on(job, lambda: plot.gate.findings("default"))
-    plot.gate.accept("default", plot.gate.findings("default").acceptable.values())
+    plot.gate.accept("default", plot.gate.findings("default").owned)
     assert set(outcomes(plot.finish(job)).values()) == {"released"}
     assert mine in plot.stage.owned()
 
@@ -152,7 +152,7 @@ def test_when_a_person_says_that_the_numbers_are_no_jobs_the_job_buys_its_own(pl
     valkey.die(keep=dict(plot.sizes)["save.bind"])
     valkey.restart()
     plot.go_on(job, lambda: plot.gate.findings("default"))
-    plot.gate.accept("default", plot.gate.findings("default").acceptable.values())
+    plot.gate.accept("default", plot.gate.findings("default").owned)
     view = plot.finish(job)
     assert view.state is JobState.SUCCEEDED
     assert not set(outcomes(view)) & others

@@ -78,6 +78,7 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
     accepted = shell("reconcile", "--accept", orphan, "--yes", "--json")
     assert (accepted.code, accepted.json["counts"]) == (1, {"gone": 1})
     assert stage.owned() == {moved, orphan}, "nothing was bought, nothing given back"
+    assert all(text in shell("history", orphan).out for text in ("accepted", "(reconcile)", "by a person", "is whole"))
 
 
 def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(stage: Stage, shell: Shell) -> None:

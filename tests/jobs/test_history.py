@@ -12,7 +12,7 @@ __all__ = ["fanning"]
 PBX, BACKUP = Destination.sip("pbx@example.net"), Destination.sip("backup@example.net")
 
 
-def life(stage: Stage, number: str) -> list[tuple[str, Happened]]:
+def life(stage: Stage, number: str) -> list[tuple[str | None, Happened]]:
     history = stage.ledger.run(calls.history(number))
     assert history.faults == ()
     return [(entry.job, entry.happened) for entry in history.entries]

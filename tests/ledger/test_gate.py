@@ -200,7 +200,7 @@ def test_findings_are_told_once_and_accepted_by_a_person(ledger: Ledger) -> None
     assert Gate(ledger).findings("default") == found
     told = [json.loads(entry["data"]) for entry in stream(ledger, "events") if entry["type"] == "didflow.ledger.gate_findings.v1"]
     assert [one["owned"] for one in told] == [{"+12135550100": 47}]
-    assert Gate(ledger).accept("default", found.acceptable.values()) == 2
+    assert Gate(ledger).accept("default", found.owned, found.in_cart) == 2
     assert Gate(ledger).accepted("default") == {"47", "+12135550101"}
 
 

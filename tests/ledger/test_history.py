@@ -14,6 +14,7 @@ from worker.contract.spending import Spend
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.connection import connect_async
+from worker.ledger.gate import Gate
 from worker.ledger.ledger import Claim, Ledger, Write
 from worker.runtime.embedded import EmbeddedValkey
 
@@ -107,6 +108,35 @@ def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
     ledger._script("give", given.id, "+12135550101", '{"status":"kept"}')
     assert [(entry.happened.what, entry.happened.by) for entry in told(ledger).entries] == [("unclear", None), ("bought", "person")]
     assert told(ledger, "+12135550101").entries[0].happened == Happened(what=Happening.BOUGHT, by="person")
+
+
+def test_what_a_person_accepted_is_told_once_for_each_purchase_of_the_number(real_ledger: Ledger) -> None:
+    gate = Gate(real_ledger)
+    accepted = [gate.accept("default", {NUMBER: record}, ["+12135550101"]) for record in (47000001, 47000001, 47000002)]
+    assert accepted == [2, 0, 1]
+    entries = told(real_ledger).entries
+    assert [(entry.job, entry.kind, entry.account, entry.reference) for entry in entries] == [(None, "reconcile", "default", None)] * 2
+    assert [entry.happened for entry in entries] == [
+        Happened(what=Happening.ACCEPTED, record_id=record, by="person") for record in (47000001, 47000002)
+    ]
+    (in_cart,) = told(real_ledger, "+12135550101").entries
+    assert in_cart.happened == Happened(what=Happening.ACCEPTED_IN_CART, by="person")
+    assert told(real_ledger).faults == told(real_ledger, "+12135550101").faults == ()
+
+
+def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(ledger: Ledger) -> None:
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, history_ms=0)
+    Gate(ledger).accept("default", {NUMBER: 47000001}, ["+12135550101"])
+    assert short.forget_histories() == 1
+    assert (words(ledger), told(ledger, "+12135550101").entries) == (["accepted"], ())
+
+
+def test_a_number_that_is_given_to_a_job_is_told_as_that_job_s_alone(ledger: Ledger) -> None:
+    given = submitted(ledger)
+    ledger._script("give", given.id, NUMBER, '{"status":"kept"}')
+    Gate(ledger).accept_given("default", 47000001, NUMBER)
+    assert [(entry.job, entry.happened.what) for entry in told(ledger).entries] == [(given.id, "bought")]
+    assert Gate(ledger).accepted("default") == {"47000001"}
 
 
 Edit = Callable[[Ledger, list[str]], object]

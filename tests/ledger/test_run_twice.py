@@ -90,7 +90,8 @@ def moved(ledger: Ledger) -> str:
 
 
 def gate_accept(ledger: Ledger) -> Args:
-    return ("default", "47000001", "+12135550100")
+    accepted = (Happened(what=what, by="person").members() for what in (Happening.ACCEPTED, Happening.ACCEPTED_IN_CART))
+    return ("default", "47000001", "+12135550100", next(accepted), "+12135550101", "+12135550101", next(accepted))
 
 
 def gate_check(ledger: Ledger) -> Args:

@@ -23,6 +23,8 @@ class Happening(StrEnum):
 
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"
+    ACCEPTED = "accepted"  #: it is owned and no job bought it: a person said that it stays as it is
+    ACCEPTED_IN_CART = "accepted_in_cart"  #: somebody else put it into the cart: a person said so
     NOT_BOUGHT = "not_bought"  #: its checkout was unclear; it isn't ours, and is kept from all jobs for a day
     ROUTED = "routed"  #: the provider said yes to its new route, or it was read back; a confirmation later adds no entry
     NOT_CONFIRMED = "not_confirmed"  #: the provider said yes and never showed it
@@ -63,7 +65,7 @@ class Happened(BaseModel):
 class _Content(Happened):
     n: int
     at_ms: int
-    job: str
+    job: str | None = None
     kind: str
     account: str
     reference: str | None = None
@@ -71,11 +73,14 @@ class _Content(Happened):
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """The `n`th thing that happened to a number, on the ledger's clock, by which job, for whom."""
+    """The `n`th thing that happened to a number, on the ledger's clock, by which job, for whom.
+
+    job   None where a person decided and no job did anything; `kind` is then the command's name
+    """
 
     n: int
     at: datetime
-    job: str
+    job: str | None
     kind: str
     account: str
     reference: str | None

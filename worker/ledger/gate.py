@@ -5,10 +5,12 @@ refuses what lets money move, account by account, until `let_through`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, cast
 
+from worker.contract.history import Happened, Happening
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.reader import LedgerReader
@@ -53,11 +55,6 @@ class Findings:
         """As they are told: in the event and in the log."""
         return asdict(self)
 
-    @property
-    def acceptable(self) -> dict[str, str]:
-        """What `accept` takes, by number."""
-        return {number: str(record_id) for number, record_id in self.owned.items()} | {number: number for number in self.in_cart}
-
 
 class Gate:
     """One ledger's gates."""
@@ -88,9 +85,18 @@ class Gate:
         ``open``, ``waiting`` for others, ``lost`` if it does miss something, ``late`` if it is no help."""
         return str(self._script("vouch", account, worker, before.epoch, before.count))
 
-    def accept(self, account: str, what: Iterable[str]) -> int:
-        """A person says that these record ids and numbers are no job's. Returns how many were new."""
-        return int(self._script("gate_accept", account, *what))
+    def accept(self, account: str, owned: Mapping[str, int], in_cart: Iterable[str] = ()) -> int:
+        """A person says that these are no job's: owned numbers, with their record ids, and numbers in the cart.
+
+        It stands in their histories from then on. Returns how many were new.
+        """
+        told = [(str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person")) for number, record in owned.items()]
+        told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person")) for number in in_cart]
+        return int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in told)))
+
+    def accept_given(self, account: str, record_id: int, number: str) -> None:
+        """A person gave this number to a job, which its history tells already: the gate needn't wait for it any more."""
+        self._script("gate_accept", account, record_id, number, "")
 
     def accepted(self, account: str) -> frozenset[str]:
         """What was accepted so far."""

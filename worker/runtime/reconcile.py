@@ -77,10 +77,12 @@ class Desk:
 
     def accept(self, report: Report, numbers: Sequence[str]) -> None:
         """These orphans, or numbers in the cart, are no job's. Raises InvalidRequest for others."""
-        open_ones = {one.number: str(one.record_id or one.number) for one in report.findings if one.kind in ("orphan", "in_cart")}
-        if strange := sorted(set(numbers) - open_ones.keys()):
+        orphans = {one.number: one.record_id for one in report.findings if one.kind == "orphan" and one.record_id is not None}
+        in_cart = {one.number for one in report.findings if one.kind == "in_cart"}
+        if strange := sorted(set(numbers) - orphans.keys() - in_cart):
             raise _refused("accept", f"{', '.join(strange)}: neither an orphan nor an unknown number in the cart")
-        Gate(self._ledger).accept(self._account, [open_ones[number] for number in numbers])
+        owned = {number: orphans[number] for number in numbers if number in orphans}
+        Gate(self._ledger).accept(self._account, owned, [number for number in numbers if number not in owned])
 
     def give(self, report: Report, job_id: str, number: str) -> None:
         """The job bought this orphan: it keeps it, and buys one less. Raises InvalidRequest, JobNotFound."""
@@ -97,7 +99,7 @@ class Desk:
         said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json()), str))
         if said != "ok":
             raise _refused("give", f"job {job_id} is {said}: only one that waits is given a number")
-        Gate(self._ledger).accept(self._account, [str(owned.record_id)])  # So that the gate is looked at at once.
+        Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is looked at at once.
 
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""

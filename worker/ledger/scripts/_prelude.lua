@@ -335,7 +335,7 @@ end
 -- twice tells it once. Nothing that is damaged here keeps a job from writing; reading the history shows it.
 local HISTORY_MOST = 100  -- entries of a number; the chain goes on from the hash where it was cut
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
-local NOT_OURS = {released = true, already_released = true, not_bought = true}
+local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true}
 
 -- Whom a number was bought for, as long as that record is ours. What can't be read is written anew.
 local HELD = {bought = true, bought_inactive = true, reused = true}
@@ -356,11 +356,12 @@ local function note_holder(number, what, members, account, reference)
   end
 end
 
-local function tell_history(id, happened)
+-- `decision`: {kind, account}, where a person decided and no job did it; then `id` is '', and every entry is one.
+local function tell_history(id, happened, decision)
   local numbers = {}
   for number in pairs(happened or {}) do numbers[#numbers + 1] = number end
   if #numbers == 0 then return end
-  local f = redis.call('HMGET', job_key(id), 'kind', 'account', 'reference')
+  local f = decision or redis.call('HMGET', job_key(id), 'kind', 'account', 'reference')
   local now = int(now_ms())
   local told = ',"at_ms":' .. now .. ',"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"account":'
     .. cjson.encode(f[2] or '') .. ',"reference":' .. json(f[3]) .. ','
@@ -374,7 +375,7 @@ local function tell_history(id, happened)
       local members = happened[number]
       local what = string.match(members, '^"what":"([%a_]+)"') or ''
       local count, head, dropped, cut, said = string.match(heads[place] or '', '^(%d+)|(%x*)|(%d+)|(%x*)|(.*)$')
-      if said ~= id .. '|' .. what then
+      if decision or said ~= id .. '|' .. what then
         note_holder(number, what, members, f[2], f[3])
         local entries, n = key('history', number), whole(count, 0) + 1
         local content = '{"n":' .. int(n) .. told .. members .. '}'
