@@ -15,12 +15,10 @@ from datetime import datetime
 
 from producers.client import Didflow
 from worker.contract.errors import JobNotFound
+from worker.contract.follow_ups import DOCUMENTS, DOCUMENTS_AGAIN
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request, parse_request
 from worker.contract.results import NumberResult
-
-#: What a purchase's follower is called: the purchase's id, and this.
-FOLLOWER = "-documents"
 
 
 class Documents:
@@ -52,9 +50,10 @@ class Documents:
         return self._didflow.submit(request, idempotency_key=idempotency_key, reference=reference, account=self._account)
 
     def follower(self, purchase_id: str) -> JobView | None:
-        """The job that follows what this purchase bought; None if all that it bought takes calls at once."""
-        with suppress(JobNotFound):
-            return self._didflow.get(purchase_id + FOLLOWER)
+        """The job that follows what this purchase bought, the newest of them; None if all that it bought takes calls at once."""
+        for name in (DOCUMENTS_AGAIN, DOCUMENTS):
+            with suppress(JobNotFound):
+                return self._didflow.get(f"{purchase_id}-{name}")
         return None
 
 

@@ -10,10 +10,9 @@ from worker.contract.jobs import JobView
 from worker.contract.requests import Release, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.spending import Spend
-from worker.contract.states import JobState, Outcome
-from worker.ledger.calls import Call, resolve
+from worker.contract.states import OURS, JobState, Outcome
+from worker.ledger.calls import Call, follower_args, resolve
 
-BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE, Outcome.REUSED})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
 
@@ -21,16 +20,18 @@ RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 class Finding:
     """How the job ends, what the numbers that took effect cost, and a line for the job's story.
 
-    `job_id` and `token`: which job, as somebody saw it.
+    `job_id` and `token`: which job, as somebody saw it. `follows`: some that were bought may wait for documents.
     """
 
     job_id: str
     token: int
+    account: str
     state: JobState
     result: Result
     bought: Spend
     detail: str
     history: Mapping[str, Happened]
+    follows: bool
 
 
 def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
@@ -53,13 +54,15 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
         raise InvalidRequest(f"{', '.join(strange)}: not open in job {view.id}; open are {', '.join(sorted(open_ones))}")
     before = view.result or Result(totals=Totals(requested=0, done=0))
     buying = isinstance(view.request, SearchAndBuy)
-    yes, good = (Outcome.BOUGHT, BOUGHT) if buying else (Outcome.RELEASED, RELEASED)
+    yes, good = (Outcome.BOUGHT, OURS) if buying else (Outcome.RELEASED, RELEASED)
     no = JobError(code="resolved_as_no", message="somebody looked and found that it didn't take effect")
     numbers = tuple(
         number
         if number.number not in open_ones
         else number.model_copy(
-            update={"outcome": yes, "error": None} if number.number in took_effect else {"outcome": Outcome.FAILED, "error": no}
+            update={"outcome": _took_effect(number, yes), "error": None}
+            if number.number in took_effect
+            else {"outcome": Outcome.FAILED, "error": no, "documents_needed": ()}
         )
         for number in before.numbers
     )
@@ -71,18 +74,23 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     not_taken = tuple(sorted(open_ones - set(took_effect)))
     told = f"{yes.value}: {' '.join(sorted(took_effect)) or 'none'}; not {yes.value}: {' '.join(not_taken) or 'none'}"
     bought = Spend.of(_cost(number) for number in done if number.number in took_effect) if buying else Spend()
-    yes_no = (Happening.BOUGHT, Happening.NOT_BOUGHT) if buying else (Happening.RELEASED, Happening.NOT_RELEASED)
+    not_so = Happening.NOT_BOUGHT if buying else Happening.NOT_RELEASED
     history = {
-        number.number: Happened(what=yes_no[number.number not in took_effect], record_id=number.record_id, by="person")
+        number.number: Happened(
+            what=not_so if number.outcome is Outcome.FAILED else Happening(number.outcome or yes), record_id=number.record_id, by="person"
+        )
         for number in numbers
         if number.number in open_ones
     }
-    return Finding(view.id, view.token, state, result, bought, told, history)
+    # Nobody has seen of these numbers whether they are active.
+    follows = isinstance(view.request, SearchAndBuy) and view.request.may_need_documents and bool(took_effect)
+    return Finding(view.id, view.token, view.account, state, result, bought, told, history, follows)
 
 
 def resolving(found: Finding) -> Call[str]:
     """The verb that ends the job so."""
-    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history)
+    follower = follower_args(found.job_id, found.account) if found.follows else ()
+    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history, follower)
 
 
 def the_same(job_id: str, seen: JobView | None) -> JobView | None:
@@ -101,6 +109,11 @@ def check_resolved(job_id: str, said: str) -> None:
         )
     if said != "ok":
         raise WrongJob(f"job {job_id} is {said} by now: look at it with `didflow status {job_id}`")
+
+
+def _took_effect(number: NumberResult, yes: Outcome) -> Outcome:
+    """One that needed documents when it was put into the cart takes no calls yet, as far as anybody knows."""
+    return Outcome.BOUGHT_INACTIVE if yes is Outcome.BOUGHT and number.documents_needed else yes
 
 
 def _cost(number: NumberResult) -> Decimal:

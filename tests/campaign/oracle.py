@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.campaign.work import Asked
 from worker.contract.events import Event, EventBody
+from worker.contract.follow_ups import DOCUMENTS
 from worker.contract.requests import Release, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Outcome
-from worker.jobs.follow_documents import FOLLOW_UP
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
@@ -62,7 +62,7 @@ def _ends(asked: list[Asked], heard: Heard) -> Iterable[str]:
             yield f"job {one.job_id} is parked and doesn't say why"
     known = {one.job_id for one in asked}
     for job_id in endings.keys() - known:
-        if job_id.removesuffix(f"-{FOLLOW_UP}") in known:  # A purchase left it behind.
+        if job_id.removesuffix(f"-{DOCUMENTS}") in known:  # A purchase left it behind.
             if len(endings[job_id]) != 1:
                 yield f"job {job_id} ended {len(endings[job_id])} times"
             continue

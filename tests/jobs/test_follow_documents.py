@@ -10,6 +10,8 @@ from typing import cast
 import pytest
 import redis
 
+from producers import Didflow
+from producers.documents import Documents
 from tests.jobs.test_killed_at_every_point import DyingWorkers, play_on
 from tests.jobs.test_killed_at_every_point import Play as Playing
 from tests.scheduled.scene import Attempt, Killed, Scene
@@ -20,9 +22,12 @@ from worker.contract.provider import Yes
 from worker.contract.requests import FollowDocuments, Release, SearchAndBuy
 from worker.contract.results import NumberResult
 from worker.contract.states import JobState
+from worker.jobs.places import find_country
+from worker.runtime.reconcile import Desk
 
 HOUR_MS = 3_600_000
 GERMAN = SearchAndBuy(country="DE", city=("Berlin",), documents="allow_inactive")
+TWO = GERMAN.model_copy(update={"quantity": 2})
 
 
 @pytest.fixture
@@ -270,6 +275,113 @@ def test_a_worker_that_slept_over_its_lease_tells_nothing(scene: Scene) -> None:
     look(scene, job)
     sleeper.end()
     assert told(scene) == ["documents_in_review"]
+
+
+def parked(scene: Scene, request: SearchAndBuy) -> Job:
+    """It was bought, and the provider's list doesn't show it."""
+    purchase = scene.submit(request)
+    attempt = Attempt(scene, purchase)
+    if request.policy == "best_effort":
+        attempt.to("after:follow_up")  # The first number is ours, and followed.
+    scene.sandbox.add_fault("owned", "lag", seconds=10_000.0, times=None)
+    attempt.end()
+    scene.clock.pass_ms(HOUR_MS)
+    scene.make_due(purchase)
+    assert scene.run(purchase).state is JobState.NEEDS_REVIEW
+    return purchase
+
+
+def resolved(scene: Scene, purchase: Job, numbers: list[str]) -> JobView:
+    return Didflow(scene.ledger.client, scene.ledger.keys.namespace).resolve(purchase.id, numbers)
+
+
+def test_what_a_person_found_bought_is_followed_from_then_on(scene: Scene) -> None:
+    purchase = parked(scene, TWO)
+    one, other = (number.number for number in result(scene.view(purchase)))
+    ended = resolved(scene, purchase, [one])
+    assert {number.number: (number.outcome, number.documents_needed) for number in result(ended)} == {
+        one: ("bought_inactive", ("id", "localaddress")),
+        other: ("failed", ()),
+    }
+    job = Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
+    assert scene.view(job).state is JobState.SCHEDULED
+    unseen = look(scene, job)
+    assert (unseen.state, told(scene)) == (JobState.WAITING, []), "the list shows it to nobody yet"
+    assert unseen.due_at is not None
+    assert unseen.due_at.timestamp() - redis_now_s(scene) > 2000, "its purchase is over: that is looked at as seldom as the rest"
+    scene.sandbox.clear_faults()
+    assert look(scene, job).state is JobState.WAITING
+    hand_in(scene, one, "id", "localaddress")
+    review(scene, one)
+    look(scene, job)
+    assert scene.view(job).state is JobState.SUCCEEDED
+    assert (told(scene, one), told(scene, other)) == (["documents_missing", "activated"], [])
+
+
+def test_what_a_person_took_for_bought_and_never_was_is_named_at_the_deadline(scene: Scene) -> None:
+    purchase = parked(scene, TWO)
+    numbers = [number.number for number in result(scene.view(purchase))]
+    resolved(scene, purchase, numbers)
+    job = Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
+    look(scene, job)
+    scene.clock.pass_ms(31 * 24 * HOUR_MS)
+    ended = look(scene, job)
+    assert (ended.state, {one.number: one.outcome for one in result(ended)}) == ("expired", dict.fromkeys(numbers, "not_found"))
+
+
+@pytest.mark.parametrize("called_off", [False, True])
+def test_a_follower_that_goes_on_takes_in_what_was_found_and_one_that_has_ended_is_replaced(
+    quick_valkey: redis.Redis, called_off: bool
+) -> None:
+    scene = Scene(quick_valkey, batch_size=1)
+    purchase = parked(scene, TWO.model_copy(update={"policy": "best_effort"}))
+    first = Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
+    look(scene, first)
+    assert told(scene) == ["documents_missing"]
+    if called_off:
+        scene.cancel(first)
+        look(scene, first)
+    (found,) = [number.number for number in result(scene.view(purchase)) if number.outcome == "unclear"]
+    resolved(scene, purchase, [found])
+    scene.sandbox.clear_faults()
+    newest = Documents(Didflow(scene.ledger.client, scene.ledger.keys.namespace)).follower(purchase.id)
+    assert newest is not None
+    assert newest.id == first.id + ("-again" if called_off else "")
+    look(scene, Job(newest.id, True, newest.state))
+    assert told(scene, found) == ["documents_missing"]
+    assert len(scene.ledger.numbers(newest.id)) == 2
+    scene.close()
+
+
+def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_told_as_inactive(scene: Scene) -> None:
+    purchase = scene.submit(GERMAN)
+    offer = next(one for one in scene._client.offers(*berlin(scene), sms_only=False, page=1).items if one.documents)
+    assert isinstance(scene._client.put_in_cart([offer.number]), Yes)
+    assert scene._client.check_out([offer.number]) == Yes(None)
+    desk = Desk("default", scene.ledger, scene._client)
+    desk.give(desk.look(), purchase.id, offer.number)
+    look(scene, Job(f"{purchase.id}-documents", True, JobState.SCHEDULED))
+    assert told(scene, offer.number) == ["documents_missing"]
+    scene.finish(purchase)
+    assert [(one.number, one.outcome) for one in result(scene.view(purchase))] == [(offer.number, "bought_inactive")]
+    (entry,) = scene.histories()[offer.number].entries
+    assert (entry.happened.what, entry.happened.by, entry.happened.record_id) == (
+        "bought_inactive",
+        "person",
+        result(scene.view(purchase))[0].record_id,
+    )
+
+
+def berlin(scene: Scene) -> tuple[int, int]:
+    country = find_country(scene._client.countries(), "DE")
+    return country.id, next(city.id for city in scene._client.cities(country.id, None) if city.name == "Berlin")
+
+
+def test_where_the_order_refused_numbers_that_need_documents_nobody_is_left_to_follow(scene: Scene) -> None:
+    purchase = parked(scene, SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
+    ended = resolved(scene, purchase, [number.number for number in result(scene.view(purchase))])
+    assert [number.outcome for number in result(ended)] == ["bought"]
+    assert scene.ledger.client.exists(scene.ledger.keys.job(f"{purchase.id}-documents")) == 0
 
 
 @pytest.mark.parametrize("job_id", ["nobody", "a reroute"])

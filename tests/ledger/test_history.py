@@ -21,6 +21,7 @@ from worker.runtime.embedded import EmbeddedValkey
 NUMBER = "+12135550100"
 MOST = 100
 AWAY = Happened(what=Happening.ROUTED, record_id=47000001, route_before=("trunk:144",), route_after=("sip:backup@example.net",))
+BY_A_PERSON = Happened(what=Happening.BOUGHT, by="person")
 
 
 def told(ledger: Ledger, number: str = NUMBER) -> History:
@@ -101,13 +102,13 @@ def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
         DONE,
         bought=Spend(),
         detail="",
-        happened={NUMBER: Happened(what=Happening.BOUGHT, by="person")},
+        happened={NUMBER: BY_A_PERSON},
     )
     assert [ledger.run(found), ledger.run(found)] == ["ok", "ok"]
     given = submitted(ledger)
-    ledger._script("give", given.id, "+12135550101", '{"status":"kept"}')
+    ledger._script("give", given.id, "+12135550101", '{"status":"kept"}', BY_A_PERSON.members())
     assert [(entry.happened.what, entry.happened.by) for entry in told(ledger).entries] == [("unclear", None), ("bought", "person")]
-    assert told(ledger, "+12135550101").entries[0].happened == Happened(what=Happening.BOUGHT, by="person")
+    assert told(ledger, "+12135550101").entries[0].happened == BY_A_PERSON
 
 
 def test_what_a_person_accepted_is_told_once_for_each_purchase_of_the_number(real_ledger: Ledger) -> None:
@@ -133,7 +134,7 @@ def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(
 
 def test_a_number_that_is_given_to_a_job_is_told_as_that_job_s_alone(ledger: Ledger) -> None:
     given = submitted(ledger)
-    ledger._script("give", given.id, NUMBER, '{"status":"kept"}')
+    ledger._script("give", given.id, NUMBER, '{"status":"kept"}', BY_A_PERSON.members())
     Gate(ledger).accept_given("default", 47000001, NUMBER)
     assert [(entry.job, entry.happened.what) for entry in told(ledger).entries] == [(given.id, "bought")]
     assert Gate(ledger).accepted("default") == {"47000001"}

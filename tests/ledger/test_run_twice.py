@@ -78,7 +78,9 @@ def follow_up(ledger: Ledger) -> Args:
 
 
 def give(ledger: Ledger) -> Args:
-    return (submitted(ledger).id, "+12135550100", '{"status":"kept"}')
+    job_id = submitted(ledger).id
+    happened = Happened(what=Happening.BOUGHT_INACTIVE, record_id=47000001, by="person")
+    return (job_id, "+12135550100", '{"status":"kept"}', happened.members(), *calls.follower_args(job_id, "default"))
 
 
 def moved(ledger: Ledger) -> str:
@@ -205,6 +207,7 @@ def resolve(ledger: Ledger) -> Args:
         "bought",
         json.dumps(spend_fields(TWO_USD)),
         json.dumps({"+12135550100": Happened(what=Happening.BOUGHT, by="person").members()}),
+        *calls.follower_args(job_id, "default"),
     )
 
 

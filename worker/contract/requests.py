@@ -171,6 +171,11 @@ class SearchAndBuy(_Request):
             yield f"the rungs allow {sum(known)} numbers together, fewer than the {least} without which nothing is bought"
 
     @property
+    def may_need_documents(self) -> bool:
+        """Whether numbers that take no calls without documents may be bought."""
+        return "allow_inactive" in (self.documents, *(rung.documents for rung in self.ladder or ()))
+
+    @property
     def lane(self) -> Lane:
         return Lane.MONEY
 

@@ -70,6 +70,10 @@ class Outcome(StrEnum):
     UNCLEAR = "unclear"  #: can't be found out; see needs_review
 
 
+#: Outcomes of a purchase's number that is ours.
+OURS = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE, Outcome.REUSED})
+
+
 class Lane(StrEnum):
     """The queue a job goes through. A lane has its own threads, so a full lane doesn't hold up another."""
 

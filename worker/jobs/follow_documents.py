@@ -20,10 +20,6 @@ from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Refused
 from worker.jobs.purchase_state import Pick
 from worker.jobs.stored import read_memo, read_stored
 
-#: The name of the job that a purchase leaves behind for its numbers without documents.
-FOLLOW_UP = "documents"
-#: It begins to look this long after the purchase; nobody hands documents in at once.
-FIRST_LOOK_S = 60.0
 #: While its purchase goes on it looks this often at least: more numbers may come.
 PURCHASE_AGAIN_S = 300.0
 
@@ -34,7 +30,7 @@ DEADLINE = JobError(
 
 
 class FollowMemo(BaseModel):
-    """`chosen`: no more numbers will come. `until_ms`: the deadline. `looks` so far."""
+    """`chosen`: no more numbers will come. `until_ms`: the deadline. `looks` so far. `not_found`: named, and not shown as ours (yet)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,19 +117,26 @@ class _Following:
         return found, tuple(f"#{record_id}" for record_id in self._request.record_ids if record_id not in ids), True
 
     def _bought(self, job_id: str) -> tuple[list[OwnedNumber], tuple[str, ...], bool]:
-        """What that purchase has kept and what wasn't active then. While it goes on more may come."""
+        """What that purchase has kept and what wasn't active then, and what a person found that it bought, which nobody looked at yet.
+
+        While it goes on more may come; and what a person found may be shown later, or else at no time.
+        """
         purchase = self._page.other_job(job_id)
         if purchase is None or purchase.kind != "search_and_buy" or purchase.account != self._page.account:
             raise Refused(
                 JobError(code="not_a_purchase", message=f"job {job_id} is no purchase of this account that is kept: name the numbers")
             )
-        picks = [read_stored(Pick, text) for text in self._page.numbers_of(job_id).values()]
-        kept = [pick.owned for pick in picks if pick.status == "kept" and pick.owned is not None]
-        waiting = [owned for owned in kept if not owned.is_active and owned.number not in self.followed]
-        fresh = {one.number: one for one in find_owned(self._provider, [owned.number for owned in waiting]).values()}
+        picks = {number: read_stored(Pick, text) for number, text in self._page.numbers_of(job_id).items()}
+        kept = {number: pick.owned for number, pick in picks.items() if pick.status == "kept" and pick.owned is not None}
+        waiting = [owned for owned in kept.values() if not owned.is_active and owned.number not in self.followed]
+        resolved = purchase.ours - kept.keys() - self.followed.keys()
+        fresh = find_owned(self._provider, [*(owned.number for owned in waiting), *resolved])
+        fresh |= find_each(self._provider, sorted(resolved - fresh.keys()))
         # One that the list doesn't show (any more) is followed as it was bought, and asked for by itself at the next look.
         same = [fresh[one.number] if one.number in fresh and fresh[one.number].record_id == one.record_id else one for one in waiting]
-        return same, (), purchase.state.is_terminal
+        missing = tuple(sorted(resolved - fresh.keys()))
+        found = [fresh[number] for number in sorted(resolved & fresh.keys())]
+        return [*same, *found], missing, purchase.state.is_terminal and not missing
 
     def _seen_again(self, known: dict[str, int]) -> list[Followed]:
         owned = find_owned(self._provider, known)
@@ -158,18 +161,17 @@ class _Following:
         """A quarter earlier or later, so that many jobs don't look at once; and at the deadline."""
         jitter = zlib.crc32(f"{self._page.job_id}:{self.memo.looks}".encode()) / 2**32
         after_s = self._rules.documents_every_s * (0.75 + jitter / 2)
-        if not self.memo.chosen:
+        if not self.memo.chosen and not self.memo.not_found:
             after_s = min(after_s, PURCHASE_AGAIN_S)
         left_s = (self.memo.until_ms - self._page.now_ms()) / 1000
         return max(0.001, min(after_s, left_s))
 
     def waiting_for(self) -> str:
         open_ones = [one for one in self.followed.values() if not one.is_final]
-        counts = ", ".join(
-            f"{count} {stage.value.replace('_', ' ')}" for stage in Stage if (count := sum(one.stage is stage for one in open_ones))
-        )
+        counts = [f"{count} {stage.value.replace('_', ' ')}" for stage in Stage if (count := sum(one.stage is stage for one in open_ones))]
+        counts += [f"{len(self.memo.not_found)} not shown as ours"] if self.memo.not_found else []
         until = datetime.fromtimestamp(self.memo.until_ms / 1000, UTC)
-        return f"{counts or 'its purchase goes on'}; until {until:%Y-%m-%d %H:%M} UTC"
+        return f"{', '.join(counts) or 'its purchase goes on'}; until {until:%Y-%m-%d %H:%M} UTC"
 
     def _body(self, one: Followed) -> str:
         return one.event_body(self._page.job_id, self._page.account, self._page.reference).model_dump_json()

@@ -49,9 +49,10 @@ class Provider(Protocol):
 
 @dataclass(frozen=True)
 class OtherJob:
-    """What a failback reads of the reroute it undoes, a sweep of the one that it follows, and a reroute of the dry run before it.
+    """What a failback reads of the reroute it undoes, a sweep of the one that it follows, a reroute of the dry run before it, and a
+    follower of documents of its purchase.
 
-    `ended_ms`: None until it is reported. `label`: all its numbers have it.
+    `ended_ms`: None until it is reported. `label`: all its numbers have it. `ours`: the numbers that a purchase's result lists as ours.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class OtherJob:
     error_code: str | None = None
     ended_ms: int | None = None
     label: str | None = None
+    ours: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

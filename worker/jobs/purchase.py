@@ -19,6 +19,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 from worker.contract.errors import JobError
+from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
 from worker.contract.requests import FollowDocuments
 from worker.contract.results import SearchReport
@@ -26,7 +27,6 @@ from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable
-from worker.jobs.follow_documents import FIRST_LOOK_S, FOLLOW_UP
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import (
     AccountBarred,
@@ -332,7 +332,7 @@ class Purchase(WrittenPurchase):
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
                     request = FollowDocuments(job_id=self._page.job_id)
-                    self._page.follow_up(FOLLOW_UP, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
+                    self._page.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
                 detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
                 self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)

@@ -103,7 +103,7 @@ class Pick(BaseModel):
         rung = self.rung or None
         if owned is None:
             fees = {"setup_usd": self.setup_usd, "monthly_usd": self.monthly_usd}
-            return NumberResult(number=number, outcome=Outcome.UNCLEAR, rung=rung, **fees)
+            return NumberResult(number=number, outcome=Outcome.UNCLEAR, documents_needed=self.documents, rung=rung, **fees)
         if self.reused:
             return NumberResult(
                 number=number,

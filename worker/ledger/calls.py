@@ -14,9 +14,10 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
+from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from worker.contract.history import Happened, History, members_of, read_history
 from worker.contract.jobs import Job
-from worker.contract.requests import REQUEST_VERSION, Request
+from worker.contract.requests import REQUEST_VERSION, FollowDocuments, Request
 from worker.contract.results import Result
 from worker.contract.spending import ScopeSpending, Spend
 from worker.contract.states import JobState, Lane
@@ -147,11 +148,30 @@ def retry(job_id: str) -> Call[str]:
     return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
 
 
+def follow_up_args(name: str, request: Request, account: str, *, delay_ms: int, version: int = REQUEST_VERSION) -> tuple[str | int, ...]:
+    """A job that another one leaves behind, as the scripts take it."""
+    print_of = fingerprint(Submission(request, account=account))
+    return (name, version, request.kind, request.model_dump_json(), print_of, request.lane.value, delay_ms)
+
+
+def follower_args(purchase: str, account: str) -> tuple[str | int, ...]:
+    """The job that follows the documents of a purchase, as the scripts take it."""
+    return follow_up_args(DOCUMENTS, FollowDocuments(job_id=purchase), account, delay_ms=int(FIRST_LOOK_S * 1000))
+
+
 def resolve(
-    job_id: str, token: int, state: JobState, result: Result, bought: Spend, detail: str, happened: Mapping[str, Happened]
+    job_id: str,
+    token: int,
+    state: JobState,
+    result: Result,
+    bought: Spend,
+    detail: str,
+    happened: Mapping[str, Happened],
+    follow_up: Sequence[str | int] = (),
 ) -> Call[str]:
     """End a parked job. `token`: the one that it had when somebody looked. `bought`: what its open checkout took.
 
+    `follow_up`: a job to leave behind, by `follow_up_args`, unless one of that name is there and goes on.
     Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked anew since.
     """
     text, members = result.model_dump_json(), event_members(result)
@@ -166,6 +186,7 @@ def resolve(
         detail,
         json.dumps(spend_fields(bought)),
         json.dumps(members_of(happened)),
+        *follow_up,
     )
     return Call("resolve", args, lambda reply: _there(reply, job_id))
 

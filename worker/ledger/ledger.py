@@ -11,7 +11,7 @@ from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import RENUDGE_MS, TAINT_MS, Submission, fingerprint
+from worker.ledger.calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
@@ -255,9 +255,8 @@ class Ledger(LedgerReader):
 
     def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
         """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
-        print_of = fingerprint(Submission(request, account=claim.fields.get("account", "")))
-        args = (claim.job_id, claim.token, name, self.version, request.kind, request.model_dump_json(), print_of, request.lane.value)
-        return bool(self._script("follow_up", *args, delay_ms) == "ok")
+        args = follow_up_args(name, request, claim.fields.get("account", ""), delay_ms=delay_ms, version=self.version)
+        return bool(self._script("follow_up", claim.job_id, claim.token, *args) == "ok")
 
     def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
         """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""

@@ -13,7 +13,7 @@ from worker.contract.quotes import signature
 from worker.contract.requests import Request, Reroute
 from worker.contract.results import Quote
 from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.contract.states import JobState, Lane, WaitReason
+from worker.contract.states import OURS, JobState, Lane, WaitReason
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
@@ -240,7 +240,10 @@ class LedgerPage:
         ended_ms = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
         selector = view.request.selector if isinstance(view.request, Reroute) else None
         label = selector.label if selector else None
-        return OtherJob(view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code, ended_ms=ended_ms, label=label)
+        ours = frozenset(one.number for one in view.result.numbers if one.outcome in OURS) if view.result else frozenset()
+        return OtherJob(
+            view.kind, view.state, view.account, dry_run=dry_run, error_code=error_code, ended_ms=ended_ms, label=label, ours=ours
+        )
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
         if only is None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
-from worker.contract.states import JobState, Outcome
+from worker.contract.states import OURS, JobState, Outcome
 from worker.jobs.leaving import GOOD as GONE
 from worker.jobs.leaving import Leaving
 from worker.jobs.move import Move
@@ -24,7 +24,6 @@ Stored = TypeVar("Stored", bound=BaseModel)
 #: So many jobs are read at a time.
 CHUNK = 200
 
-BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE, Outcome.REUSED})
 #: After these the route is the one that was asked for, or will be in a moment.
 ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
 
@@ -80,7 +79,7 @@ def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
 
 def _purchase(view: JobView, numbers: Mapping[str, str]) -> dict[str, Any]:
     picks = _readable(Pick, numbers)
-    told = {one.number: one for one in view.result.numbers if one.outcome in BOUGHT} if view.result else {}
+    told = {one.number: one for one in view.result.numbers if one.outcome in OURS} if view.result else {}
     bought = {number: one.record_id for number, one in told.items()}
     bought |= {number: pick.owned.record_id for number, pick in picks.items() if pick.status == "kept" and pick.owned}
     open_ones = frozenset() if view.state.is_terminal else frozenset(n for n, pick in picks.items() if pick.status in ("bound", "carted"))

@@ -14,6 +14,7 @@ from producers.cli.output import errors_told, print_json, print_table
 from producers.cli.submitting import confirmed
 from worker.contract.destinations import Destination, Route
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
+from worker.contract.history import Happened, Happening
 from worker.contract.numbers import parse_e164
 from worker.contract.provider import OwnedNumber, ReadFailed
 from worker.contract.requests import Reroute, SearchAndBuy
@@ -21,7 +22,7 @@ from worker.jobs.owned import find_each, owned_whole
 from worker.jobs.ports import Provider
 from worker.jobs.purchase_state import Pick
 from worker.ledger.address import redis_url
-from worker.ledger.calls import RETENTION_MS, Call, Submission
+from worker.ledger.calls import RETENTION_MS, Call, Submission, follower_args
 from worker.ledger.connection import connect
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
@@ -96,7 +97,10 @@ class Desk:
             raise _refused("give", f"job {job_id} has all {kept} numbers that it was to buy")
         owned = self._owned[number]
         pick = Pick(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
-        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json()), str))
+        what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
+        happened = Happened(what=what, record_id=owned.record_id, setup_usd=pick.setup_usd, monthly_usd=pick.monthly_usd, by="person")
+        follower = () if owned.is_active else follower_args(job_id, self._account)
+        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), *follower), str))
         if said != "ok":
             raise _refused("give", f"job {job_id} is {said}: only one that waits is given a number")
         Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is looked at at once.

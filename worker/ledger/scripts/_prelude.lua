@@ -125,6 +125,7 @@ local LANES = {emergency = true, money = true, bulk = true}
 local function lane_of(text) return LANES[text] and text or 'bulk' end
 
 local STATES = {'scheduled', 'queued', 'running', 'waiting', 'needs_review', 'succeeded', 'partial', 'failed', 'cancelled', 'expired'}
+local OVER = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 
 local STREAM_MAX = 1000000  -- entries; the hard maximum, whoever reads
 
@@ -201,6 +202,30 @@ local function step(id, attempt, name, detail, calls, witness)
   if calls and calls ~= '' then fields[#fields + 1], fields[#fields + 2] = 'calls', calls end
   if witness and witness ~= '' then fields[#fields + 1], fields[#fields + 2] = 'witness', witness end
   redis.call('XADD', job_key(id) .. ':steps', 'MAXLEN', '~', 2000, '*', unpack(fields))
+end
+
+-- A job that goes on where another one ends, as job {id}-{name}, with its account, reference and priority.
+local function leave_behind(id, name, v, kind, request, fingerprint, lane, delay_ms)
+  local child = id .. '-' .. name
+  local f = redis.call('HMGET', job_key(id), 'account', 'reference', 'priority', 'attempt')
+  local now = now_ms()
+  local due = int(now + tonumber(delay_ms))
+  redis.call('HSET', job_key(child), 'v', v, 'kind', kind, 'request', request, 'fp', fingerprint, 'key', '', 'reference', f[2] or '',
+    'account', f[1] or '', 'lane', lane, 'priority', f[3] or '5', 'order', int(redis.call('INCR', key('order'))), 'attempt', '0',
+    'crashes', '0', 'token', '0', 'seq', '0', 'created_ms', int(now), 'reason', '', 'due_ms', due)
+  if f[2] and f[2] ~= '' then redis.call('ZADD', key('refs', f[2]), int(now), child) end
+  set_state(child, false, 'scheduled')
+  step(child, '0', 'submitted', 'by job ' .. id)
+  step(id, f[4], 'follow_up', 'job ' .. child)
+  emit('events', child, 'scheduled', '')
+  look_at(child, lane, due)
+end
+
+-- The same unless one of that name goes on; where it has ended, as job {id}-{name}-again.
+local function leave_behind_unless_it_goes_on(id, name, ...)
+  local state = redis.call('HGET', job_key(id .. '-' .. name), 'state')
+  if OVER[state] then name = name .. '-again' end
+  if not state or OVER[state] and redis.call('EXISTS', job_key(id .. '-' .. name)) == 0 then leave_behind(id, name, ...) end
 end
 
 -- Spending. `usd` is whole ten-thousandths of a USD, exact below 2^53.

@@ -4,8 +4,7 @@
 -- Twice: the second run finds none.
 local account, number, id = unpack(ARGV, 1, 3)
 local state = redis.call('HGET', job_key(id), 'state')
-local over = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
-if state and not over[state] then return 'no' end
+if state and not OVER[state] then return 'no' end
 if redis.call('HGET', key('reserved', account), number) ~= id .. '|0' then return 'no' end
 redis.call('HDEL', key('reserved', account), number)
 return 'ok'
