@@ -28,9 +28,9 @@ def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
     scene.close()
 
 
-def spare(scene: Scene, count: int = 1, label: str = LABEL) -> list[str]:
-    """Numbers in Los Angeles that wait for somebody."""
-    return [f"+{number}" for number in scene.sandbox.order("seed_owned", count=count, label=label)]
+def spare(scene: Scene, count: int = 1, label: str = LABEL, city: str | None = None) -> list[str]:
+    """Numbers that wait for somebody; of the first city that has any for sale, if none is named: Los Angeles."""
+    return [f"+{number}" for number in scene.sandbox.order("seed_owned", count=count, label=label, city=city)]
 
 
 def played(scene: Scene, **changes: object) -> JobView:

@@ -10,6 +10,7 @@ import json
 
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import Quote
+from worker.contract.states import Outcome
 from worker.contract.terms import QuotedNumber, Terms
 
 
@@ -40,6 +41,7 @@ def terms_of(quote: Quote) -> Terms:
                 setup_usd=number.setup_usd or 0,
                 monthly_usd=number.monthly_usd or 0,
                 documents=number.documents_needed,
+                reused=number.outcome is Outcome.REUSED,
             )
             for number in quote.numbers
         )

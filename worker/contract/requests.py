@@ -111,7 +111,8 @@ class SearchAndBuy(_Request):
     policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
                    of that name · ``best_effort``: whatever there is
     destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
-    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest
+    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest; with a
+                   ladder rung by rung, with a quote after the numbers that it names
     ladder         rungs of criteria, tried in their order until there is enough; then region, city, area_code, prefix and pattern
                    stand in the rungs, and what else the request says holds for each rung that doesn't say otherwise
     wait_until     a standing order: where the stock has too few, go on looking until then. Nothing is bought from that moment on
@@ -155,8 +156,6 @@ class SearchAndBuy(_Request):
             yield "policy at_least and the field at_least go together: give both or neither"
         if at_least is not None and not {"at_least", "quantity"} & set(bad) and at_least > quantity:
             yield f"at_least {at_least} is more than quantity {quantity}"
-        if given.get("reuse") and "reuse" not in bad and (given.get("ladder") or given.get("terms")):
-            yield "reuse goes with plain criteria only: a ladder's rungs, and a quote's terms, say what is bought and for how much"
         if given.get("ladder") and "ladder" not in bad:
             yield from cls._faults_of_ladder(given, bad)
 

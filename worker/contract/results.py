@@ -67,7 +67,8 @@ def by_kind(refused: Mapping[str, int]) -> dict[str, int]:
 
 
 class RungReport(_Frozen):
-    """What one rung of a ladder gave: numbers looked at there, for each reason how many were refused, and how many were bought.
+    """What one rung of a ladder gave: numbers looked at there, for each reason how many were refused, how many were bought, and how many
+    of our own were handed out instead.
 
     `rung` counts from 1. A rung that wasn't needed has seen nothing.
     """
@@ -77,6 +78,7 @@ class RungReport(_Frozen):
     seen: int = 0
     refused: dict[str, int] = {}
     bought: int = 0
+    reused: int = 0
 
 
 class SearchReport(_Frozen):

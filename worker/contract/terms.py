@@ -8,7 +8,7 @@ from worker.contract.money import Usd
 
 
 class QuotedNumber(BaseModel):
-    """One number of a quote, with its fees and the documents that it needed then."""
+    """One number of a quote, with its fees and the documents that it needed then. `reused`: it was ours, and cost nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -16,6 +16,7 @@ class QuotedNumber(BaseModel):
     setup_usd: Usd
     monthly_usd: Usd
     documents: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=50)] = ()
+    reused: bool = False
 
 
 class Terms(BaseModel):

@@ -85,7 +85,8 @@ class Purchase(WrittenPurchase):
         want = self._want()
         if self._limits and (reached := self._page.limit_against(worth_asking(self.memo.refused, self._limits, want), self._limits)):
             raise wait_for(reached, self._page.now_ms())
-        in_cart = self._fill_cart(search, want)
+        if not (in_cart := self._fill_cart(search, want)):
+            return
         try:
             self.fence(in_cart)
         except SpendLimitReached as stopped:
@@ -122,6 +123,9 @@ class Purchase(WrittenPurchase):
         except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
             self.abandon()
             raise
+        if self.missing <= 0 and not in_cart:  # Numbers of ours were enough.
+            self.abandon()
+            return in_cart
         if len(in_cart) < self.floor or is_over(self.request, self._page):
             self.abandon()
             raise OutOfStock
@@ -133,9 +137,10 @@ class Purchase(WrittenPurchase):
         Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
         None if even all of them are too few to be checked out: then the cart is left alone.
         """
-        search.taken = Counter(self.picks[number].rung for number in (*self.kept, *in_cart))
         while True:
-            found = search.next(count, self.with_status("bound", "carted", "kept", "spent"))
+            search.taken = Counter(self.picks[number].rung for number in (*self.kept, *in_cart))
+            # Numbers of ours that the search handed out meanwhile aren't missing any more.
+            found = search.next(min(count, self.missing - len(in_cart)), self.with_status("bound", "carted", "kept", "spent"))
             if len(in_cart) + len(found) < self.floor:
                 search.give_back(found)
                 return ()

@@ -38,9 +38,11 @@ def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object
 
 
 def _with_bought(record: PurchaseRecord) -> SearchReport:
-    bought = Counter(pick.rung for pick in record.kept.values())
+    bought = Counter(pick.rung for pick in record.bought.values())
+    reused = Counter(pick.rung for pick in record.kept.values()) - bought
     report = record.memo.search
-    return report.model_copy(update={"rungs": tuple(rung.model_copy(update={"bought": bought[rung.rung]}) for rung in report.rungs)})
+    rungs = (rung.model_copy(update={"bought": bought[rung.rung], "reused": reused[rung.rung]}) for rung in report.rungs)
+    return report.model_copy(update={"rungs": tuple(rungs)})
 
 
 def _totals(record: PurchaseRecord) -> Totals:

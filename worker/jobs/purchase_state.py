@@ -111,6 +111,7 @@ class Pick(BaseModel):
                 record_id=owned.record_id,
                 paid_until=owned.paid_until,
                 route_after=owned.route or None,
+                rung=rung,
             )
         return NumberResult(
             number=number,

@@ -48,7 +48,8 @@ def differences(bought: Mapping[str, Priced], terms: Terms) -> tuple[str, ...]:
     for number in sorted(bought.keys() - quoted, key=lambda number: _dearness(number, bought)):
         place = next((one for one in left if not difference(bought[number], one)), None)
         if place is None:
-            worse.append(f"{number}: on worse terms than any quoted number that it could stand in for")
+            ours = next((f"{one.number}, which was quoted as ours and isn't to be had any more" for one in left if one.reused), None)
+            worse.append(f"{number}: on worse terms than {ours or 'any quoted number that it could stand in for'}")
         else:
             left.remove(place)
     return tuple(worse)
@@ -65,7 +66,8 @@ def not_to_be_had(kept: Iterable[str], seen: Mapping[str, Priced], terms: Terms)
         if quoted.number in set(kept):
             continue
         offer = seen.get(quoted.number)
-        words = "is not offered any more" if offer is None else difference(offer, quoted) or "could not be had"
+        gone = "is not ours to hand out any more" if quoted.reused else "is not offered any more"
+        words = gone if offer is None else difference(offer, quoted) or "could not be had"
         found.append(f"{quoted.number}: {words}")
     return tuple(found)
 

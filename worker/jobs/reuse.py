@@ -10,38 +10,30 @@ from decimal import Decimal
 from worker.contract.errors import JobError
 from worker.contract.provider import Offer, OwnedNumber
 from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState, Outcome
 from worker.jobs.fitting import reason_against
 from worker.jobs.owned import all_owned, find_each
 from worker.jobs.places import cities_to_search, find_country
-from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules
+from worker.jobs.ports import JobPage, Provider, Refused, Rules
 from worker.jobs.purchase_state import Phase, Pick, PurchaseRecord
 
 Fits = Callable[[OwnedNumber], bool]
 
 
-def reuse(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> None:
-    """Hand out of the pool what fits, up to what is missing. Raises Refused, LostLease, ReadFailed; Wait while money may not move."""
-    if not purchase.request.reuse or purchase.missing <= 0 or purchase.memo.phase is not Phase.NEW:
-        return
-    page.money_point()  # Who has which number may be forgotten as well.
-    fits = fitting(purchase.request, provider, rules)
-    used = purchase.with_status("bound", "carted", "kept", "spent")
-    waiting = [owned for owned in _waiting(fits, page, provider, rules) if owned.number not in used]
-    while purchase.missing > 0 and waiting:
-        page.pause_point()
-        offered, waiting = waiting[: purchase.missing], waiting[purchase.missing :]
-        granted = _handed_out(offered, purchase, page)
-        # Read again now that nobody else can have it: the list may be older than what was done to the number since.
-        fresh = find_each(provider, granted)
-        _taken_back([number for number in granted if number not in fresh or not fits(fresh[number])], purchase, page)
+def hand_out(offered: Sequence[OwnedNumber], rung: int, fits: Fits, purchase: PurchaseRecord, page: JobPage, provider: Provider) -> int:
+    """Hand these out, if they are still to be had and fit; how many were. Raises LostLease, ReadFailed, CancelRequested, HandBack."""
+    page.pause_point()
+    granted = _handed_out(offered, rung, purchase, page)
+    # Read again now that nobody else can have it: the list may be older than what was done to the number since.
+    fresh = find_each(provider, granted)
+    gone = [number for number in granted if number not in fresh or not fits(fresh[number])]
+    _taken_back(gone, purchase, page)
+    return len(granted) - len(gone)
 
 
-def _waiting(fits: Fits, page: JobPage, provider: Provider, rules: Rules) -> list[OwnedNumber]:
-    """What fits and nobody has, the cheapest first. Another job may yet be quicker."""
+def waiting(page: JobPage, provider: Provider, rules: Rules) -> list[OwnedNumber]:
+    """What nobody has, the cheapest first. Another job may yet be quicker."""
     theirs = page.handed_out()
-    found = [owned for owned in pool(provider, rules) if theirs.get(owned.number) != owned.record_id and fits(owned)]
+    found = [owned for owned in pool(provider, rules) if theirs.get(owned.number) != owned.record_id]
     return sorted(found, key=lambda owned: (owned.monthly_usd, owned.number))
 
 
@@ -85,8 +77,9 @@ def _as_offer(owned: OwnedNumber) -> Offer:
     )
 
 
-def _handed_out(offered: Sequence[OwnedNumber], purchase: PurchaseRecord, page: JobPage) -> list[str]:
-    picks = {owned.number: Pick(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), owned=owned, reused=True) for owned in offered}
+def _handed_out(offered: Sequence[OwnedNumber], rung: int, purchase: PurchaseRecord, page: JobPage) -> list[str]:
+    kept = Pick(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
+    picks = {owned.number: kept.kept(owned) for owned in offered}
     granted = page.hand_out([(owned.number, owned.record_id, picks[owned.number].model_dump_json()) for owned in offered])
     purchase.picks |= {number: pick for number, pick in picks.items() if number in granted}
     return sorted(granted)
@@ -109,35 +102,3 @@ def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, page: JobPage)
     if picks:
         page.take_back({number: pick.model_dump_json() for number, pick in picks.items()})
         purchase.picks |= picks
-
-
-# A dry run
-
-
-def would_reuse(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> tuple[NumberResult, ...]:
-    """What would be handed out now, if nobody else is quicker. Reserves nothing."""
-    if not request.reuse:
-        return ()
-    found = _waiting(fitting(request, provider, rules), page, provider, rules)
-    return tuple(
-        NumberResult(number=owned.number, outcome=Outcome.REUSED, record_id=owned.record_id, paid_until=owned.paid_until)
-        for owned in found[: request.quantity]
-    )
-
-
-def without(request: SearchAndBuy, reused: Sequence[NumberResult]) -> SearchAndBuy:
-    """The request for what is left to be bought."""
-    least = max(1, request.at_least - len(reused)) if request.at_least else None
-    return request.model_copy(update={"quantity": request.quantity - len(reused), "at_least": least}) if reused else request
-
-
-def quoted_with(ended: Ended, reused: Sequence[NumberResult], request: SearchAndBuy, least: int) -> Ended:
-    """A dry run's end, with what would be handed out."""
-    quote = ended.result.quote
-    if not reused or quote is None:
-        return ended
-    totals = ended.result.totals.model_copy(update={"requested": request.quantity})
-    error = None if len(reused) >= least else ended.result.error
-    whole = quote.model_copy(update={"numbers": (*reused, *quote.numbers)})
-    result = ended.result.model_copy(update={"quote": whole, "totals": totals, "error": error})
-    return Ended(JobState.FAILED if error else JobState.SUCCEEDED, result)

@@ -6,6 +6,7 @@ from worker.contract.requests import SearchAndBuy
 from worker.contract.results import Result, SearchReport, Totals
 from worker.contract.states import JobState, WaitReason
 from worker.jobs.after_purchase import SUPERSEDED, set_up
+from worker.jobs.ours_first import OursFirst, WouldBeOurs
 from worker.jobs.places import check_place
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules, Wait
 from worker.jobs.purchase import OutOfStock, Purchase, UnsettledPurchase
@@ -13,7 +14,7 @@ from worker.jobs.purchase_result import known_purchase, purchase_result
 from worker.jobs.purchase_state import Phase
 from worker.jobs.quoted import not_to_be_had, quote_worse
 from worker.jobs.quoting import quote
-from worker.jobs.reuse import give_back, give_back_unless_enough, quoted_with, reuse, without, would_reuse
+from worker.jobs.reuse import give_back, give_back_unless_enough
 from worker.jobs.rungs import steps_of
 from worker.jobs.selection import check_trunks
 from worker.jobs.standing import SharedLooks, is_over, left_s, next_look_s
@@ -39,9 +40,10 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
         return _dry_run(request, page, provider, rules)
     try:
         purchase.recover()
-        if not is_over(request, page):
-            reuse(purchase, page, provider, rules)
-        shortage = _buy_until_enough(purchase, page, provider, rules)
+        ours = OursFirst(purchase, page, provider, rules) if request.reuse and not is_over(request, page) else None
+        if ours:
+            ours.begin()
+        shortage = _buy_until_enough(purchase, page, provider, rules, ours)
         give_back_unless_enough(purchase, page, _least(request))
         purchase.tidy()
         routing = set_up(purchase, page, provider, rules) if purchase.kept else {}
@@ -65,37 +67,31 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
 
 
 def _dry_run(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
-    """The quote; signed if it is for what was asked, or for as much as the policy takes. One with numbers of the pool is not: it can't be
-    promised that they are still there."""
-    if reused := would_reuse(request, page, provider, rules):
-        rest = without(request, reused)
-        return quoted_with(_quoted(rest, page, provider, rules, sign=False), reused, request, _least(request))
-    return _quoted(request, page, provider, rules, sign=True)
-
-
-def _quoted(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, *, sign: bool) -> Ended:
-    search = StockSearch(provider, request, page.pause_point)
+    """The quote; signed if it is for what was asked, or for as much as the policy takes."""
+    ours = WouldBeOurs(request, page, provider, rules) if request.reuse else None
+    search = StockSearch(provider, request, page.pause_point, ours=ours)
     told = quote(request, page, provider, rules, search)
+    told = told.model_copy(update={"numbers": ours.told + told.numbers}) if ours else told
     found = len(told.numbers)
     error = None if found >= _least(request) else _no_stock(request, found, search.report)
     totals = Totals(requested=request.quantity, done=0, setup_usd=told.setup_usd, monthly_usd=told.monthly_usd)
-    result = Result(totals=totals, search=search.report, quote=page.signed(told) if sign and not error else told, error=error)
+    result = Result(totals=totals, search=search.report, quote=told if error else page.signed(told), error=error)
     return Ended(JobState.SUCCEEDED if error is None else JobState.FAILED, result)
 
 
-def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules) -> JobError | None:
+def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules, ours: OursFirst | None) -> JobError | None:
     """Buy rounds until nothing is missing; return why it is less, if it is. A standing order that finds too few waits instead."""
     if purchase.memo.phase is Phase.BOUGHT:
         return _shortage(purchase, page)
     request = purchase.request
     lists = SharedLooks(provider, page, rules.look_s) if request.wait_until else None
-    search = StockSearch(provider, request, page.pause_point, lists)
+    search = StockSearch(provider, request, page.pause_point, lists, ours)
     try:
         # A checkout may bring a single number: what is ours was worth its own.
         while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, page):
             page.pause_point()
             page.money_point()
-            purchase.buy(search)
+            _buy(purchase, search, ours)
     except OutOfStock:
         left = left_s(request, page)
         if request.wait_until and left:
@@ -111,6 +107,15 @@ def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rul
     missing = purchase.missing > 0 and request.terms
     purchase.close(report, not_to_be_had(purchase.kept, search.quoted, missing) if missing else ())
     return _shortage(purchase, page)
+
+
+def _buy(purchase: Purchase, search: StockSearch, ours: OursFirst | None) -> None:
+    """A round; or, where a rung has numbers that can't be bought, what is ours of the later ones."""
+    try:
+        purchase.buy(search)
+    except OutOfStock:
+        if ours is None or not ours.rest():
+            raise
 
 
 def _shortage(purchase: Purchase, page: JobPage) -> JobError | None:

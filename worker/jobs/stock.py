@@ -27,11 +27,20 @@ class StockSearch:
     """One pass through the stock, rung by rung. What was handed out once isn't offered again.
 
     `pause_point` is called between pages: a search is long and may be stopped anywhere. `taken`: how many numbers of each rung the job
-    has by now, which the rung's share allows for. `quoted`: what the stock shows of the numbers of a quote.
+    has by now, which the rung's share allows for. `quoted`: what the stock shows of the numbers of a quote. `ours` gives numbers of
+    ours for a rung, up to so many, and says how many there were: so many fewer are wanted of the stock.
     """
 
-    def __init__(self, provider: Provider, request: SearchAndBuy, pause_point: Callable[[], None], lists: Lists | None = None) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        request: SearchAndBuy,
+        pause_point: Callable[[], None],
+        lists: Lists | None = None,
+        ours: Callable[[Step, int], int] | None = None,
+    ) -> None:
         pages = _EachOnce(lists or provider)
+        self._ours, self._terms = ours, request.terms
         self.taken: Mapping[int, int] = {}
         self.quoted: dict[str, Offer] = {}
         self._rungs = {step.number: _RungSearch(step, provider, pages, pause_point, self.quoted) for step in steps_of(request)}
@@ -67,17 +76,23 @@ class StockSearch:
 
     def next(self, wanted: int, used: Collection[str]) -> tuple[Offer, ...]:
         """At most `wanted` numbers that fit and aren't in `used`, of the first rungs that have any, and the cheapest of those looked at;
-        empty when the stock is through."""
+        empty when the stock is through, or numbers of ours are enough. Those that a quote names go first, on all rungs."""
         chosen: list[Offer] = []
-        for number, rung in self._rungs.items():
-            room = wanted - len(chosen)
-            if rung.step.at_most is not None:
-                room = min(room, rung.step.at_most - self.taken.get(number, 0))
-            if room > 0:
-                found = rung.next(room, used, self._handed_out)
-                self._handed_out.update(offer.number for offer in found)
-                self._rung_of |= dict.fromkeys((offer.number for offer in found), number)
-                chosen += found
+        taken = Counter(self.taken)
+        for only_quoted in (True, False) if self._terms else (False,):
+            for number, rung in self._rungs.items():
+                room = wanted - len(chosen)
+                if rung.step.at_most is not None:
+                    room = min(room, rung.step.at_most - taken[number])
+                if room > 0 and self._ours and not only_quoted:
+                    given = self._ours(rung.step, room)
+                    wanted, room = wanted - given, room - given
+                if room > 0:
+                    found = rung.next(room, used, self._handed_out, only_quoted=only_quoted)
+                    self._handed_out.update(offer.number for offer in found)
+                    self._rung_of |= dict.fromkeys((offer.number for offer in found), number)
+                    taken[number] += len(found)
+                    chosen += found
         return tuple(chosen)
 
 
@@ -104,13 +119,14 @@ class _RungSearch:
             self._told.add((reason, number))
             self._refused[reason] += 1
 
-    def next(self, wanted: int, used: Collection[str], handed_out: Collection[str]) -> list[Offer]:
+    def next(self, wanted: int, used: Collection[str], handed_out: Collection[str], *, only_quoted: bool = False) -> list[Offer]:
         pool = [offer for offer in self.spare if offer.number not in used and offer.number not in handed_out]
         while len(pool) < wanted + SPARE and (offer := next(self._fitting, None)) is not None:
             if offer.number not in used and offer.number not in handed_out:
                 pool.append(offer)
         pool.sort(key=self._rank)
-        chosen, self.spare = pool[:wanted], pool[wanted:]
+        most = min(wanted, sum(offer.number in self._names_quoted for offer in pool)) if only_quoted else wanted
+        chosen, self.spare = pool[:most], pool[most:]
         return chosen
 
     def _rank(self, offer: Offer) -> tuple[object, ...]:

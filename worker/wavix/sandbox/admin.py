@@ -39,10 +39,11 @@ def seed_owned(
     label: str | None = None,
     account: str = "default",
     days_ago: float = 30.0,
+    city: str | None = None,
 ) -> list[str]:
     """Give the account numbers of the stock without money, the cheapest way to a large account: it has had them for so long."""
     now = time.monotonic()
-    free = [stocked for stocked in world.stock.values() if stocked.for_sale.at(now)][:count]
+    free = [stocked for stocked in world.stock.values() if stocked.for_sale.at(now) and city in (None, stocked.city.name)][:count]
     for stocked in free:
         record = world.own(world.accounts[account], stocked, now, tuple(destinations))
         record.label, record.approved = label, True
