@@ -12,6 +12,7 @@ Importing this loads neither httpx nor Dramatiq: a producer needs Redis and noth
 from producers.aio import AsyncDidflow
 from producers.client import Didflow
 from producers.deliveries import AsyncDelivery, Delivery
+from producers.quoting import QuotedSubmission
 from worker.contract.destinations import Destination
 from worker.contract.errors import (
     DeadLetterNotFound,
@@ -59,6 +60,7 @@ __all__ = [
     "Outcome",
     "PlanNotFound",
     "Quote",
+    "QuotedSubmission",
     "Release",
     "Reroute",
     "Rung",

@@ -9,12 +9,11 @@ from typing import Self, TypeVar
 import redis
 import redis.asyncio
 
-from producers.checks import check
-from producers.client import PIPELINE
 from producers.deliveries import AsyncDelivery
 from producers.numbers import as_ended, in_result, number_named, page_of
-from producers.quoting import requested
+from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
+from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.errors import DidflowError
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -65,25 +64,11 @@ class AsyncDidflow:
         priority: int = 5,
         not_before: datetime | None = None,
     ) -> Job:
-        request = await self._perform(requested(self._plans, request, quote, account, idempotency_key))
-        call = await self._prepared(Submission(request, idempotency_key, reference, account, priority, not_before))
-        if isinstance(call, DidflowError):
-            raise call
-        return await self._perform(self._plans.run(call))
+        one = asked(request, quote, idempotency_key, reference, account, priority, not_before)
+        return await self._perform(submit_one(self._plans, one))
 
-    async def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
-        results: list[Job | DidflowError] = []
-        waiting = list(submissions)
-        for start in range(0, len(waiting), PIPELINE):
-            prepared = [await self._prepared(submission) for submission in waiting[start : start + PIPELINE]]
-            good = tuple(call for call in prepared if isinstance(call, calls.Call))
-            replies = iter(await self._perform(self._plans.run_many(good)) if good else [])
-            for call in prepared:
-                reply = call if isinstance(call, DidflowError) else next(replies)
-                if not isinstance(reply, Job | DidflowError):
-                    raise reply
-                results.append(reply)
-        return results
+    async def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
+        return [result for batch in pipelines(submissions) for result in await self._perform(submit_batch(self._plans, batch))]
 
     async def get(self, job_id: str) -> JobView:
         return await self._perform(self._plans.get(job_id))
@@ -184,15 +169,6 @@ class AsyncDidflow:
 
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
         await self._perform(acknowledge(results_of(self._plans.keys), member, entry_id))
-
-    async def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
-        try:
-            job_id = calls.new_job_id()
-            call = calls.submit(submission, job_id)
-            await self._perform(check(self._plans, submission, job_id))
-            return call
-        except DidflowError as error:
-            return error
 
     async def _perform(self, plan: Plan[T]) -> T:
         with translated():

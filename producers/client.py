@@ -8,11 +8,11 @@ from typing import Self
 
 import redis
 
-from producers.checks import check
 from producers.deliveries import Delivery
 from producers.numbers import as_ended, in_result, number_named, page_of
-from producers.quoting import requested
+from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
+from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.errors import DidflowError
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -32,9 +32,6 @@ from worker.ledger.reader import LedgerReader
 from worker.ledger.streams import Membership, acknowledge, converse, follow, parse_event, results_of
 from worker.ledger.tally import tally
 from worker.settings import load_settings
-
-#: So many submits go into one pipeline.
-PIPELINE = 500
 
 
 class Didflow:
@@ -78,44 +75,17 @@ class Didflow:
         order), to find the job by. `priority` 0–9, lower is sooner within a lane.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
-        request = self._reader.perform(requested(self._reader.plans, request, quote, account, idempotency_key))
-        return self._submit(Submission(request, idempotency_key, reference, account, priority, not_before))
+        one = asked(request, quote, idempotency_key, reference, account, priority, not_before)
+        return self._reader.perform(submit_one(self._reader.plans, one))
 
-    def _submit(self, submission: Submission) -> Job:
-        call = self._prepared(submission)
-        if isinstance(call, DidflowError):
-            raise call
-        return self._reader.run(call)
-
-    def submit_many(self, submissions: Iterable[Submission]) -> list[Job | DidflowError]:
+    def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
         """Submit in pipelines of a few hundred. What is refused comes back as its error, in its place; the others go through.
 
-        Give every submission an idempotency key: if the connection breaks in the middle, repeat the whole list.
+        An order by a quote is a `QuotedSubmission`, which is checked as `submit(quote=…)` does. Give every submission an idempotency
+        key: if the connection breaks in the middle, repeat the whole list.
         """
-        results: list[Job | DidflowError] = []
-        batch: list[tuple[Submission, calls.Call[Job] | DidflowError]] = []
-        for submission in submissions:
-            batch.append((submission, self._prepared(submission)))
-            if len(batch) == PIPELINE:
-                results += self._submit_batch([call for _, call in batch])
-                batch.clear()
-        return results + self._submit_batch([call for _, call in batch])
-
-    def _prepared(self, submission: Submission) -> calls.Call[Job] | DidflowError:
-        try:
-            job_id = calls.new_job_id()
-            call = calls.submit(submission, job_id)
-            self._reader.perform(check(self._reader.plans, submission, job_id))
-            return call
-        except DidflowError as error:
-            return error
-
-    def _submit_batch(self, batch: list[calls.Call[Job] | DidflowError]) -> list[Job | DidflowError]:
-        good = tuple(call for call in batch if isinstance(call, calls.Call))
-        if not good:
-            return [call for call in batch if isinstance(call, DidflowError)]
-        replies = iter(self._reader.perform(self._reader.plans.run_many(good)))
-        return [call if isinstance(call, DidflowError) else _known(next(replies)) for call in batch]
+        plans = self._reader.plans
+        return [result for batch in pipelines(submissions) for result in self._reader.perform(submit_batch(plans, batch))]
 
     def get(self, job_id: str) -> JobView:
         """Raises JobNotFound."""
@@ -255,10 +225,3 @@ class Didflow:
         with translated():
             entries = self._reader.ask(Ask("xrevrange", (self._reader.keys.results,), {"count": limit}))
         return list(reversed(entries))
-
-
-def _known(reply: Job | Exception) -> Job | DidflowError:
-    """A job or a refusal; anything else is an error of ours and must be seen."""
-    if isinstance(reply, Job | DidflowError):
-        return reply
-    raise reply

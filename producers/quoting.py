@@ -1,43 +1,70 @@
 """Ordering by a quote: is it genuine, still good, and for this account? Plans, so that the sync and the async client ask the same."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest
 from worker.contract.quotes import is_genuine, ordered
-from worker.contract.requests import Request, SearchAndBuy
+from worker.contract.requests import Request
 from worker.contract.results import Quote
 from worker.ledger import calls
+from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
 
 
-def requested(plans: Plans, request: Request | None, quote: Quote | None, account: str, key: str | None) -> Plan[Request]:
-    """What to submit: the request, or the order that the quote becomes. Raises InvalidRequest."""
-    if quote is None:
-        if request is None:
-            raise _refusal("request", "give a request, or a quote")
-        return request
-    order = yield from order_by(plans, quote, account, key)
-    if request is not None and request.model_copy(update={"dry_run": False}) != quote.request:
-        raise _refusal("quote", "is for another request: leave the request out, or ask for a quote of it")
-    return order
+@dataclass(frozen=True)
+class QuotedSubmission:
+    """An order by a quote, for `submit_many`: what `submit(request, quote=…)` takes. Without a request the quote's own is ordered."""
+
+    quote: Quote
+    idempotency_key: str | None = None
+    reference: str | None = None
+    account: str = "default"
+    priority: int = 5
+    not_before: datetime | None = None
+    request: Request | None = None
+
+    def ordering(self, request: Request) -> Submission:
+        """The same as a submission of what is ordered."""
+        return Submission(request, self.idempotency_key, self.reference, self.account, self.priority, self.not_before)
 
 
-def order_by(plans: Plans, quote: Quote, account: str, key: str | None) -> Plan[SearchAndBuy]:
-    """The order that this quote becomes. Raises InvalidRequest for one that was altered, has expired or belongs to another account.
+def orders(plans: Plans, quoted: Sequence[QuotedSubmission]) -> Plan[list[Submission | InvalidRequest]]:
+    """What to submit by these quotes, however many in three questions; a quote that is refused is its error, in its place.
 
-    One that has expired is taken where its key has a job: then that is what the submit answers with.
+    Refused is one that was altered, has expired, belongs to another account, or is for another request than the one beside it. One that
+    has expired is taken where its key has a job: then that is what the submit answers with.
     """
-    genuine = is_genuine(quote, (yield from plans.run(calls.seal())))
-    order = ordered(quote) if genuine else None
-    if order is None or quote.expires_at is None:
-        raise _refusal("quote", "was not signed here or was changed since: hand on the quote of a dry run as it is, or ask for a new one")
-    if quote.account != account:
-        raise _refusal("quote", f"is for account {quote.account!r}: submit it with that account")
+    if not quoted:
+        return []
+    secret = yield from plans.run(calls.seal())
     seconds, _ = yield Ask("time")
-    if quote.expires_at <= datetime.fromtimestamp(seconds, UTC) and not (key and (yield Ask("hget", (plans.keys.idempotency, key)))):
-        raise _refusal("quote", f"expired at {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: ask for a new one")
-    return order
+    now = datetime.fromtimestamp(seconds, UTC)
+    keys = sorted({one.idempotency_key for one in quoted if one.idempotency_key and _has_expired(one.quote, now)})
+    jobs: list[object] = (yield tuple(Ask("hget", (plans.keys.idempotency, key)) for key in keys)) if keys else []
+    known = {key for key, job in zip(keys, jobs, strict=True) if isinstance(job, str)}
+    return [_order(one, secret, now, known) for one in quoted]
 
 
-def _refusal(where: str, what: str) -> InvalidRequest:
+def _order(one: QuotedSubmission, secret: str, now: datetime, known: Collection[str]) -> Submission | InvalidRequest:
+    quote = one.quote
+    order = ordered(quote) if is_genuine(quote, secret) else None
+    if order is None or quote.expires_at is None:
+        return refusal("quote", "was not signed here or was changed since: hand on the quote of a dry run as it is, or ask for a new one")
+    if quote.account != one.account:
+        return refusal("quote", f"is for account {quote.account!r}: submit it with that account")
+    if _has_expired(quote, now) and one.idempotency_key not in known:
+        return refusal("quote", f"expired at {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: ask for a new one")
+    if one.request is not None and one.request.model_copy(update={"dry_run": False}) != quote.request:
+        return refusal("quote", "is for another request: leave the request out, or ask for a quote of it")
+    return one.ordering(order)
+
+
+def _has_expired(quote: Quote, now: datetime) -> bool:
+    return quote.expires_at is not None and quote.expires_at <= now
+
+
+def refusal(where: str, what: str) -> InvalidRequest:
+    """One fault of a submit."""
     return InvalidRequest(f"{where}: {what}", ((where, what),))

@@ -1,17 +1,33 @@
 """Quotes: signed by the worker, ordered by whoever holds them, and kept or refused with the difference named."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from producers import Didflow, IdempotencyConflict, InvalidRequest, Quote, SearchAndBuy
+from producers import (
+    AsyncDidflow,
+    Didflow,
+    DidflowError,
+    IdempotencyConflict,
+    InvalidRequest,
+    Job,
+    Quote,
+    QuotedSubmission,
+    SearchAndBuy,
+    Submission,
+)
+from producers.submitting import submit_batch
 from tests.stage import Stage, charged, numbers, result_of
 from worker.contract.jobs import JobView
 from worker.contract.quotes import signature
 from worker.ledger import calls
+from worker.ledger.plans import ask
+from worker.runtime.embedded import EmbeddedValkey
 
 CITY = "LOS ANGELES, CA"
 TWO = SearchAndBuy(country="US", city=(CITY,), quantity=2)
@@ -82,8 +98,7 @@ def test_a_quote_that_was_changed_is_refused(stage: Stage, didflow: Didflow, alt
 def test_a_quote_that_expired_is_refused_but_its_order_is_still_the_same_job(stage: Stage, didflow: Didflow) -> None:
     quote = quoted(stage)
     job = didflow.submit(quote=quote, idempotency_key="order-1")
-    late = quote.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=5)})
-    late = late.model_copy(update={"signature": signature(late, stage.ledger.run(calls.seal()))})
+    late = expired(stage, quote)
     with pytest.raises(InvalidRequest, match="quote: expired at"):
         didflow.submit(quote=late, idempotency_key="order-2")
     again = didflow.submit(quote=late, idempotency_key="order-1")
@@ -94,6 +109,70 @@ def test_an_order_by_a_quote_is_another_request_than_one_without(stage: Stage, d
     didflow.submit(TWO, idempotency_key="order-1")
     with pytest.raises(IdempotencyConflict):
         didflow.submit(quote=quoted(stage), idempotency_key="order-1")
+
+
+def expired(stage: Stage, quote: Quote) -> Quote:
+    late = quote.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=5)})
+    return late.model_copy(update={"signature": signature(late, stage.ledger.run(calls.seal()))})
+
+
+def test_many_orders_by_quotes_are_refused_as_single_ones_are_and_the_others_go_through(stage: Stage, didflow: Didflow) -> None:
+    quote = quoted(stage)
+    late = expired(stage, quote)
+    known = didflow.submit(quote=quote, idempotency_key="known", reference="customer-9")
+    changed = quote.model_copy(update={"setup_usd": Decimal("0.01")})
+    bad = [
+        QuotedSubmission(changed, "changed"),
+        QuotedSubmission(late, "late"),
+        QuotedSubmission(late),
+        QuotedSubmission(quote, "account", account="other"),
+        QuotedSubmission(quote, "request", request=SearchAndBuy(country="CA")),
+        QuotedSubmission(quote, "priority", priority=10),
+        QuotedSubmission(quoted(stage, TWO.model_copy(update={"quantity": 1})), "known"),
+    ]
+    results = didflow.submit_many([*bad, Submission(TWO), QuotedSubmission(late, "known"), QuotedSubmission(quote, "new", "customer-9")])
+    for one, refused in zip(bad, results, strict=False):
+        with pytest.raises(DidflowError) as single:
+            didflow.submit(one.request, quote=one.quote, idempotency_key=one.idempotency_key, account=one.account, priority=one.priority)
+        assert (type(refused), str(refused)) == (type(single.value), str(single.value))
+    plain, again, new = results[len(bad) :]
+    assert isinstance(plain, Job)
+    assert again == Job(known.id, is_new=False, state=known.state)
+    assert isinstance(new, Job)
+    assert [view.id for view in didflow.find(reference="customer-9")] == [new.id, known.id]
+    assert len(didflow.find()) == 5, "two dry runs, one of before, and two"
+    assert didflow.get(new.id).request == didflow.get(known.id).request
+
+
+def test_many_orders_by_quotes_take_as_many_questions_as_one(stage: Stage) -> None:
+    late = expired(stage, quoted(stage))
+
+    def questions(count: int) -> int:
+        plan, asked = submit_batch(stage.ledger.plans, [QuotedSubmission(late, f"order-{place}") for place in range(count)]), 0
+        with suppress(StopIteration):
+            step = next(plan)
+            while True:
+                asked += 1
+                step = plan.send(ask(stage.ledger.client, step))
+        return asked
+
+    assert questions(200) == questions(1) <= 6
+
+
+def test_the_async_client_orders_many_by_their_quotes(stage: Stage, valkey: EmbeddedValkey) -> None:
+    quote = quoted(stage)
+
+    async def ordered_so() -> list[Job | DidflowError]:
+        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        batch = [QuotedSubmission(quote, "one"), QuotedSubmission(expired(stage, quote), "two"), QuotedSubmission(quote, "one")]
+        results = await client.submit_many(batch)
+        await client.aclose()
+        return results
+
+    first, late, again = asyncio.run(ordered_so())
+    assert isinstance(first, Job)
+    assert isinstance(late, InvalidRequest)
+    assert again == Job(first.id, is_new=False, state=first.state)
 
 
 def test_another_account_or_request_than_the_quote_s_is_refused(stage: Stage, didflow: Didflow) -> None:

@@ -1,0 +1,87 @@
+"""From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Plans, so that the sync and the async client agree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from producers.checks import check
+from producers.quoting import QuotedSubmission, orders, refusal
+from worker.contract.errors import DidflowError
+from worker.contract.jobs import Job
+from worker.contract.requests import Request
+from worker.contract.results import Quote
+from worker.ledger import calls
+from worker.ledger.calls import Call, Submission
+from worker.ledger.connection import translated
+from worker.ledger.plans import Plan, Plans
+
+#: So many submits go into one pipeline.
+PIPELINE = 500
+
+Asked = Submission | QuotedSubmission
+
+
+def asked(
+    request: Request | None,
+    quote: Quote | None,
+    idempotency_key: str | None,
+    reference: str | None,
+    account: str,
+    priority: int,
+    not_before: datetime | None,
+) -> Asked:
+    """What `submit` was given. Raises InvalidRequest if that is neither a request nor a quote."""
+    if quote is not None:
+        return QuotedSubmission(quote, idempotency_key, reference, account, priority, not_before, request)
+    if request is None:
+        raise refusal("request", "give a request, or a quote")
+    return Submission(request, idempotency_key, reference, account, priority, not_before)
+
+
+def submit_one(plans: Plans, one: Asked) -> Plan[Job]:
+    """Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob."""
+    (call,) = yield from _prepared(plans, (one,))
+    if isinstance(call, DidflowError):
+        raise call
+    return (yield from plans.run(call))
+
+
+def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:
+    """As many as go into one, read when it is their turn."""
+    rest = iter(submissions)
+    while batch := tuple(islice(rest, PIPELINE)):
+        yield batch
+
+
+def submit_batch(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Job | DidflowError]]:
+    """In one pipeline. What is refused is its error, in its place; anything else is an error of ours and is raised."""
+    prepared = yield from _prepared(plans, batch)
+    good = tuple(call for call in prepared if isinstance(call, Call))
+    replies = iter((yield from plans.run_many(good)) if good else ())
+    results: list[Job | DidflowError] = []
+    for call in prepared:
+        reply = call if isinstance(call, DidflowError) else next(replies)
+        if not isinstance(reply, Job | DidflowError):
+            raise reply
+        results.append(reply)
+    return results
+
+
+def _prepared(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Call[Job] | DidflowError]]:
+    by_quote = iter((yield from orders(plans, [one for one in batch if isinstance(one, QuotedSubmission)])))
+    prepared: list[Call[Job] | DidflowError] = []
+    for one in batch:
+        settled = next(by_quote) if isinstance(one, QuotedSubmission) else one
+        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(plans, settled)))
+    return prepared
+
+
+def _checked(plans: Plans, submission: Submission) -> Plan[Call[Job] | DidflowError]:
+    try:
+        job_id = calls.new_job_id()
+        call = calls.submit(submission, job_id)
+        with translated():  # What a damaged job answers refuses this one, and not the whole batch.
+            yield from check(plans, submission, job_id)
+        return call
+    except DidflowError as error:
+        return error
