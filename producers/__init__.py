@@ -12,6 +12,8 @@ Importing this loads neither httpx nor Dramatiq: a producer needs Redis and noth
 from producers.aio import AsyncDidflow
 from producers.client import Didflow
 from producers.deliveries import AsyncDelivery, Delivery
+from producers.documents import AsyncDocuments, Documents
+from producers.pool import AsyncPool, Pool
 from producers.quoting import QuotedSubmission
 from worker.contract.destinations import Destination
 from worker.contract.errors import (
@@ -38,12 +40,15 @@ from worker.ledger.dead_letters import DeadLetters
 __all__ = [
     "AsyncDelivery",
     "AsyncDidflow",
+    "AsyncDocuments",
+    "AsyncPool",
     "DeadLetterNotFound",
     "DeadLetters",
     "Delivery",
     "Destination",
     "Didflow",
     "DidflowError",
+    "Documents",
     "Event",
     "Failback",
     "FollowDocuments",
@@ -59,6 +64,7 @@ __all__ = [
     "JobView",
     "Outcome",
     "PlanNotFound",
+    "Pool",
     "Quote",
     "QuotedSubmission",
     "Release",

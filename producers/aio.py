@@ -39,7 +39,7 @@ class AsyncDidflow:
 
     def __init__(self, client: redis.asyncio.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
         self._client = client
-        self._plans = Plans(namespace, shebang=shebang)
+        self.plans = Plans(namespace, shebang=shebang)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -49,6 +49,11 @@ class AsyncDidflow:
     @classmethod
     def from_url(cls, url: str, namespace: str = "didflow") -> Self:
         return cls(connect_async(url), namespace)
+
+    async def perform(self, plan: Plan[T]) -> T:
+        """Carry out one of `plans`: what the verbs stand on, for the modules beside this one."""
+        with translated():
+            return await perform_async(self._client, plan)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -65,13 +70,13 @@ class AsyncDidflow:
         not_before: datetime | None = None,
     ) -> Job:
         one = asked(request, quote, idempotency_key, reference, account, priority, not_before)
-        return await self._perform(submit_one(self._plans, one))
+        return await self.perform(submit_one(self.plans, one))
 
     async def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
-        return [result for batch in pipelines(submissions) for result in await self._perform(submit_batch(self._plans, batch))]
+        return [result for batch in pipelines(submissions) for result in await self.perform(submit_batch(self.plans, batch))]
 
     async def get(self, job_id: str) -> JobView:
-        return await self._perform(self._plans.get(job_id))
+        return await self.perform(self.plans.get(job_id))
 
     async def find(
         self,
@@ -82,53 +87,53 @@ class AsyncDidflow:
         limit: int = 100,
         offset: int = 0,
     ) -> tuple[JobView, ...]:
-        found = self._plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
-        return await self._perform(found)
+        found = self.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
+        return await self.perform(found)
 
     async def cancel(self, job_id: str) -> JobView:
-        await self._perform(self._plans.run(calls.cancel(job_id)))
+        await self.perform(self.plans.run(calls.cancel(job_id)))
         return await self.get(job_id)
 
     async def retry(self, job_id: str) -> JobView:
-        await self._perform(self._plans.run(calls.retry(job_id)))
+        await self.perform(self.plans.run(calls.retry(job_id)))
         return await self.get(job_id)
 
     async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
         found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect)
-        check_resolved(job_id, await self._perform(self._plans.run(resolving(found))))
+        check_resolved(job_id, await self.perform(self.plans.run(resolving(found))))
         return await self.get(job_id)
 
     async def dead_letters(self, limit: int = 100) -> DeadLetters:
-        return await self._perform(dead_letters(self._plans, limit))
+        return await self.perform(dead_letters(self.plans, limit))
 
     async def replay(self, name: str) -> None:
-        await self._perform(replay(self._plans, name))
+        await self.perform(replay(self.plans, name))
 
     async def drop(self, name: str) -> None:
-        await self._perform(drop(self._plans, name))
+        await self.perform(drop(self.plans, name))
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
-        return await self._perform(self._plans.wait(job_id, timeout_s, time.monotonic))
+        return await self.perform(self.plans.wait(job_id, timeout_s, time.monotonic))
 
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)
-        return await self._perform(self._plans.steps(job_id))
+        return await self.perform(self.plans.steps(job_id))
 
     async def history(self, number: str) -> History:
-        return await self._perform(self._plans.run(calls.history(number_named(number))))
+        return await self.perform(self.plans.run(calls.history(number_named(number))))
 
     async def histories(self) -> AsyncIterator[History]:
-        for number in await self._perform(numbers_with_history(self._plans.keys)):
-            yield await self._perform(self._plans.run(calls.history(number)))
+        for number in await self.perform(numbers_with_history(self.plans.keys)):
+            yield await self.perform(self.plans.run(calls.history(number)))
 
     async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
         view = await self.get(job_id)
-        if not await self._perform(self._plans.pages(job_id)):
+        if not await self.perform(self.plans.pages(job_id)):
             for number in page_of(in_result(view), page):
                 yield number
             return
         index = 0 if page is None else page - 1
-        while (found := await self._perform(self._plans.numbers_on(job_id, index))) is not None:
+        while (found := await self.perform(self.plans.numbers_on(job_id, index))) is not None:
             for number in found:
                 yield as_ended(view, number)
             if page is not None:
@@ -136,7 +141,7 @@ class AsyncDidflow:
             index += 1
 
     async def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
-        return await self._perform(self._plans.run(calls.spending(scopes, newest)))
+        return await self.perform(self.plans.run(calls.spending(scopes, newest)))
 
     async def results(
         self,
@@ -149,7 +154,7 @@ class AsyncDidflow:
         give_up_idle: bool = False,
     ) -> AsyncIterator[AsyncDelivery]:
         member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(results_of(self._plans.keys), member, parse_event, time.monotonic)
+        conversation = follow(results_of(self.plans.keys), member, parse_event, time.monotonic)
         try:
             step = next(conversation)
             while True:
@@ -168,8 +173,4 @@ class AsyncDidflow:
             return
 
     async def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        await self._perform(acknowledge(results_of(self._plans.keys), member, entry_id))
-
-    async def _perform(self, plan: Plan[T]) -> T:
-        with translated():
-            return await perform_async(self._client, plan)
+        await self.perform(acknowledge(results_of(self.plans.keys), member, entry_id))

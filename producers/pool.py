@@ -7,13 +7,17 @@ without an SMS callback. Who has one that was handed out, the ledger says, until
     for one in pool.handed_out():
         print(one.number, one.job_id)
     pool.take_back(["+12135550100"])     # its customer has left; its destinations are gone
+
+`AsyncPool` has the same verbs for asyncio.
 """
 
 from collections.abc import Sequence
 
+from producers.aio import AsyncDidflow
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.numbers import parse_e164
+from worker.ledger.plans import Plan, Plans
 from worker.ledger.reuse import HandedOut, handed_out, returned
 
 
@@ -32,8 +36,25 @@ class Pool:
 
         A number isn't in the pool before its destinations and its callback are gone. Raises InvalidRequest, ServiceUnavailable.
         """
-        try:
-            named = tuple(map(parse_e164, numbers))
-        except ValueError as error:
-            raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
-        return self._ledger.run(returned(self._account, named)) if named else ()
+        return self._ledger.perform(_taken_back(self._ledger.plans, self._account, numbers))
+
+
+class AsyncPool:
+    """See `Pool`: every verb is the same, to be awaited."""
+
+    def __init__(self, didflow: AsyncDidflow, *, account: str = "default") -> None:
+        self._didflow, self._account = didflow, account
+
+    async def handed_out(self) -> tuple[HandedOut, ...]:
+        return await self._didflow.perform(handed_out(self._didflow.plans.keys, self._account))
+
+    async def take_back(self, numbers: Sequence[str]) -> tuple[str, ...]:
+        return await self._didflow.perform(_taken_back(self._didflow.plans, self._account, numbers))
+
+
+def _taken_back(plans: Plans, account: str, numbers: Sequence[str]) -> Plan[tuple[str, ...]]:
+    try:
+        named = tuple(map(parse_e164, numbers))
+    except ValueError as error:
+        raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
+    return (yield from plans.run(returned(account, named))) if named else ()

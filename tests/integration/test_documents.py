@@ -1,18 +1,30 @@
 """Documents as who hands them in meets them: the command on its own process, real ledger, real jobs, a sandbox that reviews."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from producers import Didflow, InvalidRequest, JobState, SearchAndBuy, WrongJob
-from producers.documents import Documents
+from producers import (
+    AsyncDidflow,
+    AsyncDocuments,
+    AsyncPool,
+    Didflow,
+    Documents,
+    InvalidRequest,
+    Job,
+    JobState,
+    SearchAndBuy,
+    WrongJob,
+)
 from tests.integration.test_reconcile import shell_of
 from tests.integration.working import working
 from tests.shell import Shell
 from tests.stage import Stage, numbers
 from worker.contract.events import event_adapter
 from worker.contract.requests import FollowDocuments, Release, request_adapter
+from worker.contract.results import Result, Totals
 from worker.runtime.embedded import EmbeddedValkey
 
 PASSPORT = b"%PDF-1.4\nErika Mustermann, born 1964-08-12\ntrailer << /Root 1 0 R >>"
@@ -86,6 +98,42 @@ def test_a_purchase_is_followed_and_anybody_may_follow(stage: Stage, didflow: Di
         assert [one.outcome for one in documents.missing(named)] == ["activated"] * 2
     stage.make_due(job)
     assert stage.attempt(job).state is JobState.SUCCEEDED
+
+
+def test_documents_and_the_pool_have_the_same_verbs_for_asyncio(stage: Stage, valkey: EmbeddedValkey) -> None:
+    purchase = stage.run(BERLIN)
+    named = [one.number for one in numbers(purchase)]
+
+    async def asked() -> list[object]:
+        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        documents, pool = AsyncDocuments(client), AsyncPool(client)
+        follower = await documents.follower(purchase.id)
+        jobs = [await documents.follow(named, idempotency_key="papers-1", reference="customer-9") for _ in range(2)]
+        missing = await documents.missing(named)
+        for refused in (documents.follow([]), pool.take_back(["12"])):
+            with pytest.raises(InvalidRequest):
+                await refused
+        told: list[object] = [follower and follower.id, await documents.follower("nobody"), [one.documents_needed for one in missing]]
+        told += [[(one.number, one.job_id) for one in await pool.handed_out()], await pool.take_back([ours]), await pool.handed_out()]
+        assert [jobs[0].id, jobs[1].id] == [view.id for view in await client.find(reference="customer-9")] * 2
+        await client.aclose()
+        return told
+
+    (ours,) = stage.own(1)
+    ended = given(stage, ours)
+    with working(stage):
+        told = asyncio.run(asked())
+    assert told == [f"{purchase.id}-documents", None, [("id", "localaddress")] * 2, [(ours, ended.id)], (ours,), ()]
+
+
+def given(stage: Stage, number: str) -> Job:
+    """A purchase that was handed this number of the pool, and has ended."""
+    job = stage.submit(BERLIN)
+    claim = stage.ledger.claim(job.id, "worker-1", lease_ms=60_000)
+    assert not isinstance(claim, str)
+    assert stage.ledger.hand_out(claim, [(number, 47000001, "{}")]) == frozenset({number})
+    assert stage.ledger.finish(claim, JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
+    return job
 
 
 def test_the_schemas_know_the_request_and_the_events() -> None:
