@@ -8,6 +8,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from producers.cli import options as given
+from producers.cli.option_groups import Labels, Turn, grouped
 from producers.cli.output import errors_told
 from producers.cli.submitting import confirmed, submit
 from worker.contract.errors import InvalidRequest
@@ -18,7 +19,9 @@ from worker.contract.results import Quote
 _RUNG_FIELDS = {"max_monthly": "max_monthly_usd", "max_setup": "max_setup_usd"}
 
 
+@grouped
 def buy(
+    *,
     country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False)] = None,
     region: Annotated[str | None, typer.Option(help="state or province", show_default=False)] = None,
     city: Annotated[
@@ -53,13 +56,8 @@ def buy(
     sms_relay_url: Annotated[str | None, typer.Option(help="where inbound SMS go", show_default=False)] = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="first hand out our own numbers that wait in the pool")] = False,
     dry_run: given.DryRun = False,
-    key: given.Key = None,
-    reference: given.Reference = None,
-    account: given.AccountName = "default",
-    priority: given.Priority = 5,
-    not_before: given.NotBefore = None,
-    wait: given.Wait = False,
-    timeout: given.Timeout = 300.0,
+    labels: Labels,
+    turn: Turn,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
@@ -90,10 +88,10 @@ def buy(
         fields |= {"ladder": ladder, "wait_until": until}
         request, begin, places, quoted, *_ = given.together(
             lambda: _request(fields, quote),
-            lambda: given.moment(not_before, "not_before"),
+            lambda: given.moment(turn.not_before, "not_before"),
             lambda: given.destinations(to),
             lambda: _quote(quote, beside=fields | {"to": to}),
-            lambda: given.labels(key, reference, account, priority),
+            lambda: labels.check(turn.priority),
             check_ladder,
             check_until,
         )
@@ -102,18 +100,7 @@ def buy(
         if not dry_run:
             what = f"{quantity} number(s) in {country}" if quoted is None else f"{len(quoted.numbers)} number(s) as quoted"
             confirmed(f"buy {what}: this takes money and can't be undone. Go on?", yes=yes, must_ask=False)
-        submit(
-            request,
-            quote=quoted,
-            key=key,
-            reference=reference,
-            account=account,
-            priority=priority,
-            not_before=begin,
-            wait=wait,
-            timeout_s=timeout,
-            as_json=as_json,
-        )
+        submit(request, labels, quote=quoted, priority=turn.priority, not_before=begin, as_json=as_json)
 
 
 def _request(fields: dict[str, Any], quote: Path | None) -> SearchAndBuy | None:

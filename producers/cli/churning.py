@@ -13,6 +13,7 @@ from producers.churn import Churn, Returned
 from producers.churn_csv import ChurnLine
 from producers.cli import options as given
 from producers.cli import timing
+from producers.cli.option_groups import Listed, grouped
 from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
 from producers.cli.submitting import confirmed, report, tell_submitted, wait_for
 from producers.client import Didflow
@@ -23,18 +24,17 @@ Customer = Annotated[str, typer.Argument(metavar="REFERENCE", help="the referenc
 
 
 @churn_app.command()
+@grouped
 def churned(
     reference: Customer,
-    number: given.Numbers = None,
-    numbers_file: given.NumbersFile = None,
+    *,
+    listed: Listed,
     at: timing.At = None,
     grace: timing.Grace = "7d",
     before_renewal: timing.BeforeRenewal = None,
     park: timing.Park = None,
     ignore_calls: timing.IgnoreCalls = False,
-    protected_label: Annotated[
-        list[str] | None, typer.Option(help="leave numbers with this label alone; may be repeated", show_default=False)
-    ] = None,
+    protected_label: given.ProtectedLabels = None,
     key: given.Key = None,
     account: given.AccountName = "default",
     wait: given.Wait = False,
@@ -44,17 +44,17 @@ def churned(
 ) -> None:
     """A customer left: schedule the release of their numbers (all, unless some are named). `churn returned` calls it off."""
     with errors_told(as_json=as_json):
-        listed, when, places, _ = given.together(
-            lambda: given.listed_numbers(number, numbers_file),
+        numbers, when, places, _ = given.together(
+            listed.numbers,
             lambda: timing.fields(at, grace, before_renewal),
             lambda: given.destinations(park),
             lambda: given.labels(key, reference, account),
         )
-        which = f"{len(listed)} number(s)" if listed else "all numbers"
+        which = f"{len(numbers)} number(s)" if numbers else "all numbers"
         confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", yes=yes, must_ask=True)
         didflow = Didflow.from_env()
         job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
-            reference, numbers=listed, parking=places, stop_on_traffic=not ignore_calls, idempotency_key=key, **when
+            reference, numbers=numbers, parking=places, stop_on_traffic=not ignore_calls, idempotency_key=key, **when
         )
         if wait:
             report(wait_for(didflow, job.id, timeout, quiet=as_json), as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from producers.cli import options as given
+from producers.cli.option_groups import Labels, Listed, grouped
 from producers.cli.output import errors_told
 from producers.cli.submitting import submit
 from worker.contract.requests import FollowDocuments
@@ -20,9 +21,10 @@ JobOption = Annotated[str | None, typer.Option("--job", help="a purchase, for wh
 
 
 @documents_app.command("missing")
+@grouped
 def missing(
-    number: given.Numbers = None,
-    numbers_file: given.NumbersFile = None,
+    *,
+    listed: Listed,
     record_id: given.RecordIds = None,
     job: JobOption = None,
     account: given.AccountName = "default",
@@ -31,43 +33,41 @@ def missing(
 ) -> None:
     """Look once: which documents each number still needs, and what the review says."""
     with errors_told(as_json=as_json):
-        request = _request(given.listed_numbers(number, numbers_file), record_id, job).model_copy(update={"dry_run": True})
-        submit(request, key=None, reference=None, account=account, wait=True, timeout_s=timeout, as_json=as_json)
+        request = _request(listed.numbers(), record_id, job).model_copy(update={"dry_run": True})
+        submit(request, Labels(account=account, timeout=timeout), as_json=as_json)
 
 
 @documents_app.command("follow")
+@grouped
 def follow(
-    number: given.Numbers = None,
-    numbers_file: given.NumbersFile = None,
+    *,
+    listed: Listed,
     record_id: given.RecordIds = None,
     job: JobOption = None,
     deadline: Annotated[
         str | None, typer.Option("--deadline", help="give up after: 14d, or a time with zone; none: the setting's", show_default=False)
     ] = None,
-    key: given.Key = None,
-    reference: given.Reference = None,
-    account: given.AccountName = "default",
-    wait: given.Wait = False,
-    timeout: given.Timeout = 300.0,
+    labels: Labels,
     as_json: given.Json = False,
 ) -> None:
     """Look at numbers until all take calls, and tell of every change. A purchase does that by itself, as job PURCHASE-documents."""
     with errors_told(as_json=as_json):
         request, until, _ = given.together(
-            lambda: _request(given.listed_numbers(number, numbers_file), record_id, job),
+            lambda: _request(listed.numbers(), record_id, job),
             lambda: given.moment(deadline, "deadline"),
-            lambda: given.labels(key, reference, account),
+            labels.check,
         )
         request = request.model_copy(update={"deadline": until})
-        submit(request, key=key, reference=reference, account=account, wait=wait, timeout_s=timeout, as_json=as_json)
+        submit(request, labels, as_json=as_json)
 
 
 @documents_app.command("upload")
+@grouped
 def upload(
+    *,
     kind: Annotated[str, typer.Option("--type", help="id | address | localaddress: what it proves")],
     file: Annotated[Path, typer.Option(help="PDF, PNG, JPEG, TIFF or BMP, 10 MB at most; no password, no digital signature")],
-    number: given.Numbers = None,
-    numbers_file: given.NumbersFile = None,
+    listed: Listed,
     job: Annotated[
         str | None, typer.Option("--job", help="for all numbers that need it in the result of this job", show_default=False)
     ] = None,
@@ -80,8 +80,8 @@ def upload(
     Exit codes: 0 nothing is left to do, 1 something is, 2 bad input, 5 Redis or the provider can't be asked.
     """
     told = [("--type", kind), ("--file", str(file)), ("--account", account)]
-    told += [("--number", one) for one in number or ()]
-    told += [("--numbers-file", str(numbers_file))] if numbers_file is not None else []
+    told += [("--number", one) for one in listed.number or ()]
+    told += [("--numbers-file", str(listed.numbers_file))] if listed.numbers_file is not None else []
     told += [("--job", job)] if job is not None else []
     sys.stdout.flush()
     # It becomes another process, as the roles do: nothing that the producers' side imports can reach the provider.

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from producers.cli import options as given
 from producers.cli.moving import ANYWHERE
+from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json
 from producers.cli.submitting import confirmed, report
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
@@ -23,31 +23,21 @@ from worker.contract.states import REPORTED, JobState
 Incident = Annotated[
     str | None, typer.Option("--incident", help="its name, which is the key: repeated, it is the same job", show_default=False)
 ]
-NumbersFrom = Annotated[
-    Path | None,
-    typer.Option("--numbers", "--numbers-file", help="a file with a number on every line; - reads from a pipe", show_default=False),
-]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="go at once: no dry run before, no question")]
 
 failover_app = typer.Typer(invoke_without_command=True, help="Move numbers away now. `didflow failback INCIDENT` brings each back.")
 
 
 @failover_app.callback()
+@grouped
 def failover(
     context: typer.Context,
+    *,
     to: given.To = None,
-    number: given.Numbers = None,
-    numbers: NumbersFrom = None,
-    from_trunk: given.FromTrunk = None,
-    from_destination: given.FromDestination = None,
-    label: given.Label = None,
-    country: given.Country = None,
-    city: given.City = None,
-    everything: given.All = False,
+    listed: Listed,
+    selected: Selected,
     incident: Incident = None,
-    expected_count: given.ExpectedCount = None,
-    max_fraction: given.MaxFraction = None,
-    canary: given.Canary = None,
+    guards: Guards,
     deadline: given.Deadline = None,
     dry_run: given.DryRun = False,
     no_check: NoCheck = False,
@@ -61,10 +51,8 @@ def failover(
     if context.invoked_subcommand is not None:
         return
     with errors_told(as_json=as_json):
-        chosen = given.selector(from_trunk, from_destination, label, country, city, everything=everything)
-        fields = guarded(number, numbers, chosen, expected_count, max_fraction, canary)
-        named = incident or derived_incident(chosen, datetime.now(UTC))
-        request = requested(fields, to, deadline, named, account)
+        named = incident or derived_incident(selected.selector(), datetime.now(UTC))
+        request = requested(to, listed, selected, guards, deadline, named, account)
         didflow = Didflow.from_env()
         known = didflow.find(idempotency_key=away_key(named)) if incident else ()
         if dry_run:
@@ -121,26 +109,11 @@ def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
         return found[0], name
 
 
-def guarded(
-    numbers: list[str] | None,
-    file: Path | None,
-    selector: dict[str, Any] | None,
-    expected_count: int | None,
-    max_fraction: float | None,
-    canary: int | None,
-) -> dict[str, Any]:
-    """The fields of a Reroute but its destinations and its deadline."""
-    return {
-        "numbers": given.listed_numbers(numbers, file),
-        "selector": selector,
-        "expected_count": expected_count,
-        "max_fraction": max_fraction,
-        "canary": canary,
-    }
-
-
-def requested(fields: dict[str, Any], to: list[str] | None, deadline: str | None, incident: str, account: str) -> Reroute:
+def requested(
+    to: list[str] | None, listed: Listed, selected: Selected, guards: Guards, deadline: str | None, incident: str, account: str
+) -> Reroute:
     """Raises InvalidRequest with every fault of all of it."""
+    fields = {"numbers": listed.numbers(), "selector": selected.selector(), **vars(guards)}
     _, places, end, _ = given.together(
         lambda: Reroute.model_validate(fields | {"destinations": (ANYWHERE,) if to else ()}),
         lambda: given.destinations(to),

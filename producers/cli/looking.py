@@ -16,7 +16,7 @@ from producers.cli.advice import advice
 from producers.cli.listing import print_numbers, write_csv
 from producers.cli.output import clean, errors_told, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
-from producers.cli.submitting import report, wait_for
+from producers.cli.submitting import show_or_report, wait_for
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView, Step
@@ -46,12 +46,7 @@ def status(
         if numbers:
             print_numbers(didflow.numbers(job, page=None if everything else page), as_json=as_json)
             return
-        if view.state in REPORTED:
-            report(view, as_json=as_json)
-        elif as_json:
-            print_json(view)
-        else:
-            show_job(view)
+        show_or_report(view, as_json=as_json)
 
 
 def jobs(

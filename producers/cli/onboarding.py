@@ -9,13 +9,11 @@ import typer
 from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import clean, errors_told, plain, print_json
-from producers.cli.showing import show_job
-from producers.cli.submitting import report, wait_for
+from producers.cli.output import clean, errors_told, plain
+from producers.cli.submitting import show_or_report, wait_for
 from producers.client import Didflow
 from producers.onboarding import Fulfilment, Onboarding
 from worker.contract.errors import JobNotFound
-from worker.contract.states import REPORTED
 
 onboarding_app = typer.Typer(no_args_is_help=True, help="Follow the orders of new customers, and hand over what was bought.")
 
@@ -35,12 +33,7 @@ def status(
         if view is None:
             raise JobNotFound(f"of order {order}")
         view = wait_for(didflow, view.id, timeout, quiet=as_json) if wait else view
-        if view.state in REPORTED:
-            report(view, as_json=as_json)
-        elif as_json:
-            print_json(view)
-        else:
-            show_job(view)
+        show_or_report(view, as_json=as_json)
 
 
 @onboarding_app.command()

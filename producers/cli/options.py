@@ -36,7 +36,8 @@ To = Annotated[
 ]
 Numbers = Annotated[list[str] | None, typer.Option("--number", "-n", help="a number in E.164 form; may be repeated", show_default=False)]
 NumbersFile = Annotated[
-    Path | None, typer.Option("--numbers-file", help="a file with a number on every line; - reads from a pipe", show_default=False)
+    Path | None,
+    typer.Option("--numbers-file", "--numbers", help="a file with a number on every line; - reads from a pipe", show_default=False),
 ]
 RecordIds = Annotated[
     list[int] | None, typer.Option("--record-id", help="a record id of the provider; may be repeated", show_default=False)
@@ -47,6 +48,9 @@ Label = Annotated[str | None, typer.Option(help="all numbers with this label", s
 Country = Annotated[str | None, typer.Option(help="all numbers of this country (ISO code)", show_default=False)]
 City = Annotated[str | None, typer.Option(help="all numbers of this city", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
+ProtectedLabels = Annotated[
+    list[str] | None, typer.Option("--protected-label", help="leave numbers with this label alone; may be repeated", show_default=False)
+]
 ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
 
 T = TypeVar("T")
@@ -119,14 +123,6 @@ def moment(text: str | None, name: str) -> datetime | None:
         what = f"{text[:40]!r} is no time: write 90s, 10m, 2h, 3d, or a time with its zone such as 2026-12-01T08:00+01:00"
         raise InvalidRequest(f"{name}: {what}", ((name, what),))
     return read
-
-
-def selector(
-    trunk: int | None, destination: str | None, label: str | None, country: str | None, city: str | None, *, everything: bool
-) -> dict[str, Any] | None:
-    """The fields of a Selector, or None if no option named one."""
-    fields = {"trunk_id": trunk, "destination": destination, "label": label, "country": country, "city": city, "all": everything}
-    return fields if everything or any(value is not None for name, value in fields.items() if name != "all") else None
 
 
 def destinations(texts: list[str] | None) -> tuple[Destination, ...]:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from producers.cli import options as given
-from producers.cli.failing_over import Incident, NumbersFrom, finish, guarded, requested
+from producers.cli.failing_over import Incident, finish, requested
+from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
 from producers.cli.submitting import confirmed
 from producers.cli.watching import say
@@ -30,30 +31,23 @@ plan_app = typer.Typer(no_args_is_help=True, help="Failovers that are prepared: 
 
 
 @plan_app.command()
+@grouped
 def save(
     name: Name,
+    *,
     to: given.To = None,
-    number: given.Numbers = None,
-    numbers: NumbersFrom = None,
-    from_trunk: given.FromTrunk = None,
-    from_destination: given.FromDestination = None,
-    label: given.Label = None,
-    country: given.Country = None,
-    city: given.City = None,
-    everything: given.All = False,
-    expected_count: given.ExpectedCount = None,
-    max_fraction: given.MaxFraction = None,
-    canary: given.Canary = None,
+    listed: Listed,
+    selected: Selected,
+    guards: Guards,
     account: given.AccountName = "default",
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
     """Keep a plan and find out its numbers. One of the same name is replaced. A deadline is given when it runs."""
     with errors_told(as_json=as_json):
-        chosen = given.selector(from_trunk, from_destination, label, country, city, everything=everything)
-        fields = guarded(number, numbers, chosen, expected_count, max_fraction, canary)
         _, request = given.together(
-            lambda: TypeAdapter(PlanName).validate_python(name), lambda: requested(fields, to, None, f"plan:{name[:60]}", account)
+            lambda: TypeAdapter(PlanName).validate_python(name),
+            lambda: requested(to, listed, selected, guards, None, f"plan:{name[:60]}", account),
         )
         failover = Failover(Didflow.from_env(), account=account)
         failover.keep_plan(name, request, f"{getpass.getuser()}@{os.uname().nodename}")

@@ -4,6 +4,7 @@ import typer
 from rich.console import Console
 
 from producers.cli import options as given
+from producers.cli.option_groups import Listed, grouped
 from producers.cli.output import errors_told, print_json, print_table
 from producers.client import Didflow
 from producers.pool import Pool
@@ -25,15 +26,16 @@ def list_(account: given.AccountName = "default", as_json: given.Json = False) -
 
 
 @pool_app.command("return")
+@grouped
 def return_(
-    number: given.Numbers = None,
-    numbers_file: given.NumbersFile = None,
+    *,
+    listed: Listed,
     account: given.AccountName = "default",
     as_json: given.Json = False,
 ) -> None:
     """Put numbers back: whoever had them doesn't need them any more. They go out again once they have no destinations and no callback."""
     with errors_told(as_json=as_json):
-        named = given.listed_numbers(number, numbers_file)
+        named = listed.numbers()
         if not named:
             given.refuse("number", "name at least one")
         back = Pool(Didflow.from_env(), account=account).take_back(named)

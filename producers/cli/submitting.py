@@ -3,13 +3,13 @@
 import re
 import time
 from datetime import datetime
-from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from producers.cli.option_groups import Labels
 from producers.cli.output import EXIT_JOB, clean, plain, print_json
 from producers.cli.showing import show_job
 from producers.client import Didflow
@@ -17,7 +17,7 @@ from worker.contract.errors import InvalidRequest, WaitTimeout
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.results import Quote
-from worker.contract.states import JobState
+from worker.contract.states import REPORTED, JobState
 
 #: How often the progress line is brought up to date.
 LOOK_EVERY_S = 0.5
@@ -25,24 +25,27 @@ LOOK_EVERY_S = 0.5
 
 def submit(
     request: Request | None,
+    labels: Labels,
     *,
     quote: Quote | None = None,
-    key: str | None,
-    reference: str | None,
-    account: str,
     priority: int = 5,
     not_before: datetime | None = None,
-    wait: bool,
-    timeout_s: float,
     as_json: bool,
 ) -> None:
     """Submit and report. Ends the command with the exit code that fits the job."""
     didflow = Didflow.from_env()
-    labels: dict[str, Any] = {"idempotency_key": key, "reference": reference, "account": account, "priority": priority}
-    job = didflow.submit(request, quote=quote, not_before=not_before, **labels)
-    if wait or (request is not None and request.dry_run):
+    job = didflow.submit(
+        request,
+        quote=quote,
+        idempotency_key=labels.key,
+        reference=labels.reference,
+        account=labels.account,
+        priority=priority,
+        not_before=not_before,
+    )
+    if labels.wait or (request is not None and request.dry_run):
         try:
-            view = wait_for(didflow, job.id, timeout_s, quiet=as_json)
+            view = wait_for(didflow, job.id, labels.timeout, quiet=as_json)
         except KeyboardInterrupt:
             Console(stderr=True, highlight=False).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
             raise
@@ -51,7 +54,7 @@ def submit(
     if as_json:
         print_json(job)
         return
-    tell_submitted(job, key)
+    tell_submitted(job, labels.key)
 
 
 def tell_submitted(job: Job, key: str | None) -> None:
@@ -107,6 +110,16 @@ def report(view: JobView, *, as_json: bool) -> None:
         show_job(view)
     if view.state is not JobState.SUCCEEDED:
         raise typer.Exit(EXIT_JOB)
+
+
+def show_or_report(view: JobView, *, as_json: bool) -> None:
+    """Show a job as it is now; one that is over ends the command with the exit code that fits it."""
+    if view.state in REPORTED:
+        report(view, as_json=as_json)
+    elif as_json:
+        print_json(view)
+    else:
+        show_job(view)
 
 
 def confirmed(question: str, *, yes: bool, must_ask: bool) -> None:
