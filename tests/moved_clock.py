@@ -4,17 +4,22 @@ The scripts are the real ones but for the one line that asks for the time.
 """
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import pytest
 import redis
 
 from tests.stage import Stage
 from worker.contract.jobs import Job, JobView
 from worker.contract.states import REPORTED, JobState, WaitReason
+from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.ledger.plans import Plans
 from worker.ledger.script_loader import Script, load_script
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox import Sandbox
 
 _ASKS = "tonumber(t[1]) * 1000000 + tonumber(t[2])"
 _PASSED = " + tonumber(redis.call('GET', NS .. ':test_passed_us') or '0')"
@@ -70,3 +75,20 @@ def settle(stage: Stage, ledger: MovedLedger, job: Job) -> JobView:
         if view.due_at is not None:
             ledger.pass_until(view.due_at)
     raise AssertionError([vars(step) for step in stage.story(job)])
+
+
+# The fixtures of tests on such a clock.
+
+
+@pytest.fixture
+def ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[MovedLedger]:
+    client = connect(valkey.url)
+    yield MovedLedger(client, namespace)
+    client.close()
+
+
+@pytest.fixture
+def stage(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Stage]:
+    stage = Stage(ledger, sandbox)
+    yield stage
+    stage.close()

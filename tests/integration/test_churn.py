@@ -1,35 +1,19 @@
 """Customers who leave and return: by reference, by file, and with numbers that aren't theirs."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from producers import Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
 from producers.churn import Churn, Returned
-from tests.moved_clock import MovedLedger, settle
+from tests.moved_clock import MovedLedger, ledger, settle, stage
 from tests.stage import Stage, numbers, outcomes
 from worker.contract.jobs import Job
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
-from worker.wavix.sandbox import Sandbox
+
+__all__ = ["ledger", "stage"]
 
 WEEK = timedelta(days=7)
 PARKING = (Destination.sip("goodbye@example.net"),)
-
-
-@pytest.fixture
-def ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[MovedLedger]:
-    client = connect(valkey.url)
-    yield MovedLedger(client, namespace)
-    client.close()
-
-
-@pytest.fixture
-def stage(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Stage]:
-    stage = Stage(ledger, sandbox)
-    yield stage
-    stage.close()
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Releases with a time before them: nothing goes too early, everything comes back, and who is called stays."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
-from tests.moved_clock import MovedLedger, settle
+from tests.moved_clock import MovedLedger, ledger, settle, stage
 from tests.stage import Stage, numbers, outcomes
 from worker.contract.destinations import Destination
 from worker.contract.errors import IdempotencyConflict
@@ -15,26 +14,12 @@ from worker.contract.provider import Yes
 from worker.contract.requests import Release, Reroute, SearchAndBuy
 from worker.ledger import calls
 from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox
+
+__all__ = ["ledger", "stage"]
 
 PARKING = (Destination.sip("parked@example.net"),)
 WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
-
-
-@pytest.fixture
-def ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[MovedLedger]:
-    client = connect(valkey.url)
-    yield MovedLedger(client, namespace)
-    client.close()
-
-
-@pytest.fixture
-def stage(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Stage]:
-    stage = Stage(ledger, sandbox)
-    yield stage
-    stage.close()
 
 
 def told(stage: Stage, kind: str) -> list[dict[str, object]]:
