@@ -313,8 +313,7 @@ def vouch(ledger: Ledger) -> Args:
     submitted(ledger)
     ledger.worker_alive("worker-1")
     before = str(ledger.client.hget(ledger.keys.epoch, "number"))
-    moved(ledger)
-    return ("default", "worker-1", before, 1)
+    return ("default", "worker-1", before, 1, moved(ledger))
 
 
 #: Script by name: what it needs, its arguments, and the reply of a second run where that isn't the first one's.

@@ -1,7 +1,11 @@
 """The ledger on another server, and worker processes that remember what they wrote: nothing missing, and the gate opens at once.
 
-Each interleaving that could open it although something is missing, as far as anybody has thought of one, is here.
+What could open it although something is missing is searched for in `tests/model/vouching_protocol.py`; here the scripts are asked.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -55,9 +59,30 @@ def vouch(mine: Ledger) -> str:
     return Gate(mine).vouch("default", witness_of(mine).worker, before)
 
 
+def epoch(ledger: Ledger) -> int:
+    return int(str(ledger.client.hget(ledger.keys.epoch, "number")))
+
+
 def forget_writes(ledger: Ledger, name: str, count: int) -> None:
     """As if the server had lost the last that it counted for this process."""
     ledger.client.hincrby(ledger.keys.namespace + ":vouch:counts", name, -count)
+
+
+#: For what fakeredis can't do: its copy of a key changes with the key.
+on_valkey = pytest.mark.parametrize("ledger", ["valkey"], indirect=True)
+
+
+@contextmanager
+def lost(ledger: Ledger) -> Iterator[None]:
+    """What is written inside is lost, and another server comes after it."""
+    client, kept = ledger.client, cast("list[str]", ledger.client.keys(f"{ledger.keys.namespace}:*"))
+    for key in kept:
+        client.copy(key, f"kept:{key}")
+    yield
+    client.delete(*cast("list[str]", client.keys(f"{ledger.keys.namespace}:*")))
+    for key in kept:
+        client.rename(f"kept:{key}", key)
+    restart(ledger)
 
 
 @pytest.fixture
@@ -104,7 +129,8 @@ def test_a_process_of_which_everything_is_lost_keeps_it_closed(past: Ledger) -> 
     past.client.zrem(past.keys.workers, "unknown")
     forget_writes(past, "unknown", 1)
     restart(past)
-    unknown = Before(epoch=1, count=1, healthy=True)
+    past.sweep(max_crashes=5)
+    unknown = Before(epoch=1, count=1, healthy=True, after=epoch(past))
     assert Gate(past).vouch("default", "unknown", unknown) == "lost"
     assert vouch(one) == "lost"
 
@@ -129,7 +155,7 @@ def test_one_that_signed_off_or_was_silent_for_longer_than_a_lease_is_not(past: 
 def test_nobody_needs_to_say_anything_where_nobody_was_and_then_nobody_can(past: Ledger) -> None:
     restart(past)
     past.sweep(max_crashes=5)
-    assert Gate(past).vouch("default", "late", Before(epoch=1, count=0, healthy=True)) == "waiting"
+    assert Gate(past).vouch("default", "late", Before(epoch=1, count=0, healthy=True, after=epoch(past))) == "waiting"
     assert Gate(past).closed("default")
 
 
@@ -177,7 +203,7 @@ def test_who_heard_nothing_for_long_can_not_answer_for_what_others_wrote(past: L
     clock.now_s += SILENCE_S + 0.1
     restart(past)
     one.worker_alive("one")
-    assert witness_of(one).before() == Before(epoch=1, count=1, healthy=False)
+    assert witness_of(one).before() == Before(epoch=1, count=1, healthy=False, after=epoch(past))
 
 
 def test_only_signs_of_life_end_a_silence(past: Ledger) -> None:
@@ -189,7 +215,7 @@ def test_only_signs_of_life_end_a_silence(past: Ledger) -> None:
     assert one.save(claim, 1, BOUND) == ("ok",)
     restart(past)
     one.worker_alive("one")
-    assert witness_of(one).before() == Before(epoch=1, count=2, healthy=False)
+    assert witness_of(one).before() == Before(epoch=1, count=2, healthy=False, after=epoch(past))
 
 
 def test_an_answer_of_the_old_server_that_is_still_out_is_waited_for_and_counts(past: Ledger) -> None:
@@ -200,7 +226,7 @@ def test_an_answer_of_the_old_server_that_is_still_out_is_waited_for_and_counts(
         assert witness_of(one).before() is None
         answered(7, 1)
     before = witness_of(one).before()
-    assert before == Before(epoch=1, count=7, healthy=True)
+    assert before == Before(epoch=1, count=7, healthy=True, after=epoch(past))
     assert Gate(past).vouch("default", "one", before) == "lost"
 
 
@@ -286,3 +312,73 @@ def test_nobody_is_forgotten_by_one_with_short_leases_while_others_would_ask_aft
     past.worker_gone("short")
     restart(past)
     assert vouch(one) == "waiting"
+
+
+# Found by the search of tests/model/vouching_protocol.py.
+
+
+@on_valkey
+def test_a_call_that_was_under_way_while_others_took_its_process_for_silent_ends_no_silence(past: Ledger) -> None:
+    clock = Clock()
+    one = process(past, "one", clock)
+    with witness_of(one).call(sign_of_life=True) as answered:  # Sent on the old server, and again on the new one, which answers.
+        with lost(past):
+            new = process(past, "new", clock)
+            clock.now_s += SILENCE_S + 1.0
+            assert new.is_seen(), "nobody can vouch who hasn't written by now"
+            assert new.save(claimed(new, submitted(past).id), 1, BOUND) == ("ok",)
+        past.sweep(max_crashes=5)
+        answered(1, epoch(past))
+    assert witness_of(one).before() == Before(epoch=1, count=1, healthy=False, after=epoch(past))
+
+
+def test_a_process_whose_beginning_took_long_waits_from_its_answer_on(past: Ledger) -> None:
+    clock = Clock()
+    one = process(past, "one", clock)
+
+    class Slow(Ledger):
+        def _script(self, name: str, *args: str | int) -> Any:
+            clock.now_s += 2 * SILENCE_S
+            one.worker_alive("one")
+            return super()._script(name, *args)
+
+    new = Slow(past.client, past.keys.namespace, shebang=past.plans.shebang)
+    new.witness = Witness("new", clock=clock)
+    new.worker_alive("new")
+    assert not new.is_seen(), "the other one has written a moment before, and may vouch for another five seconds"
+    clock.now_s += SILENCE_S + 1.0
+    assert new.is_seen()
+
+
+def test_who_seems_silent_because_the_servers_clock_was_set_forward_is_waited_for(past: Ledger) -> None:
+    process(past, "one")
+    past.client.zadd(past.keys.workers, {"one": past.now_ms() - 20_000})
+    assert not process(past, "new").is_seen()
+
+
+@on_valkey
+def test_nothing_is_said_on_a_third_server_that_knows_nothing_of_the_second(past: Ledger) -> None:
+    """The same word, sent again: what was written on the second one once it had opened the gate is lost."""
+    one = process(past, "one")
+    with lost(past):
+        restart(past)
+        one.worker_alive("one")
+        said = witness_of(one).before()
+        assert said is not None
+        assert Gate(one).vouch("default", "one", said) == "opened"
+        assert one.save(claimed(one, submitted(past).id), 1, BOUND) == ("ok",)
+    assert Gate(one).vouch("default", "one", said) == "late"
+    assert Gate(past).closed("default")
+
+
+@on_valkey
+def test_a_process_with_longer_leases_makes_nobody_a_witness_who_was_silent_for_too_long(past: Ledger) -> None:
+    """Were its coming lost, nobody would ask after him."""
+    one, slept = process(past, "one"), process(past, "slept")
+    seen(one, slept)
+    claim = claimed(slept, submitted(past).id)
+    past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 36_000})
+    with lost(past):
+        past.worker_alive("longer", lease_ms=60_000)
+        assert slept.save(claim, 1, BOUND) == ("closed",)
+    assert vouch(one) == "opened"

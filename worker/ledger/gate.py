@@ -83,7 +83,7 @@ class Gate:
     def vouch(self, account: str, worker: str, before: Before) -> str:
         """Say that the server misses nothing of what it acknowledged to this process: ``opened`` if that was the last word needed,
         ``open``, ``waiting`` for others, ``lost`` if it does miss something, ``late`` if it is no help."""
-        return str(self._script("vouch", account, worker, before.epoch, before.count))
+        return str(self._script("vouch", account, worker, before.epoch, before.count, before.after))
 
     def accept(self, account: str, owned: Mapping[str, int], in_cart: Iterable[str] = ()) -> int:
         """A person says that these are no job's: owned numbers, with their record ids, and numbers in the cart.

@@ -191,12 +191,12 @@ class Ledger(LedgerReader):
         if self.witness is None:
             self._script("alive", worker, *times, 0, 0, "")
             return
-        sent_s, known = self.witness.now_s(), self.witness.life
+        known = self.witness.life
         with self.witness.call(sign_of_life=True) as answered:
             told = (*self.witness.told, known.name if known else "")
             count, epoch, life, others = self._script("alive", worker, *times, *told)
             answered(int(count), int(epoch))
-        self.witness.began(str(life), others, sent_s)
+        self.witness.began(str(life), others)
 
     def is_seen(self) -> bool:
         """Ask what the others know of by now: whether they have seen this process's life, in which it may bind numbers from then on."""

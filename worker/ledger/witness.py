@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Who knows of no write of his for longer than this can't answer for what others wrote meanwhile. For all processes the same, whatever
 #: their leases: signs of life come every two seconds at most, and one more may be on its way.
@@ -19,11 +19,13 @@ SILENCE_S = 5.0
 
 @dataclass(frozen=True)
 class Before:
-    """What was acknowledged in the epoch before. `healthy`: signs of life until shortly before the first answer in the new one."""
+    """What was acknowledged in the epoch before. `after`: the epoch that ended it, in which alone this may be said: one that comes later
+    may know nothing of that one, and of what was written in it. `healthy`: signs of life until shortly before its first answer came."""
 
     epoch: int
     count: int
     healthy: bool
+    after: int
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,14 @@ class Witness:
         with self._lock:
             if epoch > self._epoch:
                 if self._epoch:
-                    self._before = Before(self._epoch, self._count, healthy=sent_s - self._beat_s <= SILENCE_S)
+                    # Until now, however long ago this call was sent: others may have taken it for dead while it was under way.
+                    self._before = Before(self._epoch, self._count, self._clock() - self._beat_s <= SILENCE_S, after=epoch)
                 self._epoch, self._count, self._beat_s = epoch, 0, float("-inf")
             if epoch == self._epoch:
                 self._count = max(self._count, count)
                 self._beat_s = max(self._beat_s, sent_s) if sign_of_life else self._beat_s
             elif self._before and epoch == self._before.epoch:
-                self._before = Before(epoch, max(count, self._before.count), self._before.healthy)
+                self._before = replace(self._before, count=max(count, self._before.count))
 
     def before(self) -> Before | None:
         """None as long as there was no other server, or an answer of it may yet come."""
@@ -93,17 +96,15 @@ class Witness:
 
     # A life, and who has seen it
 
-    def began(self, life: str, others: Sequence[str | int], sent_s: float) -> None:
+    def began(self, life: str, others: Sequence[str | int]) -> None:
         """The server's word with each sign of life: in which life it is, and, where that is news, who the others are."""
         with self._lock:
             if self._life is not None and self._life.name == life:
                 return
-            # One that was silent for as long can't vouch any more unless it writes, and then it has seen this life, too.
-            able = {str(others[i]): int(others[i + 2]) for i in range(0, len(others), 3) if int(others[i + 1]) <= SILENCE_S * 1000}
-            self._life, self._seen = Life(life, able, sent_s + SILENCE_S + 1.0), not able
-
-    def now_s(self) -> float:
-        return self._clock()
+            # Counted from the answer: the life began before it, but maybe long after the call was sent. And by this process's clock: who
+            # has been silent by the server's may have written a moment before that was set forward.
+            counts = {str(worker): int(count) for worker, count in zip(others[::2], others[1::2], strict=True)}
+            self._life, self._seen = Life(life, counts, self._clock() + SILENCE_S + 1.0), not counts
 
     def seen_by(self, life: Life, acked: Mapping[str, int | None]) -> None:
         """`acked`: how many of its writes each of the others knows of (None: it signed off). Enough of them, or of time, and it is seen."""

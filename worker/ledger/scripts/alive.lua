@@ -2,7 +2,7 @@
 -- ARGV  worker, vouch_ms (a process that was silent for longer than this is a new one), forget_ms, acked, epoch (so many of its writes it
 --       knows to have been made in that epoch), life (that it knows to be in)
 -- Reply {count, epoch, life, others}: see count_write; `life` is another one whenever it began, or had been silent, and as long as the
---       process doesn't know it, `others` are those that may be its witnesses: {worker, silent_ms, count, …}
+--       process doesn't know it, `others` are those that may be its witnesses: {worker, count, …}
 -- Twice: counts twice, which the process doesn't know of one of them; it may be sure of fewer than there are.
 -- flags: allow-oom
 local worker, vouch_ms, forget_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -15,12 +15,10 @@ if not seen or tonumber(seen) < now - vouch_ms or not life then
   redis.call('HSET', key('vouch', 'life'), worker, life)
 end
 if life ~= ARGV[6] then
-  local known = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
-  for i = 1, #known, 2 do
-    if known[i] ~= worker then
-      others[#others + 1] = known[i]
-      others[#others + 1] = int(math.max(0, now - tonumber(known[i + 1])))
-      others[#others + 1] = redis.call('HGET', key('vouch', 'counts'), known[i]) or '0'
+  for _, other in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
+    if other ~= worker then
+      others[#others + 1] = other
+      others[#others + 1] = redis.call('HGET', key('vouch', 'counts'), other) or '0'
     end
   end
 end
@@ -29,6 +27,10 @@ redis.call('HSET', key('vouch', 'acked'), worker, ARGV[5] == epoch and ARGV[4] o
 -- The longest of all processes' holds for all: none is forgotten while it may still have to say what it wrote.
 local longest_ms = tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0')
 if longest_ms < vouch_ms then
+  -- Who was silent for too long until now stays so: if this is lost, nobody will ask after him.
+  for _, silent in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. int(now - longest_ms))) do
+    redis.call('HDEL', key('vouch', 'life'), silent)
+  end
   longest_ms = vouch_ms
   redis.call('HSET', key('epoch'), 'vouch_ms', int(vouch_ms))
 end
