@@ -2,7 +2,8 @@
 
 What a server loses when it dies is the end of what it wrote. So whoever misses none of his own writes answers also for everything that
 anybody wrote before his last one. That reaches a process of which all is lost, even that it ever was, and which is dead by then, only if
-every other one that can answer has written after that process began; so a new one moves no money before (`Life`).
+every other one that can answer has written after that process began; so a new one moves no money before (`Life`). Each rule of this, and
+what would happen without it: `tests/model/vouching_protocol.py`.
 """
 
 import threading
