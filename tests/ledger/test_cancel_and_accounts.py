@@ -151,6 +151,17 @@ def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None
     assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("taken", "+1")
 
 
+def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(ledger: Ledger) -> None:
+    claim = claimed(ledger, submitted(ledger).id)
+    last_word = Write("releasing", numbers={"+1": "{}"}, unless_cancelled=True)
+    assert ledger.save(claim, 1, last_word) == ("ok",)
+    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.save(claim, 1, last_word) == ("ok",), "the same write once more: it was made before the cancel"
+    assert ledger.save(claim, 2, Write("releasing", numbers={"+2": "{}"}, unless_cancelled=True)) == ("cancelled",)
+    assert ledger.numbers(claim.job_id) == {"+1": "{}"}
+    assert ledger.save(claim, 3, Write("not_sent", numbers={"+1": "[]"})) == ("ok",)
+
+
 def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(ledger: Ledger) -> None:
     short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
     short.sweep(max_crashes=5)

@@ -137,6 +137,7 @@ class JobPage(Protocol):
         settle: Spend | None = None,
         progress: str | None = None,
         money: bool = False,
+        unless_cancelled: bool = False,
         unsettled: bool | None = None,
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
@@ -153,8 +154,9 @@ class JobPage(Protocol):
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
         `clear`: all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on.
         `history`: what happened to numbers, for their histories.
-        `money`: it may move once this is written. `unsettled`: whether numbers are bound or carted after it; None: as before.
-        Raises LostLease, NumbersTaken, SpendLimitReached; with `money` Wait, as `money_point` does.
+        `money`: it may move once this is written. `unless_cancelled`: nothing is written once somebody was told that the job is called off,
+        also where this attempt hasn't heard of it. `unsettled`: whether numbers are bound or carted after it; None: as before.
+        Raises LostLease, NumbersTaken, SpendLimitReached, CancelRequested; with `money` Wait, as `money_point` does.
         """
         ...
 

@@ -63,7 +63,8 @@ class Write:
     `calls`: those to the provider since the write before; `witness`: what decided.
     `clear`: the numbers and their pages begin anew; `pages`: the numbers of a page, in words, by its index.
     `history`: what happened to numbers, told in their histories.
-    `money`: refused while the gate is closed. `unsettled`: whether the job is a purchase with open numbers after it; None: as it was.
+    `money`: refused while the gate is closed; `unless_cancelled`: once the job is called off. `unsettled`: whether the job is a purchase
+    with open numbers after it; None: as it was.
     """
 
     step: str
@@ -83,6 +84,7 @@ class Write:
     limits: Sequence[SpendLimit] = ()
     settle: Spend | None = None
     money: bool = False
+    unless_cancelled: bool = False
     unsettled: bool | None = None
     clear: bool = False
     pages: Mapping[int, str] | None = None
@@ -216,7 +218,8 @@ class Ledger(LedgerReader):
         self._script("gone", worker)
 
     def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...] | LimitReached:
-        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("taken", number, …)``, or the limit against its hold.
+        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``, or the limit
+        against its hold.
 
         `count` numbers the writes.
         """

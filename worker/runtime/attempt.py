@@ -106,6 +106,7 @@ class LedgerPage:
         settle: Spend | None = None,
         progress: str | None = None,
         money: bool = False,
+        unless_cancelled: bool = False,
         unsettled: bool | None = None,
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
@@ -130,6 +131,7 @@ class LedgerPage:
             limits=limits,
             settle=settle,
             money=money,
+            unless_cancelled=unless_cancelled,
             unsettled=unsettled,
             clear=clear,
             pages={index: " ".join(listed) for index, listed in pages.items()} if pages else None,
@@ -145,6 +147,8 @@ class LedgerPage:
             raise LostLease
         if verdict == "closed":
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
+        if verdict == "cancelled":
+            raise CancelRequested
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = memo if memo is not None else self._memo

@@ -4,9 +4,9 @@
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
---       history?: {number: what happened to it, see tell_history},
+--       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
 --       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
--- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written)
+-- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
@@ -22,6 +22,7 @@ local function ok()
   return {'ok', unpack(count_write(ARGV[6]))}
 end
 if last_token == token and tonumber(last_write) >= write then return ok() end
+if page.unless_cancelled and redis.call('HGET', job, 'cancel') == '1' then return {'cancelled'} end
 if page.money and gate_closed(f[1]) then return {'closed'} end
 if (ARGV[6] or '') ~= '' and (page.money or #page.reserve > 0) and not is_witnessed(ARGV[6], ARGV[7]) then return {'closed'} end
 
