@@ -58,8 +58,8 @@ def look(scene: Scene, job: Job) -> JobView:
 
 def hand_in(scene: Scene, number: str, *kinds: str) -> None:
     for kind in kinds:
-        owned = next(one for one in scene._client.owned(page=1, search=number).items)
-        assert scene._client.upload_paper([owned.record_id], read_paper(kind, b"%PDF-1.4 a passport")) == Yes(None)
+        owned = next(one for one in scene.provider.owned(page=1, search=number).items)
+        assert scene.provider.upload_paper([owned.record_id], read_paper(kind, b"%PDF-1.4 a passport")) == Yes(None)
 
 
 def review(scene: Scene, number: str, verdict: str = "approved", kind: int | None = None) -> None:
@@ -355,10 +355,10 @@ def test_a_follower_that_goes_on_takes_in_what_was_found_and_one_that_has_ended_
 
 def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_told_as_inactive(scene: Scene) -> None:
     purchase = scene.submit(GERMAN)
-    offer = next(one for one in scene._client.offers(*berlin(scene), sms_only=False, page=1).items if one.documents)
-    assert isinstance(scene._client.put_in_cart([offer.number]), Yes)
-    assert scene._client.check_out([offer.number]) == Yes(None)
-    desk = Desk("default", scene.ledger, scene._client)
+    offer = next(one for one in scene.provider.offers(*berlin(scene), sms_only=False, page=1).items if one.documents)
+    assert isinstance(scene.provider.put_in_cart([offer.number]), Yes)
+    assert scene.provider.check_out([offer.number]) == Yes(None)
+    desk = Desk("default", scene.ledger, scene.provider)
     desk.give(desk.look(), purchase.id, offer.number)
     look(scene, Job(f"{purchase.id}-documents", True, JobState.SCHEDULED))
     assert told(scene, offer.number) == ["documents_missing"]
@@ -373,8 +373,8 @@ def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_told_as_ina
 
 
 def berlin(scene: Scene) -> tuple[int, int]:
-    country = find_country(scene._client.countries(), "DE")
-    return country.id, next(city.id for city in scene._client.cities(country.id, None) if city.name == "Berlin")
+    country = find_country(scene.provider.countries(), "DE")
+    return country.id, next(city.id for city in scene.provider.cities(country.id, None) if city.name == "Berlin")
 
 
 def test_where_the_order_refused_numbers_that_need_documents_nobody_is_left_to_follow(scene: Scene) -> None:

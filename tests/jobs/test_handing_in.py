@@ -28,7 +28,7 @@ def handed_in(scene: Scene, *numbers: str, landing: bool = False) -> dict[str, s
         while landing and scene.sandbox.flights:
             scene.sandbox.land(0)
 
-    done = hand_in(numbers, PASSPORT, scene._client, settle_s=SETTLE_S, now_s=lambda: scene.clock.now_ms() / 1000, pause=pause)
+    done = hand_in(numbers, PASSPORT, scene.provider, settle_s=SETTLE_S, now_s=lambda: scene.clock.now_ms() / 1000, pause=pause)
     return {one.number: one.fate.value for one in done}
 
 
@@ -52,7 +52,7 @@ def test_it_goes_to_all_that_need_it_in_one_call_and_to_no_other(scene: Scene) -
 def test_what_is_not_asked_for_is_not_sent(scene: Scene) -> None:
     (number,), _ = bought(scene)
     address = read_paper("address", b"%PDF-1.4 a bill")
-    (one,) = hand_in([number], address, scene._client, settle_s=0, now_s=lambda: 0.0, pause=lambda _: None)
+    (one,) = hand_in([number], address, scene.provider, settle_s=0, now_s=lambda: 0.0, pause=lambda _: None)
     assert (one.fate, one.words) == (Fate.NOT_NEEDED, "it needs id, localaddress")
     assert sent(scene) == 0
 

@@ -95,7 +95,7 @@ class Scene:
             lease_seconds=LEASE_S,
             **changes,
         )
-        self._client = provider(
+        self.provider = provider(
             self.sandbox.url,
             SecretStr(SANDBOX_KEY),
             "mydids",
@@ -108,7 +108,7 @@ class Scene:
 
     def close(self) -> None:
         """Forget the namespace, so that many scenes don't fill the server."""
-        self._client.close()
+        self.provider.close()
         self.sandbox.service.stopping.set()
         names = list(self.ledger.client.scan_iter(match=f"{self.ledger.keys.namespace}:*", count=1000))
         self.ledger.client.delete(*names)
@@ -137,7 +137,7 @@ class Scene:
     def worker(self, reached: Reached | None = None) -> Worker:
         """A worker process; `reached` is called at each of its fault points."""
         ledger = watched_ledger(self.ledger, reached) if reached else self.ledger
-        provider = cast("Provider", self._client)
+        provider = cast("Provider", self.provider)
         watched = watched_provider(provider, reached) if reached else provider
         leases = Leases(self.ledger, lease_s=LEASE_S, worker="scene")
         stopping = threading.Event()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from worker.contract.countdown import calls_came, renews_ms
-from worker.contract.destinations import Route
+from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
 from worker.contract.provider import OwnedNumber
@@ -72,6 +72,8 @@ class Countdown:
         self._begin()
         self._let_stay()
         now_ms = self._page.now_ms()
+        if self._book.todo() and now_ms < self._lists_show_ms():
+            self._wait_until(self._lists_show_ms(), now_ms)  # Else one that is parked could look like one that somebody has moved.
         if self._book.todo() and now_ms >= self._next_ms(self._book.todo()):
             self._look(now_ms)
             self._let_stay()
@@ -96,15 +98,15 @@ class Countdown:
             at = self._request.at
             if at is not None and now_ms < (at_ms := int(at.timestamp() * 1000)):
                 self._wait_until(at_ms, now_ms)
-            self._book.note(from_ms=now_ms, looked_ms=now_ms)
             todo, owned = self._here(self._book.todo())
+            self._book.note(from_ms=now_ms, looked_ms=now_ms)
             begun = [self._seen(one, owned[one.record_id], now_ms) for one in todo]
             if self._request.parking:
                 self._book.note(parking=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
                 target = tuple(self._request.parking)
                 begun = [one.model_copy(update={"park": _way(owned[one.record_id], target)}) for one in begun]
             self._book.write("grace_began", begun, empty=True)
-        if self._request.parking:
+        if self._request.parking and not self._book.memo.parked_ms:
             self._park()
 
     def _here(self, leaving: Sequence[Leaving]) -> tuple[list[Leaving], dict[int, OwnedNumber]]:
@@ -121,16 +123,14 @@ class Countdown:
 
     def _park(self) -> None:
         """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
-        parks = {one.number: one.park for one in self._book.todo() if one.park is not None}
-        memo = self._book.memo.parking
-        claimed = memo is None or memo.claimed or not any(park.outcome is Outcome.UNCHANGED for park in parks.values())
-        if claimed and all(_is_parked(park) for park in parks.values()):
-            return
-        moves = Moves(_Way(self._book, self._page, parking=True), self._provider, self._rules, memo=memo, only=list(parks))
-        if self._moved(moves) == CANCELLED:
+        parks = [one.number for one in self._book.todo() if one.park is not None]
+        way = _Way(self._book, self._page, parking=True)
+        if self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.parking, only=parks)) == CANCELLED:
             raise CancelRequested
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
-        self._book.write("not_parked", [_not_parked(one, park) for one, park in ends if not _is_parked(park)])
+        left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
+        self._book.note(parked_ms=self._page.now_ms())
+        self._book.write("parked", left_out, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
 
     def _moved(self, moves: Moves) -> JobError | None:
         try:
@@ -169,6 +169,11 @@ class Countdown:
             seconds_now=now_s,
         ).model_dump_json()
 
+    def _lists_show_ms(self) -> int:
+        """From then on the owned list shows the numbers parked, whichever of the provider's copies is asked (A3)."""
+        parked_ms = self._book.memo.parked_ms
+        return parked_ms + int(self._rules.settle_s * 1000) if parked_ms else 0
+
     def _due_ms(self, leaving: Leaving) -> int:
         """When it may go; by what was last read of it."""
         due_ms = self._book.memo.from_ms + int(self._request.grace.total_seconds() * 1000)
@@ -195,16 +200,32 @@ class Countdown:
             return
         self._be_calm(stopped)
         if fresh := [one for one in stopped if one.back is None and one.park is not None]:
+            now_ms = self._page.now_ms()
             owned = {found.number: found for found in self._book.records(fresh).values()}
-            self._book.note(back=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
+            if now_ms < self._lists_show_ms() and not all(_shows_parked(one, owned.get(one.number)) for one in fresh):
+                raise Wait(WaitReason.SETTLING, (self._lists_show_ms() - now_ms) / 1000)
+            memo = self._book.memo.back or MoveMemo(selected=True, taken_ms=_TAKEN_MS)
+            self._book.note(back=memo.model_copy(update={"claimed": False}))
             self._book.write("ways_back", [_with_way_back(one, owned.get(one.number)) for one in fresh])
         way = _Way(self._book, self._page, parking=False)
         self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.back, only=[one.number for one in stopped]))
-        self._book.write("stays", [_stayed(self._book.leaving[one.number]) for one in stopped])
+        brought = [self._book.leaving[one.number] for one in stopped]
+        self._book.write("stays", [_stayed(one) for one in brought if not _is_stuck(one)])
+        if stuck := [one for one in brought if _is_stuck(one)]:
+            self._stay_parked(stuck)
+
+    def _stay_parked(self, stuck: Sequence[Leaving]) -> None:
+        """Their way back was refused, or never shown: the job mustn't end as if they had their routes. Raises AttemptFailed."""
+        again = [one.model_copy(update={"back": one.back.became(None, _still_parked(one.back))}) for one in stuck if one.back]
+        self._book.write("still_parked", again)
+        error = next(one.back.error for one in again if one.back)
+        assert error is not None
+        raise AttemptFailed(error, so_far=self._book.result(error), in_doubt=True)
 
     def _be_calm(self, stopped: Sequence[Leaving]) -> None:
         """What was sent to park a number and isn't seen to be done may still act; the way back comes after it. Raises Wait."""
-        if all(one.back is not None or (one.park and one.park.outcome is Outcome.CONFIRMED) for one in stopped):
+        sure = self._book.memo.parked_ms
+        if all(one.back is not None or (sure and one.park and one.park.outcome is Outcome.CONFIRMED) for one in stopped):
             return
         now_ms = self._page.now_ms()
         if not self._book.memo.calm_ms:
@@ -277,6 +298,22 @@ def _way(owned: OwnedNumber, target: Route) -> Move:
 
 def _is_parked(park: Move) -> bool:
     return park.outcome in (Outcome.CONFIRMED, Outcome.UNCHANGED)
+
+
+def _shows_parked(leaving: Leaving, owned: OwnedNumber | None) -> bool:
+    return leaving.park is not None and owned is not None and same_route(owned.route, leaving.park.target)
+
+
+def _is_stuck(leaving: Leaving) -> bool:
+    """Whether it is still parked, for all that the provider says."""
+    back = leaving.back
+    return back is not None and (back.outcome is Outcome.REFUSED or (back.outcome is Outcome.ACCEPTED and back.error is not None))
+
+
+def _still_parked(back: Move) -> JobError:
+    why = back.error.message if back.error else "no answer"
+    message = f"it isn't given back and still parked, its old route couldn't be set ({why}): reroute it, then `didflow retry`"
+    return JobError(code="still_parked", message=message, retryable=True)
 
 
 def _not_parked(leaving: Leaving, park: Move) -> Leaving:

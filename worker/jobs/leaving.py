@@ -64,6 +64,7 @@ class Leaving(BaseModel):
     def result(self) -> NumberResult:
         outcome = self.outcome or (Outcome.UNCLEAR if self.sent else Outcome.FAILED)
         way = self.back or self.park
+        error = self.back.error if self.back is not None and self.outcome is None else None
         return NumberResult(
             number=self.number,
             record_id=self.record_id,
@@ -71,7 +72,7 @@ class Leaving(BaseModel):
             paid_until=self.paid_until,
             route_before=way.before if way else None,
             route_after=way.target if way else None,
-            error=self.error,
+            error=error or self.error,
         )
 
 
@@ -81,6 +82,8 @@ class ReleaseMemo(BaseModel):
     from_ms    when the grace period began; 0: it hasn't
     looked_ms  when the numbers were last looked at while they counted down
     parking, back   how far the numbers are on their way to the parking destination, and back
+    parked_ms  when all were parked that can be; 0: not yet. Until the settle time has passed an old list may not show it
+    open_ms    called off: when a release that has no clear answer was first looked for
     calm_ms    nothing of what was sent to park them can act later than this
     """
 
@@ -92,7 +95,9 @@ class ReleaseMemo(BaseModel):
     looked_ms: int = 0
     parking: MoveMemo | None = None
     back: MoveMemo | None = None
+    parked_ms: int = 0
     calm_ms: int = 0
+    open_ms: int = 0
 
 
 class LeavingBook:
@@ -154,7 +159,7 @@ class LeavingBook:
         more: Mapping[str, Happened] | None = None,
     ) -> None:
         """Write these and the memo; without any only if the memo alone is worth it (`empty`). `answered`, `more`: see `JobPage.save`."""
-        # "releasing" is also the token check before a call that is sent again, with nothing new to write.
+        # "releasing" is also the check of token and cancel before a call that is sent again, with nothing new to write.
         if not changed and not empty and step not in ("selected", "releasing"):
             return
         history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
@@ -168,6 +173,7 @@ class LeavingBook:
             numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
             progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
             money=step == "releasing",
+            unless_cancelled=step == "releasing",
             answered=answered,
             history={**history, **(more or {})},
         )

@@ -140,13 +140,20 @@ class _Release(LeavingBook):
         return going
 
     def look_at_open(self) -> None:
-        """What was sent without an answer is looked at before the job ends. Raises NeedsReview for what is still there: it may yet go."""
+        """What was sent without an answer is looked at before the job ends. Raises Wait while a list may be too old to tell, NeedsReview
+        for what is still there: it may yet go."""
         open_ones = [leaving for leaving in self.leaving.values() if leaving.sent and leaving.outcome is None]
         if not open_ones:
             return
         owned = self.records(open_ones)
         self.record_gone([leaving for leaving in open_ones if leaving.record_id not in owned])
         if any(leaving.sent and leaving.outcome is None for leaving in self.leaving.values()):
+            now_ms = self._page.now_ms()
+            if not self.memo.open_ms:
+                self.note(open_ms=now_ms)
+                self.write("still_open", (), detail=f"{len(open_ones)} numbers", empty=True)
+            if now_ms < (shown_ms := self.memo.open_ms + int(self._rules.settle_s * 1000)):
+                raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000)
             error = JobError(code="release_unclear", message="cancelled while a release had no clear answer: it may still take effect")
             raise NeedsReview(error, self.result(error))
 
@@ -154,14 +161,15 @@ class _Release(LeavingBook):
         """Release by record id. The intent is on the disk before the call, so that "gone" can later be told from "was gone before"."""
         if not batch:
             return
-        first_time = [leaving for leaving in batch if not leaving.sent]
-        self.write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
         # Before it is back in stock, so that no purchase of ours can be quicker.
         if handed_out := self._page.quarantine([leaving.number for leaving in batch]):
             self.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in batch if one.number in handed_out])
-            batch, first_time = ([one for one in some if one.number not in handed_out] for some in (batch, first_time))
+            batch = [one for one in batch if one.number not in handed_out]
             if not batch:
                 return
+        # The last word before the call: a cancel that was acknowledged before this write holds the numbers back.
+        first_time = [leaving for leaving in batch if not leaving.sent]
+        self.write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
         answer = self._provider.release([leaving.record_id for leaving in batch])
         match answer:
             case Yes():
@@ -174,7 +182,8 @@ class _Release(LeavingBook):
             case No(code="not_found"):
                 self.record_gone(batch)
             case No(code=code, message=message):
-                self.write("refused", [batch[0].became(Outcome.REFUSED, JobError(code=f"release_{code}", message=message))])
+                error = JobError(code=f"release_{code}", message=message)
+                self.write("refused", [batch[0].model_copy(update={"sent": False}).stays(Outcome.REFUSED, error)])
             case Unclear(reason):
                 error = JobError(
                     code="release_unclear", message=f"a release had no clear answer ({reason}): `didflow explain`", retryable=True
