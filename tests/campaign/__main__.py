@@ -17,12 +17,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="which campaign; none: one at random, printed")
     parser.add_argument("--workers", type=int, default=3, help="worker processes (%(default)s)")
     parser.add_argument("--in-flight", type=int, default=24, help="jobs under way at a time (%(default)s)")
+    parser.add_argument("--only", default=None, help="jobs of this kind alone: buy, countdown, … ; none: all kinds")
     parser.add_argument("--out", type=Path, default=Path("soak"), help="folder for the summary (%(default)s)")
     parser.add_argument("--keep", type=Path, default=None, help="folder for logs and data, kept; none: a temporary one")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     say(f"seed {seed}: repeat with SOAK_SEED={seed} SOAK_SECONDS={given.seconds:g} make soak")
-    plan = Plan(seconds=given.seconds, seed=seed, workers=given.workers, in_flight=given.in_flight)
+    plan = Plan(seconds=given.seconds, seed=seed, workers=given.workers, in_flight=given.in_flight, only=given.only)
     with tempfile.TemporaryDirectory(prefix="didflow-soak-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from producers import Didflow
+from tests.campaign.countdown_oracle import Happened, countdown_violations
 from tests.campaign.fleet import Fleet
 from tests.campaign.footprint import Footprint, footprint, grown
 from tests.campaign.listening import Listener
@@ -21,7 +22,7 @@ from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
 from worker.contract.errors import JobNotFound, ServiceUnavailable
-from worker.contract.requests import REQUEST_VERSION, SearchAndBuy
+from worker.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
@@ -89,6 +90,7 @@ class Plan:
     in_flight   so many jobs are under way at a time
     pause_s     between two troubles
     mutant      a wrong protocol, to see that it is found out
+    only        jobs of this kind alone, by its name in `Work.submit_one`
     """
 
     seconds: float = 60.0
@@ -97,7 +99,7 @@ class Plan:
     in_flight: int = 24
     pause_s: tuple[float, float] = (0.1, 0.8)
     weights: dict[str, int] = field(default_factory=lambda: dict(EVERYTHING))
-    buys_only: bool = False
+    only: str | None = None
     cities: tuple[tuple[str, str], ...] = CITIES
     first_orders: Callable[[SandboxAdmin], None] = lambda _: None
     mutant: str | None = None
@@ -132,13 +134,17 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
     with _site(plan, folder, rng) as site:
         _make_trouble(plan, site, progress)
         progress("calm: waiting until all is quiet")
+        site.work.meddling.finish()
         late = _until_quiet(plan, site, [one.job_id for one in site.work.asked])
         parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
         _last_purchase(site)
         late += _until_quiet(plan, site, _followers_called_off(site))
         site.listener.catch_up()
         books = _books(site.sandbox)
-        found = violations(site.work.asked, site.listener.heard, books, site.began_with)
+        heard, meddling = site.listener.heard, site.work.meddling
+        happened = Happened(meddling.called_off, meddling.called, heard.counting_down_since(), heard.calls_came)
+        found = violations(site.work.asked, heard, books, site.began_with)
+        found += countdown_violations(site.work.countdowns, heard.last(), books.owned, books.given_back, happened)
         found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site, parked)
         found += grown(site.ledger.client, site.ledger.keys, parked, site.footprint)
         return _outcome(plan, site, books, found, time.monotonic() - began_s)
@@ -170,7 +176,7 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         local = stack.enter_context(LocalStack(processes=0, redis_url=server.url, sandbox=arguments, log=folder / "sandbox.log"))
         sandbox = SandboxAdmin(local.sandbox_url or "")
         plan.first_orders(sandbox)
-        groups = _seed(sandbox, 0 if plan.buys_only else 40)
+        groups = _seed(sandbox, 0 if plan.only == "buy" else 40)
         began_with = {number: ["first@example.net"] for group in groups for number in group}
         ledger = Ledger(connect(server.url), NAMESPACE)
         listener = stack.enter_context(Listener(server.url, NAMESPACE))
@@ -183,7 +189,7 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         fleet.died, fleet.stopped = recoveries.worker_died, recoveries.worker_stopped
         stack.enter_context(fleet)
         didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)
-        work = Work(didflow, jobs, [list(group) for group in groups], plan.buys_only, plan.cities)
+        work = Work(didflow, jobs, [list(group) for group in groups], sandbox, plan.only, plan.cities)
         trouble = Trouble(random.Random(plan.seed + 2), fleet, server, proxy, sandbox, ledger.keys, orders)
         yield _Site(
             server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with, footprint(ledger.client, ledger.keys)
@@ -293,7 +299,7 @@ def _last_purchase(site: _Site) -> None:
 
 def _books(sandbox: SandboxAdmin) -> Books:
     account = sandbox.state()["accounts"]["default"]
-    return Books(sandbox.ledger(), account["owned"], account["cart"])
+    return Books(sandbox.ledger(), account["owned"], account["cart"], account["given_back"])
 
 
 def _leftovers(site: _Site, parked: set[str]) -> list[str]:
@@ -308,14 +314,18 @@ def _leftovers(site: _Site, parked: set[str]) -> list[str]:
     return found
 
 
+def _kind(request: Request) -> str:
+    return "countdown" if isinstance(request, Release) and request.counts_down else request.kind
+
+
 def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: float) -> Outcome:
-    last = {job_id: endings[-1].data for job_id, endings in site.listener.heard.endings().items()}
+    last = site.listener.heard.last()
     ended = [last[one.job_id] for one in site.work.asked if one.job_id in last]
     parked = [body.error.code if body.error else "" for body in ended if body.state is JobState.NEEDS_REVIEW]
     reached = {path.name for path in (site.trouble.orders / "reached").iterdir()}
     return Outcome(
         plan,
-        dict(Counter(one.request.kind for one in site.work.asked)),
+        dict(Counter(_kind(one.request) for one in site.work.asked)),
         dict(Counter(body.state.value for body in ended)),
         dict(Counter(parked)),
         dict(Counter(event.data.reason for event in site.listener.heard.events.values() if event.data.reason)),

@@ -1,5 +1,6 @@
 """Hears everything that the two streams say, through every outage, as a consumer would."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Self, cast
 import redis
 
 from tests.campaign.oracle import Heard
+from worker.contract.release_events import CALLS_CAME
 from worker.contract.states import REPORTED
 from worker.ledger.connection import connect
 from worker.ledger.keys import Keys
@@ -21,7 +23,8 @@ GROUP = "campaign"
 
 
 class Listener:
-    """Reads both streams from their beginning. Events about accounts are counted and not kept: they belong to no job."""
+    """Reads both streams from their beginning. Events about accounts are counted and not kept: they belong to no job.
+    Of the calls that came for numbers the numbers are kept."""
 
     def __init__(self, url: str, namespace: str) -> None:
         self.heard = Heard()
@@ -83,6 +86,8 @@ class Listener:
     def _take_in(self, stream: str, entry_id: str, fields: dict[str, str]) -> None:
         if not fields.get("type", "").startswith("didflow.job."):
             self.about_accounts.append(fields.get("type", ""))
+            if fields.get("type") == CALLS_CAME:
+                self.heard.calls_came.append(str(json.loads(fields["data"])["number"]))
             return
         event = parse_event(fields)
         if stream == self._keys.results:

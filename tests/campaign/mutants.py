@@ -1,14 +1,16 @@
-"""Four wrong protocols that look right. Each must make the campaign fail: they test the tests."""
+"""Six wrong protocols that look right. Each must make the campaign fail: they test the tests."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from worker.contract.provider import Answer, Unclear
+from worker.jobs.countdown import Countdown
 from worker.jobs.purchase import Purchase
 from worker.jobs.purchase_state import Phase
 from worker.jobs.stock import StockSearch
 from worker.ledger import plans, script_loader
+from worker.runtime.attempt import LedgerPage
 from worker.wavix.client import WavixClient
 
 
@@ -57,7 +59,21 @@ def resend_checkout() -> None:
     WavixClient.check_out = wrong  # type: ignore[method-assign]
 
 
-MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (no_token_check, look_first, reuse_tainted, resend_checkout)}
+def deaf_to_cancels() -> None:
+    """A release that counts down to its end, whoever was told that it was called off."""
+    right: Callable[..., None] = LedgerPage.save
+    LedgerPage.pause_point = lambda self: None  # type: ignore[method-assign]
+    LedgerPage.save = lambda self, **write: right(self, **(write | {"unless_cancelled": False}))  # type: ignore[method-assign]
+
+
+def leaves_parked() -> None:
+    """Called off is called off: no number goes, and where its calls go is somebody else's business."""
+    Countdown.call_off = lambda self: None  # type: ignore[method-assign]
+
+
+OF_PURCHASES = (no_token_check, look_first, reuse_tainted, resend_checkout)
+OF_COUNTDOWNS = (deaf_to_cancels, leaves_parked)
+MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (*OF_PURCHASES, *OF_COUNTDOWNS)}
 
 
 def mutate(name: str) -> None:

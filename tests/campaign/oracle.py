@@ -10,7 +10,7 @@ from tests.campaign.work import Asked
 from worker.contract.events import Event, EventBody
 from worker.contract.follow_ups import DOCUMENTS
 from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import JobState, Outcome
+from worker.contract.states import JobState, Outcome, WaitReason
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
@@ -24,6 +24,7 @@ class Books:
     ledger: list[dict[str, str]]
     owned: Mapping[str, Mapping[str, Any]]
     cart: list[str]
+    given_back: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Heard:
 
     results: dict[str, Event] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
+    #: Numbers of which a release told that calls came, each time.
+    calls_came: list[str] = field(default_factory=list)
 
     def endings(self) -> dict[str, list[Event]]:
         """The results of each job, in the stream's order."""
@@ -40,10 +43,19 @@ class Heard:
             found[event.subject].append(event)
         return found
 
+    def last(self) -> dict[str, EventBody]:
+        """What each job said last of its end."""
+        return {job_id: endings[-1].data for job_id, endings in self.endings().items()}
+
+    def counting_down_since(self) -> dict[str, float]:
+        """By release: since when it has said that it waits for its numbers' time, s."""
+        waits = [event for event in self.events.values() if event.data.reason == WaitReason.GRACE]
+        return {event.subject: event.time.timestamp() for event in sorted(waits, key=lambda event: event.time, reverse=True)}
+
 
 def violations(asked: list[Asked], heard: Heard, books: Books, began_with: Mapping[str, list[str]]) -> list[str]:
     """Every broken promise, in words; empty if all were kept. `began_with`: the numbers that were there at first, with their routes."""
-    last = {job_id: endings[-1].data for job_id, endings in heard.endings().items()}
+    last = heard.last()
     found = [*_ends(asked, heard), *_order(heard), *_money(asked, last, books), *_given_back(asked, last, books, began_with)]
     found += _routes(asked, last, books, began_with)
     found += [f"{number} was left in the cart" for number in books.cart]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.campaign.campaign import EVERYTHING, Plan
-from tests.campaign.mutants import MUTANTS
+from tests.campaign.mutants import MUTANTS, OF_COUNTDOWNS
 from tests.campaign.work import CITIES
 from worker.wavix.sandbox import SandboxAdmin
 
@@ -19,7 +19,7 @@ def short(seconds: float, seed: int) -> Plan:
 
 
 def against(mutant: str | None, seconds: float, seed: int) -> Plan:
-    """Purchases under the faults that the named wrong protocol can't bear; None: the right one under all of them."""
+    """Purchases, or countdowns, under the faults that the named wrong protocol can't bear; None: the right one under all of them."""
     orders = [order for name, order in STRESS.items() if mutant in (name, None)]
 
     def first_orders(sandbox: SandboxAdmin) -> None:
@@ -36,7 +36,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
         in_flight=48,
         pause_s=(0.2, 0.6),
         weights=weights,
-        buys_only=True,
+        only="countdown" if mutant in [one.__name__ for one in OF_COUNTDOWNS] else "buy",
         # In one city a number that is given up is soon used again, if it may be.
         cities=CITIES[:1],
         first_orders=first_orders,
@@ -47,6 +47,10 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
 
 def _zombies(sandbox: SandboxAdmin) -> None:
     """Workers sleep before they fill the cart or write the end: that is the campaign's doing, the provider is well."""
+
+
+def _well(sandbox: SandboxAdmin) -> None:
+    """A countdown can go wrong without the provider's help."""
 
 
 def _late_checkouts(sandbox: SandboxAdmin) -> None:
@@ -74,5 +78,7 @@ STRESS: dict[str, Callable[[SandboxAdmin], None]] = {
     "look_first": _late_checkouts,
     "reuse_tainted": _late_adds,
     "resend_checkout": _lost_answers,
+    "deaf_to_cancels": _well,
+    "leaves_parked": _well,
 }
 assert STRESS.keys() == MUTANTS.keys()

@@ -207,22 +207,23 @@ class Trouble:
             mutation = self.rng.random() < 0.6
             call = self.rng.choice(MUTATING if mutation else READS)
             kind = self.rng.choice(ON_ANY_CALL + (ON_MUTATION if mutation else ("lag",)))
-            self.sandbox.add_fault(call, kind, times=None, probability=share, seconds=self._seconds(kind))
+            self.sandbox.add_fault(call, kind, times=None, probability=share, seconds=self._seconds(call, kind))
         if self.rng.random() < 0.3:
             self.sandbox.add_fault("cart_put", self.rng.choice(("partial", "sell_to_other", "price_change")), times=None, probability=share)
         if self.rng.random() < 0.3:
             self.sandbox.add_fault("checkout", "sell_to_other", times=None, probability=share)
 
-    def _seconds(self, kind: str) -> float:
+    def _seconds(self, call: str, kind: str) -> float:
         match kind:
             case "lag":
-                return 0.9  # Less than the settle time: that is assumption A3.
+                return 0.9  # With what `provider_lags` adds less than the settle time: that is assumption A3.
             case "rate_limit":
                 return self.rng.choice((0.0, 1.0))
             case "slow":
                 return 0.5
             case "act_late":
-                return self.rng.choice(LATE_S)
+                # Assumption A5: a change of routes comes within the settle time.
+                return self.rng.choice(LATE_S[:2] if call == "destinations" else LATE_S)
         return 1.5
 
     def provider_gone(self) -> None:
@@ -235,7 +236,7 @@ class Trouble:
         self.sandbox.clear_faults()
 
     def provider_lags(self) -> None:
-        self.sandbox.order("reconfigure", read_lag_s=self.rng.choice((0.0, 0.3, 0.8)))
+        self.sandbox.order("reconfigure", read_lag_s=self.rng.choice((0.0, 0.3, 0.5)))
 
     def provider_limits(self) -> None:
         self.sandbox.order("reconfigure", rate_limit=self.rng.choice((None, 30.0, 80.0)))

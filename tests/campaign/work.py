@@ -4,15 +4,21 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from producers import Didflow
+from producers.churn import Churn
+from tests.campaign.countdown_oracle import Countdown
+from tests.campaign.countdowns import Meddling, insist
 from worker.contract.destinations import Destination
-from worker.contract.errors import DidflowError, ServiceUnavailable
+from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
+from worker.contract.states import Outcome
 from worker.ledger.calls import Submission
+from worker.wavix.sandbox import SandboxAdmin
 
 CITIES = (
     ("US", "LOS ANGELES, CA"),
@@ -23,10 +29,11 @@ CITIES = (
     ("GB", "London"),
     ("DE", "Berlin"),
 )
-#: A submit is repeated until it is answered; an outage lasts less than this.
-ACCEPTED_WITHIN_S = 90.0
 #: Numbers of one group belong together: overlapping reroutes of the same group fight for them.
 GROUP = 12
+
+
+Routes = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -46,28 +53,41 @@ class Work:
     didflow: Didflow
     rng: random.Random
     groups: list[list[str]]
-    buys_only: bool = False
+    sandbox: SandboxAdmin
+    only: str | None = None
     cities: Sequence[tuple[str, str]] = CITIES
     asked: list[Asked] = field(default_factory=list)
+    countdowns: list[Countdown] = field(default_factory=list)
     repeated: int = 0
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
     _fights: dict[int, int] = field(default_factory=dict)
+    _left: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.meddling = Meddling(self.didflow, random.Random(self.rng.random()), self.sandbox)
 
     def submit_one(self) -> Asked:
         """The next job of the mix."""
-        kinds: Sequence[tuple[Callable[[], Request | None], int]] = (
-            (self._buy, 55),
-            (self._reroute, 20),
-            (self._failback, 8),
-            (self._release, 12),
-            (self._quote, 5),
-        )
-        weights = [weight for _, weight in kinds]
-        make = self._buy if self.buys_only else self.rng.choices([make for make, _ in kinds], weights)[0]
-        request = make() or self._buy()
+        kinds: Mapping[str, tuple[Callable[[], Request | Asked | None], int]] = {
+            "buy": (self._buy, 50),
+            "reroute": (self._reroute, 18),
+            "failback": (self._failback, 7),
+            "release": (self._release, 9),
+            "countdown": (self._countdown, 8),
+            "leave": (self._leave, 8),
+            "quote": (self._quote, 5),
+        }
+        name = self.only or self.rng.choices(list(kinds), [weight for _, weight in kinds.values()])[0]
+        request = kinds[name][0]() or self._buy()
+        if isinstance(request, Asked):
+            self.asked.append(request)
+            return request
         key = f"campaign-{next(self._count)}"
+        routes = self._routes() if name == "countdown" else {}
         job_id = self._accepted(request, key)
-        cancelled = self.rng.random() < 0.04 and isinstance(request, SearchAndBuy | Release)
+        if isinstance(request, Release) and request.counts_down:
+            self._counts_down(job_id, request, routes)
+        cancelled = self.rng.random() < 0.04 and (isinstance(request, SearchAndBuy) or name == "release")
         asked = Asked(job_id, request, key, cancelled)
         self.asked.append(asked)
         if cancelled:
@@ -96,16 +116,8 @@ class Work:
 
     def _insist(self, submission: Submission) -> str:
         """As a producer does it: the same key until there is an answer."""
-        deadline_s = time.monotonic() + ACCEPTED_WITHIN_S
-        while True:
-            try:
-                return self.didflow.submit(
-                    submission.request, idempotency_key=submission.idempotency_key, reference=submission.reference
-                ).id
-            except ServiceUnavailable:
-                if time.monotonic() > deadline_s:
-                    raise
-                time.sleep(0.2)
+        key, reference = submission.idempotency_key, submission.reference
+        return insist(lambda: self.didflow.submit(submission.request, idempotency_key=key, reference=reference).id)
 
     def _cancel(self, job_id: str) -> None:
         for _ in range(50):
@@ -167,3 +179,44 @@ class Work:
             return None
         group = self.groups[self.rng.choice(places)]
         return Release(numbers=tuple(group.pop() for _ in range(min(len(group), self.rng.randint(1, 4)))))
+
+    def _countdown(self) -> Release | None:
+        """The same with a time before it."""
+        request = self._release()
+        return Release.model_validate({"numbers": request.numbers, **self.meddling.terms()}) if request else None
+
+    def _leave(self) -> Asked | None:
+        """One whose numbers were bought leaves, and all of them go; each once."""
+        bought = [one for one in self.asked if isinstance(one.request, SearchAndBuy) and one.key not in self._left]
+        for one in self.rng.sample(bought, min(4, len(bought))):
+            if self._has_numbers(one.job_id):
+                self._left.add(one.key)
+                return self._leaves(one.key, f"campaign-{next(self._count)}")
+        return None
+
+    def _leaves(self, reference: str, key: str) -> Asked | None:
+        terms, routes = self.meddling.terms(), self._routes()
+        try:
+            job_id = insist(lambda: Churn(self.didflow).churned(reference, idempotency_key=key, **terms).id)
+        except InvalidRequest:
+            return None  # Nothing is theirs any more. If that is wrong, the oracle misses the numbers.
+        request = insist(lambda: self.didflow.get(job_id)).request
+        assert isinstance(request, Release)
+        self._counts_down(job_id, request, routes, reference)
+        return Asked(job_id, request, key)
+
+    def _has_numbers(self, job_id: str) -> bool:
+        """Whether it has ended, with numbers that have the routes that were asked for."""
+        view = insist(lambda: self.didflow.get(job_id))
+        bought = (
+            [number for number in view.result.numbers if number.outcome in (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)] if view.result else []
+        )
+        return view.state.is_terminal and bool(bought) and not any(number.error for number in bought)
+
+    def _counts_down(self, job_id: str, request: Release, routes: Routes, reference: str | None = None) -> None:
+        self.countdowns.append(Countdown(job_id, request, {number: routes[number] for number in request.numbers}))
+        self.meddling.with_countdown(job_id, request, reference)
+
+    def _routes(self) -> Routes:
+        """Where each number goes now."""
+        return {f"+{number}": record["destinations"] for number, record in self.sandbox.owned().items()}

@@ -14,7 +14,8 @@ Destinations = tuple[dict[str, Any], ...]
 
 @dataclass
 class Record:
-    """One purchase of a number; a number that is bought again gets another record."""
+    """One purchase of a number; a number that is bought again gets another record. `release_came_s`: when the call came that gave it
+    back, by the wall clock; it may have acted later."""
 
     id: int
     stock: StockNumber
@@ -30,6 +31,7 @@ class Record:
     sms_relay_url: str | None = None
     sms_enabled: bool = False
     papers: list[Paper] = field(default_factory=list)
+    release_came_s: float = 0.0
 
     @property
     def number(self) -> str:

@@ -187,6 +187,16 @@ def _account_state(account: AccountState, now_s: float) -> dict[str, Any]:
             }
             for record in account.owned_at(now_s)
         },
+        "given_back": [
+            {
+                "number": record.number,
+                "record_id": record.id,
+                "came_s": record.release_came_s,
+                "destinations": list(record.destinations.at(now_s)),
+            }
+            for record in account.records.values()
+            if not record.ours.at(now_s)
+        ],
     }
 
 

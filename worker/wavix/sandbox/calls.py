@@ -19,7 +19,8 @@ Auth = Literal["appid", "bearer", "either"]
 class Request:
     """A parsed request of an account. `bearer`: it speaks the newer dialect.
 
-    `as_of_s`: the moment that lists show; `at_most`: what the cart takes at most (a fault's wish).
+    `as_of_s`: the moment that lists show; `came_s`: when it came, by the wall clock; `at_most`: what the cart takes at most (a fault's
+    wish).
     """
 
     query: dict[str, list[str]]
@@ -27,6 +28,7 @@ class Request:
     path: tuple[str, ...] = ()
     bearer: bool = False
     as_of_s: float = field(default_factory=time.monotonic)
+    came_s: float = field(default_factory=time.time)
     at_most: int | None = None
 
     def ids(self) -> list[str]:
@@ -162,7 +164,7 @@ def release(world: World, account: AccountState, request: Request) -> Answer:
     if numbers:
         by_number = {record.number: record.id for record in account.owned_at(time.monotonic())}
         ids = [str(by_number.get(number, 0)) for number in numbers]
-    world.release(world.owned_records(account, [int(one) if one.isdigit() else 0 for one in ids]))
+    world.release(world.owned_records(account, [int(one) if one.isdigit() else 0 for one in ids]), request.came_s)
     return 200, {"success": True}
 
 

@@ -177,9 +177,10 @@ class World:
         record.approved = record.approved or approved >= set(record.stock.country.documents)
         return len(reviewed)
 
-    def release(self, records: Sequence[Record]) -> None:
+    def release(self, records: Sequence[Record], came_s: float) -> None:
         now = time.monotonic()
         for record in records:
+            record.release_came_s = came_s
             record.ours.set(now, False)
             record.stock.for_sale.set(now + self.options.restock_s, True)
 

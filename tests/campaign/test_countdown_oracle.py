@@ -1,0 +1,71 @@
+"""The oracle of countdowns finds each thing that could be wrong, and nothing where all is well."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.campaign.countdown_oracle import Countdown, Happened, countdown_violations
+from tests.campaign.countdowns import PARKING, CalledOff
+from worker.contract.errors import JobError
+from worker.contract.events import EventBody, Timings
+from worker.contract.requests import Release
+from worker.contract.results import NumberResult
+from worker.contract.states import JobState, Outcome
+
+NUMBER, RECORD = "+12135550100", 47
+OLD, PARKED = ({"destination": to} for to in ("old@example.net", "parked@example.net"))
+ASKED = Countdown("job", Release(numbers=(NUMBER,), grace=timedelta(seconds=2), parking=(PARKING,)), {NUMBER: [OLD]})
+AT_REST, AT_WORK = CalledOff(100.0, at_rest=True), CalledOff(100.0, at_rest=False)
+
+
+def found(
+    outcome: Outcome,
+    state: JobState = JobState.SUCCEEDED,
+    *,
+    went_at: float | None = None,
+    to: dict[str, Any] = OLD,
+    error: str | None = None,
+    **happened: Any,
+) -> list[str]:
+    """What the oracle says of one number: `went_at`, its release came then; None: it is here. `to`: where it goes."""
+    said = JobError(code=error, message="") if error else None
+    number = NumberResult(number=NUMBER, record_id=RECORD, outcome=outcome, error=said)
+    timings = Timings(submitted_ms=0, started_ms=None, finished_ms=None)
+    body = EventBody(job="job", kind="release", state=state, account="default", attempt=1, numbers=(number,), timings=timings)
+    owned = {NUMBER[1:]: {"record_id": RECORD, "destinations": [to]}} if went_at is None else {}
+    gone = [{"record_id": RECORD, "number": NUMBER[1:], "came_s": went_at, "destinations": [to]}] if went_at is not None else []
+    return list(countdown_violations([ASKED], {"job": body}, owned, gone, Happened(**happened)))
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert found(Outcome.RELEASED, went_at=103.0, to=PARKED) == []
+    assert found(Outcome.CONFIRMED, JobState.CANCELLED, called_off={"job": AT_REST}) == []
+    assert found(Outcome.RELEASED, JobState.SUCCEEDED, went_at=99.0, to=PARKED, called_off={"job": AT_REST}) == []
+    assert found(Outcome.RELEASED, JobState.PARTIAL, went_at=105.0, to=PARKED, called_off={"job": AT_WORK}) == []
+    assert found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER]) == []
+    assert found(Outcome.UNCLEAR, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST}) == []
+    assert found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, error="still_parked", called_off={"job": AT_REST}) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "violations"),
+    [
+        ("went by a call that came", found(Outcome.RELEASED, went_at=100.1, to=PARKED, called_off={"job": AT_REST})),
+        ("which a worker had", found(Outcome.RELEASED, went_at=106.1, to=PARKED, called_off={"job": AT_WORK})),
+        ("and went from", found(Outcome.RELEASED, went_at=103.0, to=OLD)),
+        ("nobody called it off", found(Outcome.CONFIRMED, JobState.CANCELLED)),
+        ("and goes to", found(Outcome.CONFIRMED, JobState.CANCELLED, to=PARKED, called_off={"job": AT_REST})),
+        ("and goes to", found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST})),
+        ("was to go by", found(Outcome.FAILED, JobState.FAILED)),
+        ("nobody called it", found(Outcome.IN_USE, JobState.FAILED, told=[NUMBER])),
+        ("was told 0 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0})),
+        ("was told 2 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER] * 2)),
+        (
+            "gave it back",
+            found(Outcome.RELEASED, went_at=115.0, to=PARKED, called={NUMBER: 101.0}, waits_since={"job": 100.0}),
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(what: str, violations: list[str]) -> None:
+    assert [violation for violation in violations if what in violation]
