@@ -221,6 +221,10 @@ def ways_refused(play: Play) -> None:
     play.scene.sandbox.add_fault("destinations", "refuse", times=None)
 
 
+def reads_refused(play: Play) -> None:
+    play.scene.sandbox.add_fault("owned", "refuse", times=None, status=400)
+
+
 def other_brought_back_by_hand(play: Play) -> None:
     old = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
     play.scene.sandbox.order("set_destinations", number=play.ours[1].removeprefix("+"), destinations=old)
@@ -331,6 +335,19 @@ def test_one_whose_way_back_is_refused_stays_with_its_job_until_somebody_looks(q
     assert view.result is not None
     assert {one.error.code for one in view.result.numbers if one.error} == {"still_parked"}
     assert {route for (route,) in play.scene.routes().values()} == {"parked@example.net", "old@example.net"}
+    play.scene.sandbox.clear_faults()
+    play.scene.retry(play.job)
+    play.play_on().check()
+    play.close()
+
+
+def test_one_that_nobody_is_told_anything_of_waits_for_somebody_and_is_not_left_parked(quick_valkey: redis.Redis) -> None:
+    """The provider refuses every read, until the job has no attempts left."""
+    play = Play(quick_valkey, in_grace=reads_refused).play_on()
+    view = play.scene.view(play.job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.result is not None
+    assert {one.error.code for one in view.result.numbers if one.error} == {"still_parked"}
     play.scene.sandbox.clear_faults()
     play.scene.retry(play.job)
     play.play_on().check()

@@ -6,7 +6,7 @@ from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import Outcome
 from worker.jobs.follow_documents import known_following
 from worker.jobs.leaving import GOOD as GONE
-from worker.jobs.leaving import Leaving
+from worker.jobs.leaving import STILL_PARKED, Leaving
 from worker.jobs.move import GOOD as MOVED
 from worker.jobs.move import Move, MoveBatch
 from worker.jobs.paged import result_of_pages
@@ -48,9 +48,10 @@ def nothing_done(request: Request | MoveBatch, error: JobError | None = None) ->
 
 
 def in_doubt(result: Result) -> bool:
-    """Whether it leaves open what became of a number."""
+    """Whether it leaves open what became of a number, or where one goes that is to have its old route again."""
     counted = result.summary.outcomes if result.summary else {}
-    return Outcome.UNCLEAR.value in counted or any(number.outcome is Outcome.UNCLEAR for number in result.numbers)
+    open_ones = (number.outcome is Outcome.UNCLEAR or number.error == STILL_PARKED for number in result.numbers)
+    return Outcome.UNCLEAR.value in counted or any(open_ones)
 
 
 def _counted(numbers: list[NumberResult], good: frozenset[Outcome], error: JobError) -> Result:

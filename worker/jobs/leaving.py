@@ -16,6 +16,8 @@ from worker.jobs.selection import Selected
 from worker.jobs.stored import read_memo, read_stored
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
+#: Of a number without an outcome that may be parked: a job that ends so isn't over.
+STILL_PARKED = JobError(code="still_parked", message="it may be parked, and neither goes nor has its old route: `didflow retry` goes on")
 #: Outcomes of a number's way to the parking destination after which it may be there.
 _MAY_BE_PARKED = frozenset({None, Outcome.ACCEPTED, Outcome.CONFIRMED})
 
@@ -64,7 +66,9 @@ class Leaving(BaseModel):
     def result(self) -> NumberResult:
         outcome = self.outcome or (Outcome.UNCLEAR if self.sent else Outcome.FAILED)
         way = self.back or self.park
-        error = self.back.error if self.back is not None and self.outcome is None else None
+        error = None
+        if self.outcome is None and self.may_be_parked:
+            error = self.back.error if self.back is not None and self.back.error else STILL_PARKED
         return NumberResult(
             number=self.number,
             record_id=self.record_id,
