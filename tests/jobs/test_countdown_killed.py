@@ -21,7 +21,7 @@ from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 PARKING = (Destination.sip("parked@example.net"),)
 GRACE = timedelta(hours=1)
 #: Each test takes every so many-th point, `make long` takes all.
-SHARES = 12
+SHARES = 16
 #: A list that lags by this much keeps assumption A3, and a call that comes so late keeps A5.
 JUST_IN_TIME_MS = int(SETTLE_S * 1000) - 1
 
