@@ -1,6 +1,6 @@
 """The reconcile gate: a Redis that restarted may have lost its last writes, so money waits until what they were about has been looked for.
 
-Scripts notice a restart by themselves (`notice_restart` in the prelude); from then on no attempt of before can write, and `save`
+Scripts notice a restart by themselves (`notice_restart` in `_restarts.lua`); from then on no attempt of before can write, and `save`
 refuses what lets money move, account by account, until `let_through`.
 """
 

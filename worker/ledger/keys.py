@@ -1,4 +1,4 @@
-"""The keys that Python reads. The scripts' prelude lists them all."""
+"""The keys that Python reads. The scripts' part `_keys.lua` lists them all."""
 
 from dataclasses import dataclass
 

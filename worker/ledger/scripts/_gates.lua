@@ -1,0 +1,18 @@
+-- Whether money calls of this account wait until what may be lost has been looked for.
+local function gate_closed(account)
+  local number = redis.call('HGET', key('epoch'), 'number')
+  return number ~= '1' and (not number or redis.call('HGET', key('gate', account), 'epoch') ~= number)
+end
+
+-- Lets the account's money calls through again, and wakes the jobs that waited.
+local function open_gate(account, epoch)
+  local now, k = now_ms(), key('gate', account)
+  redis.call('HSET', k, 'epoch', epoch, 'findings', '', 'check_ms', '0')
+  announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.ledger.gate_opened.v1', account,
+    '{"account":' .. json(account) .. ',"epoch":' .. epoch .. '}')
+  for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
+    redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
+    look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
+  end
+  redis.call('DEL', k .. ':held')
+end

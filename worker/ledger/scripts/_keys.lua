@@ -1,0 +1,61 @@
+-- All keys. KEYS[1] is the namespace; on a Cluster it carries a hash tag, so that all keys share one slot.
+--
+-- {ns}:job:{id}             hash    the job. {id}-{name} is one that job {id} left behind, see follow_up
+-- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
+-- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words: a job of many numbers is read and sent page by page
+-- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
+-- {ns}:job:{id}:children    set     its batches that haven't ended. A batch is a job {id}:{index}; it writes its numbers with its parent's
+-- {ns}:job:{id}:steps       stream  the job's story
+-- {ns}:job:{id}:reserved    set     numbers that the job holds
+-- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
+-- {ns}:refs:{reference}     zset    job id by time of submit, ms
+-- {ns}:keys                 hash    idempotency key -> job id
+-- {ns}:order                int     counts submits: who is newer
+-- {ns}:due                  zset    job id by when the sweeper has to nudge it, ms
+-- {ns}:due_first            zset    the same of emergency jobs, which are looked at before a backlog; what is stale in it goes when it is met
+-- {ns}:leases               zset    job id by when its lease ends, ms
+-- {ns}:retention            zset    job id by when it is deleted, ms
+-- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
+-- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
+-- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
+-- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
+-- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
+-- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
+-- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
+-- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
+-- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
+-- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
+-- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
+-- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
+-- {ns}:account:{account}:held  set  jobs that wait for the account
+-- {ns}:accounts:paused      set     accounts that are paused
+-- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; before (the epoch
+--                                   before this one); what workers told: retention_ms, vouch_ms
+-- {ns}:vouch:counts         hash    worker process -> how many of its writes this server made, of those that it counts; see vouch
+-- {ns}:vouch:kept           hash    the same of the server before, as far as they are here; {ns}:vouch:needed set  its worker processes
+-- {ns}:vouch:given          set     those that miss nothing
+-- {ns}:vouch:acked          hash    worker process -> how many of those it said to know of; {ns}:vouch:life hash  since when it lives
+-- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
+-- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
+-- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
+-- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
+-- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
+-- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
+-- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
+--                                   went, ms: their histories are forgotten in time
+-- {ns}:holders             hash    number that is ours -> JSON [record id, account, reference] of its purchase; {ns}:holdings:{reference} set  its numbers
+-- {ns}:given_back:{account}:{day} set  record ids that were let go on that day since the epoch, see count_releases
+-- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
+-- {ns}:workers              zset    worker process by when it was last alive, ms
+-- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
+--                                   and dead_entry, _group, _code, _reason, _faults
+-- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
+-- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first
+local NS = KEYS[1]
+
+local function key(...) return NS .. ':' .. table.concat({...}, ':') end
+local function job_key(id) return NS .. ':job:' .. id end
+-- tostring() would write 1.7e+12.
+local function int(n) return string.format('%.0f', n) end
