@@ -23,7 +23,7 @@ from worker.ledger.script_loader import load_script
 from worker.wavix.sandbox import SandboxAdmin
 
 #: Scripts that workers and sweepers run; a lost reply of each must change nothing.
-SCRIPTS = ("submit", "claim", "save", "renew", "suspend", "finish", "sweep", "routes", "quarantine", "account", "nudge")
+SCRIPTS = ("submit", "take", "save", "renew", "suspend", "finish", "sweep", "routes", "quarantine", "account")
 MUTATING = ("cart_put", "cart_delete", "checkout", "destinations", "release")
 READS = ("owned", "owned_one", "cart", "dids", "cities", "regions", "countries", "trunks")
 ON_ANY_CALL = ("drop", "hang", "html_error", "status_500_before", "rate_limit", "cut_json", "slow")

@@ -32,6 +32,7 @@ from producers import Job, JobView
 from tests.faults.dying_threads import VARIABLE as DYING_THREAD
 from tests.faults.dying_threads import folder_with_hook
 from tests.faults.plant import Plant, lives, plant, until
+from tests.ledger.playing import copies
 from worker.contract.destinations import Destination
 from worker.contract.requests import Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
@@ -44,7 +45,7 @@ LEASE_S = 2.0
 TAKEN_OVER_WITHIN_S = LEASE_S + 5.0
 #: How late a sweeper may find that something is due: it looks twice a second.
 SWEPT_WITHIN_S = 2.0
-#: Longer than the broker believes in a consumer that asks for nothing.
+#: Some leases long.
 LONG_S = 6.5
 PBX = Destination.sip("pbx@example.net")
 LOOK = SearchAndBuy(country="US", dry_run=True)
@@ -138,12 +139,11 @@ def test_a_full_server_costs_no_process_and_no_job(running: Plant) -> None:
 
 
 def test_a_long_job_runs_once_though_others_are_given_its_message(running: Plant) -> None:
-    """As the broker does it with the message of a process that it takes for dead."""
     changes = called(running, "destinations")
     running.sandbox.add_fault("owned", "slow", seconds=LONG_S)
     job = running.submit(reroute(running))
     until(lambda: running.owner_pid(job), what="a running job")
-    running.ledger.client.rpush(f"{running.ledger.keys.broker}:{Lane.EMERGENCY.value}", *[f"{job.id}:1"] * 4)
+    copies(running.ledger, job.id, Lane.EMERGENCY, 4)
     view = running.wait(job)
     assert view.state is JobState.SUCCEEDED
     assert view.attempt == 1
@@ -188,7 +188,6 @@ def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folde
 
 
 def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Plant) -> None:
-    """The jobs that it ran, and those whose messages it had fetched."""
     running.sandbox.add_fault("dids", "slow", seconds=1.0, times=8)
     jobs = [running.submit(SearchAndBuy(country="US")) for _ in range(16)]
     until(lambda: sum(running.owner_pid(job) is not None for job in jobs) >= 6, what="both processes at work")

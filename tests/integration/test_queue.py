@@ -3,23 +3,28 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import cast
 
 import dramatiq
 import pytest
 
+from tests.ledger.playing import copies
 from tests.stage import Stage
 from worker.contract.destinations import Destination
 from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
-from worker.contract.states import Lane
+from worker.contract.states import JobState, Lane
+from worker.jobs.ports import Ended
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_broker
-from worker.ledger.ledger import Ledger
+from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.broker import build_worker
+from worker.runtime.consumer import LaneConsumer
 from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.runner import JobRunner
+from worker.runtime.threads import IdleThreads
 
 BUY = SearchAndBuy(country="US")
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
@@ -45,12 +50,35 @@ class Seen:
             assert self._changed.wait_for(lambda: len(self.jobs) >= count, within_s), f"{len(self.jobs)} of {count} ran"
 
 
+class Told:
+    """Jobs that are claimed and told to `run`, and go no further."""
+
+    def __init__(self, ledger: Ledger, run: Callable[[str], None]) -> None:
+        self._ledger, self._run, self._worker = ledger, run, uuid.uuid4().hex
+
+    def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Claim], bool]:
+        claimant = uuid.uuid4().hex
+        taken = self._ledger.take(lane, most, worker=self._worker, consumer=consumer, claimant=claimant, lease_ms=60_000)
+        return taken.claims, taken.emptied
+
+    def attempt(self, one: Claim) -> None:
+        self._run(one.job_id)
+
+    def hand_back(self, one: Claim) -> None:
+        self._ledger.suspend(one, JobState.QUEUED, None, delay_ms=0, refund=True)
+
+
 @contextmanager
 def consuming(
-    valkey: EmbeddedValkey, ledger: Ledger, run: Callable[[str], None], *lanes: Lane, threads: int = 2, helping: Sequence[Lane] = ()
+    valkey: EmbeddedValkey,
+    ledger: Ledger,
+    run: Callable[[str], None] | JobRunner,
+    *lanes: Lane,
+    threads: int = 2,
+    helping: Sequence[Lane] = (),
 ) -> Iterator[dramatiq.Worker]:
-    stopping = threading.Event()
-    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, run, stopping, helping=helping)
+    stopping, jobs = threading.Event(), run if isinstance(run, JobRunner) else Told(ledger, run)
+    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, jobs, stopping, helping=helping)
     worker.start()
     yield worker
     stopping.set()
@@ -79,7 +107,7 @@ def test_every_lane_reaches_its_actor_and_leaves_nothing_behind(valkey: Embedded
         seen.wait_for(3)
         assert set(seen.jobs) == jobs
         pattern = f"{real_ledger.keys.broker}:*"
-        until(lambda: all(str(key).endswith("heartbeats__") for key in real_ledger.client.scan_iter(pattern)))
+        until(lambda: not list(real_ledger.client.scan_iter(pattern)))
 
 
 def test_an_idle_thread_starts_a_job_within_milliseconds(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
@@ -180,13 +208,15 @@ def test_messages_that_are_not_ours_are_set_aside_and_the_others_run(valkey: Emb
 
 def test_a_message_dressed_up_with_options_is_only_a_nudge(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     seen, queue = Seen(), f"{real_ledger.keys.broker}:money"
+    job = submit(real_ledger)
+    real_ledger.client.delete(queue, f"{queue}.msgs")
     options = {"redis_message_id": "m1", "eta": 99999999999999, "throws": "x", "pipe_target": {"a": 1}}
-    message = {"queue_name": "elsewhere", "actor_name": "rm", "args": ["job-x"], "kwargs": {}, "options": options, "message_id": "m1"}
+    message = {"queue_name": "elsewhere", "actor_name": "rm", "args": [job], "kwargs": {}, "options": options, "message_id": "m1"}
     real_ledger.client.hset(f"{queue}.msgs", "m1", json.dumps(message))
     real_ledger.client.rpush(queue, "m1")
     with consuming(valkey, real_ledger, seen, Lane.MONEY) as worker:
         seen.wait_for(1)
-        assert seen.jobs == ["job-x"]
+        assert seen.jobs == [job]
         assert alive(worker)
 
 
@@ -254,34 +284,50 @@ def test_high_priority_goes_first_within_a_lane(valkey: EmbeddedValkey, real_led
     assert seen.jobs == [urgent, *normal]
 
 
-@pytest.mark.parametrize("copies", [2, 20])
-def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, stage: Stage, copies: int) -> None:
+@pytest.mark.parametrize("count", [2, 20])
+def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, stage: Stage, count: int) -> None:
     job = stage.submit(BUY)
-    for _ in range(copies):
-        assert stage.ledger.nudge(job.id)
-    with consuming(valkey, stage.ledger, stage.runner.run, Lane.MONEY, threads=1):
+    copies(stage.ledger, job.id, Lane.MONEY, count)
+    with consuming(valkey, stage.ledger, stage.runner, Lane.MONEY, threads=1):
         until(lambda: stage.ledger.client.llen(f"{stage.ledger.keys.broker}:money") == 0)
     assert stage.ledger.get(job.id).state == "succeeded"
     assert len(stage.sandbox.ledger()) == 1
     assert stage.ledger.client.xlen(stage.ledger.keys.results) == 1
 
 
-def test_a_worker_whose_threads_are_all_busy_is_not_taken_for_dead(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
-    goes_on, began = threading.Event(), threading.Event()
+def test_no_job_is_taken_for_which_there_is_no_thread(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    """What lies in a busy process's memory is what an idle one could do."""
+    busy, idle = Held(), Seen()
+    with consuming(valkey, real_ledger, busy, Lane.MONEY, Lane.BULK):
+        for _ in range(2):
+            submit(real_ledger)
+        busy.wait_for(2)
+        waiting = {submit(real_ledger), submit(real_ledger, GIVE_BACK)}
+        with consuming(valkey, real_ledger, idle, Lane.MONEY, Lane.BULK):
+            idle.wait_for(2)
+        assert set(idle.jobs) == waiting
+        assert len(busy.jobs) == 2
+        busy.go.set()
 
-    def busy(job_id: str) -> None:
-        began.set()
-        goes_on.wait(20)
 
-    def last_beat_ms() -> float:
-        beats = cast(
-            "list[tuple[str, float]]", real_ledger.client.zrange(f"{real_ledger.keys.broker}:__heartbeats__", 0, -1, withscores=True)
-        )
-        return beats[0][1]
+def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: EmbeddedValkey, stage: Stage) -> None:
+    def story(*_: object) -> Ended:
+        raise AssertionError("begun in a process that stops")
 
-    with consuming(valkey, real_ledger, busy, Lane.MONEY, threads=1):
-        submit(real_ledger)
-        assert began.wait(5)
-        since_ms = last_beat_ms()
-        until(lambda: last_beat_ms() > since_ms + 1000)
-        goes_on.set()
+    jobs = [stage.submit(BUY).id for _ in range(3)]
+    runner = JobRunner(stage.ledger, stage.settings, stage.provider, stage.leases, stage.stopping, story)
+    client, keys = connect_broker(valkey.url), stage.ledger.keys
+    consumer = LaneConsumer(runner, client, keys, Lane.MONEY, stage.stopping, IdleThreads(3), helping=False)
+    begun, lying = next(consumer), next(consumer)
+    assert begun is not None
+    assert lying is not None
+    stage.stopping.set()
+    consumer.requeue([lying])
+    consumer.close()
+    runner.attempt(begun.args[0])
+    assert {stage.ledger.get(job).state for job in jobs} == {JobState.QUEUED}
+    assert {stage.ledger.get(job).attempt for job in jobs} == {0}, "they haven't begun"
+    seen = Seen()
+    with consuming(valkey, stage.ledger, seen, Lane.MONEY):
+        seen.wait_for(3)
+    assert set(seen.jobs) == set(jobs)

@@ -1,12 +1,13 @@
 """A worker and a producer in a few words, for the ledger's tests."""
 
+import json
 import time
 from typing import cast
 
 from worker.contract.jobs import Job
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import Result, Totals
-from worker.contract.states import JobState
+from worker.contract.states import JobState, Lane
 from worker.ledger.calls import Submission
 from worker.ledger.ledger import Claim, Ledger
 
@@ -51,3 +52,13 @@ def let_pass(ledger: Ledger, scope: str, minutes: int) -> None:
     if spent:
         ledger.client.delete(key)
         ledger.client.hset(key, mapping={str(int(minute) - minutes): text for minute, text in spent.items()})
+
+
+def copies(ledger: Ledger, job_id: str, lane: Lane, count: int) -> None:
+    """More messages for a job, as the sweeper sends them."""
+    queue = f"{ledger.keys.broker}:{lane.value}"
+    for place in range(count):
+        body = {"args": [job_id], "kwargs": {}, "options": {"redis_message_id": f"copy-{place}"}}
+        ledger.client.hset(f"{queue}.msgs", f"copy-{place}", json.dumps(body))
+        ledger.client.rpush(queue, f"copy-{place}")
+    ledger.client.lpush(ledger.keys.wake(lane.value), *["1"] * count)

@@ -42,7 +42,7 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
 
 
 def connect_broker(url: str) -> redis.Redis:
-    """A client for Dramatiq's own script, which may not run twice: nothing is sent again."""
+    """A client for what idle consumers block on: nothing is sent again, they look by themselves after each failure."""
     return redis.Redis.from_url(
         url,
         socket_timeout=SOCKET_TIMEOUT_S,

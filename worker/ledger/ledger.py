@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from worker.contract.history import Happened, members_of
 from worker.contract.jobs import AskedCall
 from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.contract.states import JobState, WaitReason
+from worker.contract.states import JobState, Lane, WaitReason
 from worker.ledger.calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
@@ -42,6 +42,19 @@ class Claim:
     fields: Mapping[str, str]
     epoch: int = 1
     gate_closed: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came off a lane's queue. `refused`: jobs that weren't claimed, and why; `foreign`: how long each message was that isn't ours.
+
+    `emptied`: none was left.
+    """
+
+    claims: tuple[Claim, ...]
+    refused: tuple[tuple[str, str], ...]
+    foreign: tuple[int, ...]
+    emptied: bool
 
 
 @dataclass(frozen=True)
@@ -109,12 +122,19 @@ class Ledger(LedgerReader):
 
     def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
-        reply = self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version)
-        if reply[0] == "no":
-            return str(reply[1])
-        flat = reply[3]
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
+        return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version))
+
+    def take(self, lane: Lane, most: int, *, worker: str, consumer: str, claimant: str, lease_ms: int, probe_ms: int = 30_000) -> Taken:
+        """Take at most so many messages off the lane's queue, and claim their jobs.
+
+        `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call.
+        """
+        args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version)
+        replies, foreign, emptied = self._script("take", *args)
+        found = [(str(job_id), _claim(str(job_id), reply)) for job_id, reply in replies]
+        claims = tuple(one for _, one in found if isinstance(one, Claim))
+        refused = tuple((job_id, one) for job_id, one in found if isinstance(one, str))
+        return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
 
     def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[str, str]:
         """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each job."""
@@ -170,10 +190,6 @@ class Ledger(LedgerReader):
     def forget_histories(self, batch: int = 1000) -> int:
         """Forget what happened to numbers that haven't been ours for the time that histories are kept. Returns how many."""
         return int(self._script("history_forget", batch, self._history_ms))
-
-    def nudge(self, job_id: str) -> bool:
-        """Send one more message for a due job, so that somebody else takes it. False if it isn't due."""
-        return bool(self._script("nudge", job_id, RENUDGE_MS) == "ok")
 
     def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000, claim: Claim | None = None) -> bool:
         """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before.
@@ -298,6 +314,14 @@ class Ledger(LedgerReader):
         """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
         pairs = (text for pair in numbers.items() for text in pair)
         return bool(self._script("reuse_take_back", claim.job_id, claim.token, *pairs) == "ok")
+
+
+def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:
+    if reply[0] == "no":
+        return str(reply[1])
+    flat = reply[3]
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
 
 
 def calls_text(calls: Sequence[AskedCall]) -> str:

@@ -24,6 +24,7 @@ Reached = Callable[[str], None]
 #: The calls with a point before and after them. A function from the arguments to the name where it depends on those.
 _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "claim": lambda *_, **__: "claim",
+    "take": lambda *_, **__: "claim",
     "save": lambda claim, count, write: f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
     "suspend": lambda *_, **__: "suspend",
     "finish": lambda *_, **__: "finish",

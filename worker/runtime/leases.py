@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -49,25 +47,24 @@ class Leases(threading.Thread):
 
     def __init__(self, ledger: Ledger, *, lease_s: float, worker: str) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._ledger, self._lease_s, self._worker = ledger, lease_s, worker
+        self._ledger, self._lease_s, self.worker = ledger, lease_s, worker
         self._held: dict[tuple[str, str], LeaseFlags] = {}
         self._lock = threading.Lock()
         self._stop_event = threading.Event()
         self.last_beat_s = time.monotonic()
 
-    @contextmanager
-    def hold(self, claim: Claim) -> Iterator[LeaseFlags]:
-        """Keep the lease alive as long as the block runs."""
+    def add(self, claim: Claim) -> LeaseFlags:
+        """Keep the lease alive from now on, until it is dropped."""
         # Called off while it waited: this attempt is there to wind up, and must not wait for a heartbeat to learn it.
         flags = LeaseFlags(time.monotonic() + self._lease_s, cancel=claim.fields.get("cancel") == "1")
-        lease = (claim.job_id, claim.token)
         with self._lock:
-            self._held[lease] = flags
-        try:
-            yield flags
-        finally:
-            with self._lock:
-                del self._held[lease]
+            self._held[claim.job_id, claim.token] = flags
+        return flags
+
+    def drop(self, claim: Claim) -> None:
+        """The attempt is over, however."""
+        with self._lock:
+            self._held.pop((claim.job_id, claim.token), None)
 
     def run(self) -> None:
         every_s, wait_s = min(self._lease_s / 3, BEAT_AT_MOST_S), FIRST_BEAT_S
@@ -86,7 +83,7 @@ class Leases(threading.Thread):
         answered = True
         try:
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
-            self._ledger.worker_alive(self._worker, lease_ms=int(self._lease_s * 1000))
+            self._ledger.worker_alive(self.worker, lease_ms=int(self._lease_s * 1000))
             self._ledger.is_seen()
         except ServiceUnavailable as error:
             log.warning("leases.not_renewed", leases=len(held), error=str(error))

@@ -80,9 +80,9 @@ class WorkerProcess:
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
         self.workers = (
-            build_worker(client, keys, [Lane.EMERGENCY], reserved, runner.run, self.stopping),
+            build_worker(client, keys, [Lane.EMERGENCY], reserved, runner, self.stopping),
             # Idle threads help with an emergency's batches.
-            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner.run, self.stopping, helping=[Lane.EMERGENCY]),
+            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner, self.stopping, helping=[Lane.EMERGENCY]),
         )
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
         self._watchdog = Watchdog(self._threads, beats)

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 from pydantic import ValidationError
@@ -40,7 +41,7 @@ from worker.jobs.reroute import failback, reroute
 from worker.jobs.search_and_buy import search_and_buy
 from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
-from worker.runtime.leases import Leases
+from worker.runtime.leases import LeaseFlags, Leases
 from worker.runtime.overheard import overheard
 from worker.settings import Account, Settings
 from worker.wavix.transport import before_change
@@ -51,12 +52,23 @@ BACKOFF_LAST_S = 300.0
 
 log = structlog.stdlib.get_logger("didflow.job")
 
+#: Why an attempt ended that never began, or stopped at a safe point.
+HANDED_BACK = "handed back by a stopping worker"
+
 #: What a job does once it is claimed: `tell`, or what the bench puts in its place.
 Story = Callable[[Request | MoveBatch, JobPage, Provider, Rules], Ended]
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A claimed job and what the heartbeat learns of its lease."""
+
+    claim: Claim = field(repr=False)
+    flags: LeaseFlags
+
+
 class JobRunner:
-    """Everything a Dramatiq actor does. `run` raises nothing for a job's own trouble; Redis being away only loses the nudge."""
+    """Everything a Dramatiq consumer and actor do. Running raises nothing for a job's own trouble."""
 
     def __init__(
         self,
@@ -71,55 +83,87 @@ class JobRunner:
         self._story = story or tell
         self._accounts = settings.all_accounts()
         self._process = f"{os.uname().nodename}:{os.getpid()}"
+        self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
+
+    def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
+        """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord."""
+        taken = self._ledger.take(
+            lane,
+            most,
+            worker=self._leases.worker,
+            consumer=consumer,
+            claimant=self._claimant(),
+            lease_ms=self._lease_ms,
+            probe_ms=self._probe_ms,
+        )
+        for job_id, why in taken.refused:
+            _not_claimed(job_id, why)
+        for length in taken.foreign:
+            log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
+        return [Attempt(claim, self._leases.add(claim)) for claim in taken.claims], taken.emptied
 
     def run(self, job_id: str) -> None:
-        """Claim and run one attempt. Returns quietly if there is nothing to do."""
+        """Claim this job and run one attempt of it. Returns quietly if there is nothing to do."""
         try:
-            if self._stopping.is_set():
-                self._ledger.nudge(job_id)  # This message is used up; somebody else needs another.
-                return
-            claim = self._ledger.claim(
-                job_id,
-                f"{self._process}:{uuid.uuid4().hex[:8]}",
-                lease_ms=int(self._settings.lease_seconds * 1000),
-                probe_ms=int(self._settings.probe_seconds * 1000),
-            )
-            if isinstance(claim, str):
-                # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
-                tell = log.info if claim == WaitReason.NEWER_VERSION else log.debug
-                tell("job.not_claimed", job_id=job_id, why=claim)
-                return
-            with structlog.contextvars.bound_contextvars(job_id=job_id, attempt=int(claim.fields["attempt"])):
-                self._attempt(claim)
-        except ServiceUnavailable as error:
-            # The lease runs out, the sweeper nudges again; whatever was open is recovered then.
-            log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
-        except UnreadableRecord as error:
-            log.error("job.record_unreadable", job_id=job_id, error=str(error))
+            claim = self._ledger.claim(job_id, self._claimant(), lease_ms=self._lease_ms, probe_ms=self._probe_ms)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(job_id, error)
+            return
+        if isinstance(claim, str):
+            _not_claimed(job_id, claim)
+            return
+        self.attempt(Attempt(claim, self._leases.add(claim)))
 
-    def _attempt(self, claim: Claim) -> None:
+    def attempt(self, one: Attempt) -> None:
+        """Run it; or hand it back, where this process stops."""
+        if self._stopping.is_set():
+            self.hand_back(one)
+            return
+        claim = one.claim
+        try:
+            page = LedgerPage(self._ledger, claim, one.flags, self._stopping, lease_s=self._settings.lease_seconds)
+            with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
+                self._attempt(page, one.flags)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(claim.job_id, error)
+        finally:
+            self._leases.drop(claim)
+
+    def hand_back(self, one: Attempt) -> None:
+        """For others: it has not begun."""
+        try:
+            self._ledger.suspend(one.claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
+            log.info("job.handed_back", job_id=one.claim.job_id)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(one.claim.job_id, error)
+        finally:
+            self._leases.drop(one.claim)
+
+    def _claimant(self) -> str:
+        return f"{self._process}:{uuid.uuid4().hex[:8]}"
+
+    def _attempt(self, page: LedgerPage, flags: LeaseFlags) -> None:
+        claim = page.claim
         log.info("job.started", kind=claim.fields.get("kind"))
-        with self._leases.hold(claim) as flags:
-            page = LedgerPage(self._ledger, claim, flags, self._stopping, lease_s=self._settings.lease_seconds)
-            guard = before_change.set(flags.check_before_change)
-            try:
-                if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
-                    self._park_crashed(page)
-                    return
-                rules = rules_from(self._settings, self._accounts.get(page.account))
-                provider = overheard(self._providers(page.account, page.lane), page.asked)
-                ended = self._story(_request(claim), page, provider, rules)
-                if claim.probe:
-                    self._resume_account(claim)
-                self._finish(page, ended)
-            except LostLease:
-                log.warning("job.lease_lost")
-            except ServiceUnavailable:
-                raise
-            except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
-                self._trouble(page, trouble)
-            finally:
-                before_change.reset(guard)
+        guard = before_change.set(flags.check_before_change)
+        try:
+            if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
+                self._park_crashed(page)
+                return
+            rules = rules_from(self._settings, self._accounts.get(page.account))
+            provider = overheard(self._providers(page.account, page.lane), page.asked)
+            ended = self._story(_request(claim), page, provider, rules)
+            if claim.probe:
+                self._resume_account(claim)
+            self._finish(page, ended)
+        except LostLease:
+            log.warning("job.lease_lost")
+        except ServiceUnavailable:
+            raise
+        except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
+            self._trouble(page, trouble)
+        finally:
+            before_change.reset(guard)
 
     def _park_crashed(self, page: LedgerPage) -> None:
         """Not run again: it may be what kills them. The result has what is written."""
@@ -143,7 +187,7 @@ class JobRunner:
                 self._trouble_with(page, trouble)
             case HandBack():
                 log.info("job.handed_back")
-                page.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail="handed back by a stopping worker")
+                page.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
             case CancelRequested():
                 self._finish(page, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
             case Refused(error=error):
@@ -208,6 +252,20 @@ class JobRunner:
         with suppress(ServiceUnavailable):
             if self._ledger.resume_account(account, claim=claim):
                 log.info("account.resumed", account=account)
+
+
+def _not_claimed(job_id: str, why: str) -> None:
+    # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
+    tell = log.info if why == WaitReason.NEWER_VERSION else log.debug
+    tell("job.not_claimed", job_id=job_id, why=why)
+
+
+def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> None:
+    """The lease runs out, the sweeper nudges again; whatever was open is recovered then."""
+    if isinstance(error, ServiceUnavailable):
+        log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
+    else:
+        log.error("job.record_unreadable", job_id=job_id, error=str(error))
 
 
 def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:

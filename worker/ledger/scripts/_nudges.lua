@@ -14,7 +14,7 @@ local function nudge(id, lane)
   if redis.call('LPUSH', key('wake', lane), '1') > 64 then redis.call('LTRIM', key('wake', lane), 0, 63) end
 end
 
--- Whether the broker still has the job's last message: waiting in the queue, or handed to a worker that hasn't acknowledged it.
+-- Whether the job's last message still waits to be taken.
 local function has_message(id, lane, nudges)
   return redis.call('HEXISTS', key('queue', lane_of(lane) .. '.msgs'), id .. ':' .. (nudges or '0')) == 1
 end

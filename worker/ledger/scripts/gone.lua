@@ -5,4 +5,5 @@
 -- flags: allow-oom
 notice_restart()
 for _, name in ipairs({'counts', 'acked', 'life'}) do redis.call('HDEL', key('vouch', name), ARGV[1]) end
+redis.call('DEL', key('taken', ARGV[1]))
 return redis.call('ZREM', key('workers'), ARGV[1])

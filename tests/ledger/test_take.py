@@ -1,0 +1,87 @@
+"""Taking from a queue: message and claim are one step, whatever lies on the queue."""
+
+import pytest
+
+from tests.ledger.playing import LEASE_MS, claimed, copies, finished, submitted, wait_until_ms
+from worker.contract.states import JobState, Lane
+from worker.ledger.ledger import Ledger, Taken
+
+
+def take(ledger: Ledger, most: int = 10, claimant: str = "worker-1:a", consumer: str = "money", lease_ms: int = LEASE_MS) -> Taken:
+    return ledger.take(Lane.MONEY, most, worker="worker-1", consumer=consumer, claimant=claimant, lease_ms=lease_ms)
+
+
+def left(ledger: Ledger) -> tuple[int, int]:
+    queue = f"{ledger.keys.broker}:money"
+    return int(str(ledger.client.llen(queue))), int(str(ledger.client.hlen(f"{queue}.msgs")))
+
+
+def test_jobs_are_taken_in_their_order_claimed_and_their_messages_used_up(ledger: Ledger) -> None:
+    jobs = [submitted(ledger).id for _ in range(3)]
+    first = take(ledger, most=2)
+    assert [claim.job_id for claim in first.claims] == jobs[:2]
+    assert not first.emptied
+    assert left(ledger) == (1, 1)
+    second = take(ledger, claimant="worker-1:b")
+    assert [claim.job_id for claim in second.claims] == jobs[2:]
+    assert second.emptied
+    assert {ledger.get(job_id).state for job_id in jobs} == {JobState.RUNNING}
+    assert finished(ledger, second.claims[0])
+    assert left(ledger) == (0, 0)
+
+
+def test_a_take_whose_reply_was_lost_has_the_same_jobs_and_no_others(ledger: Ledger) -> None:
+    jobs = [submitted(ledger).id for _ in range(3)]
+    first, second = take(ledger, most=2), take(ledger, most=2)
+    assert [claim.job_id for claim in first.claims] == jobs[:2]
+    assert second.claims == first.claims
+    third = take(ledger, most=2, consumer="money:helping")
+    assert [claim.job_id for claim in third.claims] == jobs[2:], "what another consumer has is not its own"
+
+
+def test_a_message_is_used_up_by_what_it_cannot_claim(ledger: Ledger) -> None:
+    running, ended = submitted(ledger).id, submitted(ledger).id
+    claimed(ledger, running)
+    finished(ledger, claimed(ledger, ended))
+    copies(ledger, "nobody", Lane.MONEY, 1)
+    ledger.client.rpush(f"{ledger.keys.broker}:money", "an id without a message")
+    ledger.client.hset(f"{ledger.keys.namespace}:job:damaged", "state", "queued")
+    ledger.client.set(f"{ledger.keys.namespace}:gate:", "a key of another type")
+    copies(ledger, "damaged", Lane.MONEY, 2)
+    good = submitted(ledger).id
+    taken = take(ledger)
+    assert taken.refused[:2] == ((running, "running"), (ended, "succeeded"))
+    assert ("damaged", "unreadable") in taken.refused
+    assert [claim.job_id for claim in taken.claims] == [good]
+    assert left(ledger) == (0, 0)
+
+
+def test_what_a_dead_worker_took_comes_back_with_its_lease(ledger: Ledger) -> None:
+    job = submitted(ledger).id
+    take(ledger, lease_ms=1)
+    wait_until_ms(ledger, ledger.now_ms() + 5)
+    assert ledger.sweep(max_crashes=5).recovered == 1
+    assert [claim.job_id for claim in take(ledger, claimant="worker-2:a").claims] == [job]
+
+
+@pytest.mark.parametrize("over", ["gone", "alive"])
+def test_of_a_worker_that_is_gone_nothing_is_kept(ledger: Ledger, over: str) -> None:
+    submitted(ledger)
+    ledger.worker_alive("worker-1")
+    take(ledger)
+    kept = f"{ledger.keys.namespace}:taken:worker-1"
+    assert ledger.client.exists(kept)
+    if over == "gone":
+        ledger.worker_gone("worker-1")
+    else:
+        ledger.client.zadd(ledger.keys.workers, {"worker-1": 1})
+        ledger.worker_alive("worker-2")
+    assert not ledger.client.exists(kept)
+
+
+def test_an_empty_queue_wakes_nobody(ledger: Ledger) -> None:
+    submitted(ledger)
+    assert not take(ledger, most=1).emptied
+    assert ledger.client.llen(ledger.keys.wake("money")) == 1, "it may have been for another message"
+    assert take(ledger, claimant="worker-1:b").emptied
+    assert ledger.client.llen(ledger.keys.wake("money")) == 0
