@@ -81,7 +81,8 @@ class JobRunner:
     ) -> None:
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._story = story or tell
-        self._accounts = settings.all_accounts()
+        self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
+        self._general_rules = rules_from(settings, None)
         self._process = f"{os.uname().nodename}:{os.getpid()}"
         self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
 
@@ -150,7 +151,7 @@ class JobRunner:
             if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
                 self._park_crashed(page)
                 return
-            rules = rules_from(self._settings, self._accounts.get(page.account))
+            rules = self._rules.get(page.account, self._general_rules)
             provider = overheard(self._providers(page.account, page.lane), page.asked)
             ended = self._story(_request(claim), page, provider, rules)
             if claim.probe:
