@@ -17,6 +17,8 @@ from worker.contract.tally import Tally
 from worker.ledger import calls
 from worker.ledger.ledger import Claim
 from worker.ledger.tally import tally
+from worker.runtime.fault_points import watched_ledger
+from worker.runtime.runner import JobRunner
 
 __all__ = ["fanning"]
 
@@ -82,6 +84,19 @@ def test_the_last_batch_wakes_its_parent(fanning: Stage) -> None:
         run_batch(fanning, batch)
     assert fanning.ledger.get(job.id).due_at is None, "due now"
     assert fanning.attempt(job).state == "succeeded"
+
+
+def test_the_first_batches_are_there_before_the_others_are_gathered(fanning: Stage) -> None:
+    fanning.own(61)
+    job, there = fanning.submit(AWAY), list[int]()
+
+    def reached(point: str) -> None:
+        if point == "after:fan_out":
+            there.append(len(batches(fanning, job)))
+
+    ledger = watched_ledger(fanning.ledger, reached)
+    JobRunner(ledger, fanning.settings, fanning.provider, fanning.leases, fanning.stopping).run(job.id)
+    assert there == [2, 7]
 
 
 def test_an_unclear_answer_of_a_batch_is_looked_at_and_only_the_rest_repeated(fanning: Stage) -> None:

@@ -20,8 +20,9 @@ from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Pr
 from worker.jobs.snapshot import SnapshotWriter
 from worker.jobs.stored import read_stored
 
-#: So many batches are submitted in one write.
+#: So many batches are submitted in one write, and so many in the first one: the sooner they are there, the sooner threads are busy.
 TOGETHER = 20
+FIRST_TOGETHER = 2
 #: The last batch wakes its parent; this is for the day when that doesn't work.
 BATCHES_AGAIN_S = 30.0
 #: A result with more numbers than this has a summary of them.
@@ -137,14 +138,15 @@ class PagedMoves:
 
     def _fan_out(self, deadline: datetime | None) -> JobError | None:
         """A batch for each page with something to send. Repeated, it changes nothing: a batch has its page's name."""
-        batches: dict[str, str] = {}
+        batches, together = dict[str, str](), FIRST_TOGETHER
         try:
             for index, numbers in pages_in(self._page):
                 if any(is_open(text) for text in self._page.numbers(numbers).values()):
                     batch = MoveBatch(page=index, taken_ms=self.memo.taken_ms, deadline=deadline)
                     batches[self._batch(index)] = batch.model_dump_json()
-                if len(batches) == TOGETHER:
+                if len(batches) == together:
                     self._submit(batches, deadline)
+                    together = TOGETHER
             self._submit(batches, deadline)
         except CancelRequested:
             return CANCELLED

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from worker.jobs.move import Move, MoveMemo
 from worker.jobs.ports import JobPage
 
-#: So many numbers are gathered before they are written.
-CHUNK = 1000
+#: So many numbers are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
+CHUNK = 200
 #: So many more at most wait for others that may share a call with them.
 LEFT_OVER = 1000
 
