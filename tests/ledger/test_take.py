@@ -46,7 +46,7 @@ def test_a_message_is_used_up_by_what_it_cannot_claim(ledger: Ledger) -> None:
     copies(ledger, "nobody", Lane.MONEY, 1)
     ledger.client.rpush(f"{ledger.keys.broker}:money", "an id without a message")
     ledger.client.hset(f"{ledger.keys.namespace}:job:damaged", "state", "queued")
-    ledger.client.set(f"{ledger.keys.namespace}:gate:", "a key of another type")
+    ledger.client.set(ledger.keys.account(""), "a key of another type")
     copies(ledger, "damaged", Lane.MONEY, 2)
     good = submitted(ledger).id
     taken = take(ledger)

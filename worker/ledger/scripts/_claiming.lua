@@ -4,10 +4,11 @@
 -- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
 local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
   local job = job_key(id)
-  local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v')
+  local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
+    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent')
   local state = f[1]
   if not state then return {'no', 'gone'} end
-  local gate = gate_closed(f[3] or '') and 'closed' or ''
+  local gate = gate_closed_in(epoch, f[3] or '') and 'closed' or ''
   if state == 'running' and redis.call('HGET', job, 'owner') == claimant then
     return {'yes', redis.call('HGET', job, 'token'), '', redis.call('HGETALL', job), epoch, gate}
   end
@@ -33,8 +34,8 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
   -- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
   -- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
   local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
-  local watched = redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
-  if gate == 'closed' and moves_money and watched and f[5] ~= '1' and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
+  if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
+    and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
     redis.call('SADD', key('gate', f[3] or '', 'held'), id)
     return hold('reconciling', int(now + 60000))
   end
@@ -54,17 +55,21 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
 
   local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epoch)))
   -- Events that were lost may have been read by somebody: their ids aren't given to others.
-  if token == epoch and epoch ~= '1' then count_up(id, 'seq', 1000, now) end
-  redis.call('HSET', job, 'token', token, 'attempt', int(whole(f[7], 0) + 1), 'crashes', int(whole(f[8], 0)), 'owner', claimant,
-    'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', f[9] or int(now),
-    'cancel_known', f[5] or '', 'v', int(version))
-  redis.call('ZADD', key('leases'), int(now + lease_ms), id)
-  redis.call('ZREM', key('due'), id)
-  if state == 'waiting' then wait_no_more(id, f[3] or '') end
-  set_state(id, state, 'running')
+  local seq = f[17]
+  if token == epoch and epoch ~= '1' then seq = int(count_up(id, 'seq', 1000, now)) end
+  local attempt, started_ms, fields = int(whole(f[7], 0) + 1), f[9] or int(now), {}
   -- A job that was told to wait may do nothing but look whether it still has to: then readers go on taking it for waiting, until it gets
   -- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
   local told = f[10] or ''
-  if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then emit('events', id, 'running', '') end
+  if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then
+    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18]}, 'running', '')}
+  end
+  redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(whole(f[8], 0)), 'owner', claimant,
+    'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',
+    'v', int(version), unpack(fields))
+  redis.call('ZADD', key('leases'), int(now + lease_ms), id)
+  redis.call('ZREM', key('due'), id)
+  if state == 'waiting' then wait_no_more(id, f[3] or '') end
+  list_under(id, f[18], f[14], state, 'running')
   return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}
 end

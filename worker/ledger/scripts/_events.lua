@@ -6,11 +6,11 @@ local function announce(id, kind, subject, data)
     'subject', subject, 'time', rfc3339(now_ms()), 'datacontenttype', 'application/json', 'data', data)
 end
 
--- Writes one CloudEvents entry. `body` is JSON members that the caller has already encoded, or ''.
-local function emit(stream, id, state, body)
-  local job = job_key(id)
-  local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
-    'progress', 'seq', 'parent')
+-- Writes one CloudEvents entry about a job. `f`: what its hash says of kind, reason, account, reference, key, attempt, created_ms, started_ms,
+-- finished_ms, progress, seq and parent, in this order. `body` is JSON members that the caller has already encoded, or ''.
+-- Returns the fields that the hash has to have from then on, each with its value; `told`: what a reader of the streams takes the job's state
+-- and reason for.
+local function tell_event(stream, id, f, state, body)
   if f[12] then return end  -- What batches do is told by their parent.
   -- If it can't be read, not from 0: a reader drops an event whose id it has seen.
   local seq = whole(f[11], now_ms()) + 1
@@ -22,5 +22,12 @@ local function emit(stream, id, state, body)
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
     'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
     'datacontenttype', 'application/json', 'data', data .. '}')
-  redis.call('HSET', job, 'seq', int(seq), 'told', state .. (f[2] or ''))  -- `told`: what a reader of the streams takes the job's state and reason for.
+  return 'seq', int(seq), 'told', state .. (f[2] or '')
+end
+
+local function emit(stream, id, state, body)
+  local f = redis.call('HMGET', job_key(id), 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
+    'progress', 'seq', 'parent')
+  local fields = {tell_event(stream, id, f, state, body)}
+  if #fields > 0 then redis.call('HSET', job_key(id), unpack(fields)) end
 end

@@ -1,8 +1,9 @@
 -- Whether money calls of this account wait until what may be lost has been looked for.
-local function gate_closed(account)
-  local number = redis.call('HGET', key('epoch'), 'number')
+local function gate_closed_in(number, account)
   return number ~= '1' and (not number or redis.call('HGET', key('gate', account), 'epoch') ~= number)
 end
+
+local function gate_closed(account) return gate_closed_in(redis.call('HGET', key('epoch'), 'number'), account) end
 
 -- Lets the account's money calls through again, and wakes the jobs that waited.
 local function open_gate(account, epoch)

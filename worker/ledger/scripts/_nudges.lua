@@ -1,17 +1,21 @@
--- Puts a message for the job on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
-local function nudge(id, lane)
+-- Puts the job's message of this number on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
+local function send_message(id, lane, n, priority, crashes)
   lane = lane_of(lane)
-  local f = redis.call('HMGET', job_key(id), 'nudges', 'unanswered', 'priority', 'crashes')
-  local n = whole(f[1], 0) + 1
-  redis.call('HSET', job_key(id), 'nudges', int(n), 'unanswered', int(whole(f[2], 0) + 1))
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
     '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json('run_' .. lane) .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'
     .. json(message_id) .. '},"message_id":' .. json(message_id) .. ',"message_timestamp":' .. int(now_ms()) .. '}')
   -- Dramatiq takes from the head. Priorities above the middle go there, and what a dead worker left half done: it had its turn.
-  local urgent = whole(f[3], 5) < 5 or whole(f[4], 0) > 0
+  local urgent = whole(priority, 5) < 5 or whole(crashes, 0) > 0
   redis.call(urgent and 'LPUSH' or 'RPUSH', key('queue', lane), message_id)
   if redis.call('LPUSH', key('wake', lane), '1') > 64 then redis.call('LTRIM', key('wake', lane), 0, 63) end
+end
+
+local function nudge(id, lane)
+  local f = redis.call('HMGET', job_key(id), 'nudges', 'unanswered', 'priority', 'crashes')
+  local n = whole(f[1], 0) + 1
+  redis.call('HSET', job_key(id), 'nudges', int(n), 'unanswered', int(whole(f[2], 0) + 1))
+  send_message(id, lane, n, f[3], f[4])
 end
 
 -- Whether the job's last message still waits to be taken.

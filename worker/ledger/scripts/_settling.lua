@@ -13,8 +13,8 @@ local function settle_spend(id, bought, now)
 end
 
 -- A job that ends with its checkout unsettled: all that it holds counts as bought, which errs on the safe side.
-local function settle_unsettled(id, now)
+local function settle_unsettled(id, account, now)
   local held = {numbers = 0, usd = 0}
-  add_pair(held, redis.call('HGET', key('held', spend_scopes(id).account), id))
+  add_pair(held, redis.call('HGET', key('held', 'account:' .. account), id))
   if held.numbers > 0 then settle_spend(id, held, now) end
 end

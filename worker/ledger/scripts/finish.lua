@@ -10,8 +10,7 @@ if not holds(id, token) then
   if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
   return 'lost'
 end
-redis.call('HSET', job, 'ended_by', token, 'reason', '')
 step(id, redis.call('HGET', job, 'attempt'), state, detail, calls)
 if history and history ~= '' then tell_history((route_caller(id, token)), cjson.decode(history)) end
-conclude(id, state, result, body, tonumber(retention_ms))
+conclude(id, state, result, body, tonumber(retention_ms), token)
 return 'ok'

@@ -18,15 +18,18 @@ local now = now_ms()
 if redis.call('EXISTS', key('order')) == 0 then notice_restart() end
 local state = not_before > now and 'scheduled' or 'queued'
 local order = redis.call('INCR', key('order'))
+local sent = state == 'queued' and '1' or '0'
+-- One write: what events and nudges leave in the hash is known beforehand.
 redis.call('HSET', job_key(id), 'v', v, 'kind', kind, 'request', request, 'fp', fingerprint, 'key', idem, 'reference', reference,
-  'account', account, 'lane', lane, 'priority', priority, 'order', int(order), 'attempt', '0', 'crashes', '0', 'token', '0', 'seq', '0',
-  'created_ms', int(now), 'reason', '')
+  'account', account, 'lane', lane, 'priority', priority, 'order', int(order), 'attempt', '0', 'crashes', '0', 'token', '0',
+  'created_ms', int(now), 'reason', '', 'state', state, 'nudges', sent, 'unanswered', sent,
+  tell_event('events', id, {kind, '', account, reference, idem, '0', int(now), false, false, false, '0', false}, state, ''))
 if idem ~= '' then redis.call('HSET', key('keys'), idem, id) end
 if reference ~= '' then redis.call('ZADD', key('refs', reference), int(now), id) end
-set_state(id, false, state)
-emit('events', id, state, '')
+list_under(id, false, int(now), false, state)
 if state == 'queued' then
-  enqueue(id, lane, now, renudge_ms)
+  look_at(id, lane, now + renudge_ms)
+  send_message(id, lane, 1, priority, '0')
 else
   redis.call('HSET', job_key(id), 'due_ms', int(not_before))
   look_at(id, lane, not_before)
