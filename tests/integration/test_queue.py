@@ -18,7 +18,7 @@ from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
 from worker.jobs.ports import Ended
 from worker.ledger.calls import Submission
-from worker.ledger.connection import connect_broker
+from worker.ledger.connection import connect
 from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.broker import build_worker
 from worker.runtime.consumer import LaneConsumer
@@ -78,7 +78,7 @@ def consuming(
     helping: Sequence[Lane] = (),
 ) -> Iterator[dramatiq.Worker]:
     stopping, jobs = threading.Event(), run if isinstance(run, JobRunner) else Told(ledger, run)
-    worker = build_worker(connect_broker(valkey.url), ledger.keys, lanes or tuple(Lane), threads, jobs, stopping, helping=helping)
+    worker = build_worker(connect(valkey.url), ledger.keys, lanes or tuple(Lane), threads, jobs, stopping, helping=helping)
     worker.start()
     yield worker
     stopping.set()
@@ -316,7 +316,7 @@ def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: E
 
     jobs = [stage.submit(BUY).id for _ in range(3)]
     runner = JobRunner(stage.ledger, stage.settings, stage.provider, stage.leases, stage.stopping, story)
-    client, keys = connect_broker(valkey.url), stage.ledger.keys
+    client, keys = connect(valkey.url), stage.ledger.keys
     consumer = LaneConsumer(runner, client, keys, Lane.MONEY, stage.stopping, IdleThreads(3), helping=False)
     begun, lying = next(consumer), next(consumer)
     assert begun is not None

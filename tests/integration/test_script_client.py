@@ -37,7 +37,7 @@ def test_a_reply_that_nobody_read_is_not_taken_for_the_next_one(valkey: Embedded
     path = valkey.url.removeprefix("unix://").partition("?")[0]
     client = ScriptClient(connection_pool=redis.ConnectionPool(connection_class=BreaksOff, path=path, decode_responses=True))
     assert echo(client, sha, "first") == "first"
-    (connection,) = client._for_scripts
+    (connection,) = client._kept
     assert isinstance(connection, BreaksOff)
     connection.breaks_off = True
     with pytest.raises(KeyboardInterrupt):
@@ -67,15 +67,15 @@ def test_many_threads_have_their_own_replies_over_no_more_connections_than_threa
     for thread in threads:
         thread.join()
     assert not wrong
-    assert 1 <= len(client._for_scripts) <= 6
+    assert 1 <= len(client._kept) <= 6
 
 
 def test_a_process_that_was_forked_leaves_its_parents_connections_alone(valkey: EmbeddedValkey, sha: str) -> None:
     client = connect(valkey.url)
     assert isinstance(client, ScriptClient)
     echo(client, sha, "the parent's")
-    (parents,) = client._for_scripts
+    (parents,) = client._kept
     parents.pid -= 1  # What a child sees.
     assert echo(client, sha, "the child's") == "the child's"
-    (childs,) = client._for_scripts
+    (childs,) = client._kept
     assert childs is not parents

@@ -4,11 +4,11 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.asyncio
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import ExponentialBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
@@ -20,20 +20,23 @@ CONNECT_TIMEOUT_S = 2.0
 
 
 class ScriptClient(redis.Redis):
-    """redis-py's client, on which `evalsha` goes a short way: over connections that are kept for it, past the pool's bookkeeping, its look
-    at the socket and the metrics of each command, which took a fifth of the processor time that a job costs a worker."""
+    """redis-py's client, on which `evalsha` and `ask` go a short way: over connections that are kept for them, past the pool's bookkeeping,
+    its look at the socket and the metrics of each command, which took a fifth of the processor time that a job costs a worker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._for_scripts: deque[AbstractConnection] = deque()  #: those that nobody uses now; the one used last is taken first
+        self._kept: deque[AbstractConnection] = deque()  #: those that nobody uses now; the one used last is taken first
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Sent again after a lost connection, as any other command of this client."""
-        connection: Any = self._connection_for_scripts()  # redis-py's own methods have no types.
+        return self.ask("EVALSHA", sha, numkeys, *keys_and_args)
+
+    def ask(self, *command: Any) -> Any:
+        """The reply as it comes. Sent again after a lost connection, as any other command of this client."""
+        connection: Any = self._kept_connection()  # redis-py's own methods have no types.
         whole = False
 
         def ask() -> Any:
-            connection.send_command("EVALSHA", sha, numkeys, *keys_and_args)
+            connection.send_command(*command)
             return connection.read_response()
 
         try:
@@ -46,23 +49,23 @@ class ScriptClient(redis.Redis):
             # Whatever broke off in between: a reply that is still to come must not be taken for that of the next command.
             if not whole or connection.should_reconnect():
                 connection.disconnect()
-            self._for_scripts.append(connection)
+            self._kept.append(connection)
         return reply
 
-    def _connection_for_scripts(self) -> AbstractConnection:
+    def _kept_connection(self) -> AbstractConnection:
         try:
-            connection = self._for_scripts.pop()
+            connection = self._kept.pop()
         except IndexError:
             return self.connection_pool.get_connection()
         if connection.pid == os.getpid():
             return connection
-        self._for_scripts.clear()  # Forked since: they are the parent's.
+        self._kept.clear()  # Forked since: they are the parent's.
         return self.connection_pool.get_connection()
 
 
-def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
     """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice."""
-    return ScriptClient.from_url(
+    client = ScriptClient.from_url(
         url,
         decode_responses=True,
         encoding_errors="replace",
@@ -71,6 +74,7 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
     )
+    return cast("ScriptClient", client)
 
 
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
@@ -83,17 +87,6 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
         retry=redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
-    )
-
-
-def connect_broker(url: str) -> redis.Redis:
-    """A client for what idle consumers block on: nothing is sent again, they look by themselves after each failure."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 0),
     )
 
 

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Collection, Sequence
+from typing import cast
 
 import dramatiq
-import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from worker.contract.states import Lane
+from worker.ledger.connection import ScriptClient
 from worker.ledger.keys import Keys
 from worker.runtime.consumer import Jobs, LaneConsumer, actor_name
 from worker.runtime.threads import IdleThreads
@@ -20,7 +21,7 @@ class LaneBroker(RedisBroker):
     """Dramatiq's Redis broker with our consumer, and without delay queues: the ledger keeps what is due later."""
 
     def __init__(
-        self, jobs: Jobs, client: redis.Redis, keys: Keys, stopping: threading.Event, threads: IdleThreads, helping: Collection[Lane]
+        self, jobs: Jobs, client: ScriptClient, keys: Keys, stopping: threading.Event, threads: IdleThreads, helping: Collection[Lane]
     ) -> None:
         self._jobs, self._keys, self._stopping, self._threads, self._helping = jobs, keys, stopping, threads, frozenset(helping)
         # No middleware at all. Retries, TimeLimit, AgeLimit and Results would decide what only the ledger may decide; TimeLimit
@@ -32,12 +33,12 @@ class LaneBroker(RedisBroker):
         self.delay_queues.clear()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> LaneConsumer:  # noqa: ARG002 - Dramatiq's signature
-        lane = Lane(queue_name)
-        return LaneConsumer(self._jobs, self.client, self._keys, lane, self._stopping, self._threads, helping=lane in self._helping)
+        lane, client = Lane(queue_name), cast("ScriptClient", self.client)
+        return LaneConsumer(self._jobs, client, self._keys, lane, self._stopping, self._threads, helping=lane in self._helping)
 
 
 def build_worker(
-    client: redis.Redis,
+    client: ScriptClient,
     keys: Keys,
     lanes: Sequence[Lane],
     threads: int,

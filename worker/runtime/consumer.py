@@ -16,6 +16,7 @@ import structlog
 
 from worker.contract.errors import DidflowError
 from worker.contract.states import Lane
+from worker.ledger.connection import ScriptClient
 from worker.ledger.keys import Keys
 from worker.runtime.threads import IdleThreads
 
@@ -52,7 +53,7 @@ class LaneConsumer(dramatiq.Consumer):
     """
 
     def __init__(
-        self, jobs: Jobs, client: redis.Redis, keys: Keys, lane: Lane, stopping: threading.Event, threads: IdleThreads, *, helping: bool
+        self, jobs: Jobs, client: ScriptClient, keys: Keys, lane: Lane, stopping: threading.Event, threads: IdleThreads, *, helping: bool
     ) -> None:
         self._jobs, self._client, self._keys, self._lane, self._stopping = jobs, client, keys, lane, stopping
         self._threads, self._helping = threads, helping
@@ -76,7 +77,7 @@ class LaneConsumer(dramatiq.Consumer):
         return self._message(self._taken.popleft()) if self._taken else None
 
     def _take(self) -> None:
-        woken = self._emptied and self._client.blpop([self._keys.wake(self._lane.value)], timeout=IDLE_S) is not None
+        woken = self._emptied and self._client.ask("BLPOP", self._keys.wake(self._lane.value), IDLE_S) is not None
         self._emptied = False
         had = self._threads_for_it(0.0 if woken else IDLE_S)
         if not had:

@@ -15,7 +15,7 @@ from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRe
 from worker.contract.states import Lane
 from worker.jobs.ports import Provider
 from worker.ledger.address import redis_url
-from worker.ledger.connection import connect, connect_broker
+from worker.ledger.connection import connect
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
 from worker.ledger.witness import Witness
@@ -76,7 +76,7 @@ class WorkerProcess:
         ]
         ledger, providers = _with_fault_points(self._ledger, accounts)
         runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story)
-        keys, client = Keys(settings.namespace), connect_broker(url)
+        keys, client = Keys(settings.namespace), connect(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
         self.workers = (
