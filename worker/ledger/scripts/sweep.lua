@@ -57,8 +57,8 @@ local function heal_due(id)
       emit('events', id, 'queued', '')
     end
     -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
-    -- that is still there after the third look may be held by a broker that forgot it. An emergency's may have come to a thread that
-    -- was idle and isn't, and a dead worker's job mustn't wait for another one: of these another is sent at each look.
+    -- that is still there after the third look may be in the hash and in no list. An emergency, and a dead worker's job, mustn't wait
+    -- for that: of these another one is sent at each look.
     local unanswered, orphaned = whole(f[3], 0), whole(f[5], 0) > 0
     local again_ms = math.min((orphaned and hurry_ms or renudge_ms) * 2 ^ math.min(unanswered, 10), 600000)
     if f[2] ~= 'emergency' and not orphaned and unanswered % 4 ~= 0 and has_message(id, f[2], f[4]) then
