@@ -23,6 +23,7 @@ from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.broker import build_worker
 from worker.runtime.consumer import LaneConsumer
 from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.fault_points import watched_ledger
 from worker.runtime.runner import JobRunner
 from worker.runtime.threads import IdleThreads
 
@@ -331,3 +332,14 @@ def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: E
     with consuming(valkey, stage.ledger, seen, Lane.MONEY):
         seen.wait_for(3)
     assert set(seen.jobs) == set(jobs)
+
+
+def test_a_lease_counts_from_when_it_was_asked_for(stage: Stage) -> None:
+    """A claim that is sent again after a lost reply took effect the first time."""
+    moments_s: list[float] = []
+    ledger = watched_ledger(stage.ledger, lambda _: moments_s.append(time.monotonic()))
+    runner = JobRunner(ledger, stage.settings, stage.provider, stage.leases, stage.stopping)
+    stage.submit(BUY)
+    (one,), _ = runner.take(Lane.MONEY, 1, "money")
+    assert one.flags.valid_until_s - stage.settings.lease_seconds <= moments_s[0]
+    runner.hand_back(one)

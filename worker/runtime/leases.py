@@ -53,10 +53,10 @@ class Leases(threading.Thread):
         self._stop_event = threading.Event()
         self.last_beat_s = time.monotonic()
 
-    def add(self, claim: Claim) -> LeaseFlags:
-        """Keep the lease alive from now on, until it is dropped."""
+    def add(self, claim: Claim, asked_s: float) -> LeaseFlags:
+        """Keep the lease alive from now on, until it is dropped. `asked_s`: when the claim was first sent (monotonic)."""
         # Called off while it waited: this attempt is there to wind up, and must not wait for a heartbeat to learn it.
-        flags = LeaseFlags(time.monotonic() + self._lease_s, cancel=claim.fields.get("cancel") == "1")
+        flags = LeaseFlags(asked_s + self._lease_s, cancel=claim.fields.get("cancel") == "1")
         with self._lock:
             self._held[claim.job_id, claim.token] = flags
         return flags

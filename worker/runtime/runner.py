@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -88,6 +89,7 @@ class JobRunner:
 
     def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
         """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord."""
+        asked_s = time.monotonic()
         taken = self._ledger.take(
             lane,
             most,
@@ -101,10 +103,11 @@ class JobRunner:
             _not_claimed(job_id, why)
         for length in taken.foreign:
             log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
-        return [Attempt(claim, self._leases.add(claim)) for claim in taken.claims], taken.emptied
+        return [Attempt(claim, self._leases.add(claim, asked_s)) for claim in taken.claims], taken.emptied
 
     def run(self, job_id: str) -> None:
         """Claim this job and run one attempt of it. Returns quietly if there is nothing to do."""
+        asked_s = time.monotonic()
         try:
             claim = self._ledger.claim(job_id, self._claimant(), lease_ms=self._lease_ms, probe_ms=self._probe_ms)
         except (ServiceUnavailable, UnreadableRecord) as error:
@@ -113,7 +116,7 @@ class JobRunner:
         if isinstance(claim, str):
             _not_claimed(job_id, claim)
             return
-        self.attempt(Attempt(claim, self._leases.add(claim)))
+        self.attempt(Attempt(claim, self._leases.add(claim, asked_s)))
 
     def attempt(self, one: Attempt) -> None:
         """Run it; or hand it back, where this process stops."""
