@@ -183,6 +183,7 @@ class BusinessEvents:
                     before_renewal=left.before_renewal,
                     parking=left.parking,
                     stop_on_traffic=left.stop_on_traffic,
+                    reusable=left.reusable,
                     idempotency_key=event.id,
                 )
             case CustomerReturned(reference=reference, account=account):

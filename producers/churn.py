@@ -26,6 +26,7 @@ from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidReq
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Release, SearchAndBuy, invalid
 from worker.contract.results import NumberResult
+from worker.contract.states import Outcome as NumberOutcome
 from worker.ledger.holdings import held_for, holders
 
 #: How long the numbers of a customer who left are kept, where nobody says otherwise.
@@ -72,6 +73,7 @@ class Churn:
         before_renewal: timedelta | str | None = None,
         parking: Sequence[Destination] = (),
         stop_on_traffic: bool = True,
+        reusable: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
         """A customer left: schedule the release of `numbers`, or of all that were bought for this reference. For the times see `Release`.
@@ -81,7 +83,7 @@ class Churn:
         Raises InvalidRequest (bad times, numbers of others, nothing to release), IdempotencyConflict, ServiceUnavailable: repeat it then.
         """
         terms: dict[str, Any] = {"grace": grace, "before_renewal": before_renewal, "parking": tuple(parking)}
-        terms |= {"at": at, "stop_on_traffic": stop_on_traffic}
+        terms |= {"at": at, "stop_on_traffic": stop_on_traffic, "reusable": reusable}
         return self._churned(reference, numbers, terms, idempotency_key)
 
     def returned(self, reference: str, *, timeout_s: float = 0.0) -> Returned:
@@ -238,4 +240,10 @@ def _is_release(view: JobView) -> bool:
 
 
 def _went(view: JobView) -> tuple[str, ...]:
-    return tuple(number.number for number in view.result.numbers if number.outcome in RELEASED) if view.result else ()
+    """Numbers that aren't theirs any more by this release: given back, or handed out to a purchase while they were parked."""
+    return tuple(number.number for number in view.result.numbers if _is_gone(number)) if view.result else ()
+
+
+def _is_gone(number: NumberResult) -> bool:
+    handed_out = number.error is not None and number.error.code == "handed_out"
+    return number.outcome in RELEASED or (number.outcome is NumberOutcome.SUPERSEDED and handed_out)

@@ -34,6 +34,7 @@ def churned(
     before_renewal: timing.BeforeRenewal = None,
     park: timing.Park = None,
     ignore_calls: timing.IgnoreCalls = False,
+    reusable: timing.Reusable = False,
     protected_label: given.ProtectedLabels = None,
     key: given.Key = None,
     account: given.AccountName = "default",
@@ -54,7 +55,13 @@ def churned(
         confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", yes=yes, must_ask=True)
         didflow = Didflow.from_env()
         job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
-            reference, numbers=numbers, parking=places, stop_on_traffic=not ignore_calls, idempotency_key=key, **when
+            reference,
+            numbers=numbers,
+            parking=places,
+            stop_on_traffic=not ignore_calls,
+            reusable=reusable,
+            idempotency_key=key,
+            **when,
         )
         if wait:
             report(wait_for(didflow, job.id, timeout, quiet=as_json), as_json=as_json)

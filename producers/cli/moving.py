@@ -66,6 +66,7 @@ def release(
     before_renewal: timing.BeforeRenewal = None,
     park: timing.Park = None,
     ignore_calls: timing.IgnoreCalls = False,
+    reusable: timing.Reusable = False,
     dry_run: given.DryRun = False,
     labels: Labels,
     yes: given.Yes = False,
@@ -80,6 +81,7 @@ def release(
         chosen = selected.selector()
         fields |= {"selector": chosen, "expected_count": expected_count}
         fields |= {"protected_labels": tuple(protected_label or ()), "stop_on_traffic": not ignore_calls}
+        fields |= {"reusable": reusable}
         fields |= {"expected_reference": expected_reference, "expected_destination": expected_destination}
         fields |= {"dry_run": dry_run or (chosen is not None and expected_count is None)}
         no_time: dict[str, Any] = {}

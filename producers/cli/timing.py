@@ -25,6 +25,7 @@ BeforeRenewal = Annotated[
 Park = Annotated[
     list[str] | None, typer.Option("--park", help="where their calls go meanwhile: sip:…, pstn:… or trunk:…", show_default=False)
 ]
+Reusable = Annotated[bool, typer.Option("--reusable", help="what is parked may be handed out to `didflow buy --reuse`")]
 IgnoreCalls = Annotated[bool, typer.Option("--ignore-calls", help="give them back although somebody calls them in that time")]
 
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")

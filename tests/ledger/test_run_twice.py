@@ -9,14 +9,16 @@ import pytest
 
 from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
 from worker.contract.history import Happened, Happening
+from worker.contract.holdings import Loan
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend, SpendLimit
-from worker.contract.states import JobState
+from worker.contract.states import JobState, WaitReason
 from worker.ledger import admission, calls
 from worker.ledger.admission import Breaker, Pace
 from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Ledger, Write
 from worker.ledger.plans import entries_of
+from worker.ledger.reuse import loans_text
 from worker.ledger.script_loader import script_names
 from worker.ledger.spending import spend_fields
 
@@ -214,16 +216,26 @@ def retry(ledger: Ledger) -> Args:
 HANDED_OUT = ("+12135550100", 47000001, '{"status":"kept"}')
 
 
+def lending(ledger: Ledger) -> dict[str, Loan]:
+    """A release that waits in its grace period, and has a number parked."""
+    release = claimed(ledger, submitted(ledger).id)
+    ledger.save(release, 1, Write("parked", numbers={"+12135550102": "kept"}, offer={"+12135550102": 47000003}))
+    assert ledger.suspend(release, JobState.WAITING, WaitReason.GRACE, delay_ms=60_000, refund=True)
+    return {"+12135550102": Loan(release.job_id, "kept", "lent")}
+
+
 def reuse_hand_out(ledger: Ledger) -> Args:
     running, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     ledger.hand_out(other, [("+12135550101", 47000002, "{}")])
-    return (running.job_id, running.token, *HANDED_OUT, "+12135550101", 47000002, "{}")
+    loans = loans_text(lending(ledger))
+    return (running.job_id, running.token, loans, *HANDED_OUT, "+12135550101", 47000002, "{}", "+12135550102", 47000003, "{}")
 
 
 def reuse_take_back(ledger: Ledger) -> Args:
-    running = claimed(ledger, submitted(ledger).id)
-    ledger.hand_out(running, [HANDED_OUT])
-    return (running.job_id, running.token, "+12135550100", '{"status":"free"}')
+    running, loans = claimed(ledger, submitted(ledger).id), lending(ledger)
+    ledger.hand_out(running, [HANDED_OUT, ("+12135550102", 47000003, "{}")], loans)
+    free = '{"status":"free"}'
+    return (running.job_id, running.token, loans_text(loans), "+12135550100", free, "+12135550102", free)
 
 
 def reuse_return(ledger: Ledger) -> Args:

@@ -115,8 +115,8 @@ class Scene:
 
     # What producers do
 
-    def submit(self, request: Request, key: str | None = None) -> Job:
-        job = self.ledger.submit(Submission(request, idempotency_key=key))
+    def submit(self, request: Request, key: str | None = None, reference: str | None = None) -> Job:
+        job = self.ledger.submit(Submission(request, idempotency_key=key, reference=reference))
         if job.is_new:
             self.jobs.append(job)
             self.requests[job.id] = request

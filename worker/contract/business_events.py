@@ -80,6 +80,7 @@ class CustomerChurned(_Told):
     before_renewal: Margin | None = None
     parking: tuple[Destination, ...] = Field(default=(), max_length=20)
     stop_on_traffic: bool = True
+    reusable: bool = False
     protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
 
 

@@ -1,4 +1,4 @@
-"""Whom an owned number was bought for."""
+"""Whom an owned number was bought for, and who borrows it."""
 
 from dataclasses import dataclass
 
@@ -10,3 +10,13 @@ class Holder:
     record_id: int | None
     account: str
     reference: str | None
+
+
+@dataclass(frozen=True)
+class Loan:
+    """A number that a release has parked, for a purchase: the release's job, what it keeps of the number (JSON), and what it keeps of it
+    once that is lent (JSON)."""
+
+    job_id: str
+    kept: str
+    lent: str

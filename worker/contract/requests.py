@@ -284,6 +284,7 @@ class Release(_OfNumbers):
     before_renewal  they go no sooner than this margin before the renewal that comes after the grace period
     parking         where their calls go meanwhile
     stop_on_traffic a number that is called in that time stays, and an event tells it
+    reusable        in that time a purchase with `reuse` may be given a parked one; then a cancel doesn't bring it back
     """
 
     kind: Literal["release"] = "release"
@@ -295,6 +296,7 @@ class Release(_OfNumbers):
     before_renewal: Margin | None = None
     parking: tuple[Destination, ...] = Field(default=(), max_length=20)
     stop_on_traffic: bool = True
+    reusable: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -311,6 +313,8 @@ class Release(_OfNumbers):
         waits = given.get("grace") or given.get("before_renewal") is not None
         if given.get("parking") and not waits and not {"grace", "before_renewal"} & set(bad):
             yield "parking needs a time in which the numbers are parked: grace or before_renewal"
+        if given.get("reusable") and not given.get("parking") and "parking" not in bad:
+            yield "reusable needs parking: only numbers that are parked are handed out"
 
     @property
     def counts_down(self) -> bool:

@@ -18,7 +18,7 @@ from worker.contract.release_events import CALLS_CAME, CallsCame
 from worker.contract.requests import Release
 from worker.contract.results import Result
 from worker.contract.states import Outcome, WaitReason
-from worker.jobs.leaving import Leaving, ReleaseMemo
+from worker.jobs.leaving import HANDED_OUT, Leaving, ReleaseMemo
 from worker.jobs.move import Move, MoveMemo
 from worker.jobs.moves import CANCELLED, Moves
 from worker.jobs.ports import AttemptFailed, CancelRequested, JobPage, Provider, RouteClaim, Rules, Wait
@@ -28,6 +28,8 @@ from worker.jobs.reroute import way_back
 SENT_WITHIN_S = 6.0
 #: No job waits for longer at a time: whoever moved `paid_until` is noticed, and a look costs one call.
 LOOK_AT_MOST_S = 30 * 86_400.0
+#: How soon a job that has nothing else to do looks again whether a purchase keeps what it was lent; one that gives it back wakes it.
+LENT_AGAIN_S = 30.0
 #: What `stop` says of a number whose release was called off: that it has its route back, or why not, is all there is to tell.
 AS_ITS_WAY_BACK = Outcome.CONFIRMED
 #: Stands for the snapshot that a route job would have taken: a release writes its ways itself.
@@ -41,6 +43,7 @@ class Book(Protocol):
     leaving: dict[str, Leaving]
 
     def todo(self) -> list[Leaving]: ...
+    def read_again(self, numbers: Sequence[str]) -> None: ...
     def note(self, **changes: object) -> None: ...
     def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]: ...
     def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]: ...
@@ -71,6 +74,7 @@ class Countdown:
         self._page.pause_point()
         self._begin()
         self._let_stay()
+        lent = self._settle_lent()
         now_ms = self._page.now_ms()
         if self._book.todo() and now_ms < self._lists_show_ms():
             self._wait_until(self._lists_show_ms(), now_ms)  # Else one that is parked could look like one that somebody has moved.
@@ -81,15 +85,35 @@ class Countdown:
         ready = [leaving for leaving in todo if leaving.sent or self._due_ms(leaving) <= now_ms]
         if todo and not ready:
             self._wait_until(self._next_ms(todo), now_ms)
+        if lent and not todo:
+            self._wait_for(lent)
         return ready
 
     def call_off(self) -> None:
         """Give back the routes that parked numbers had, where they are still parked; their outcomes say what came of it."""
         if not self._request.counts_down:
             return
+        lent = self._settle_lent()
         parked = [one for one in self._book.leaving.values() if one.counts_down and one.may_be_parked]
         self._book.write("called_off", [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in parked])
         self._let_stay()
+        if lent:
+            self._wait_for(lent)
+
+    def _settle_lent(self) -> int:
+        """Say of the numbers that purchases keep that they were handed out. Returns how many may yet come back: they can't be let go of."""
+        lent = {one.number: one.lent for one in self._book.leaving.values() if one.lent and one.outcome is None}
+        if not lent:
+            return 0
+        # Asked in this order: what comes back between the two questions is seen by the second.
+        held = self._page.borrowing(lent)
+        self._book.read_again(list(lent))
+        kept = [one for one in (self._book.leaving[number] for number in lent if number not in held) if one.lent]
+        self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in kept])
+        return len(held)
+
+    def _wait_for(self, lent: int) -> None:
+        raise Wait(WaitReason.DEPENDS, LENT_AGAIN_S, f"{lent} numbers are lent to purchases that haven't ended")
 
     def _begin(self) -> None:
         """At its time: look whether all is as it should be, and park. The grace period begins with what is seen then."""
@@ -130,7 +154,8 @@ class Countdown:
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
         left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
         self._book.note(parked_ms=self._page.now_ms())
-        self._book.write("parked", left_out, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
+        parked = [one for one, park in ends if _is_parked(park)]  # Written once more: from here on they may be lent.
+        self._book.write("parked", parked + left_out, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
 
     def _moved(self, moves: Moves) -> JobError | None:
         try:

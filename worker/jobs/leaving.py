@@ -15,6 +15,8 @@ from worker.jobs.ports import Ended, JobPage
 from worker.jobs.selection import Selected
 from worker.jobs.stored import read_memo, read_stored
 
+HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
+
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 #: Of a number without an outcome that may be parked: a job that ends so isn't over.
 STILL_PARKED = JobError(code="still_parked", message="it may be parked, and neither goes nor has its old route: `didflow retry` goes on")
@@ -27,6 +29,7 @@ class Leaving(BaseModel):
 
     seconds, seen_ms  its inbound seconds when it was last looked at while it counted down, and when that was
     park, back        its way to the parking destination, and the way back
+    lent              the purchase that was given it; as long as that hasn't ended it may come back
     stop              it stays, with this outcome and `error`, as soon as it has its route back
     """
 
@@ -44,6 +47,7 @@ class Leaving(BaseModel):
     park: Move | None = None
     back: Move | None = None
     stop: Outcome | None = None
+    lent: str | None = None
 
     @property
     def may_be_parked(self) -> bool:
@@ -52,7 +56,16 @@ class Leaving(BaseModel):
     @property
     def counts_down(self) -> bool:
         """Whether it is still to go and nothing of that was sent."""
-        return self.outcome is None and self.stop is None and not self.sent
+        return self.is_to_go and not self.sent
+
+    @property
+    def is_to_go(self) -> bool:
+        return self.outcome is None and self.stop is None and self.lent is None
+
+    @property
+    def may_be_lent(self) -> bool:
+        """Whether it waits where it was parked."""
+        return self.counts_down and self.park is not None and self.park.outcome is Outcome.CONFIRMED
 
     def became(self, outcome: Outcome, error: JobError | None = None) -> "Leaving":
         return self.model_copy(update={"outcome": outcome, "error": error})
@@ -105,10 +118,10 @@ class ReleaseMemo(BaseModel):
 
 
 class LeavingBook:
-    """What goes, as this attempt sees and writes it."""
+    """What goes, as this attempt sees and writes it. `lends`: what is parked may be handed out to purchases."""
 
-    def __init__(self, page: JobPage) -> None:
-        self._page = page
+    def __init__(self, page: JobPage, *, lends: bool) -> None:
+        self._page, self._lends = page, lends
         written = page.numbers()
         self.memo = read_memo(ReleaseMemo, page.memo, written)
         self.leaving: dict[str, Leaving] = {}
@@ -122,7 +135,11 @@ class LeavingBook:
 
     def todo(self) -> list[Leaving]:
         """What is still to go."""
-        return [leaving for _, leaving in sorted(self.leaving.items()) if leaving.outcome is None and leaving.stop is None]
+        return [leaving for _, leaving in sorted(self.leaving.items()) if leaving.is_to_go]
+
+    def read_again(self, numbers: Sequence[str]) -> None:
+        """What others have written of these since."""
+        self.leaving |= {number: read_stored(Leaving, text) for number, text in self._page.numbers(numbers).items()}
 
     def note(self, **changes: object) -> None:
         """Change the memo; the next write has it."""
@@ -169,6 +186,7 @@ class LeavingBook:
         history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
         self.leaving |= {leaving.number: leaving for leaving in changed}
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())
+        offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.memo.parked_ms}
         self._page.save(
             step=step,
             detail=detail or f"{len(changed)} numbers",
@@ -179,5 +197,7 @@ class LeavingBook:
             money=step == "releasing",
             unless_cancelled=step == "releasing",
             answered=answered,
+            offer=offer,
+            withdraw=[one.number for one in changed if self._lends and one.number not in offer],
             history={**history, **(more or {})},
         )

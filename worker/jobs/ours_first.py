@@ -15,7 +15,7 @@ from worker.contract.states import Outcome
 from worker.contract.terms import Terms
 from worker.jobs.ports import JobPage, Provider, Rules
 from worker.jobs.purchase_state import Phase, PurchaseRecord
-from worker.jobs.reuse import Fits, fitting, hand_out, waiting
+from worker.jobs.reuse import Fits, Spare, fitting, hand_out, waiting
 from worker.jobs.rungs import Step, steps_of
 from worker.jobs.standing import is_over
 
@@ -25,7 +25,7 @@ class _OursFirst(ABC):
 
     def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
         self._request, self._page, self._provider, self._rules = request, page, provider, rules
-        self._left: list[OwnedNumber] | None = None
+        self._left: list[Spare] | None = None
         self._known: dict[int, Fits] = {}
 
     def __call__(self, step: Step, most: int) -> int:
@@ -38,24 +38,24 @@ class _OursFirst(ABC):
             given += self._give(offered, step)
         return given
 
-    def _offered(self, step: Step, most: int, named: Collection[str] | None) -> list[OwnedNumber]:
+    def _offered(self, step: Step, most: int, named: Collection[str] | None) -> list[Spare]:
         if self._left is None:
-            self._left = waiting(self._page, self._provider, self._rules)
-        found = [owned for owned in self._left if (named is None or owned.number in named) and self.fits(step)(owned)]
-        found.sort(key=lambda owned: step.prefers_sms and not owned.sms_enabled)
+            self._left = waiting(self._request, self._page, self._provider, self._rules)
+        found = [one for one in self._left if (named is None or one.owned.number in named) and self.fits(step)(one)]
+        found.sort(key=lambda one: step.prefers_sms and not one.owned.sms_enabled)
         offered = found[:most]
-        self._left = [owned for owned in self._left if owned not in offered]
+        self._left = [one for one in self._left if one not in offered]
         return offered
 
     def fits(self, step: Step) -> Fits:
         """What the rung asks for; of an order by a quote, what may also stand in for one of its numbers."""
         if step.number not in self._known:
             of_rung, terms = fitting(step.criteria, self._provider, self._rules), self._request.terms
-            self._known[step.number] = lambda owned: of_rung(owned) and (terms is None or _keeps(owned, terms))
+            self._known[step.number] = lambda one: of_rung(one) and (terms is None or _keeps(one.owned, terms))
         return self._known[step.number]
 
     @abstractmethod
-    def _give(self, offered: list[OwnedNumber], step: Step) -> int:
+    def _give(self, offered: list[Spare], step: Step) -> int:
         """How many of them it was."""
 
 
@@ -98,9 +98,9 @@ class OursFirst(_OursFirst):
         taken = Counter(pick.rung for pick in self._purchase.kept.values())[step.number]
         return self._purchase.missing if step.at_most is None else min(self._purchase.missing, step.at_most - taken)
 
-    def _give(self, offered: list[OwnedNumber], step: Step) -> int:
+    def _give(self, offered: list[Spare], step: Step) -> int:
         used = self._purchase.with_status("bound", "carted", "kept", "spent")
-        fresh = [owned for owned in offered if owned.number not in used]
+        fresh = [one for one in offered if one.owned.number not in used]
         return hand_out(fresh, step.number, self.fits(step), self._purchase, self._page, self._provider) if fresh else 0
 
 
@@ -111,8 +111,8 @@ class WouldBeOurs(_OursFirst):
         super().__init__(request, page, provider, rules)
         self.told: tuple[NumberResult, ...] = ()
 
-    def _give(self, offered: list[OwnedNumber], step: Step) -> int:
-        for owned in offered:
+    def _give(self, offered: list[Spare], step: Step) -> int:
+        for owned in (one.owned for one in offered):
             told = NumberResult(number=owned.number, outcome=Outcome.REUSED, record_id=owned.record_id, paid_until=owned.paid_until)
             self.told += (told.model_copy(update={"rung": step.number or None}),)
         return len(offered)

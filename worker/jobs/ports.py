@@ -12,7 +12,7 @@ from typing import Protocol
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
-from worker.contract.holdings import Holder
+from worker.contract.holdings import Holder, Loan
 from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.requests import Request
@@ -139,6 +139,8 @@ class JobPage(Protocol):
         money: bool = False,
         unless_cancelled: bool = False,
         unsettled: bool | None = None,
+        offer: Mapping[str, int] | None = None,
+        withdraw: Sequence[str] = (),
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
         history: Mapping[str, Happened] | None = None,
@@ -152,6 +154,8 @@ class JobPage(Protocol):
         the calls since the last write; `witness` is what decided.
         `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
         written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
+        `offer`: numbers of a release, with their records, that may be lent to purchases while it waits in its grace period; `withdraw`:
+        that mayn't any more.
         `clear`: all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on.
         `history`: what happened to numbers, for their histories.
         `money`: it may move once this is written. `unless_cancelled`: nothing is written once somebody was told that the job is called off,
@@ -196,13 +200,23 @@ class JobPage(Protocol):
         """The numbers of the account that purchases were given, with the record id of each."""
         ...
 
-    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
-        """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
-        job may have them, or a release have begun with them. Raises LostLease."""
+    def offered(self) -> Mapping[str, tuple[int, str, str]]:
+        """The numbers of the account that releases have parked and may lend: record id, the release's job, what that keeps (JSON)."""
         ...
 
-    def take_back(self, numbers: Mapping[str, str]) -> None:
-        """Give back what was handed out to this job; what to keep of each (JSON). Raises LostLease."""
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan]) -> frozenset[str]:
+        """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
+        job may have them, or a release have begun with them. One of `loans` is taken out of its release in the same moment, or refused if
+        that has it otherwise by now, runs, or is called off. Raises LostLease."""
+        ...
+
+    def take_back(self, numbers: Mapping[str, str], loans: Mapping[str, Loan]) -> None:
+        """Give back what was handed out to this job; what to keep of each (JSON). Those of `loans` are their releases' again. Raises
+        LostLease."""
+        ...
+
+    def borrowing(self, numbers: Mapping[str, str]) -> frozenset[str]:
+        """Those of these numbers, lent to these jobs, that may yet come back."""
         ...
 
     def stock_note(self, place: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from worker.contract.holdings import Loan
 from worker.contract.money import Usd
 from worker.contract.provider import Offer, OwnedNumber
 from worker.contract.requests import SearchAndBuy
@@ -64,7 +65,7 @@ class Memo(BaseModel):
 class Pick(BaseModel):
     """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing.
 
-    `rung`: of the ladder, from 1; 0: there is none.
+    `loan`: it is a release's that has parked it. `rung`: of the ladder, from 1; 0: there is none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +75,7 @@ class Pick(BaseModel):
     monthly_usd: Usd
     owned: OwnedNumber | None = None
     reused: bool = False
+    loan: Loan | None = None
     rung: int = 0
     documents: tuple[str, ...] = ()
 

@@ -15,12 +15,10 @@ from worker.contract.results import Quote, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.countdown import Countdown
-from worker.jobs.leaving import Leaving, LeavingBook
+from worker.jobs.leaving import HANDED_OUT, Leaving, LeavingBook
 from worker.jobs.owned import find_owned
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
 from worker.jobs.selection import Selected, goes_to, select
-
-HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
 
 
 def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -> Ended:
@@ -75,7 +73,7 @@ class _Release(LeavingBook):
     """A release, as this attempt carries it out."""
 
     def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(page)
+        super().__init__(page, lends=request.reusable)
         self._request, self._provider, self._rules = request, provider, rules
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:

@@ -94,6 +94,10 @@ class Keys:
         """Hash: number of the pool -> who has it."""
         return f"{self.namespace}:handed_out:{account}"
 
+    def offered(self, account: str) -> str:
+        """Hash: number that is parked and may be handed out -> the release that has it."""
+        return f"{self.namespace}:offered:{account}"
+
     def stock_note(self, account: str, place: str) -> str:
         """What a job saw of the stock there."""
         return f"{self.namespace}:stock:{account}:{place}"

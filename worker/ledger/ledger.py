@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from worker.contract.history import Happened, members_of
+from worker.contract.holdings import Loan
 from worker.contract.jobs import AskedCall
 from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
@@ -15,11 +16,13 @@ from worker.ledger.calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
+from worker.ledger.reuse import loans_text
 from worker.ledger.spending import limit_reached, spend_fields
 from worker.ledger.witness import Witness
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
+NO_LOANS: Mapping[str, Loan] = {}
 #: A lease is taken for over only so long after its end.
 VOUCH_SLACK_MS = 5_000
 #: A note of the stock is dropped after this long; mostly it is out of date sooner.
@@ -74,6 +77,7 @@ class Write:
 
     `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
     `calls`: those to the provider since the write before; `witness`: what decided.
+    `offer`: numbers, with their records, that may be handed out to purchases from now on; `withdraw`: that mayn't.
     `clear`: the numbers and their pages begin anew; `pages`: the numbers of a page, in words, by its index.
     `history`: what happened to numbers, told in their histories.
     `money`: refused while the gate is closed; `unless_cancelled`: once the job is called off. `unsettled`: whether the job is a purchase
@@ -99,6 +103,8 @@ class Write:
     money: bool = False
     unless_cancelled: bool = False
     unsettled: bool | None = None
+    offer: Mapping[str, int] | None = None
+    withdraw: Sequence[str] = ()
     clear: bool = False
     pages: Mapping[int, str] | None = None
     history: Mapping[str, Happened] = field(default_factory=dict)
@@ -305,15 +311,18 @@ class Ledger(LedgerReader):
         verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers)
         return None if verdict == "lost" else frozenset(map(str, handed_out))
 
-    def hand_out(self, claim: Claim, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str] | None:
+    def hand_out(
+        self, claim: Claim, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan] = NO_LOANS
+    ) -> frozenset[str] | None:
         """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
-        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, *(text for one in numbers for text in one))
+        every = (text for one in numbers for text in one)
+        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, loans_text(loans), *every)
         return None if verdict == "lost" else frozenset(map(str, granted))
 
-    def take_back(self, claim: Claim, numbers: Mapping[str, str]) -> bool:
+    def take_back(self, claim: Claim, numbers: Mapping[str, str], loans: Mapping[str, Loan] = NO_LOANS) -> bool:
         """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
         pairs = (text for pair in numbers.items() for text in pair)
-        return bool(self._script("reuse_take_back", claim.job_id, claim.token, *pairs) == "ok")
+        return bool(self._script("reuse_take_back", claim.job_id, claim.token, loans_text(loans), *pairs) == "ok")
 
 
 def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:

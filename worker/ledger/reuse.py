@@ -1,8 +1,10 @@
 """Who has which number of the pool."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from worker.contract.holdings import Loan
 from worker.ledger.calls import Call
 from worker.ledger.keys import Keys
 from worker.ledger.plans import Ask, Plan
@@ -22,6 +24,43 @@ def handed_out(keys: Keys, account: str) -> Plan[tuple[HandedOut, ...]]:
     entries: dict[str, str] = yield Ask("hgetall", (keys.handed_out(account),))
     read = ((number, text.split("|")) for number, text in sorted(entries.items()))
     return tuple(HandedOut(number, int(parts[0]), parts[1]) for number, parts in read if len(parts) == 3 and parts[0].isdigit())
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A number in the grace period of a release that may be handed out. `text`: what the release keeps of it."""
+
+    number: str
+    record_id: int
+    job_id: str
+    text: str
+
+
+def offered(keys: Keys, account: str) -> Plan[tuple[Offered, ...]]:
+    """All of an account, by number, as they are now. What can't be read is left out."""
+    entries: dict[str, str] = yield Ask("hgetall", (keys.offered(account),))
+    read = [(number, *text.partition("|")[::2]) for number, text in sorted(entries.items())]
+    found = []
+    for number, record_id, job_id in read:
+        text: str | None = yield Ask("hget", (keys.numbers(job_id), number))
+        if text and record_id.isdigit():
+            found.append(Offered(number, int(record_id), job_id, text))
+    return tuple(found)
+
+
+def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Plan[frozenset[str]]:
+    """Those of the numbers that these jobs hold and may yet give back."""
+    held = set()
+    for number, job_id in numbers.items():
+        holder: str | None = yield Ask("hget", (keys.reserved(account), number))
+        if holder == f"{job_id}|0":
+            held.add(number)
+    return frozenset(held)
+
+
+def loans_text(loans: Mapping[str, Loan]) -> str:
+    """As the scripts read them; empty for none."""
+    return json.dumps({number: [loan.job_id, loan.kept, loan.lent] for number, loan in loans.items()}) if loans else ""
 
 
 def returned(account: str, numbers: Sequence[str]) -> Call[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.history import Happened
-from worker.contract.holdings import Holder
+from worker.contract.holdings import Holder, Loan
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
 from worker.contract.requests import Request, Reroute
@@ -20,7 +20,7 @@ from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, Numbe
 from worker.ledger import calls
 from worker.ledger.holdings import holders
 from worker.ledger.ledger import Claim, Ledger, Write
-from worker.ledger.reuse import handed_out
+from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.runtime.leases import LeaseFlags
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
@@ -108,6 +108,8 @@ class LedgerPage:
         money: bool = False,
         unless_cancelled: bool = False,
         unsettled: bool | None = None,
+        offer: Mapping[str, int] | None = None,
+        withdraw: Sequence[str] = (),
         clear: bool = False,
         pages: Mapping[int, Sequence[str]] | None = None,
         history: Mapping[str, Happened] | None = None,
@@ -133,6 +135,8 @@ class LedgerPage:
             money=money,
             unless_cancelled=unless_cancelled,
             unsettled=unsettled,
+            offer=dict(offer) if offer else None,
+            withdraw=tuple(withdraw),
             clear=clear,
             pages={index: " ".join(listed) for index, listed in pages.items()} if pages else None,
             history=history or {},
@@ -215,13 +219,17 @@ class LedgerPage:
     def handed_out(self) -> Mapping[str, int]:
         return {one.number: one.record_id for one in self._ledger.perform(handed_out(self._ledger.keys, self.account))}
 
-    def hand_out(self, numbers: Sequence[tuple[str, int, str]]) -> frozenset[str]:
-        if (granted := self._ledger.hand_out(self.claim, numbers)) is None:
+    def offered(self) -> Mapping[str, tuple[int, str, str]]:
+        found = self._ledger.perform(offered(self._ledger.keys, self.account))
+        return {one.number: (one.record_id, one.job_id, one.text) for one in found}
+
+    def hand_out(self, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan]) -> frozenset[str]:
+        if (granted := self._ledger.hand_out(self.claim, numbers, loans)) is None:
             raise LostLease
         return granted
 
-    def take_back(self, numbers: Mapping[str, str]) -> None:
-        if not self._ledger.take_back(self.claim, numbers):
+    def take_back(self, numbers: Mapping[str, str], loans: Mapping[str, Loan]) -> None:
+        if not self._ledger.take_back(self.claim, numbers, loans):
             raise LostLease
 
     def stock_note(self, place: str) -> str | None:
@@ -268,6 +276,9 @@ class LedgerPage:
     def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
         if not self._ledger.tell(self.claim, numbers):
             raise LostLease
+
+    def borrowing(self, numbers: Mapping[str, str]) -> frozenset[str]:
+        return self._ledger.perform(borrowing(self._ledger.keys, self.account, numbers))
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
         return self._ledger.perform(holders(self._ledger.keys, numbers))

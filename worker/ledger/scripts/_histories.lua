@@ -5,25 +5,6 @@ local HISTORY_MOST = 100  -- entries of a number; the chain goes on from the has
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
 local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true}
 
--- Whom a number was bought for, as long as that record is ours. What can't be read is written anew.
-local HELD = {bought = true, bought_inactive = true, reused = true}
-local function note_holder(number, what, members, account, reference)
-  local gone = what == 'released' or what == 'already_released'
-  if not HELD[what] and not gone then return end
-  local record = string.match(members, '"record_id":(%d+)')
-  local old = redis.pcall('HGET', key('holders'), number)
-  local read, was = pcall(cjson.decode, old)
-  if not read or type(was) ~= 'table' then was = {} end
-  if gone and record and type(was[1]) == 'string' and was[1] ~= record then return end
-  if type(was[3]) == 'string' then redis.pcall('SREM', key('holdings', was[3]), number) end
-  if gone then
-    redis.pcall('HDEL', key('holders'), number)
-  else
-    redis.pcall('HSET', key('holders'), number, '[' .. json(record) .. ',' .. json(account) .. ',' .. json(reference) .. ']')
-    if reference and reference ~= '' then redis.pcall('SADD', key('holdings', reference), number) end
-  end
-end
-
 -- `decision`: {kind, account}, where a person decided and no job did it; then `id` is '', and every entry is one.
 local function tell_history(id, happened, decision)
   local numbers = {}

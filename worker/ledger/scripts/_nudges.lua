@@ -34,5 +34,3 @@ local function enqueue(id, lane, now, again_ms)
   look_at(id, lane, now + again_ms)
   nudge(id, lane)
 end
-
--- `calls` (JSON: [[call, fingerprint, answer], …], those since the step before) and `witness` where there are any.

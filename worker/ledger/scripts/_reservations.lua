@@ -9,6 +9,7 @@ local function give_up_reservations(id, account)
   local reserved = key('reserved', account)
   local held = redis.call('SMEMBERS', job_key(id) .. ':reserved')
   for _, number in ipairs(held) do
+    note_reused(id, account, number)
     if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   end
   if #held > 0 then redis.call('DEL', job_key(id) .. ':reserved') end

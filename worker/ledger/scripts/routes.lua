@@ -10,15 +10,23 @@
 -- flags: allow-oom
 local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
-local f = redis.call('HMGET', job_key(id), 'account', 'order')
+local f = redis.call('HMGET', job_key(id), 'account', 'order', 'kind')
 local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
 local family, caller = route_caller(id, token)
 local newer, disturbed, lately = {}, {}, {}
+-- A number that was handed out to this job is its own since that moment, whatever was asked of it before.
+local handed_out = key('handed_out', f[1] or '')
+local reuses = f[3] == 'search_and_buy' and redis.call('EXISTS', handed_out) == 1
+local function order_for(number)
+  local has, since = string.match(reuses and redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|(%d+)$')
+  return has == id and math.max(mine, tonumber(since)) or mine
+end
 for i = 5, #ARGV do
   local number = ARGV[i]
   local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
   local order, job, holder, open_ms, disturbed_ms, answered_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)$')
-  if tonumber(order) > mine then
+  local ours = order_for(number)
+  if tonumber(order) > ours then
     newer[#newer + 1] = number
   else
     local unanswered = math.max(tonumber(disturbed_ms), holder == caller and job == family and 0 or tonumber(open_ms))
@@ -35,7 +43,7 @@ for i = 5, #ARGV do
     -- Whoever was answered by nobody makes no second call, so an entry of this attempt that is open stays as it is.
     local open = job == family and holder == caller and open_ms or '0'
     if open == '0' and calling == '1' then open = now end
-    redis.call('HSET', routes, number, table.concat({int(mine), family, caller, open, int(unanswered), answered_ms}, '|'))
+    redis.call('HSET', routes, number, table.concat({int(ours), family, caller, open, int(unanswered), answered_ms}, '|'))
   end
 end
 return {'ok', newer, disturbed, lately}
