@@ -22,8 +22,10 @@ from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
 from worker.contract.errors import JobNotFound, ServiceUnavailable
+from worker.contract.events import EventBody
 from worker.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
+from worker.contract.states import Outcome as NumberOutcome
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.runtime.fault_points import VARIABLE
@@ -48,6 +50,8 @@ ENVIRONMENT = {
     "DIDFLOW_RATE_LIMIT": "300",
     "DIDFLOW_BREAKER_SECONDS": "0.2",
     "DIDFLOW_THREADS": "4",
+    # Nothing has the label: what is handed out is what releases have parked.
+    "DIDFLOW_REUSE_LABEL": "spare",
     "DIDFLOW_LOG_FORMAT": "json",
     "DIDFLOW_LOG_LEVEL": "warning",
     "WAVIX_API_KEY": SANDBOX_KEY,
@@ -90,7 +94,7 @@ class Plan:
     in_flight   so many jobs are under way at a time
     pause_s     between two troubles
     mutant      a wrong protocol, to see that it is found out
-    only        jobs of this kind alone, by its name in `Work.submit_one`
+    only        jobs of these kinds alone, by their names in `Work.submit_one`, with commas
     """
 
     seconds: float = 60.0
@@ -121,6 +125,7 @@ class Outcome:
     points: tuple[int, int]
     worker_starts: int
     numbers_bought: int
+    countdowns: dict[str, int]
     recovery_s: list[float]
     restart_s: list[float]
     violations: list[str]
@@ -318,6 +323,18 @@ def _kind(request: Request) -> str:
     return "countdown" if isinstance(request, Release) and request.counts_down else request.kind
 
 
+def _countdowns(site: _Site, ended: list[EventBody]) -> dict[str, int]:
+    """What happened to releases that counted down, and to their numbers."""
+    outcomes = Counter(number.outcome for body in ended for number in body.numbers)
+    meddling = site.work.meddling
+    return {
+        "called off": len(meddling.called_off),
+        "numbers called": len(meddling.called),
+        "in use": outcomes[NumberOutcome.IN_USE],
+        "handed out": outcomes[NumberOutcome.REUSED],
+    }
+
+
 def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: float) -> Outcome:
     last = site.listener.heard.last()
     ended = [last[one.job_id] for one in site.work.asked if one.job_id in last]
@@ -335,6 +352,7 @@ def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: fl
         (len(site.trouble.fault_points_hit & reached), len(reached)),
         site.fleet.starts,
         len(books.ledger),
+        _countdowns(site, ended),
         site.recoveries.recovered_s(),
         site.recoveries.restarted_s(),
         found,

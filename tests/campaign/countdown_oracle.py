@@ -17,10 +17,14 @@ from worker.contract.states import JobState, Outcome
 
 #: A call that had been begun when its job was called off comes within this: it waits for its turn for five seconds at most.
 GOING_S = 6.0
+#: Where purchases send what they are handed out.
+TRUNK = 144
 #: From the look at a number's calls to its release: both lists may lag, reads are repeated, and the call waits for its turn.
 LOOKED_S = 10.0
 #: Where a number goes that stays, if its job says so: it is parked for somebody to look.
 LEFT_PARKED = "still_parked"
+#: What a release says of a number that a purchase was given.
+HANDED_OUT = "handed_out"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def countdown_violations(
 ) -> Iterable[str]:
     """Every broken promise, in words."""
     gone = {int(record["record_id"]): record for record in given_back}
+    reused = [(number.number, body) for body in last.values() for number in body.numbers if number.outcome is Outcome.REUSED]
+    yield from _handed_out(asked, last, owned, reused)
     for one in asked:
         body = last.get(one.job_id)
         if body is None:
@@ -64,6 +70,8 @@ def countdown_violations(
         if body.state.is_terminal and cancel is None and {number.number for number in body.numbers} != set(one.request.numbers):
             yield f"release {one.job_id} doesn't say what became of each number"
         for number in body.numbers:
+            if _is_handed_out(number):
+                continue
             record = gone.get(number.record_id or 0)
             if record is not None:
                 yield from _went(one, number, record, cancel, happened)
@@ -72,6 +80,31 @@ def countdown_violations(
     for called, count in Counter(happened.told).items():
         if count > 1:
             yield f"that calls came for {called} was told {count} times"
+
+
+def _is_handed_out(number: NumberResult) -> bool:
+    return number.error is not None and number.error.code == HANDED_OUT
+
+
+def _handed_out(
+    asked: Sequence[Countdown],
+    last: Mapping[str, EventBody],
+    owned: Mapping[str, Mapping[str, Any]],
+    reused: Sequence[tuple[str, EventBody]],
+) -> Iterable[str]:
+    """What releases say that they lent is what purchases say that they were given: each once, here, and with its new route."""
+    bodies = [last[one.job_id] for one in asked if one.job_id in last]
+    lent = Counter(number.number for body in bodies for number in body.numbers if _is_handed_out(number))
+    given = Counter(number for number, _ in reused)
+    if lent != given:
+        yield f"lent were {sorted(lent.items())}, handed out {sorted(given.items())}"
+    for number, body in reused:
+        record = owned.get(number.removeprefix("+"))
+        error = next((one.error for one in body.numbers if one.number == number), None)
+        if record is None:
+            yield f"{number} was handed out to {body.job} and isn't here"
+        elif error is None and [one.get("trunk_id") for one in record["destinations"]] != [TRUNK]:
+            yield f"{number} was handed out to {body.job} and goes to {record['destinations']}"
 
 
 def _went(one: Countdown, number: NumberResult, record: Mapping[str, Any], cancel: CalledOff | None, happened: Happened) -> Iterable[str]:

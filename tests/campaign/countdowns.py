@@ -38,7 +38,7 @@ class CalledOff:
 
 @dataclass
 class Meddling:
-    """`with_countdown` lets something happen to a job, or nothing. What happened is kept for the oracle."""
+    """`terms` says how a release counts down; `with_countdown` lets something happen to one, or nothing, and keeps what for the oracle."""
 
     didflow: Didflow
     rng: random.Random
@@ -50,11 +50,10 @@ class Meddling:
     _under_way: list[threading.Timer] = field(default_factory=list)
 
     def terms(self) -> dict[str, Any]:
-        """How long, and whether parked."""
-        return {
-            "grace": timedelta(seconds=round(self.rng.uniform(1.0, 4.0), 1)),
-            "parking": self.rng.choice(((PARKING,), (PARKING,), ())),
-        }
+        """How long, whether parked, and whether purchases may have what is."""
+        parking = self.rng.choice(((PARKING,), (PARKING,), ()))
+        grace = timedelta(seconds=round(self.rng.uniform(1.0, 4.0), 1))
+        return {"grace": grace, "parking": parking, "reusable": bool(parking) and self.rng.random() < 0.5}
 
     def with_countdown(self, job_id: str, request: Release, reference: str | None = None) -> None:
         """`reference`: it is a customer's, who may come back."""

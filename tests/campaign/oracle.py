@@ -110,6 +110,8 @@ def _money(asked: list[Asked], last: Mapping[str, EventBody], books: Books) -> I
         open_numbers |= {number.number for number in body.numbers if number.outcome is Outcome.UNCLEAR}
         if len(mine) > (0 if one.request.dry_run else one.request.quantity):
             yield f"job {one.job_id} asked for {one.request.quantity} and has {mine}"
+        if len(mine) + sum(number.outcome is Outcome.REUSED for number in body.numbers) > one.request.quantity:
+            yield f"job {one.job_id} asked for {one.request.quantity} and has more, with what was handed out to it"
         for number in mine:
             if number in owner:
                 yield f"{number} was given to job {owner[number]} and to job {one.job_id}"

@@ -18,6 +18,7 @@ def summary(outcome: Outcome) -> str:
         ("parked for", _counted(outcome.parked_for)),
         ("told that a job waits for", _counted(outcome.waits)),
         ("numbers bought", str(outcome.numbers_bought)),
+        ("countdowns and their numbers", _counted(outcome.countdowns)),
         ("worker processes started", str(outcome.worker_starts)),
         ("faults of workers, Valkey, connections, queue", f"{sum(outcome.troubles.values())}: {_counted(outcome.troubles)}"),
         ("fault points at which a worker was to die, of those reached", f"{outcome.points[0]} of {outcome.points[1]}"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.campaign.countdown_oracle import Countdown, Happened, countdown_violations
+from tests.campaign.countdown_oracle import TRUNK, Countdown, Happened, countdown_violations
 from tests.campaign.countdowns import PARKING, CalledOff
 from worker.contract.errors import JobError
 from worker.contract.events import EventBody, Timings
@@ -15,6 +15,7 @@ from worker.contract.states import JobState, Outcome
 
 NUMBER, RECORD = "+12135550100", 47
 OLD, PARKED = ({"destination": to} for to in ("old@example.net", "parked@example.net"))
+TO_TRUNK = {"destination": "trunk", "trunk_id": TRUNK}
 ASKED = Countdown("job", Release(numbers=(NUMBER,), grace=timedelta(seconds=2), parking=(PARKING,)), {NUMBER: [OLD]})
 AT_REST, AT_WORK = CalledOff(100.0, at_rest=True), CalledOff(100.0, at_rest=False)
 
@@ -26,16 +27,24 @@ def found(
     went_at: float | None = None,
     to: dict[str, Any] = OLD,
     error: str | None = None,
+    given_to: int = 0,
     **happened: Any,
 ) -> list[str]:
-    """What the oracle says of one number: `went_at`, its release came then; None: it is here. `to`: where it goes."""
+    """What the oracle says of one number: `went_at`, its release came then; None: it is here. `to`: where it goes. `given_to`: so many
+    purchases say that they have it."""
     said = JobError(code=error, message="") if error else None
     number = NumberResult(number=NUMBER, record_id=RECORD, outcome=outcome, error=said)
     timings = Timings(submitted_ms=0, started_ms=None, finished_ms=None)
     body = EventBody(job="job", kind="release", state=state, account="default", attempt=1, numbers=(number,), timings=timings)
+    has = body.model_copy(update={"kind": "search_and_buy", "numbers": (NumberResult(number=NUMBER, outcome=Outcome.REUSED),)})
+    purchases = {f"order-{one}": has for one in range(given_to)}
     owned = {NUMBER[1:]: {"record_id": RECORD, "destinations": [to]}} if went_at is None else {}
     gone = [{"record_id": RECORD, "number": NUMBER[1:], "came_s": went_at, "destinations": [to]}] if went_at is not None else []
-    return list(countdown_violations([ASKED], {"job": body}, owned, gone, Happened(**happened)))
+    return list(countdown_violations([ASKED], {"job": body, **purchases}, owned, gone, Happened(**happened)))
+
+
+def lent(**more: Any) -> list[str]:
+    return found(Outcome.SUPERSEDED, JobState.FAILED, error="handed_out", **more)
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
@@ -46,6 +55,8 @@ def test_nothing_is_found_where_all_is_well() -> None:
     assert found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER]) == []
     assert found(Outcome.UNCLEAR, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST}) == []
     assert found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, error="still_parked", called_off={"job": AT_REST}) == []
+    assert lent(to=TO_TRUNK, given_to=1) == []
+    assert lent(to=TO_TRUNK, given_to=1, called_off={"job": AT_REST}) == []
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,11 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ("and goes to", found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST})),
         ("was to go by", found(Outcome.FAILED, JobState.FAILED)),
         ("nobody called it", found(Outcome.IN_USE, JobState.FAILED, told=[NUMBER])),
+        ("lent were", lent(to=TO_TRUNK)),
+        ("lent were", lent(to=TO_TRUNK, given_to=2)),
+        ("lent were", found(Outcome.CONFIRMED, JobState.CANCELLED, given_to=1, called_off={"job": AT_REST})),
+        ("isn't here", lent(to=TO_TRUNK, given_to=1, went_at=103.0)),
+        ("was handed out to job and goes to", lent(to=PARKED, given_to=1)),
         ("was told 0 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0})),
         ("was told 2 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER] * 2)),
         (

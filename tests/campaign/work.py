@@ -11,7 +11,7 @@ from typing import Any
 
 from producers import Didflow
 from producers.churn import Churn
-from tests.campaign.countdown_oracle import Countdown
+from tests.campaign.countdown_oracle import TRUNK, Countdown
 from tests.campaign.countdowns import Meddling, insist
 from worker.contract.destinations import Destination
 from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable
@@ -69,7 +69,8 @@ class Work:
     def submit_one(self) -> Asked:
         """The next job of the mix."""
         kinds: Mapping[str, tuple[Callable[[], Request | Asked | None], int]] = {
-            "buy": (self._buy, 50),
+            "buy": (self._buy, 44),
+            "reuse": (self._reuse, 6),
             "reroute": (self._reroute, 18),
             "failback": (self._failback, 7),
             "release": (self._release, 9),
@@ -77,7 +78,8 @@ class Work:
             "leave": (self._leave, 8),
             "quote": (self._quote, 5),
         }
-        name = self.only or self.rng.choices(list(kinds), [weight for _, weight in kinds.values()])[0]
+        names = self.only.split(",") if self.only else list(kinds)
+        name = self.rng.choices(names, [kinds[name][1] for name in names])[0]
         request = kinds[name][0]() or self._buy()
         if isinstance(request, Asked):
             self.asked.append(request)
@@ -143,6 +145,12 @@ class Work:
             max_monthly_usd=self.rng.choice((None, Decimal("5.00"))),
             destinations=self.rng.choice(((), (Destination.trunk(144),))),
         )
+
+    def _reuse(self) -> SearchAndBuy:
+        """Where the numbers are that the account had at first."""
+        country, city = CITIES[0]
+        terms = {"reuse": True, "country": country, "city": (city,), "max_monthly_usd": None, "destinations": (Destination.trunk(TRUNK),)}
+        return self._buy().model_copy(update=terms)
 
     def _quote(self) -> SearchAndBuy:
         return self._buy().model_copy(update={"dry_run": True})
