@@ -181,6 +181,21 @@ def test_a_release_waits_for_what_a_purchase_may_yet_give_back(scene: Scene, cal
     assert scene.routes() == (all_to("old", numbers) if called_off else {})
 
 
+def test_called_off_when_it_has_them_a_purchase_leaves_nothing_parked(scene: Scene) -> None:
+    leaving, _ = parked(scene)
+    buying = Attempt(scene, ordered(scene, quantity=2))
+    buying.to("before:claim_routes")
+    buying.kill()
+    scene.expire(buying.job)
+    scene.cancel(buying.job)
+    scene.finish(buying.job)
+    mine = reused(scene, buying.job)
+    assert len(mine) == 2
+    assert scene.routes() == all_to("pbx", mine)
+    play(scene, leaving)
+    assert outcomes(scene, leaving) == dict.fromkeys(mine, Outcome.SUPERSEDED)
+
+
 def test_what_was_asked_of_it_before_does_not_take_its_route_away(scene: Scene) -> None:
     """The order is older than the release, and than a reroute that hasn't run."""
     order = ordered(scene)

@@ -4,7 +4,7 @@ All of it is absolute, so repeating it is harmless; none of it buys. However it 
 begins here and not at the cart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from worker.contract.errors import JobError
@@ -84,14 +84,25 @@ def set_routes(purchase: PurchaseRecord, page: JobPage, provider: Provider, rule
 
     A number that a newer job routes is left to that one.
     """
-    request = purchase.request
+    return _set_routes(purchase.kept, purchase.request, page, provider, rules, pause=page.pause_point)
+
+
+def unpark(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+    """The same of what releases lent, also where the job is called off: it has them, and nobody else knows that they are parked."""
+    lent = {number: pick for number, pick in purchase.kept.items() if pick.loan}
+    return _set_routes(lent, purchase.request, page, provider, rules, pause=lambda: None) if lent else {}
+
+
+def _set_routes(
+    picks: Mapping[str, Pick], request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, *, pause: Callable[[], None]
+) -> dict[str, JobError]:
     refused: dict[str, JobError] = {}
     if not request.destinations and request.sms_relay_url is None:
         return refused
-    kept = sorted(purchase.kept.items())
+    kept = sorted(picks.items())
     size = rules.batch_size if request.destinations else 1
     for start in range(0, len(kept), size):
-        page.pause_point()
+        pause()
         batch = kept[start : start + size]
         newer = page.claim_routes([number for number, _ in batch]).newer
         refused |= dict.fromkeys(newer, SUPERSEDED)

@@ -5,7 +5,7 @@ from worker.contract.provider import ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import Result, SearchReport, Totals
 from worker.contract.states import JobState, WaitReason
-from worker.jobs.after_purchase import SUPERSEDED, set_up
+from worker.jobs.after_purchase import SUPERSEDED, set_up, unpark
 from worker.jobs.ours_first import OursFirst, WouldBeOurs
 from worker.jobs.places import check_place
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules, Wait
@@ -62,7 +62,8 @@ def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rul
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
             raise
-        return _ended(purchase, stopped.error if isinstance(stopped, Refused) else CANCELLED_AFTER, None)
+        unparked = unpark(purchase, page, provider, rules) or None
+        return _ended(purchase, stopped.error if isinstance(stopped, Refused) else CANCELLED_AFTER, unparked)
     return _ended(purchase, shortage, routing)
 
 
