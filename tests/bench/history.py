@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 from worker.contract.destinations import Destination
 from worker.contract.history import Happened, Happening
 from worker.contract.requests import Reroute
+from worker.contract.writes import Write
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.embedded import EmbeddedValkey
 
 NUMBERS = [f"+1213555{place:04d}" for place in range(100)]

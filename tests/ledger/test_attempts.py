@@ -12,8 +12,9 @@ from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stre
 from worker.contract.destinations import Destination
 from worker.contract.requests import FollowDocuments, Reroute
 from worker.contract.states import JobState, WaitReason
+from worker.contract.writes import Write
 from worker.ledger.calls import RENUDGE_MS, Submission
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 
 
 def told(ledger: Ledger) -> list[tuple[str, str | None, int, str | None]]:

@@ -11,9 +11,10 @@ from worker.contract.jobs import Job
 from worker.contract.requests import Reroute
 from worker.contract.results import Result
 from worker.contract.states import JobState, WaitReason
+from worker.contract.writes import Write
 from worker.ledger import calls
 from worker.ledger.calls import Submission
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 
 BATCHES = {"0": '{"page":0}', "1": '{"page":1}', "2": '{"page":2}'}
 AWAY = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
@@ -119,7 +120,7 @@ def test_a_batch_that_is_parked_or_kills_workers_ends_for_its_parent(ledger: Led
 def test_outcomes_are_counted_exactly_whoever_writes_them_and_how_often(ledger: Ledger) -> None:
     job, claim = large(ledger)
     ledger.save(claim, 1, Write("begun", clear=True))
-    ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+1", "+2", "+3", "+4"), pages={0: "+1 +2", 1: "+3 +4"}))
+    ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+1", "+2", "+3", "+4"), pages={0: ("+1", "+2"), 1: ("+3", "+4")}))
     assert outcomes(ledger, job) == {"open": 4}
     child = batch(ledger, job, 0)
     write = Write("accepted", numbers=moves("accepted", "+1", "+2"), progress="")
@@ -188,7 +189,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
 def test_nothing_of_a_large_job_is_kept_beyond_its_time(ledger: Ledger) -> None:
     brief = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
     job, claim = large(brief)
-    brief.save(claim, 1, Write("begun", clear=True, numbers=moves(None, "+1"), pages={0: "+1"}))
+    brief.save(claim, 1, Write("begun", clear=True, numbers=moves(None, "+1"), pages={0: ("+1",)}))
     for index in range(3):
         assert finished(brief, batch(brief, job, index))
     assert brief.finish(claim, JobState.SUCCEEDED, Result(totals=DONE.totals))
@@ -202,9 +203,9 @@ def test_how_fast_it_goes_is_counted_from_the_last_look_before_the_first_number_
     """Looks may begin while the numbers are still being written down."""
     didflow, (job, claim) = Didflow(ledger.client, ledger.keys.namespace), large(ledger)
     watch = Watch("INC-31")
-    ledger.save(claim, 1, Write("snapshot", numbers=moves(None, "+1"), pages={0: "+1"}))
+    ledger.save(claim, 1, Write("snapshot", numbers=moves(None, "+1"), pages={0: ("+1",)}))
     watch.look(didflow, job.id, last=True)
-    ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+2", "+3", "+4"), pages={1: "+2 +3 +4"}))
+    ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+2", "+3", "+4"), pages={1: ("+2", "+3", "+4")}))
     watch.look(didflow, job.id, last=True)
     assert watch.rate_per_s() == 0
     ledger.save(batch(ledger, job, 1), 1, Write("accepted", numbers=moves("accepted", "+2", "+3")))

@@ -5,8 +5,9 @@ import pytest
 from tests.ledger.playing import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
 from worker.contract.errors import JobNotFound
 from worker.contract.states import JobState, WaitReason
+from worker.contract.writes import Write
 from worker.ledger import calls
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 
 
 def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Ledger) -> None:

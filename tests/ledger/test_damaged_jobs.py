@@ -9,8 +9,9 @@ from worker.contract.errors import JobNotFound, UnreadableRecord
 from worker.contract.events import event_adapter
 from worker.contract.jobs import Job
 from worker.contract.states import JobState, Lane
+from worker.contract.writes import Write
 from worker.ledger.calls import cancel, retry
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 
 FIELDS = (
     *("state", "lane", "unanswered", "nudges", "attempt", "crashes", "token", "seq", "priority", "created_ms", "due_ms", "order", "owner"),

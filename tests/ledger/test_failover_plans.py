@@ -9,9 +9,10 @@ from worker.contract.jobs import Job
 from worker.contract.requests import Reroute, Selector
 from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
 from worker.contract.states import JobState, Lane
+from worker.contract.writes import Write
 from worker.jobs.move import Move
 from worker.ledger.failover_plans import FailoverPlans
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 from worker.runtime.plan_refresh import PlanRefresher
 
 MOVE = Reroute(selector=Selector(trunk_id=144), destinations=(Destination.sip("backup@example.net"),), canary=5, max_fraction=0.5)
@@ -147,7 +148,7 @@ def ended_large(ledger: Ledger, job_id: str) -> None:
     """The dry run found more numbers than a result shows: they are on pages."""
     claim = claimed(ledger, job_id, claimant=f"worker-{job_id}")
     move = Move(number="+12135550100", record_id=47_000_000, before=(), target=())
-    assert ledger.save(claim, 1, Write("snapshot", numbers={move.number: move.model_dump_json()}, pages={0: move.number})) == ("ok",)
+    assert ledger.save(claim, 1, Write("snapshot", numbers={move.number: move.model_dump_json()}, pages={0: (move.number,)})) == ("ok",)
     result = Result(totals=Totals(requested=1, done=0), quote=Quote(numbers=()), summary=Summary(pages=1, outcomes={"would_be_done": 1}))
     assert ledger.finish(claim, JobState.SUCCEEDED, result)
 

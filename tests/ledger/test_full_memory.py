@@ -9,9 +9,10 @@ from worker.contract.errors import ServiceUnavailable
 from worker.contract.requests import FollowDocuments
 from worker.contract.spending import Spend
 from worker.contract.states import JobState
+from worker.contract.writes import Write
 from worker.ledger.admission import Breaker, Pace, admit, report
 from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 from worker.runtime.embedded import EmbeddedValkey
 
 

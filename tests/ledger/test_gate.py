@@ -6,9 +6,10 @@ from tests.ledger.playing import LEASE_MS, claimed, finished, states, stream, su
 from worker.contract.destinations import Destination
 from worker.contract.requests import Release, Reroute
 from worker.contract.states import JobState
+from worker.contract.writes import Write
 from worker.ledger.calls import Submission
 from worker.ledger.gate import Findings, Gate, Turn
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 
 OPEN = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
 

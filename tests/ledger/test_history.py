@@ -12,10 +12,11 @@ from worker.contract.errors import InvalidRequest
 from worker.contract.history import Happened, Happening, History
 from worker.contract.spending import Spend
 from worker.contract.states import JobState
+from worker.contract.writes import Write
 from worker.ledger import calls
 from worker.ledger.connection import connect_async
 from worker.ledger.gate import Gate
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.embedded import EmbeddedValkey
 
 NUMBER = "+12135550100"

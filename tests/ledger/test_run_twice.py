@@ -13,14 +13,16 @@ from worker.contract.holdings import Loan
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
+from worker.contract.writes import Write
 from worker.ledger import admission, calls
 from worker.ledger.admission import Breaker, Pace
 from worker.ledger.event_body import event_members
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 from worker.ledger.plans import entries_of
 from worker.ledger.reuse import loans_text
 from worker.ledger.script_loader import script_names
 from worker.ledger.spending import spend_fields
+from worker.ledger.write_text import write_text
 
 Args = tuple[str | int, ...]
 TWO_USD = Spend(numbers=1, usd=Decimal(2))
@@ -258,7 +260,7 @@ def save(ledger: Ledger) -> Args:
     numbers = {"numbers": {"+12135550100": "{}"}, "reserve": ("+12135550100",), "taint": ("+12135550101",)}
     numbers |= {"history": {"+12135550100": Happened(what=Happening.BOUGHT)}}
     page = Write("settled", progress="1 of 2", memo="{}", settle=TWO_USD, **numbers)  # type: ignore[arg-type]
-    return (running.job_id, running.token, 2, 60_000, page.as_json())
+    return (running.job_id, running.token, 2, 60_000, write_text(page, ()))
 
 
 def spending(ledger: Ledger) -> Args:

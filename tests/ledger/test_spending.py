@@ -8,8 +8,9 @@ import pytest
 from tests.ledger.playing import DONE, claimed, finished, let_pass, submitted, wait_until_ms
 from worker.contract.spending import LimitReached, Scope, Spend, SpendLimit, Unit, Window
 from worker.contract.states import JobState
+from worker.contract.writes import Write
 from worker.ledger import calls
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 
 ACCOUNT, REFERENCE = "account:default", "reference:customer-9"
 

@@ -11,9 +11,11 @@ import pytest
 
 from tests.ledger.playing import claimed, submitted
 from tests.ledger.test_gate import gate_events, restart
+from worker.contract.writes import Write
 from worker.ledger.gate import Gate
-from worker.ledger.ledger import Ledger, Write
+from worker.ledger.ledger import Ledger
 from worker.ledger.witness import SILENCE_S, Before, Witness
+from worker.ledger.write_text import write_text
 
 BOUND = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
 FENCE = Write("fence", phase="carted", money=True)
@@ -189,7 +191,9 @@ def test_a_write_whose_answer_was_lost_and_that_is_repeated_is_counted_when_it_i
     one = process(past, "one")
     claim = claimed(one, submitted(past).id)
     one.save(claim, 1, BOUND)
-    one._script("save", claim.job_id, claim.token, 2, 60_000, FENCE.as_json(), "one", witness_of(one).seen)  # Made, and nobody hears of it.
+    one._script(
+        "save", claim.job_id, claim.token, 2, 60_000, write_text(FENCE, ()), "one", witness_of(one).seen
+    )  # Made, and nobody hears of it.
     assert one.save(claim, 2, FENCE) == ("ok",)
     forget_writes(past, "one", 1)
     restart(past)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from worker.contract.errors import JobError
 from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
 from worker.contract.requests import SearchAndBuy
+from worker.contract.writes import Write
 from worker.jobs.answers import waiting_for
 from worker.jobs.happened import routed_after_purchase
 from worker.jobs.ports import AccountBarred, AttemptFailed, JobPage, Provider, Rules, Wait
@@ -61,7 +62,7 @@ def _write_on(on: dict[str, Pick], purchase: PurchaseRecord, page: JobPage) -> N
     picks = {number: pick.kept(pick.owned.model_copy(update={"sms_enabled": True})) for number, pick in on.items() if pick.owned}
     if picks:
         stored = {number: pick.model_dump_json() for number, pick in picks.items()}
-        page.save(step="sms_on", detail=f"{len(picks)} numbers", numbers=stored)
+        page.save(Write("sms_on", detail=f"{len(picks)} numbers", numbers=stored))
         purchase.picks |= picks
 
 
@@ -110,7 +111,7 @@ def _set_routes(
             refused |= _route_batch(ours, request, provider)
             told = {number: routed_after_purchase(pick.owned, request.destinations) for number, pick in ours if number not in refused}
             answered = [number for number, _ in ours]
-            page.save(step="routed", detail=f"{len(ours)} numbers", answered=answered, history=told if request.destinations else None)
+            page.save(Write("routed", detail=f"{len(ours)} numbers", answered=answered, history=told if request.destinations else {}))
     return refused
 
 

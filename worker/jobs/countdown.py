@@ -18,6 +18,7 @@ from worker.contract.release_events import CALLS_CAME, CallsCame
 from worker.contract.requests import Release
 from worker.contract.results import Result
 from worker.contract.states import Outcome, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.leaving import HANDED_OUT, Leaving, ReleaseMemo
 from worker.jobs.move import Move, MoveMemo
 from worker.jobs.moves import CANCELLED, Moves
@@ -283,24 +284,14 @@ class _Way:
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
         return self._page.numbers_of(job_id, only)
 
-    def save(
-        self,
-        *,
-        step: str,
-        detail: str = "",
-        phase: str | None = None,  # noqa: ARG002 - the release has its own
-        memo: str | None = None,
-        numbers: Mapping[str, str] | None = None,
-        answered: Sequence[str] = (),
-        progress: str | None = None,  # noqa: ARG002 - of a release are the numbers that went
-        history: Mapping[str, Happened] | None = None,
-    ) -> None:
+    def save(self, write: Write) -> None:
+        """The release has a phase and a progress of its own."""
         field = "park" if self._parking else "back"
-        if memo is not None:
-            self._book.note(**{"parking" if self._parking else "back": MoveMemo.model_validate_json(memo)})
-        ways = {number: Move.model_validate_json(text) for number, text in (numbers or {}).items()}
+        if write.memo is not None:
+            self._book.note(**{"parking" if self._parking else "back": MoveMemo.model_validate_json(write.memo)})
+        ways = {number: Move.model_validate_json(text) for number, text in write.numbers.items()}
         changed = [self._book.leaving[number].model_copy(update={field: way}) for number, way in ways.items()]
-        self._book.write(f"{field}:{step}", changed, detail=detail, empty=True, answered=answered, more=history)
+        self._book.write(f"{field}:{write.step}", changed, detail=write.detail, empty=True, answered=write.answered, more=write.history)
 
     def now_ms(self) -> int:
         return self._page.now_ms()

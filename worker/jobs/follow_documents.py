@@ -14,6 +14,7 @@ from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import FollowDocuments
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.documents import Followed, Stage, standing
 from worker.jobs.owned import find_each, find_owned
 from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Refused, Rules, Wait
@@ -93,11 +94,13 @@ class _Following:
         )
         active = sum(one.stage is Stage.ACTIVATED for one in self.followed.values())
         self._page.save(
-            step="looked",
-            detail=f"{len(changed)} of {len(self.followed)} numbers have changed",
-            phase="following",
-            memo=self.memo.model_dump_json(),
-            progress=f"{active} of {len(self.followed)} numbers",
+            Write(
+                "looked",
+                detail=f"{len(changed)} of {len(self.followed)} numbers have changed",
+                phase="following",
+                memo=self.memo.model_dump_json(),
+                progress=f"{active} of {len(self.followed)} numbers",
+            )
         )
 
     def _choose(self) -> tuple[list[OwnedNumber], tuple[str, ...], bool]:

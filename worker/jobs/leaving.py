@@ -9,6 +9,7 @@ from worker.contract.errors import JobError
 from worker.contract.history import Happened
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome
+from worker.contract.writes import Write
 from worker.jobs.happened import released
 from worker.jobs.move import Move, MoveMemo
 from worker.jobs.ports import Ended, JobPage
@@ -188,16 +189,18 @@ class LeavingBook:
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())
         offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.memo.parked_ms}
         self._page.save(
-            step=step,
-            detail=detail or f"{len(changed)} numbers",
-            phase="releasing",
-            memo=self.memo.model_dump_json(),
-            numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
-            progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
-            money=step == "releasing",
-            unless_cancelled=step == "releasing",
-            answered=answered,
-            offer=offer,
-            withdraw=[one.number for one in changed if self._lends and one.number not in offer],
-            history={**history, **(more or {})},
+            Write(
+                step,
+                detail=detail or f"{len(changed)} numbers",
+                phase="releasing",
+                memo=self.memo.model_dump_json(),
+                numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
+                progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
+                money=step == "releasing",
+                unless_cancelled=step == "releasing",
+                answered=answered,
+                offer=offer,
+                withdraw=[one.number for one in changed if self._lends and one.number not in offer],
+                history={**history, **(more or {})},
+            )
         )

@@ -21,6 +21,7 @@ from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Y
 from worker.contract.requests import is_past
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.answers import waiting_for
 from worker.jobs.happened import moved
 from worker.jobs.move import GOOD, Move, MoveMemo
@@ -304,12 +305,14 @@ class Moves:
             self.moves[move.number] = move
         sent = sum(move.outcome is not None for move in self.moves.values())
         self._page.save(
-            step=step,
-            detail=detail or f"{len(moves)} numbers",
-            phase="moving",
-            memo=self.memo.model_dump_json(),
-            numbers={move.number: move.model_dump_json() for move in moves},
-            progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
-            answered=[move.number for move in answered],
-            history=history,
+            Write(
+                step,
+                detail=detail or f"{len(moves)} numbers",
+                phase="moving",
+                memo=self.memo.model_dump_json(),
+                numbers={move.number: move.model_dump_json() for move in moves},
+                progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
+                answered=[move.number for move in answered],
+                history=history,
+            )
         )

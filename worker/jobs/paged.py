@@ -13,6 +13,7 @@ from worker.contract.provider import OwnedNumber
 from worker.contract.requests import is_past
 from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.move import GOOD, Move, MoveBatch, is_open
 from worker.jobs.moves import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, Moves, end_state, memo_of
 from worker.jobs.owned import find_each, pages_of, shared_digits
@@ -243,7 +244,7 @@ class PagedMoves:
 
     def _remember(self, step: str, detail: str = "", **changes: object) -> None:
         self.memo = self.memo.model_copy(update=changes)
-        self._page.save(step=step, detail=detail, phase="moving", memo=self.memo.model_dump_json(), progress="")
+        self._page.save(Write(step, detail=detail, phase="moving", memo=self.memo.model_dump_json(), progress=""))
 
 
 class _TooLate(Exception):

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
-from worker.contract.history import Happened
 from worker.contract.holdings import Holder, Loan
 from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
@@ -19,6 +18,7 @@ from worker.contract.requests import Request
 from worker.contract.results import Quote, Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
+from worker.contract.writes import Write
 
 
 class Provider(Protocol):
@@ -118,49 +118,11 @@ class JobPage(Protocol):
         """How many numbers have which outcome, ``open`` for none yet; exact at any moment. Only where there are pages."""
         ...
 
-    def save(
-        self,
-        *,
-        step: str,
-        detail: str = "",
-        witness: str | None = None,
-        phase: str | None = None,
-        memo: str | None = None,
-        numbers: Mapping[str, str] | None = None,
-        reserve: Sequence[str] = (),
-        taint: Sequence[str] = (),
-        free: Sequence[str] = (),
-        keep: Sequence[str] = (),
-        answered: Sequence[str] = (),
-        hold: Spend | None = None,
-        limits: Sequence[SpendLimit] = (),
-        settle: Spend | None = None,
-        progress: str | None = None,
-        money: bool = False,
-        unless_cancelled: bool = False,
-        unsettled: bool | None = None,
-        offer: Mapping[str, int] | None = None,
-        withdraw: Sequence[str] = (),
-        clear: bool = False,
-        pages: Mapping[int, Sequence[str]] | None = None,
-        history: Mapping[str, Happened] | None = None,
-    ) -> None:
-        """Write all of it or nothing, in one script.
+    def save(self, write: Write) -> None:
+        """Write all of it or nothing, in one script; the calls since the last write go into the job's story with it.
 
-        `reserve` keeps every other job off these numbers; if one is already taken nothing is written and `NumbersTaken` names it.
-        `taint` reserves them for a day, this job included; `free` gives them up; `keep`: they are ours now, and
-        an old list of the stock may still offer them for a day, to jobs that come later. `answered`: the call for which `claim_routes`
-        claimed these numbers has been answered, so that nothing of it can act later. `step` goes into the job's story, with
-        the calls since the last write; `witness` is what decided.
-        `hold` counts what a checkout may cost, for the job's account and reference; if one of `limits` is less than that, nothing is
-        written and `SpendLimitReached` says which. `settle` ends the hold: what was bought counts, the rest is given back.
-        `offer`: numbers of a release, with their records, that may be lent to purchases while it waits in its grace period; `withdraw`:
-        that mayn't any more.
-        `clear`: all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on.
-        `history`: what happened to numbers, for their histories.
-        `money`: it may move once this is written. `unless_cancelled`: nothing is written once somebody was told that the job is called off,
-        also where this attempt hasn't heard of it. `unsettled`: whether numbers are bound or carted after it; None: as before.
-        Raises LostLease, NumbersTaken, SpendLimitReached, CancelRequested; with `money` Wait, as `money_point` does.
+        Raises LostLease, NumbersTaken, SpendLimitReached (with both nothing was written), with `unless_cancelled` CancelRequested, with
+        `money` Wait, as `money_point` does.
         """
         ...
 
@@ -285,18 +247,7 @@ class MovePage(Protocol):
     def memo(self) -> str | None: ...
     def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]: ...
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]: ...
-    def save(
-        self,
-        *,
-        step: str,
-        detail: str = "",
-        phase: str | None = None,
-        memo: str | None = None,
-        numbers: Mapping[str, str] | None = None,
-        answered: Sequence[str] = (),
-        progress: str | None = None,
-        history: Mapping[str, Happened] | None = None,
-    ) -> None: ...
+    def save(self, write: Write) -> None: ...
     def now_ms(self) -> int: ...
     def pause_point(self) -> None: ...
     def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim": ...

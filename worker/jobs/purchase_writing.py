@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend
+from worker.contract.writes import Write
 from worker.jobs.happened import picked
 from worker.jobs.ports import JobPage, Provider, Rules
 from worker.jobs.purchase_state import Phase, Pick, PurchaseRecord
@@ -37,23 +38,25 @@ class WrittenPurchase(PurchaseRecord):
         memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
         changed = dict(picks or {})
         self._page.save(
-            step=step,
-            detail=detail,
-            witness=witness,
-            phase=memo.phase.value,
-            memo=memo.model_dump_json(),
-            numbers={number: pick.model_dump_json() for number, pick in changed.items()},
-            reserve=sorted(reserve),
-            taint=sorted(taint),
-            free=sorted(free),
-            keep=sorted(keep),
-            hold=hold,
-            limits=self._limits,
-            settle=settle,
-            progress=self._progress(changed) if step in ("settled", "looked") else None,
-            money=step == "fence",
-            history=picked(self.picks, changed),
-            unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
+            Write(
+                step,
+                detail=detail,
+                witness=witness,
+                phase=memo.phase.value,
+                memo=memo.model_dump_json(),
+                numbers={number: pick.model_dump_json() for number, pick in changed.items()},
+                reserve=sorted(reserve),
+                taint=sorted(taint),
+                free=sorted(free),
+                keep=sorted(keep),
+                hold=hold,
+                limits=self._limits,
+                settle=settle,
+                progress=self._progress(changed) if step in ("settled", "looked") else None,
+                money=step == "fence",
+                history=picked(self.picks, changed),
+                unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
+            )
         )
         self.memo = memo
         self.picks |= changed

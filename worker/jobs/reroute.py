@@ -10,6 +10,7 @@ from worker.contract.provider import OwnedNumber
 from worker.contract.requests import Failback, Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.move import NO_RECORD, Move, MoveMemo
 from worker.jobs.moves import Moves, memo_of
 from worker.jobs.owned import find_each, find_owned, listed, shared_digits
@@ -108,7 +109,7 @@ def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[Ow
 def _alone(page: JobPage, provider: Provider, rules: Rules) -> Moves:
     """For a job that sends its numbers itself. An attempt before may have found more of them, and begun to write pages."""
     if page.page_of_numbers(0) is not None:
-        page.save(step="snapshot_begun", clear=True, memo=MoveMemo().model_dump_json())
+        page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
     return Moves(page, provider, rules)
 
 
@@ -119,7 +120,7 @@ def _nothing_left_behind(page: JobPage) -> Iterator[None]:
         yield
     except Refused:
         if page.page_of_numbers(0) is not None:
-            page.save(step="snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json())
+            page.save(Write("snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json()))
         raise
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from worker.contract.writes import Write
 from worker.jobs.move import Move, MoveMemo
 from worker.jobs.ports import JobPage
 
@@ -22,7 +23,7 @@ class SnapshotWriter:
         self._pages = 0
         self.count = 0
         self.first = self.last = ""
-        page.save(step="snapshot_begun", clear=True, memo=MoveMemo().model_dump_json())
+        page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
 
     def add(self, moves: Iterable[Move]) -> None:
         for move in moves:
@@ -49,10 +50,12 @@ class SnapshotWriter:
             return
         self._pages += len(pages)
         self._page.save(
-            step="snapshot",
-            detail=f"{sum(map(len, pages.values()))} numbers on {len(pages)} pages",
-            numbers={move.number: move.model_dump_json() for listed in pages.values() for move in listed},
-            pages={index: [move.number for move in listed] for index, listed in pages.items()},
+            Write(
+                "snapshot",
+                detail=f"{sum(map(len, pages.values()))} numbers on {len(pages)} pages",
+                numbers={move.number: move.model_dump_json() for listed in pages.values() for move in listed},
+                pages={index: [move.number for move in listed] for index, listed in pages.items()},
+            )
         )
 
     def _full_pages(self, may_stay: int) -> Iterator[list[Move]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from worker.contract.history import Happened, members_of
@@ -12,6 +12,7 @@ from worker.contract.requests import REQUEST_VERSION, Request
 from worker.contract.results import Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, Lane, WaitReason
+from worker.contract.writes import Write
 from worker.ledger.calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
@@ -19,6 +20,7 @@ from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 from worker.ledger.reuse import loans_text
 from worker.ledger.spending import limit_reached, spend_fields
 from worker.ledger.witness import Witness
+from worker.ledger.write_text import calls_text, write_text
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
@@ -69,54 +71,6 @@ class Swept:
     parked: int
     deleted: int
     set_back: int
-
-
-@dataclass(frozen=True)
-class Write:
-    """One atomic write of a running attempt. Lists hold numbers in E.164; `numbers` maps a number to the JSON to keep for it.
-
-    `hold`: what a checkout may cost, held if all `limits` allow it; `settle`: what it bought, which ends the hold.
-    `calls`: those to the provider since the write before; `witness`: what decided.
-    `offer`: numbers, with their records, that may be handed out to purchases from now on; `withdraw`: that mayn't.
-    `clear`: the numbers and their pages begin anew; `pages`: the numbers of a page, in words, by its index.
-    `history`: what happened to numbers, told in their histories.
-    `money`: refused while the gate is closed; `unless_cancelled`: once the job is called off. `unsettled`: whether the job is a purchase
-    with open numbers after it; None: as it was.
-    """
-
-    step: str
-    detail: str = ""
-    calls: Sequence[AskedCall] = ()
-    witness: str | None = None
-    phase: str | None = None
-    memo: str | None = None
-    progress: str | None = None
-    numbers: Mapping[str, str] = field(default_factory=dict)
-    reserve: Sequence[str] = ()
-    taint: Sequence[str] = ()
-    free: Sequence[str] = ()
-    keep: Sequence[str] = ()
-    answered: Sequence[str] = ()
-    hold: Spend | None = None
-    limits: Sequence[SpendLimit] = ()
-    settle: Spend | None = None
-    money: bool = False
-    unless_cancelled: bool = False
-    unsettled: bool | None = None
-    offer: Mapping[str, int] | None = None
-    withdraw: Sequence[str] = ()
-    clear: bool = False
-    pages: Mapping[int, str] | None = None
-    history: Mapping[str, Happened] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        """As the script reads it; what is None is left out."""
-        fields = {name: value for name, value in vars(self).items() if value is not None and name not in ("limits", "calls", "history")}
-        fields |= {"calls": calls_text(self.calls)}
-        fields |= {"history": members_of(self.history)} if self.history else {}
-        fields |= {"hold": spend_fields(self.hold, self.limits)} if self.hold else {}
-        fields |= {"settle": spend_fields(self.settle)} if self.settle else {}
-        return json.dumps(fields)
 
 
 class Ledger(LedgerReader):
@@ -239,13 +193,13 @@ class Ledger(LedgerReader):
     def worker_gone(self, worker: str) -> None:
         self._script("gone", worker)
 
-    def save(self, claim: Claim, count: int, write: Write) -> tuple[str, ...] | LimitReached:
+    def save(self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = ()) -> tuple[str, ...] | LimitReached:
         """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``, or the limit
         against its hold.
 
         `count` numbers the writes.
         """
-        args = (claim.job_id, claim.token, count, TAINT_MS, write.as_json())
+        args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls))
         if self.witness is None:
             reply = tuple(map(str, self._script("save", *args)))
         else:
@@ -331,11 +285,6 @@ def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:
     flat = reply[3]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
-
-
-def calls_text(calls: Sequence[AskedCall]) -> str:
-    """Calls as a step keeps them; empty for none."""
-    return json.dumps([[one.call, one.request, one.answer] for one in calls]) if calls else ""
 
 
 def _by(claim: Claim | None) -> tuple[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
-from worker.contract.history import Happened
 from worker.contract.holdings import Holder, Loan
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
@@ -14,12 +13,13 @@ from worker.contract.requests import Request, Reroute
 from worker.contract.results import Quote
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import OURS, JobState, Lane, WaitReason
+from worker.contract.writes import Write
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger import calls
 from worker.ledger.holdings import holders
-from worker.ledger.ledger import Claim, Ledger, Write
+from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.runtime.leases import LeaseFlags
 
@@ -87,62 +87,10 @@ class LedgerPage:
     def outcomes(self) -> dict[str, int]:
         return self._ledger.perform(self._ledger.plans.outcomes(self.whole_id))
 
-    def save(
-        self,
-        *,
-        step: str,
-        detail: str = "",
-        witness: str | None = None,
-        phase: str | None = None,
-        memo: str | None = None,
-        numbers: Mapping[str, str] | None = None,
-        reserve: Sequence[str] = (),
-        taint: Sequence[str] = (),
-        free: Sequence[str] = (),
-        keep: Sequence[str] = (),
-        answered: Sequence[str] = (),
-        hold: Spend | None = None,
-        limits: Sequence[SpendLimit] = (),
-        settle: Spend | None = None,
-        progress: str | None = None,
-        money: bool = False,
-        unless_cancelled: bool = False,
-        unsettled: bool | None = None,
-        offer: Mapping[str, int] | None = None,
-        withdraw: Sequence[str] = (),
-        clear: bool = False,
-        pages: Mapping[int, Sequence[str]] | None = None,
-        history: Mapping[str, Happened] | None = None,
-    ) -> None:
+    def save(self, write: Write) -> None:
         self._writes += 1
-        write = Write(
-            step=step,
-            detail=detail,
-            calls=self._take_calls(),
-            witness=witness,
-            phase=phase,
-            memo=memo,
-            progress=progress,
-            numbers=dict(numbers or {}),
-            reserve=tuple(reserve),
-            taint=tuple(taint),
-            free=tuple(free),
-            keep=tuple(keep),
-            answered=tuple(answered),
-            hold=hold,
-            limits=limits,
-            settle=settle,
-            money=money,
-            unless_cancelled=unless_cancelled,
-            unsettled=unsettled,
-            offer=dict(offer) if offer else None,
-            withdraw=tuple(withdraw),
-            clear=clear,
-            pages={index: " ".join(listed) for index, listed in pages.items()} if pages else None,
-            history=history or {},
-        )
-        reply = self._ledger.save(self.claim, self._writes, write)
-        if answered:
+        reply = self._ledger.save(self.claim, self._writes, write, self._take_calls())
+        if write.answered:
             self._flags.send_until_s = float("inf")
         if isinstance(reply, LimitReached):
             raise SpendLimitReached(reply)
@@ -155,7 +103,7 @@ class LedgerPage:
             raise CancelRequested
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
-        self._memo = memo if memo is not None else self._memo
+        self._memo = write.memo if write.memo is not None else self._memo
 
     def asked(self, call: AskedCall) -> None:
         """Note a call to the provider; it goes into the story with the next write, so that it costs none of its own."""

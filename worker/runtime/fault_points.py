@@ -25,7 +25,7 @@ Reached = Callable[[str], None]
 _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "claim": lambda *_, **__: "claim",
     "take": lambda *_, **__: "claim",
-    "save": lambda claim, count, write: f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
+    "save": lambda claim, count, write, calls=(): f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
     "suspend": lambda *_, **__: "suspend",
     "finish": lambda *_, **__: "finish",
     "claim_routes": lambda *_, **__: "claim_routes",

@@ -3,10 +3,10 @@
 --       numbers: {number: text}, reserve: [], taint: [], free: [], keep: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
+--       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
---       offer?: {number: record id} that may be handed out from now on, withdraw: [] that mayn't,
---       money (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
+--       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
@@ -62,7 +62,7 @@ for _, number in ipairs(page.answered) do
 end
 local offered = key('offered', f[1])
 for number, record in pairs(page.offer or {}) do redis.call('HSET', offered, number, int(record) .. '|' .. id) end
-for _, number in ipairs(page.withdraw or {}) do
+for _, number in ipairs(page.withdraw) do
   if string.match(redis.call('HGET', offered, number) or '', '|(.*)$') == id then redis.call('HDEL', offered, number) end
 end
 if page.hold then hold_spend(id, page.hold, now) end
