@@ -14,6 +14,7 @@ import pytest
 from tests.ledger.playing import copies
 from tests.stage import Stage
 from worker.contract.destinations import Destination
+from worker.contract.errors import ServiceUnavailable
 from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
 from worker.jobs.ports import Ended
@@ -343,3 +344,26 @@ def test_a_lease_counts_from_when_it_was_asked_for(stage: Stage) -> None:
     (one,), _ = runner.take(Lane.MONEY, 1, "money")
     assert one.flags.valid_until_s - stage.settings.lease_seconds <= moments_s[0]
     runner.hand_back(one)
+
+
+@pytest.mark.parametrize("lease_s", [30.0, 0.0])
+def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(stage: Stage, lease_s: float) -> None:
+    """As long as its lease is good; later it comes back as any dead worker's does."""
+    deaf = [True]
+
+    def reached(point: str) -> None:
+        if point == "after:claim" and deaf.pop():
+            raise ServiceUnavailable("the answer is lost")
+
+    settings = stage.settings.model_copy(update={"lease_seconds": lease_s}) if lease_s == 0 else stage.settings
+    runner = JobRunner(watched_ledger(stage.ledger, reached), settings, stage.provider, stage.leases, stage.stopping)
+    jobs = [stage.submit(BUY).id for _ in range(2)]
+    with pytest.raises(ServiceUnavailable):
+        runner.take(Lane.MONEY, 2, "money")
+    deaf.append(False)
+    taken, _ = runner.take(Lane.MONEY, 2, "money")
+    assert [one.claim.job_id for one in taken] == (jobs if lease_s else [])
+    deaf.append(False)
+    assert runner.take(Lane.MONEY, 2, "money")[0] == [], "once answered, it isn't asked for again"
+    for one in taken:
+        runner.hand_back(one)

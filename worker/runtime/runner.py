@@ -85,20 +85,28 @@ class JobRunner:
         self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
         self._general_rules = rules_from(settings, None)
         self._process = f"{os.uname().nodename}:{os.getpid()}"
+        self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
         self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
 
     def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
-        """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord."""
-        asked_s = time.monotonic()
+        """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord.
+
+        One that wasn't answered is asked again: what it claimed would have nobody to run it until its lease ends.
+        """
+        claimant, asked_s = self._unanswered.get(consumer, ("", 0.0))
+        if time.monotonic() - asked_s > self._settings.lease_seconds / 2:
+            claimant, asked_s = self._claimant(), time.monotonic()
+        self._unanswered[consumer] = claimant, asked_s
         taken = self._ledger.take(
             lane,
             most,
             worker=self._leases.worker,
             consumer=consumer,
-            claimant=self._claimant(),
+            claimant=claimant,
             lease_ms=self._lease_ms,
             probe_ms=self._probe_ms,
         )
+        del self._unanswered[consumer]
         for job_id, why in taken.refused:
             _not_claimed(job_id, why)
         for length in taken.foreign:
