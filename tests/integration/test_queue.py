@@ -367,3 +367,15 @@ def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(stage: St
     assert runner.take(Lane.MONEY, 2, "money")[0] == [], "once answered, it isn't asked for again"
     for one in taken:
         runner.hand_back(one)
+
+
+def test_no_process_runs_an_attempt_in_two_threads(stage: Stage) -> None:
+    """Whatever the ledger says."""
+    job = stage.submit(BUY)
+    one, two = (stage.ledger.claim(job.id, "the same", lease_ms=60_000) for _ in range(2))
+    assert isinstance(one, Claim)
+    assert isinstance(two, Claim)
+    assert one.token == two.token
+    assert stage.leases.add(one, time.monotonic()) is not None
+    assert stage.leases.add(two, time.monotonic()) is None
+    stage.leases.drop(one)

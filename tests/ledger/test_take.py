@@ -39,6 +39,15 @@ def test_a_take_whose_reply_was_lost_has_the_same_jobs_and_no_others(ledger: Led
     assert [claim.job_id for claim in third.claims] == jobs[2:], "what another consumer has is not its own"
 
 
+def test_a_job_with_several_messages_is_taken_once(ledger: Ledger) -> None:
+    """Two claims of one job with one token would be two threads that take each other's writes for their own."""
+    job, other = submitted(ledger).id, submitted(ledger).id
+    copies(ledger, job, Lane.MONEY, 2)
+    for _ in range(2):
+        assert [claim.job_id for claim in take(ledger).claims] == [job, other], "also where the answer was lost"
+    assert left(ledger) == (0, 0)
+
+
 def test_a_message_is_used_up_by_what_it_cannot_claim(ledger: Ledger) -> None:
     running, ended = submitted(ledger).id, submitted(ledger).id
     claimed(ledger, running)

@@ -53,11 +53,16 @@ class Leases(threading.Thread):
         self._stop_event = threading.Event()
         self.last_beat_s = time.monotonic()
 
-    def add(self, claim: Claim, asked_s: float) -> LeaseFlags:
-        """Keep the lease alive from now on, until it is dropped. `asked_s`: when the claim was first sent (monotonic)."""
+    def add(self, claim: Claim, asked_s: float) -> LeaseFlags | None:
+        """Keep the lease alive from now on, until it is dropped. `asked_s`: when the claim was first sent (monotonic).
+
+        None: it is held here already. Two threads with one token would take each other's writes for their own.
+        """
         # Called off while it waited: this attempt is there to wind up, and must not wait for a heartbeat to learn it.
         flags = LeaseFlags(asked_s + self._lease_s, cancel=claim.fields.get("cancel") == "1")
         with self._lock:
+            if (claim.job_id, claim.token) in self._held:
+                return None
             self._held[claim.job_id, claim.token] = flags
         return flags
 

@@ -111,7 +111,7 @@ class JobRunner:
             _not_claimed(job_id, why)
         for length in taken.foreign:
             log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
-        return [Attempt(claim, self._leases.add(claim, asked_s)) for claim in taken.claims], taken.emptied
+        return [one for claim in taken.claims if (one := self._begun(claim, asked_s))], taken.emptied
 
     def run(self, job_id: str) -> None:
         """Claim this job and run one attempt of it. Returns quietly if there is nothing to do."""
@@ -124,7 +124,16 @@ class JobRunner:
         if isinstance(claim, str):
             _not_claimed(job_id, claim)
             return
-        self.attempt(Attempt(claim, self._leases.add(claim, asked_s)))
+        if one := self._begun(claim, asked_s):
+            self.attempt(one)
+
+    def _begun(self, claim: Claim, asked_s: float) -> Attempt | None:
+        """None if this process runs it already."""
+        flags = self._leases.add(claim, asked_s)
+        if flags is None:
+            log.error("job.claimed_twice", job_id=claim.job_id)
+            return None
+        return Attempt(claim, flags)
 
     def attempt(self, one: Attempt) -> None:
         """Run it; or hand it back, where this process stops."""

@@ -10,7 +10,11 @@ local taken, queue, messages = key('taken', ARGV[3]), key('queue', lane), key('q
 local epoch = notice_restart()
 local claims, foreign = {}, {}
 
+-- Each job once, however many of its messages there are: a second yes of the same claimant would be a second thread with its token.
+local seen = {}
 local function claim(id)
+  if seen[id] then return false end
+  seen[id] = true
   -- One of which a key has another type stops none of the others.
   local fine, reply = pcall(claim_job, id, claimant, lease_ms, probe_ms, version, epoch)
   claims[#claims + 1] = {id, fine and reply or {'no', 'unreadable'}}
