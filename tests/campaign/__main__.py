@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long things go wrong (%(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="which campaign; none: one at random, printed")
     parser.add_argument("--workers", type=int, default=3, help="worker processes (%(default)s)")
-    parser.add_argument("--in-flight", type=int, default=24, help="jobs under way at a time (%(default)s)")
+    parser.add_argument("--in-flight", type=int, default=16, help="jobs under way at a time (%(default)s)")
     parser.add_argument("--only", default=None, help="jobs of these kinds alone, as countdown,reuse; none: all kinds")
     parser.add_argument("--out", type=Path, default=Path("soak"), help="folder for the summary (%(default)s)")
     parser.add_argument("--keep", type=Path, default=None, help="folder for logs and data, kept; none: a temporary one")
