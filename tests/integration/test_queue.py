@@ -17,7 +17,7 @@ from worker.contract.destinations import Destination
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
-from worker.jobs.ports import Ended
+from worker.jobs.ports import Ended, LostLease
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Claim, Ledger
@@ -25,7 +25,9 @@ from worker.runtime.broker import build_worker
 from worker.runtime.consumer import LaneConsumer
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.fault_points import watched_ledger
+from worker.runtime.leases import Leases
 from worker.runtime.runner import JobRunner
+from worker.runtime.sweeper import Sweeper
 from worker.runtime.threads import IdleThreads
 
 BUY = SearchAndBuy(country="US")
@@ -379,3 +381,77 @@ def test_no_process_runs_an_attempt_in_two_threads(stage: Stage) -> None:
     assert stage.leases.add(one, time.monotonic()) is not None
     assert stage.leases.add(two, time.monotonic()) is None
     stage.leases.drop(one)
+
+
+def test_a_worker_that_starts_with_its_machine_has_a_name_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a machine that has just started is near zero. Without a name it would have the jobs of all others that have none."""
+    monkeypatch.setattr("worker.runtime.runner.time.monotonic", lambda: 0.5)
+    job = stage.submit(BUY).id
+    copies(stage.ledger, job, Lane.MONEY, 2)
+    runners = [
+        JobRunner(stage.ledger, stage.settings, stage.provider, Leases(stage.ledger, lease_s=30, worker=f"worker-{i}"), stage.stopping)
+        for i in range(2)
+    ]
+    first, _ = runners[0].take(Lane.MONEY, 1, "money")
+    others, _ = runners[1].take(Lane.MONEY, 2, "money")
+    assert [one.claim.job_id for one in first] == [job]
+    assert others == []
+
+
+def test_an_old_lease_stays_lost_though_the_process_has_the_job_again(stage: Stage) -> None:
+    """It slept: then the job was taken from it, and it took it itself."""
+    job = stage.submit(BUY)
+    old = stage.ledger.claim(job.id, "before", lease_ms=1)
+    assert isinstance(old, Claim)
+    flags = stage.leases.add(old, time.monotonic())
+    assert flags is not None
+    while not stage.ledger.sweep(max_crashes=5).recovered:
+        time.sleep(0.002)
+    new = stage.ledger.claim(job.id, "after", lease_ms=60_000)
+    assert isinstance(new, Claim)
+    assert stage.leases.add(new, time.monotonic()) is not None
+    assert stage.leases.beat()
+    with pytest.raises(LostLease):
+        flags.check_before_change()
+    stage.leases.drop(old)
+    stage.leases.drop(new)
+
+
+def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: EmbeddedValkey, namespace: str) -> None:
+    """What it claimed is for them, and for nobody who asks meanwhile."""
+    answers: list[object] = [ServiceUnavailable("no answer"), (["a", "b", "c"], True)]
+
+    class Flaky(Told):
+        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Claim], bool]:
+            assert most == 4
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer  # type: ignore[return-value]
+
+    threads = IdleThreads(4)
+    client = connect(valkey.url)
+    ledger = Ledger(client, namespace)
+    consumer = LaneConsumer(Flaky(ledger, lambda _: None), client, ledger.keys, Lane.MONEY, threading.Event(), threads, helping=False)
+    assert next(consumer) is None
+    assert threads.left_over(4) == 0, "they may have been given jobs"
+    message = next(consumer)
+    assert message is not None
+    assert threads.left_over(4) == 1
+    for _ in range(3):
+        consumer.ack(message)
+    assert threads.left_over(4) == 3
+
+
+def test_a_server_that_can_not_write_now_ends_no_thread() -> None:
+    """It lacks a replica that it is told to have."""
+    with EmbeddedValkey(None) as server:
+        ledger = Ledger(connect(server.url), "own")
+        leases, sweeper = Leases(ledger, lease_s=30, worker="one"), Sweeper(ledger, max_crashes=5)
+        ledger.client.config_set("min-replicas-to-write", 1)
+        assert not leases.beat()
+        sweeper.sweep()
+        with pytest.raises(ServiceUnavailable, match="NOREPLICAS"):
+            ledger.submit(Submission(BUY))
+        ledger.client.config_set("min-replicas-to-write", 0)
+        assert leases.beat()

@@ -109,7 +109,7 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert ledger.save(zombie, 1, Write("bind", memo="zombie", reserve=["+1"])) == ("lost",)
     assert not finished(ledger, zombie)
     assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
-    assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {job.id: "lost"}
+    assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {(job.id, zombie.token): "lost"}
     assert ledger.claim_routes(zombie, ["+1"]) is None
     assert ledger.quarantine(zombie, ["+1"]) is None
     assert ledger.hand_out(zombie, [("+1", 1, "{}")]) is None
@@ -190,7 +190,7 @@ def test_a_handed_back_job_is_there_for_the_next_worker_at_once(ledger: Ledger) 
 def test_a_lease_is_kept_by_renewing_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id, lease_ms=20)
     for _ in range(2):
-        assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "ok"}
+        assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "ok"}
     wait_until_ms(ledger, ledger.now_ms() + 25)
     assert ledger.sweep(max_crashes=5).recovered == 0
 

@@ -180,7 +180,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
     assert ledger.run(calls.cancel(job.id)) == "asked"
     assert ledger.fan_out(claim, "move_batch", {"3": "{}"}) == "cancelled"
     assert ledger.get(f"{job.id}:2").state is JobState.CANCELLED
-    assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "cancel"}
+    assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): "cancel"}
     assert batch(ledger, job, 1).fields["cancel"] == "1", "due at once, to wind up"
     assert open_batches(ledger, job) == 2
     assert "cancelled" not in states(ledger, "results")

@@ -21,7 +21,7 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Le
 def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     assert ledger.run(calls.cancel(claim.job_id)) == "asked"
-    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "cancel"}
+    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "cancel"}
 
 
 def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woken_at_once(ledger: Ledger) -> None:

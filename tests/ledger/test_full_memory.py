@@ -48,7 +48,7 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.save(running, 2, Write("fence", hold=Spend(numbers=1))) == ("ok",)
     assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == ("ok",)
     assert own_ledger.spending([("account", "default")])[0].hour.numbers == 1
-    assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {running.job_id: "ok"}
+    assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): "ok"}
     assert own_ledger.quarantine(running, ["+12135550101"]) == frozenset()
     assert own_ledger.hand_out(running, [("+12135550102", 47000001, "{}")]) == frozenset({"+12135550102"})
     assert own_ledger.take_back(running, {"+12135550102": "{}"})

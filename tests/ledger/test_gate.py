@@ -44,7 +44,7 @@ def test_an_attempt_of_before_the_restart_can_write_nothing(ledger: Ledger) -> N
     ledger.sweep(max_crashes=5)
     assert ledger.save(claim, 1, Write("checkout_yes")) == ("lost",)
     assert not finished(ledger, claim)
-    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {claim.job_id: "lost"}
+    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "lost"}
 
 
 def test_what_ran_is_due_again_at_once_and_no_attempt_or_crash_is_counted(ledger: Ledger) -> None:

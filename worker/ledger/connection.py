@@ -19,6 +19,10 @@ SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
 
+#: How refusals begin that say something of the server, and nothing of what was asked.
+_UNABLE = ("NOREPLICAS", "MISCONF", "BUSY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOPERM", "UNBLOCKED")
+
+
 class ScriptClient(redis.Redis):
     """redis-py's client, on which `evalsha` and `ask` go a short way: over connections that are kept for them, past the pool's bookkeeping,
     its look at the socket and the metrics of each command, which took a fifth of the processor time that a job costs a worker."""
@@ -42,8 +46,8 @@ class ScriptClient(redis.Redis):
         try:
             reply = connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
             whole = True
-        except redis.exceptions.ResponseError:
-            whole = True
+        except redis.exceptions.ResponseError as error:
+            whole = not isinstance(error, redis.exceptions.ReadOnlyError)  # Another server may be behind the address by now.
             raise
         finally:
             # Whatever broke off in between: a reply that is still to come must not be taken for that of the next command.
@@ -107,6 +111,10 @@ def translated() -> Iterator[None]:
             " the call; with the same idempotency key nothing happens twice"
         ) from None
     except redis.exceptions.ResponseError as error:
+        if str(error).startswith(_UNABLE):
+            raise ServiceUnavailable(
+                f"Redis can't do it now ({str(error).partition(' ')[0]}): look at its log, then repeat the call; nothing happens twice"
+            ) from None
         if not str(error).startswith("WRONGTYPE"):
             raise
         raise UnreadableRecord("a key of this job in Redis has another type than didflow writes: somebody else wrote to it") from None

@@ -96,13 +96,14 @@ class Ledger(LedgerReader):
         refused = tuple((job_id, one) for job_id, one in found if isinstance(one, str))
         return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
 
-    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[str, str]:
-        """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each job."""
+    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[tuple[str, str], str]:
+        """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each of them: a process that slept may
+        hold an old lease of a job, which is lost, beside its new one."""
         pairs = list(leases)
         if not pairs:
             return {}
         reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
-        return dict(zip((job_id for job_id, _ in pairs), reply, strict=True))
+        return dict(zip(pairs, reply, strict=True))
 
     def finish(
         self,

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import dramatiq
@@ -59,6 +60,7 @@ class LaneConsumer(dramatiq.Consumer):
         self._threads, self._helping = threads, helping
         self._name = f"{lane.value}:helping" if helping else lane.value
         self._taken: deque[Any] = deque()
+        self._had = 0  #: idle threads that a take has which wasn't answered: what it claimed is theirs
         self._busy = 0
         self._lock = threading.Lock()
         self._emptied = False
@@ -77,28 +79,26 @@ class LaneConsumer(dramatiq.Consumer):
         return self._message(self._taken.popleft()) if self._taken else None
 
     def _take(self) -> None:
-        woken = self._emptied and self._client.ask("BLPOP", self._keys.wake(self._lane.value), IDLE_S) is not None
-        self._emptied = False
-        had = self._threads_for_it(0.0 if woken else IDLE_S)
-        if not had:
-            if woken:
-                self._client.lpush(self._keys.wake(self._lane.value), b"1")  # Whoever has time now shall hear it.
-            return
-        taken: Sequence[Any] = ()
-        try:
-            taken, self._emptied = self._jobs.take(self._lane, had, self._name)
-            self._taken.extend(taken)
-        finally:
-            self._running(len(taken))
-            self._threads.give_back(had - len(taken))
+        if not self._had:
+            woken = self._emptied and self._client.ask("BLPOP", self._keys.wake(self._lane.value), IDLE_S) is not None
+            self._emptied = False
+            self._had = self._threads_for_it(0.0 if woken else IDLE_S)
+            if not self._had:
+                if woken:
+                    self._client.lpush(self._keys.wake(self._lane.value), b"1")  # Whoever has time now shall hear it.
+                if self._helping:
+                    self._stopping.wait(HELP_AGAIN_S)
+                return
+        taken, self._emptied = self._jobs.take(self._lane, self._had, self._name)
+        self._taken.extend(taken)
+        self._running(len(taken))
+        had, self._had = self._had, 0
+        self._threads.give_back(had - len(taken))
 
     def _threads_for_it(self, wait_s: float) -> int:
-        if not self._helping:
-            return self._threads.in_turn(self._threads.count, wait_s)
-        if had := self._threads.left_over(max(1, self._threads.count // 2) - self._busy):
-            return had
-        self._stopping.wait(HELP_AGAIN_S)
-        return 0
+        if self._helping:
+            return self._threads.left_over(max(1, self._threads.count // 2) - self._busy)
+        return self._threads.in_turn(self._threads.count, wait_s)
 
     def _running(self, change: int) -> None:
         with self._lock:
@@ -123,6 +123,9 @@ class LaneConsumer(dramatiq.Consumer):
             self._jobs.hand_back(message.args[0])
 
     def close(self) -> None:
+        if self._had:
+            with suppress(DidflowError, redis.RedisError, OSError):
+                self._take()
         while self._taken:
             self._jobs.hand_back(self._taken.popleft())
 

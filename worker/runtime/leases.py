@@ -4,9 +4,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+import redis
 import structlog
 
-from worker.contract.errors import ServiceUnavailable
+from worker.contract.errors import DidflowError
 from worker.contract.states import WaitReason
 from worker.jobs.ports import LostLease, Wait
 from worker.ledger.ledger import Claim, Ledger
@@ -90,12 +91,13 @@ class Leases(threading.Thread):
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
             self._ledger.worker_alive(self.worker, lease_ms=int(self._lease_s * 1000))
             self._ledger.is_seen()
-        except ServiceUnavailable as error:
-            log.warning("leases.not_renewed", leases=len(held), error=str(error))
+        except (DidflowError, redis.RedisError) as error:
+            # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
+            log.warning("leases.not_renewed", leases=len(held), error=f"{type(error).__name__}: {error}")
             replies, answered = {}, False
         self.last_beat_s = time.monotonic()
-        for (job_id, _), flags in held.items():
-            match replies.get(job_id):
+        for lease, flags in held.items():
+            match replies.get(lease):
                 case None:
                     flags.lost = flags.lost or self.last_beat_s > flags.valid_until_s
                 case "lost":

@@ -37,6 +37,8 @@ EXIT_MISCONFIGURED = 78
 EXIT_UNREACHABLE = 75
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
+#: Of it, to hand back what hasn't begun although a thread hangs.
+HAND_BACK_S = 1.5
 #: Set by the supervisor: the process ends when that one does.
 PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
 
@@ -119,7 +121,8 @@ class WorkerProcess:
         self._sweeper.stop()
         for gatekeeper in self._gatekeepers:
             gatekeeper.stop()
-        threads = [threading.Thread(target=worker.stop, args=(int(self._grace_s * 1000),), daemon=True) for worker in self.workers]
+        stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
+        threads = [threading.Thread(target=worker.stop, args=(stop_ms,), daemon=True) for worker in self.workers]
         for thread in threads:
             thread.start()
         deadline_s = time.monotonic() + self._grace_s

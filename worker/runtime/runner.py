@@ -93,10 +93,10 @@ class JobRunner:
 
         One that wasn't answered is asked again: what it claimed would have nobody to run it until its lease ends.
         """
-        claimant, asked_s = self._unanswered.get(consumer, ("", 0.0))
-        if time.monotonic() - asked_s > self._settings.lease_seconds / 2:
-            claimant, asked_s = self._claimant(), time.monotonic()
-        self._unanswered[consumer] = claimant, asked_s
+        before = self._unanswered.get(consumer)
+        if before is None or time.monotonic() - before[1] > self._settings.lease_seconds / 2:
+            before = self._claimant(), time.monotonic()
+        claimant, asked_s = self._unanswered[consumer] = before
         taken = self._ledger.take(
             lane,
             most,

@@ -4,9 +4,10 @@ import random
 import threading
 import time
 
+import redis
 import structlog
 
-from worker.contract.errors import ServiceUnavailable
+from worker.contract.errors import DidflowError
 from worker.ledger.ledger import Ledger
 from worker.ledger.streams import trim
 from worker.runtime.plan_refresh import PlanRefresher
@@ -53,6 +54,7 @@ class Sweeper(threading.Thread):
                 self._ledger.forget_histories()
             if self._plans is not None:
                 self._plans.look()
-        except ServiceUnavailable as error:
-            log.warning("sweeper.ledger_unreachable", error=str(error))
+        except (DidflowError, redis.RedisError) as error:
+            # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
+            log.warning("sweeper.ledger_unreachable", error=f"{type(error).__name__}: {error}")
         self.last_beat_s = time.monotonic()

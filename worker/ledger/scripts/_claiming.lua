@@ -3,6 +3,7 @@
 -- notice_restart says.
 -- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
 local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
+  assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
     'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent')
