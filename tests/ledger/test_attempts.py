@@ -163,8 +163,8 @@ def test_a_freed_number_is_there_for_others(ledger: Ledger) -> None:
 
 def test_a_waiting_job_comes_back_at_its_time_and_not_before_and_the_attempt_is_given_back(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
-    assert ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=30, refund=True)
-    due = ledger.now_ms() + 30
+    assert ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=300, refund=True)
+    due = ledger.now_ms() + 300
     view = ledger.get(claim.job_id)
     assert (view.state, view.reason, view.attempt) == (JobState.WAITING, "settling", 0)
     assert ledger.claim(claim.job_id, "worker-2", lease_ms=LEASE_MS) == "early"

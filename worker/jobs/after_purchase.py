@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from worker.contract.errors import JobError
 from worker.contract.provider import Barred, No, NotNow, Unclear, Yes
 from worker.contract.requests import SearchAndBuy
+from worker.contract.states import WaitReason
 from worker.contract.writes import Write
 from worker.jobs.answers import waiting_for
 from worker.jobs.happened import routed_after_purchase
@@ -105,6 +106,10 @@ def _set_routes(
     for start in range(0, len(kept), size):
         pause()
         batch = kept[start : start + size]
+        if lent := [number for number, pick in batch if pick.loan]:  # A call that parked it may still act.
+            calm_ms = max(page.claim_routes(lent, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
+            if (left_ms := calm_ms - page.now_ms()) > 0:
+                raise Wait(WaitReason.SETTLING, left_ms / 1000)
         newer = page.claim_routes([number for number, _ in batch]).newer
         refused |= dict.fromkeys(newer, SUPERSEDED)
         if ours := [(number, pick) for number, pick in batch if number not in newer]:

@@ -236,8 +236,13 @@ class Countdown:
         way = _Way(self._book, self._page, parking=False)
         self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.back, only=[one.number for one in stopped]))
         brought = [self._book.leaving[one.number] for one in stopped]
-        self._book.write("stays", [_stayed(one) for one in brought if not _is_stuck(one)])
-        if stuck := [one for one in brought if _is_stuck(one)]:
+        # A newer job goes first; it may have moved nothing, and nobody else knows then that the number is parked.
+        left = [one for one in brought if one.back is not None and one.back.outcome is Outcome.SUPERSEDED]
+        seen = self._book.records(left) if left else {}
+        still = {one.number for one in left if _shows_parked(one, seen.get(one.record_id))}
+        stuck = [one for one in brought if _is_stuck(one) or one.number in still]
+        self._book.write("stays", [_stayed(one) for one in brought if one not in stuck])
+        if stuck:
             self._stay_parked(stuck)
 
     def _stay_parked(self, stuck: Sequence[Leaving]) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from worker.contract.errors import JobError
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Result, SearchReport, Totals
+from worker.jobs.leaving import STILL_PARKED
 from worker.jobs.purchase_state import PurchaseRecord
 
 
@@ -26,7 +27,9 @@ def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
     """What is known of a purchase that isn't at its end: the numbers that are ours, and those of an open checkout as unclear."""
     known = purchase_result(record, error, None)
     open_ones: tuple[NumberResult, ...] = tuple(pick.result(number) for number, pick in sorted(record.with_status("carted").items()))
-    return known.model_copy(update={"numbers": known.numbers + open_ones})
+    # What a release lent still goes where that parked it, as far as is written.
+    numbers = (one.model_copy(update={"error": STILL_PARKED}) if record.picks[one.number].loan else one for one in known.numbers)
+    return known.model_copy(update={"numbers": (*numbers, *open_ones)})
 
 
 def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:

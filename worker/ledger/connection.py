@@ -19,8 +19,8 @@ SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
 
-#: How refusals begin that say something of the server, and nothing of what was asked.
-_UNABLE = ("NOREPLICAS", "MISCONF", "BUSY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOPERM", "UNBLOCKED")
+#: First words of refusals that say something of the server, and nothing of what was asked. (BUSYGROUP is another word.)
+_UNABLE = frozenset({"NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOPERM"})
 
 
 class ScriptClient(redis.Redis):
@@ -111,9 +111,9 @@ def translated() -> Iterator[None]:
             " the call; with the same idempotency key nothing happens twice"
         ) from None
     except redis.exceptions.ResponseError as error:
-        if str(error).startswith(_UNABLE):
+        if (word := str(error).partition(" ")[0]) in _UNABLE:
             raise ServiceUnavailable(
-                f"Redis can't do it now ({str(error).partition(' ')[0]}): look at its log, then repeat the call; nothing happens twice"
+                f"Redis can't do it now ({word}): look at its log, then repeat the call; nothing happens twice"
             ) from None
         if not str(error).startswith("WRONGTYPE"):
             raise

@@ -21,12 +21,23 @@ local function order_for(number)
   local has, since = string.match(reuses and redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|(%d+)$')
   return has == id and math.max(mine, tonumber(since)) or mine
 end
+-- What a release leaves alone, however old the other job is: a purchase has the number that it was handed out to, or another release counts
+-- it down, which alone knows where it was before it was parked.
+local ENDED = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
+local function is_anothers(number, job)
+  if f[3] ~= 'release' then return false end
+  local lent_to = string.match(redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|')
+  if lent_to and redis.call('HGET', key('reserved', f[1] or ''), number) == lent_to .. '|0' then return true end
+  if job == '' or job == family then return false end
+  local other = redis.call('HMGET', job_key(job), 'kind', 'state')
+  return other[1] == 'release' and other[2] and not ENDED[other[2]]
+end
 for i = 5, #ARGV do
   local number = ARGV[i]
   local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
   local order, job, holder, open_ms, disturbed_ms, answered_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)$')
   local ours = order_for(number)
-  if tonumber(order) > ours then
+  if tonumber(order) > ours or is_anothers(number, job) then
     newer[#newer + 1] = number
   else
     local unanswered = math.max(tonumber(disturbed_ms), holder == caller and job == family and 0 or tonumber(open_ms))
