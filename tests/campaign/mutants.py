@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from worker.contract.provider import Answer, Unclear
@@ -63,7 +64,7 @@ def deaf_to_cancels() -> None:
     """A release that counts down to its end, whoever was told that it was called off."""
     right: Callable[..., None] = LedgerPage.save
     LedgerPage.pause_point = lambda self: None  # type: ignore[method-assign]
-    LedgerPage.save = lambda self, **write: right(self, **(write | {"unless_cancelled": False}))  # type: ignore[method-assign]
+    LedgerPage.save = lambda self, write: right(self, replace(write, unless_cancelled=False))  # type: ignore[method-assign]
 
 
 def leaves_parked() -> None:
