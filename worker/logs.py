@@ -18,11 +18,9 @@ def configure_logs(*, log_format: str = "console", level: str = "info") -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor
-    if log_format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else plain_line
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -43,23 +41,6 @@ def configure_logs(*, log_format: str = "console", level: str = "info") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
-
-
-def plain_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    """A line as structlog's console renderer writes it where there are no colours, in a third of its time: a job writes two."""
-    head = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event')!s:<30} [{event.pop('logger')}]"
-    trace = f"\n{event.pop('exception')}" if "exception" in event else ""
-    return " ".join([head, *(f"{name}={_shown(event[name])}" for name in sorted(event))]) + trace
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str):
-        return value if _QUOTED.isdisjoint(value) else repr(value)
-    return repr(value)
-
-
-#: Text with one of these in it stands in quotes.
-_QUOTED = frozenset(" \t=\r\n\"'")
 
 
 class _Lines:

@@ -8,19 +8,21 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from worker.logs import configure_logs, plain_line
+from worker.logs import configure_logs
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is written to stderr; afterwards logging is as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in (None, "httpx", "httpcore")}
     stderr = io.StringIO()
     monkeypatch.setattr("sys.stderr", stderr)
     configure_logs(log_format="json", level="info")
     yield stderr
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     structlog.reset_defaults()
 
 
@@ -58,31 +60,3 @@ def test_an_exception_is_written_into_its_line(lines: io.StringIO) -> None:
 def test_a_line_that_cannot_be_written_raises_nothing(lines: io.StringIO) -> None:
     lines.close()
     structlog.stdlib.get_logger("didflow.job").info("job.started")
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"attempt": 1, "state": "succeeded", "charged_usd": "0.50"},
-        {
-            "message": "two words",
-            "empty": "",
-            "quote": "a'b",
-            "double": 'a"b',
-            "both": "a'\"b",
-            "equals": "a=b",
-            "lines": "a\nb",
-            "tab": "a\tb",
-        },
-        {"none": None, "fraction": 1.5, "true": True, "tuple": ("a", 1), "umlaut": "ä\x1b[31m"},
-        {
-            "event": "job.the_name_of_an_event_that_is_longer_than_its_column",
-            "level": "critical",
-            "exception": "Traceback\n  ValueError: a b",
-        },
-    ],
-)
-def test_a_plain_line_is_the_console_renderers(fields: dict[str, object]) -> None:
-    event = {"timestamp": "2026-11-27T22:23:32.000001Z", "level": "info", "event": "job.ended", "logger": "didflow.job", **fields}
-    assert plain_line(None, "info", dict(event)) == structlog.dev.ConsoleRenderer(colors=False)(None, "info", dict(event))
