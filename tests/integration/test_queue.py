@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
+from types import SimpleNamespace
 
 import dramatiq
 import pytest
@@ -21,6 +22,7 @@ from worker.jobs.ports import Ended, LostLease
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Claim, Ledger
+from worker.runtime import runner
 from worker.runtime.broker import build_worker
 from worker.runtime.consumer import LaneConsumer
 from worker.runtime.embedded import EmbeddedValkey
@@ -385,7 +387,7 @@ def test_no_process_runs_an_attempt_in_two_threads(stage: Stage) -> None:
 
 def test_a_worker_that_starts_with_its_machine_has_a_name_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of a machine that has just started is near zero. Without a name it would have the jobs of all others that have none."""
-    monkeypatch.setattr("worker.runtime.runner.time.monotonic", lambda: 0.5)
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: 0.5))
     job = stage.submit(BUY).id
     copies(stage.ledger, job, Lane.MONEY, 2)
     runners = [

@@ -1,27 +1,21 @@
 """Two jobs for one number, of which one has parked it: it isn't left there without a job that says so."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 import redis
 
-from tests.jobs.test_lent import GRACE, LABEL, PARKING, PBX, all_to, ordered, parked, play, reused
+from tests.jobs.test_lent import GRACE, LABEL, PARKING, PBX, all_to, ordered, parked, play, reused, scene
 from tests.scheduled.scene import Attempt, Scene
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
 from worker.contract.requests import Release, Reroute
 from worker.contract.states import JobState, WaitReason
 
+__all__ = ["scene"]
+
 OTHER = (Destination.sip("other@example.net"),)
 A_MINUTE_MS = 60_000
-
-
-@pytest.fixture
-def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
-    scene = Scene(quick_valkey, reuse_label=LABEL)
-    yield scene
-    scene.close()
 
 
 def counting_down(scene: Scene, job: Job) -> None:

@@ -106,8 +106,8 @@ def _set_routes(
     for start in range(0, len(kept), size):
         pause()
         batch = kept[start : start + size]
-        if lent := [number for number, pick in batch if pick.loan]:  # A call that parked it may still act.
-            calm_ms = max(page.claim_routes(lent, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
+        if ours_before := [number for number, pick in batch if pick.reused]:  # A call that routed it then, or parked it, may still act.
+            calm_ms = max(page.claim_routes(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
             if (left_ms := calm_ms - page.now_ms()) > 0:
                 raise Wait(WaitReason.SETTLING, left_ms / 1000)
         newer = page.claim_routes([number for number, _ in batch]).newer
