@@ -319,7 +319,13 @@ def test_whatever_the_provider_does_no_hour_has_more_than_its_limit(
     ledger = Ledger(connect(valkey.url), f"property-{uuid.uuid4().hex[:8]}")
     with Sandbox(SandboxOptions(numbers_per_city=6, partial_checkout=partial_checkout)) as sandbox:
         stage = Stage(
-            ledger, sandbox, settle_seconds=0.25, http_timeout=0.08, settle_limit_seconds=2.0, spend_account_usd_per_hour=Decimal(usd)
+            ledger,
+            sandbox,
+            settle_seconds=0.25,
+            http_timeout=0.08,
+            settle_limit_seconds=2.0,
+            lease_seconds=60.0,  # Nobody renews it here.
+            spend_account_usd_per_hour=Decimal(usd),
         )
         for fault in faults:
             sandbox.add_fault(**fault)
