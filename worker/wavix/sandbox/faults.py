@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
     "refuse",  # answer `status` with `body`, do nothing
+    "act_then_refuse",  # do it, then answer `status` with `body`: as a proxy that sent the call twice, or a gateway that gave up
     "hang",  # do nothing, say nothing for `seconds`, close
     "drop",  # do nothing, close at once
     "act_and_drop",  # do it, close without an answer
@@ -31,7 +32,8 @@ Kind = Literal[
 class Fault(BaseModel):
     """One rule. `call` is a call's name (``checkout``, ``cart_put``, …) or ``*``; `number` restricts it to calls that name it.
 
-    It passes over `skip` matching calls, then strikes with `probability` at most `times` times (None: always).
+    It passes over `skip` matching calls, then strikes with `probability` at most `times` times (None: always). `html`: a refusal is a
+    gateway's page instead of `body`. `headers` are added to a refusal.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +46,8 @@ class Fault(BaseModel):
     seconds: float = 5.0
     status: int = 422
     body: dict[str, Any] = Field(default_factory=lambda: {"success": False, "message": "refused by a scripted fault"})
+    html: bool = False
+    headers: dict[str, str] = Field(default_factory=dict)
     usd: str = "1.00"
     number: str | None = None
 

@@ -18,6 +18,8 @@ class SandboxOptions:
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
+    funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
+    funds_words_in  where such a refusal says why: `message`, `error`, `error` beside `error_dids` that name all numbers, or nowhere
     """
 
     accounts: dict[str, str] = field(default_factory=lambda: {"default": SANDBOX_KEY})
@@ -33,4 +35,6 @@ class SandboxOptions:
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
     sms_off_at_first: bool = False
+    funds_status: Literal[400, 402, 403, 422] = 403
+    funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"
     seed: int = 1

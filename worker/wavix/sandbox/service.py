@@ -18,6 +18,7 @@ from worker.wavix.sandbox.traffic import Bucket, Traffic
 from worker.wavix.sandbox.world import Refusal, World, refusal
 
 HTML_ERROR = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+HTML_REFUSED = b"<html><head><title>Request refused</title></head><body><h1>Request refused</h1></body></html>"
 HTML_NO_ROUTE = b"<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1></body></html>"
 
 
@@ -94,7 +95,7 @@ class Service:
     def _faulty(self, fault: Fault, route: Route, account: AccountState, request: Request, named: list[str]) -> Reply:
         match fault.kind:
             case "refuse":
-                return _json_reply(fault.status, fault.body)
+                return _refused(fault)
             case "rate_limit":
                 return _too_many(fault.seconds)
             case "hang":
@@ -118,7 +119,7 @@ class Service:
                 request.as_of_s -= fault.seconds
             case "partial":
                 request.at_most = len(named) // 2
-            case "act_and_drop" | "act_and_hang" | "cut_json" | "act_then_html" | "status_500_after" | "slow":
+            case "act_and_drop" | "act_and_hang" | "act_then_refuse" | "cut_json" | "act_then_html" | "status_500_after" | "slow":
                 pass
         return _spoiled(fault, self._act(route, account, request))
 
@@ -166,12 +167,22 @@ def _spoiled(fault: Fault, reply: Reply) -> Reply:
             return Reply(hang_s=fault.seconds)
         case "act_then_html":
             return Reply(502, HTML_ERROR, "text/html")
+        case "act_then_refuse":
+            return _refused(fault)
         case "status_500_after":
             return _json_reply(500, {"success": False, "message": "Internal Server Error"})
         case "cut_json" if reply.payload is not None:
             return Reply(reply.status, reply.payload[: len(reply.payload) // 2], reply.content_type, reply.headers)
         case _:
             return reply
+
+
+def _refused(fault: Fault) -> Reply:
+    """The refusal that the fault asks for: the API's own, or a gateway's page."""
+    headers = tuple(fault.headers.items())
+    if fault.html:
+        return Reply(fault.status, HTML_REFUSED, "text/html", headers)
+    return _json_reply(fault.status, fault.body, headers)
 
 
 def _json(body: bytes) -> Any:

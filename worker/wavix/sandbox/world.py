@@ -80,11 +80,23 @@ class World:
         if sold and not self.options.partial_checkout:
             raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
         if sum((stocked.total_usd for stocked in wanted), Decimal(0)) > account.balance_usd:
-            raise refusal(403, "Insufficient funds: top up your balance")
+            raise self._no_funds(numbers)
         for stocked in wanted:
             self._buy(account, stocked, now)
         if sold:
             raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
+
+    def _no_funds(self, numbers: Sequence[str]) -> Refusal:
+        words, status = "Insufficient funds", self.options.funds_status
+        match self.options.funds_words_in:
+            case "message":
+                return refusal(status, words)
+            case "error":
+                return Refusal(status, {"error": words})
+            case "error_dids":
+                return Refusal(status, {"error": words, "error_dids": list(numbers)})
+            case "nothing":
+                return Refusal(status, {"success": False})
 
     def _buy(self, account: AccountState, stocked: StockNumber, now_s: float) -> None:
         account.take_from_cart(stocked.number, now_s)
