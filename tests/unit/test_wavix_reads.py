@@ -152,3 +152,12 @@ def test_a_long_retry_after_is_for_the_job_to_wait() -> None:
             client.owned(page=1)
         assert failed.value.answer == NotNow(NotNowReason.RATE_LIMITED, 60.0)
         assert len(sent) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gateways_page_is_no_word_about_the_key(status: int) -> None:
+    page = httpx.Response(status, html="<h1>403 Forbidden</h1>")
+    assert unavailable(lambda client: client.balance_usd(), lambda _: httpx.Response(status, content=page.content)) == 1
+    with client_of(lambda _: httpx.Response(status, content=page.content)) as (client, sent):
+        assert isinstance(client.release([1, 2]), Unclear)
+        assert len(sent) == 1

@@ -168,15 +168,20 @@ class Unclear(_Answered):
 
 @dataclass(frozen=True)
 class NotNow(_Answered):
-    """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt."""
+    """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt.
+
+    `answered`: a server said so after it had the request, so it is no proof: a proxy may have passed the call on before. Otherwise not a
+    byte was sent.
+    """
 
     reason: NotNowReason
     retry_after_s: float | None = None
+    answered: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Barred(_Answered):
-    """401, or a 403 that concerns the account and not this call: nothing happened and nothing will until a person acts."""
+    """401, or a 403 that concerns the account and not this call: nothing will happen until a person acts."""
 
     status: int
     message: str

@@ -58,6 +58,11 @@ class Said:
         return text[:1] + text[-1:] in (b"{}", b"[]")
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a page of HTML: a gateway's or a proxy's, never the API's own word."""
+        return "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
+
+    @property
     def message(self) -> str:
         """The provider's own words, or what can be said without them."""
         body = self.json()
@@ -95,7 +100,7 @@ def not_now(said: Said) -> NotNow | None:
     """Whether the answer says that nothing happened and when to come back."""
     retry_after_s = said.retry_after_s(datetime.now(UTC))
     if said.status == 429 or (said.status == 503 and retry_after_s is not None):
-        return NotNow(NotNowReason.RATE_LIMITED, retry_after_s)
+        return NotNow(NotNowReason.RATE_LIMITED, retry_after_s, answered=True)
     return None
 
 
@@ -104,6 +109,8 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
     if wait := not_now(said):
         return wait
     match said.status:
+        case 401 | 403 if said.is_page:
+            return Unclear(f"HTTP {said.status}, a page of HTML")
         case 401:
             return Barred(401, said.message)
         case 403 if call is Mutation.CHECKOUT and any(word in said.message.casefold() for word in FUNDS_WORDS):

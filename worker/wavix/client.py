@@ -278,7 +278,7 @@ class WavixClient:
         match said.status:
             case 200 if isinstance(body, dict):
                 return body
-            case 401 | 403:
+            case 401 | 403 if not said.is_page:
                 raise ReadFailed(Barred(said.status, said.message))
             case 404 if not said.is_about_a_record:
                 raise _NoSuchRoute(path)
