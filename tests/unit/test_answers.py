@@ -73,6 +73,9 @@ def test_an_answer_is_of_one_kind(call: Mutation, answer: Said, kind: type) -> N
 
 def test_a_no_says_which() -> None:
     assert classify(Mutation.CHECKOUT, said(403, {"message": "Insufficient funds"})) == No("insufficient_funds", "Insufficient funds")
+    for status in (400, 402, 403, 422):
+        assert classify(Mutation.CHECKOUT, said(status, {"error": "Insufficient funds"})) == No("insufficient_funds", "Insufficient funds")
+    assert classify(Mutation.CHECKOUT, said(402, {"success": False})) == No("insufficient_funds", "HTTP 402")
     assert classify(Mutation.CHECKOUT, said(404, REFUSED)) == No("not_in_cart", "no")
     assert classify(Mutation.RELEASE, said(404, REFUSED)) == No("not_found", "no")
     assert classify(Mutation.CHECKOUT, said(422, {"error": "gone", "error_dids": ["1213", 44]})) == No(

@@ -19,7 +19,7 @@ from worker.wavix.admission import Heard
 
 #: A provider that asks for more patience than this is asked again after this.
 RETRY_AFTER_MAX_S = 300.0
-#: A 403 to a checkout with one of these words is about money, not about the account's right to use the API.
+#: A refused checkout with one of these words is about money, not about the account's rights or the stock.
 FUNDS_WORDS = ("fund", "balance", "credit", "card", "payment", "top up")
 
 
@@ -84,6 +84,11 @@ class Said:
         body = self.json()
         return isinstance(body, dict) and body.get("success") is False
 
+    @property
+    def is_about_funds(self) -> bool:
+        """Whether a refusal is about money: 402, or a word that says so. It decides what the job waits for, never what was bought."""
+        return self.status == 402 or any(word in self.message.casefold() for word in FUNDS_WORDS)
+
     def retry_after_s(self, now: datetime) -> float | None:
         """The `Retry-After` header, seconds or date, within bounds."""
         text = self.headers.get("retry-after", "").strip()
@@ -109,12 +114,12 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
     if wait := not_now(said):
         return wait
     match said.status:
+        case 400 | 402 | 403 | 422 if call is Mutation.CHECKOUT and said.is_record_answer and said.is_about_funds:
+            return No("insufficient_funds", said.message)
         case 401 | 403 if said.is_page:
             return Unclear(f"HTTP {said.status}, a page of HTML")
         case 401:
             return Barred(401, said.message)
-        case 403 if call is Mutation.CHECKOUT and any(word in said.message.casefold() for word in FUNDS_WORDS):
-            return No("insufficient_funds", said.message)
         case 403:
             return Barred(403, said.message)
         case 200 | 201 if _expected(call, said.json()):
