@@ -5,26 +5,26 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
+from worker.settings import variable
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
+from worker.wavix.sandbox.profiles import PROFILES, Profile
 from worker.wavix.sandbox.server import Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first line of output says where, so that a parent can read it."""
-    given = _parser().parse_args(arguments)
-    options = SandboxOptions(
-        accounts={"default": SANDBOX_KEY} | dict(given.account),
-        balance_usd=given.balance,
-        latency_ms=given.latency_ms,
-        jitter_ms=given.jitter_ms,
-        rate_limit=given.rate_limit,
-        read_lag_s=given.read_lag,
-        apply_late_s=given.apply_late,
-        numbers_per_city=given.numbers_per_city,
-        seed=given.seed,
-    )
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if "list" in given.profile:
+        print(described())
+        return
+    try:
+        options = _options(given)
+    except ValueError as error:
+        parser.error(str(error))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -35,6 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with sandbox:
         print(f"sandbox listening on {sandbox.url} key {SANDBOX_KEY}", flush=True)
         stop.wait()
+
+
+def _options(given: argparse.Namespace) -> SandboxOptions:
+    """What was asked for; a flag of its own goes before a profile. Raises ValueError for profiles that don't fit together."""
+    options = SandboxOptions(
+        accounts={"default": SANDBOX_KEY} | dict(given.account),
+        balance_usd=given.balance,
+        latency_ms=given.latency_ms,
+        jitter_ms=given.jitter_ms,
+        rate_limit=given.rate_limit,
+        numbers_per_city=given.numbers_per_city,
+        seed=given.seed,
+    )
+    seconds = {"read_lag_s": given.read_lag, "apply_late_s": given.apply_late}
+    return replace(options.with_profiles(*given.profile), **{name: value for name, value in seconds.items() if value is not None})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,11 +64,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-ms", type=float, default=0, help="every call takes at least this long (%(default)s)")
     parser.add_argument("--jitter-ms", type=float, default=0, help="and up to this much longer (%(default)s)")
     parser.add_argument("--rate-limit", type=float, default=None, help="requests a second per account, then 429 (none)")
-    parser.add_argument("--read-lag", type=float, default=0, help="seconds by which lists show the past (%(default)s)")
-    parser.add_argument("--apply-late", type=float, default=0, help="seconds until a change of destinations shows (%(default)s)")
+    parser.add_argument("--read-lag", type=float, default=None, help="seconds by which lists show the past (0)")
+    parser.add_argument("--apply-late", type=float, default=None, help="seconds until a change of destinations shows (0)")
+    parser.add_argument(
+        "--profile", action="append", default=[], metavar="NAME", help="a variation of the provider; may be repeated; `list` prints all"
+    )
     parser.add_argument("--numbers-per-city", type=int, default=200, help="size of the stock (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another stock (%(default)s)")
     return parser
+
+
+def described() -> str:
+    """All profiles, one a line."""
+    width = max(map(len, PROFILES))
+    return "\n".join(f"{name:{width}}  {profile.says}{_needs(profile)}" for name, profile in PROFILES.items())
+
+
+def _needs(profile: Profile) -> str:
+    needed = " ".join(f"{variable(name)}={value}" for name, value in profile.settings.items())
+    return f" Workers need {needed}." if needed else ""
 
 
 def _pair(text: str) -> tuple[str, str]:

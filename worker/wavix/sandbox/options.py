@@ -1,8 +1,10 @@
 """How a sandbox behaves when no fault is scripted."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Self
+
+from worker.wavix.sandbox.profiles import changes_of
 
 #: The key of the account `default`. Not a secret: it opens nothing but a sandbox.
 SANDBOX_KEY = "sandbox-key"
@@ -38,3 +40,7 @@ class SandboxOptions:
     funds_status: Literal[400, 402, 403, 422] = 403
     funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"
     seed: int = 1
+
+    def with_profiles(self, *names: str) -> Self:
+        """These options, changed as the profiles in `worker.wavix.sandbox.profiles` say. Raises ValueError as `changes_of` does."""
+        return replace(self, **changes_of(names))

@@ -1,0 +1,78 @@
+"""Named variations of the provider: what published sources say in more than one way, and what a server may do without saying so.
+
+A profile changes some options of the sandbox. Several can be combined as long as they don't set one option to two values.
+"""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One variation. `says` is one sentence about what the server does.
+
+    changes   options of the sandbox and their values
+    settings  worker settings that the client needs with such a server, by field name of `Settings`
+    any_job   every job ends the same way under it, so that tests of jobs may draw it for any scene
+    """
+
+    says: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    any_job: bool = True
+
+
+PROFILES: Mapping[str, Profile] = {
+    "city-route": Profile("The numbers of a city are listed under `/city/` and not under `/cities/`.", {"city_route": "city"}),
+    "partial-checkout": Profile(
+        "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
+    ),
+    "sms-off": Profile("A number that can receive SMS doesn't until that is turned on.", {"sms_off_at_first": True}, any_job=False),
+    "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}),
+    "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}),
+    "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),
+    "funds-400": Profile("A checkout that the balance doesn't cover answers 400.", {"funds_status": 400}),
+    "funds-402": Profile("A checkout that the balance doesn't cover answers 402.", {"funds_status": 402}),
+    "funds-422": Profile("A checkout that the balance doesn't cover answers 422.", {"funds_status": 422}),
+    "funds-in-error": Profile("A refusal for lack of funds says why in `error`.", {"funds_words_in": "error"}),
+    "funds-name-numbers": Profile(
+        "A refusal for lack of funds names all numbers in `error_dids`, as if they were sold.", {"funds_words_in": "error_dids"}
+    ),
+    "funds-unsaid": Profile("A refusal for lack of funds says nothing of funds.", {"funds_words_in": "nothing"}, any_job=False),
+}
+
+
+def changes_of(names: Iterable[str]) -> dict[str, Any]:
+    """The options that these profiles set. Raises ValueError for an unknown name and for two that contradict each other."""
+    changes: dict[str, Any] = {}
+    set_by: dict[str, str] = {}
+    for name in names:
+        if name not in PROFILES:
+            raise ValueError(f"there is no profile {name!r}: {', '.join(PROFILES)}")
+        for option, value in PROFILES[name].changes.items():
+            if option in changes and changes[option] != value:
+                raise ValueError(f"profiles {set_by[option]} and {name} set {option} to different values")
+            changes[option], set_by[option] = value, name
+    return changes
+
+
+def settings_of(names: Iterable[str]) -> dict[str, Any]:
+    """The worker settings that go with these profiles."""
+    return {setting: value for name in names for setting, value in PROFILES[name].settings.items()}
+
+
+def draw(rng: random.Random, count: int, among: Iterable[str] = PROFILES) -> tuple[str, ...]:
+    """At most `count` profiles that can be combined, chosen at random, in the order of `PROFILES`."""
+    left = [name for name in PROFILES if name in set(among)]
+    drawn: list[str] = []
+    while left and len(drawn) < count:
+        drawn.append(left.pop(rng.randrange(len(left))))
+        left = [name for name in left if not _contradict(name, drawn)]
+    return tuple(sorted(drawn, key=list(PROFILES).index))
+
+
+def _contradict(name: str, others: Iterable[str]) -> bool:
+    changes, settings = PROFILES[name].changes, PROFILES[name].settings
+    return any(changes.keys() & PROFILES[other].changes.keys() or settings.keys() & PROFILES[other].settings.keys() for other in others)
