@@ -58,14 +58,14 @@ def test_no_log_line_and_no_error_holds_the_key(dialect: str, caplog: pytest.Log
     assert "/v1/profile/config" in caplog.text, "httpx does log its requests here"
 
 
-def test_no_line_of_httpcore_holds_the_key_over_a_real_socket(dialect: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_holds_the_key_over_a_real_socket(dialect: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with one_shot_server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as (url, requests):
         client = WavixClient(url, SecretStr(KEY), dialect)  # type: ignore[arg-type]
         assert isinstance(client.check_out(["+1213"]), Unclear)
         client.close()
     assert KEY.encode() in requests[0]
-    assert "httpcore" in {record.name.split(".")[0] for record in caplog.records}
+    assert "httpx" in {record.name.split(".")[0] for record in caplog.records}
     assert KEY not in caplog.text
 
 

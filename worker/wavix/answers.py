@@ -3,19 +3,20 @@
 Yes and No only where the published contract says so; everything that isn't certain is Unclear, so that somebody looks.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from functools import cached_property
 
 import httpx
 
 from worker.contract.numbers import from_provider
 from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
 from worker.wavix.admission import Heard
+from worker.wavix.json_text import read_json
+from worker.wavix.scalars import phone_digits
 
 #: A provider that asks for more patience than this is asked again after this.
 RETRY_AFTER_MAX_S = 300.0
@@ -38,18 +39,26 @@ class Mutation(Enum):
 
 @dataclass(frozen=True)
 class Said:
-    """A complete HTTP answer. Header names in lower case."""
+    """A complete HTTP answer. Header names in lower case. `clean` takes out of every text of the JSON what must not be kept."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    clean: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
     def json(self) -> object:
-        """The body; None if it isn't JSON. Numbers with a point are Decimal: money never passes through a float."""
-        try:
-            return json.loads(self.body, parse_float=Decimal)
-        except (ValueError, RecursionError):
-            return None
+        """The body; None if it isn't JSON within bounds, see `read_json`."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> object:
+        return read_json(self.body, self.clean)
+
+    @property
+    def is_api_json(self) -> bool:
+        """Whether it is JSON as the API answers, an object or a list. A page of HTML is never the API's yes or no, whatever its status."""
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return not media_type.endswith("html") and isinstance(self.json(), dict | list)
 
     @property
     def looks_like_json(self) -> bool:
@@ -76,13 +85,13 @@ class Said:
     def is_record_answer(self) -> bool:
         """Whether the API itself says this, and not a proxy before it or a router that doesn't know the path."""
         body = self.json()
-        return isinstance(body, dict) and ("message" in body or "success" in body or "error" in body)
+        return self.is_api_json and isinstance(body, dict) and ("message" in body or "success" in body or "error" in body)
 
     @property
     def is_about_a_record(self) -> bool:
         """Whether a 404 means the record: the API then says ``success: false``. Gateways and routers that don't know a path don't."""
         body = self.json()
-        return isinstance(body, dict) and body.get("success") is False
+        return self.is_api_json and isinstance(body, dict) and body.get("success") is False
 
     @property
     def is_about_funds(self) -> bool:
@@ -96,7 +105,7 @@ class Said:
             return None
         try:
             seconds = float(text) if text.replace(".", "", 1).isdigit() else (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         return min(RETRY_AFTER_MAX_S, max(0.0, seconds))
 
@@ -176,5 +185,5 @@ def _expected(call: Mutation, body: object) -> bool:
 
 def _error_dids(body: object) -> tuple[str, ...]:
     listed = body.get("error_dids") if isinstance(body, dict) else None
-    texts = [str(number).removeprefix("+") for number in listed] if isinstance(listed, list) else []
-    return tuple(from_provider(text) for text in texts if text.isdigit())
+    found = [phone_digits(number) for number in listed] if isinstance(listed, list) else []
+    return tuple(from_provider(digits) for digits in found if digits)

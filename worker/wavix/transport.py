@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
@@ -12,12 +13,17 @@ from pydantic import SecretStr
 from worker.contract.provider import NotNow, Unclear
 from worker.wavix.admission import Admission, Leave
 from worker.wavix.answers import Said, classify_failure, heard_of
+from worker.wavix.connection import MAX_BODY_BYTES, AnswerTooLarge, Connection, Deadline
 from worker.wavix.dialects import Dialect
+from worker.wavix.masking import KeyMask
+from worker.wavix.under_way import CallsUnderWay
 
 #: To reach the provider at all; the time-out of the whole call is a setting.
 CONNECT_TIMEOUT_S = 5.0
 #: The read that is sent ahead of a mutating call to find out whether a dead provider lives again: small, and in both dialects.
 PROBE_PATH = "/v1/profile/config"
+#: A connection that was idle for longer isn't used again: servers close theirs after a while.
+KEEP_IDLE_S = 5.0
 
 #: Called in the sending thread just before a request that changes something goes out, after all waiting. It raises if the sender may not
 #: send it any more: a worker that was stopped for longer than its lease and goes on must not do what another has taken over.
@@ -30,6 +36,62 @@ Params = Mapping[str, str | int | Sequence[int]]
 def _trusted() -> ssl.SSLContext:
     """Whom a connection trusts: read once for a process, because it takes as long as a request does, and every thread has a client."""
     return httpx.create_ssl_context()
+
+
+class OneDeadlineTransport(httpx.BaseTransport):
+    """Sends a request once, within `timeout_s` from the first packet to the last byte. Errors are httpx's, and hold no address or header.
+
+    Whatever changes something goes over a connection of its own. So do reads, but for the pages of one list: those say which page they
+    are, so that an answer that a proxy sends twice can't be taken for the next one. No question is repeated over the same connection.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._connect_timeout_s = min(CONNECT_TIMEOUT_S, timeout_s)
+        self._kept: Connection | None = None
+        self._kept_for: httpx.URL | None = None
+        self._pages_asked: set[str] = set()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = Deadline(self._timeout_s)
+        listed = request.url.copy_remove_param("page")
+        page = request.url.params.get("page") if request.method == "GET" else None
+        connection = self._take_kept(listed, page) if page is not None else None
+        if connection is None:
+            connection = Connection.open(request.url, _trusted, deadline, self._connect_timeout_s)
+            self._pages_asked = set()
+        if page is None:
+            request.headers["Connection"] = "close"
+        try:
+            head, body = connection.exchange(request, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        if page is not None and connection.may_be_kept:
+            self._kept, self._kept_for = connection, listed
+            self._pages_asked.add(page)
+        else:
+            connection.close()
+        return httpx.Response(head.status_code, headers=list(head.headers), stream=httpx.ByteStream(body))
+
+    def distrust(self) -> None:
+        """The last answer wasn't about what was asked: what comes next over that connection is no more to be believed."""
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
+
+    def close(self) -> None:
+        self.distrust()
+
+    def _take_kept(self, listed: httpx.URL, page: str) -> Connection | None:
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        fresh = time.monotonic() - kept.idle_since_s < KEEP_IDLE_S
+        if fresh and listed == self._kept_for and page not in self._pages_asked and kept.is_silent:
+            return kept
+        kept.close()
+        return None
 
 
 class _WithKey(httpx.BaseTransport):
@@ -51,9 +113,9 @@ def fingerprint(request: httpx.Request) -> str:
 
 
 class Wire:
-    """Sends requests over few kept connections. For one thread at a time.
+    """Sends requests, each once. For one thread at a time.
 
-    `transport` replaces the network; `admission` is asked before every request, and told how it went.
+    `transport` replaces the network; `admission` is asked before every request, and told how it went. `calls` knows what is under way.
     """
 
     def __init__(
@@ -65,16 +127,15 @@ class Wire:
         timeout_s: float,
         transport: httpx.BaseTransport | None,
         admission: Admission,
+        calls: CallsUnderWay | None = None,
     ) -> None:
-        self._key, self._admission = key, admission
-        # retries=0: also for a connection that failed, because nobody but the job decides what is sent again.
-        network = transport or httpx.HTTPTransport(
-            verify=_trusted(), retries=0, limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
-        )
+        self._mask, self._admission, self._calls = KeyMask(key.get_secret_value()), admission, calls or CallsUnderWay()
+        self._network = OneDeadlineTransport(timeout_s)
         self._client = httpx.Client(
             base_url=base_url.rstrip("/"),
-            transport=_WithKey(network, dialect, key),
-            timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+            transport=_WithKey(transport or self._network, dialect, key),
+            # A megabyte of gzip can be a gigabyte of zeros; the answers are small.
+            headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
             trust_env=False,
         )
@@ -100,23 +161,41 @@ class Wire:
             may_send()
         return self._exchange(leave, request)
 
+    def distrust(self) -> None:
+        """The last answer can't be the one to the last question: the connection it came over isn't used again."""
+        self._network.distrust()
+
     def _exchange(self, leave: Leave, request: httpx.Request) -> Said | NotNow | Unclear:
-        answer = self._once(request)
+        with self._calls.one():
+            answer = self._once(request)
         self._admission.tell(leave, heard_of(answer))
         return answer
 
     def _once(self, request: httpx.Request) -> Said | NotNow | Unclear:
         try:
-            answer = self._client.send(request)
+            answer = self._client.send(request, stream=True)
+            try:
+                if answer.headers.get("content-encoding", "identity").lower() != "identity":
+                    return Unclear("ContentEncoding")  # Nobody asked for it, and it isn't unpacked to find out how large it is.
+                body = _bounded(answer)
+            finally:
+                answer.close()
         except httpx.TransportError as error:
             return classify_failure(error)
-        except httpx.DecodingError as error:
-            return Unclear(type(error).__name__)
-        return Said(answer.status_code, self._masked(answer.content), {name.lower(): value for name, value in answer.headers.items()})
-
-    def _masked(self, body: bytes) -> bytes:
-        """A provider that quotes the key in an error would have it stored and shown."""
-        return body.replace(self._key.get_secret_value().encode(), b"***")
+        headers = {name.lower(): self._mask.text(value) for name, value in answer.headers.items()}
+        # Without a backslash no text of the JSON is another one than in the body, and that is masked.
+        return Said(answer.status_code, self._mask.raw(body), headers, self._mask.text if b"\\" in body else str)
 
     def close(self) -> None:
         self._client.close()
+        self._network.close()
+
+
+def _bounded(answer: httpx.Response) -> bytes:
+    """The body. Raises AnswerTooLarge."""
+    body = bytearray()
+    for chunk in answer.iter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise AnswerTooLarge(f"more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
