@@ -16,25 +16,55 @@ LIST_TRIES = 5
 def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """Those of the numbers that the owned list shows now, by number.
 
-    Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so; a list
-    of several pages that changes while it is read may miss a number: `find_each` before anything rests on its absence.
+    Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so. What it
+    doesn't find may be ours all the same: the list may change while it is read, and a server's `search` may find nothing. Use it where
+    a number that isn't found is looked for again; use `find_surely` where a decision rests on its absence.
     """
     wanted = set(numbers)
     if not wanted:
         return {}
     search = shared_digits(min(wanted), max(wanted))
     first = provider.owned(page=1, search=search)
-    if first.total_pages > len(wanted):
+    if first.total_pages > len(wanted) and not ignores_search(first, search):
         return find_each(provider, wanted)
     found = [*first.items, *(item for shown in _further(provider, first, search, None) for item in shown.items)]
     return {item.number: item for item in found if item.number in wanted}
 
 
 def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
-    """The same by a question for each number: one page each, so nothing can shift."""
-    asks = (OwnedAsk(search=to_provider(number)) for number in sorted(numbers))
-    found = [item for shown in provider.owned_many(asks) for item in shown.items]
-    return {item.number: item for item in found if item.number in numbers}
+    """The same by a question for each number: one page each, so nothing can shift.
+
+    A server that ignores `search` answers with the whole list: then all its pages are read, once.
+    """
+    wanted = sorted(set(numbers))
+    found: dict[str, OwnedNumber] = {}
+    shown_for = zip(wanted, provider.owned_many(OwnedAsk(search=to_provider(number)) for number in wanted), strict=True)
+    for number, shown in shown_for:
+        found |= {item.number: item for item in shown.items}
+        if ignores_search(shown, to_provider(number)):
+            found |= {item.number: item for page in pages_of(provider) for item in page.items}
+            break
+    return {number: found[number] for number in wanted if number in found}
+
+
+def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+    """Those of the numbers that are ours, by number. What it doesn't find was missing from two different reads.
+
+    First `find_owned`. If some are missing, the whole list is read without a filter, by `owned_whole`: a search that finds nothing, and
+    a list that changes while it is read, hide no number. Use it where absence decides something: a number is reported as not ours or
+    as released, it is left out of a selection, or it is bought again. It reads the whole account if one number is missing, so give it
+    all numbers in one call. Reads may still lag: the settle time is the caller's. Raises ReadFailed if the list never stays the same.
+    """
+    wanted = set(numbers)
+    found = find_owned(provider, wanted)
+    if wanted - found.keys():
+        found |= {item.number: item for item in owned_whole(provider) if item.number in wanted - found.keys()}
+    return found
+
+
+def ignores_search(shown: Page[OwnedNumber], search: str | None) -> bool:
+    """Whether the page holds a number without the digits that were searched for."""
+    return search is not None and any(search not in item.number for item in shown.items)
 
 
 def shared_digits(first: str, last: str) -> str | None:

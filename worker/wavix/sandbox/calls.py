@@ -101,7 +101,12 @@ def checkout(world: World, account: AccountState, request: Request) -> Answer:
 
 def owned(world: World, account: AccountState, request: Request) -> Answer:
     found = account.owned_at(request.as_of_s)
-    for fits in _filters({name: values[0] for name, values in request.query.items()}):
+    wanted = {name: values[0] for name, values in request.query.items()}
+    if world.options.search == "ignored":
+        wanted.pop("search", None)
+    if world.options.search == "silent" and wanted.get("search"):
+        found = []
+    for fits in _filters(wanted):
         found = [record for record in found if fits(record)]
     page, pagination = shapes.page_of(found, request.query)
     items = [shapes.owned(record, request.as_of_s) for record in page]

@@ -18,6 +18,7 @@ class SandboxOptions:
     apply_late_s    a change of destinations shows this much later
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
+    search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
@@ -36,6 +37,7 @@ class SandboxOptions:
     numbers_per_city: int = 200
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
+    search: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"

@@ -1,0 +1,65 @@
+"""A number is missing only when two different reads miss it: the search of the owned list may be silent or ignored."""
+
+from collections.abc import Callable, Collection
+
+import pytest
+
+from tests.jobs.test_listing import Watched
+from tests.stage import Stage
+from worker.contract.provider import OwnedNumber, ReadFailed
+from worker.jobs.owned import find_each, find_owned, find_surely
+from worker.jobs.ports import Provider
+
+Find = Callable[[Provider, Collection[str]], dict[str, OwnedNumber]]
+NOT_OURS = "+12135550100"
+
+
+def calls(stage: Stage) -> int:
+    return int(stage.sandbox.state()["calls"].get("owned", 0))
+
+
+@pytest.mark.parametrize("search", ["works", "ignored", "silent"])
+def test_ours_are_found_whatever_the_search_does(stage: Stage, search: str) -> None:
+    ours = stage.own(150)
+    stage.sandbox.order("reconfigure", search=search)
+    wanted = [ours[0], ours[149], NOT_OURS]
+    assert find_surely(stage.client, wanted).keys() == {ours[0], ours[149]}
+
+
+@pytest.mark.parametrize("find", [find_owned, find_each])
+@pytest.mark.parametrize("place", [0, 120])
+def test_a_search_that_is_ignored_shows_the_number_on_whichever_page_it_is(stage: Stage, find: Find, place: int) -> None:
+    ours = stage.own(150)
+    stage.sandbox.order("reconfigure", search="ignored")
+    assert find(stage.client, [ours[place]]).keys() == {ours[place]}
+    assert find(stage.client, [NOT_OURS]) == {}
+
+
+def test_an_ignored_search_isnt_asked_for_each_number(stage: Stage) -> None:
+    ours = stage.own(250)
+    stage.sandbox.order("reconfigure", search="ignored")
+    before = calls(stage)
+    assert find_each(stage.client, ours[:50]).keys() == set(ours[:50])
+    assert calls(stage) - before == 1 + 3, "one question, then the list's three pages"
+
+
+def test_the_whole_list_is_read_only_when_a_number_is_missing(stage: Stage) -> None:
+    ours = stage.own(250)
+    before = calls(stage)
+    find_surely(stage.client, [ours[7]])
+    assert calls(stage) - before <= 2
+    before = calls(stage)
+    find_surely(stage.client, [ours[7], NOT_OURS])
+    assert calls(stage) - before >= 3
+
+
+def test_absence_isnt_believed_of_a_list_that_changes_while_it_is_read(stage: Stage) -> None:
+    stage.own(25)
+
+    def grow(_: int) -> None:
+        stage.own(1)
+
+    client = Watched(stage.sandbox, grow)
+    with pytest.raises(ReadFailed):
+        find_surely(client, [NOT_OURS])
+    client.close()
