@@ -12,7 +12,8 @@ from worker.wavix.sandbox.papers import upload_of
 from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
 
-Auth = Literal["appid", "bearer", "either"]
+#: The two families of paths under which an account's numbers are.
+Family = Literal["mydids", "numbers"]
 
 
 @dataclass
@@ -77,16 +78,18 @@ def dids(world: World, account: AccountState, request: Request) -> Answer:
         stocked for stocked in world.stock_of(city.id) if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only)
     ]
     page, pagination = shapes.page_of(found, request.query)
-    return 200, {"dids": [shapes.offer(stocked) for stocked in page], "pagination": pagination}
+    return 200, {"dids": [shapes.offer(stocked, by_name=_by_name(world)) for stocked in page], "pagination": pagination}
 
 
 def cart_put(world: World, account: AccountState, request: Request) -> Answer:
-    return 200, [shapes.offer(stocked) for stocked in world.put_in_cart(account, request.ids(), at_most=request.at_most)]
+    added = world.put_in_cart(account, request.ids(), at_most=request.at_most)
+    return 200, [shapes.offer(stocked, by_name=_by_name(world)) for stocked in added]
 
 
 def cart(world: World, account: AccountState, request: Request) -> Answer:
     numbers = account.cart_at(request.as_of_s)
-    return 200, {"dids": [shapes.offer(world.stock[number]) for number in numbers], "doc_types": shapes.document_types()}
+    offers = [shapes.offer(world.stock[number], by_name=_by_name(world)) for number in numbers]
+    return 200, {"dids": offers, "doc_types": shapes.document_types()}
 
 
 def cart_delete(world: World, account: AccountState, request: Request) -> Answer:
@@ -109,12 +112,12 @@ def owned(world: World, account: AccountState, request: Request) -> Answer:
     for fits in _filters(wanted):
         found = [record for record in found if fits(record)]
     page, pagination = shapes.page_of(found, request.query)
-    items = [shapes.owned(record, request.as_of_s) for record in page]
+    items = [_shown(world, record, request.as_of_s) for record in page]
     return 200, {"items": items, "doc_types": shapes.document_types(), "pagination": pagination}
 
 
 def owned_one(world: World, account: AccountState, request: Request) -> Answer:
-    return 200, shapes.owned(_record(world, account, request), request.as_of_s)
+    return 200, _shown(world, _record(world, account, request), request.as_of_s)
 
 
 def update_one(world: World, account: AccountState, request: Request) -> Answer:
@@ -128,7 +131,7 @@ def update_one(world: World, account: AccountState, request: Request) -> Answer:
         record.sms_relay_url = changes["sms_relay_url"]
     if "destinations" in changes:
         world.set_destinations([record], tuple(changes["destinations"]), None)
-    return 200, shapes.owned(record, time.monotonic())
+    return 200, _shown(world, record, time.monotonic())
 
 
 def destinations(world: World, account: AccountState, request: Request) -> Answer:
@@ -138,7 +141,7 @@ def destinations(world: World, account: AccountState, request: Request) -> Answe
 
 def bulk_update(world: World, account: AccountState, request: Request) -> Answer:
     records = _set_destinations(world, account, request)
-    return 200, {"items": [shapes.owned(record, time.monotonic()) for record in records]}
+    return 200, {"items": [_shown(world, record, time.monotonic()) for record in records]}
 
 
 def sms_enabled(world: World, account: AccountState, request: Request) -> Answer:
@@ -150,7 +153,7 @@ def sms_enabled(world: World, account: AccountState, request: Request) -> Answer
 
 
 def papers(world: World, account: AccountState, request: Request) -> Answer:
-    upload = upload_of(request.body)
+    upload = upload_of(request.body, by_name=_by_name(world))
     if isinstance(upload, str):
         raise refusal(400, f"Missing or invalid parameter {upload}")
     now = time.monotonic()
@@ -159,7 +162,7 @@ def papers(world: World, account: AccountState, request: Request) -> Answer:
     if len(found) != len(records):
         raise refusal(400, "Missing or invalid parameter did_ids")  # The descriptions list no 404 for this call.
     added = world.upload(found, upload)
-    return 200, [shapes.document(record, paper, time.monotonic()) for record, paper in added]
+    return 200, [shapes.document(record, paper, time.monotonic(), by_name=_by_name(world)) for record, paper in added]
 
 
 def release(world: World, account: AccountState, request: Request) -> Answer:
@@ -185,17 +188,27 @@ def profile(world: World, account: AccountState, request: Request) -> Answer:
 
 @dataclass(frozen=True)
 class Route:
-    """`call` is the name by which faults and counts know it."""
+    """`call` is the name by which faults and counts know it. `family` None: the path is the same in both dialects.
+
+    `scope` is what a key needs for it: a resource, and ``read`` or ``write``.
+    """
 
     method: str
     path: re.Pattern[str]
     call: str
     answer: Handler
-    auth: Auth
+    family: Family | None
+    scope: str
 
 
-def _route(method: str, path: str, answer: Handler, auth: Auth = "either", call: str | None = None) -> Route:
-    return Route(method, re.compile("/v1" + path.replace("{id}", r"(\d+)")), call or answer.__name__, answer, auth)
+def _route(method: str, path: str, answer: Handler, family: Family | None = None, call: str | None = None) -> Route:
+    resource = "numbers" if family else _RESOURCES.get(part := path.split("/")[1], part)
+    scope = f"{resource}:{'read' if method == 'GET' else 'write'}"
+    return Route(method, re.compile("/v1" + path.replace("{id}", r"(\d+)")), call or answer.__name__, answer, family, scope)
+
+
+#: What a key's scopes call the first part of a path.
+_RESOURCES = {"buy": "buy", "trunks": "trunks", "profile": "account"}
 
 
 def routes(city_route: str) -> tuple[Route, ...]:
@@ -212,19 +225,19 @@ def routes(city_route: str) -> tuple[Route, ...]:
         _route("POST", "/buy/cart/checkout", checkout),
         _route("GET", "/trunks", trunks),
         _route("GET", "/profile/config", profile),
-        _route("GET", "/mydids", owned, "appid"),
-        _route("DELETE", "/mydids", release, "appid"),
-        _route("GET", "/mydids/{id}", owned_one, "appid"),
-        _route("PUT", "/mydids/{id}", update_one, "appid"),
-        _route("POST", "/mydids/update-destinations", destinations, "appid"),
-        _route("PUT", "/mydids/update-sms-enabled", sms_enabled, "appid"),
-        _route("POST", "/mydids/papers", papers, "appid"),
-        _route("GET", "/numbers", owned, "bearer"),
-        _route("DELETE", "/numbers", release, "bearer"),
-        _route("PATCH", "/numbers", bulk_update, "bearer", "destinations"),
-        _route("POST", "/numbers/papers", papers, "bearer"),
-        _route("GET", "/numbers/{id}", owned_one, "bearer"),
-        _route("PATCH", "/numbers/{id}", update_one, "bearer"),
+        _route("GET", "/mydids", owned, "mydids"),
+        _route("DELETE", "/mydids", release, "mydids"),
+        _route("GET", "/mydids/{id}", owned_one, "mydids"),
+        _route("PUT", "/mydids/{id}", update_one, "mydids"),
+        _route("POST", "/mydids/update-destinations", destinations, "mydids"),
+        _route("PUT", "/mydids/update-sms-enabled", sms_enabled, "mydids"),
+        _route("POST", "/mydids/papers", papers, "mydids"),
+        _route("GET", "/numbers", owned, "numbers"),
+        _route("DELETE", "/numbers", release, "numbers"),
+        _route("PATCH", "/numbers", bulk_update, "numbers", "destinations"),
+        _route("POST", "/numbers/papers", papers, "numbers"),
+        _route("GET", "/numbers/{id}", owned_one, "numbers"),
+        _route("PATCH", "/numbers/{id}", update_one, "numbers"),
     )
 
 
@@ -233,6 +246,14 @@ def _country(request: Request) -> StockCountry:
     if found is None:
         raise refusal(404, "Country not found")
     return found
+
+
+def _by_name(world: World) -> bool:
+    return world.options.document_types == "names"
+
+
+def _shown(world: World, record: Record, moment_s: float) -> dict[str, Any]:
+    return shapes.owned(record, moment_s, by_name=_by_name(world))
 
 
 def _record(world: World, account: AccountState, request: Request) -> Record:

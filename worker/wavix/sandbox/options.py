@@ -22,6 +22,14 @@ class SandboxOptions:
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
+    path            under which path the account's numbers are: `/v1/mydids`, `/v1/numbers`, or both
+    key_place       where the key is taken: as `appid` in the query, as a Bearer token, or both; `published`: in the query under
+                    `/v1/mydids`, as a Bearer token under `/v1/numbers`, both elsewhere
+    key_status      the status of a request without a valid key in its place
+    unknown_route   what a path that isn't there answers with its 404: a page, JSON of a router, or JSON as for an unknown record
+    scopes          what an account's key may do, by account: `numbers`, `buy`, `trunks`, `account`, or one with `:read` or `:write` only;
+                    not named: everything
+    document_types  whether types of documents are ids (until summer 2026) or names (the newest contract), in lists and uploads
     funds_words_in  where such a refusal says why: `message`, `error`, `error` beside `error_dids` that name all numbers, or nowhere
     """
 
@@ -41,6 +49,12 @@ class SandboxOptions:
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"
+    path: Literal["mydids", "numbers", "both"] = "both"
+    key_place: Literal["query", "bearer", "both", "published"] = "published"
+    key_status: Literal[401, 403] = 401
+    unknown_route: Literal["html", "json", "record_json"] = "html"
+    scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    document_types: Literal["ids", "names"] = "ids"
     seed: int = 1
 
     def with_profiles(self, *names: str) -> Self:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+from worker.wavix.sandbox.stock import DOCUMENT_TYPES
 from worker.wavix.sandbox.timeline import Timeline
 
 #: How each format that the descriptions allow begins.
@@ -62,15 +63,17 @@ def form(content_type: str, body: bytes) -> dict[str, str | tuple[str, bytes]]:
     return fields
 
 
-def upload_of(fields: object) -> Upload | str:
-    """The upload, or the name of the parameter that is missing or invalid."""
+def upload_of(fields: object, *, by_name: bool = False) -> Upload | str:
+    """The upload, or the name of the parameter that is missing or invalid. `by_name`: `doc_id` is a name and not a number."""
     known = fields if isinstance(fields, dict) else {}
     ids = [one.strip() for one in str(known.get("did_ids", "")).split(",")]
     if not all(one.isdigit() for one in ids):
         return "did_ids"
-    if known.get("doc_id") not in ("1", "2", "3"):
+    kinds = {name: kind for kind, (name, _) in DOCUMENT_TYPES.items()} if by_name else {str(kind): kind for kind in DOCUMENT_TYPES}
+    kind = kinds.get(str(known.get("doc_id")))
+    if kind is None:
         return "doc_id"
     attached = known.get("doc_attachment")
     if not isinstance(attached, tuple) or content_type(attached[1]) is None or len(attached[1]) > MAX_BYTES:
         return "doc_attachment"
-    return Upload(tuple(int(one) for one in ids), int(known["doc_id"]), *attached)
+    return Upload(tuple(int(one) for one in ids), kind, *attached)

@@ -54,10 +54,23 @@ class Service:
         query = parse_qs(url.query)
         for route in self._routes:
             match = route.path.fullmatch(url.path)
-            if match and route.method == method:
+            if match and route.method == method and self._serves(route):
                 given = form(content_type, body) if content_type.startswith("multipart/form-data") else _json(body)
                 return self._call(route, Request(query, given, match.groups(), authorization.startswith("Bearer ")), authorization)
-        return Reply(404, HTML_NO_ROUTE, "text/html")
+        return self._no_route()
+
+    def _serves(self, route: Route) -> bool:
+        """Whether this server has the route's family of paths."""
+        return route.family is None or self.world.options.path in (route.family, "both")
+
+    def _no_route(self) -> Reply:
+        match self.world.options.unknown_route:
+            case "html":
+                return Reply(404, HTML_NO_ROUTE, "text/html")
+            case "json":
+                return _json_reply(404, {"status": 404, "error": "Not Found"})
+            case "record_json":
+                return _json_reply(404, {"success": False, "message": "Not found"})
 
     def _call(self, route: Route, request: Request, authorization: str) -> Reply:
         with self.world.lock:
@@ -75,9 +88,11 @@ class Service:
         with self.world.lock:
             account = self._account(route, request, authorization)
             if account is None:
-                return _json_reply(401, {"success": False, "error": True, "message": "Unauthorized"})
+                return _json_reply(self.world.options.key_status, {"success": False, "error": True, "message": "Unauthorized"})
             if not account.flex_pro:
                 return _json_reply(403, {"success": False, "message": "Numbers API is available for Flex Pro accounts only"})
+            if not self._permits(account, route):
+                return _json_reply(403, {"success": False, "message": f"The API key lacks the scope {route.scope}"})
             if (wait_s := self._over_limit(account)) > 0:
                 return _too_many(wait_s if self.world.options.retry_after else 0)
             named = _named(request)
@@ -143,8 +158,15 @@ class Service:
     def _account(self, route: Route, request: Request, authorization: str) -> AccountState | None:
         bearer = authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else None
         appid = request.query.get("appid", [None])[0] if "appid" in request.query else None
-        keys = {"appid": (appid,), "bearer": (bearer,), "either": (appid, bearer)}[route.auth]
+        both = (appid, bearer)
+        published = {"mydids": (appid,), "numbers": (bearer,), None: both}[route.family]
+        keys = {"query": (appid,), "bearer": (bearer,), "both": both, "published": published}[self.world.options.key_place]
         return next((account for key in keys if key and (account := self.world.account_of(key))), None)
+
+    def _permits(self, account: AccountState, route: Route) -> bool:
+        """Whether the account's key has the scope that the route needs."""
+        scopes = self.world.options.scopes.get(account.name)
+        return scopes is None or route.scope in scopes or route.scope.partition(":")[0] in scopes
 
     def _over_limit(self, account: AccountState) -> float:
         rate = self.world.options.rate_limit

@@ -22,7 +22,7 @@ def city(stocked: StockCity) -> dict[str, Any]:
     return {"id": stocked.id, "name": stocked.name, "area_code": stocked.area_code}
 
 
-def offer(stocked: StockNumber) -> dict[str, Any]:
+def offer(stocked: StockNumber, *, by_name: bool = False) -> dict[str, Any]:
     return {
         "id": int(stocked.number),
         "number": stocked.number,
@@ -36,7 +36,7 @@ def offer(stocked: StockNumber) -> dict[str, Any]:
         "cnam": False,
         "domestic_cli": False,
         "free_min": 0,
-        "require_docs": list(stocked.country.documents),
+        "require_docs": [_document_name(kind) for kind in stocked.country.documents] if by_name else list(stocked.country.documents),
         "sms_enabled": stocked.sms_enabled,
         "sms_price": 0,
     }
@@ -46,7 +46,7 @@ def document_types() -> list[dict[str, Any]]:
     return [{"id": type_id, "name": name, "title": title} for type_id, (name, title) in DOCUMENT_TYPES.items()]
 
 
-def owned(record: Record, moment_s: float) -> dict[str, Any]:
+def owned(record: Record, moment_s: float, *, by_name: bool = False) -> dict[str, Any]:
     stocked = record.stock
     return {
         "id": record.id,
@@ -59,8 +59,8 @@ def owned(record: Record, moment_s: float) -> dict[str, Any]:
         "country_short_name": stocked.country.short_name,
         "destination": [_destination(i, d) for i, d in enumerate(record.destinations.at(moment_s), 1)],
         "channels": 4,
-        "require_docs": [str(kind) for kind in stocked.country.documents],
-        "documents": [document(record, paper, moment_s) for paper in record.papers if paper.status.at(moment_s)],
+        "require_docs": [_document_name(kind) if by_name else str(kind) for kind in stocked.country.documents],
+        "documents": [document(record, paper, moment_s, by_name=by_name) for paper in record.papers if paper.status.at(moment_s)],
         "domestic_cli": False,
         "label": record.label,
         "status": "active" if record.approved else "inactive",
@@ -76,17 +76,21 @@ def owned(record: Record, moment_s: float) -> dict[str, Any]:
     }
 
 
-def document(record: Record, paper: Paper, moment_s: float) -> dict[str, Any]:
-    return {
+def document(record: Record, paper: Paper, moment_s: float, *, by_name: bool = False) -> dict[str, Any]:
+    kind: dict[str, Any] = {"doc_type": _document_name(paper.kind)} if by_name else {"doc_type_id": paper.kind}
+    return kind | {
         "id": paper.id,
         "allow_replace": paper.status.at(moment_s) == "rejected",
         "did_number": record.number,
         "doc_content_type": paper.content_type,
         "doc_file_name": paper.file_name,
-        "doc_type_id": paper.kind,
         "status": paper.status.at(moment_s),
         "url": f"https://api.wavix.com/v1/mydids/{record.id}/papers/{paper.id}",
     }
+
+
+def _document_name(kind: int) -> str:
+    return DOCUMENT_TYPES[kind][0]
 
 
 def _destination(place: int, given: dict[str, Any]) -> dict[str, Any]:
