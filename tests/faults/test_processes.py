@@ -229,3 +229,16 @@ def test_every_lane_is_served(running: Plant) -> None:
     buying = running.submit(BUY_TWO)
     assert {running.ledger.get(job.id).lane for job in (moving, giving, buying)} == set(Lane)
     assert {running.wait(job).state for job in (moving, giving, buying)} == {JobState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("module", ["worker.runtime.process", "worker.runtime.supervisor"])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"DIDFLOW_REDIS_URL": "redis://host:port/0"}, {"DIDFLOW_THREADS": "many"}],
+    ids=["a port that is none", "a count that is none"],
+)
+def test_settings_that_no_restart_can_help_end_the_supervisor(valkey: EmbeddedValkey, module: str, wrong: dict[str, str]) -> None:
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "WAVIX_API_KEY": "k", "DIDFLOW_NAMESPACE": "wrong-settings"} | wrong
+    ended = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == (EXIT_MISCONFIGURED if module.endswith("process") else 2)
+    assert "Traceback" not in ended.stderr

@@ -1,5 +1,8 @@
 """A process whose threads are dead or stuck ends, loudly, so that a supervisor can start another one."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import cast
@@ -20,7 +23,7 @@ from worker.ledger.witness import Witness
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.process import PREDECESSOR_VARIABLE, WorkerProcess
-from worker.runtime.watchdog import EXIT_CODE, STUCK_AFTER_S, Watchdog
+from worker.runtime.watchdog import END_WITHIN_S, EXIT_CODE, STUCK_AFTER_S, Watchdog
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 
@@ -42,13 +45,15 @@ def test_dead_threads_and_missed_beats_are_named() -> None:
 
 def test_the_process_ends_with_the_stacks_of_all_threads_in_the_log() -> None:
     died: list[int] = []
+    alarms: list[float] = []
     dead = thread(lambda: None, "consumer")
     dead.join()
     with structlog.testing.capture_logs() as lines:
-        watchdog = Watchdog(lambda: [dead], {}, die=died.append)
+        watchdog = Watchdog(lambda: [dead], {}, die=died.append, set_alarm=alarms.append)
         watchdog.start()
         watchdog.join(10)
     assert died == [EXIT_CODE]
+    assert alarms == [END_WITHIN_S]
     assert lines[0]["because"] == ["consumer"]
     assert any(name.startswith("MainThread") for name in lines[0]["stacks"])
 
@@ -113,3 +118,15 @@ def test_every_thread_that_jobs_depend_on_is_watched(valkey: EmbeddedValkey, nam
         assert all(one.is_alive() for one in process._threads())
     finally:
         process.stop()
+
+
+def test_a_process_ends_also_where_nothing_can_be_logged() -> None:
+    """The kernel ends it, whatever holds up the line that says why."""
+    code = (
+        "import threading, structlog; from worker.runtime.watchdog import Watchdog\n"
+        "structlog.configure(processors=[lambda *_: threading.Event().wait()])\n"
+        "dead = threading.Thread(target=int); dead.start(); dead.join()\n"
+        "Watchdog(lambda: [dead], {}).start(); threading.Event().wait()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+    assert ended.returncode == -signal.SIGALRM

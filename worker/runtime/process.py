@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import dramatiq
+import httpx
 import structlog
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
@@ -176,20 +177,25 @@ def check_start(settings: Settings) -> None:
 
 def main() -> None:
     """Run until SIGTERM, SIGINT, or the supervisor's death; a second signal ends at once, whatever is running."""
+    configure_logs(serves=True)
     try:
         settings = load_settings()
-        configure_logs(log_format=settings.log_format, level=settings.log_level)
+        configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
         check_start(settings)
+        process = WorkerProcess(settings)
     except (InvalidSettings, UnsafeRedis) as error:
         log.critical("process.refused_to_start", code=error.code, error=str(error))
         sys.exit(EXIT_MISCONFIGURED)
     except ServiceUnavailable as error:
         log.critical("process.ledger_unreachable", error=str(error))
         sys.exit(EXIT_UNREACHABLE)
+    except (ValueError, httpx.InvalidURL) as error:
+        # Nothing is asked before the start, so this comes from the settings and would come again. Its text may show a key.
+        log.critical("process.refused_to_start", code="invalid_settings", error=type(error).__name__, next="look at WAVIX_* and DIDFLOW_*")
+        sys.exit(EXIT_MISCONFIGURED)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
-    process = WorkerProcess(settings)
     process.start()
     parent = os.environ.get(PARENT_VARIABLE)
     while not stop.wait(1.0):

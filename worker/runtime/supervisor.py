@@ -22,6 +22,8 @@ LOOK_EVERY_S = 0.2
 #: The wait before a restart doubles from the first to the last; a child that lived longer than the last begins anew.
 RESTART_FIRST_S = 0.5
 RESTART_LAST_S = 30.0
+#: The exit code for wrong settings, and for a Redis that could forget jobs.
+EXIT_REFUSED = 2
 
 log = structlog.stdlib.get_logger("didflow.supervisor")
 
@@ -40,17 +42,26 @@ class Child:
     def start(self, environment: dict[str, str]) -> None:
         predecessor, self.name = self.name, uuid.uuid4().hex
         environment = environment | {NAME_VARIABLE: self.name, PREDECESSOR_VARIABLE: predecessor}
-        self.running = subprocess.Popen([sys.executable, "-m", "worker.runtime.process"], env=environment, start_new_session=True)
         self.started_s = time.monotonic()
+        try:
+            self.running = subprocess.Popen([sys.executable, "-m", "worker.runtime.process"], env=environment, start_new_session=True)
+        except OSError as error:  # No memory, no descriptors, too many processes: its neighbours go on meanwhile.
+            self.name = predecessor
+            self._restart_later()
+            log.error("supervisor.child_not_started", place=self.place, error=str(error), restart_in_s=self.backoff_s)
+            return
         log.info("supervisor.child_started", place=self.place, pid=self.running.pid)
 
     def ended(self, code: int) -> None:
         """Plan the restart."""
+        self.running = None
+        self._restart_later()
+        log.error("supervisor.child_died", place=self.place, code=code, restart_in_s=self.backoff_s)
+
+    def _restart_later(self) -> None:
         now = time.monotonic()
         self.backoff_s = RESTART_FIRST_S if now - self.started_s > RESTART_LAST_S else min(RESTART_LAST_S, self.backoff_s * 2)
         self.restart_s = now + self.backoff_s
-        self.running = None
-        log.error("supervisor.child_died", place=self.place, code=code, restart_in_s=self.backoff_s)
 
 
 class Supervisor:
@@ -72,7 +83,7 @@ class Supervisor:
                 elif (code := child.running.poll()) is not None:
                     if code == EXIT_MISCONFIGURED:
                         self._end_all()
-                        return 2
+                        return EXIT_REFUSED
                     child.ended(code)
         self._end_all()
         return 0
@@ -103,18 +114,20 @@ class Supervisor:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and supervise."""
+    """Parse the command line and supervise. Exit code 0 after a stop, 2 for settings that no restart can help."""
     try:
         settings = load_settings()
     except InvalidSettings as error:
-        sys.exit(f"{error}")
+        configure_logs(serves=True)
+        log.critical("supervisor.refused_to_start", code=error.code, error=str(error))
+        sys.exit(EXIT_REFUSED)
     parser = argparse.ArgumentParser(prog="didflow worker", description="Keep worker processes running until SIGTERM.")
     parser.add_argument("--processes", type=_count, default=settings.processes, help="worker processes (%(default)s)")
     parser.add_argument(
         "--threads", type=_count, default=settings.threads, help="threads each for money and bulk jobs; emergencies get more (%(default)s)"
     )
     given = parser.parse_args(arguments)
-    configure_logs(log_format=settings.log_format, level=settings.log_level)
+    configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
     supervisor = Supervisor(given.processes, given.threads, grace_s=settings.http_timeout + 2 * GRACE_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())

@@ -1,6 +1,7 @@
 """Looks whether every thread that jobs depend on lives and moves; if one doesn't, the process ends, loudly."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -9,9 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from worker.logs import drain_logs
+
 LOOK_EVERY_S = 1.0
 #: A heartbeat or sweeper that hasn't come round for this long hangs: its calls to Redis time out long before.
 STUCK_AFTER_S = 60.0
+#: How long the process may take to log why it ends. Then the kernel ends it, whatever its threads wait for.
+END_WITHIN_S = 2.0
+#: How long of that its last lines may take to be written.
+DRAIN_S = 1.0
 #: The exit code by which a supervisor can tell.
 EXIT_CODE = 70
 
@@ -27,15 +34,19 @@ class Watchdog(threading.Thread):
         beats: Mapping[str, Callable[[], float]],
         *,
         die: Callable[[int], object] = os._exit,
+        set_alarm: Callable[[float], object] = lambda after_s: signal.setitimer(signal.ITIMER_REAL, after_s),
     ) -> None:
         super().__init__(name="watchdog", daemon=True)
-        self._threads, self._beats, self._die = threads, beats, die
+        self._threads, self._beats, self._die, self._set_alarm = threads, beats, die, set_alarm
         self._stop_event = threading.Event()
 
     def run(self) -> None:
         while not self._stop_event.wait(LOOK_EVERY_S):
             if ill := self.ill(time.monotonic()):
+                # First: nothing that is said about it may keep the process alive. SIGALRM's default action ends it.
+                self._set_alarm(END_WITHIN_S)
                 log.critical("watchdog.process_ends", because=ill, stacks=stacks())
+                drain_logs(DRAIN_S)
                 self._die(EXIT_CODE)
                 return
 
