@@ -16,7 +16,7 @@ from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.contract.writes import Write
 from worker.jobs.documents import Followed, Stage, standing
-from worker.jobs.owned import find_each, find_owned
+from worker.jobs.owned import find_owned, find_surely
 from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.purchase_state import Pick
 from worker.jobs.stored import read_memo, read_stored
@@ -109,8 +109,7 @@ class _Following:
             return self._bought(self._request.job_id)
         if self._request.numbers:
             named = self._request.numbers
-            owned = find_owned(self._provider, named)
-            owned |= find_each(self._provider, [number for number in named if number not in owned])
+            owned = find_surely(self._provider, named)
             return list(owned.values()), tuple(number for number in named if number not in owned), True
         found: list[OwnedNumber] = []
         for record_id in self._request.record_ids:
@@ -134,7 +133,7 @@ class _Following:
         waiting = [owned for owned in kept.values() if not owned.is_active and owned.number not in self.followed]
         resolved = purchase.ours - kept.keys() - self.followed.keys()
         fresh = find_owned(self._provider, [*(owned.number for owned in waiting), *resolved])
-        fresh |= find_each(self._provider, sorted(resolved - fresh.keys()))
+        fresh |= find_surely(self._provider, resolved - fresh.keys())
         # One that the list doesn't show (any more) is followed as it was bought, and asked for by itself at the next look.
         same = [fresh[one.number] if one.number in fresh and fresh[one.number].record_id == one.record_id else one for one in waiting]
         missing = tuple(sorted(resolved - fresh.keys()))

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from worker.contract.papers import Paper
 from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
-from worker.jobs.owned import find_each, find_owned
+from worker.jobs.owned import find_surely
 from worker.jobs.ports import Provider
 
 #: How often the numbers are looked at after an unclear answer.
@@ -57,8 +57,7 @@ def hand_in(
     It is sent once. Where the answer is unclear the numbers are looked at until they show it, or until the settle time has passed
     without; then the number is `unclear`. Running it again is always safe: what is there isn't sent again.
     """
-    owned = find_owned(provider, numbers)
-    owned |= find_each(provider, [number for number in numbers if number not in owned])
+    owned = find_surely(provider, numbers)
     fates = [_without_sending(number, owned.get(number), paper) for number in numbers]
     going = [owned[number] for number in numbers if number not in {one.number for one in fates if one is not None}]
     fates += _sent(going, paper, provider) if going else []
@@ -115,7 +114,7 @@ def _look(
     shown: set[str] = set()
     while True:
         late = now_s() >= until_s  # The last look begins when the settle time has passed.
-        for owned in find_each(provider, numbers - shown).values():
+        for owned in find_surely(provider, numbers - shown).values():
             same = owned.record_id == before[owned.number].record_id
             known = {one.id for one in before[owned.number].documents}
             if same and any(one.kind == paper.kind and (one.status in THERE or one.id not in known) for one in owned.documents):

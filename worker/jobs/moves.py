@@ -25,7 +25,7 @@ from worker.contract.writes import Write
 from worker.jobs.answers import waiting_for
 from worker.jobs.happened import moved
 from worker.jobs.move import GOOD, Move, MoveMemo
-from worker.jobs.owned import find_owned
+from worker.jobs.owned import find_owned, find_surely
 from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, MovePage, Provider, Rules, Wait
 from worker.jobs.stored import read_memo, read_stored
 
@@ -217,7 +217,10 @@ class Moves:
         shown = self.confirm_shown(awaited, owned, asked_ms)
         if open_ones := self.awaited(numbers):
             self._wait_for_the_provider(open_ones, shown, asked_ms)
-            self.give_up(open_ones, owned)
+            if hidden := [number for number in open_ones if number not in owned]:
+                owned |= find_surely(self._provider, hidden)
+                self.confirm_shown(hidden, owned, asked_ms)
+            self.give_up(self.awaited(open_ones), owned)
 
     def awaited(self, numbers: Iterable[str]) -> list[str]:
         """Those that were accepted and may still be confirmed."""

@@ -58,7 +58,7 @@ def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
     wanted = set(numbers)
     found = find_owned(provider, wanted)
     if wanted - found.keys():
-        found |= {item.number: item for item in owned_whole(provider) if item.number in wanted - found.keys()}
+        found |= {item.number: item for item in owned_whole(provider, only=wanted - found.keys())}
     return found
 
 
@@ -125,18 +125,30 @@ def _further(
     return provider.owned_many(OwnedAsk(page, search, label) for page in pages)
 
 
-def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:
-    """Every owned number, from a list that didn't change its length while it was read. Raises ReadFailed if it always does."""
+def listed_as(provider: Provider, label: str) -> Iterator[tuple[OwnedNumber, ...]]:
+    """Every record with that label, page by page. Where the server's filter shows none, the whole list is read: a filter may be silent."""
+    any_shown = False
+    for items in listed(provider, label=label):
+        if found := tuple(item for item in items if item.label == label):
+            any_shown = True
+            yield found
+    if not any_shown:
+        yield from (tuple(item for item in items if item.label == label) for items in listed(provider))
+
+
+def owned_whole(provider: Provider, tries: int = 3, *, only: Collection[str] | None = None) -> tuple[OwnedNumber, ...]:
+    """Every owned number, or `only` these, from a list that didn't change its length while it was read.
+
+    Raises ReadFailed if it always does. Once all of `only` are found, the list may change as it likes.
+    """
     for _ in range(tries):
         found: dict[int, OwnedNumber] = {}
-        page = pages = 1
-        totals = set()
-        while page <= pages:
-            shown = provider.owned(page=page)
-            found |= {item.record_id: item for item in shown.items}
+        seen, totals = set[int](), set[int]()
+        for shown in pages_of(provider):
+            seen |= {item.record_id for item in shown.items}
+            found |= {item.record_id: item for item in shown.items if only is None or item.number in only}
             totals.add(shown.total)
-            page, pages = page + 1, shown.total_pages
-        if totals == {len(found)}:
+        if totals == {len(seen)} or (only is not None and len(found) == len(only)):
             return tuple(found.values())
     raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 

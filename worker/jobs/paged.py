@@ -5,11 +5,11 @@ is a job of its own, with a lease and attempts of its own, that runs `Moves.send
 reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.contract.errors import JobError
-from worker.contract.provider import OwnedNumber
+from worker.contract.provider import OwnedNumber, Page
 from worker.contract.requests import is_past
 from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
@@ -210,15 +210,21 @@ class PagedMoves:
             self._remember("reading_back", f"{accepted} numbers", accepted_ms=asked_ms, read_back=True)
         settled = asked_ms >= self.memo.accepted_ms + int(self._rules.settle_s * 1000)
         if accepted > ASKED_FOR_EACH:
-            for listed in pages_of(self._provider, self.memo.search, self.memo.label):
-                owned = {item.number: item for item in listed.items}
-                self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
+            self._judge_list(pages_of(self._provider, self.memo.search, self.memo.label), asked_ms, settled=settled)
+        if settled and (self.memo.search or self.memo.label) and self._page.outcomes().get(Outcome.ACCEPTED):
+            # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
+            self._judge_list(pages_of(self._provider), asked_ms, settled=settled)
         # What no list showed is asked for by itself, before anything is said of it.
         each = settled or accepted <= ASKED_FOR_EACH
         open_ones = (when for part in self._accepted_parts() for when in self._judge_rest(part, asked_ms, each, settled=settled))
         if (after_ms := min(open_ones, default=None)) is not None:
             took_ms = self._page.now_ms() - asked_ms
             raise Wait(WaitReason.SETTLING, max(READ_AGAIN_S, took_ms / 1000, (after_ms - asked_ms) / 1000))
+
+    def _judge_list(self, pages: Iterable[Page[OwnedNumber]], asked_ms: int, *, settled: bool) -> None:
+        for listed in pages:
+            owned = {item.number: item for item in listed.items}
+            self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
 
     def _accepted_parts(self) -> Iterator[Moves]:
         if self._page.outcomes().get(Outcome.ACCEPTED):

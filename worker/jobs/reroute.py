@@ -13,7 +13,7 @@ from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.contract.writes import Write
 from worker.jobs.move import NO_RECORD, Move, MoveMemo
 from worker.jobs.moves import Moves, memo_of
-from worker.jobs.owned import find_each, find_owned, listed, shared_digits
+from worker.jobs.owned import find_each, find_surely, listed, shared_digits
 from worker.jobs.paged import PagedMoves, pages_in
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.prepared import take_prepared
@@ -76,7 +76,7 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
         young_s = (undone_ms - taken_ms) / 1000 + rules.settle_s
         if page.page_of_numbers(0, request.job_id) is None:
             undone = _moves_of(request.job_id, page)
-            owned = find_owned(provider, undone)
+            owned = find_surely(provider, undone)
             planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
             _mind_an_old_list(planned, young_s)
             if request.dry_run:
@@ -176,11 +176,20 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
 
 
 def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[Move]]:
-    """The same for a large one, a few at a time: first those that the owned list shows, then the others, each asked for by itself."""
+    """The same for a large one, a few at a time: first those that the owned list shows, by the digits that they share and then the whole
+    of it, because a search may find nothing; then the others, each asked for by itself."""
     numbers = [number for _, listed_numbers in pages_in(page, job_id) for number in (min(listed_numbers), max(listed_numbers))]
-    for items in listed(provider, shared_digits(min(numbers), max(numbers))):
-        undone = _undone(page, job_id, [item.number for item in items])
-        yield [way_back(undone[item.number], item) for item in items if item.number in undone]
+    shared = shared_digits(min(numbers), max(numbers))
+    left = sum(len(_undone(page, job_id, listed_numbers)) for _, listed_numbers in pages_in(page, job_id))
+    for search in (shared, None) if shared else (None,):
+        shown = 0
+        for items in listed(provider, search):
+            undone = _undone(page, job_id, [item.number for item in items])
+            found = [way_back(undone[item.number], item) for item in items if item.number in undone]
+            shown += len(found)
+            yield found
+        if shown >= left:
+            return
     for _, listed_numbers in pages_in(page, job_id):
         undone = _undone(page, job_id, listed_numbers)
         if missing := undone.keys() - page.numbers(listed_numbers).keys():

@@ -17,7 +17,7 @@ from worker.contract.provider import Offer, OwnedNumber
 from worker.contract.requests import SearchAndBuy
 from worker.jobs.fitting import reason_against
 from worker.jobs.leaving import Leaving
-from worker.jobs.owned import all_owned, find_each
+from worker.jobs.owned import all_owned, find_surely
 from worker.jobs.places import cities_to_search, find_country
 from worker.jobs.ports import JobPage, Provider, Refused, Rules
 from worker.jobs.purchase_state import Phase, Pick, PurchaseRecord
@@ -42,7 +42,7 @@ def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: Purchase
     page.pause_point()
     granted = _handed_out(offered, rung, purchase, page)
     # Read again now that nobody else can have it: the list may be older than what was done to the number since.
-    fresh, was = find_each(provider, granted), {one.owned.number: one for one in offered}
+    fresh, was = find_surely(provider, granted), {one.owned.number: one for one in offered}
     gone = [number for number in granted if number not in fresh or not fits(replace(was[number], owned=fresh[number]))]
     _taken_back(gone, purchase, page)
     return len(granted) - len(gone)
@@ -60,7 +60,7 @@ def _parked(request: SearchAndBuy, page: JobPage, provider: Provider) -> list[Sp
     """What releases have parked and may lend; to nobody who wouldn't give it another route."""
     if not request.destinations or not (offered := page.offered()):
         return []
-    owned, found = find_each(provider, offered), []
+    owned, found = find_surely(provider, offered), []
     for number, (record_id, job_id, text) in offered.items():
         leaving = read_if_readable(Leaving, text)
         if leaving is None or leaving.park is None or not leaving.may_be_lent or number not in owned:

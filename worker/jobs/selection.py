@@ -1,6 +1,6 @@
 """Which owned numbers a request means, and the guards that stop it when it means too many."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.jobs.move import Move
-from worker.jobs.owned import find_each, find_owned, listed, shared_digits
+from worker.jobs.owned import find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports import Provider, Refused
 
 #: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
@@ -45,7 +45,7 @@ class Choice:
     def __iter__(self) -> Iterator[Sequence[OwnedNumber]]:
         request = self._request
         if request.selector is not None:
-            for items in listed(self._provider, label=self.label):
+            for items in listed_as(self._provider, self.label) if self.label is not None else listed(self._provider):
                 yield [owned for owned in items if fits(owned, request.selector)]
         elif request.numbers:
             yield from self._named(request.numbers)
@@ -62,6 +62,12 @@ class Choice:
             found = list(find_each(self._provider, missing).values())
             missing -= {owned.number for owned in found}
             yield found
+        if missing:
+            # A second, different read: a search may find nothing. The whole list, as for a selector.
+            for items in listed(self._provider):
+                found = [owned for owned in items if owned.number in missing]
+                missing -= {owned.number for owned in found}
+                yield found
         self.not_found = tuple(number for number in numbers if number in missing)
 
     def _with(self, wanted: Collection[str]) -> Iterator[Sequence[OwnedNumber]]:
@@ -76,18 +82,23 @@ class Choice:
             yield from listed(self._provider, search)
 
     def _by_record_id(self, ids: Sequence[int]) -> Iterator[Sequence[OwnedNumber]]:
+        """By the list and by the record itself, the cheaper one first; the other for what the first didn't show."""
         missing = set(ids)
-        if len(ids) > _ONE_BY_ONE:
-            for items in listed(self._provider):
-                found = [owned for owned in items if owned.record_id in missing]
-                missing -= {owned.record_id for owned in found}
-                yield found
-        else:
-            for record_id in ids:
-                with suppress(NotThere):
-                    yield [self._provider.owned_one(record_id)]
-                    missing.discard(record_id)
+        for few in (True, False) if len(ids) <= _ONE_BY_ONE else (False, True):
+            if missing:
+                for found in self._one_by_one(missing) if few else self._by_list(missing):
+                    missing -= {owned.record_id for owned in found}
+                    yield found
         self.not_found = tuple(f"#{record_id}" for record_id in ids if record_id in missing)
+
+    def _by_list(self, ids: Set[int]) -> Iterator[Sequence[OwnedNumber]]:
+        for items in listed(self._provider):
+            yield [owned for owned in items if owned.record_id in ids]
+
+    def _one_by_one(self, ids: Set[int]) -> Iterator[Sequence[OwnedNumber]]:
+        for record_id in sorted(ids):
+            with suppress(NotThere):
+                yield [self._provider.owned_one(record_id)]
 
 
 def select(request: Reroute | Release, provider: Provider) -> Selected:

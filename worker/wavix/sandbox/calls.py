@@ -105,10 +105,11 @@ def checkout(world: World, account: AccountState, request: Request) -> Answer:
 def owned(world: World, account: AccountState, request: Request) -> Answer:
     found = account.owned_at(request.as_of_s)
     wanted = {name: values[0] for name, values in request.query.items()}
-    if world.options.search == "ignored":
-        wanted.pop("search", None)
-    if world.options.search == "silent" and wanted.get("search"):
-        found = []
+    for name, does in (("search", world.options.search), ("label", world.options.label_filter)):
+        if does == "ignored":
+            wanted.pop(name, None)
+        elif does == "silent" and wanted.get(name):
+            found = []
     for fits in _filters(wanted):
         found = [record for record in found if fits(record)]
     page, pagination = shapes.page_of(found, request.query)

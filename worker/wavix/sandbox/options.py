@@ -19,6 +19,7 @@ class SandboxOptions:
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
+    label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
@@ -46,6 +47,7 @@ class SandboxOptions:
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
     search: Literal["works", "ignored", "silent"] = "works"
+    label_filter: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"

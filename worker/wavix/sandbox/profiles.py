@@ -32,6 +32,8 @@ PROFILES: Mapping[str, Profile] = {
     "sms-off": Profile("A number that can receive SMS doesn't until that is turned on.", {"sms_off_at_first": True}, any_job=False),
     "search-ignored": Profile("The owned list ignores `search` and shows all numbers.", {"search": "ignored"}, any_job=False),
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
+    "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),
+    "label-silent": Profile("The owned list finds nothing when it is filtered by a label.", {"label_filter": "silent"}, any_job=False),
     "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}),
     "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}),
     "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),

@@ -1,0 +1,103 @@
+"""Jobs about numbers of ours, on a server whose owned list can't be searched: `search` or `label` is ignored, or finds nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.jobs.fanning import fanning, play
+from tests.jobs.test_follow_documents import bought
+from tests.scheduled.scene import SETTLE_S, Scene
+from tests.stage import Stage, outcomes
+from worker.contract.destinations import Destination
+from worker.contract.papers import read_paper
+from worker.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, Selector
+from worker.jobs.handing_in import hand_in
+
+__all__ = ["fanning"]
+
+BACKUP = Destination.sip("backup@example.net")
+NOT_OURS = "+12135550100"
+MODES = pytest.mark.parametrize("mode", ["ignored", "silent"])
+
+
+@pytest.fixture
+def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
+    scene = Scene(quick_valkey, reuse_label="spare")
+    yield scene
+    scene.close()
+
+
+@MODES
+def test_named_numbers_are_moved_and_brought_back(stage: Stage, mode: str) -> None:
+    ours = stage.own(3)
+    stage.sandbox.order("reconfigure", search=mode)
+    view = stage.run(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,)))
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed") | {NOT_OURS: "not_found"}
+    back = stage.run(Failback(job_id=view.id))
+    assert outcomes(back) == dict.fromkeys(ours, "confirmed")
+    assert stage.routes() == {number: ["old@example.net"] for number in ours}
+
+
+@MODES
+def test_very_many_named_numbers_are_moved_and_brought_back(fanning: Stage, mode: str) -> None:
+    ours = fanning.own(41)
+    fanning.sandbox.order("reconfigure", search=mode)
+    view = play(fanning, fanning.submit(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,))))
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed") | {NOT_OURS: "not_found"}
+    back = play(fanning, fanning.submit(Failback(job_id=view.id)))
+    assert outcomes(back) == dict.fromkeys(ours, "confirmed")
+    assert fanning.routes() == {number: ["old@example.net"] for number in ours}
+
+
+@MODES
+def test_a_label_selects_its_numbers_and_no_others(fanning: Stage, mode: str) -> None:
+    others, ours = fanning.own(5), fanning.own(41, label="pbx")
+    fanning.sandbox.order("reconfigure", label_filter=mode, search=mode)
+    view = play(fanning, fanning.submit(Reroute(selector=Selector(label="pbx"), destinations=(BACKUP,))))
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+    assert {number for number, route in fanning.routes().items() if route == ["old@example.net"]} == set(others)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_a_record_that_the_list_or_its_own_page_doesnt_show_is_looked_for_in_the_other(stage: Stage, count: int) -> None:
+    ours = stage.own(count)
+    ids = [int(record["record_id"]) for record in stage.sandbox.owned().values()]
+    call = "owned_one" if count <= 20 else "owned"
+    if call == "owned_one":
+        stage.sandbox.add_fault(call, "refuse", times=count, status=404, body={"success": False, "message": "Number not found"})
+    else:
+        # The list shows the account of before the first of the numbers came.
+        stage.sandbox.add_fault(call, "lag", times=1, seconds=60.0)
+    view = stage.run(Reroute(record_ids=tuple(ids), destinations=(BACKUP,)))
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+
+
+@MODES
+def test_a_document_is_handed_in_and_followed(scene: Scene, mode: str) -> None:
+    (number,), _ = bought(scene)
+    scene.sandbox.order("reconfigure", search=mode)
+    paper = read_paper("id", b"%PDF-1.4 a passport")
+    (done,) = hand_in(
+        [number],
+        paper,
+        scene.provider,
+        settle_s=SETTLE_S,
+        now_s=lambda: scene.clock.now_ms() / 1000,
+        pause=lambda seconds: scene.clock.pass_ms(int(seconds * 1000)),
+    )
+    assert done.fate == "handed_in"
+    job = scene.submit(FollowDocuments(numbers=(number,)))
+    scene.run(job)
+    followed = scene.view(job)
+    assert followed.reason == "documents", "it waits for the review, and doesn't call the number somebody else's"
+
+
+@MODES
+def test_a_number_that_waits_for_reuse_is_found_and_handed_out(scene: Scene, mode: str) -> None:
+    (ours,) = scene.sandbox.order("seed_owned", count=1, label="spare")
+    scene.sandbox.order("reconfigure", search=mode)
+    job = scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True))
+    scene.finish(job)
+    assert outcomes(scene.view(job)) == {f"+{ours}": "reused"}
+    assert scene.sandbox.ledger() == []
