@@ -12,6 +12,7 @@ from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.contract.errors import InvalidSettings
+from worker.contract.ids_form import IdsFormSetting
 from worker.contract.money import Usd
 from worker.contract.numbers import NumberList
 from worker.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
@@ -35,6 +36,7 @@ class Account(BaseModel):
     api_key: SecretStr
     base_url: str = "https://api.wavix.com"
     dialect: Dialect = "mydids"
+    ids_form: IdsFormSetting | None = None
     spend_usd_per_hour: SpendUsd | None = None
     spend_usd_per_day: SpendUsd | None = None
     spend_numbers_per_hour: SpendNumbers | None = None
@@ -51,6 +53,12 @@ class Settings(BaseSettings):
         "https://api.wavix.com", alias="WAVIX_BASE_URL", pattern=r"^https?://", description="where the Wavix API is, without /v1"
     )
     wavix_dialect: Dialect = Field("mydids", alias="WAVIX_DIALECT", description="mydids (?appid=KEY) or numbers (Bearer, since June 2026)")
+    wavix_ids_form: IdsFormSetting = Field(
+        "auto",
+        alias="WAVIX_IDS_FORM",
+        description="several ids in one release: repeat (ids=1&ids=2), brackets (ids[]=1), comma (ids=1,2), single (one a call); "
+        "auto: as was learned of the account, else repeat",
+    )
     accounts: Path | None = Field(
         None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect, spend_usd_per_hour and so on"
     )

@@ -136,6 +136,11 @@ def history_forget(ledger: Ledger) -> Args:
     return (100, 0)
 
 
+def learn(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, "ids_form", "single")
+
+
 def note_stock(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, "8652:200:all:1", '{"at_ms":1}', 60_000)
@@ -357,6 +362,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gone": (gone, 0),
     "history": (history, None),
     "history_forget": (history_forget, 0),
+    "learn": (learn, None),
     "note_stock": (note_stock, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),

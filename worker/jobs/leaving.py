@@ -26,7 +26,12 @@ _MAY_BE_PARKED = frozenset({None, Outcome.ACCEPTED, Outcome.CONFIRMED})
 
 
 class Leaving(BaseModel):
-    """One number on its way out. `sent`: a release of it may have been sent, written down before the call.
+    """One number on its way out. `sent`: a release of it may have been sent, written down before the call. Times are the ledger's, ms.
+
+    answered_ms  when its last call was answered; 0: it wasn't, or isn't yet
+    refusal      what that answer refused; None if it said yes
+    unclear_ms   when a call was sent after one that wasn't answered, which may act late; 0: there was none
+    alone        calls that named it alone and were answered
 
     seconds, seen_ms  its inbound seconds when it was last looked at while it counted down, and when that was
     park, back        its way to the parking destination, and the way back
@@ -41,6 +46,10 @@ class Leaving(BaseModel):
     added: datetime | None
     paid_until: datetime | None = None
     sent: bool = False
+    answered_ms: int = 0
+    refusal: JobError | None = None
+    unclear_ms: int = 0
+    alone: int = 0
     outcome: Outcome | None = None
     error: JobError | None = None
     seconds: int = 0
@@ -77,6 +86,18 @@ class Leaving(BaseModel):
             return self.became(outcome, error)
         return self.model_copy(update={"stop": outcome, "error": error})
 
+    def under_way(self, now_ms: int) -> "Leaving":
+        """About to be sent."""
+        unclear_ms = now_ms if self.sent and not self.answered_ms else self.unclear_ms
+        return self.model_copy(update={"sent": True, "answered_ms": 0, "refusal": None, "unclear_ms": unclear_ms})
+
+    def answered(self, now_ms: int, refusal: JobError | None, *, alone: bool = False) -> "Leaving":
+        return self.model_copy(update={"answered_ms": now_ms, "refusal": refusal, "alone": self.alone + alone})
+
+    def not_sent(self) -> "Leaving":
+        """Nothing of its release can act: as if none had been sent."""
+        return self.model_copy(update={"sent": False, "answered_ms": 0, "refusal": None, "unclear_ms": 0, "alone": 0})
+
     def result(self) -> NumberResult:
         outcome = self.outcome or (Outcome.UNCLEAR if self.sent else Outcome.FAILED)
         way = self.back or self.park
@@ -90,7 +111,7 @@ class Leaving(BaseModel):
             paid_until=self.paid_until,
             route_before=way.before if way else None,
             route_after=way.target if way else None,
-            error=error or self.error,
+            error=error or self.error or (self.refusal if self.outcome is None else None),
         )
 
 

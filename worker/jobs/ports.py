@@ -12,6 +12,7 @@ from typing import Protocol
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
 from worker.contract.holdings import Holder, Loan
+from worker.contract.ids_form import IdsForm, IdsFormSetting
 from worker.contract.papers import Paper
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.requests import Request
@@ -42,7 +43,7 @@ class Provider(Protocol):
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
     def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]: ...
     def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]: ...
-    def release(self, record_ids: Sequence[int]) -> Answer[None]: ...
+    def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]: ...
     def balance_usd(self) -> Decimal: ...
     def trunks(self) -> tuple[Trunk, ...]: ...
 
@@ -187,6 +188,14 @@ class JobPage(Protocol):
 
     def note_stock(self, place: str, text: str) -> None:
         """Leave a note for the account's other jobs. Nothing rests on it: it may be lost. Raises LostLease."""
+        ...
+
+    def ids_form(self) -> IdsForm | None:
+        """The form of several ids in one call that the account's server was seen to take, if that isn't long ago."""
+        ...
+
+    def learn_ids_form(self, form: IdsForm) -> None:
+        """Remember it, for all jobs of the account. Best effort: it may be lost. Raises LostLease."""
         ...
 
     def signed(self, quote: Quote) -> Quote:
@@ -348,6 +357,7 @@ class Rules:
     spend_limits    what may be spent, for the job's account and for one reference
     releases_per_day  numbers that the account may give back in a day (UTC)
     look_every_s    how often a number whose release counts down is looked at for calls
+    ids_form        how several record ids are written into one release
     reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     look_s          how often a standing order looks at the stock, about
@@ -367,3 +377,4 @@ class Rules:
     documents_every_s: float = 3600.0
     documents_deadline_s: float = 30 * 86_400.0
     reuse_label: str | None = None
+    ids_form: IdsFormSetting = "auto"

@@ -9,15 +9,15 @@ from contextlib import suppress
 from worker.contract.destinations import same_route
 from worker.contract.errors import JobError
 from worker.contract.holdings import Holder
-from worker.contract.provider import Barred, No, NotNow, NotThere, OwnedNumber, Unclear, Yes
+from worker.contract.provider import NotThere, OwnedNumber
 from worker.contract.requests import Release
 from worker.contract.results import Quote, Result, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
-from worker.jobs.answers import waiting_for
 from worker.jobs.countdown import Countdown
-from worker.jobs.leaving import HANDED_OUT, Leaving, LeavingBook
+from worker.jobs.giving_back import GivingBack
+from worker.jobs.leaving import Leaving, LeavingBook
 from worker.jobs.owned import find_owned
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
+from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Rules, Wait
 from worker.jobs.selection import Selected, goes_to, select
 
 
@@ -33,14 +33,14 @@ def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -
             return _preview(leaving, selected)
         job.take(leaving, selected.not_found)
     countdown = Countdown(request, job, page, provider, rules)
+    giving_back = GivingBack(job, page, provider, rules)
     try:
         while due := countdown.due():
-            for start in range(0, len(due), rules.batch_size):
-                page.pause_point()
-                job.give_back(job.within_cap(job.still_ours(due[start : start + rules.batch_size])))
+            giving_back.go_on(due)
     except CancelRequested:
         countdown.call_off()
-        job.look_at_open()
+        if giving_back.look_at_open():
+            countdown.call_off()
         gone = any(leaving.outcome is Outcome.RELEASED for leaving in job.leaving.values())
         told = "; numbers listed as released were already given back, for good" if gone else ": no number was given back"
         return job.ended(JobError(code="cancelled", message=f"cancelled{told}"))
@@ -136,60 +136,6 @@ class _Release(LeavingBook):
             )
             raise Wait(WaitReason.DAILY_CAP, tomorrow_s, message)
         return going
-
-    def look_at_open(self) -> None:
-        """What was sent without an answer is looked at before the job ends. Raises Wait while a list may be too old to tell, NeedsReview
-        for what is still there: it may yet go."""
-        open_ones = [leaving for leaving in self.leaving.values() if leaving.sent and leaving.outcome is None]
-        if not open_ones:
-            return
-        owned = self.records(open_ones)
-        self.record_gone([leaving for leaving in open_ones if leaving.record_id not in owned])
-        if any(leaving.sent and leaving.outcome is None for leaving in self.leaving.values()):
-            now_ms = self._page.now_ms()
-            if not self.memo.open_ms:
-                self.note(open_ms=now_ms)
-                self.write("still_open", (), detail=f"{len(open_ones)} numbers", empty=True)
-            if now_ms < (shown_ms := self.memo.open_ms + int(self._rules.settle_s * 1000)):
-                raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000)
-            error = JobError(code="release_unclear", message="cancelled while a release had no clear answer: it may still take effect")
-            raise NeedsReview(error, self.result(error))
-
-    def give_back(self, batch: Sequence[Leaving]) -> None:
-        """Release by record id. The intent is on the disk before the call, so that "gone" can later be told from "was gone before"."""
-        if not batch:
-            return
-        # Before it is back in stock, so that no purchase of ours can be quicker.
-        if handed_out := self._page.quarantine([leaving.number for leaving in batch]):
-            self.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in batch if one.number in handed_out])
-            batch = [one for one in batch if one.number not in handed_out]
-            if not batch:
-                return
-        # The last word before the call: a cancel that was acknowledged before this write holds the numbers back.
-        first_time = [leaving for leaving in batch if not leaving.sent]
-        self.write("releasing", [leaving.model_copy(update={"sent": True}) for leaving in first_time])
-        answer = self._provider.release([leaving.record_id for leaving in batch])
-        match answer:
-            case Yes():
-                self.record_released(batch)
-            case No() if len(batch) > 1:
-                self.write("refused_together", first_time)  # Nothing went: not sent after all.
-                half = len(batch) // 2
-                self.give_back(batch[:half])
-                self.give_back(batch[half:])
-            case No(code="not_found"):
-                self.record_gone(batch)
-            case No(code=code, message=message):
-                error = JobError(code=f"release_{code}", message=message)
-                self.write("refused", [batch[0].model_copy(update={"sent": False}).stays(Outcome.REFUSED, error)])
-            case Unclear(reason):
-                error = JobError(
-                    code="release_unclear", message=f"a release had no clear answer ({reason}): `didflow explain`", retryable=True
-                )
-                raise AttemptFailed(error, so_far=self.result(error), in_doubt=True)
-            case NotNow() | Barred():
-                self.write("not_now", first_time)
-                raise waiting_for(answer)
 
 
 def _preview(leaving: Sequence[Leaving], selected: Selected) -> Ended:

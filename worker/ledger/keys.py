@@ -108,6 +108,10 @@ class Keys:
     def account(self, account: str) -> str:
         return f"{self.namespace}:account:{account}"
 
+    def learned(self, account: str) -> str:
+        """Hash: what the account's server was seen to take, see `worker.ledger.learned`."""
+        return f"{self.namespace}:learned:{account}"
+
     @property
     def paused(self) -> str:
         """Set: accounts that are paused."""

@@ -256,6 +256,10 @@ class Ledger(LedgerReader):
         """Leave such a note. False if the lease is lost."""
         return bool(self._script("note_stock", claim.job_id, claim.token, place, text, STOCK_NOTE_MS) == "ok")
 
+    def learn(self, claim: Claim, what: str, value: str) -> bool:
+        """Remember what the account's server takes. False if the lease is lost."""
+        return bool(self._script("learn", claim.job_id, claim.token, what, value) == "ok")
+
     def strays(self, account: str) -> frozenset[str]:
         """Tainted numbers, which a late add may bring into the cart."""
         with translated():

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.holdings import Holder, Loan
+from worker.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
 from worker.contract.requests import Request, Reroute
@@ -19,6 +20,7 @@ from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger import calls
 from worker.ledger.holdings import holders
+from worker.ledger.learned import IDS_FORM, Learned, learned
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.runtime.leases import LeaseFlags
@@ -37,7 +39,18 @@ ROUTES_SENT_WITHIN_S = 6.0
 class LedgerPage:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
-    def __init__(self, ledger: Ledger, claim: Claim, flags: LeaseFlags, stopping: threading.Event, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        flags: LeaseFlags,
+        stopping: threading.Event,
+        *,
+        lease_s: float,
+        learned_here: dict[str, Learned] | None = None,
+    ) -> None:
+        """`learned_here`: what this process knows of each account's server; shared by its attempts."""
+        self._learned = learned_here if learned_here is not None else {}
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
@@ -186,6 +199,18 @@ class LedgerPage:
     def note_stock(self, place: str, text: str) -> None:
         with suppress(ServiceUnavailable):  # Memory is full, perhaps: then each job looks for itself.
             if not self._ledger.note_stock(self.claim, place, text):
+                raise LostLease
+
+    def ids_form(self) -> IdsForm | None:
+        """From the ledger; a ledger that has forgotten it is told again by this process's own memory."""
+        kept = self._ledger.perform(learned(self._ledger.keys, self.account, IDS_FORM)) or self._learned.get(self.account)
+        fresh = kept is not None and self.now_ms() - kept.seen_ms < LEARNED_FOR_DAYS * 86_400_000
+        return next((form for form in IDS_FORMS if kept is not None and fresh and form == kept.value), None)
+
+    def learn_ids_form(self, form: IdsForm) -> None:
+        self._learned[self.account] = Learned(form, self.now_ms())
+        with suppress(ServiceUnavailable):
+            if not self._ledger.learn(self.claim, IDS_FORM, form):
                 raise LostLease
 
     def signed(self, quote: Quote) -> Quote:

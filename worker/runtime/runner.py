@@ -40,6 +40,7 @@ from worker.jobs.ports import (
 from worker.jobs.release import release
 from worker.jobs.reroute import failback, reroute
 from worker.jobs.search_and_buy import search_and_buy
+from worker.ledger.learned import Learned
 from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
 from worker.runtime.leases import LeaseFlags, Leases
@@ -86,6 +87,7 @@ class JobRunner:
         self._general_rules = rules_from(settings, None)
         self._process = f"{os.uname().nodename}:{os.getpid()}"
         self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
+        self._learned: dict[str, Learned] = {}  #: of each account, what its server was seen to take
         self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
 
     def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
@@ -142,7 +144,8 @@ class JobRunner:
             return
         claim = one.claim
         try:
-            page = LedgerPage(self._ledger, claim, one.flags, self._stopping, lease_s=self._settings.lease_seconds)
+            lease_s = self._settings.lease_seconds
+            page = LedgerPage(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
             with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
                 self._attempt(page, one.flags)
         except (ServiceUnavailable, UnreadableRecord) as error:
@@ -322,6 +325,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         releases_per_day=settings.releases_per_day,
         look_every_s=settings.grace_look_hours * 3600,
         reuse_label=settings.reuse_label,
+        ids_form=(account.ids_form if account else None) or settings.wavix_ids_form,
         documents_every_s=settings.documents_poll_seconds,
         documents_deadline_s=settings.documents_deadline_days * 86_400,
     )

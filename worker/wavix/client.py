@@ -16,6 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from worker.contract.destinations import Route, SeenDestination, Transport
+from worker.contract.ids_form import IdsForm
 from worker.contract.numbers import to_provider
 from worker.contract.papers import DOCUMENT_IDS, Paper
 from worker.contract.provider import (
@@ -207,9 +208,13 @@ class WavixClient:
         file = (paper.file_name, paper.content, paper.content_type)
         return _bare(self._change(Mutation.PAPERS, self._http.upload(path, fields, "doc_attachment", file)))
 
-    def release(self, record_ids: Sequence[int]) -> Answer[None]:
-        """Give records back for good. One unknown id refuses the whole call."""
-        return _bare(self._mutate(Mutation.RELEASE, "DELETE", self._dialect.owned_path, params={"ids": list(record_ids)}))
+    def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]:
+        """Give records back for good. One unknown id refuses the whole call.
+
+        A yes is a claim: a server that doesn't know the `form` may take one of the ids, and say yes. Raises ValueError for several ids
+        in the form `single`.
+        """
+        return _bare(self._mutate(Mutation.RELEASE, "DELETE", self._dialect.owned_path, params=_ids_query(record_ids, form)))
 
     # Account
 
@@ -302,6 +307,19 @@ class WavixClient:
 
 def _ids(numbers: Sequence[str]) -> dict[str, list[str]]:
     return {"ids": [to_provider(number) for number in numbers]}
+
+
+def _ids_query(record_ids: Sequence[int], form: IdsForm) -> Params:
+    match form:
+        case "repeat":
+            return {"ids": list(record_ids)}
+        case "brackets":
+            return {"ids[]": list(record_ids)}
+        case "comma":
+            return {"ids": ",".join(map(str, record_ids))}
+        case "single":
+            (record_id,) = record_ids
+            return {"ids": record_id}
 
 
 def _destination(one: SeenDestination) -> dict[str, object]:

@@ -26,6 +26,7 @@
 -- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
 -- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
+-- {ns}:learned:{account}    hash    what the account's server was seen to take -> "value|since ms"; see learn
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
 -- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first

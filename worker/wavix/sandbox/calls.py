@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from worker.wavix.sandbox import shapes
 from worker.wavix.sandbox.accounts import AccountState, Record
+from worker.wavix.sandbox.options import ReleaseIds
 from worker.wavix.sandbox.papers import upload_of
 from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
@@ -167,7 +168,7 @@ def papers(world: World, account: AccountState, request: Request) -> Answer:
 
 
 def release(world: World, account: AccountState, request: Request) -> Answer:
-    ids, numbers = _listed(request.query, "ids") + _listed(request.query, "ids[]"), _listed(request.query, "dids")
+    ids, numbers = _released_ids(world.options.release_ids, request.query), _listed(request.query, "dids")
     if bool(ids) == bool(numbers):
         raise refusal(400, "Either ids or dids must be given, not both")
     if numbers:
@@ -277,6 +278,24 @@ def _filters(wanted: dict[str, str]) -> Iterator[Callable[[Record], bool]]:
         yield lambda record: record.label == label
     if (present := wanted.get("label_present")) is not None:
         yield lambda record: bool(record.label) == (present == "true")
+
+
+def _released_ids(taken: ReleaseIds, query: dict[str, list[str]]) -> list[str]:
+    """The record ids that this server sees in the call."""
+    plain, brackets = query.get("ids", []), query.get("ids[]", [])
+    match taken:
+        case "any":
+            return _listed(query, "ids") + _listed(query, "ids[]")
+        case "repeat":
+            return plain
+        case "brackets":
+            return brackets
+        case "comma":
+            return plain[-1].split(",") if plain else []
+        case "first":
+            return plain[:1]
+        case "last":
+            return plain[-1:]
 
 
 def _listed(query: dict[str, list[str]], name: str) -> list[str]:

@@ -10,6 +10,10 @@ from worker.wavix.sandbox.profiles import changes_of
 SANDBOX_KEY = "sandbox-key"
 
 
+#: How several record ids may be written into a release.
+ReleaseIds = Literal["any", "repeat", "brackets", "comma", "first", "last"]
+
+
 @dataclass(frozen=True)
 class SandboxOptions:
     """`accounts` maps a name to its key. `rate_limit` is requests a second per account; None: none.
@@ -32,6 +36,7 @@ class SandboxOptions:
                     not named: everything
     document_types  whether types of documents are ids (until summer 2026) or names (the newest contract), in lists and uploads
     funds_words_in  where such a refusal says why: `message`, `error`, `error` beside `error_dids` that name all numbers, or nowhere
+    release_ids     which ids of a release it sees: those in any form, in one form, or one value of a repeated `ids`; it says yes to these
     """
 
     accounts: dict[str, str] = field(default_factory=lambda: {"default": SANDBOX_KEY})
@@ -57,6 +62,7 @@ class SandboxOptions:
     unknown_route: Literal["html", "json", "record_json"] = "html"
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     document_types: Literal["ids", "names"] = "ids"
+    release_ids: ReleaseIds = "any"
     seed: int = 1
 
     def with_profiles(self, *names: str) -> Self:

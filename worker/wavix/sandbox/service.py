@@ -215,11 +215,11 @@ def _json(body: bytes) -> Any:
 
 
 def _named(request: Request) -> list[str]:
-    """The numbers that the call names in its body."""
+    """What the call names: the numbers in its body, or the ids in its query."""
     try:
         return request.ids()
     except Refusal:
-        return []
+        return [*request.query.get("ids", []), *request.query.get("ids[]", [])]
 
 
 def _too_many(retry_after_s: float) -> Reply:

@@ -1,0 +1,24 @@
+"""What the server of an account was seen to take, where published sources differ; each with when it was seen."""
+
+from dataclasses import dataclass
+
+from worker.ledger.keys import Keys
+from worker.ledger.plans import Ask, Plan
+
+#: The array form of `ids`, see `worker.contract.ids_form`.
+IDS_FORM = "ids_form"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """`seen_ms`: on the ledger's clock."""
+
+    value: str
+    seen_ms: int
+
+
+def learned(keys: Keys, account: str, what: str) -> Plan[Learned | None]:
+    """None if nothing was learned, or what is kept can't be read."""
+    text: str | None = yield Ask("hget", (keys.learned(account), what))
+    value, _, seen_ms = (text or "").rpartition("|")
+    return Learned(value, int(seen_ms)) if value and seen_ms.isdigit() else None
