@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import structlog
+
 from producers.churn import GRACE, Churn
 from producers.client import Didflow
 from producers.onboarding import Onboarding
 from worker.contract.business_events import (
+    UNREADABLE,
     BusinessEvent,
     CustomerChurned,
     CustomerReturned,
@@ -30,7 +33,7 @@ from worker.contract.business_events import (
     RequestMade,
     parse_business_event,
 )
-from worker.contract.errors import DidflowError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
+from worker.contract.errors import DidflowError, InternalError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job
 from worker.contract.requests import Release
 from worker.ledger.dead_letters import faults_text
@@ -48,6 +51,8 @@ AGAIN_FIRST_S, AGAIN_LAST_S = 0.2, 10.0
 KEPT_CHARACTERS = 65_536
 
 T = TypeVar("T")
+
+log = structlog.stdlib.get_logger("didflow.requests")
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,10 @@ class BusinessEvents:
             raise
         except DidflowError as refusal:
             return refusal
+        except Exception as error:
+            # Left on the stream it would stop this consumer, and every one after it, at each start.
+            log.exception("requests.internal_error", event_id=_logged(fields.get("id", "")), type=_logged(fields.get("type", "")))
+            return InternalError(error)
 
     def _answer(self, member: Membership, entry: Entry[dict[str, str]], outcome: Job | DidflowError) -> None:
         """Say that it is dealt with; where it was refused, only after that is written down."""
@@ -210,6 +219,11 @@ def _called_off(churn: Churn, case: str) -> Job:
     if view is None:
         raise WrongJob(f"churn case {case!r} has no release that could be called off")
     return Job(view.id, False, view.state)
+
+
+def _logged(text: str) -> str:
+    """A text of the sender's as a log line may hold it."""
+    return "".join(character if character.isprintable() else UNREADABLE for character in text[:200])
 
 
 def _shortened(fields: Mapping[str, str]) -> dict[str, str]:

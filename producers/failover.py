@@ -186,7 +186,7 @@ class Failover:
         if plan.request.selector is None:
             return PlanRun(plan, job, None)
         rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
-        request = plan.request.model_copy(update=rest)
+        request = Reroute.model_validate(dict(plan.request) | rest)
         sweep = self._didflow.submit(request, idempotency_key=sweep_key(incident), reference=incident, account=plan.account)
         return PlanRun(plan, job, sweep)
 

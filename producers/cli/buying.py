@@ -129,7 +129,7 @@ def _rung(place: int, text: str) -> Rung:
         if name == "city":
             fields["city"] = (*fields.get("city", ()), value)
         else:
-            fields[name] = int(value) if name in ("quantity", "min_channels") and value.isdecimal() else value
+            fields[name] = int(value) if name in ("quantity", "min_channels") and value.isdecimal() and len(value) < 10 else value
     try:
         return Rung.model_validate(fields)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView, Step
 from worker.contract.states import REPORTED, JobState
+from worker.ledger.plans import MOST_LISTED
 
 JobId = Annotated[str, typer.Argument(help="the job's id")]
 
@@ -54,7 +55,7 @@ def jobs(
     reference: Annotated[str | None, typer.Option(help="only jobs with this reference", show_default=False)] = None,
     key: Annotated[str | None, typer.Option(help="the job with this idempotency key", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="so many at most")] = 20,
-    offset: Annotated[int, typer.Option(min=0, help="leave out so many of the newest")] = 0,
+    offset: Annotated[int, typer.Option(min=0, max=MOST_LISTED, help="leave out so many of the newest")] = 0,
     as_json: given.Json = False,
 ) -> None:
     """List jobs, newest first."""
@@ -127,7 +128,7 @@ def results(
         str | None, typer.Option(help="read as this consumer group and acknowledge what is printed", show_default=False)
     ] = None,
     consumer: Annotated[str | None, typer.Option(help="this consumer's name in the group (cli)", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="end after so many", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="end after so many", show_default=False)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="with --group: wait for more, without end")] = False,
     as_json: given.Json = False,
 ) -> None:

@@ -41,7 +41,7 @@ def fulfilments(
     consumer: Annotated[str, typer.Option(help="this consumer's name in the group")] = "cli",
     group: Annotated[str, typer.Option(help="the consumer group: each gets every fulfilment once")] = "onboarding",
     account: given.AccountName = "default",
-    limit: Annotated[int | None, typer.Option(min=1, help="end after so many", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="end after so many", show_default=False)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="wait for more, without end")] = False,
     as_json: given.Json = False,
 ) -> None:

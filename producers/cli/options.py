@@ -1,6 +1,6 @@
 """Options that several commands share, and how their texts are read."""
 
-import re
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,17 @@ from pydantic import ValidationError
 
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
+from worker.contract.moments import OUT_OF_BOUNDS, bounded, later, read_span
 from worker.contract.requests import invalid
 from worker.ledger.calls import label_faults
+
+
+def _no_nan(seconds: float | None) -> float | None:
+    """NaN is neither less than the least nor more than the most, so click lets it through."""
+    if seconds is not None and math.isnan(seconds):
+        raise typer.BadParameter("nan is not a number of seconds")
+    return seconds
+
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only look: say what would be done and what it would cost")]
@@ -28,7 +37,7 @@ NotBefore = Annotated[
     str | None, typer.Option(help="don't begin before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait for the end and show it")]
-Timeout = Annotated[float, typer.Option(min=0, help="seconds to wait at most; the job goes on after that")]
+Timeout = Annotated[float, typer.Option(min=0, callback=_no_nan, help="seconds to wait at most; the job goes on after that")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask")]
 To = Annotated[
     list[str] | None,
@@ -62,9 +71,6 @@ Deadline = Annotated[
     str | None, typer.Option("--deadline", help="send nothing more after: 120s, 10m, or a time with zone", show_default=False)
 ]
 WaitByDefault = Annotated[bool, typer.Option("--wait/--no-wait", "-w", help="wait for the end and show it")]
-
-_SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:
@@ -113,16 +119,14 @@ def moment(text: str | None, name: str) -> datetime | None:
     """A time with zone, or a span from now. Raises InvalidRequest."""
     if text is None:
         return None
-    if span := _SPAN.match(text):
-        return datetime.now(UTC) + timedelta(seconds=float(span[1]) * _SECONDS[span[2]])
     try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        read = None
-    if read is None or read.tzinfo is None:
+        if (span := read_span(text)) is not None and span >= timedelta(0):
+            return later(datetime.now(UTC), span)
+        return bounded(datetime.fromisoformat(text))
+    except ValueError as error:
         what = f"{text[:40]!r} is no time: write 90s, 10m, 2h, 3d, or a time with its zone such as 2026-12-01T08:00+01:00"
-        raise InvalidRequest(f"{name}: {what}", ((name, what),))
-    return read
+        what = f"{text[:40]!r}: {error}" if str(error) == OUT_OF_BOUNDS else what
+        raise InvalidRequest(f"{name}: {what}", ((name, what),)) from None
 
 
 def destinations(texts: list[str] | None) -> tuple[Destination, ...]:

@@ -182,7 +182,7 @@ BAD: dict[str, tuple[dict[str, str | bytes], str, set[str]]] = {
     "a time that cannot be": (
         {"id": "1", "type": REQUEST, "data": json.dumps(GOOD | {"not_before": "1900-01-01T00:00:00Z"})},
         "invalid_request",
-        {"not_before"},
+        {"data.not_before"},
     ),
 }
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from worker.contract.countdown import AfterMoment, Grace, Margin
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidEvent, InvalidRequest, NotJson, UnknownEventType
+from worker.contract.moments import Moment
 from worker.contract.numbers import NumberList
 from worker.contract.requests import Request, SearchAndBuy, Text, faults_in
 
@@ -44,7 +45,7 @@ class RequestMade(_Told):
     request: Annotated[Request, Field(discriminator="kind")]
     reference: Label | None = None
     priority: int = Field(default=5, ge=0, le=9, strict=True)
-    not_before: AwareDatetime | None = None
+    not_before: Moment | None = None
 
 
 class OrderPlaced(_Told):

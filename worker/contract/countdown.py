@@ -8,11 +8,11 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
+
+from worker.contract.moments import Moment, Span, later
 
 _DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-_SPAN = re.compile(r"^(-?[0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: When a date is over everywhere, and when it begins somewhere, both from its midnight in UTC.
 OVER_EVERYWHERE, BEGINS_SOMEWHERE = timedelta(days=1, hours=12), timedelta(hours=-14)
 #: How long before a renewal a number goes, where nobody says otherwise.
@@ -23,22 +23,15 @@ def _end_of_date(given: object) -> object:
     if isinstance(given, str) and _DATE.match(given):
         given = date.fromisoformat(given)
     if isinstance(given, date) and not isinstance(given, datetime):
-        return datetime.combine(given, time(), UTC) + OVER_EVERYWHERE
-    return given
-
-
-def _span(given: object) -> object:
-    if isinstance(given, str) and (read := _SPAN.match(given)):
-        return timedelta(seconds=float(read[1]) * _SECONDS[read[2]])
+        return later(datetime.combine(given, time(), UTC), OVER_EVERYWHERE)
     return given
 
 
 #: A moment with its time zone; a date alone is the moment at which it is over everywhere.
-AfterMoment = Annotated[AwareDatetime, BeforeValidator(_end_of_date)]
-#: Seconds, ``90s``, ``10m``, ``2h``, ``7d``, or an ISO 8601 duration (``P7D``).
-Grace = Annotated[timedelta, BeforeValidator(_span), Field(ge=timedelta(0), le=timedelta(days=400))]
+AfterMoment = Annotated[Moment, BeforeValidator(_end_of_date)]
+Grace = Annotated[Span, Field(ge=timedelta(0), le=timedelta(days=400))]
 #: Less than a month: a longer margin would be before the renewal that came last.
-Margin = Annotated[timedelta, BeforeValidator(_span), Field(ge=timedelta(0), le=timedelta(days=27))]
+Margin = Annotated[Span, Field(ge=timedelta(0), le=timedelta(days=27))]
 
 
 def renews_ms(paid_until: datetime) -> int:

@@ -14,7 +14,8 @@
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
-    └── InvalidSettings         invalid_settings
+    ├── InvalidSettings         invalid_settings
+    └── InternalError           internal_error          a bug in didflow; the log has it
 
 `code` is stable. `retryable` says whether the same call may work later without a change.
 """
@@ -128,6 +129,15 @@ class UnsafeRedis(DidflowError):
 
 class InvalidSettings(DidflowError):
     code = "invalid_settings"
+
+
+class InternalError(DidflowError):
+    """A bug in didflow, met while it acted on one input. The log has it with its traceback."""
+
+    code = "internal_error"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"didflow failed on this input ({type(error).__name__}): report it with the log line of the same time")
 
 
 class JobError(BaseModel):

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AwareDatetime,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -24,6 +23,7 @@ from worker.contract.countdown import AfterMoment, Grace, Margin
 from worker.contract.destinations import NO_SPACES, Destination, ProviderId
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
+from worker.contract.moments import Moment
 from worker.contract.money import Usd
 from worker.contract.numbers import NumberList
 from worker.contract.states import Lane
@@ -139,7 +139,7 @@ class SearchAndBuy(_Request):
     sms_relay_url: HttpUrl | None = None
     reuse: bool = False
     ladder: Annotated[tuple[Rung, ...], Field(max_length=20, json_schema_extra={"minItems": 1})] | None = None
-    wait_until: AwareDatetime | None = None
+    wait_until: Moment | None = None
     terms: Terms | None = None
 
     @field_validator("ladder", mode="before")
@@ -163,10 +163,12 @@ class SearchAndBuy(_Request):
     def _faults_of_ladder(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
         if beside := [name for name in PLACE if given.get(name)]:
             yield f"with a ladder {', '.join(beside)} stand in its rungs"
+        if {"quantity", "at_least", "policy"} & set(bad):
+            return
         shares = [rung.quantity if isinstance(rung, Rung) else rung.get("quantity") for rung in given["ladder"]]
         least = {"all_or_nothing": given.get("quantity", 1), "at_least": given.get("at_least")}.get(given.get("policy", "all_or_nothing"))
         known = [share for share in shares if isinstance(share, int)]
-        if len(known) == len(shares) and not {"quantity", "at_least", "policy"} & set(bad) and least is not None and sum(known) < least:
+        if len(known) == len(shares) and least is not None and sum(known) < least:
             yield f"the rungs allow {sum(known)} numbers together, fewer than the {least} without which nothing is bought"
 
     @property
@@ -238,7 +240,7 @@ class Reroute(_OfNumbers):
     destinations: tuple[Destination, ...] = Field(max_length=20, json_schema_extra={"minItems": 1})
     max_fraction: float | None = Field(default=None, gt=0, le=1)
     canary: Count | None = None
-    deadline: AwareDatetime | None = None
+    deadline: Moment | None = None
     after: Text | None = None
     snapshot_of: Text | None = None
 
@@ -343,7 +345,7 @@ class FollowDocuments(_Request):
     job_id: Text | None = None
     numbers: NumberList = Field(default=(), max_length=1000)
     record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
-    deadline: AwareDatetime | None = None
+    deadline: Moment | None = None
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts

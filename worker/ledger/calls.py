@@ -17,6 +17,7 @@ from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFo
 from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from worker.contract.history import Happened, History, members_of, read_history
 from worker.contract.jobs import Job
+from worker.contract.moments import bounded
 from worker.contract.requests import REQUEST_VERSION, FollowDocuments, Request
 from worker.contract.results import Result
 from worker.contract.spending import ScopeSpending, Spend
@@ -34,8 +35,6 @@ RETENTION_MS = 90 * 24 * 3600 * 1000
 HISTORY_MS = 1095 * 24 * 3600 * 1000
 #: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.
 TAINT_MS = 24 * 3600 * 1000
-#: Times that every part of didflow can count and write, in any time zone.
-MIN_TIME, MAX_TIME = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 #: A failback that took its reroute and wasn't submitted within this time never will be.
 UNDO_STALE_MS = 60_000
 #: The most that one request may take up in the ledger.
@@ -241,4 +240,8 @@ def _time_fault(moment: datetime | None) -> tuple[str, str] | None:
         return None
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         return ("not_before", "is a time with a time zone")
-    return None if MIN_TIME <= moment <= MAX_TIME else ("not_before", f"is between {MIN_TIME.year} and {MAX_TIME.year}")
+    try:
+        bounded(moment)
+    except ValueError as error:
+        return ("not_before", str(error))
+    return None

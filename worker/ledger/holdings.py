@@ -32,5 +32,5 @@ def _holder(text: str | None) -> Holder | None:
     try:
         record, account, reference = json.loads(text or "")
         return Holder(int(record) if record else None, account or "", reference or None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 import redis.asyncio
 
-from worker.contract.errors import JobNotFound, WaitTimeout
+from worker.contract.errors import InvalidRequest, JobNotFound, WaitTimeout
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.results import NumberResult
 from worker.contract.states import REPORTED, JobState
@@ -24,6 +24,8 @@ from worker.ledger.views import job_view, moment, moved_number, steps
 
 T = TypeVar("T")
 
+#: A list is asked for up to this place: Redis counts with 64 bits.
+MOST_LISTED = 10**12
 #: How long a blocking read blocks at a time: less than the socket's time-out.
 BLOCK_S = 2.0
 
@@ -136,7 +138,14 @@ class Plans:
         limit: int = 100,
         offset: int = 0,
     ) -> Plan[tuple[JobView, ...]]:
-        """Jobs by key, by reference or by state (all states if none is given), newest first."""
+        """Jobs by key, by reference or by state (all states if none is given), newest first.
+
+        Raises InvalidRequest for a `limit` or `offset` that is negative or too large.
+        """
+        for name, value in (("limit", limit), ("offset", offset)):
+            if not 0 <= value <= MOST_LISTED:
+                what = f"is from 0 to {MOST_LISTED}"
+                raise InvalidRequest(f"{name}: {what}", ((name, what),))
         ids = yield from self._ids(idempotency_key, reference, state, offset + limit)
         if not (ids := ids[offset:]):
             return ()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from worker.arguments import port, whole
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.logs import configure_logs
 from worker.runtime.local_stack import LocalStack
@@ -42,9 +43,9 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         " WAVIX_API_KEY, the sandbox.",
     )
     parser.add_argument("--sandbox", action=argparse.BooleanOptionalAction, default=None, help="with or without, whatever the key")
-    parser.add_argument("--sandbox-port", type=int, default=8788, help="where the sandbox listens (%(default)s)")
-    parser.add_argument("--processes", type=int, default=settings.processes, help="worker processes (%(default)s)")
-    parser.add_argument("--threads", type=int, default=settings.threads, help="threads of each (%(default)s)")
+    parser.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
+    parser.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
+    parser.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
     return parser
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from worker.arguments import port, real, usd, whole
 from worker.settings import variable
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, Profile
@@ -30,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: stop.set())
     try:
         sandbox = Sandbox(options, host=given.host, port=given.port)
-    except OSError as error:
-        sys.exit(f"the sandbox can't listen on {given.host}:{given.port} ({error.strerror}): another port, or 0 for any, with --port")
+    except (OSError, UnicodeError) as error:  # A host that can't be a name is a UnicodeError.
+        why = (error.strerror if isinstance(error, OSError) else None) or "no such host"
+        sys.exit(f"the sandbox can't listen on {given.host}:{given.port} ({why}): another port, or 0 for any, with --port")
     with sandbox:
         print(f"sandbox listening on {sandbox.url} key {SANDBOX_KEY}", flush=True)
         stop.wait()
@@ -58,19 +60,19 @@ def _parser() -> argparse.ArgumentParser:
         description="A Wavix on loopback, for trying and testing: both dialects, own stock and money, faults on demand.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8788, help="port to listen on; 0 picks one (%(default)s)")
+    parser.add_argument("--port", type=port, default=8788, help="port to listen on; 0 picks one (%(default)s)")
     parser.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
-    parser.add_argument("--balance", type=Decimal, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
-    parser.add_argument("--latency-ms", type=float, default=0, help="every call takes at least this long (%(default)s)")
-    parser.add_argument("--jitter-ms", type=float, default=0, help="and up to this much longer (%(default)s)")
-    parser.add_argument("--rate-limit", type=float, default=None, help="requests a second per account, then 429 (none)")
-    parser.add_argument("--read-lag", type=float, default=None, help="seconds by which lists show the past (0)")
-    parser.add_argument("--apply-late", type=float, default=None, help="seconds until a change of destinations shows (0)")
+    parser.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
+    parser.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="every call takes at least this long (%(default)s)")
+    parser.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="and up to this much longer (%(default)s)")
+    parser.add_argument("--rate-limit", type=real(0.001, 1_000_000), default=None, help="requests a second per account, then 429 (none)")
+    parser.add_argument("--read-lag", type=real(0, 86_400), default=None, help="seconds by which lists show the past (0)")
+    parser.add_argument("--apply-late", type=real(0, 86_400), default=None, help="seconds until a change of destinations shows (0)")
     parser.add_argument(
         "--profile", action="append", default=[], metavar="NAME", help="a variation of the provider; may be repeated; `list` prints all"
     )
-    parser.add_argument("--numbers-per-city", type=int, default=200, help="size of the stock (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, another stock (%(default)s)")
+    parser.add_argument("--numbers-per-city", type=whole(0, 9_999), default=200, help="size of the stock (%(default)s)")
+    parser.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="another seed, another stock (%(default)s)")
     return parser
 
 
