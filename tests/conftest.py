@@ -3,10 +3,12 @@
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests import drawn
+from tests.drawn import Drawn, drawn_for, how_to_repeat
 from tests.stage import Stage
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
@@ -44,15 +46,42 @@ def real_ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[Ledger]:
     client.close()
 
 
+@pytest.fixture(autouse=True)
+def profiles(request: pytest.FixtureRequest) -> Iterator[Drawn]:
+    """The variations of the provider that this test runs on."""
+    drawn.use(_profiles_of(request.node))
+    yield drawn.current
+    drawn.use(Drawn())
+
+
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(SandboxOptions(numbers_per_city=30)) as sandbox:
+def sandbox(profiles: Drawn) -> Iterator[Sandbox]:
+    with Sandbox(profiles.applied_to(SandboxOptions(numbers_per_city=30))) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def stage(real_ledger: Ledger, sandbox: Sandbox) -> Iterator[Stage]:
+def stage(real_ledger: Ledger, sandbox: Sandbox, profiles: Drawn) -> Iterator[Stage]:
     """The real jobs on the real ledger, talking HTTP to a sandbox, run by hand in this thread."""
-    stage = Stage(real_ledger, sandbox)
+    stage = Stage(real_ledger, sandbox, **profiles.settings)
     yield stage
     stage.close()
+
+
+def _profiles_of(test: pytest.Item) -> Drawn:
+    mark = test.get_closest_marker("provider")
+    return drawn_for(test.nodeid, None if mark is None else mark.args)
+
+
+def pytest_report_header() -> str:
+    forced = "" if drawn.FORCED is None else f"; DIDFLOW_PROFILES={drawn.FORCED}"
+    return f"provider profiles of tests/jobs: DIDFLOW_PROFILE_SEED={drawn.SEED}{forced}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails says on which provider, and how to see it again."""
+    report = yield
+    if report.failed and (names := _profiles_of(item)).names:
+        report.sections.append(("provider profiles", how_to_repeat(item.nodeid, names)))
+    return report

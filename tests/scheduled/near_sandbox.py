@@ -12,16 +12,8 @@ from worker.wavix.sandbox import SandboxAdmin, SandboxOptions
 from worker.wavix.sandbox.admin import administer
 from worker.wavix.sandbox.service import Reply, Service
 
-#: The calls that change something, by method and path, under the sandbox's names for them.
-CHANGES = {
-    ("PUT", "/v1/buy/cart"): "cart_put",
-    ("DELETE", "/v1/buy/cart"): "cart_delete",
-    ("POST", "/v1/buy/cart/checkout"): "checkout",
-    ("POST", "/v1/mydids/update-destinations"): "destinations",
-    ("POST", "/v1/mydids/papers"): "papers",
-    ("PUT", "/v1/mydids/update-sms-enabled"): "sms_enabled",
-    ("DELETE", "/v1/mydids"): "release",
-}
+#: The calls that change something, under the sandbox's names for them.
+CHANGES = ("cart_put", "cart_delete", "checkout", "destinations", "papers", "sms_enabled", "update_one", "release")
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target, authorization, body = request.url.raw_path.decode(), request.headers.get("Authorization", ""), request.read()
-        call, content_type = CHANGES.get((request.method, request.url.path), ""), request.headers.get("Content-Type", "")
+        call, content_type = self._call(request), request.headers.get("Content-Type", "")
         if self._to_fly[call] > 0:
             self._to_fly[call] -= 1
             self.flights.append(Flight(call, request.method, target, authorization, body, content_type))
@@ -79,6 +71,11 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _call(self, request: httpx.Request) -> str:
+        """The sandbox's name of the call; "" for one that changes nothing."""
+        name = self.service.name_of(request.method, request.url.path)
+        return name if name in CHANGES else ""
 
     def _serve(self, call: str, method: str, target: str, authorization: str, body: bytes, content_type: str = "") -> Reply:
         if call:

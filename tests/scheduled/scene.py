@@ -14,6 +14,7 @@ from typing import cast
 import redis
 from pydantic import SecretStr
 
+from tests import drawn
 from tests.scheduled.clock import Clock
 from tests.scheduled.near_sandbox import NearSandbox
 from tests.stage import settings_for
@@ -84,7 +85,8 @@ class Scene:
         **changes: object,
     ) -> None:
         self.clock = Clock()
-        self.sandbox = NearSandbox(sandbox or SandboxOptions(numbers_per_city=8, balance_usd=Decimal(1000)), self.clock)
+        options = sandbox or SandboxOptions(numbers_per_city=8, balance_usd=Decimal(1000))
+        self.sandbox = NearSandbox(drawn.current.applied_to(options, timed=False), self.clock)
         self.ledger = ledger(client, f"scene-{uuid.uuid4().hex[:8]}", self.clock)
         self.settings = settings_for(
             self.sandbox.url,
@@ -93,12 +95,12 @@ class Scene:
             settle_limit_seconds=600.0,
             max_crashes=MAX_CRASHES,
             lease_seconds=LEASE_S,
-            **changes,
+            **drawn.current.settings | changes,
         )
         self.provider = provider(
             self.sandbox.url,
             SecretStr(SANDBOX_KEY),
-            "mydids",
+            self.settings.wavix_dialect,
             transport=self.sandbox,
             locations=LocationCache(),
         )

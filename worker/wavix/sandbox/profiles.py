@@ -25,6 +25,7 @@ class Profile:
 
 
 PROFILES: Mapping[str, Profile] = {
+    "numbers-dialect": Profile("The account is spoken to as published in June 2026.", settings={"wavix_dialect": "numbers"}),
     "city-route": Profile("The numbers of a city are listed under `/city/` and not under `/cities/`.", {"city_route": "city"}),
     "partial-checkout": Profile(
         "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
@@ -34,8 +35,8 @@ PROFILES: Mapping[str, Profile] = {
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
     "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),
     "label-silent": Profile("The owned list finds nothing when it is filtered by a label.", {"label_filter": "silent"}, any_job=False),
-    "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}),
-    "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}),
+    "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}, any_job=False),
+    "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}, any_job=False),
     "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),
     "path-mydids": Profile("The account's numbers are under `/v1/mydids` alone.", {"path": "mydids"}, any_job=False),
     "path-numbers": Profile("The account's numbers are under `/v1/numbers` alone.", {"path": "numbers"}, any_job=False),

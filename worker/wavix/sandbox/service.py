@@ -48,6 +48,10 @@ class Service:
         self._buckets: dict[str, Bucket] = {}
         self._rng = random.Random(options.seed)
 
+    def name_of(self, method: str, path: str) -> str:
+        """The name by which faults and counts know the call; "" for a path that isn't one."""
+        return next((route.call for route in self._routes if route.method == method and route.path.fullmatch(path)), "")
+
     def serve(self, method: str, target: str, authorization: str, body: bytes, content_type: str = "") -> Reply:
         """Answer one API call."""
         url = urlsplit(target)
