@@ -43,12 +43,12 @@ class Drawn:
 current = Drawn()
 
 
-def drawn_for(nodeid: str, pinned: Iterable[str] | None) -> Drawn:
+def drawn_for(nodeid: str, pinned: Iterable[str] | None, *, forced: str | None = FORCED) -> Drawn:
     """The profiles of this test; the same for the same seed. `pinned`: those that its mark names."""
     if pinned is not None:
         return Drawn(tuple(pinned))
-    if FORCED is not None:
-        return Drawn(tuple(name for name in FORCED.split(",") if name))
+    if forced is not None:
+        return Drawn(tuple(name for name in forced.split(",") if name))
     if not nodeid.startswith(DRAWS):
         return Drawn()
     rng = random.Random(f"{SEED} {nodeid}")

@@ -45,7 +45,9 @@ PROFILES: Mapping[str, Profile] = {
     "key-anywhere": Profile("The key is taken in the query and as a Bearer token, under every path.", {"key_place": "both"}),
     "key-403": Profile("A key that is wrong, or in the wrong place, is answered with 403.", {"key_status": 403}),
     "no-route-json": Profile("A path that isn't there is answered with a router's JSON.", {"unknown_route": "json"}),
-    "no-route-as-record": Profile("A path that isn't there is answered as an unknown record is.", {"unknown_route": "record_json"}),
+    "no-route-as-record": Profile(
+        "A path that isn't there is answered as an unknown record is.", {"unknown_route": "record_json"}, any_job=False
+    ),
     "key-scopes": Profile("The key may not read trunks, nor the balance.", {"scopes": {"default": ("numbers", "buy")}}, any_job=False),
     "documents-by-name": Profile("Types of documents are names, in lists and in uploads.", {"document_types": "names"}, any_job=False),
     "ids-repeat": Profile("A release takes `ids=1&ids=2` and nothing else.", {"release_ids": "repeat"}),
