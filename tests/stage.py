@@ -84,9 +84,15 @@ class Stage:
             if view.reason in (WaitReason.RETRY, WaitReason.FUNDS, WaitReason.PROVIDER_DOWN, WaitReason.RATE_LIMITED):
                 self.make_due(job)  # These only pass time; a test has better things to do.
             elif view.due_at is not None:
-                time.sleep(max(0.0, min(1.0, view.due_at.timestamp() - self.ledger.now_ms() / 1000)))
+                self.wait_until_due(job)
             self.attempt(job)
         return view
+
+    def wait_until_due(self, job: Job) -> None:
+        """Let the time pass that the job waits for, a second at most."""
+        due_at = self.ledger.get(job.id).due_at
+        if due_at is not None:
+            time.sleep(max(0.0, min(1.0, due_at.timestamp() - self.ledger.now_ms() / 1000)))
 
     def make_due(self, job: Job) -> None:
         """Let a waiting job's time come."""

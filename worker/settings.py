@@ -37,6 +37,7 @@ class Account(BaseModel):
     base_url: str = "https://api.wavix.com"
     dialect: Dialect = "mydids"
     ids_form: IdsFormSetting | None = None
+    linked_card: bool | None = None
     spend_usd_per_hour: SpendUsd | None = None
     spend_usd_per_day: SpendUsd | None = None
     spend_numbers_per_hour: SpendNumbers | None = None
@@ -79,6 +80,9 @@ class Settings(BaseSettings):
     )
     http_timeout: float = Field(30.0, gt=0, description="seconds until a provider call is given up as unclear")
     lease_seconds: float = Field(30.0, ge=1, description="a job of a dead worker is taken over after this long")
+    linked_card: bool = Field(
+        False, description="a card linked to the account pays for what its balance doesn't cover: purchases don't wait for the balance"
+    )
     settle_seconds: float = Field(10.0, ge=0, description="how long the provider's lists may lag behind its own writes (assumption A3)")
     settle_limit_seconds: float = Field(
         600.0, ge=1, description="an unclear purchase or release that can't be settled by then needs a review"

@@ -1,18 +1,19 @@
 """Six wrong protocols that look right. Each must make the campaign fail: they test the tests."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from worker.contract.provider import Answer, Unclear
+from worker.contract.provider import Answer
+from worker.jobs import purchase
 from worker.jobs.countdown import Countdown
 from worker.jobs.purchase import Purchase
-from worker.jobs.purchase_state import Phase
+from worker.jobs.purchase_state import Checkout, Phase
+from worker.jobs.refused_checkout import what_is_known
 from worker.jobs.stock import StockSearch
 from worker.ledger import plans, script_loader
 from worker.runtime.attempt import LedgerPage
-from worker.wavix.client import WavixClient
 
 
 def no_token_check() -> None:
@@ -49,15 +50,15 @@ def reuse_tainted() -> None:
     StockSearch.next = lambda self, wanted, used: right_next(self, wanted, ())  # type: ignore[method-assign]
 
 
-def resend_checkout() -> None:
-    """What wasn't answered is sent again, as the provider's own SDK does."""
-    right = WavixClient.check_out
+def believe_refusals() -> None:
+    """A checkout that was refused was never carried out."""
+    right = what_is_known
 
-    def wrong(self: WavixClient, numbers: Sequence[str]) -> Answer[None]:
-        answer = right(self, numbers)
-        return right(self, numbers) if isinstance(answer, Unclear) else answer
+    def wrong(answer: Answer[None]) -> tuple[Checkout, str]:
+        known, detail = right(answer)
+        return (Checkout.NOT_SENT if known is Checkout.REFUSED else known), detail
 
-    WavixClient.check_out = wrong  # type: ignore[method-assign]
+    vars(purchase)["what_is_known"] = wrong
 
 
 def deaf_to_cancels() -> None:
@@ -72,7 +73,7 @@ def leaves_parked() -> None:
     Countdown.call_off = lambda self: None  # type: ignore[method-assign]
 
 
-OF_PURCHASES = (no_token_check, look_first, reuse_tainted, resend_checkout)
+OF_PURCHASES = (no_token_check, look_first, reuse_tainted, believe_refusals)
 OF_COUNTDOWNS = (deaf_to_cancels, leaves_parked)
 MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (*OF_PURCHASES, *OF_COUNTDOWNS)}
 

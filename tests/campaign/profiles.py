@@ -67,17 +67,17 @@ def _late_adds(sandbox: SandboxAdmin) -> None:
         sandbox.add_fault("checkout", "act_late", times=None, probability=0.25, seconds=seconds)
 
 
-def _lost_answers(sandbox: SandboxAdmin) -> None:
-    """Checkouts that act and lose their answer, with lists that lag."""
+def _refused_answers(sandbox: SandboxAdmin) -> None:
+    """Checkouts that act and are refused, with lists that lag."""
     sandbox.order("reconfigure", read_lag_s=0.9)
-    sandbox.add_fault("checkout", "act_and_drop", times=None, probability=0.2)
+    sandbox.add_fault("checkout", "act_then_refuse", times=None, probability=0.2, status=404)
 
 
 STRESS: dict[str, Callable[[SandboxAdmin], None]] = {
     "no_token_check": _zombies,
     "look_first": _late_checkouts,
     "reuse_tainted": _late_adds,
-    "resend_checkout": _lost_answers,
+    "believe_refusals": _refused_answers,
     "deaf_to_cancels": _well,
     "leaves_parked": _well,
 }

@@ -23,12 +23,12 @@ MUTANT_SECONDS = {
     "no_token_check": 35.0,
     "look_first": 15.0,
     "reuse_tainted": 30.0,
-    "resend_checkout": 12.0,
+    "believe_refusals": 12.0,
     "deaf_to_cancels": 10.0,
     "leaves_parked": 10.0,
 }
 #: That its oracle finds out what is wrong with a countdown is tested every day without a campaign.
-SOONEST = "resend_checkout"
+SOONEST = "believe_refusals"
 RIGHT_SECONDS = 15.0
 
 

@@ -118,7 +118,7 @@ def test_a_refusal_from_before_a_restart_says_nothing_of_a_later_checkout_of_the
     key = real_ledger.keys.job(job.id)
     memo = Memo.model_validate_json(str(real_ledger.client.hget(key, "memo")))
     assert memo.phase == "carted"
-    real_ledger.client.hset(key, "memo", memo.model_copy(update={"checkout": Checkout.NO}).model_dump_json())
+    real_ledger.client.hset(key, "memo", memo.model_copy(update={"checkout": Checkout.NOT_SENT}).model_dump_json())
     real_ledger.client.hset(real_ledger.keys.epoch, "server", "another")
     real_ledger.sweep(max_crashes=5)
     stage = Stage(real_ledger, sandbox, settle_seconds=settle_s)

@@ -67,6 +67,7 @@ def test_a_call_without_a_clear_yes_is_told_even_if_the_attempt_ends_with_it(sta
 
 def test_a_refusal_and_a_barred_account_are_told(stage: Stage) -> None:
     stage.sandbox.order("set_balance", usd="0.00")
+    stage.sandbox.add_fault("profile", "refuse", status=403, times=None)  # What the balance is known not to cover isn't sent.
     poor = stage.submit(ROUTED)
     stage.attempt(poor)
     assert ("checkout", "no:insufficient_funds") in {(call.call, call.answer) for call in told(stage, poor)}

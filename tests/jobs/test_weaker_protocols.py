@@ -1,10 +1,10 @@
-"""Tests of the tests: four weaker protocols, each caught by the schedule that its weakness needs, one also at random.
+"""Tests of the tests: five weaker protocols, each caught by the schedule that its weakness needs, one also at random.
 
 The real code passes the same schedules. What is patched here is what makes it weaker.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import pytest
@@ -16,12 +16,16 @@ from tests.scheduled.clock import Clock
 from tests.scheduled.machine import Schedules
 from tests.scheduled.oracle import Oracle
 from tests.scheduled.scene import SETTLE_S, Attempt, Scene, TimedLedger
-from worker.contract.provider import Answer, Unclear
+from worker.contract.provider import Answer, OwnedNumber
 from worker.contract.requests import SearchAndBuy
+from worker.jobs import purchase
+from worker.jobs.owned import find_owned
+from worker.jobs.ports import Provider
 from worker.jobs.purchase import Purchase
+from worker.jobs.purchase_state import Checkout
+from worker.jobs.refused_checkout import what_is_known
 from worker.ledger.plans import Plans
 from worker.ledger.script_loader import Script
-from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import SandboxOptions
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
@@ -44,23 +48,26 @@ class LedgerWithoutToken(TimedLedger):
         self.plans = PlansWithoutToken(namespace)
 
 
-class InsistentClient(WavixClient):
-    """Sends an unclear checkout once more."""
-
-    def check_out(self, numbers: Sequence[str]) -> Answer[None]:
-        answer = super().check_out(numbers)
-        return super().check_out(numbers) if isinstance(answer, Unclear) else answer
+def believe_refusals(answer: Answer[None]) -> tuple[Checkout, str]:
+    """In the place of `what_is_known`: what was refused was never carried out."""
+    known, detail = what_is_known(answer)
+    return (Checkout.NOT_SENT if known is Checkout.REFUSED else known), detail
 
 
-def look_without_removing(purchase: Purchase) -> None:
+def search_once(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+    """In the place of `find_surely`: what a search doesn't show isn't ours."""
+    return find_owned(provider, numbers)
+
+
+def look_without_removing(self: Purchase) -> None:
     """In the place of `revoke`: the numbers stay in the cart."""
-    if purchase.memo.revoked_ms is None:
-        purchase._write("revoke", revoked_ms=purchase._page.now_ms())
+    if self.memo.revoked_ms is None:
+        self._write("revoke", revoked_ms=self._page.now_ms())
 
 
-def use_again(purchase: Purchase, step: str, detail: str) -> None:
+def use_again(self: Purchase, step: str, detail: str) -> None:
     """In the place of `_spend_bound`: numbers whose add was unclear are free at once."""
-    purchase.abandon()
+    self.abandon()
 
 
 def wakes_after_another_has_bought(scene: Scene) -> None:
@@ -93,10 +100,21 @@ def add_and_checkout_land_after_they_were_given_up(scene: Scene) -> None:
     scene.sandbox.land(0)
 
 
-def answer_is_lost_and_lists_lag(scene: Scene) -> None:
+def checkout_acts_and_is_refused_and_lists_lag(scene: Scene) -> None:
     scene.submit(ONE)
     scene.sandbox.lag_ms = int(SETTLE_S * 1000) - 1
+    scene.sandbox.add_fault("checkout", "act_then_refuse", status=404)
+    scene.finish()
+
+
+def answer_is_lost_and_search_shows_nothing(scene: Scene) -> None:
+    job = scene.submit(ONE)
+    scene.sandbox.order("reconfigure", search="silent")
     scene.sandbox.add_fault("checkout", "act_and_drop")
+    while not any("settled" in step for step in scene.story(job)):
+        scene.make_due(job)
+        scene.run(job)
+    scene.sandbox.order("reconfigure", search="works")
     scene.finish()
 
 
@@ -106,22 +124,24 @@ class Weakness:
 
     schedule: Callable[[Scene], None]
     ledger: type[TimedLedger] = TimedLedger
-    provider: type[WavixClient] = WavixClient
-    patch: tuple[str, Callable[..., None]] | None = None
+    patch: tuple[object, str, Callable[..., object]] | None = None
 
     def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if self.patch is not None:
-            monkeypatch.setattr(Purchase, *self.patch)
+            monkeypatch.setattr(*self.patch)
 
     def scene(self, client: redis.Redis, options: SandboxOptions | None = None) -> Scene:
-        return Scene(client, sandbox=options, ledger=self.ledger, provider=self.provider)
+        return Scene(client, sandbox=options, ledger=self.ledger)
 
 
 WEAKER = {
     "without the token check": Weakness(wakes_after_another_has_bought, ledger=LedgerWithoutToken),
-    "look without removing from the cart": Weakness(checkout_lands_after_it_was_given_up, patch=("revoke", look_without_removing)),
-    "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=("_spend_bound", use_again)),
-    "a checkout sent twice": Weakness(answer_is_lost_and_lists_lag, provider=InsistentClient),
+    "look without removing from the cart": Weakness(
+        checkout_lands_after_it_was_given_up, patch=(Purchase, "revoke", look_without_removing)
+    ),
+    "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_spend_bound", use_again)),
+    "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(purchase, "what_is_known", believe_refusals)),
+    "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(purchase, "find_surely", search_once)),
 }
 
 
@@ -150,7 +170,7 @@ def test_a_weaker_protocol_is_caught_by_its_schedule(
 
 
 def test_a_missing_token_check_is_caught_at_random(quick_valkey: redis.Redis) -> None:
-    """The other three need several faults in one order, which chance finds in minutes, not in seconds."""
+    """The others need several faults in one order, which chance finds in minutes, not in seconds."""
     weakness = WEAKER["without the token check"]
 
     class Weaker(Schedules):

@@ -24,7 +24,10 @@ WEAKER: dict[str, dict[str, bool]] = {
     "without the token check": {"fence": False},
     "look before removing from the cart": {"revoke": False},
     "reuse of a spent number": {"taint_unclear_put": False, "reuse": True},
+    "a refusal is believed": {"believe_refusal": True},
+    "absence by one search": {"second_read": False},
     "assumption A2 broken": {"checkout_needs_cart": False},
+    "assumption A6 broken": {"refused_put_may_come_late": True},
 }
 
 

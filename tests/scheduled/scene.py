@@ -22,6 +22,7 @@ from worker.contract.history import History
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.states import REPORTED, JobState, WaitReason
+from worker.jobs.funds import SHARED_MS
 from worker.jobs.ports import Provider
 from worker.ledger import calls
 from worker.ledger.calls import Submission
@@ -158,6 +159,8 @@ class Scene:
         view = self.view(job)
         if view.reason == WaitReason.SETTLING:
             self.clock.pass_ms(int(SETTLE_S * 1000))
+        if view.reason == WaitReason.FUNDS:
+            self.clock.pass_ms(SHARED_MS)
         self.ledger.client.hset(self.ledger.keys.job(job.id), "due_ms", "")
 
     def expire(self, job: Job) -> Swept:

@@ -81,7 +81,7 @@ def test_a_city_is_searched_if_its_area_code_leaves_room(area: str, asked: str |
     ("owned", "memo", "now_s", "verdict"),
     [
         ({A, B}, Memo(checkout=Checkout.UNCLEAR), 0, Settled({A, B}, set(), False, "")),
-        ({A}, Memo(checkout=Checkout.NO), 0, Settled({A}, {B}, False, "")),
+        ({A}, Memo(checkout=Checkout.NOT_SENT), 0, Settled({A}, {B}, False, "")),
         ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 1, LookAgain(0)),
         ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 600, Unsettled("")),
         (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 9, LookAgain(0)),

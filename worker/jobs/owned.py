@@ -50,15 +50,18 @@ def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNu
 def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """Those of the numbers that are ours, by number. What it doesn't find was missing from two different reads.
 
-    First `find_owned`. If some are missing, the whole list is read without a filter, by `owned_whole`: a search that finds nothing, and
-    a list that changes while it is read, hide no number. Use it where absence decides something: a number is reported as not ours or
-    as released, it is left out of a selection, or it is bought again. It reads the whole account if one number is missing, so give it
-    all numbers in one call. Reads may still lag: the settle time is the caller's. Raises ReadFailed if the list never stays the same.
+    First `find_owned`. If some are missing, the whole list is read without a filter, as `listed` does: a search that finds nothing hides
+    no number. Use it where absence decides something: a number is reported as not ours or as released, it is left out of a selection, or
+    it is bought again. It reads the whole account if one number is missing, so give it all numbers in one call. Reads may still lag: the
+    settle time is the caller's. A list that changes all the time, as that of an account does where somebody always buys, is read until a
+    reading shows nothing new: a number would have to be missed by the search and by several readings.
     """
     wanted = set(numbers)
     found = find_owned(provider, wanted)
-    if wanted - found.keys():
-        found |= {item.number: item for item in owned_whole(provider, only=wanted - found.keys())}
+    for items in listed(provider) if wanted - found.keys() else ():
+        found |= {item.number: item for item in items if item.number in wanted}
+        if found.keys() >= wanted:
+            break
     return found
 
 

@@ -358,6 +358,7 @@ class Rules:
     releases_per_day  numbers that the account may give back in a day (UTC)
     look_every_s    how often a number whose release counts down is looked at for calls
     ids_form        how several record ids are written into one release
+    card_linked     a card pays for what the balance doesn't cover
     reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
     look_s          how often a standing order looks at the stock, about
@@ -376,5 +377,6 @@ class Rules:
     look_every_s: float = 86_400.0
     documents_every_s: float = 3600.0
     documents_deadline_s: float = 30 * 86_400.0
+    card_linked: bool = False
     reuse_label: str | None = None
     ids_form: IdsFormSetting = "auto"

@@ -20,14 +20,15 @@ from decimal import Decimal
 
 from worker.contract.errors import JobError
 from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
-from worker.contract.provider import Answer, Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
+from worker.contract.provider import Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
 from worker.contract.requests import FollowDocuments
 from worker.contract.results import SearchReport
 from worker.contract.spending import Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable
-from worker.jobs.owned import find_each, find_owned
+from worker.jobs.funds import balance_usd, covered, shared_balance_usd, wait_for_funds
+from worker.jobs.owned import find_owned, find_surely
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
@@ -41,13 +42,11 @@ from worker.jobs.ports import (
 from worker.jobs.purchase_state import Checkout, Phase, Pick
 from worker.jobs.purchase_writing import WrittenPurchase, listed
 from worker.jobs.quoted import differences, quote_worse
+from worker.jobs.refused_checkout import is_put_off, next_step, refusal_of, what_is_known
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
 from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.standing import is_over
 from worker.jobs.stock import StockSearch
-
-#: The provider wants funds: a person has to top up, so looking often is no use.
-FUNDS_AGAIN_S = 60.0
 
 
 class OutOfStock(Exception):
@@ -85,6 +84,7 @@ class Purchase(WrittenPurchase):
         want = self._want()
         if self._limits and (reached := self._page.limit_against(worth_asking(self.memo.refused, self._limits, want), self._limits)):
             raise wait_for(reached, self._page.now_ms())
+        self._read_balance()
         if not (in_cart := self._fill_cart(search, want)):
             return
         try:
@@ -95,9 +95,18 @@ class Purchase(WrittenPurchase):
         except Wait:  # Nothing was written, so nothing is sent.
             self.abandon()
             raise
-        answer = self.check_out(sorted(in_cart))
+        self.check_out(sorted(in_cart))
         self.recover()
-        self._heed(answer)
+
+    def _read_balance(self) -> None:
+        """Read what can be paid. Raises Wait before stock and cart are troubled, if that is still less than what was too much before."""
+        self._balance = None
+        if self._rules.card_linked:
+            return
+        short_usd = self.memo.short_usd
+        self._balance = balance_usd(self._provider) if short_usd is None else shared_balance_usd(self._provider, self._page)
+        if short_usd is not None and self._balance is not None and self._balance < short_usd:
+            raise wait_for_funds(self._balance, short_usd)
 
     def _want(self) -> int:
         whole = self.request.policy == "all_or_nothing"
@@ -129,7 +138,19 @@ class Purchase(WrittenPurchase):
         if len(in_cart) < self.floor or is_over(self.request, self._page):
             self.abandon()
             raise OutOfStock
-        return in_cart
+        return self._payable(in_cart)
+
+    def _payable(self, in_cart: set[str]) -> set[str]:
+        """The cheapest of them that the balance covers. Raises Wait, with nothing left in the cart, if those are fewer than the floor."""
+        if self._balance is None:
+            return in_cart
+        costs = {number: self.picks[number].total_usd for number in in_cart}
+        payable = set(affordable(costs, self._balance))
+        if len(payable) < self.floor:
+            short_usd = sum(sorted(costs.values())[: self.floor], Decimal(0))
+            self.abandon(short_usd=short_usd)
+            raise wait_for_funds(self._balance, short_usd)
+        return payable
 
     def bind(self, search: StockSearch, count: int, in_cart: Collection[str] = ()) -> Sequence[Offer]:
         """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
@@ -145,10 +166,12 @@ class Purchase(WrittenPurchase):
                 search.give_back(found)
                 return ()
             costs = [offer.total_usd for offer in found]
-            room = most_affordable(self._limits, costs, self._cost_of(in_cart).usd, self.floor - len(in_cart))
+            beside_usd, least = self._cost_of(in_cart).usd, self.floor - len(in_cart)
+            allowed = most_affordable(self._limits, costs, beside_usd, least)
+            room = min(allowed, covered(self._balance, costs, beside_usd, max(least, 1 - len(in_cart))))
             offers = found[:room]
             search.give_back(found[room:])
-            search.refuse("spend_limit", (offer.number for offer in found[room:]))
+            search.refuse("spend_limit", (offer.number for offer in found[allowed:]))
             if not offers:
                 return ()
             picks = {offer.number: Pick.of(offer, search.rung_of(offer.number)) for offer in offers}
@@ -225,6 +248,8 @@ class Purchase(WrittenPurchase):
             taint=rest,
             hold=self._cost_of(carted),
             refused=None,
+            refusal=None,
+            short_usd=None,
             phase=Phase.CARTED,
             checkout=Checkout.UNKNOWN,
             fenced_ms=self._page.now_ms(),
@@ -235,14 +260,23 @@ class Purchase(WrittenPurchase):
         if rest:
             self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
 
-    def check_out(self, numbers: Sequence[str]) -> Answer[None]:
-        """Send the one checkout, and write down what it answered."""
+    def check_out(self, numbers: Sequence[str]) -> None:
+        """Send the one checkout, and write down what it answered. What came of it is looked up, whatever that says."""
         answer = self._provider.check_out(numbers)
         known, detail = what_is_known(answer)
-        # One that the provider put off doesn't count towards the most that a job tries.
-        put_off = isinstance(answer, NotNow | Barred) or (isinstance(answer, No) and answer.code == "insufficient_funds")
-        self._write(f"checkout_{known.value}", detail, checkout=known, checkouts=self.memo.checkouts - put_off)
-        return answer
+        refusal = refusal_of(answer)
+        checkouts = self.memo.checkouts - is_put_off(refusal)
+        self._write(f"checkout_{known.value}", detail, checkout=known, refusal=refusal, checkouts=checkouts)
+
+    def heed(self) -> None:
+        """Act on a refusal once it is settled what the refused checkout did. Raises Wait or AttemptFailed, as it says."""
+        refusal = self.memo.refusal
+        if refusal is None:
+            return
+        self._page.pause_point()
+        self._write("refusal_heeded", f"{refusal.code}: {refusal.message}", refusal=None)
+        if step := next_step(refusal, self.memo):
+            raise step
 
     def recover(self) -> None:
         """Bring an open round to an end: afterwards every number is kept, spent or free, and the phase is `new`.
@@ -269,8 +303,9 @@ class Purchase(WrittenPurchase):
     def doubt(self) -> None:
         """After the ledger's server changed: what is written may be older than what was done.
 
-        Bound numbers may have been fenced and checked out. A clear no, or the time of the revoking, may be of an earlier checkout of
-        the same numbers. Only a clear yes stays true. So all open numbers are taken for carted, and nothing is known of their checkout.
+        Bound numbers may have been fenced and checked out. A checkout that wasn't sent, or the time of the revoking, may be of an earlier
+        round with the same numbers. Only a clear yes stays true. So all open numbers are taken for carted, and nothing is known of their
+        checkout.
         """
         if self.memo.phase not in (Phase.BOUND, Phase.CARTED):
             return
@@ -300,7 +335,7 @@ class Purchase(WrittenPurchase):
         carted = sorted(self.with_status("carted"))
         if self.memo.revoked_ms is None:
             answer = self._provider.remove_from_cart(carted)
-            if isinstance(answer, NotNow | Barred):
+            if isinstance(answer, NotNow):
                 raise waiting_for(answer)
             gone = isinstance(answer, Yes)
         else:
@@ -323,12 +358,14 @@ class Purchase(WrittenPurchase):
         if self.memo.first_look_ms is None:
             self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
         verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
-        refused = self.memo.checkout is Checkout.NO and not owned
-        if isinstance(verdict, Settled) and verdict.absent and not refused:
-            # Pages may have shifted while they were read: before a number counts as not ours, it is asked for by itself. Not so after
-            # a clear no: then the refusal is what decides, since a list of right after it may be older than it (A3). A list that shows
-            # one of them all the same says that the refusal wasn't one of everything.
-            owned |= find_each(self._provider, verdict.absent)
+        if isinstance(verdict, Settled) and verdict.in_flight:
+            # Before a number counts as not ours it is looked for by a second read of another kind, which neither a filter that doesn't work
+            # nor pages that shift can mislead.
+            owned |= find_surely(self._provider, verdict.absent)
+            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+        elif self.memo.checkout is Checkout.YES and now_ms - self.memo.fenced_ms >= self._rules.settle_s * 1000:
+            # It was accepted, and a search doesn't show it: the search may be at fault.
+            owned |= find_surely(self._provider, carted.keys() - owned.keys())
             verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
         match verdict:
             case Settled(kept, absent, in_flight, witness):
@@ -340,7 +377,20 @@ class Purchase(WrittenPurchase):
                     self._page.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
                 detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
-                self._write("settled", detail, picks, witness=witness, taint=taint, free=free, keep=kept, settle=cost, phase=Phase.NEW)
+                refusals = self.memo.refusals + 1 if self.memo.refusal and not kept else 0
+                self._write(
+                    "settled",
+                    detail,
+                    picks,
+                    witness=witness,
+                    taint=taint,
+                    free=free,
+                    keep=kept,
+                    settle=cost,
+                    phase=Phase.NEW,
+                    refusals=refusals,
+                    refusal=self.memo.refusal if absent else None,
+                )
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
@@ -348,16 +398,16 @@ class Purchase(WrittenPurchase):
                 self._write("unsettled", why)
                 raise UnsettledPurchase(why)
 
-    def abandon(self, refused: Spend | None = None) -> None:
+    def abandon(self, refused: Spend | None = None, short_usd: Decimal | None = None) -> None:
         """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers.
 
-        `refused`: what a spend limit didn't allow.
+        `refused`: what a spend limit didn't allow. `short_usd`: what the balance didn't cover.
         """
         bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
         if bound:
             if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
                 self._take_out(bound)  # One of them was never in the cart, so none was removed.
-            self._write("abandon", listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused)
+            self._write("abandon", listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused, short_usd=short_usd)
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
@@ -383,34 +433,3 @@ class Purchase(WrittenPurchase):
         self._write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
         if bound:
             self._provider.remove_from_cart(sorted(bound))
-
-    def _heed(self, answer: Answer[None]) -> None:
-        match answer:
-            case No(code="insufficient_funds", message=message):
-                raise Wait(WaitReason.FUNDS, FUNDS_AGAIN_S, message)
-            case No(code=code, message=message) if not self.kept:
-                raise AttemptFailed(
-                    JobError(code=f"checkout_{code}", message=f"the provider refused the checkout: {message}", retryable=True)
-                )
-            case NotNow() | Barred():
-                raise waiting_for(answer)
-            case Yes() | No() | Unclear():
-                pass
-
-
-def what_is_known(answer: Answer[None]) -> tuple[Checkout, str]:
-    """What the answer to a checkout says for certain, and its words for the job's story."""
-    match answer:
-        case Yes():
-            return Checkout.YES, ""
-        case No(code="some_unavailable", message=message):
-            # The refusal names numbers that could not be bought and leaves open whether the others were.
-            return Checkout.UNCLEAR, message
-        case No(code=code, message=message):
-            return Checkout.NO, f"{code}: {message}"
-        case NotNow(reason=reason):
-            return Checkout.NO, reason.value
-        case Barred(message=message):
-            return Checkout.NO, message
-        case Unclear(reason=reason):
-            return Checkout.UNCLEAR, reason

@@ -31,8 +31,26 @@ class Checkout(StrEnum):
 
     UNKNOWN = "unknown"  #: not sent, or sent and no answer written down
     YES = "yes"
-    NO = "no"  #: a refusal that the contract gives: nothing is in flight
+    NOT_SENT = "not_sent"  #: no connection was made: nothing is in flight
+    REFUSED = "refused"  #: an answer said no: what the job waits for next, but no proof that nothing was bought
     UNCLEAR = "unclear"
+
+
+class Refusal(BaseModel):
+    """The words of a checkout that was refused, kept until it is settled what the checkout did.
+
+    funds        the account lacks money
+    unavailable  the refusal names numbers that somebody else has
+    not_now      too many requests, or an overloaded server; `after_s`: when it wants to be asked again
+    other        anything else
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    about: Literal["funds", "unavailable", "not_now", "other"]
+    code: str
+    message: str
+    after_s: float | None = None
 
 
 class Memo(BaseModel):
@@ -42,6 +60,9 @@ class Memo(BaseModel):
     fenced_ms   when the carted numbers had all been confirmed in the cart
     revoked_ms  since when none of them is in the cart
     refused     the spend that a limit last refused: it needn't be tried before it fits
+    refusal     what the provider last said against a checkout, until the job has acted on it
+    refusals    refused checkouts in a row that bought nothing
+    short_usd   what the balance didn't cover: it needn't be tried before it does
     looks       how often a standing order has found too few
     worse       in an ended search on the terms of a quote: what is worse, number by number
     """
@@ -57,6 +78,9 @@ class Memo(BaseModel):
     first_look_ms: int | None = None
     checkouts: int = 0
     refused: Spend | None = None
+    refusal: Refusal | None = None
+    refusals: int = 0
+    short_usd: Usd | None = None
     search: SearchReport = SearchReport()
     looks: int = 0
     worse: tuple[str, ...] = ()

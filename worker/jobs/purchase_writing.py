@@ -1,6 +1,7 @@
 """A purchase's record with the page that it is written on: every step goes to the ledger first, and only then is believed."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from worker.contract.requests import SearchAndBuy
 from worker.contract.spending import Spend
@@ -18,6 +19,7 @@ class WrittenPurchase(PurchaseRecord):
         super().__init__(request, page.memo, page.numbers())
         self._page, self._provider, self._rules = page, provider, rules
         self._limits = limits_for(rules.spend_limits, page.reference)
+        self._balance: Decimal | None = None  #: as it was read before this round; None: not known
 
     def _write(
         self,

@@ -90,6 +90,7 @@ def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rul
     try:
         # A checkout may bring a single number: what is ours was worth its own.
         while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, page):
+            purchase.heed()
             page.pause_point()
             page.money_point()
             _buy(purchase, search, ours)

@@ -35,21 +35,22 @@ def judge(carted: Set[str], owned: Set[str], memo: Memo, now_ms: int, rules: Rul
     """What a look at the owned list tells of the carted numbers.
 
     Owned is believed at once (A1: nobody else can have bought it for us). Not owned is believed
-    - after a clear no: that request was answered, so nothing is in flight;
-    - else only when the numbers have been out of the cart for the settle time and the owned list is still silent (A2, A3).
+    - if the checkout was never sent: no connection was made;
+    - else only when the numbers have been out of the cart for the settle time and the owned list is still silent (A2, A3). That holds for
+      a refusal, too: a proxy may have sent the call twice, and a gateway may refuse what it passed on.
     The stock list is no witness: A3 doesn't speak of it, and one that lags would offer a number that is already ours.
     """
     absent = carted - owned
     if not absent:
         return Settled(carted & owned, absent, False, "owned list shows all")
     match memo.checkout:
-        case Checkout.NO:
-            return Settled(carted & owned, absent, False, "clear refusal, owned list silent")
+        case Checkout.NOT_SENT:
+            return Settled(carted & owned, absent, False, "never sent, owned list silent")
         case Checkout.YES:
             if _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):
                 return Unsettled("the provider accepted the checkout, but its owned list doesn't show these numbers")
             return LookAgain(_patience(memo.first_look_ms, now_ms))
-        case Checkout.UNKNOWN | Checkout.UNCLEAR:
+        case Checkout.UNKNOWN | Checkout.REFUSED | Checkout.UNCLEAR:
             if _passed(memo.revoked_ms, rules.settle_s, now_ms):
                 return Settled(carted & owned, absent, True, f"out of the cart for {rules.settle_s:g} s, owned list silent")
             if memo.revoked_ms is None and _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):

@@ -324,6 +324,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         protected_labels=frozenset(settings.protected_labels),
         releases_per_day=settings.releases_per_day,
         look_every_s=settings.grace_look_hours * 3600,
+        card_linked=settings.linked_card if account is None or account.linked_card is None else account.linked_card,
         reuse_label=settings.reuse_label,
         ids_form=(account.ids_form if account else None) or settings.wavix_ids_form,
         documents_every_s=settings.documents_poll_seconds,

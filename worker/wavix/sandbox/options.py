@@ -26,6 +26,7 @@ class SandboxOptions:
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
+    card_linked     a card pays for what the balance doesn't cover
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
     path            under which path the account's numbers are: `/v1/mydids`, `/v1/numbers`, or both
     key_place       where the key is taken: as `appid` in the query, as a Bearer token, or both; `published`: in the query under
@@ -55,6 +56,7 @@ class SandboxOptions:
     label_filter: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
+    card_linked: bool = False
     funds_words_in: Literal["message", "error", "error_dids", "nothing"] = "message"
     path: Literal["mydids", "numbers", "both"] = "both"
     key_place: Literal["query", "bearer", "both", "published"] = "published"

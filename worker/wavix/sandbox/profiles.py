@@ -62,6 +62,9 @@ PROFILES: Mapping[str, Profile] = {
     "funds-name-numbers": Profile(
         "A refusal for lack of funds names all numbers in `error_dids`, as if they were sold.", {"funds_words_in": "error_dids"}
     ),
+    "card-linked": Profile(
+        "A card pays for what the balance doesn't cover.", {"card_linked": True}, settings={"linked_card": True}, any_job=False
+    ),
     "funds-unsaid": Profile("A refusal for lack of funds says nothing of funds.", {"funds_words_in": "nothing"}, any_job=False),
 }
 

@@ -79,7 +79,7 @@ class World:
         wanted = [self.stock[number] for number in numbers if number not in sold]
         if sold and not self.options.partial_checkout:
             raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
-        if sum((stocked.total_usd for stocked in wanted), Decimal(0)) > account.balance_usd:
+        if not self.options.card_linked and sum((stocked.total_usd for stocked in wanted), Decimal(0)) > account.balance_usd:
             raise self._no_funds(numbers)
         for stocked in wanted:
             self._buy(account, stocked, now)
@@ -101,7 +101,8 @@ class World:
     def _buy(self, account: AccountState, stocked: StockNumber, now_s: float) -> None:
         account.take_from_cart(stocked.number, now_s)
         record = self.own(account, stocked, now_s)
-        account.balance_usd -= stocked.total_usd
+        if account.balance_usd >= stocked.total_usd or not self.options.card_linked:
+            account.balance_usd -= stocked.total_usd
         self.ledger.append(
             LedgerEntry(
                 record.added.isoformat(),
