@@ -78,7 +78,12 @@ class Settings(BaseSettings):
     breaker_seconds: float = Field(
         5.0, ge=0.1, description="pause after five failed requests in a row; it doubles with each failed probe, up to six times that"
     )
-    http_timeout: float = Field(30.0, gt=0, description="seconds until a provider call is given up as unclear")
+    http_timeout: float = Field(
+        30.0, gt=0, description="seconds from the start of a provider call to the last byte of its answer; later it is given up as unclear"
+    )
+    list_pages: int = Field(
+        10_000, ge=1, description="pages of a hundred that a list of the provider has at most; one that says it has more isn't believed"
+    )
     lease_seconds: float = Field(30.0, ge=1, description="a job of a dead worker is taken over after this long")
     linked_card: bool = Field(
         False, description="a card linked to the account pays for what its balance doesn't cover: purchases don't wait for the balance"

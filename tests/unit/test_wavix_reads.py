@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from worker.contract.destinations import Destination
 from worker.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
-from worker.wavix.client import WavixClient
+from worker.wavix.client import READ_ATTEMPTS, WavixClient
 
 Read = Callable[[WavixClient], object]
 Answers = Callable[[httpx.Request], httpx.Response]
@@ -50,8 +50,8 @@ def unavailable(read: Read, answers: Answers) -> int:
         REFUSED,
         {},
         {"items": None, "pagination": ONE_PAGE},
-        {"items": ["12565378257"], "pagination": ONE_PAGE},
-        {"items": [{"id": 1}, {"id": None, "number": "1256"}], "pagination": ONE_PAGE},
+        {"items": "12565378257", "pagination": ONE_PAGE},
+        {"items": {"id": 1, "number": "12565378257"}, "pagination": ONE_PAGE},
         {"items": []},
         {"items": [], "pagination": {"total": 5}},
     ],
@@ -80,7 +80,7 @@ def test_no_other_read_takes_a_refusal_for_an_answer(read: Read, body: Any) -> N
 
 
 def test_locations_that_could_not_be_read_are_not_remembered() -> None:
-    bodies: list[Any] = [REFUSED, {"countries": [{"id": 8652, "name": "United States"}]}]
+    bodies: list[Any] = [*[REFUSED] * READ_ATTEMPTS, {"countries": [{"id": 8652, "name": "United States"}]}]
     with client_of(lambda _: httpx.Response(200, json=bodies.pop(0))) as (client, _):
         with pytest.raises(ReadFailed):
             client.countries()

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from worker.contract.destinations import Route
 from worker.contract.money import Usd
 
+#: Stands for a part of a record that can't be read, where an empty one would mean something: a number without a route is free for reuse.
+UNREADABLE = "unreadable"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -68,7 +71,10 @@ class Document(_Frozen):
 
 
 class OwnedNumber(_Frozen):
-    """A number of the account. `record_id` is new at each purchase, `added` says when; `seconds` are this month's inbound seconds."""
+    """A number of the account. `record_id` is new at each purchase, `added` says when; `seconds` are this month's inbound seconds.
+
+    `seconds_unread`: the provider doesn't give them, or not readably; 0 then doesn't say that nobody calls.
+    """
 
     record_id: int
     number: str
@@ -84,6 +90,7 @@ class OwnedNumber(_Frozen):
     required_documents: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
     seconds: int = 0
+    seconds_unread: bool = False
     channels: int | None = None
     city: str = ""
     country_iso_code: str = ""
@@ -116,12 +123,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list; `page` counts from 1."""
+    """One page of a list; `page` counts from 1.
+
+    `unread`: records on it that can't be read, by their number, or None where not even that can be read. They are no absent ones.
+    """
 
     items: tuple[T, ...]
     page: int
     total_pages: int
     total: int
+    unread: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from worker.contract.countdown import calls_came, renews_ms
 from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
-from worker.contract.provider import OwnedNumber
+from worker.contract.provider import NotNow, NotNowReason, OwnedNumber, ReadFailed
 from worker.contract.release_events import CALLS_CAME, CallsCame
 from worker.contract.requests import Release
 from worker.contract.results import Result
@@ -175,6 +175,8 @@ class Countdown:
         self._book.write("looked", quiet, empty=True)
 
     def _is_called(self, leaving: Leaving, owned: OwnedNumber, now_ms: int) -> bool:
+        if owned.seconds_unread:  # Whether it is called isn't known, so it isn't given back.
+            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
         return calls_came(leaving.seconds, leaving.seen_ms, owned.seconds, now_ms)
 
     def _tell_called(self, called: Sequence[tuple[Leaving, int]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.contract.papers import Paper
-from worker.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
+from worker.contract.provider import UNREADABLE, Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from worker.jobs.owned import find_surely
 from worker.jobs.ports import Provider
 
@@ -77,6 +77,8 @@ def _without_sending(number: str, owned: OwnedNumber | None, paper: Paper) -> Ha
         return HandedIn(number, Fate.NOT_NEEDED, "it is active")
     if paper.kind not in owned.required_documents:
         return HandedIn(number, Fate.NOT_NEEDED, f"it needs {', '.join(owned.required_documents) or 'none'}")
+    if any(one.status == UNREADABLE for one in owned.documents):
+        return HandedIn(number, Fate.NOT_SENT, "the provider's list of its documents can't be read, so it may be there")
     status = next((one.status for one in owned.documents if one.kind == paper.kind and one.status in THERE), None)
     return HandedIn(number, Fate.THERE_ALREADY, status) if status else None
 

@@ -19,6 +19,7 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
     Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so. What it
     doesn't find may be ours all the same: the list may change while it is read, and a server's `search` may find nothing. Use it where
     a number that isn't found is looked for again; use `find_surely` where a decision rests on its absence.
+    Raises ReadFailed if one that isn't found may be among the records that can't be read.
     """
     wanted = set(numbers)
     if not wanted:
@@ -27,8 +28,14 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
     first = provider.owned(page=1, search=search)
     if first.total_pages > len(wanted) and not ignores_search(first, search):
         return find_each(provider, wanted)
-    found = [*first.items, *(item for shown in _further(provider, first, search, None) for item in shown.items)]
-    return {item.number: item for item in found if item.number in wanted}
+    found: dict[str, OwnedNumber] = {}
+    unread: set[str | None] = set()
+    for shown in chain((first,), _further(provider, first, search, None)):
+        found |= {item.number: item for item in shown.items if item.number in wanted}
+        unread |= set(shown.unread)
+    missing = wanted - found.keys()
+    _check_read(missing, unread - {None})
+    return found | find_each(provider, missing) if None in unread else found
 
 
 def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
@@ -42,9 +49,20 @@ def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNu
     for number, shown in shown_for:
         found |= {item.number: item for item in shown.items}
         if ignores_search(shown, to_provider(number)):
-            found |= {item.number: item for page in pages_of(provider) for item in page.items}
+            unread = set(shown.unread)
+            for page in pages_of(provider):
+                found |= {item.number: item for item in page.items}
+                unread |= set(page.unread)
+            _check_read(set(wanted) - found.keys(), unread)
             break
+        _check_read({number} - found.keys(), shown.unread)
     return {number: found[number] for number in wanted if number in found}
+
+
+def _check_read(missing: Collection[str], unread: Collection[str | None]) -> None:
+    """Raises ReadFailed if one that is missing may be a record that can't be read: that one isn't absent."""
+    if missing and (None in unread or any(number in unread for number in missing)):
+        raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
 def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
@@ -98,8 +116,10 @@ def listed(provider: Provider, search: str | None = None, label: str | None = No
         beginnings: list[set[int]] = []
         known_before = len(seen)
         first = provider.owned(page=1, search=search, label=label)
+        unread = 0
         for shown in chain((first,), _further(provider, first, search, label, and_the_first=True)):
             totals.add(shown.total)
+            unread += len(shown.unread) if shown.page > 1 or not beginnings else 0
             if shown.page == 1:
                 beginnings.append({item.record_id for item in shown.items})
             this_time |= {item.record_id for item in shown.items}
@@ -108,7 +128,7 @@ def listed(provider: Provider, search: str | None = None, label: str | None = No
                 yield fresh
         if reading and len(seen) == known_before:
             return
-        if totals == {len(this_time)} and beginnings[0] == beginnings[-1]:
+        if totals == {len(this_time) + unread} and beginnings[0] == beginnings[-1]:
             return
 
 
@@ -121,11 +141,25 @@ def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNum
 def _further(
     provider: Provider, first: Page[OwnedNumber], search: str | None, label: str | None, *, and_the_first: bool = False
 ) -> Iterator[Page[OwnedNumber]]:
-    """All pages but the first; if there are any, `and_the_first` once more."""
-    pages = [*range(2, first.total_pages + 1)]
-    if pages and and_the_first:
-        pages.append(1)
-    return provider.owned_many(OwnedAsk(page, search, label) for page in pages)
+    """All pages but the first; if there are any, `and_the_first` once more.
+
+    The first page's count of pages is believed as long as pages bring new records: one with nothing but what others have shown raises
+    ReadFailed. A list that only shifts while it is read doesn't show that: it would have to move by a whole page.
+    """
+    pages = range(2, first.total_pages + 1)
+    again = (1,) if pages and and_the_first else ()
+    seen = {item.record_id for item in first.items}
+    for shown in provider.owned_many(OwnedAsk(page, search, label) for page in chain(pages, again)):
+        if shown.page > 1:
+            check_new(shown, seen)
+            seen |= {item.record_id for item in shown.items}
+        yield shown
+
+
+def check_new(shown: Page[OwnedNumber], seen: Collection[int]) -> None:
+    """Raises ReadFailed for a page that repeats records and has no new one."""
+    if shown.items and not shown.unread and all(item.record_id in seen for item in shown.items):
+        raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
 def listed_as(provider: Provider, label: str) -> Iterator[tuple[OwnedNumber, ...]]:
@@ -142,16 +176,22 @@ def listed_as(provider: Provider, label: str) -> Iterator[tuple[OwnedNumber, ...
 def owned_whole(provider: Provider, tries: int = 3, *, only: Collection[str] | None = None) -> tuple[OwnedNumber, ...]:
     """Every owned number, or `only` these, from a list that didn't change its length while it was read.
 
-    Raises ReadFailed if it always does. Once all of `only` are found, the list may change as it likes.
+    Raises ReadFailed if it always does, or if one that is missing may be a record that can't be read. Once all of `only` are found, the
+    list may change as it likes.
     """
     for _ in range(tries):
         found: dict[int, OwnedNumber] = {}
         seen, totals = set[int](), set[int]()
+        unread: list[str | None] = []
         for shown in pages_of(provider):
+            unread += shown.unread
             seen |= {item.record_id for item in shown.items}
             found |= {item.record_id: item for item in shown.items if only is None or item.number in only}
             totals.add(shown.total)
-        if totals == {len(seen)} or (only is not None and len(found) == len(only)):
+        if unread and only is None:
+            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+        _check_read(set(only or ()) - {item.number for item in found.values()}, unread)
+        if totals == {len(seen) + len(unread)} or (only is not None and len(found) == len(only)):
             return tuple(found.values())
     raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 

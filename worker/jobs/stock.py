@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from worker.contract.provider import NotThere, Offer, Page
+from worker.contract.provider import NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import RungReport, SearchReport
 from worker.jobs.fitting import reason_against
@@ -158,12 +158,17 @@ class _RungSearch:
 
     def _offers(self, country_id: int, city_id: int, *, sms_only: bool) -> Iterator[Offer]:
         page = total = 1
+        seen: set[str] = set()
         while page <= total:
             self._pause_point()
             try:
                 found = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page)
             except NotThere:  # The last number of the city was sold while we walked.
                 return
+            numbers = {offer.number for offer in found.items}
+            if numbers and numbers <= seen:  # The count of pages is believed as long as they bring new numbers.
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+            seen |= numbers
             yield from found.items
             page, total = page + 1, found.total_pages
 

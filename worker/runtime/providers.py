@@ -17,6 +17,7 @@ from worker.settings import Account, Settings
 from worker.wavix.admission import Admission
 from worker.wavix.client import WavixClient
 from worker.wavix.locations import LocationCache
+from worker.wavix.under_way import CallsUnderWay
 
 #: A probe is waited for this much longer than its request may take.
 PROBE_GRACE_S = 10.0
@@ -30,7 +31,9 @@ class Providers:
     """Call it with an account's name and the job's lane. Raises InvalidSettings for an account that this worker doesn't know."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._timeout_s, self._ledger = settings.http_timeout, ledger
+        self._timeout_s, self._max_pages, self._ledger = settings.http_timeout, settings.list_pages, ledger
+        #: What is under way, of all accounts and threads.
+        self.calls = CallsUnderWay()
         self._accounts = settings.all_accounts()
         self._pace = pace_from(settings)
         pause_s = settings.breaker_seconds
@@ -59,7 +62,9 @@ class Providers:
         def read(ask: OwnedAsk) -> Page[OwnedNumber]:
             return self._of_this_thread(account, emergency=emergency).owned(page=ask.page, search=ask.search, label=ask.label)
 
-        return Client(known, self._timeout_s, gate, self._locations[account], lambda ask: self._readers.submit(read, ask))
+        return Client(
+            known, self._timeout_s, self._max_pages, gate, self._locations[account], self.calls, lambda ask: self._readers.submit(read, ask)
+        )
 
 
 class Client(WavixClient):
@@ -69,11 +74,22 @@ class Client(WavixClient):
         self,
         account: Account,
         timeout_s: float,
+        max_pages: int,
         admission: Admission,
         locations: LocationCache,
+        calls: CallsUnderWay,
         read: Callable[[OwnedAsk], Future[Page[OwnedNumber]]],
     ) -> None:
-        super().__init__(account.base_url, account.api_key, account.dialect, timeout_s=timeout_s, admission=admission, locations=locations)
+        super().__init__(
+            account.base_url,
+            account.api_key,
+            account.dialect,
+            timeout_s=timeout_s,
+            max_pages=max_pages,
+            admission=admission,
+            locations=locations,
+            calls=calls,
+        )
         self._read_beside = read
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:

@@ -46,11 +46,14 @@ from worker.wavix.dialects import DIALECTS
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import Fields, Unreadable
 from worker.wavix.transport import Params, Wire, fingerprint
+from worker.wavix.under_way import CallsUnderWay
 
 T = TypeVar("T")
 
 #: The provider's maximum.
 PER_PAGE = 100
+#: A million records.
+MAX_PAGES = 10_000
 READ_ATTEMPTS = 4
 READ_WITHIN_S = 20.0
 #: A read that the provider wants repeated later than this isn't waited for here: the job waits, without holding a thread.
@@ -82,7 +85,8 @@ def _again_after(error: Exception) -> bool | float:
 class WavixClient:
     """One account, for one thread at a time. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer`.
 
-    `timeout_s` is that of one request. `admission` says when each may go; without one all go at once. `locations` remembers
+    `timeout_s` is that of one request, from the connection to the last byte of the answer. A list of more than `max_pages` pages isn't
+    believed. `calls` knows what is under way. `admission` says when each may go; without one all go at once. `locations` remembers
     countries, regions and cities; give the same to all clients of an account.
     """
 
@@ -97,9 +101,13 @@ class WavixClient:
         admission: Admission | None = None,
         locations: LocationCache | None = None,
         read_backoff_s: float = 0.2,
+        max_pages: int = MAX_PAGES,
+        calls: CallsUnderWay | None = None,
     ) -> None:
-        self._dialect = DIALECTS[dialect]
-        self._http = Wire(base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, admission=admission or Free())
+        self._dialect, self._max_pages = DIALECTS[dialect], max_pages
+        self._http = Wire(
+            base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, admission=admission or Free(), calls=calls
+        )
         self._locations = locations or LocationCache()
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
@@ -125,13 +133,17 @@ class WavixClient:
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]:
         """The overview writes ``city`` in this path, the OpenAPI descriptions ``cities``: whichever the server knows."""
         params: dict[str, str | int] = {"text_enabled_only": "true" if sms_only else "false", "page": page, "per_page": PER_PAGE}
+
+        def offers(raw: Fields) -> Page[Offer]:
+            return parsing.offers_page(raw, page, self._max_pages)
+
         try:
-            raw = self._read(f"/v1/buy/countries/{country_id}/{self._city_word}/{city_id}/dids", params)
+            return self._read(f"/v1/buy/countries/{country_id}/{self._city_word}/{city_id}/dids", params, offers)
         except _NoSuchRoute:
             other: Literal["cities", "city"] = "city" if self._city_word == "cities" else "cities"
-            raw = self._read_known(f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids", params)
+            found = self._read_known(f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids", params, offers)
             self._city_word = other
-        return _page(raw, self._readable(lambda: parsing.offers(raw.get("dids"))))
+            return found
 
     # Cart and checkout
 
@@ -150,8 +162,7 @@ class WavixClient:
         return _bare(self._mutate(Mutation.CART_DELETE, "DELETE", "/v1/buy/cart", body=_ids(numbers)))
 
     def cart(self) -> tuple[Offer, ...]:
-        raw = self._read_known("/v1/buy/cart", {})
-        return self._readable(lambda: parsing.cart(raw))
+        return self._read_known("/v1/buy/cart", {}, parsing.cart)
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Takes money at once, and can't be undone."""
@@ -165,8 +176,7 @@ class WavixClient:
             params["search"] = to_provider(search)
         if label is not None:
             params["label"] = label
-        raw = self._read_known(self._dialect.owned_path, params)
-        return _page(raw, self._readable(lambda: parsing.owned_numbers(raw)))
+        return self._read_known(self._dialect.owned_path, params, lambda raw: parsing.owned_page(raw, page, self._max_pages))
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """One after the other; a worker's client asks several at once."""
@@ -175,8 +185,7 @@ class WavixClient:
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""
-        raw = self._read_known(f"{self._dialect.owned_path}/{record_id}", {})
-        return self._readable(lambda: parsing.owned_number(raw))
+        return self._read_known(f"{self._dialect.owned_path}/{record_id}", {}, lambda raw: parsing.owned_record(raw, record_id))
 
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
         """Replace the whole list of destinations of every record. One unknown id refuses the whole call.
@@ -219,18 +228,23 @@ class WavixClient:
     # Account
 
     def balance_usd(self) -> Decimal:
-        raw = self._read_known("/v1/profile/config", {})
-        return self._readable(lambda: parsing.balance_usd(raw))
+        return self._read_known("/v1/profile/config", {}, parsing.balance_usd)
 
     def trunks(self) -> tuple[Trunk, ...]:
-        found: list[Trunk] = []
-        page = total = 1
-        while page <= total:
-            raw = self._read_known("/v1/trunks", {"page": page, "per_page": PER_PAGE})
-            found += self._parsed(raw, "sip_trunks", parsing.trunk)
-            _, total, _ = parsing.pages(raw)
-            page += 1
-        return tuple(found)
+        found: dict[int, Trunk] = {}
+        page = pages = 1
+        while page <= pages:
+            shown = self._trunks_page(page)
+            if shown.items and not any(trunk.id not in found for trunk in shown.items):
+                log.error("wavix.page_repeated", path="/v1/trunks", page=page)
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+            found |= {trunk.id: trunk for trunk in shown.items}
+            page, pages = page + 1, shown.total_pages
+        return tuple(found.values())
+
+    def _trunks_page(self, page: int) -> Page[Trunk]:
+        params: dict[str, str | int] = {"page": page, "per_page": PER_PAGE}
+        return self._read_known("/v1/trunks", params, lambda raw: parsing.trunks_page(raw, page, self._max_pages))
 
     def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
         return self._change(call, self._http.request(method, path, params=params, body=body))
@@ -249,29 +263,40 @@ class WavixClient:
         return replace(answer, request=fingerprint(request))
 
     def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
-        return self._parsed(self._read_known(path, {}), name, parse)
+        return self._read_known(path, {}, lambda raw: tuple(parse(one) for one in parsing.listed(raw, name)))
 
-    def _parsed(self, raw: Fields, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
-        return self._readable(lambda: tuple(parse(one) for one in parsing.listed(raw, name)))
-
-    def _read_known(self, path: str, params: Params) -> Fields:
+    def _read_known(self, path: str, params: Params, parse: Callable[[Fields], T]) -> T:
         """A read whose path both dialects' servers know; a server that doesn't isn't the provider."""
         try:
-            return self._read(path, params)
+            return self._read(path, params, parse)
         except _NoSuchRoute:
             log.error("wavix.route_unknown", path=path)
             raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
 
-    def _read(self, path: str, params: Params) -> Fields:
+    def _read(self, path: str, params: Params, parse: Callable[[Fields], T]) -> T:
+        """What `parse` makes of the answer. What can't be read, or answers another question, must not look like what isn't there."""
         try:
             for attempt in stamina.retry_context(
-                on=_again_after, attempts=READ_ATTEMPTS, timeout=READ_WITHIN_S, wait_initial=self._read_backoff_s, wait_max=2.0
+                on=_again_after,
+                attempts=READ_ATTEMPTS,
+                timeout=READ_WITHIN_S,
+                wait_initial=self._read_backoff_s,
+                wait_max=2.0,
+                wait_jitter=5 * self._read_backoff_s,
             ):
                 with attempt:
-                    return self._read_once(path, params)
+                    return self._parsed(self._read_once(path, params), parse)
         except (_Again, NotAdmitted) as error:
             raise ReadFailed(error.answer) from None
         raise AssertionError("stamina ends by returning or raising")
+
+    def _parsed(self, raw: Fields, parse: Callable[[Fields], T]) -> T:
+        try:
+            return parse(raw)
+        except Unreadable as error:
+            log.warning("wavix.answer_unreadable", field=str(error))
+            self._http.distrust()
+            raise _Again(NotNow(NotNowReason.UNAVAILABLE)) from None
 
     def _read_once(self, path: str, params: Params) -> Fields:
         said = self._http.send(self._http.request("GET", path, params=params))
@@ -294,15 +319,6 @@ class WavixClient:
                 refused = No("read_refused", f"{path}: {said.status} {said.message}")
                 raise ReadFailed(refused if said.is_record_answer else NotNow(NotNowReason.UNAVAILABLE))
         raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE))
-
-    @staticmethod
-    def _readable(parse: Callable[[], T]) -> T:
-        """What can't be read must not look like what isn't there."""
-        try:
-            return parse()
-        except Unreadable as error:
-            log.exception("wavix.answer_unreadable", field=str(error))
-            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
 
 
 def _ids(numbers: Sequence[str]) -> dict[str, list[str]]:
@@ -327,11 +343,6 @@ def _destination(one: SeenDestination) -> dict[str, object]:
     if one.transport == Transport.SIP_TRUNK:
         body["trunk_id"] = one.trunk_id
     return body
-
-
-def _page(raw: Fields, items: tuple[T, ...]) -> Page[T]:
-    page, total_pages, total = parsing.pages(raw)
-    return Page(items, page, total_pages, total)
 
 
 def _bare(answer: Answer[object]) -> Answer[None]:

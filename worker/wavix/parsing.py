@@ -1,19 +1,29 @@
-"""The provider's JSON read leniently: types drift between its versions, fields come and go, and money must stay exact."""
+"""The provider's JSON read leniently: types drift between its versions, fields come and go, and money must stay exact.
 
-from collections.abc import Mapping
+Simple values are read by `worker.wavix.scalars`, which knows their bounds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import Generic, TypeVar
 
 import structlog
 
 from worker.contract.destinations import SeenDestination
 from worker.contract.numbers import from_provider
-from worker.contract.provider import City, Country, Document, Offer, OwnedNumber, Region, Trunk
+from worker.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
+from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whole_up
 
 #: The provider's document types by id; the OpenAPI descriptions list the same three.
 DOCUMENT_TYPES = {"1": "id", "2": "address", "3": "localaddress"}
 
+#: A list that says nothing of pages has one. Not so the owned list: what is on others would count as not ours.
+ONE_PAGE = {"total_pages": 1}
+
 Fields = Mapping[str, object]
+T = TypeVar("T")
 
 log = structlog.stdlib.get_logger("didflow.wavix")
 
@@ -42,7 +52,7 @@ def city(raw: Fields) -> City:
 def offer(raw: Fields) -> Offer:
     """A number in stock or in the cart. One without readable fees is Unreadable: it must not be bought."""
     return Offer(
-        number=_number(raw),
+        number=_number(raw.get("number") or raw.get("id")),
         setup_usd=_usd(raw, "activation_fee"),
         monthly_usd=_usd(raw, "monthly_fee"),
         channels=_maybe_int(raw, "channels"),
@@ -55,37 +65,34 @@ def offer(raw: Fields) -> Offer:
 
 def offers(raws: object) -> tuple[Offer, ...]:
     """The readable ones; the others are left in the shop."""
-    if raws is None:
+    if not isinstance(raws, list):
         raise Unreadable("a list was expected")
-    found = []
-    for raw in rows(raws):
-        try:
-            found.append(offer(raw))
-        except Unreadable as error:
-            log.warning("wavix.offer_unreadable", number=str(raw.get("number"))[:20], error=str(error))
-    return tuple(found)
+    return _read_each(raws, offer).found
+
+
+def offers_page(raw: Fields, page: int, max_pages: int) -> Page[Offer]:
+    """A page of a city's stock."""
+    return _page({"pagination": ONE_PAGE} | dict(raw), "dids", offer, page, max_pages)
 
 
 def owned_number(raw: Fields) -> OwnedNumber:
-    """A number of the account. Unreadable without record id or number."""
+    """A number of the account. Unreadable without record id or number, or where a part can't be read that a decision rests on."""
     return OwnedNumber(
         record_id=_int(raw, "id"),
-        number=_number(raw),
+        number=_number(raw.get("number")),
         status=_text(raw, "status"),
         added=moment(raw.get("added")),
         paid_until=moment(raw.get("paid_until")),
         setup_usd=_maybe_usd(raw, "activation_fee"),
         monthly_usd=_maybe_usd(raw, "monthly_fee"),
-        route=tuple(destination(one) for one in rows(raw.get("destination"))),
-        label=_text(raw, "label") or None,
+        route=tuple(destination(one) for one in _parts(raw, "destination")),
+        label=_known_text(raw, "label") or None,  # One that is protected must not be released.
         sms_enabled=_yes(raw, "sms_enabled"),
-        sms_relay_url=_text(raw, "sms_relay_url") or None,
+        sms_relay_url=_known_text(raw, "sms_relay_url") or None,  # Sent back with each change of the route.
         required_documents=_documents_needed(raw),
-        documents=tuple(
-            Document(kind=_document_type(one.get("doc_type_id")), status=_text(one, "status"), id=_maybe_int(one, "id"))
-            for one in rows(raw.get("documents"))
-        ),
-        seconds=_maybe_int(raw, "seconds") or 0,
+        documents=tuple(map(_document, _parts(raw, "documents"))),
+        seconds=whole_up(raw.get("seconds")) or 0,
+        seconds_unread=whole_up(raw.get("seconds")) is None,
         channels=_maybe_int(raw, "channels"),
         city=_text(raw, "city"),
         country_iso_code=_text(raw, "country_short_name"),
@@ -107,19 +114,10 @@ def trunk(raw: Fields) -> Trunk:
 
 def balance_usd(raw: Fields) -> Decimal:
     """May be below zero."""
-    amount = _decimal(raw.get("balance"))
+    amount = usd(raw.get("balance"))
     if amount is None:
         raise Unreadable("balance")
     return amount
-
-
-def rows(raw: object) -> tuple[Fields, ...]:
-    """The objects in a list; null is an empty one."""
-    if raw is None:
-        return ()
-    if not isinstance(raw, list):
-        raise Unreadable("a list was expected")
-    return tuple(one for one in raw if isinstance(one, dict))
 
 
 def listed(raw: Fields, name: str) -> tuple[Fields, ...]:
@@ -130,12 +128,25 @@ def listed(raw: Fields, name: str) -> tuple[Fields, ...]:
     return tuple(value)
 
 
-def owned_numbers(raw: Fields) -> tuple[OwnedNumber, ...]:
-    """A page of the owned list, all of it. Unreadable too without the number of pages: what is on the others would be missing."""
-    pagination = raw.get("pagination")
-    if not isinstance(pagination, dict) or _maybe_int(pagination, "total_pages") is None:
-        raise Unreadable("pagination")
-    return tuple(owned_number(one) for one in listed(raw, "items"))
+def owned_page(raw: Fields, page: int, max_pages: int) -> Page[OwnedNumber]:
+    """A page of the owned list. Whether it shows what was searched for is the caller's to see: servers ignore `search`, too."""
+    return _page(raw, "items", owned_number, page, max_pages)
+
+
+def owned_record(raw: Fields, record_id: int) -> OwnedNumber:
+    """One record. Unreadable if it is another one than was asked for."""
+    found = owned_number(raw)
+    if found.record_id != record_id:
+        raise Unreadable(f"record {found.record_id} instead of record {record_id}")
+    return found
+
+
+def trunks_page(raw: Fields, page: int, max_pages: int) -> Page[Trunk]:
+    """A page of the trunks, all of it: a trunk that isn't there is refused. By the contract an account without any has null for a list."""
+    if "sip_trunks" in raw and raw["sip_trunks"] is None:
+        return Page((), page, page, 0)
+    found = tuple(trunk(one) for one in listed(raw, "sip_trunks"))
+    return Page(found, *_pagination({"pagination": ONE_PAGE} | dict(raw), page, max_pages, len(found)))
 
 
 def cart(raw: Fields) -> tuple[Offer, ...]:
@@ -143,11 +154,64 @@ def cart(raw: Fields) -> tuple[Offer, ...]:
     return tuple(offer(one) for one in listed(raw, "dids"))
 
 
-def pages(raw: Fields) -> tuple[int, int, int]:
-    """Current page, pages in total, items in total."""
+@dataclass(frozen=True)
+class _Read(Generic[T]):
+    """What a list holds, and the numbers of what can't be read."""
+
+    found: tuple[T, ...]
+    unread: tuple[str | None, ...]
+
+
+def _read_each(raws: list[object], parse: Callable[[Fields], T]) -> _Read[T]:
+    """A record that can't be read spoils only itself."""
+    found: list[T] = []
+    unread: list[str | None] = []
+    for raw in raws:
+        fields: Fields = raw if isinstance(raw, dict) else {}
+        try:
+            found.append(parse(fields))
+        except Unreadable as error:
+            digits = phone_digits(fields.get("number"))
+            unread.append(from_provider(digits) if digits else None)
+            log.warning("wavix.record_unreadable", number=digits, error=str(error))
+    return _Read(tuple(found), tuple(unread))
+
+
+def _page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_pages: int) -> Page[T]:
+    """A page of a list with its records. A null instead of the list is an empty one only where the pagination says so, too."""
+    raws = raw.get(name)
+    if raws is None and name in raw and _total(raw) == 0:
+        raws = []
+    if not isinstance(raws, list):
+        raise Unreadable(name)
+    read = _read_each(raws, parse)
+    return Page(read.found, *_pagination(raw, page, max_pages, len(raws)), read.unread)
+
+
+def _pagination(raw: Fields, page: int, max_pages: int, count: int) -> tuple[int, int, int]:
+    """Page, pages in total, items in total.
+
+    Unreadable without the number of pages, with another page than the one asked for, with more pages than are believed, or where the
+    page is empty although it says that it isn't the end of the list.
+    """
     pagination = raw.get("pagination")
     fields: Fields = pagination if isinstance(pagination, dict) else {}
-    return _maybe_int(fields, "current_page") or 1, _maybe_int(fields, "total_pages") or 1, _maybe_int(fields, "total") or 0
+    total_pages, total = _maybe_int(fields, "total_pages"), _total(raw)
+    current = _maybe_int(fields, "current_page") if fields.get("current_page") is not None else 1
+    if total_pages is None:
+        raise Unreadable("pagination")
+    if current != page:
+        raise Unreadable(f"page {current} instead of page {page}")
+    if total_pages > max_pages:
+        raise Unreadable(f"a list of more than {max_pages} pages")
+    if not count and (page < total_pages or (page == total_pages > 1) or (page == 1 and total)):
+        raise Unreadable("an empty page that is not the end of the list")
+    return page, total_pages, total if total is not None else 0
+
+
+def _total(raw: Fields) -> int | None:
+    pagination = raw.get("pagination")
+    return _maybe_int(pagination, "total") if isinstance(pagination, dict) else None
 
 
 def moment(value: object) -> datetime | None:
@@ -163,60 +227,69 @@ def moment(value: object) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
+def _parts(raw: Fields, name: str) -> Iterator[Fields]:
+    """The objects in a list; null is an empty one. What can't be read is there all the same, as a part without fields that says so."""
+    value = raw.get(name)
+    for one in value if isinstance(value, list) else [] if value is None else [value]:
+        yield one if isinstance(one, dict) and one else {"destination": UNREADABLE, "status": UNREADABLE}
+
+
+def _document(raw: Fields) -> Document:
+    return Document(kind=_document_type(raw.get("doc_type_id")), status=_text(raw, "status"), id=_maybe_int(raw, "id"))
+
+
 def _documents_needed(raw: Fields) -> tuple[str, ...]:
     listed = raw.get("require_docs")
     return tuple(_document_type(kind) for kind in listed) if isinstance(listed, list) else ()
 
 
 def _document_type(kind: object) -> str:
-    return DOCUMENT_TYPES.get(str(kind), str(kind))
+    shown = UNREADABLE if (known := text(kind)) is None else known
+    return DOCUMENT_TYPES.get(shown, shown)
 
 
-def _number(raw: Fields) -> str:
-    digits = str(raw.get("number") or raw.get("id") or "").removeprefix("+")
-    if not digits.isdigit():
+def _number(value: object) -> str:
+    digits = phone_digits(value)
+    if not digits:
         raise Unreadable("number")
     return from_provider(digits)
 
 
 def _text(raw: Fields, name: str) -> str:
-    value = raw.get(name)
-    return "" if value is None else str(value)
+    value = text(raw.get(name))
+    return UNREADABLE if value is None else value
+
+
+def _known_text(raw: Fields, name: str) -> str:
+    value = text(raw.get(name))
+    if value is None:
+        raise Unreadable(name)
+    return value
 
 
 def _yes(raw: Fields, name: str) -> bool:
-    return raw.get(name) in (True, 1, "true", "1")
+    value = raw.get(name)
+    return value is True or (isinstance(value, int | str) and value in (1, "true", "1"))
 
 
 def _int(raw: Fields, name: str) -> int:
-    value = _maybe_int(raw, name)
+    value = whole(raw.get(name), 1, INT64_MAX)
     if value is None:
         raise Unreadable(name)
     return value
 
 
 def _maybe_int(raw: Fields, name: str) -> int | None:
-    amount = _decimal(raw.get(name))
-    return int(amount) if amount is not None else None
+    return whole(raw.get(name))
 
 
 def _usd(raw: Fields, name: str) -> Decimal:
-    amount = _decimal(raw.get(name))
+    amount = usd(raw.get(name))
     if amount is None or amount < 0:
         raise Unreadable(name)
     return amount
 
 
 def _maybe_usd(raw: Fields, name: str) -> Decimal:
-    amount = _decimal(raw.get(name))
+    amount = usd(raw.get(name))
     return amount if amount is not None and amount >= 0 else Decimal(0)
-
-
-def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        return None
-    try:
-        amount = Decimal(value.strip() if isinstance(value, str) else value)
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None

@@ -4,7 +4,7 @@ No number is computed with before it is known to be short: to write ``1e99999999
 thread runs.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 from worker.contract.money import MOST_DIGITS, MOST_PLACES
 
@@ -23,6 +23,14 @@ def whole(value: object, least: int = 0, most: int = INT64_MAX) -> int | None:
     if amount is None or amount.adjusted() > 19 or amount != amount.to_integral_value():
         return None
     return int(amount) if least <= amount <= most else None
+
+
+def whole_up(value: object) -> int | None:
+    """A whole number that isn't negative, from a number that may have a fraction: the next one above it."""
+    amount = _decimal(value)
+    if amount is None or not 0 <= amount <= INT64_MAX:
+        return None
+    return int(amount.to_integral_value(ROUND_CEILING))
 
 
 def usd(value: object) -> Decimal | None:

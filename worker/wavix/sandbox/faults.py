@@ -24,16 +24,26 @@ Kind = Literal[
     "sell_to_other",  # the first named number (or `number`) is bought by somebody else just before
     "lag",  # this list shows the state of `seconds` ago
     "partial",  # the cart takes only the first half
+    "trickle",  # do it, answer one byte of the body every `seconds`
+    "trickle_head",  # do it, answer one byte of everything every `seconds`
+    "answer_twice",  # do it, answer it twice, the second time after `seconds`: as a proxy that mixes up its connections
+    "gzip",  # do it, answer packed; a JSON text is filled up with spaces to `size` bytes before
+    "set_field",  # do it, answer with every `field` of that name replaced by the JSON text `value`, also one that JSON can't be read from
+    "echo_key",  # refuse with `status`, and quote the key as `form`
     "rate_limit",  # 429, with Retry-After where `seconds` is above 0
     "price_change",  # the monthly fee of the named numbers rises by `usd` just before
 ]
+
+
+#: How a server may write the key that it quotes.
+KeyForm = Literal["plain", "slashes", "unicode", "url", "base64", "html", "html_codes"]
 
 
 class Fault(BaseModel):
     """One rule. `call` is a call's name (``checkout``, ``cart_put``, …) or ``*``; `number` restricts it to calls that name it.
 
     It passes over `skip` matching calls, then strikes with `probability` at most `times` times (None: always). `html`: a refusal is a
-    gateway's page instead of `body`. `headers` are added to a refusal.
+    gateway's page instead of `body`. `headers` are added to a refusal. `record`: only objects with this `number` have their field set.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,6 +60,11 @@ class Fault(BaseModel):
     headers: dict[str, str] = Field(default_factory=dict)
     usd: str = "1.00"
     number: str | None = None
+    field: str = ""
+    value: str = "null"
+    record: str | None = None
+    size: int = 0
+    form: KeyForm = "plain"
 
 
 class Faults:

@@ -78,7 +78,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         head = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", f"Content-Type: {reply.content_type}"]
         head += [f"Content-Length: {len(payload)}", *(f"{name}: {value}" for name, value in reply.headers)]
         # In one write: a body that follows its head in a packet of its own waits for a delayed acknowledgement.
-        self.wfile.write("\r\n".join((*head, "", "")).encode() + payload)
+        answer = "\r\n".join((*head, "", "")).encode() + payload
+        if reply.byte_every_s:
+            at_once = 0 if reply.trickled_head else len(answer) - len(payload)
+            self._trickle(answer, at_once, reply.byte_every_s)
+        elif reply.again_after_s == 0:
+            self.wfile.write(answer * 2)
+        else:
+            self.wfile.write(answer)
+            if reply.again_after_s:
+                self._server.service.stopping.wait(reply.again_after_s)
+                self.wfile.write(answer)
+
+    def _trickle(self, answer: bytes, at_once: int, every_s: float) -> None:
+        """Byte by byte, until the client hangs up or the sandbox stops."""
+        self.wfile.write(answer[:at_once])
+        for byte in answer[at_once:]:
+            if self._server.service.stopping.wait(every_s):
+                return
+            self.wfile.write(bytes((byte,)))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
         """Silent: request lines hold keys."""

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from worker.wavix.sandbox.accounts import AccountState
 from worker.wavix.sandbox.calls import Request, Route, routes
 from worker.wavix.sandbox.faults import Fault, Faults
+from worker.wavix.sandbox.garbling import packed, refusal_with, with_field
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.papers import form
 from worker.wavix.sandbox.traffic import Bucket, Traffic
@@ -24,13 +25,19 @@ HTML_NO_ROUTE = b"<html><head><title>404 Not Found</title></head><body><h1>404 N
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes out. `payload` None: nothing does, and the connection is closed. `hang_s`: wait before that."""
+    """What goes out. `payload` None: nothing does, and the connection is closed. `hang_s`: wait before that.
+
+    `byte_every_s`: the body goes out byte by byte (`trickled_head`: the head too). `again_after_s`: all of it is sent once more.
+    """
 
     status: int = 0
     payload: bytes | None = None
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     hang_s: float = 0.0
+    byte_every_s: float = 0.0
+    trickled_head: bool = False
+    again_after_s: float | None = None
 
 
 LOST = Reply()
@@ -138,7 +145,11 @@ class Service:
                 request.as_of_s -= fault.seconds
             case "partial":
                 request.at_most = len(named) // 2
+            case "echo_key":
+                return Reply(fault.status, refusal_with(account.key, fault.form))
             case "act_and_drop" | "act_and_hang" | "act_then_refuse" | "cut_json" | "act_then_html" | "status_500_after" | "slow":
+                pass
+            case "trickle" | "trickle_head" | "answer_twice" | "gzip" | "set_field":
                 pass
         return _spoiled(fault, self._act(route, account, request))
 
@@ -199,6 +210,15 @@ def _spoiled(fault: Fault, reply: Reply) -> Reply:
             return _json_reply(500, {"success": False, "message": "Internal Server Error"})
         case "cut_json" if reply.payload is not None:
             return Reply(reply.status, reply.payload[: len(reply.payload) // 2], reply.content_type, reply.headers)
+        case "trickle" | "trickle_head":
+            return replace(reply, byte_every_s=fault.seconds, trickled_head=fault.kind == "trickle_head")
+        case "answer_twice":
+            return replace(reply, again_after_s=fault.seconds)
+        case "gzip" if reply.payload is not None:
+            headers = (*reply.headers, ("Content-Encoding", "gzip"))
+            return replace(reply, payload=packed(reply.payload, fault.size), headers=headers)
+        case "set_field" if reply.payload is not None:
+            return replace(reply, payload=with_field(reply.payload, fault.field, fault.value, fault.record))
         case _:
             return reply
 
