@@ -106,6 +106,12 @@ def test_an_iso_code_where_the_provider_shows_none_is_answered_with_what_to_writ
     assert find_country([Country(id=1, name="Germany", iso_code="DE")], "de").id == 1
 
 
+@pytest.mark.parametrize("wanted", ["GB", "uk", "United Kingdom", "Great Britain", "GBR"])
+def test_a_country_is_found_by_any_of_its_names_and_codes(wanted: str) -> None:
+    countries = [Country(id=1, name="Ukraine", iso_code="UA"), Country(id=2, name="U.K.", iso_code="GB")]
+    assert find_country(countries, wanted).id == 2
+
+
 @given(st.integers(1, 60), st.floats(0, 1))
 def test_backoff_grows_to_a_limit_and_never_beyond(attempt: int, jitter: float) -> None:
     assert 1.0 <= backoff_s(attempt, jitter) <= BACKOFF_LAST_S * 1.5

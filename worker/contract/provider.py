@@ -23,7 +23,7 @@ class _Frozen(BaseModel):
 
 
 class Country(_Frozen):
-    """`id` is the provider's; `iso_code` is the two-letter code where the provider tells it."""
+    """`id` is the provider's; `iso_code` is the two-letter code where the provider shows it, else that of the name if it is known."""
 
     id: int
     name: str

@@ -3,28 +3,56 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import islice
 
+from worker.contract.countries import iso_code_of
 from worker.contract.errors import JobError
 from worker.contract.provider import City, Country, NotThere, Region
 from worker.contract.requests import SearchAndBuy
 from worker.jobs.ports import Provider, Refused
 
-#: Codes that people write, and ISO's.
-_SAME_COUNTRY = {"uk": "gb"}
+#: A country whose name isn't known as anybody's is asked for a number, which has the code; at most so many of them.
+ASKED_FOR_A_NUMBER = 20
+
+
+def country_of(provider: Provider, wanted: str) -> Country:
+    """The provider's country of that ISO code or name. Raises Refused (`unknown_country`)."""
+    known = provider.countries()
+    try:
+        return find_country(known, wanted)
+    except Refused:
+        code = iso_code_of(wanted)
+        for country in [one for one in known if one.iso_code is None][: ASKED_FOR_A_NUMBER if code else 0]:
+            if code == _code_of_a_number(provider, country):
+                return country.model_copy(update={"iso_code": code})
+        raise
 
 
 def find_country(countries: Iterable[Country], wanted: str) -> Country:
-    """The country of that ISO code or name. Raises Refused (`unknown_country`)."""
+    """The country of that ISO code or name, as the list alone shows it. Raises Refused (`unknown_country`)."""
     known = list(countries)
-    asked = _SAME_COUNTRY.get(wanted.casefold(), wanted.casefold())
     for country in known:
-        if asked in (country.name.casefold(), (country.iso_code or "").casefold()):
+        if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
             return country
-    codes = [country.iso_code for country in known if country.iso_code]
-    if len(wanted) == 2 and not codes:
-        message = f"the provider has no country {wanted!r}: its list shows no ISO codes, so write the country's name"
+    code = iso_code_of(wanted)
+    for country in known:
+        if code is not None and code == (country.iso_code or "").upper():
+            return country
+    if len(wanted) == 2 and (nameless := sum(country.iso_code is None for country in known)):
+        message = (
+            f"the provider has no country {wanted!r}: its list doesn't show the codes of {nameless} countries, so write the country's name"
+        )
         raise Refused(JobError(code="unknown_country", message=message))
-    raise unknown("country", wanted, [country.name for country in known] + codes)
+    raise unknown("country", wanted, [country.name for country in known] + [country.iso_code for country in known if country.iso_code])
+
+
+def _code_of_a_number(provider: Provider, country: Country) -> str | None:
+    """The ISO code that the country's numbers in stock show: those of its first city that has any."""
+    for city in islice(_cities(provider, country, None), 3):
+        with suppress(NotThere):
+            for offer in provider.offers(country.id, city.id, sms_only=False, page=1).items:
+                return iso_code_of(offer.country_iso_code)
+    return None
 
 
 def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
@@ -40,7 +68,7 @@ def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tupl
 
     Raises Refused for a country, region or city that the provider doesn't have.
     """
-    country = find_country(provider.countries(), request.country)
+    country = country_of(provider, request.country)
     missing = {name.casefold(): name for name in request.city}
     seen: list[str] = []
     for city in _cities(provider, country, request.region):
@@ -57,7 +85,7 @@ def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tupl
 def check_place(provider: Provider, request: SearchAndBuy) -> None:
     """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked for there."""
     if request.region is None and not request.city:
-        find_country(provider.countries(), request.country)
+        country_of(provider, request.country)
         return
     for _ in cities_to_search(provider, request):
         pass

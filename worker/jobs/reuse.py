@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from worker.contract.countries import same_country
 from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
 from worker.contract.holdings import Loan
@@ -18,7 +19,7 @@ from worker.contract.requests import SearchAndBuy
 from worker.jobs.fitting import reason_against
 from worker.jobs.leaving import Leaving
 from worker.jobs.owned import all_owned, find_surely
-from worker.jobs.places import cities_to_search, find_country
+from worker.jobs.places import cities_to_search, country_of
 from worker.jobs.ports import JobPage, Provider, Refused, Rules
 from worker.jobs.purchase_state import Phase, Pick, PurchaseRecord
 from worker.jobs.stored import read_if_readable
@@ -81,7 +82,7 @@ def pool(provider: Provider, rules: Rules) -> Iterator[OwnedNumber]:
 
 def fitting(request: SearchAndBuy, provider: Provider, rules: Rules) -> Fits:
     """Whether a number of ours is in the pool and what the request asks for. Raises Refused for a place that doesn't exist."""
-    country = find_country(provider.countries(), request.country)
+    country = country_of(provider, request.country)
     by_city = bool(request.city or request.region)
     cities = {city.name.casefold() for _, city in cities_to_search(provider, request)} if by_city else set()
 
@@ -93,7 +94,7 @@ def fitting(request: SearchAndBuy, provider: Provider, rules: Rules) -> Fits:
             and owned.sms_relay_url is None  # Else the next customer's messages would go to the last one.
             and owned.is_active
             and owned.number not in rules.protected_numbers
-            and owned.country_iso_code.casefold() == (country.iso_code or "?").casefold()
+            and same_country(owned.country_iso_code, country.iso_code or country.name)
             and (not by_city or owned.city.casefold() in cities)
             and reason_against(_as_offer(owned), request) is None
         )

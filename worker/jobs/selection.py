@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
+from worker.contract.countries import same_country
 from worker.contract.destinations import Route, Transport
 from worker.contract.errors import JobError
 from worker.contract.provider import NotThere, OwnedNumber
@@ -125,7 +126,7 @@ def fits(owned: OwnedNumber, selector: Selector) -> bool:
             selector.trunk_id is None or any(d.transport == Transport.SIP_TRUNK and d.trunk_id == selector.trunk_id for d in owned.route),
             selector.destination is None or goes_to(owned.route, selector.destination),
             selector.label is None or owned.label == selector.label,
-            selector.country is None or owned.country_iso_code.casefold() == selector.country.casefold(),
+            selector.country is None or same_country(owned.country_iso_code, selector.country),
             selector.city is None or owned.city.casefold() == selector.city.casefold(),
         )
     )

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from worker.contract.countries import iso_code_of
 from worker.contract.destinations import SeenDestination
 from worker.contract.numbers import from_provider
 from worker.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
@@ -33,10 +34,11 @@ class Unreadable(ValueError):
 
 
 def country(raw: Fields) -> Country:
+    """Without ``short_name``, which the published contracts don't have, the code is that of the name."""
     return Country(
         id=_int(raw, "id"),
         name=_text(raw, "name"),
-        iso_code=_text(raw, "short_name") or None,
+        iso_code=_text(raw, "short_name") or iso_code_of(_text(raw, "name")),
         has_regions=_yes(raw, "has_provinces_or_states"),
     )
 
@@ -59,7 +61,7 @@ def offer(raw: Fields) -> Offer:
         sms_enabled=_yes(raw, "sms_enabled"),
         documents=_documents_needed(raw),
         city=_text(raw, "city"),
-        country_iso_code=_text(raw, "country_short_name"),
+        country_iso_code=_country_code(raw),
     )
 
 
@@ -95,7 +97,7 @@ def owned_number(raw: Fields) -> OwnedNumber:
         seconds_unread=whole_up(raw.get("seconds")) is None,
         channels=_maybe_int(raw, "channels"),
         city=_text(raw, "city"),
-        country_iso_code=_text(raw, "country_short_name"),
+        country_iso_code=_country_code(raw),
     )
 
 
@@ -236,6 +238,10 @@ def _parts(raw: Fields, name: str) -> Iterator[Fields]:
 
 def _document(raw: Fields) -> Document:
     return Document(kind=_document_type(raw.get("doc_type_id")), status=_text(raw, "status"), id=_maybe_int(raw, "id"))
+
+
+def _country_code(raw: Fields) -> str:
+    return _text(raw, "country_short_name") or iso_code_of(_text(raw, "country")) or _text(raw, "country")
 
 
 def _documents_needed(raw: Fields) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ Handler = Callable[[World, AccountState, Request], Answer]
 
 
 def countries(world: World, account: AccountState, request: Request) -> Answer:
-    return 200, {"countries": [shapes.country(country) for country in COUNTRIES]}
+    return 200, {"countries": [shapes.country(country, short_names=world.options.short_names) for country in COUNTRIES]}
 
 
 def regions(world: World, account: AccountState, request: Request) -> Answer:

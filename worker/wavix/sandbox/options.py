@@ -22,6 +22,7 @@ class SandboxOptions:
     apply_late_s    a change of destinations shows this much later
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
+    short_names     countries are listed with their ISO code; no published contract since October 2025 has it
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
@@ -52,6 +53,7 @@ class SandboxOptions:
     numbers_per_city: int = 200
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
+    short_names: bool = True
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False

@@ -31,6 +31,7 @@ PROFILES: Mapping[str, Profile] = {
         "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
     ),
     "sms-off": Profile("A number that can receive SMS doesn't until that is turned on.", {"sms_off_at_first": True}, any_job=False),
+    "no-short-names": Profile("Countries are listed without `short_name`, their ISO code.", {"short_names": False}),
     "search-ignored": Profile("The owned list ignores `search` and shows all numbers.", {"search": "ignored"}, any_job=False),
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
     "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),

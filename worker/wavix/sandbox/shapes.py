@@ -9,11 +9,11 @@ from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, 
 from worker.wavix.sandbox.world import TRUNKS
 
 
-def country(stocked: StockCountry) -> dict[str, Any]:
+def country(stocked: StockCountry, *, short_names: bool) -> dict[str, Any]:
     return {
         "id": stocked.id,
         "name": stocked.name,
-        "short_name": stocked.short_name,
+        **({"short_name": stocked.short_name} if short_names else {}),
         "has_provinces_or_states": stocked.has_regions,
     }
 
