@@ -2,7 +2,6 @@
 
 import os
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from pydantic import SecretStr
@@ -16,6 +15,7 @@ from worker.contract.business_events import business_event_schema
 from worker.contract.events import event_adapter
 from worker.contract.requests import request_adapter
 from worker.settings import Settings, load_settings, variable
+from worker.urls import shown_redis_url
 
 
 def settings(as_json: given.Json = False) -> None:
@@ -64,14 +64,7 @@ def _source(name: str, loaded: Settings) -> str:
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
-        return _without_password(value.get_secret_value()) if name == "redis_url" else "********"
+        return shown_redis_url(value.get_secret_value()) if name == "redis_url" else "********"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:********@{parts.hostname}" + (f":{parts.port}" if parts.port else "")))

@@ -41,7 +41,7 @@ def test_a_duration_out_of_bounds_is_refused_by_its_field(name: str, span: objec
 def test_moments_within_bounds_are_kept_in_utc() -> None:
     east = timezone(timedelta(hours=5, minutes=30))
     assert SearchAndBuy(country="US", wait_until=datetime(2026, 12, 1, 5, 30, tzinfo=east)).wait_until == datetime(2026, 12, 1, tzinfo=UTC)
-    assert Release(numbers=("+12135550100",), at=date(2026, 12, 1)).at == datetime(2026, 12, 2, 12, tzinfo=UTC)  # type: ignore[arg-type]
+    assert Release(numbers=("+12135550100",), at=date(2026, 12, 1)).at == datetime(2026, 12, 2, 12, tzinfo=UTC)
     assert bounded(EARLIEST) == EARLIEST
     assert bounded(LATEST.astimezone(timezone(timedelta(hours=-12)))).tzinfo is UTC
     assert read_span("1.5d") == timedelta(days=1, hours=12)

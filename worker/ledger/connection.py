@@ -12,7 +12,8 @@ from redis.backoff import ExponentialBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
-from worker.contract.errors import ServiceUnavailable, UnreadableRecord
+from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnreadableRecord
+from worker.urls import check_redis_url
 
 #: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
 SOCKET_TIMEOUT_S = 5.0
@@ -68,9 +69,9 @@ class ScriptClient(redis.Redis):
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
-    """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice."""
+    """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice. Raises InvalidSettings."""
     client = ScriptClient.from_url(
-        url,
+        _readable(url),
         decode_responses=True,
         encoding_errors="replace",
         socket_timeout=timeout_s,
@@ -84,7 +85,7 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
     """The same for asyncio."""
     return redis.asyncio.Redis.from_url(
-        url,
+        _readable(url),
         decode_responses=True,
         encoding_errors="replace",
         socket_timeout=timeout_s,
@@ -92,6 +93,15 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
         health_check_interval=15,
         retry=redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
     )
+
+
+def _readable(url: str) -> str:
+    """Raises InvalidSettings where redis-py would raise an error that quotes the URL, or would connect to something else."""
+    try:
+        check_redis_url(url)
+    except ValueError as error:
+        raise InvalidSettings(f"the URL of Redis {error}") from None
+    return url
 
 
 @contextmanager
@@ -115,6 +125,8 @@ def translated() -> Iterator[None]:
             raise ServiceUnavailable(
                 f"Redis can't do it now ({word}): look at its log, then repeat the call; nothing happens twice"
             ) from None
+        if str(error).startswith("DB index is out of range"):
+            raise InvalidSettings("DIDFLOW_REDIS_URL names a database that this server doesn't have: write /0 behind the host") from None
         if not str(error).startswith("WRONGTYPE"):
             raise
         raise UnreadableRecord("a key of this job in Redis has another type than didflow writes: somebody else wrote to it") from None
