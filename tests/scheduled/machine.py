@@ -3,6 +3,7 @@
 Every choice is Hypothesis's, and only one attempt moves at a time, so a failing example is its list of steps and runs again the same.
 """
 
+import random
 from contextlib import suppress
 from typing import ClassVar, TypeVar
 
@@ -10,6 +11,8 @@ import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests import drawn
+from tests.drawn import FOR_ANY_JOB, Drawn
 from tests.scheduled.oracle import Oracle
 from tests.scheduled.scene import SETTLE_S, Attempt, Scene
 from worker.contract.destinations import Destination
@@ -17,6 +20,7 @@ from worker.contract.jobs import Job
 from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
 from worker.contract.states import REPORTED, JobState
 from worker.wavix.sandbox import SandboxOptions
+from worker.wavix.sandbox.profiles import draw
 
 T = TypeVar("T")
 
@@ -55,6 +59,8 @@ POINTS = st.sampled_from(
 ANY = st.integers(0, 11)
 #: Assumption A3: less than the settle time.
 LAGS = st.sampled_from([0, 0, 500, 5000, int(SETTLE_S * 1000) - 1])
+#: Variations of the provider that change no job's end.
+PROFILES = st.integers(0, 200).map(lambda seed: draw(random.Random(seed), seed % 4, FOR_ANY_JOB))
 
 
 class Schedules(RuleBasedStateMachine):
@@ -71,8 +77,9 @@ class Schedules(RuleBasedStateMachine):
         """Where it takes place. A mutant has another one."""
         return Scene(self.client, sandbox=options)
 
-    @initialize(partial_checkout=st.booleans(), quantity=st.integers(1, 3), lag_ms=LAGS)
-    def open(self, partial_checkout: bool, quantity: int, lag_ms: int) -> None:
+    @initialize(partial_checkout=st.booleans(), quantity=st.integers(1, 3), lag_ms=LAGS, profiles=PROFILES)
+    def open(self, partial_checkout: bool, quantity: int, lag_ms: int, profiles: tuple[str, ...]) -> None:
+        drawn.use(Drawn(profiles))
         self.scene = self.scene_with(SandboxOptions(numbers_per_city=8, partial_checkout=partial_checkout))
         self.scene.sandbox.lag_ms = lag_ms
         self.oracle = Oracle(self.scene)
