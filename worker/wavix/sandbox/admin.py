@@ -4,11 +4,12 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import parse_qs, urlencode
 
 from pydantic import ValidationError
 
@@ -149,6 +150,9 @@ def administer(service: "Service", method: str, path: str, body: bytes) -> tuple
                     return 200, [asdict(entry) for entry in service.world.ledger]
                 case "GET", "/sandbox/state":
                     return 200, _state(service)
+                case "GET", "/sandbox/calls":
+                    numbers = parse_qs(path.partition("?")[2]).get("number", [])
+                    return 200, service.journal.of(numbers)
                 case "POST", "/sandbox/faults":
                     service.faults.add(Fault.model_validate_json(body))
                     return 200, {}
@@ -220,6 +224,11 @@ class SandboxAdmin:
 
     def state(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self._ask("GET", "/sandbox/state"))
+
+    def calls(self, numbers: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+        """The calls that named each of these numbers (digits), as `journal.Entry` has them; under "" those that named none."""
+        query = urlencode([("number", number.removeprefix("+")) for number in numbers])
+        return cast("dict[str, list[dict[str, Any]]]", self._ask("GET", f"/sandbox/calls?{query}"))
 
     def owned(self, account: str = "default") -> dict[str, dict[str, Any]]:
         """Owned numbers (digits) with record id, destinations, label."""

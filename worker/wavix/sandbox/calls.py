@@ -22,7 +22,7 @@ class Request:
     """A parsed request of an account. `bearer`: it speaks the newer dialect.
 
     `as_of_s`: the moment that lists show; `came_s`: when it came, by the wall clock; `at_most`: what the cart takes at most (a fault's
-    wish).
+    wish). `account`, `fault` and `acted` are for the journal: whose it is, what struck it, and the status of what it did.
     """
 
     query: dict[str, list[str]]
@@ -32,6 +32,9 @@ class Request:
     as_of_s: float = field(default_factory=time.monotonic)
     came_s: float = field(default_factory=time.time)
     at_most: int | None = None
+    account: str = ""
+    fault: str = ""
+    acted: int | None = None
 
     def ids(self) -> list[str]:
         """The `ids` of a body, as texts. Refused if there are none."""

@@ -13,6 +13,7 @@ from worker.wavix.sandbox.accounts import AccountState
 from worker.wavix.sandbox.calls import Request, Route, routes
 from worker.wavix.sandbox.faults import Fault, Faults
 from worker.wavix.sandbox.garbling import packed, refusal_with, with_field
+from worker.wavix.sandbox.journal import Entry, Journal, named_ids, shown
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.papers import form
 from worker.wavix.sandbox.traffic import Bucket, Traffic
@@ -50,6 +51,7 @@ class Service:
         self.world = World(options)
         self.faults = Faults(options.seed)
         self.traffic = Traffic()
+        self.journal = Journal()
         self.stopping = threading.Event()
         self._routes = routes(options.city_route)
         self._buckets: dict[str, Bucket] = {}
@@ -93,6 +95,25 @@ class Service:
         finally:
             with self.world.lock:
                 self.traffic.left(reply.status or "lost")
+                self._record(route, request, reply)
+
+    def _record(self, route: Route, request: Request, reply: Reply, *, fault: str = "") -> None:
+        numbers = self.world.numbers_of(named_ids(request.query, request.body, request.path))
+        came_s, ended_s, path = request.came_s, time.time(), route.path.pattern.replace(r"(\d+)", "{}")
+        entry = Entry(
+            came_s,
+            ended_s,
+            request.account,
+            route.call,
+            route.method,
+            path.format(*request.path),
+            numbers,
+            fault or request.fault,
+            request.acted,
+            reply.status or None,
+            shown(reply.payload),
+        )
+        self.journal.add(entry)
 
     def _admitted(self, route: Route, request: Request, authorization: str) -> Reply:
         self._delay()
@@ -108,6 +129,7 @@ class Service:
                 return _too_many(wait_s if self.world.options.retry_after else 0)
             named = _named(request)
             fault = self.faults.take(route.call, named)
+            request.account, request.fault = account.name, fault.kind if fault else ""
             request.as_of_s = time.monotonic() - self.world.options.read_lag_s
             if fault is None:
                 return self._act(route, account, request)
@@ -155,15 +177,17 @@ class Service:
 
     def _act(self, route: Route, account: AccountState, request: Request) -> Reply:
         try:
-            return _json_reply(*route.answer(self.world, account, request))
+            request.acted, body = route.answer(self.world, account, request)
         except Refusal as refused:
-            return _json_reply(refused.status, refused.body)
+            request.acted, body = refused.status, refused.body
+        return _json_reply(request.acted, body)
 
     def _act_later(self, after_s: float, route: Route, account: AccountState, request: Request) -> None:
         def act() -> None:
             with self.world.lock:
                 request.as_of_s = time.monotonic()
                 self._act(route, account, request)
+                self._record(route, request, LOST, fault="acted_late")
                 self.faults.injected[f"{route.call}:acted_late"] += 1
 
         timer = threading.Timer(after_s, act)

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -49,6 +49,18 @@ class World:
     def stock_of(self, city_id: int) -> Sequence[StockNumber]:
         """The city's numbers, for sale or not."""
         return self._by_city[city_id]
+
+    def numbers_of(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """The numbers (digits) that are meant by numbers and record ids, whosever they are and were."""
+        found = {}
+        for one in ids:
+            records = (account.records.get(int(one)) for account in self.accounts.values())
+            record = next((record for record in records if record is not None), None)
+            if record is not None:
+                found[record.number] = True
+            elif one in self.stock:
+                found[one] = True
+        return tuple(found)
 
     def account_of(self, key: str | None) -> AccountState | None:
         return next((account for account in self.accounts.values() if account.key == key and account.key_valid), None)
