@@ -37,9 +37,9 @@ def test_an_unknown_path_answers_as_the_option_says(kind: str, body: str) -> Non
 
 
 def test_a_call_needs_a_scope_of_the_key() -> None:
-    with Sandbox(SandboxOptions(numbers_per_city=1, scopes={"default": ("numbers:read", "buy")})) as sandbox:
-        with httpx.Client(base_url=sandbox.url, **KEYS["bearer"]) as client:  # type: ignore[arg-type]
-            reads = [client.get(path) for path in ("/v1/numbers", "/v1/buy/countries", "/v1/trunks", "/v1/profile/config")]
-            assert [one.status_code for one in reads] == [200, 200, 403, 403]
-            assert client.delete("/v1/numbers", params={"ids": 1}).json()["message"] == "The API key lacks the scope numbers:write"
-            assert client.put("/v1/buy/cart", json={"ids": ["1"]}).status_code == 404
+    options = SandboxOptions(numbers_per_city=1, scopes={"default": ("numbers:read", "buy")})
+    with Sandbox(options) as sandbox, httpx.Client(base_url=sandbox.url, **KEYS["bearer"]) as client:  # type: ignore[arg-type]
+        reads = [client.get(path) for path in ("/v1/numbers", "/v1/buy/countries", "/v1/trunks", "/v1/profile/config")]
+        assert [one.status_code for one in reads] == [200, 200, 403, 403]
+        assert client.delete("/v1/numbers", params={"ids": 1}).json()["message"] == "The API key lacks the scope numbers:write"
+        assert client.put("/v1/buy/cart", json={"ids": ["1"]}).status_code == 404

@@ -11,6 +11,8 @@ from worker.jobs.purchase_state import Checkout, Memo, Refusal
 FUNDS_AGAIN_S = 60.0
 #: Each further checkout that is refused for lack of funds doubles the pause up to this: each one leaves numbers reserved for a day.
 FUNDS_AGAIN_MAX_S = 3600.0
+#: The same for checkouts that are answered with 429 or 503.
+LIMITED_AGAIN_MAX_S = 300.0
 #: Numbers that somebody else was quicker to buy are replaced at once; after this many rounds in a row that bought nothing, after a backoff.
 UNAVAILABLE_ROUNDS = 5
 
@@ -58,14 +60,19 @@ def next_step(refusal: Refusal, memo: Memo) -> Wait | AttemptFailed | None:
     """What the job does once the checkout is settled; None: it goes on at once."""
     match refusal.about:
         case "funds":
-            pause_s = min(FUNDS_AGAIN_MAX_S, FUNDS_AGAIN_S * 2 ** max(0, memo.refusals - 1))
-            return Wait(WaitReason.FUNDS, pause_s, refusal.message)
+            return Wait(WaitReason.FUNDS, _growing(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, memo.refusals), refusal.message)
         case "not_now":
             reason = WaitReason.RATE_LIMITED if refusal.code == "rate_limited" else WaitReason.PROVIDER_DOWN
-            return Wait(reason, refusal.after_s or RATE_LIMITED_S, refusal.message)
+            pause_s = _growing(RATE_LIMITED_S, LIMITED_AGAIN_MAX_S, memo.refusals)
+            return Wait(reason, max(refusal.after_s or 0.0, pause_s), refusal.message)
         case "unavailable" if memo.refusals < UNAVAILABLE_ROUNDS:
             return None
         case "other" if memo.refusals == 0:  # It bought something all the same.
             return None
     message = f"the provider refused the checkout: {refusal.message}"
     return AttemptFailed(JobError(code=f"checkout_{refusal.code}", message=message, retryable=True))
+
+
+def _growing(first_s: float, last_s: float, times: int) -> float:
+    """Doubles with each time after the first, up to the last."""
+    return min(last_s, first_s * 2.0 ** min(30, max(0, times - 1)))
