@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -20,6 +21,8 @@ from worker.ledger.connection import connect
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
 from worker.ledger.witness import Witness
+from worker.runtime.busy import BusyThreads
+from worker.runtime.doctor import _calls
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.process import PREDECESSOR_VARIABLE, WorkerProcess
@@ -130,3 +133,67 @@ def test_a_process_ends_also_where_nothing_can_be_logged() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
     assert ended.returncode == -signal.SIGALRM
+
+
+def test_a_computation_that_holds_the_interpreter_ends_the_process() -> None:
+    """No thread runs then, and no signal is handled; such a process outlived its supervisor."""
+    code = (
+        "import threading, time; from decimal import Decimal; from worker.runtime.watchdog import Watchdog; "
+        "Watchdog(lambda: [], {}, held_after_s=1.5).start(); time.sleep(4); print('alive', flush=True); int(Decimal('1e99999999'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"alive\n", "the alarm is put off while threads run"
+        assert process.wait(30) == -signal.SIGALRM
+
+
+def test_a_process_that_stops_has_a_limited_time_for_it() -> None:
+    code = (
+        "import threading; from worker.runtime.watchdog import Watchdog; "
+        "watchdog = Watchdog(lambda: [], {}, held_after_s=60); watchdog.start(); watchdog.stop(0.5); threading.Event().wait()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == -signal.SIGALRM
+
+
+def test_a_thread_that_computes_without_a_word_to_redis_is_named() -> None:
+    asked_s, enough = dict[int, float](), threading.Event()
+
+    def compute() -> None:
+        while not enough.is_set():
+            pass
+
+    threads = [thread(compute, "computes"), thread(enough.wait, "waits")]
+    busy = BusyThreads(lambda: threads, lambda native_id: asked_s.get(native_id, 0.0), max_cpu_s=0.3)
+    try:
+        until(lambda: busy.names() == ["computes computes without end"], what="the thread is named")
+        native_id = threads[0].native_id
+        assert native_id is not None
+        asked_s[native_id] = 1.0
+        assert busy.names() == [], "it has asked Redis since"
+        until(lambda: busy.names() == ["computes computes without end"], what="the thread is named once more")
+    finally:
+        enough.set()
+
+
+def test_the_age_of_the_oldest_provider_call_is_told_to_the_watchdog_and_to_doctor(valkey: EmbeddedValkey, namespace: str) -> None:
+    with Sandbox(SandboxOptions()) as sandbox:
+        settings = settings_for(sandbox.url, namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0, http_timeout=20.0)
+        process = WorkerProcess(settings)
+        ledger = process._ledger
+        sandbox.add_fault("countries", "hang", seconds=20, times=None)
+        process.start()
+        try:
+            check = _calls(ledger, settings)
+            assert (check.verdict, check.message) == ("ok", "none is under way")
+            ledger.submit(Submission(SearchAndBuy(country="CA")))
+            until(lambda: process.worker_id in ledger.oldest_calls_ms(), what="a heartbeat with the call's age")
+            assert "s old" in _calls(ledger, settings).message
+            now_s = time.monotonic()
+            assert process._watchdog.ill(now_s + 20) == []
+            beats = process._watchdog.ill(now_s + 20 + STUCK_AFTER_S + 1)
+            assert "provider call" in beats
+            ledger.call_under_way(process.worker_id, 26_000)
+            assert _calls(ledger, settings).verdict == "warn"
+        finally:
+            sandbox.stop()
+            process.stop()

@@ -1,6 +1,8 @@
 """Connections to Redis or Valkey, and what their failures mean to a user."""
 
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,12 +33,15 @@ class ScriptClient(redis.Redis):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._kept: deque[AbstractConnection] = deque()  #: those that nobody uses now; the one used last is taken first
+        #: When each thread, by its native id, last asked (monotonic): one that computes and asks nothing is stuck.
+        self.asked_s: dict[int, float] = {}
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         return self.ask("EVALSHA", sha, numkeys, *keys_and_args)
 
     def ask(self, *command: Any) -> Any:
         """The reply as it comes. Sent again after a lost connection, as any other command of this client."""
+        self.asked_s[threading.get_native_id()] = time.monotonic()
         connection: Any = self._kept_connection()  # redis-py's own methods have no types.
         whole = False
 

@@ -52,6 +52,10 @@ class Keys:
         """zset: worker process by when it was last alive, ms."""
         return f"{self.namespace}:workers"
 
+    def oldest_call(self, worker: str) -> str:
+        """Text, for seconds: the age of the oldest call to the provider that this process has under way, ms."""
+        return f"{self.namespace}:call:{worker}"
+
     @property
     def leases(self) -> str:
         """zset: job that a worker runs, by when its lease ends, ms."""

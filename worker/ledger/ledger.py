@@ -26,6 +26,8 @@ from worker.ledger.write_text import calls_text, write_text
 QUARANTINE_MS = 24 * 3600 * 1000
 NO_LOANS: Mapping[str, Loan] = {}
 #: A lease is taken for over only so long after its end.
+#: Longer than the pause between two heartbeats.
+OLDEST_CALL_KEPT_MS = 6_000
 VOUCH_SLACK_MS = 5_000
 #: A note of the stock is dropped after this long; mostly it is out of date sooner.
 STOCK_NOTE_MS = 600_000
@@ -190,6 +192,11 @@ class Ledger(LedgerReader):
         known = {name: int(count or 0) if seen is not None else None for name, count, seen in zip(names, counts, here, strict=True)}
         self.witness.seen_by(life, known)
         return bool(self.witness.seen)
+
+    def call_under_way(self, worker: str, age_ms: int) -> None:
+        """Note how old this process's oldest call to the provider is. Forgotten by itself unless it is said again."""
+        with translated():
+            self.client.set(self.keys.oldest_call(worker), age_ms, px=OLDEST_CALL_KEPT_MS)
 
     def worker_gone(self, worker: str) -> None:
         self._script("gone", worker)

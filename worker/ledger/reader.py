@@ -100,6 +100,14 @@ class LedgerReader:
         """What the job saved for each number, as JSON."""
         return self.perform(self.plans.numbers(job_id))
 
+    def oldest_calls_ms(self) -> dict[str, int]:
+        """Worker processes with a call to the provider under way, and the age of the oldest, ms."""
+        if not (workers := list(self.workers())):
+            return {}
+        with translated():
+            ages = cast("list[str | None]", self.client.mget([self.keys.oldest_call(worker) for worker in workers]))
+        return {worker: int(age) for worker, age in zip(workers, ages, strict=True) if age is not None}
+
     def workers(self) -> dict[str, int]:
         """Living worker processes, and when each was last seen, ms."""
         now = self.now_ms()

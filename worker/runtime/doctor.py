@@ -33,6 +33,8 @@ from worker.settings import Settings, load_settings
 CLOCK_SKEW_S = 1.0
 #: A job that has been queued for longer than this waits for workers, not for its turn.
 QUEUED_S = 60.0
+#: A provider call this much older than its time-out hangs where no time-out reaches: in the look-up of a name.
+CALL_SLACK_S = 5.0
 #: A doctor doesn't wait long.
 HTTP_TIMEOUT_S = 10.0
 
@@ -82,6 +84,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         "ok" if workers else "fail",
         f"{len(workers)} worker processes alive" + _fix(not workers, "start some with `didflow worker`"),
     )
+    yield _calls(ledger, settings)
     yield _queue(ledger)
     yield _parked(ledger)
     with translated():
@@ -150,6 +153,21 @@ def _rate(account: str, state: RateState, settings: Settings) -> Iterator[Check]
         yield Check(
             f"breaker {account}", "ok", "closed" + (f", {state.failures} failures in a row: {state.words}" if state.failures else "")
         )
+
+
+def _calls(ledger: Ledger, settings: Settings) -> Check:
+    """The age of the oldest provider call, as the workers' heartbeats say."""
+    ages = ledger.oldest_calls_ms()
+    if not ages:
+        return Check("provider_calls", "ok", "none is under way")
+    worker, age_ms = max(ages.items(), key=lambda one: one[1])
+    late = age_ms / 1000 > settings.http_timeout + CALL_SLACK_S
+    words = (
+        f"the oldest under way is {age_ms / 1000:.1f} s old, in the worker process {worker}; each ends after {settings.http_timeout:g} s"
+    )
+    return Check(
+        "provider_calls", "warn" if late else "ok", words + _fix(late, "look for that host's name service; `didflow worker` ends it")
+    )
 
 
 def _queue(ledger: Ledger) -> Check:

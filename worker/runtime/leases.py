@@ -11,6 +11,7 @@ from worker.contract.errors import DidflowError
 from worker.contract.states import WaitReason
 from worker.jobs.ports import LostLease, Wait
 from worker.ledger.ledger import Claim, Ledger
+from worker.wavix.under_way import CallsUnderWay
 
 #: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
 BEAT_AT_MOST_S = 2.0
@@ -44,10 +45,14 @@ class LeaseFlags:
 
 
 class Leases(threading.Thread):
-    """Renews every held lease a few times within its length. The ledger should have a connection of its own."""
+    """Renews every held lease a few times within its length. The ledger should have a connection of its own.
 
-    def __init__(self, ledger: Ledger, *, lease_s: float, worker: str) -> None:
+    It also says how old the oldest of the `calls` to the provider is that this process has under way.
+    """
+
+    def __init__(self, ledger: Ledger, *, lease_s: float, worker: str, calls: CallsUnderWay | None = None) -> None:
         super().__init__(name="heartbeat", daemon=True)
+        self._calls = calls or CallsUnderWay()
         self._ledger, self._lease_s, self.worker = ledger, lease_s, worker
         self._held: dict[tuple[str, str], LeaseFlags] = {}
         self._lock = threading.Lock()
@@ -91,6 +96,8 @@ class Leases(threading.Thread):
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
             self._ledger.worker_alive(self.worker, lease_ms=int(self._lease_s * 1000))
             self._ledger.is_seen()
+            if (oldest_s := self._calls.oldest_s()) is not None:
+                self._ledger.call_under_way(self.worker, int((time.monotonic() - oldest_s) * 1000))
         except (DidflowError, redis.RedisError) as error:
             # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
             log.warning("leases.not_renewed", leases=len(held), error=f"{type(error).__name__}: {error}")

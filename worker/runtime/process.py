@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import dramatiq
 import httpx
@@ -16,12 +17,13 @@ from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRe
 from worker.contract.states import Lane
 from worker.jobs.ports import Provider
 from worker.ledger.address import redis_url
-from worker.ledger.connection import connect
+from worker.ledger.connection import ScriptClient, connect
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
 from worker.ledger.witness import Witness
 from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
+from worker.runtime.busy import BusyThreads
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.leases import Leases
@@ -30,7 +32,7 @@ from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
 from worker.runtime.runner import JobRunner, Story
 from worker.runtime.sweeper import Sweeper
-from worker.runtime.watchdog import Watchdog
+from worker.runtime.watchdog import HELD_AFTER_S, Watchdog
 from worker.settings import Settings, load_settings
 
 #: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
@@ -51,9 +53,12 @@ log = structlog.stdlib.get_logger("didflow.process")
 
 
 class WorkerProcess:
-    """All threads of one process and the order in which they start and stop."""
+    """All threads of one process and the order in which they start and stop.
 
-    def __init__(self, settings: Settings, story: Story | None = None) -> None:
+    `owns_process`: nothing else runs in it, so the kernel may end it when the interpreter is held, or doesn't stop in time.
+    """
+
+    def __init__(self, settings: Settings, story: Story | None = None, *, owns_process: bool = False) -> None:
         url = redis_url(settings)
         self._grace_s = settings.http_timeout + GRACE_S
         self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{os.environ.get(NAME_VARIABLE) or uuid.uuid4().hex}"
@@ -61,11 +66,11 @@ class WorkerProcess:
         witness = Witness(self.worker_id)
         self._ledger, beating = _ledger(url, settings), _ledger(url, settings)
         self._ledger.witness = beating.witness = witness
-        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id)
+        accounts = Providers(settings, self._ledger)
+        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls)
         sweeping = _ledger(url, settings)
         plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
         self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)
-        accounts = Providers(settings, self._ledger)
         self._gatekeepers = [
             Gatekeeper(
                 _ledger(url, settings),
@@ -88,7 +93,15 @@ class WorkerProcess:
             build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner, self.stopping, helping=[Lane.EMERGENCY]),
         )
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
-        self._watchdog = Watchdog(self._threads, beats)
+        calls, asked_s = accounts.calls, cast("ScriptClient", self._ledger.client).asked_s
+        # Within its own time-out a call can't hang, but a look-up of a name can.
+        beats["provider call"] = lambda: (calls.oldest_s() or time.monotonic()) + settings.http_timeout
+        self._watchdog = Watchdog(
+            self._threads,
+            beats,
+            busy=BusyThreads(self._job_threads, lambda native_id: asked_s.get(native_id, 0.0)).names,
+            held_after_s=HELD_AFTER_S if owns_process else None,
+        )
 
     def start(self) -> None:
         self._sign_off_the_dead()
@@ -118,7 +131,7 @@ class WorkerProcess:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
         log.info("process.stopping", worker=self.worker_id)
         self.stopping.set()
-        self._watchdog.stop()
+        self._watchdog.stop(self._grace_s + GRACE_S)
         self._sweeper.stop()
         for gatekeeper in self._gatekeepers:
             gatekeeper.stop()
@@ -142,6 +155,10 @@ class WorkerProcess:
         yield from self._gatekeepers
         for worker in self.workers:
             yield from _dramatiq_threads(worker)
+
+    def _job_threads(self) -> Iterator[threading.Thread]:
+        for worker in self.workers:
+            yield from list(worker.workers)
 
 
 def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
@@ -182,7 +199,7 @@ def main() -> None:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
         check_start(settings)
-        process = WorkerProcess(settings)
+        process = WorkerProcess(settings, owns_process=True)
     except (InvalidSettings, UnsafeRedis) as error:
         log.critical("process.refused_to_start", code=error.code, error=str(error))
         sys.exit(EXIT_MISCONFIGURED)

@@ -51,6 +51,7 @@
 -- {ns}:given_back:{account}:{day} set  record ids that were let go on that day since the epoch, see count_releases
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
+-- {ns}:call:{worker}        text    age of the oldest call to the provider that this process has under way, ms; for seconds
 -- {ns}:taken:{worker}        hash    consumer in that process -> the claimant of its last take, and the jobs that it claimed; see take
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
 --                                   and dead_entry, _group, _code, _reason, _faults
