@@ -85,8 +85,26 @@ def release_with_a_lost_answer(scene: Scene) -> Play:
     return release(scene)
 
 
+def release_that_went_and_was_refused(scene: Scene) -> Play:
+    scene.sandbox.add_fault("release", "act_then_refuse", status=404)
+    return release(scene)
+
+
+def release_where_a_call_takes_one_id(scene: Scene) -> Play:
+    scene.sandbox.order("reconfigure", release_ids="last")
+    return release(scene)
+
+
 PLAIN: tuple[Callable[[Scene], Play], ...] = (buy, reroute, failback, release)
-KINDS = (*PLAIN, buy_with_a_lost_answer, buy_with_a_checkout_under_way, buy_with_an_unclear_add, release_with_a_lost_answer)
+KINDS = (
+    *PLAIN,
+    buy_with_a_lost_answer,
+    buy_with_a_checkout_under_way,
+    buy_with_an_unclear_add,
+    release_with_a_lost_answer,
+    release_that_went_and_was_refused,
+    release_where_a_call_takes_one_id,
+)
 
 
 class DyingWorkers:

@@ -1,0 +1,114 @@
+"""Tests of the tests: releases that believe what they are told, each caught by the schedule that its weakness needs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import redis
+
+from tests.scheduled.oracle import Oracle
+from tests.scheduled.scene import SETTLE_S, Scene
+from worker.contract.errors import JobError
+from worker.contract.provider import OwnedNumber
+from worker.contract.requests import Release
+from worker.contract.states import Outcome
+from worker.jobs import giving_back, release
+from worker.jobs.giving_back import GivingBack, Next, what_next
+from worker.jobs.leaving import Leaving
+from worker.jobs.owned import find_owned
+from worker.jobs.ports import Rules
+
+answered = GivingBack._answered
+
+
+def believe_yes(self: GivingBack, step: str, batch: Sequence[Leaving], refusal: JobError | None, *, alone: bool = False) -> None:
+    """A yes is a release."""
+    answered(self, step, batch, refusal, alone=alone)
+    if refusal is None:
+        self._book.record_gone(self._now(batch))
+
+
+def believe_no(self: GivingBack, batch: Sequence[Leaving]) -> None:
+    """What was refused is still ours."""
+    self._book.write("refused", [one.became(Outcome.REFUSED, one.refusal) for one in batch])
+
+
+def believe_an_early_read(leaving: Leaving, looked_ms: int, forms_alone: int, rules: Rules, *, guarded: bool = False) -> Next:
+    """What a read shows is so, however old the list may be."""
+    return what_next(leaving, looked_ms, forms_alone, replace(rules, settle_s=0), guarded=guarded)
+
+
+def believe_the_list(self: release._Release, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
+    """A record that the list doesn't show is gone."""
+    return {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
+
+
+def one_id_a_call(scene: Scene) -> None:
+    scene.sandbox.order("reconfigure", release_ids="last")
+    scene.submit(Release(numbers=tuple(scene.own(3))))
+    scene.finish()
+
+
+def acts_and_refuses(scene: Scene) -> None:
+    scene.sandbox.add_fault("release", "act_then_refuse", status=422)
+    scene.submit(Release(numbers=tuple(scene.own(1))))
+    scene.finish()
+
+
+def acts_and_refuses_while_lists_lag(scene: Scene) -> None:
+    mine = scene.own(1)
+    scene.clock.pass_ms(int(SETTLE_S * 1000))
+    scene.sandbox.lag_ms = int(SETTLE_S * 1000) - 1
+    scene.sandbox.add_fault("release", "act_then_refuse", status=422)
+    scene.submit(Release(numbers=tuple(mine)))
+    scene.finish()
+
+
+def search_finds_nothing(scene: Scene) -> None:
+    mine = scene.own(2)
+    scene.submit(Release(record_ids=tuple(int(record["record_id"]) for record in scene.sandbox.owned().values())))
+    scene.requests[scene.jobs[-1].id] = Release(numbers=tuple(mine))  # By which the oracle knows them.
+    scene.sandbox.order("reconfigure", search="silent")
+    scene.finish()
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """What is weaker: an attribute of a class or module, and what stands in its place; and the schedule that shows it."""
+
+    schedule: Callable[[Scene], None]
+    where: object
+    name: str
+    weaker: Callable[..., object]
+
+
+WEAKER = {
+    "a yes is believed": Weakness(one_id_a_call, GivingBack, "_answered", believe_yes),
+    "a refusal is believed": Weakness(acts_and_refuses, GivingBack, "_after_refusal", believe_no),
+    "an early read is believed": Weakness(acts_and_refuses_while_lists_lag, giving_back, "what_next", believe_an_early_read),
+    "one read is believed": Weakness(search_finds_nothing, release._Release, "records", believe_the_list),
+}
+
+
+@pytest.fixture(params=list(WEAKER.values()), ids=list(WEAKER))
+def weakness(request: pytest.FixtureRequest) -> Weakness:
+    found: Weakness = request.param
+    return found
+
+
+def test_the_real_protocol_passes_the_schedule(quick_valkey: redis.Redis, weakness: Weakness) -> None:
+    scene = Scene(quick_valkey)
+    weakness.schedule(scene)
+    Oracle(scene).at_end()
+    scene.close()
+
+
+def test_a_weaker_protocol_is_caught_by_its_schedule(
+    quick_valkey: redis.Redis, weakness: Weakness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weakness.where, weakness.name, weakness.weaker)
+    scene = Scene(quick_valkey)
+    weakness.schedule(scene)
+    with pytest.raises(AssertionError):
+        Oracle(scene).at_end()
+    scene.close()
