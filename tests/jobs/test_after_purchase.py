@@ -7,11 +7,14 @@ import redis
 
 from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
 from tests.scheduled.scene import Scene
+from tests.stage import Stage
 from worker.contract.destinations import Destination
+from worker.contract.history import Happening
 from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import JobState
-from worker.wavix.sandbox import SandboxOptions
+from worker.ledger.ledger import Ledger
+from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 #: Another call turns SMS on in the newer dialect.
 OLDER_DIALECT = pytest.mark.provider()
@@ -113,6 +116,48 @@ def test_a_refused_sms_keeps_no_route_back(scene: Scene) -> None:
     assert [str(one.route_after[0]) if one.route_after else None for one in view.result.numbers] == ["sip:pbx@example.net"] * 2
     assert sorted(on for on, _, _ in set_up(scene)) == [False, True]
     assert {tuple(to) for _, _, to in set_up(scene)} == {("pbx@example.net",)}
+
+
+REFUSALS = [(404, False), (403, True), (400, False), (422, False), (429, False), (503, False)]
+CALLBACK_ALONE = ASKED.model_copy(update={"destinations": ()})
+
+
+@pytest.mark.parametrize("call", ["sms_enabled", "destinations", "update_one"])
+@pytest.mark.parametrize(("status", "html"), REFUSALS)
+def test_what_acts_and_then_refuses_is_set(scene: Scene, call: str, status: int, html: bool) -> None:
+    scene.sandbox.add_fault(call, "act_then_refuse", status=status, html=html)
+    asked = CALLBACK_ALONE if call == "update_one" else ASKED
+    view = played(scene, asked)
+    assert (view.state, view.error) == (JobState.SUCCEEDED, None)
+    assert set_up(scene) == [(True, "https://example.net/sms", [] if call == "update_one" else ["pbx@example.net"])] * 2
+    assert not scene.ledger.account_state("default").paused
+    assert (calls(scene)["checkout"], len(scene.sandbox.ledger())) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("sms_enabled", "sms_not_confirmed"), ("destinations", "routing_not_confirmed"), ("update_one", "routing_not_confirmed")],
+)
+def test_a_yes_without_effect_is_no_set_up(scene: Scene, call: str, code: str) -> None:
+    scene.sandbox.add_fault(call, "refuse", status=200, body={"success": True, "id": 1}, times=None)
+    view = played(scene, CALLBACK_ALONE if call == "update_one" else ASKED)
+    assert view.state is JobState.PARTIAL
+    assert view.result is not None
+    assert [one.error.code if one.error else None for one in view.result.numbers] == [code] * 2
+    assert (view.result.totals.done, calls(scene)["checkout"]) == (2, 1)
+    history = [entry.happened.what for entry in next(iter(scene.histories().values())).entries]
+    assert (Happening.ROUTED in history) == (call == "sms_enabled")
+
+
+def test_a_route_that_shows_late_is_waited_for(real_ledger: Ledger) -> None:
+    with Sandbox(SandboxOptions(numbers_per_city=8, apply_late_s=0.2)) as sandbox:
+        stage = Stage(real_ledger, sandbox)
+        job = stage.submit(ASKED.model_copy(update={"sms": False, "sms_relay_url": None}))
+        assert stage.attempt(job).reason == "settling"
+        view = stage.finish(job)
+        assert (view.state, set(map(tuple, stage.routes().values()))) == (JobState.SUCCEEDED, {("pbx@example.net",)})
+        assert sandbox.state()["calls"]["destinations"] == 1
+        stage.close()
 
 
 def test_wherever_the_setting_up_dies_it_is_done_and_nothing_is_bought_again(quick_valkey: redis.Redis) -> None:

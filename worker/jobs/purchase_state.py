@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from worker.contract.errors import JobError
 from worker.contract.holdings import Loan
 from worker.contract.money import Usd
 from worker.contract.provider import Offer, OwnedNumber
@@ -86,10 +87,27 @@ class Memo(BaseModel):
     worse: tuple[str, ...] = ()
 
 
+class Setting(BaseModel):
+    """Something that a bought number is to have, and that a call has asked for.
+
+    answered_ms  when that was answered, on the ledger's clock
+    refusal      what the answer refused; None if it said yes. Neither is believed
+    seen         a read begun after the answer shows it
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    answered_ms: int
+    refusal: JobError | None = None
+    seen: bool = False
+
+
 class Pick(BaseModel):
     """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing.
 
-    `loan`: it is a release's that has parked it. `rung`: of the ladder, from 1; 0: there is none.
+    loan    it is a release's that has parked it
+    rung    of the ladder, from 1; 0: there is none
+    sms     turning its SMS on; `route`: its destinations, and the SMS callback. None: not asked for yet, or no answer came
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,6 +120,8 @@ class Pick(BaseModel):
     loan: Loan | None = None
     rung: int = 0
     documents: tuple[str, ...] = ()
+    sms: Setting | None = None
+    route: Setting | None = None
 
     @classmethod
     def of(cls, offer: Offer, rung: int = 0) -> "Pick":
