@@ -54,7 +54,7 @@ def test_what_changed_nothing_is_no_history(stage: Stage) -> None:
 
 def test_a_release_that_is_refused_or_lost_is_told_as_it_was(stage: Stage) -> None:
     refused, lost = stage.own(2)
-    stage.sandbox.add_fault("release", "refuse")
+    stage.sandbox.add_fault("release", "refuse", times=2)  # In each form in which one id may be sent.
     assert stage.run(Release(numbers=(refused,))).state == "failed"
     stage.sandbox.add_fault("release", "act_and_drop")
     assert stage.run(Release(numbers=(lost,))).state == "succeeded"

@@ -103,7 +103,7 @@ def test_a_fingerprint_is_of_method_path_query_and_body_alone() -> None:
 
 
 def test_the_events_stream_tells_each_change_once_however_often_the_lists_are_looked_at(stage: Stage) -> None:
-    stage.sandbox.add_fault("owned", "lag", seconds=1.2, times=None)
+    stage.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
     view = stage.run(ROUTED)
     assert stage.steps(view).count("look_again") > 1
     told_of_it = [json.loads(entry["data"]) for entry in stream(stage.ledger, "events")]

@@ -186,7 +186,7 @@ class GivingBack:
             case Yes():
                 self._answered("answered", batch, None, alone=alone)
                 if alone and batch[0].alone and not self._looked_at(self._now(batch)):
-                    self._forms.learn(form)  # The other form was without effect.
+                    self._forms.helped(form)
             case No(code=code, message=message):
                 step, refusal = "refused_alone" if alone else "refused_together", JobError(code=f"release_{code}", message=message)
                 self._answered(step, batch, refusal, alone=alone)

@@ -1,5 +1,6 @@
 """In which form record ids are written into a release."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from worker.contract.ids_form import IdsForm
@@ -15,6 +16,7 @@ class IdForms:
     def __init__(self, page: JobPage, rules: Rules) -> None:
         self._page, self._set = page, rules.ids_form
         self._learned = page.ids_form() if self._set == "auto" else None
+        self._helped: Counter[IdsForm] = Counter()
 
     def together(self) -> IdsForm:
         """For several ids; `single`: one at a time."""
@@ -25,6 +27,12 @@ class IdForms:
         if self._set != "auto":
             return (self._set,)
         return ("brackets", "single") if self._learned == "brackets" else ("single", "brackets")
+
+    def helped(self, form: IdsForm) -> None:
+        """One id went in this form, which had not gone in another one. Once that may be chance; twice it is how the server is."""
+        self._helped[form] += 1
+        if self._helped[form] > 1:
+            self.learn(form)
 
     def learn(self, form: IdsForm) -> None:
         """It was seen that the server takes this form; for `single`, that it takes no more than one id a call."""
