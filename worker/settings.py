@@ -19,7 +19,8 @@ from worker.contract.numbers import NumberList
 from worker.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
 from worker.urls import base_url, check_redis_url
 
-Dialect = Literal["mydids", "numbers"]
+Dialect = Literal["auto", "mydids", "numbers"]
+KeyIn = Literal["auto", "query", "bearer"]
 
 
 def _words(value: object) -> object:
@@ -65,7 +66,8 @@ class Account(BaseModel):
 
     api_key: ApiKey
     base_url: BaseUrl = "https://api.wavix.com"
-    dialect: Dialect = "mydids"
+    dialect: Dialect = "auto"
+    key_in: KeyIn = "auto"
     ids_form: IdsFormSetting | None = None
     linked_card: bool | None = None
     spend_usd_per_hour: SpendUsd | None = None
@@ -83,7 +85,14 @@ class Settings(BaseSettings):
 
     wavix_api_key: ApiKey | None = Field(None, alias="WAVIX_API_KEY", description="key of the account `default`")
     wavix_base_url: BaseUrl = Field("https://api.wavix.com", alias="WAVIX_BASE_URL", description="where the Wavix API is, without /v1")
-    wavix_dialect: Dialect = Field("mydids", alias="WAVIX_DIALECT", description="mydids (?appid=KEY) or numbers (Bearer, since June 2026)")
+    wavix_dialect: Dialect = Field(
+        "auto",
+        alias="WAVIX_DIALECT",
+        description="path of the owned numbers: mydids, numbers (since June 2026), or auto: found out by reads",
+    )
+    wavix_key_in: KeyIn = Field(
+        "auto", alias="WAVIX_KEY_IN", description="where the key goes: bearer, query (?appid=KEY), or auto: a Bearer token if it is taken"
+    )
     wavix_ids_form: IdsFormSetting = Field(
         "auto",
         alias="WAVIX_IDS_FORM",
@@ -91,7 +100,7 @@ class Settings(BaseSettings):
         "auto: as was learned of the account, else repeat",
     )
     accounts: UsablePath = Field(
-        None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect, spend_usd_per_hour and so on"
+        None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect, key_in, spend_usd_per_hour …"
     )
 
     redis_url: RedisUrl = Field(None, description="redis://… or unix://…; none: the embedded Valkey that `didflow up` starts")
@@ -221,7 +230,9 @@ class Settings(BaseSettings):
         """`default` from WAVIX_*, the others from the TOML file. Raises InvalidSettings if it can't be read, or if two are one account."""
         found = dict(_read_accounts(self.accounts)) if self.accounts else {}
         if self.wavix_api_key:
-            found["default"] = Account(api_key=self.wavix_api_key, base_url=self.wavix_base_url, dialect=self.wavix_dialect)
+            found["default"] = Account(
+                api_key=self.wavix_api_key, base_url=self.wavix_base_url, dialect=self.wavix_dialect, key_in=self.wavix_key_in
+            )
         _refuse_twins(found)
         return found
 

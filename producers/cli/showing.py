@@ -80,13 +80,14 @@ def show_rungs(search: SearchReport) -> None:
 def show_quote(quote: Quote, *, whole: bool = True) -> None:
     """What a dry run found."""
     console = Console(highlight=False)
-    console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.balance_usd is not None else ""), style="dim")
+    console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.request is not None else ""), style="dim")
     show_numbers(quote.numbers)
     if whole:
         console.print(f"  {sum(number.outcome is None for number in quote.numbers)} of {len(quote.numbers)} numbers would be acted on")
-    if quote.balance_usd is not None:
+    if quote.request is not None:
         console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
-        console.print(f"  balance {quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD")
+        known = f"{quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD"
+        console.print(f"  balance {known if quote.balance_usd is not None else 'not readable with this key'}")
     if quote.documents:
         console.print(f"  documents needed: {clean(', '.join(quote.documents))}", markup=False)
     if quote.signature is not None:

@@ -16,6 +16,7 @@ from worker.contract.states import JobState, WaitReason
 from worker.contract.writes import Write
 from worker.ledger import admission, calls
 from worker.ledger.admission import Breaker, Pace
+from worker.ledger.dialects import note_dialect
 from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Ledger
 from worker.ledger.plans import entries_of
@@ -53,6 +54,10 @@ def cancel(ledger: Ledger) -> Args:
 
 def claim(ledger: Ledger) -> Args:
     return (submitted(ledger).id, "worker-1:once", 60_000, 1000, 1)
+
+
+def dialect(ledger: Ledger) -> Args:
+    return note_dialect("default", "https://api.example.net", "numbers", "bearer").args
 
 
 def count_releases(ledger: Ledger) -> Args:
@@ -350,6 +355,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "cancel": (cancel, None),
     "claim": (claim, None),
     "count_releases": (count_releases, None),
+    "dialect": (dialect, "same"),
     "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),

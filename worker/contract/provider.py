@@ -182,20 +182,25 @@ class NotNow(_Answered):
     """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt.
 
     `answered`: a server said so after it had the request, so it is no proof: a proxy may have passed the call on before. Otherwise not a
-    byte was sent.
+    byte was sent. `words`: what is wrong, where more than the reason is known.
     """
 
     reason: NotNowReason
     retry_after_s: float | None = None
     answered: bool = field(default=False, compare=False)
+    words: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Barred(_Answered):
-    """401, or a 403 that concerns the account and not this call: nothing will happen until a person acts."""
+    """401 or 403: nothing will happen until a person acts.
+
+    `right`: what the key may not do, where the refusal is about what was asked; empty: it is about the account, and no job can do anything.
+    """
 
     status: int
     message: str
+    right: str = field(default="", compare=False)
 
 
 #: What a mutating call comes to. Match on all five.
@@ -221,7 +226,7 @@ class ReadFailed(Exception):
     """A read that failed after its retries. Reads change nothing, so the job waits; a clear No counts as a failed attempt."""
 
     def __init__(self, answer: NotNow | Barred | No) -> None:
-        super().__init__(answer.reason.value if isinstance(answer, NotNow) else answer.message)
+        super().__init__((answer.words or answer.reason.value) if isinstance(answer, NotNow) else answer.message)
         self.answer = answer
 
 

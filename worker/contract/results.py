@@ -95,7 +95,8 @@ class SearchReport(_Frozen):
 class Quote(_Frozen):
     """A dry run's answer: what would be bought or done, and what it would cost. Nothing is reserved.
 
-    `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. The quote of a purchase is signed:
+    `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. Both are None where the key may not read the
+    balance. The quote of a purchase is signed:
     `submit(quote=…)` takes it, unaltered, until `expires_at`, for that `account` and `request`. `documents` are all that its numbers need.
     """
 

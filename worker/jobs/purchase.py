@@ -129,7 +129,7 @@ class Purchase(WrittenPurchase):
             in_cart = allowed
             self._keep_terms(in_cart)
             self._page.pause_point()
-        except (HandBack, CancelRequested, Wait, AccountBarred, Refused, ReadFailed):
+        except (HandBack, CancelRequested, Wait, AccountBarred, AttemptFailed, Refused, ReadFailed):
             self.abandon()
             raise
         if self.missing <= 0 and not in_cart:  # Numbers of ours were enough.

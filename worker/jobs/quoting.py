@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from worker.contract.provider import Offer
+from worker.contract.provider import Barred, Offer, ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote
 from worker.jobs.fitting import affordable
@@ -20,7 +20,7 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
     search.refuse("budget", costs.keys() - chosen)
     setup = sum((offer.setup_usd for offer in offers), Decimal(0))
     monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
-    balance = provider.balance_usd()
+    balance = readable_balance_usd(provider)
     expires_ms = page.now_ms() + int(rules.quote_s * 1000)
     return Quote(
         numbers=tuple(_line(offer, search.rung_of(offer.number)) for offer in offers),
@@ -28,12 +28,22 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
         monthly_usd=monthly,
         first_year_usd=setup + 12 * monthly,
         balance_usd=balance,
-        balance_after_usd=balance - setup - monthly,
+        balance_after_usd=None if balance is None else balance - setup - monthly,
         documents=tuple(sorted({document for offer in offers for document in offer.documents})),
         account=page.account,
         request=request.model_copy(update={"dry_run": False}),
         expires_at=datetime.fromtimestamp(expires_ms // 1000, UTC),
     )
+
+
+def readable_balance_usd(provider: Provider) -> Decimal | None:
+    """None where the key may not read it."""
+    try:
+        return provider.balance_usd()
+    except ReadFailed as failed:
+        if isinstance(failed.answer, Barred) and failed.answer.right:
+            return None
+        raise
 
 
 def _line(offer: Offer, rung: int) -> NumberResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker.contract.countries import same_country
 from worker.contract.destinations import Route, Transport
 from worker.contract.errors import JobError
-from worker.contract.provider import NotThere, OwnedNumber
+from worker.contract.provider import Barred, NotThere, OwnedNumber, ReadFailed
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.jobs.move import Move
@@ -152,10 +152,19 @@ def check_fraction(count: int, max_fraction: float | None, provider: Provider) -
 
 
 def check_trunks(request: Reroute | SearchAndBuy, provider: Provider) -> None:
-    """Raises Refused if a destination is a SIP trunk that the account doesn't have."""
+    """Raises Refused if a destination is a SIP trunk that the account doesn't have.
+
+    A key that may not read trunks leaves that to the provider, which refuses a destination with an unknown one.
+    """
     wanted = {destination.trunk_id for destination in request.destinations if destination.transport == Transport.SIP_TRUNK}
-    if wanted:
+    if not wanted:
+        return
+    try:
         known = {trunk.id for trunk in provider.trunks()}
-        if unknown := sorted(str(trunk) for trunk in wanted - known):
-            have = ", ".join(str(trunk) for trunk in sorted(known)[:20]) or "none"
-            raise Refused(JobError(code="unknown_trunk", message=f"the account has no SIP trunk {', '.join(unknown)}; it has {have}"))
+    except ReadFailed as failed:
+        if isinstance(failed.answer, Barred) and failed.answer.right:
+            return
+        raise
+    if unknown := sorted(str(trunk) for trunk in wanted - known):
+        have = ", ".join(str(trunk) for trunk in sorted(known)[:20]) or "none"
+        raise Refused(JobError(code="unknown_trunk", message=f"the account has no SIP trunk {', '.join(unknown)}; it has {have}"))

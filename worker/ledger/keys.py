@@ -121,6 +121,10 @@ class Keys:
         """Set: accounts that are paused."""
         return f"{self.namespace}:accounts:paused"
 
+    def dialect(self, account: str) -> str:
+        """Hash: which dialect the account's server takes."""
+        return f"{self.namespace}:dialect:{account}"
+
     def rate(self, account: str) -> str:
         return f"{self.namespace}:rate:{account}"
 

@@ -5,9 +5,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Literal
 
 import redis
 from rich.console import Console
@@ -15,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
-from worker.contract.provider import Barred, NotNow, NotNowReason, ReadFailed
 from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
@@ -24,8 +22,8 @@ from worker.ledger.connection import connect, translated
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
-from worker.runtime.admission import SharedAdmission
-from worker.runtime.providers import client_of, pace_from
+from worker.runtime.account_checks import check_accounts
+from worker.runtime.checks import Check, Verdict
 from worker.runtime.redis_safety import check_redis
 from worker.settings import Settings, load_settings
 
@@ -35,20 +33,8 @@ CLOCK_SKEW_S = 1.0
 QUEUED_S = 60.0
 #: A provider call this much older than its time-out hangs where no time-out reaches: in the look-up of a name.
 CALL_SLACK_S = 5.0
-#: A doctor doesn't wait long.
-HTTP_TIMEOUT_S = 10.0
 
-Verdict = Literal["ok", "warn", "fail"]
 COLOURS: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was looked at, how it is, and, if it isn't well, what to do."""
-
-    name: str
-    verdict: Verdict
-    message: str
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -62,7 +48,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     except ServiceUnavailable as error:
         ledger = None
         yield Check("redis", "fail", str(error))
-    yield from _accounts(settings, ledger)
+    yield from check_accounts(settings, ledger)
 
 
 def _redis(client: redis.Redis, settings: Settings) -> Iterator[Check]:
@@ -106,22 +92,10 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         "warn" if refused else "ok",
         f"{refused} business events could not be acted on" + _fix(refused > 0, "`didflow dead-letters`"),
     )
-    yield from _paused(ledger, settings)
     for account in settings.all_accounts():
         yield from _gate(Gate(ledger), account)
         yield _spending(ledger, settings, account)
         yield from _rate(account, rate_state(ledger, account), settings)
-
-
-def _paused(ledger: Ledger, settings: Settings) -> Iterator[Check]:
-    """Every account that is paused, also one that only the workers' own settings know."""
-    for account in ledger.paused_accounts():
-        state = ledger.account_state(account)
-        if not state.paused:
-            continue  # It goes on since.
-        since = f"paused since {state.since:%Y-%m-%d %H:%M} UTC: the provider said {state.status} {state.message}: correct its key"
-        unknown = "" if account in settings.all_accounts() else " where its workers run; this shell doesn't know the account"
-        yield Check(f"account {account}", "fail", since + unknown)
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:
@@ -199,37 +173,6 @@ def _spending(ledger: Ledger, settings: Settings, account: str) -> Check:
     words = ", ".join(f"{used} of {limit}" for used, limit in uses) or f"{told(spent.day.usd, 'usd')} in a day, no limit is set"
     held = f"; open checkouts hold {told(spent.held.usd, 'usd')}" if spent.held.numbers else ""
     return Check(f"spend {account}", "warn" if full else "ok", words + held + _fix(full, "purchases wait: `didflow spend` says for what"))
-
-
-def _accounts(settings: Settings, ledger: Ledger | None) -> Iterator[Check]:
-    accounts = settings.all_accounts()
-    if not accounts:
-        yield Check(
-            "accounts",
-            "warn",
-            "none is known to this shell: fine beside `didflow up` with its sandbox, else set WAVIX_API_KEY",
-        )
-    for name, account in accounts.items():
-        # Within the rate, but whatever the breaker says: whether the provider can be reached from here is the question.
-        gate = SharedAdmission(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
-        client = client_of(account, timeout_s=HTTP_TIMEOUT_S, admission=gate)
-        try:
-            yield Check(f"account {name}", "ok", f"{account.base_url} takes the key; the balance is {client.balance_usd()} USD")
-        except ReadFailed as error:
-            yield _unwell(name, account.base_url, error)
-        finally:
-            client.close()
-
-
-def _unwell(name: str, base_url: str, error: ReadFailed) -> Check:
-    match error.answer:
-        case NotNow(NotNowReason.RATE_LIMITED):
-            return Check(f"account {name}", "warn", f"{base_url} was not asked, or said 429: the rate is used up for now")
-        case Barred():
-            words = f"{base_url} refuses the key: {error}"
-        case _:
-            words = f"{base_url} can't be reached: {error}"
-    return Check(f"account {name}", "fail", words + ": check the key, the address and the dialect")
 
 
 def _fix(needed: bool, what: str) -> str:

@@ -13,9 +13,11 @@ from worker.jobs.ports import Provider
 from worker.ledger.admission import Breaker, Pace
 from worker.ledger.ledger import Ledger
 from worker.runtime.admission import SharedAdmission
+from worker.runtime.dialects import finder_of
 from worker.settings import Account, Settings
 from worker.wavix.admission import Admission
 from worker.wavix.client import WavixClient
+from worker.wavix.finding import DialectSource
 from worker.wavix.locations import LocationCache
 from worker.wavix.under_way import CallsUnderWay
 
@@ -39,6 +41,7 @@ class Providers:
         pause_s = settings.breaker_seconds
         self._breaker = Breaker(first_s=pause_s, last_s=BREAKER_GROWS_TO * pause_s, probe_s=settings.http_timeout + PROBE_GRACE_S)
         self._locations = {name: LocationCache() for name in self._accounts}
+        self._dialects = {name: finder_of(name, account, ledger) for name, account in self._accounts.items()}
         self._mine = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
@@ -63,7 +66,14 @@ class Providers:
             return self._of_this_thread(account, emergency=emergency).owned(page=ask.page, search=ask.search, label=ask.label)
 
         return Client(
-            known, self._timeout_s, self._max_pages, gate, self._locations[account], self.calls, lambda ask: self._readers.submit(read, ask)
+            known,
+            self._dialects[account],
+            self._timeout_s,
+            self._max_pages,
+            gate,
+            self._locations[account],
+            self.calls,
+            lambda ask: self._readers.submit(read, ask),
         )
 
 
@@ -73,6 +83,7 @@ class Client(WavixClient):
     def __init__(
         self,
         account: Account,
+        dialects: DialectSource,
         timeout_s: float,
         max_pages: int,
         admission: Admission,
@@ -83,7 +94,7 @@ class Client(WavixClient):
         super().__init__(
             account.base_url,
             account.api_key,
-            account.dialect,
+            dialects,
             timeout_s=timeout_s,
             max_pages=max_pages,
             admission=admission,
@@ -111,7 +122,12 @@ def pace_from(settings: Settings) -> Pace:
 
 
 def client_of(
-    account: Account, *, timeout_s: float, admission: Admission | None = None, locations: LocationCache | None = None
+    account: Account,
+    dialects: DialectSource,
+    *,
+    timeout_s: float,
+    admission: Admission | None = None,
+    locations: LocationCache | None = None,
 ) -> WavixClient:
     """A client of one account; not shared between threads."""
-    return WavixClient(account.base_url, account.api_key, account.dialect, timeout_s=timeout_s, admission=admission, locations=locations)
+    return WavixClient(account.base_url, account.api_key, dialects, timeout_s=timeout_s, admission=admission, locations=locations)

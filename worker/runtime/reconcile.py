@@ -21,6 +21,7 @@ from worker.contract.requests import Reroute, SearchAndBuy
 from worker.jobs.owned import find_each, owned_whole
 from worker.jobs.ports import Provider
 from worker.jobs.purchase_state import Pick
+from worker.jobs.quoting import readable_balance_usd
 from worker.ledger.address import redis_url
 from worker.ledger.calls import RETENTION_MS, Call, Submission, follower_args
 from worker.ledger.connection import connect
@@ -31,6 +32,7 @@ from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.books import read_books
 from worker.runtime.comparison import Drift, Reservation
+from worker.runtime.dialects import finder_of
 from worker.runtime.providers import client_of, pace_from
 from worker.runtime.report import Report, compare
 from worker.settings import load_settings
@@ -52,7 +54,7 @@ class Desk:
         now_ms = self._ledger.now_ms()
         owned = owned_whole(self._provider)
         in_cart = [offer.number for offer in self._provider.cart()]
-        balance = self._provider.balance_usd()
+        balance = readable_balance_usd(self._provider)
         books = read_books(self._ledger, self._account)
         closed = Gate(self._ledger).closed(self._account)
 
@@ -166,7 +168,7 @@ def reconcile(
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
         ledger = Ledger(connect(redis_url(settings)), settings.namespace)
         gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
-        client = client_of(known, timeout_s=settings.http_timeout, admission=gate)
+        client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))
         try:
             report = desk.look()
@@ -233,9 +235,9 @@ def _print(report: Report, *, decided: bool) -> None:
         f" {report.older} older than the ledger",
         markup=False,
     )
+    balance = f"{report.balance_usd} USD" if report.balance_usd is not None else "not readable with this key"
     console.print(
-        f"jobs were charged {report.charged_usd} USD; the numbers cost {report.monthly_usd} USD a month; the balance is"
-        f" {report.balance_usd} USD"
+        f"jobs were charged {report.charged_usd} USD; the numbers cost {report.monthly_usd} USD a month; the balance is {balance}"
     )
     if report.gate == "closed":
         console.print("the gate is closed: no money moves until it is known what Redis lost", style="yellow")

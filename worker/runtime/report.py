@@ -48,7 +48,7 @@ class Report:
     jobs: int
     charged_usd: Decimal
     monthly_usd: Decimal
-    balance_usd: Decimal
+    balance_usd: Decimal | None
     findings: tuple[Finding, ...]
     drifts: tuple[Drift, ...] = field(default=(), repr=False)
     reservations: tuple[Reservation, ...] = field(default=(), repr=False)
@@ -65,7 +65,7 @@ def compare(
     owned: Collection[OwnedNumber],
     in_cart: Iterable[str],
     *,
-    balance_usd: Decimal,
+    balance_usd: Decimal | None,
     gate_closed: bool,
     now_ms: int,
     kept_ms: int,

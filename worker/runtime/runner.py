@@ -206,7 +206,7 @@ class JobRunner:
             case ReadFailed(answer=No(code=code, message=message)):
                 self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
             case ReadFailed(answer=NotNow() | Barred() as answer):
-                self._trouble_with(page, waiting_for(answer))
+                self._trouble(page, waiting_for(answer))
             case AccountBarred():
                 self._trouble_with(page, trouble)
             case HandBack():

@@ -22,6 +22,7 @@ from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
+from worker.runtime.dialects import finder_of
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import Settings, load_settings
 
@@ -59,7 +60,7 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
     if known is None:
         raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
     gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
-    client = client_of(known, timeout_s=settings.http_timeout, admission=gate)
+    client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
     try:
         return hand_in(numbers, paper, client, settle_s=settings.settle_seconds, now_s=time.monotonic, pause=time.sleep)
     except ReadFailed as error:

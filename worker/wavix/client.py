@@ -42,7 +42,8 @@ from worker.contract.provider import (
 from worker.wavix import parsing
 from worker.wavix.admission import Admission, Free, NotAdmitted
 from worker.wavix.answers import Mutation, Said, classify, not_now
-from worker.wavix.dialects import DIALECTS
+from worker.wavix.dialects import PUBLISHED, Dialect, candidates
+from worker.wavix.finding import DialectFinder, DialectSource, FixedDialect, meaning_of
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import Fields, Unreadable
 from worker.wavix.transport import Params, Wire, fingerprint
@@ -58,6 +59,20 @@ READ_ATTEMPTS = 4
 READ_WITHIN_S = 20.0
 #: A read that the provider wants repeated later than this isn't waited for here: the job waits, without holding a thread.
 READ_WAIT_MAX_S = 5.0
+
+#: What a 403 to a read under these paths is about. The published contract gives keys scopes, and each call names the one that it needs.
+RIGHTS = (("/v1/buy/", "search and buy numbers"), ("/v1/trunks", "read SIP trunks"), ("/v1/profile/", "read the balance"))
+#: The same for the calls that change something.
+RIGHT_TO = {
+    Mutation.CART_PUT: "buy numbers",
+    Mutation.CART_DELETE: "buy numbers",
+    Mutation.CHECKOUT: "buy numbers",
+    Mutation.ROUTE: "change destinations",
+    Mutation.UPDATE: "change numbers",
+    Mutation.SMS: "change numbers",
+    Mutation.PAPERS: "hand in documents",
+    Mutation.RELEASE: "release numbers",
+}
 
 log = structlog.stdlib.get_logger("didflow.wavix")
 
@@ -85,6 +100,9 @@ def _again_after(error: Exception) -> bool | float:
 class WavixClient:
     """One account, for one thread at a time. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer`.
 
+    `dialect` is a name, taken as it was published (``auto``: this client finds out alone), or who finds it out for all of an account's
+    clients.
+
     `timeout_s` is that of one request, from the connection to the last byte of the answer. A list of more than `max_pages` pages isn't
     believed. `calls` knows what is under way. `admission` says when each may go; without one all go at once. `locations` remembers
     countries, regions and cities; give the same to all clients of an account.
@@ -94,7 +112,7 @@ class WavixClient:
         self,
         base_url: str,
         key: SecretStr,
-        dialect: Literal["mydids", "numbers"],
+        dialect: Literal["auto", "mydids", "numbers"] | DialectSource,
         *,
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
@@ -104,10 +122,8 @@ class WavixClient:
         max_pages: int = MAX_PAGES,
         calls: CallsUnderWay | None = None,
     ) -> None:
-        self._dialect, self._max_pages = DIALECTS[dialect], max_pages
-        self._http = Wire(
-            base_url, key, self._dialect, timeout_s=timeout_s, transport=transport, admission=admission or Free(), calls=calls
-        )
+        self._dialects, self._max_pages = _source(dialect), max_pages
+        self._http = Wire(base_url, key, timeout_s=timeout_s, transport=transport, admission=admission or Free(), calls=calls)
         self._locations = locations or LocationCache()
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
@@ -149,7 +165,7 @@ class WavixClient:
 
     def put_in_cart(self, numbers: Sequence[str]) -> Answer[tuple[Offer, ...]]:
         """The answer lists what was really added, with the fees that will be charged."""
-        answer = self._mutate(Mutation.CART_PUT, "PUT", "/v1/buy/cart", body=_ids(numbers))
+        answer = self._mutate(Mutation.CART_PUT, lambda _: ("PUT", "/v1/buy/cart"), body=_ids(numbers))
         if not isinstance(answer, Yes):
             return answer
         try:
@@ -159,14 +175,14 @@ class WavixClient:
 
     def remove_from_cart(self, numbers: Sequence[str]) -> Answer[None]:
         """`No(not_in_cart)`: at least one wasn't there; which ones are left must be looked up."""
-        return _bare(self._mutate(Mutation.CART_DELETE, "DELETE", "/v1/buy/cart", body=_ids(numbers)))
+        return _bare(self._mutate(Mutation.CART_DELETE, lambda _: ("DELETE", "/v1/buy/cart"), body=_ids(numbers)))
 
     def cart(self) -> tuple[Offer, ...]:
         return self._read_known("/v1/buy/cart", {}, parsing.cart)
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Takes money at once, and can't be undone."""
-        return _bare(self._mutate(Mutation.CHECKOUT, "POST", "/v1/buy/cart/checkout", body=_ids(numbers)))
+        return _bare(self._mutate(Mutation.CHECKOUT, lambda _: ("POST", "/v1/buy/cart/checkout"), body=_ids(numbers)))
 
     # Owned numbers
 
@@ -176,7 +192,11 @@ class WavixClient:
             params["search"] = to_provider(search)
         if label is not None:
             params["label"] = label
-        return self._read_known(self._dialect.owned_path, params, lambda raw: parsing.owned_page(raw, page, self._max_pages))
+        found, dialect = self._read_owned(
+            lambda dialect: dialect.owned_path, params, lambda raw: parsing.owned_page(raw, page, self._max_pages)
+        )
+        self._dialects.confirm(dialect)
+        return found
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """One after the other; a worker's client asks several at once."""
@@ -185,7 +205,10 @@ class WavixClient:
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""
-        return self._read_known(f"{self._dialect.owned_path}/{record_id}", {}, lambda raw: parsing.owned_record(raw, record_id))
+        found, _ = self._read_owned(
+            lambda dialect: f"{dialect.owned_path}/{record_id}", {}, lambda raw: parsing.owned_record(raw, record_id)
+        )
+        return found
 
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
         """Replace the whole list of destinations of every record. One unknown id refuses the whole call.
@@ -193,29 +216,33 @@ class WavixClient:
         `sms_relay_url` is sent only where there is one: the older dialect's description calls it required, but an overview of the
         same version leaves it out, and an empty one would switch the callback off.
         """
-        method, path = self._dialect.route
         body: dict[str, object] = {"ids": list(record_ids), "destinations": [_destination(one) for one in route]}
         if sms_relay_url is not None:
             body["sms_relay_url"] = sms_relay_url
-        return _bare(self._mutate(Mutation.ROUTE, method, path, body=body))
+        return _bare(self._mutate(Mutation.ROUTE, lambda dialect: dialect.route, body=body))
 
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]:
-        path = f"{self._dialect.owned_path}/{record_id}"
-        return _bare(self._mutate(Mutation.UPDATE, self._dialect.update_method, path, body={"sms_relay_url": url}))
+        return _bare(self._mutate(Mutation.UPDATE, lambda dialect: _update(dialect, record_id), body={"sms_relay_url": url}))
 
     def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]:
         """Inbound SMS on or off. The provider has it for US and Canadian numbers only, and refuses the others."""
-        if self._dialect.sms_path is not None:
-            return _bare(self._mutate(Mutation.SMS, "PUT", self._dialect.sms_path, body={"id": record_id, "sms_enabled": enabled}))
-        path = f"{self._dialect.owned_path}/{record_id}"
-        return _bare(self._mutate(Mutation.SMS, self._dialect.update_method, path, body={"sms_enabled": enabled}))
+
+        def change(dialect: Dialect) -> httpx.Request:
+            if dialect.sms_path is not None:
+                return self._http.request("PUT", dialect.sms_path, body={"id": record_id, "sms_enabled": enabled})
+            return self._http.request(*_update(dialect, record_id), body={"sms_enabled": enabled})
+
+        return _bare(self._change(Mutation.SMS, change))
 
     def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]:
         """Hand a document in for these records. What became of it is read from the numbers: their `documents`."""
-        path = f"{self._dialect.owned_path}/papers"
         fields = {"did_ids": ",".join(map(str, record_ids)), "doc_id": str(DOCUMENT_IDS[paper.kind])}
         file = (paper.file_name, paper.content, paper.content_type)
-        return _bare(self._change(Mutation.PAPERS, self._http.upload(path, fields, "doc_attachment", file)))
+
+        def upload(dialect: Dialect) -> httpx.Request:
+            return self._http.upload(f"{dialect.owned_path}/papers", fields, "doc_attachment", file)
+
+        return _bare(self._change(Mutation.PAPERS, upload))
 
     def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]:
         """Give records back for good. One unknown id refuses the whole call.
@@ -223,7 +250,7 @@ class WavixClient:
         A yes is a claim: a server that doesn't know the `form` may take one of the ids, and say yes. Raises ValueError for several ids
         in the form `single`.
         """
-        return _bare(self._mutate(Mutation.RELEASE, "DELETE", self._dialect.owned_path, params=_ids_query(record_ids, form)))
+        return _bare(self._mutate(Mutation.RELEASE, lambda dialect: ("DELETE", dialect.owned_path), params=_ids_query(record_ids, form)))
 
     # Account
 
@@ -246,11 +273,21 @@ class WavixClient:
         params: dict[str, str | int] = {"page": page, "per_page": PER_PAGE}
         return self._read_known("/v1/trunks", params, lambda raw: parsing.trunks_page(raw, page, self._max_pages))
 
-    def _mutate(self, call: Mutation, method: str, path: str, *, body: object = None, params: Params | None = None) -> Answer[object]:
-        return self._change(call, self._http.request(method, path, params=params, body=body))
+    def _mutate(
+        self, call: Mutation, where: Callable[[Dialect], tuple[str, str]], *, body: object = None, params: Params | None = None
+    ) -> Answer[object]:
+        return self._change(call, lambda dialect: self._http.request(*where(dialect), params=params, body=body))
 
-    def _change(self, call: Mutation, request: httpx.Request) -> Answer[object]:
-        """Send it once. Told before as well: what a worker that dies may have had under way is in its log."""
+    def _change(self, call: Mutation, build: Callable[[Dialect], httpx.Request]) -> Answer[object]:
+        """Send it once, in a dialect that reads have confirmed; nothing is sent where there is none.
+
+        Told before as well: what a worker that dies may have had under way is in its log.
+        """
+        try:
+            dialect = self.dialect()
+        except ReadFailed as failed:
+            return failed.answer
+        request = build(dialect)
         told = log.bind(call=call.value, request=fingerprint(request))
         told.info("wavix.asked")
         try:
@@ -259,6 +296,10 @@ class WavixClient:
             answer: Answer[object] = held.answer
         else:
             answer = classify(call, said) if isinstance(said, Said) else said
+            if isinstance(answer, Barred):
+                answer = self._barred(answer.status, answer.message, RIGHT_TO[call])
+            if isinstance(said, Said) and (said.status == 401 or (said.status == 404 and not said.is_about_a_record)):
+                self._dialects.doubt(dialect)  # What comes next is preceded by a read that finds out.
         told.log(logging.WARNING if isinstance(answer, Unclear) else logging.INFO, "wavix.answered", answer=answer_class(answer))
         return replace(answer, request=fingerprint(request))
 
@@ -270,11 +311,63 @@ class WavixClient:
         try:
             return self._read(path, params, parse)
         except _NoSuchRoute:
-            log.error("wavix.route_unknown", path=path)
-            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
+            raise _unknown(path) from None
+
+    def dialect(self) -> Dialect:
+        """The one that reads have confirmed, and the next requests have the key where it wants it. Raises ReadFailed: there is none."""
+        dialect = self._dialects.current(self._probe)
+        self._http.put_key_in(dialect.key_in)
+        return dialect
+
+    def _probe(self, dialect: Dialect) -> Said | NotNow | Unclear:
+        """Ask for one record of the owned list in this dialect."""
+        self._http.put_key_in(dialect.key_in)
+
+        def ask() -> Said:
+            said = self._http.send(self._http.request("GET", dialect.owned_path, params={"page": 1, "per_page": 1}))
+            if isinstance(said, NotNow):
+                raise _Again(said)
+            if isinstance(said, Unclear):
+                raise _Again(NotNow(NotNowReason.UNAVAILABLE, words=said.reason))
+            if said.status >= 500 or not_now(said) is not None:
+                raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE, words=f"HTTP {said.status}"))
+            return said
+
+        try:
+            return self._repeated(ask)
+        except ReadFailed as failed:
+            return failed.answer if isinstance(failed.answer, NotNow) else NotNow(NotNowReason.UNAVAILABLE)
+
+    def _read_owned(self, path_in: Callable[[Dialect], str], params: Params, parse: Callable[[Fields], T]) -> tuple[T, Dialect]:
+        """Read what lies under the path of the owned list, and the dialect that it was read in.
+
+        Where the server refuses the dialect, it is found out once more. A server that has given the path up may answer as for an unknown
+        record: NotThere is raised only where the list is there.
+        """
+        dialect = self.dialect()
+        try:
+            return self._read(path_in(dialect), params, parse), dialect
+        except NotThere:
+            if path_in(dialect) != dialect.owned_path and self._dialects.is_surely_there(dialect, self._probe):
+                raise
+            if not self._dialects.doubt(dialect):
+                raise
+        except ReadFailed as failed:
+            if not (isinstance(failed.answer, Barred) and failed.answer.status == 401 and self._dialects.doubt(dialect)):
+                raise
+        except _NoSuchRoute:
+            if not self._dialects.doubt(dialect):
+                raise _unknown(path_in(dialect)) from None
+        dialect = self.dialect()
+        return self._read_known(path_in(dialect), params, parse), dialect
 
     def _read(self, path: str, params: Params, parse: Callable[[Fields], T]) -> T:
         """What `parse` makes of the answer. What can't be read, or answers another question, must not look like what isn't there."""
+        self.dialect()
+        return self._repeated(lambda: self._parsed(self._read_once(path, params), parse))
+
+    def _repeated(self, ask: Callable[[], T]) -> T:
+        """What it returns in the end. Raises ReadFailed where it raised _Again each time, or wasn't admitted."""
         try:
             for attempt in stamina.retry_context(
                 on=_again_after,
@@ -285,7 +378,7 @@ class WavixClient:
                 wait_jitter=5 * self._read_backoff_s,
             ):
                 with attempt:
-                    return self._parsed(self._read_once(path, params), parse)
+                    return ask()
         except (_Again, NotAdmitted) as error:
             raise ReadFailed(error.answer) from None
         raise AssertionError("stamina ends by returning or raising")
@@ -309,7 +402,7 @@ class WavixClient:
             case 200 if isinstance(body, dict):
                 return body
             case 401 | 403 if not said.is_page:
-                raise ReadFailed(Barred(said.status, said.message))
+                raise ReadFailed(self._barred(said.status, said.message, _right(path)))
             case 404 if not said.is_about_a_record:
                 raise _NoSuchRoute(path)
             case 404 | 422 if said.is_record_answer:
@@ -319,6 +412,38 @@ class WavixClient:
                 refused = No("read_refused", f"{path}: {said.status} {said.message}")
                 raise ReadFailed(refused if said.is_record_answer else NotNow(NotNowReason.UNAVAILABLE))
         raise _Again(not_now(said) or NotNow(NotNowReason.UNAVAILABLE))
+
+    def _barred(self, status: int, message: str, right: str) -> Barred:
+        """What a 401 or 403 is about. A 403 is about the call, if the account's owned list can be read all the same."""
+        if status == 401 or not right:
+            return Barred(status, message)
+        try:
+            owned = meaning_of(self._probe(self.dialect()))
+        except ReadFailed:
+            return Barred(status, message)
+        return Barred(status, message, "" if owned == "refused" else right)
+
+
+def _right(path: str) -> str:
+    """What a 403 to a read says that the key may not do. Every job reads the owned list, so there it is nothing in particular."""
+    return next((right for begins, right in RIGHTS if path.startswith(begins)), "")
+
+
+def _source(dialect: Literal["auto", "mydids", "numbers"] | DialectSource) -> DialectSource:
+    if dialect == "auto":
+        return DialectFinder(candidates("auto", "auto"))
+    return FixedDialect(PUBLISHED[dialect]) if isinstance(dialect, str) else dialect
+
+
+def _unknown(path: str) -> ReadFailed:
+    """A server that doesn't have a path that every server has isn't the provider."""
+    log.error("wavix.route_unknown", path=path)
+    return ReadFailed(NotNow(NotNowReason.UNAVAILABLE, words=f"the server has no {path} (404): check WAVIX_BASE_URL and WAVIX_DIALECT"))
+
+
+def _update(dialect: Dialect, record_id: int) -> tuple[str, str]:
+    """Method and path that change one record."""
+    return dialect.update_method, f"{dialect.owned_path}/{record_id}"
 
 
 def _ids(numbers: Sequence[str]) -> dict[str, list[str]]:

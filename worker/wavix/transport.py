@@ -14,7 +14,7 @@ from worker.contract.provider import NotNow, Unclear
 from worker.wavix.admission import Admission, Leave
 from worker.wavix.answers import Said, classify_failure, heard_of
 from worker.wavix.connection import MAX_BODY_BYTES, AnswerTooLarge, Connection, Deadline
-from worker.wavix.dialects import Dialect
+from worker.wavix.dialects import KeyPlace, authenticated
 from worker.wavix.masking import KeyMask
 from worker.wavix.under_way import CallsUnderWay
 
@@ -97,11 +97,12 @@ class OneDeadlineTransport(httpx.BaseTransport):
 class _WithKey(httpx.BaseTransport):
     """Puts the key on the wire. httpx logs the request it was given, and its errors carry that one: both without the key."""
 
-    def __init__(self, inner: httpx.BaseTransport, dialect: Dialect, key: SecretStr) -> None:
-        self._inner, self._dialect, self._key = inner, dialect, key
+    def __init__(self, inner: httpx.BaseTransport, key: SecretStr) -> None:
+        self._inner, self._key = inner, key
+        self.key_in: KeyPlace = "bearer"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._inner.handle_request(self._dialect.authenticated(request, self._key))
+        return self._inner.handle_request(authenticated(request, self._key, self.key_in))
 
     def close(self) -> None:
         self._inner.close()
@@ -122,7 +123,6 @@ class Wire:
         self,
         base_url: str,
         key: SecretStr,
-        dialect: Dialect,
         *,
         timeout_s: float,
         transport: httpx.BaseTransport | None,
@@ -131,9 +131,10 @@ class Wire:
     ) -> None:
         self._mask, self._admission, self._calls = KeyMask(key.get_secret_value()), admission, calls or CallsUnderWay()
         self._network = OneDeadlineTransport(timeout_s)
+        self._with_key = _WithKey(transport or self._network, key)
         self._client = httpx.Client(
             base_url=base_url.rstrip("/"),
-            transport=_WithKey(transport or self._network, dialect, key),
+            transport=self._with_key,
             # A megabyte of gzip can be a gigabyte of zeros; the answers are small.
             headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
@@ -149,6 +150,10 @@ class Wire:
         request = self._client.build_request("POST", path, data=dict(fields), files={name: file})
         request.read()  # As all other requests, so that it has a fingerprint.
         return request
+
+    def put_key_in(self, place: KeyPlace) -> None:
+        """Where the key goes in the next requests."""
+        self._with_key.key_in = place
 
     def send(self, request: httpx.Request) -> Said | NotNow | Unclear:
         """Send it exactly once, when it may go; what came back, or what it means that nothing did. Raises NotAdmitted: it wasn't sent."""

@@ -1,0 +1,118 @@
+"""`didflow doctor` says of each account in which dialect it is asked, what its key may do, and whether its jobs wait; by reads alone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_reconcile import shell_of
+from tests.integration.working import working
+from tests.shell import Shell
+from tests.stage import Stage
+from worker.contract.requests import SearchAndBuy
+from worker.ledger.dialects import note_dialect
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+
+@pytest.fixture
+def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(stage, valkey.url, tmp_path)
+
+
+def checks(shell: Shell, **environment: str) -> dict[str, tuple[str, str]]:
+    """The account's checks by name, each name once: verdict and message."""
+    shown = Shell(shell.folder, shell.environment | environment)("doctor", "--json")
+    assert SANDBOX_KEY not in shown.out + shown.err
+    listed = [one for one in shown.json if one["name"].endswith(" default")]
+    found = {one["name"]: (one["verdict"], one["message"]) for one in listed}
+    assert len(found) == len(listed)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"path": "both"}, "/v1/numbers with a Bearer token, found out by reads; no worker has asked yet"),
+        ({"path": "mydids", "key_place": "query"}, "/v1/mydids with the key in the query, found out by reads"),
+        ({"path": "mydids", "key_place": "bearer"}, "/v1/mydids with a Bearer token, found out by reads"),
+        ({"path": "numbers", "key_place": "query", "unknown_route": "record_json"}, "/v1/numbers with the key in the query"),
+    ],
+)
+def test_the_dialect_is_found_out_and_told(stage: Stage, shell: Shell, options: dict[str, Any], said: str) -> None:
+    stage.sandbox.order("reconfigure", **options)
+    found = checks(shell)
+    assert found["account default"][0] == "ok"
+    assert found["dialect default"][0] == "ok"
+    assert said in found["dialect default"][1]
+
+
+@pytest.mark.parametrize("unknown_route", ["html", "json", "record_json"])
+def test_a_setting_that_does_not_fit_the_server_fails(stage: Stage, shell: Shell, unknown_route: str) -> None:
+    stage.sandbox.order("reconfigure", path="numbers", unknown_route=unknown_route)
+    found = checks(shell, WAVIX_DIALECT="mydids")
+    verdict, message = found["account default"]
+    assert verdict == "fail"
+    assert "the owned list can't be read (/v1/mydids with a Bearer token: 404; /v1/mydids with the key in the query: 404)" in message
+    assert "as set (dialect)" in checks(shell, WAVIX_DIALECT="numbers")["dialect default"][1]
+
+
+def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(stage: Stage, shell: Shell) -> None:
+    stage.ledger.run(note_dialect("default", stage.sandbox.url, "numbers", "bearer"))
+    assert re.search(r"the workers found it \d+ s ago and confirmed it \d+ s ago", checks(shell)["dialect default"][1])
+    stage.sandbox.order("reconfigure", path="mydids", key_place="query")
+    verdict, message = checks(shell)["dialect default"]
+    assert verdict == "warn"
+    assert "the workers use /v1/numbers with the key in bearer" in message
+
+
+@pytest.mark.parametrize(
+    ("scopes", "verdict", "said"),
+    [
+        (None, "ok", "may read numbers, stock, cart, trunks, balance"),
+        (("numbers", "buy", "account"), "warn", "not trunks (The API key lacks the scope trunks:read): SIP trunks as destinations"),
+        (("numbers", "buy", "trunks"), "warn", "not balance (The API key lacks the scope account:read)"),
+        (("numbers", "trunks", "account"), "fail", "may read numbers, trunks, balance; not stock (The API key lacks the scope buy:read)"),
+    ],
+)
+def test_what_the_key_may_do_is_listed(stage: Stage, shell: Shell, scopes: Any, verdict: str, said: str) -> None:
+    if scopes:
+        stage.sandbox.order("reconfigure", scopes={"default": scopes})
+    found = checks(shell)
+    assert found["account default"][0] == "ok"
+    assert found["key default"][0] == verdict
+    assert said in found["key default"][1]
+
+
+def test_a_paused_account_whose_key_works_again_is_said_to_go_on(stage: Stage, shell: Shell) -> None:
+    stage.sandbox.order("set_key_valid", valid=False)
+    stage.attempt(stage.submit(SearchAndBuy(country="US")))
+    verdict, message = checks(shell)["account default"]
+    assert verdict == "fail"
+    assert "paused since" in message
+    assert "refuses the key: Unauthorized: check the key" in message
+    stage.sandbox.order("set_key_valid", valid=True)
+    verdict, message = checks(shell)["account default"]
+    assert verdict == "warn"
+    assert "takes the key" in message
+    assert "its jobs go on when one of them has tried" in message
+    assert "correct its key" not in message
+
+
+def test_a_dry_run_says_that_the_balance_is_not_readable(stage: Stage, shell: Shell) -> None:
+    stage.sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
+    with working(stage):
+        shown = shell("buy", "--country", "US", "--dry-run", "--wait")
+    assert shown.code == 0
+    assert "balance not readable with this key" in shown.out
+    assert "nothing is reserved" in shown.out
+
+
+def test_a_doctor_changes_nothing(stage: Stage, shell: Shell) -> None:
+    before = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
+    checks(shell)
+    calls = stage.sandbox.state()["calls"]
+    assert set(calls) == {"owned", "countries", "cart", "trunks", "profile"}
+    after = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
+    assert after - before <= {stage.ledger.keys.rate("default")}
