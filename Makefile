@@ -45,9 +45,11 @@ long: .venv/dev  ## the tests that are too long for `make test`: each wrong prot
 # Seconds of trouble, and which campaign; none: one at random, whose seed is printed.
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
+# Profiles of the provider, with commas; none: drawn from the seed.
+SOAK_PROFILES ?=
 
 soak: .venv/dev  ## a fault campaign: everything goes wrong for SOAK_SECONDS (600); the summary goes into soak/
-	@$(BIN)/python -m tests.campaign --seconds $(SOAK_SECONDS) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
+	@$(BIN)/python -m tests.campaign --seconds $(SOAK_SECONDS) $(if $(SOAK_SEED),--seed $(SOAK_SEED)) $(if $(SOAK_PROFILES),--profiles $(SOAK_PROFILES))
 
 # Two environments: arq and SAQ need an older redis-py than didflow does.
 .venv-bench/ready: requirements-bench.lock pyproject.toml

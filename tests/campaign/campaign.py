@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from producers import Didflow
 from tests.campaign.countdown_oracle import Happened, countdown_violations
+from tests.campaign.evidence import Evidence, Witnesses
 from tests.campaign.fleet import Fleet
 from tests.campaign.footprint import Footprint, footprint, grown
 from tests.campaign.listening import Listener
@@ -30,8 +31,10 @@ from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.runtime.fault_points import VARIABLE
 from worker.runtime.local_stack import LocalStack
+from worker.settings import variable
 from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
+from worker.wavix.sandbox.profiles import PROFILES, draw, settings_of
 
 NAMESPACE = "campaign"
 LEASE_S = 2.0
@@ -56,6 +59,15 @@ ENVIRONMENT = {
     "DIDFLOW_LOG_LEVEL": "warning",
     "WAVIX_API_KEY": SANDBOX_KEY,
 }
+WORKERS_LOG = "workers.log"
+#: So many violations are looked into.
+EVIDENCE_AT_MOST = 50
+#: At least and at most so many profiles of the provider are drawn.
+PROFILES_DRAWN = (1, 4)
+#: Profiles under which a campaign's oracle still knows what must come out.
+BEARABLE = tuple(
+    name for name, profile in PROFILES.items() if profile.any_job or name in ("partial-checkout", "sms-off", "lists-lag", "routes-late")
+)
 #: What goes wrong, and how often compared with the others.
 EVERYTHING = {
     "kill": 8,
@@ -95,6 +107,7 @@ class Plan:
     pause_s     between two troubles
     mutant      a wrong protocol, to see that it is found out
     only        jobs of these kinds alone, by their names in `Work.submit_one`, with commas
+    profiles    variations of the provider; None: drawn from the seed
     """
 
     seconds: float = 60.0
@@ -108,6 +121,22 @@ class Plan:
     first_orders: Callable[[SandboxAdmin], None] = lambda _: None
     mutant: str | None = None
     quiet_within_s: float = 180.0
+    profiles: tuple[str, ...] | None = None
+
+    def provider(self) -> tuple[str, ...]:
+        """The profiles of the provider that this campaign runs on."""
+        if self.profiles is not None:
+            return self.profiles
+        rng = random.Random(f"profiles {self.seed}")
+        return draw(rng, rng.randint(*PROFILES_DRAWN), BEARABLE)
+
+    def again(self) -> str:
+        """The command that runs it again, with the same profiles even where others have been added since."""
+        only = f" --only {self.only}" if self.only else ""
+        sizes = f"--workers {self.workers} --in-flight {self.in_flight}"
+        return (
+            f"python -m tests.campaign --seed {self.seed} --seconds {self.seconds:g} {sizes}{only} --profiles '{','.join(self.provider())}'"
+        )
 
 
 @dataclass
@@ -130,12 +159,15 @@ class Outcome:
     restart_s: list[float]
     violations: list[str]
     took_s: float
+    profiles: tuple[str, ...] = ()
+    evidence: list[Evidence] = field(default_factory=list)
 
 
 def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: None) -> Outcome:
     """Carry the plan out."""
     began_s = time.monotonic()
     rng = random.Random(plan.seed)
+    progress(f"profiles of the provider: {', '.join(plan.provider()) or 'none'}")
     with _site(plan, folder, rng) as site:
         _make_trouble(plan, site, progress)
         progress("calm: waiting until all is quiet")
@@ -151,8 +183,13 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         found = violations(site.work.asked, heard, books, site.began_with)
         found += countdown_violations(site.work.countdowns, heard.last(), books.owned, books.given_back, happened)
         found += late + site.recoveries.late(RECOVER_WITHIN_S, GO_ON_WITHIN_S) + _leftovers(site, parked)
-        found += grown(site.ledger.client, site.ledger.keys, parked, site.footprint)
-        return _outcome(plan, site, books, found, time.monotonic() - began_s)
+        witnesses = Witnesses(site.ledger, heard, site.sandbox, site.trouble.struck, folder / WORKERS_LOG)
+        evidence = [witnesses.of(violation) for violation in found[:EVIDENCE_AT_MOST]]
+        # Last: it lets every job's time be over, and the ledger forgets them.
+        left = list(grown(site.ledger.client, site.ledger.keys, parked, site.footprint))
+        evidence += [Evidence(violation) for violation in left]
+        outcome = _outcome(plan, site, books, found + left, time.monotonic() - began_s)
+        return replace(outcome, profiles=plan.provider(), evidence=evidence)
 
 
 @dataclass
@@ -177,7 +214,19 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
     with ExitStack() as stack:
         server = stack.enter_context(Server(folder / "valkey"))
         proxy = stack.enter_context(Proxy(server.socket))
-        arguments = ("--port", "0", "--latency-ms", "3", "--numbers-per-city", "3000", "--balance", "1000000", "--seed", str(plan.seed))
+        arguments: tuple[str, ...] = (
+            "--port",
+            "0",
+            "--latency-ms",
+            "3",
+            "--numbers-per-city",
+            "3000",
+            "--balance",
+            "1000000",
+            "--seed",
+            str(plan.seed),
+        )
+        arguments += tuple(word for name in plan.provider() for word in ("--profile", name))
         local = stack.enter_context(LocalStack(processes=0, redis_url=server.url, sandbox=arguments, log=folder / "sandbox.log"))
         sandbox = SandboxAdmin(local.sandbox_url or "")
         plan.first_orders(sandbox)
@@ -189,8 +238,9 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         server.restarted = recoveries.server_is_back
         orders = folder / "orders"
         (orders / "reached").mkdir(parents=True)
-        environment = ENVIRONMENT | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
-        fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / "workers.log", rng, mutant=plan.mutant)
+        needed = {variable(name): str(value) for name, value in settings_of(plan.provider()).items()}
+        environment = ENVIRONMENT | needed | {"WAVIX_BASE_URL": sandbox.url, VARIABLE: str(orders)}
+        fleet = Fleet(plan.workers, (server.url, proxy.url), environment, folder / WORKERS_LOG, rng, mutant=plan.mutant)
         fleet.died, fleet.stopped = recoveries.worker_died, recoveries.worker_stopped
         stack.enter_context(fleet)
         didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)

@@ -1,10 +1,11 @@
 """A campaign's outcome as a table to read and as JSON to keep."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 
+from tests.campaign import evidence
 from tests.campaign.campaign import Outcome
 
 
@@ -13,6 +14,7 @@ def summary(outcome: Outcome) -> str:
     plan = outcome.plan
     rows = [
         ("seed, seconds of trouble, seconds in all", f"{plan.seed}, {plan.seconds:g}, {outcome.took_s:.0f}"),
+        ("profiles of the provider", ", ".join(outcome.profiles) or "none"),
         ("jobs", _counted(outcome.jobs)),
         ("ended as", _counted(outcome.states)),
         ("parked for", _counted(outcome.parked_for)),
@@ -29,13 +31,16 @@ def summary(outcome: Outcome) -> str:
         ("**violations**", f"**{len(outcome.violations)}**"),
     ]
     lines = ["| what | how much |", "| --- | --- |", *(f"| {what} | {how_much} |" for what, how_much in rows)]
-    return "\n".join(lines + [f"- {violation}" for violation in outcome.violations[:50]])
+    again = ["", f"Again: `{outcome.plan.again()}`"] if outcome.violations else []
+    return "\n".join(lines + [f"- {violation}" for violation in outcome.violations[:50]] + again)
 
 
 def write(outcome: Outcome, folder: Path) -> Path:
-    """Both forms, into files named after the seed; returns the table's."""
+    """Both forms, into files named after the seed, and a folder with the evidence of each violation; returns the table's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    fields = asdict(outcome)
+    if outcome.evidence:
+        evidence.write(outcome.evidence, folder / f"seed-{outcome.plan.seed}-evidence", outcome.plan.again(), outcome.profiles)
+    fields = asdict(replace(outcome, evidence=[]))
     fields["plan"].pop("first_orders")
     (folder / f"seed-{outcome.plan.seed}.json").write_text(json.dumps(fields, indent=1, default=str))
     table = folder / f"seed-{outcome.plan.seed}.md"

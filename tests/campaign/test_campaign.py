@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.campaign import run
+from tests.campaign.campaign import Outcome, run
 from tests.campaign.mutants import MUTANTS
 from tests.campaign.profiles import against, short
-from tests.campaign.report import summary
+from tests.campaign.report import summary, write
 
 #: Another one with SOAK_SEED; `make soak` runs for as long as you like.
 SEED = int(os.environ.get("SOAK_SEED", "7"))
@@ -36,6 +36,19 @@ def told(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def assert_explained(outcome: Outcome, violation: str, folder: Path) -> None:
+    """A violation leaves what a person needs: the jobs' stories, the numbers' calls as the provider saw them, and how to see it again."""
+    write(outcome, folder)
+    place = next(place for place, one in enumerate(outcome.evidence, 1) if one.violation == violation)
+    evidence = outcome.evidence[place - 1]
+    assert evidence.jobs
+    assert all(any("submitted" in str(one) for one in story) for story in evidence.jobs.values())
+    assert any("answered" in str(one) for calls in evidence.calls.values() for one in calls)
+    page = (folder / f"seed-{SEED}-evidence" / f"violation-{place:02d}.md").read_text()
+    assert f"--seed {SEED} --seconds" in page
+    assert violation in page
+
+
 @pytest.mark.timeout(240)
 def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None:
     outcome = run(short(SECONDS, SEED), tmp_path, told)
@@ -51,7 +64,9 @@ def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
     outcome = run(against(mutant, MUTANT_SECONDS[mutant], SEED), tmp_path, told)
     told(summary(outcome))
     wrong = ("bought", "asked for", "was given to", "ended 2 times", "says that it", "was called off", "and goes to")
-    assert [violation for violation in outcome.violations if any(words in violation for words in wrong)]
+    found = [violation for violation in outcome.violations if any(words in violation for words in wrong)]
+    assert found
+    assert_explained(outcome, found[0], tmp_path / "soak")
 
 
 @pytest.mark.long

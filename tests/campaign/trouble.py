@@ -27,14 +27,35 @@ SCRIPTS = ("submit", "take", "save", "renew", "suspend", "finish", "sweep", "rou
 MUTATING = ("cart_put", "cart_delete", "checkout", "destinations", "release")
 READS = ("owned", "owned_one", "cart", "dids", "cities", "regions", "countries", "trunks")
 ON_ANY_CALL = ("drop", "hang", "html_error", "status_500_before", "rate_limit", "cut_json", "slow")
-ON_MUTATION = ("act_and_drop", "act_and_hang", "act_late", "act_then_html", "status_500_after")
+ON_MUTATION = ("act_and_drop", "act_then_refuse", "act_and_hang", "act_late", "act_then_html", "status_500_after")
 #: Longer than the HTTP time-out of a campaign's workers, and than their settle time.
 LATE_S = (0.3, 1.2, 2.5, 4.0)
 
 
+#: How a call that did what was asked is refused all the same: by the API, by what stands before it, or by a request sent twice.
+REFUSALS: tuple[dict[str, Any], ...] = (
+    {"status": 404},
+    {"status": 403, "html": True},
+    {"status": 400},
+    {"status": 422, "body": {"error": "refused by a scripted fault"}},
+    {"status": 429},
+    {"status": 503},
+    {"status": 503, "headers": {"Retry-After": "1"}},
+)
+
+
+@dataclass(frozen=True)
+class Struck:
+    """One trouble: when it was over (wall clock), which, and what of it was chosen."""
+
+    at_s: float
+    name: str
+    detail: str
+
+
 @dataclass
 class Trouble:
-    """`strike` does one of the things that `weights` name. `counts` says how often each was done."""
+    """`strike` does one of the things that `weights` name. `counts` says how often each was done, `struck` when."""
 
     rng: random.Random
     fleet: Fleet
@@ -46,17 +67,21 @@ class Trouble:
     provider_share: float = 0.4
     drains: bool = True
     counts: Counter[str] = field(default_factory=Counter)
+    struck: list[Struck] = field(default_factory=list)
     fault_points_hit: set[str] = field(default_factory=set)
     _armed: dict[str, float] = field(default_factory=dict)
     _points: list[str] = field(default_factory=list)
+    _detail: list[str] = field(default_factory=list)
 
     def strike(self, weights: dict[str, int]) -> str:
         """One trouble; its name."""
         name = self.rng.choices(list(weights), list(weights.values()))[0]
         verb: Callable[[], None] = getattr(self, name)
+        self._detail.clear()
         with suppress(redis.RedisError, OSError):
             verb()
             self.counts[name] += 1
+        self.struck.append(Struck(time.time(), name, "; ".join(self._detail)))
         return name
 
     def calm(self) -> None:
@@ -118,6 +143,7 @@ class Trouble:
             self.rng.shuffle(self._points)
         if self._points:
             point = self._points.pop()
+            self._detail.append(point)
             (self.orders / f"{point}.{action}").touch()
             if action == "kill":
                 self.fault_points_hit.add(point)
@@ -163,6 +189,7 @@ class Trouble:
 
     def reply_lost(self) -> None:
         name = self.rng.choice(SCRIPTS)
+        self._detail.append(name)
         self.proxy.cut_after(load_script(name).sha1, name)
 
     # The queue
@@ -207,11 +234,16 @@ class Trouble:
             mutation = self.rng.random() < 0.6
             call = self.rng.choice(MUTATING if mutation else READS)
             kind = self.rng.choice(ON_ANY_CALL + (ON_MUTATION if mutation else ("lag",)))
-            self.sandbox.add_fault(call, kind, times=None, probability=share, seconds=self._seconds(call, kind))
+            refusal = self.rng.choice(REFUSALS) if kind == "act_then_refuse" else {}
+            self._fault(call, kind, share, seconds=self._seconds(call, kind), **refusal)
         if self.rng.random() < 0.3:
-            self.sandbox.add_fault("cart_put", self.rng.choice(("partial", "sell_to_other", "price_change")), times=None, probability=share)
+            self._fault("cart_put", self.rng.choice(("partial", "sell_to_other", "price_change")), share)
         if self.rng.random() < 0.3:
-            self.sandbox.add_fault("checkout", "sell_to_other", times=None, probability=share)
+            self._fault("checkout", "sell_to_other", share)
+
+    def _fault(self, call: str, kind: str, share: float, **rule: Any) -> None:
+        self.sandbox.add_fault(call, kind, times=None, probability=share, **rule)
+        self._detail.append(f"{share:.0%} of {call}: {kind} {rule or ''}".strip())
 
     def _seconds(self, call: str, kind: str) -> float:
         match kind:
@@ -236,10 +268,14 @@ class Trouble:
         self.sandbox.clear_faults()
 
     def provider_lags(self) -> None:
-        self.sandbox.order("reconfigure", read_lag_s=self.rng.choice((0.0, 0.3, 0.5)))
+        self.sandbox.order("reconfigure", read_lag_s=self._told(self.rng.choice((0.0, 0.3, 0.5))))
 
     def provider_limits(self) -> None:
-        self.sandbox.order("reconfigure", rate_limit=self.rng.choice((None, 30.0, 80.0)))
+        self.sandbox.order("reconfigure", rate_limit=self._told(self.rng.choice((None, 30.0, 80.0))))
+
+    def _told(self, chosen: float | None) -> float | None:
+        self._detail.append(str(chosen))
+        return chosen
 
     def key_refused(self) -> None:
         self.sandbox.order("set_key_valid", valid=False)
