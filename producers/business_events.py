@@ -177,8 +177,8 @@ class BusinessEvents:
                 return self._didflow.submit(
                     request, idempotency_key=event.id, reference=reference, account=account, priority=priority, not_before=not_before
                 )
-            case OrderPlaced(request=request, order=order, customer=customer, account=account):
-                return Onboarding(self._didflow, account=account).order(order or event.id, request, customer=customer)
+            case OrderPlaced(request=buy, quote=quote, order=order, customer=customer, account=account):
+                return Onboarding(self._didflow, account=account).order(order or event.id, buy, quote=quote, customer=customer)
             case ReleaseApproved(case=case, check=check, account=account, protected_labels=labels):
                 return Churn(self._didflow, account=account, protected_labels=labels).approve(case, check)
             case ReleaseCalledOff(case=case, account=account):

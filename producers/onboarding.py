@@ -54,12 +54,14 @@ class Onboarding:
     def __init__(self, didflow: Didflow, *, account: str = "default") -> None:
         self._didflow, self._account = didflow, account
 
-    def quote(self, request: SearchAndBuy, *, customer: str | None = None, timeout_s: float = 60.0) -> Quote:
-        """What these numbers would cost now, signed: good for an order until it expires. Nothing is reserved.
+    def quote(self, request: SearchAndBuy, *, customer: str | None = None, reusable: bool = False, timeout_s: float = 60.0) -> Quote:
+        """What these numbers would cost now, signed. Nothing is reserved. It is good for one order, if `reusable` for any number.
 
         Raises WaitTimeout, ServiceUnavailable; WrongJob with the reason if there is nothing to quote.
         """
-        job = self._didflow.submit(request.model_copy(update={"dry_run": True}), reference=customer, account=self._account)
+        job = self._didflow.submit(
+            request.model_copy(update={"dry_run": True, "reusable_quote": reusable}), reference=customer, account=self._account
+        )
         view = self._didflow.wait(job.id, timeout_s)
         if view.result is None or view.result.quote is None or view.state is not JobState.SUCCEEDED:
             raise WrongJob(f"there is nothing to quote: {view.error.message if view.error else view.state.value}")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.contract.errors import InvalidRequest
-from worker.contract.quotes import is_genuine, ordered
-from worker.contract.requests import Request
+from worker.contract.quotes import is_genuine, ordered, quotable
+from worker.contract.requests import Request, SearchAndBuy
 from worker.contract.results import Quote
 from worker.ledger import calls
-from worker.ledger.calls import Submission
+from worker.ledger.calls import QuoteUse, Submission
 from worker.ledger.plans import Ask, Plan, Plans
 
 
@@ -25,40 +25,43 @@ class QuotedSubmission:
     not_before: datetime | None = None
     request: Request | None = None
 
-    def ordering(self, request: Request) -> Submission:
+    def ordering(self, request: Request, use: QuoteUse | None) -> Submission:
         """The same as a submission of what is ordered."""
-        return Submission(request, self.idempotency_key, self.reference, self.account, self.priority, self.not_before)
+        return Submission(request, self.idempotency_key, self.reference, self.account, self.priority, self.not_before, quote=use)
 
 
 def orders(plans: Plans, quoted: Sequence[QuotedSubmission]) -> Plan[list[Submission | InvalidRequest]]:
     """What to submit by these quotes, however many in three questions; a quote that is refused is its error, in its place.
 
     Refused is one that was altered, has expired, belongs to another account, or is for another request than the one beside it. One that
-    has expired is taken where its key has a job: then that is what the submit answers with.
+    has expired is taken where its key has a job: then that is what the submit answers with. That a quote is good for one order is for the
+    submit itself to see.
     """
     if not quoted:
         return []
     secret = yield from plans.run(calls.seal())
     seconds, _ = yield Ask("time")
     now = datetime.fromtimestamp(seconds, UTC)
-    keys = sorted({one.idempotency_key for one in quoted if one.idempotency_key and _has_expired(one.quote, now)})
+    genuine = [is_genuine(one.quote, secret) for one in quoted]  # Before anything else of a quote is believed.
+    late = {one.idempotency_key for one, good in zip(quoted, genuine, strict=True) if good and _has_expired(one.quote, now)}
+    keys = sorted(key for key in late if isinstance(key, str) and key)
     jobs: list[object] = (yield tuple(Ask("hget", (plans.keys.idempotency, key)) for key in keys)) if keys else []
     known = {key for key, job in zip(keys, jobs, strict=True) if isinstance(job, str)}
-    return [_order(one, secret, now, known) for one in quoted]
+    return [_order(one, now, known, genuine=good) for one, good in zip(quoted, genuine, strict=True)]
 
 
-def _order(one: QuotedSubmission, secret: str, now: datetime, known: Collection[str]) -> Submission | InvalidRequest:
+def _order(one: QuotedSubmission, now: datetime, known: Collection[str], *, genuine: bool) -> Submission | InvalidRequest:
     quote = one.quote
-    order = ordered(quote) if is_genuine(quote, secret) else None
-    if order is None or quote.expires_at is None:
+    order = ordered(quote) if genuine else None
+    if order is None or quote.expires_at is None or quote.id is None:
         return refusal("quote", "was not signed here or was changed since: hand on the quote of a dry run as it is, or ask for a new one")
     if quote.account != one.account:
         return refusal("quote", f"is for account {quote.account!r}: submit it with that account")
     if _has_expired(quote, now) and one.idempotency_key not in known:
         return refusal("quote", f"expired at {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: ask for a new one")
-    if one.request is not None and one.request.model_copy(update={"dry_run": False}) != quote.request:
+    if one.request is not None and (not isinstance(one.request, SearchAndBuy) or quotable(one.request) != quote.request):
         return refusal("quote", "is for another request: leave the request out, or ask for a quote of it")
-    return one.ordering(order)
+    return one.ordering(order, None if quote.reusable else QuoteUse(quote.id, quote.expires_at))
 
 
 def _has_expired(quote: Quote, now: datetime) -> bool:

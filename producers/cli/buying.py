@@ -56,6 +56,9 @@ def buy(
     sms_relay_url: Annotated[str | None, typer.Option(help="where inbound SMS go", show_default=False)] = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="first hand out our own numbers that wait in the pool")] = False,
     dry_run: given.DryRun = False,
+    reusable_quote: Annotated[
+        bool, typer.Option("--reusable-quote", help="with --dry-run: its quote is good for any number of orders, instead of one")
+    ] = False,
     labels: Labels,
     turn: Turn,
     yes: given.Yes = False,
@@ -82,6 +85,7 @@ def buy(
             "sms_relay_url": sms_relay_url,
             "reuse": reuse,
             "dry_run": dry_run,
+            "reusable_quote": reusable_quote,
         }
         ladder, check_ladder = given.tried(lambda: _ladder(rung), None)
         until, check_until = given.tried(lambda: given.moment(wait_until, "wait_until"), None)

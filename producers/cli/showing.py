@@ -91,7 +91,8 @@ def show_quote(quote: Quote, *, whole: bool = True) -> None:
     if quote.documents:
         console.print(f"  documents needed: {clean(', '.join(quote.documents))}", markup=False)
     if quote.signature is not None:
-        how = f"  good until {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: with --json into a file, then didflow buy --quote FILE"
+        many = "any number of orders" if quote.reusable else "one order"
+        how = f"  good for {many} until {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: with --json into a file, then didflow buy --quote FILE"
         console.print(how, style="dim", soft_wrap=True)
 
 

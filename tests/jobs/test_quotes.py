@@ -86,6 +86,12 @@ def test_a_quote_survives_the_way_through_json(stage: Stage) -> None:
         lambda quote: {"expires_at": quote.expires_at + timedelta(days=1)},
         lambda quote: {"account": "other"},
         lambda quote: {"signature": None},
+        lambda quote: {"signature": "\u00e9" * 64},
+        lambda quote: {"signature": "\ud800"},
+        lambda quote: {"signature": ""},
+        lambda quote: {"id": "another"},
+        lambda quote: {"reusable": True},
+        lambda quote: {"expires_at": datetime(2100, 1, 1)},
         lambda quote: {"signature": signature(quote, "made up")},
     ],
 )
@@ -128,9 +134,12 @@ def test_many_orders_by_quotes_are_refused_as_single_ones_are_and_the_others_go_
         QuotedSubmission(quote, "account", account="other"),
         QuotedSubmission(quote, "request", request=SearchAndBuy(country="CA")),
         QuotedSubmission(quote, "priority", priority=10),
+        QuotedSubmission(quote, "used"),
+        QuotedSubmission(quote.model_copy(update={"signature": "\u00e9" * 64}), "no ASCII"),
         QuotedSubmission(quoted(stage, TWO.model_copy(update={"quantity": 1})), "known"),
     ]
-    results = didflow.submit_many([*bad, Submission(TWO), QuotedSubmission(late, "known"), QuotedSubmission(quote, "new", "customer-9")])
+    other = quoted(stage)
+    results = didflow.submit_many([*bad, Submission(TWO), QuotedSubmission(late, "known"), QuotedSubmission(other, "new", "customer-9")])
     for one, refused in zip(bad, results, strict=False):
         with pytest.raises(DidflowError) as single:
             didflow.submit(one.request, quote=one.quote, idempotency_key=one.idempotency_key, account=one.account, priority=one.priority)
@@ -140,7 +149,7 @@ def test_many_orders_by_quotes_are_refused_as_single_ones_are_and_the_others_go_
     assert again == Job(known.id, is_new=False, state=known.state)
     assert isinstance(new, Job)
     assert [view.id for view in didflow.find(reference="customer-9")] == [new.id, known.id]
-    assert len(didflow.find()) == 5, "two dry runs, one of before, and two"
+    assert len(didflow.find()) == 6, "three dry runs, one of before, and two"
     assert didflow.get(new.id).request == didflow.get(known.id).request
 
 

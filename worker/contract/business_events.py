@@ -6,9 +6,9 @@ An entry has CloudEvents attributes as flat fields, as ours have: ``id``, ``type
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from worker.contract.countdown import AfterMoment, Grace, Margin
 from worker.contract.destinations import Destination
@@ -16,6 +16,7 @@ from worker.contract.errors import InvalidEvent, InvalidRequest, NotJson, Unknow
 from worker.contract.moments import Moment
 from worker.contract.numbers import NumberList
 from worker.contract.requests import Request, SearchAndBuy, Text, faults_in
+from worker.contract.results import Quote
 
 #: What Redis gives for a byte that isn't UTF-8.
 UNREADABLE = "\ufffd"
@@ -49,11 +50,19 @@ class RequestMade(_Told):
 
 
 class OrderPlaced(_Told):
-    """A customer needs numbers. One purchase per `order` (the event's id if none is given), however often it is placed, by whatever way."""
+    """A customer needs numbers: what the `request` says, or as the `quote` of a dry run says. One purchase per `order` (the event's id if
+    none is given), however often it is placed, by whatever way."""
 
-    request: SearchAndBuy
+    request: SearchAndBuy | None = None
+    quote: Quote | None = None
     order: Label | None = None
     customer: Label | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.request is None and self.quote is None:
+            raise ValueError("give a request, or a quote to order by")
+        return self
 
 
 class ReleaseApproved(_Told):

@@ -22,7 +22,15 @@ def signature(quote: Quote, secret: str) -> str:
 
 def is_genuine(quote: Quote, secret: str) -> bool:
     """Whether a worker signed it and nobody changed it since."""
-    return quote.signature is not None and hmac.compare_digest(signature(quote, secret), quote.signature)
+    if quote.signature is None:
+        return False
+    # As bytes: for texts with letters beyond ASCII `compare_digest` raises TypeError.
+    return hmac.compare_digest(signature(quote, secret).encode(), quote.signature.encode(errors="surrogatepass"))
+
+
+def quotable(request: SearchAndBuy) -> SearchAndBuy:
+    """What a quote of this request is for: the same request without what only says how to quote."""
+    return request.model_copy(update={"dry_run": False, "reusable_quote": False})
 
 
 def ordered(quote: Quote) -> SearchAndBuy | None:

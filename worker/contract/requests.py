@@ -117,6 +117,7 @@ class SearchAndBuy(_Request):
                    stand in the rungs, and what else the request says holds for each rung that doesn't say otherwise
     wait_until     a standing order: where the stock has too few, go on looking until then. Nothing is bought from that moment on
     terms          what a quote promised; `submit(quote=…)` sets it
+    reusable_quote of a dry run: its quote is good for any number of orders until it expires, instead of one
     """
 
     kind: Literal["search_and_buy"] = "search_and_buy"
@@ -141,6 +142,7 @@ class SearchAndBuy(_Request):
     ladder: Annotated[tuple[Rung, ...], Field(max_length=20, json_schema_extra={"minItems": 1})] | None = None
     wait_until: Moment | None = None
     terms: Terms | None = None
+    reusable_quote: bool = False
 
     @field_validator("ladder", mode="before")
     @classmethod
@@ -156,6 +158,8 @@ class SearchAndBuy(_Request):
             yield "policy at_least and the field at_least go together: give both or neither"
         if at_least is not None and not {"at_least", "quantity"} & set(bad) and at_least > quantity:
             yield f"at_least {at_least} is more than quantity {quantity}"
+        if given.get("reusable_quote") and not given.get("dry_run") and not {"reusable_quote", "dry_run"} & set(bad):
+            yield "reusable_quote goes with dry_run, which gives the quote"
         if given.get("ladder") and "ladder" not in bad:
             yield from cls._faults_of_ladder(given, bad)
 

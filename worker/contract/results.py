@@ -96,8 +96,8 @@ class Quote(_Frozen):
     """A dry run's answer: what would be bought or done, and what it would cost. Nothing is reserved.
 
     `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. Both are None where the key may not read the
-    balance. The quote of a purchase is signed:
-    `submit(quote=…)` takes it, unaltered, until `expires_at`, for that `account` and `request`. `documents` are all that its numbers need.
+    balance. The quote of a purchase is signed: `submit(quote=…)` takes it, unaltered, until `expires_at`, for that `account` and `request`,
+    and for one order unless it is `reusable`. `id` is its dry run's. `documents` are all that its numbers need.
     """
 
     numbers: tuple[NumberResult, ...]
@@ -107,6 +107,8 @@ class Quote(_Frozen):
     balance_usd: Decimal | None = None
     balance_after_usd: Decimal | None = None
     documents: tuple[str, ...] = ()
+    id: str | None = None
+    reusable: bool = False
     account: str | None = None
     request: SearchAndBuy | None = None
     expires_at: datetime | None = None

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from worker.contract.provider import Barred, Offer, ReadFailed
+from worker.contract.quotes import quotable
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import NumberResult, Quote
 from worker.jobs.fitting import affordable
@@ -30,8 +31,10 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
         balance_usd=balance,
         balance_after_usd=None if balance is None else balance - setup - monthly,
         documents=tuple(sorted({document for offer in offers for document in offer.documents})),
+        id=page.job_id,
+        reusable=request.reusable_quote,
         account=page.account,
-        request=request.model_copy(update={"dry_run": False}),
+        request=quotable(request),
         expires_at=datetime.fromtimestamp(expires_ms // 1000, UTC),
     )
 

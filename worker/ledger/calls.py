@@ -51,10 +51,18 @@ class Call(Generic[T]):
 
 
 @dataclass(frozen=True)
+class QuoteUse:
+    """The one order that a quote is good for: the quote's id, and when it expires."""
+
+    quote_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class Submission:
     """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane).
 
-    `lane`: another one than the request's own, for what nobody waits for.
+    `lane`: another one than the request's own, for what nobody waits for. `quote`: what it is ordered by, if that is good for one order.
     """
 
     request: Request
@@ -64,6 +72,7 @@ class Submission:
     priority: int = 5
     not_before: datetime | None = None
     lane: Lane | None = None
+    quote: QuoteUse | None = None
 
 
 def fingerprint(submission: Submission) -> str:
@@ -95,7 +104,10 @@ def new_job_id() -> str:
 
 
 def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
-    """Accept a job once. Raises InvalidRequest on what can't be stored; reading the reply may raise IdempotencyConflict."""
+    """Accept a job once. Raises InvalidRequest on what can't be stored.
+
+    Reading the reply may raise IdempotencyConflict, and InvalidRequest for a quote that was ordered by before or has expired since.
+    """
     faults = label_faults(submission.idempotency_key, submission.reference, submission.account, submission.priority)
     faults += [fault] if (fault := _time_fault(submission.not_before)) else []
     text = submission.request.model_dump_json()
@@ -119,14 +131,23 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
         submission.priority,
         not_before_ms,
         RENUDGE_MS,
+        submission.quote.quote_id if submission.quote else "",
+        int(submission.quote.expires_at.timestamp() * 1000) if submission.quote else 0,
     )
     return Call("submit", args, lambda reply: _submitted(reply, key))
 
 
 def _submitted(reply: Sequence[str], key: str) -> Job:
     verdict, job_id, state = reply
-    if verdict == "conflict":
-        raise IdempotencyConflict(key, job_id)
+    match verdict:
+        case "conflict":
+            raise IdempotencyConflict(key, job_id)
+        case "quote_used":
+            what = f"job {job_id} was ordered by it, and it is good for one order: repeat that order's key, or ask for a new quote"
+            raise InvalidRequest(f"quote: {what}", (("quote", what),))
+        case "quote_expired":
+            what = "expired a moment ago: ask for a new one"
+            raise InvalidRequest(f"quote: {what}", (("quote", what),))
     return Job(job_id, verdict == "new", JobState(state))
 
 

@@ -20,6 +20,7 @@
 -- {ns}:offered:{account}    hash    number that is parked and may be handed out -> "record id|release that has it"
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
+-- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires
 -- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}

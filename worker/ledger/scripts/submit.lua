@@ -1,10 +1,12 @@
 -- submit: accept a job once.
 -- ARGV  id, v, kind, request, fingerprint, key ('' = none), reference ('' = none), account, lane, priority,
---       not_before_ms (0 = now), renudge_ms
--- Reply {'new' | 'same' | 'conflict', job id, state}
+--       not_before_ms (0 = now), renudge_ms, quote ('' = none, or one for many orders), quote_until_ms
+-- Reply {'new' | 'same' | 'conflict' | 'quote_used', job id, state} or {'quote_expired', '', ''}. The order that has its key comes first:
+--       a quote is looked at only for a new job.
 -- Twice: the second run finds the first's job by key or by id and changes nothing.
 local id, v, kind, request, fingerprint, idem, reference, account, lane, priority = unpack(ARGV, 1, 10)
 local not_before, renudge_ms = tonumber(ARGV[11]), tonumber(ARGV[12])
+local quote, quote_until = ARGV[13], tonumber(ARGV[14])
 
 local known = redis.call('EXISTS', job_key(id)) == 1 and id or false
 if not known and idem ~= '' then known = redis.call('HGET', key('keys'), idem) end
@@ -15,6 +17,12 @@ if known then
 end
 
 local now = now_ms()
+if quote ~= '' then
+  local used = redis.call('GET', key('quote', quote))
+  if used then return {'quote_used', used, redis.call('HGET', job_key(used), 'state') or ''} end
+  if quote_until <= now then return {'quote_expired', '', ''} end
+  redis.call('SET', key('quote', quote), id, 'PXAT', int(quote_until))
+end
 if redis.call('EXISTS', key('order')) == 0 then notice_restart() end
 local state = not_before > now and 'scheduled' or 'queued'
 local order = redis.call('INCR', key('order'))
