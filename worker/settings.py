@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         8, ge=1, le=MOST_TIMES, description="failed attempts before a job ends as failed, or is parked if money may have moved"
     )
-    max_crashes: int = Field(5, ge=1, le=MOST_TIMES, description="workers that may die running a job before it is parked")
+    max_crashes: int = Field(5, ge=1, le=MOST_TIMES, description="workers that may die running a job, and no other, before it is parked")
     probe_seconds: float = Field(30.0, ge=0.1, le=DAY_S, description="how often one job tries whether a paused account works again")
     stock_look_seconds: float = Field(
         60.0,

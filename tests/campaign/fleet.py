@@ -6,6 +6,7 @@ Forking instead of starting an interpreter makes a new worker cost a tenth of a 
 import os
 import random
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -23,8 +24,8 @@ from tests.forking import FORKING
 from worker.contract.requests import REQUEST_VERSION
 from worker.ledger import witness
 from worker.ledger.ledger import Ledger
-from worker.runtime import process
-from worker.runtime.process import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime import process, solitary
+from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05
@@ -42,12 +43,18 @@ def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str |
         os.dup2(file.fileno(), 2)
     os.environ.update(environment)
     os.environ[PARENT_VARIABLE] = str(os.getppid())
+    become(skew_s, mutant, version)
+    solitary.COMMAND = [sys.executable, "-m", "tests.campaign.alone", str(skew_s), mutant or "", str(version)]
+    process.main()
+
+
+def become(skew_s: float, mutant: str | None, version: int) -> None:
+    """What makes this process one of the fleet."""
     skew_clocks(skew_s)
     witness.SILENCE_S = SILENCE_S
     Ledger.version = version
     if mutant:
         mutate(mutant)
-    process.main()
 
 
 def skew_clocks(skew_s: float) -> None:

@@ -1,12 +1,17 @@
 """The short way of a script to the server: each caller has the reply to what he asked, whatever broke off before."""
 
+import errno
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
 
-from worker.ledger.connection import ScriptClient, connect
+from worker.contract.errors import ServiceUnavailable
+from worker.ledger.connection import ScriptClient, connect, translated
 from worker.runtime.embedded import EmbeddedValkey
 
 ECHO = "return ARGV[1]"
@@ -79,3 +84,48 @@ def test_a_process_that_was_forked_leaves_its_parents_connections_alone(valkey: 
     assert echo(client, sha, "the child's") == "the child's"
     (childs,) = client._kept
     assert childs is not parents
+
+
+class NotMade(redis.UnixDomainSocketConnection):
+    """redis-py opens a file in the constructor, unless it is told what would be in it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("ask", [lambda client: client.ask("PING"), lambda client: client.ping()], ids=["short way", "redis-py's way"])
+def test_a_connection_that_could_not_be_made_has_no_place_in_the_pool(
+    valkey: EmbeddedValkey, ask: Callable[[ScriptClient], object]
+) -> None:
+    client = connect(valkey.url)
+    pool = client.connection_pool
+    pool.connection_class, real = NotMade, pool.connection_class
+    for _ in range(pool.max_connections + 10):
+        with pytest.raises(ServiceUnavailable), translated():
+            ask(client)
+    pool.connection_class = real
+    assert ask(client)
+    client.close()
+
+
+def test_a_shortage_of_descriptors_ends_with_the_shortage(valkey: EmbeddedValkey) -> None:
+    """In a process of its own, in which no descriptor is left for a while."""
+    code = """
+import resource, sys
+from worker.ledger.connection import connect, translated
+from worker.contract.errors import ServiceUnavailable
+client = connect(sys.argv[1])
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+refused = 0
+for ask in [lambda: client.ask("PING"), client.ping] * 3:
+    try:
+        with translated():
+            ask()
+    except ServiceUnavailable:
+        refused += 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(refused, client.ask("PING"), client.ping())
+"""
+    ended = subprocess.run([sys.executable, "-c", code, valkey.url], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == ["6", "PONG", "True"]

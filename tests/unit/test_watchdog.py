@@ -25,7 +25,8 @@ from worker.runtime.busy import BusyThreads
 from worker.runtime.doctor import _calls
 from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.gatekeeper import Gatekeeper
-from worker.runtime.process import PREDECESSOR_VARIABLE, WorkerProcess
+from worker.runtime.process import WorkerProcess
+from worker.runtime.process_names import PREDECESSOR_VARIABLE
 from worker.runtime.watchdog import END_WITHIN_S, EXIT_CODE, STUCK_AFTER_S, Watchdog
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 

@@ -11,7 +11,8 @@ from typing import Any, cast
 import redis
 import redis.asyncio
 from redis.backoff import ExponentialBackoff
-from redis.connection import AbstractConnection
+from redis.connection import AbstractConnection, ConnectionInterface, ConnectionPool
+from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnreadableRecord
@@ -24,6 +25,23 @@ CONNECT_TIMEOUT_S = 2.0
 
 #: First words of refusals that say something of the server, and nothing of what was asked. (BUSYGROUP is another word.)
 _UNABLE = frozenset({"NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOPERM"})
+
+
+#: What a connection says of itself. Made once: redis-py would open a file for it at each connection.
+_DRIVER = DriverInfo()
+
+
+class CountedPool(ConnectionPool):
+    """redis-py's pool, in which a connection that could not even be made has no place. There each one keeps a place for good, and after a
+    hundred of them, in a short shortage of file descriptors, the pool has "too many connections" until the process ends."""
+
+    def make_connection(self) -> ConnectionInterface:
+        before = self._created_connections
+        try:
+            return super().make_connection()
+        except BaseException:
+            self._created_connections = before  # The caller holds the pool's lock.
+            raise
 
 
 class ScriptClient(redis.Redis):
@@ -75,7 +93,7 @@ class ScriptClient(redis.Redis):
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
     """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice. Raises InvalidSettings."""
-    client = ScriptClient.from_url(
+    pool = CountedPool.from_url(
         _readable(url),
         decode_responses=True,
         encoding_errors="replace",
@@ -83,8 +101,9 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+        driver_info=_DRIVER,
     )
-    return cast("ScriptClient", client)
+    return cast("ScriptClient", ScriptClient.from_pool(pool))
 
 
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -28,9 +27,11 @@ from worker.runtime.fault_points import VARIABLE, orders_from_environment, watch
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.leases import Leases
 from worker.runtime.plan_refresh import PlanRefresher
+from worker.runtime.process_names import PREDECESSOR_VARIABLE, is_orphan, own_worker_id
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
 from worker.runtime.runner import JobRunner, Story
+from worker.runtime.solitary import SolitaryRuns
 from worker.runtime.sweeper import Sweeper
 from worker.runtime.watchdog import HELD_AFTER_S, Watchdog
 from worker.settings import Settings, load_settings
@@ -42,12 +43,6 @@ EXIT_UNREACHABLE = 75
 GRACE_S = 5.0
 #: Of it, to hand back what hasn't begun although a thread hangs.
 HAND_BACK_S = 1.5
-#: Set by the supervisor: the process ends when that one does.
-PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
-
-#: Set by the supervisor: a name that no other process has (a pid isn't one, where containers share a host's name), and for a child that
-#: takes another one's place that of the dead one, which it has seen end.
-NAME_VARIABLE, PREDECESSOR_VARIABLE = "DIDFLOW_WORKER_NAME", "DIDFLOW_PREDECESSOR"
 
 log = structlog.stdlib.get_logger("didflow.process")
 
@@ -61,19 +56,19 @@ class WorkerProcess:
     def __init__(self, settings: Settings, story: Story | None = None, *, owns_process: bool = False) -> None:
         url = redis_url(settings)
         self._grace_s = settings.http_timeout + GRACE_S
-        self.worker_id = f"{os.uname().nodename}:{os.getpid()}:{os.environ.get(NAME_VARIABLE) or uuid.uuid4().hex}"
+        self.worker_id = own_worker_id()
         self.stopping = threading.Event()
         witness = Witness(self.worker_id)
-        self._ledger, beating = _ledger(url, settings), _ledger(url, settings)
+        self._ledger, beating = ledger_from(url, settings), ledger_from(url, settings)
         self._ledger.witness = beating.witness = witness
         accounts = Providers(settings, self._ledger)
         self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls)
-        sweeping = _ledger(url, settings)
+        sweeping = ledger_from(url, settings)
         plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
         self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)
         self._gatekeepers = [
             Gatekeeper(
-                _ledger(url, settings),
+                ledger_from(url, settings),
                 name,
                 accounts(name, Lane.BULK),
                 settle_s=settings.settle_seconds,
@@ -82,8 +77,9 @@ class WorkerProcess:
             )
             for name in settings.all_accounts()
         ]
-        ledger, providers = _with_fault_points(self._ledger, accounts)
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story)
+        ledger, providers = with_fault_points(self._ledger, accounts)
+        self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, run_alone=self._run_alone)
         keys, client = Keys(settings.namespace), connect(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
@@ -127,6 +123,17 @@ class WorkerProcess:
         except ServiceUnavailable as error:
             log.warning("process.predecessor_not_signed_off", error=str(error))
 
+    def _sign_off(self, worker_id: str) -> None:
+        """The same for a child of this one that it has seen end."""
+        try:
+            self._ledger.worker_gone(worker_id)
+        except ServiceUnavailable as error:
+            log.warning("process.child_not_signed_off", error=str(error))
+
+    def _run_alone(self, job_id: str, lane: Lane) -> None:
+        """Emergencies don't wait for the others of these."""
+        self._solitary[lane if lane is Lane.EMERGENCY else Lane.BULK].offer(job_id)
+
     def stop(self) -> None:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
         log.info("process.stopping", worker=self.worker_id)
@@ -137,6 +144,7 @@ class WorkerProcess:
             gatekeeper.stop()
         stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
         threads = [threading.Thread(target=worker.stop, args=(stop_ms,), daemon=True) for worker in self.workers]
+        threads += [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
         for thread in threads:
             thread.start()
         deadline_s = time.monotonic() + self._grace_s
@@ -153,6 +161,8 @@ class WorkerProcess:
         yield self._leases
         yield self._sweeper
         yield from self._gatekeepers
+        for runs in self._solitary.values():
+            yield from runs.threads()
         for worker in self.workers:
             yield from _dramatiq_threads(worker)
 
@@ -166,7 +176,8 @@ def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
     yield from list(worker.workers)
 
 
-def _ledger(url: str, settings: Settings) -> Ledger:
+def ledger_from(url: str, settings: Settings) -> Ledger:
+    """A ledger on a connection of its own, with what the settings say of it."""
     return Ledger(
         connect(url),
         settings.namespace,
@@ -175,7 +186,7 @@ def _ledger(url: str, settings: Settings) -> Ledger:
     )
 
 
-def _with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:
+def with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:
     """As they are; under test, with the points at which a test may let this process die."""
     orders = orders_from_environment()
     if orders is None:
@@ -214,9 +225,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     process.start()
-    parent = os.environ.get(PARENT_VARIABLE)
     while not stop.wait(1.0):
-        if parent and str(os.getppid()) != parent:
+        if is_orphan():
             log.warning("process.orphaned")
             break
     process.stop()

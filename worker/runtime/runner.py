@@ -1,6 +1,6 @@
 """Runs one job for one attempt: claim it, tell its kind's story, write down how the attempt ended."""
 
-import os
+import errno
 import random
 import threading
 import time
@@ -52,8 +52,13 @@ from worker.wavix.transport import before_change
 BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 300.0
 
+#: The wait where the host has no file descriptors or memory left.
+SHORTAGE_S = 5.0
+
 log = structlog.stdlib.get_logger("didflow.job")
 
+#: Why a job wasn't claimed with which workers died.
+ALONE = "alone"
 #: Why an attempt ended that never began, or stopped at a safe point.
 HANDED_BACK = "handed back by a stopping worker"
 
@@ -80,12 +85,14 @@ class JobRunner:
         leases: Leases,
         stopping: threading.Event,
         story: Story | None = None,
+        *,
+        run_alone: Callable[[str, Lane], None] | None = None,
     ) -> None:
+        """`run_alone` has a job run that nothing else may run beside, and returns at once. Without it such jobs are left to others."""
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
-        self._story = story or tell
+        self._story, self._run_alone = story or tell, run_alone
         self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
         self._general_rules = rules_from(settings, None)
-        self._process = f"{os.uname().nodename}:{os.getpid()}"
         self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
         self._learned: dict[str, Learned] = {}  #: of each account, what its server was seen to take
         self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
@@ -111,12 +118,15 @@ class JobRunner:
         del self._unanswered[consumer]
         for job_id, why in taken.refused:
             _not_claimed(job_id, why)
+            if why == ALONE and self._run_alone is not None:
+                self._run_alone(job_id, lane)
         for length in taken.foreign:
             log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
         return [one for claim in taken.claims if (one := self._begun(claim, asked_s))], taken.emptied
 
     def run(self, job_id: str) -> None:
-        """Claim this job and run one attempt of it. Returns quietly if there is nothing to do."""
+        """Claim this job and run one attempt of it, in a process that runs nothing else meanwhile. Returns quietly if there is nothing
+        to do."""
         asked_s = time.monotonic()
         try:
             claim = self._ledger.claim(job_id, self._claimant(), lease_ms=self._lease_ms, probe_ms=self._probe_ms)
@@ -164,14 +174,14 @@ class JobRunner:
             self._leases.drop(one.claim)
 
     def _claimant(self) -> str:
-        return f"{self._process}:{uuid.uuid4().hex[:8]}"
+        return f"{self._leases.worker}:{uuid.uuid4().hex[:8]}"
 
     def _attempt(self, page: LedgerPage, flags: LeaseFlags) -> None:
         claim = page.claim
         log.info("job.started", kind=claim.fields.get("kind"))
         guard = before_change.set(flags.check_before_change)
         try:
-            if int(claim.fields.get("crashes", "0")) >= self._settings.max_crashes:
+            if int(claim.fields.get("crashes_alone", "0")) >= self._settings.max_crashes:
                 self._park_crashed(page)
                 return
             rules = self._rules.get(page.account, self._general_rules)
@@ -191,8 +201,8 @@ class JobRunner:
 
     def _park_crashed(self, page: LedgerPage) -> None:
         """Not run again: it may be what kills them. The result has what is written."""
-        crashes = page.claim.fields.get("crashes")
-        message = f"{crashes} workers died while they ran this job: see `didflow explain` and their logs"
+        crashes = page.claim.fields.get("crashes_alone")
+        message = f"{crashes} workers died while they ran this job and no other: see `didflow explain` and their logs"
         self._finish(page, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
 
     def _trouble(self, page: LedgerPage, trouble: Exception) -> None:
@@ -225,6 +235,10 @@ class JobRunner:
                 self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
             case UnreadableRecord() as known:
                 self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
+            case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM) as shortage:
+                # It is this host that is short of something. The job has done nothing wrong, and may go on wherever there is enough.
+                log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
+                self._suspend(page, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
             case InvalidSettings() as known:
                 # Another worker may know the account: in a rolling change of settings some do and some don't.
                 self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))

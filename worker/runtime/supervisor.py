@@ -15,7 +15,8 @@ import structlog
 
 from worker.contract.errors import InvalidSettings
 from worker.logs import configure_logs
-from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S, NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S
+from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
 from worker.settings import load_settings
 
 LOOK_EVERY_S = 0.2

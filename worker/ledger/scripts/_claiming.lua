@@ -1,12 +1,12 @@
 -- Takes a due job for one attempt: raises the token, counts the attempt (so that a crash counts), sets the lease. `claimant` is unique to this
 -- claim: a second one of the same is told the same yes. `version`: of what is stored of a job, as the worker knows it; `epoch`: as
--- notice_restart says.
+-- notice_restart says; `alone`: the claimant's process runs nothing else meanwhile. A job with which workers died is left to such a one.
 -- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
-local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
+local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone)
   assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
-    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent')
+    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths')
   local state = f[1]
   if not state then return {'no', 'gone'} end
   local gate = gate_closed_in(epoch, f[3] or '') and 'closed' or ''
@@ -26,6 +26,18 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
       emit('events', id, 'waiting', '')
     end
     return {'no', reason}
+  end
+
+  -- Those whose workers turn out to live count no more.
+  local deaths, crashes, crashes_alone = f[19] or '', whole(f[8], 0), nil
+  if crashes > 0 or deaths ~= '' then
+    deaths, crashes, crashes_alone = true_deaths(deaths)
+    redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
+    if crashes >= SUSPECT and not alone then
+      look_at(id, redis.call('HGET', job, 'lane'), now + 5000)  -- In case whoever was told so can't run it alone.
+      redis.call('HSET', job, 'unanswered', '0')
+      return {'no', 'alone'}
+    end
   end
 
   -- Another worker is to take it: this one might drop what it doesn't know. From here on no older one than this may.
@@ -65,8 +77,8 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch)
   if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then
     fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18]}, 'running', '')}
   end
-  redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(whole(f[8], 0)), 'owner', claimant,
-    'lease_ms', int(now + lease_ms), 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',
+  redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(crashes), 'owner', claimant,
+    'lease_ms', int(now + lease_ms), 'lease_for', int(lease_ms), 'alone', alone and '1' or '0', 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',
     'v', int(version), unpack(fields))
   redis.call('ZADD', key('leases'), int(now + lease_ms), id)
   redis.call('ZREM', key('due'), id)

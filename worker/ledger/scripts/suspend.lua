@@ -25,7 +25,7 @@ if f[6] == '1' and f[7] ~= '1' then delay_ms = 0 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
 -- It looked at everything and waits for the world: what failed, and who died, in the weeks before counts no more.
-if LOOKED[reason] then redis.call('HSET', job, 'attempt', '0', 'crashes', '0') end
+if LOOKED[reason] then redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'crashes_alone', '0', 'deaths', '') end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)

@@ -1,5 +1,5 @@
 -- sweep: heal what the broker lost and what died. Correct however many run.
--- ARGV  batch, renudge_ms, max_crashes, retry_ms, retention_ms
+-- ARGV  batch, renudge_ms, max_crashes (of workers that ran nothing else meanwhile), retry_ms, retention_ms
 -- Reply {nudged, recovered, parked, deleted, set back (jobs of which a key has another type: nothing can be done for them)}
 -- Twice: the second run finds less to do.
 -- flags: allow-oom
@@ -79,13 +79,18 @@ each_job('due', heal_due)
 
 each_job('leases', function(id)
   local job = job_key(id)
-  local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner')
+  local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner', 'lease_ms', 'lease_for', 'alone', 'deaths', 'crashes')
   if f[1] ~= 'running' then return not_here('leases', id, f[1]) end
-  local crashes = count_up(id, 'crashes', 1)
+  -- A worker that still shows signs of life has lost the lease, not its life: it had no connection, or its thread gave up on the job.
+  local ended_ms = whole(f[5], now)
+  local seen = tonumber(redis.call('ZSCORE', key('workers'), worker_of(f[4])) or '0')
+  local lives = seen > ended_ms - whole(f[6], 0) / 2
+  local deaths, crashes, crashes_alone = true_deaths((f[8] or '') .. (lives and '' or died(f[7], ended_ms, f[4])))
+  redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
   count_up(id, 'token', 1, now + UNREADABLE_TOKEN)  -- from here the dead attempt can write nothing, if it isn't dead
   step(id, f[3], 'lease_expired', f[4] or '')
-  if crashes >= max_crashes then
-    park(id, 'too_many_crashes', int(crashes) .. ' workers died while they ran this job: see `didflow explain` and their logs')
+  if crashes_alone >= max_crashes then
+    park(id, 'too_many_crashes', int(crashes_alone) .. ' workers died while they ran this job and no other: see `didflow explain` and their logs')
   else
     redis.call('ZREM', key('leases'), id)
     redis.call('HSET', job, 'owner', '', 'lease_ms', '', 'reason', 'retry')
