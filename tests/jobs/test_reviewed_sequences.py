@@ -14,6 +14,7 @@ from worker.contract.provider import Answer, OwnedNumber, Page, Unclear
 from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
 from worker.contract.states import JobState, WaitReason
 from worker.jobs.move import MoveMemo
+from worker.jobs.search_and_buy import MAX_CHECKOUTS
 from worker.ledger import calls
 from worker.ledger.ledger import Ledger
 from worker.runtime.sweeper import Sweeper
@@ -109,19 +110,22 @@ def test_a_number_that_slips_between_two_pages_is_not_taken_for_absent(large: St
 
 
 @pytest.mark.parametrize("refusal", ["funds", "rate_limit"])
-def test_checkouts_that_were_put_off_do_not_use_up_a_job(stage: Stage, refusal: str) -> None:
+def test_checkouts_that_were_put_off_do_not_use_up_a_job(real_ledger: Ledger, sandbox: Sandbox, refusal: str) -> None:
+    stage = Stage(real_ledger, sandbox, settle_seconds=0.001)
     if refusal == "funds":
-        stage.sandbox.order("set_balance", usd="0.50")
+        sandbox.order("set_balance", usd="0.50")
+        sandbox.add_fault("profile", "refuse", status=403, times=None)
     else:
-        stage.sandbox.add_fault("checkout", "rate_limit", seconds=0.0, times=55)
+        sandbox.add_fault("checkout", "rate_limit", seconds=0.0, times=None)
     # Each checkout that was put off leaves its numbers reserved for a day: one number a round, and the stock of a country.
     job = stage.submit(SearchAndBuy(country="US"))
-    for _ in range(55):
+    while stage.sandbox.state()["calls"].get("checkout", 0) < MAX_CHECKOUTS + 5:
         assert stage.attempt(job).state is JobState.WAITING
         stage.make_due(job)
-    stage.sandbox.order("set_balance", usd="100")
-    stage.ledger.client.delete(stage.ledger.keys.stock_note("default", "balance"))
+    sandbox.clear_faults()
+    sandbox.order("set_balance", usd="100")
     exactly(stage, stage.finish(job), 1)
+    stage.close()
 
 
 def test_a_job_that_killed_its_workers_is_parked_with_what_it_bought(stage: Stage) -> None:
