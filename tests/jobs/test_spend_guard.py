@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -368,3 +369,40 @@ def test_settings_say_what_an_account_and_a_reference_may_spend(tmp_path: Any) -
     own = {str(limit) + " " + limit.scope for limit in loaded.spend_limits(loaded.account("second"))}
     assert own == {"12.50 USD per day account", "50 numbers per day account", "5 numbers per hour account", "7.00 USD per hour reference"}
     assert Settings(_env_file=None).spend_limits(None) == ()
+
+
+LIMITS: list[dict[str, Any]] = [
+    {"spend_account_usd_per_day": Decimal(20)},
+    {"spend_account_numbers_per_day": 6},
+    {"spend_reference_usd_per_hour": Decimal(20)},
+]
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+def test_best_effort_buys_what_a_limit_leaves_room_for(limited: Callable[..., Stage], limit: dict[str, Any]) -> None:
+    stage = limited(**limit)
+    stage.finish(stage.submit(TWO.model_copy(update={"quantity": 1}), reference="acme"))
+    job = stage.submit(TWO.model_copy(update={"quantity": 30, "policy": "best_effort"}), reference="acme")
+    waits(stage.attempt(job))
+    assert len(stage.owned()) >= 6
+    assert spending(stage).day.usd == stage.sandbox.charged_usd() <= 20
+    assert spending(stage).held == Spend()
+    assert cart(stage) == []
+    assert stage.ledger.client.hlen(stage.ledger.keys.reserved("default")) == len(stage.owned()), "what didn't fit is free for others"
+
+
+def test_a_standing_order_that_a_limit_stopped_names_the_limit_at_its_end(limited: Callable[..., Stage]) -> None:
+    stage = limited(spend_account_numbers_per_day=3)
+    stage.run(TWO)
+    until = datetime.fromtimestamp(stage.ledger.now_ms() / 1000 + 0.5, UTC)
+    view = stage.finish(stage.submit(TWO.model_copy(update={"quantity": 5, "policy": "best_effort", "wait_until": until})))
+    assert (view.state, view.error and view.error.code) == (JobState.PARTIAL, "not_filled")
+    assert "DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_DAY" in str(view.error)
+    assert "wider" not in str(view.error)
+
+
+def test_all_or_nothing_still_waits_for_room(limited: Callable[..., Stage]) -> None:
+    stage = limited(spend_account_numbers_per_day=3)
+    stage.run(TWO)
+    waits(stage.attempt(stage.submit(TWO)))
+    assert cart(stage) == []

@@ -23,7 +23,7 @@ from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from worker.contract.provider import Barred, No, NotNow, NotThere, Offer, ReadFailed, Unclear, Yes
 from worker.contract.requests import FollowDocuments
 from worker.contract.results import SearchReport
-from worker.contract.spending import Spend
+from worker.contract.spending import LimitReached, Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
 from worker.jobs.fitting import affordable
@@ -44,7 +44,7 @@ from worker.jobs.purchase_writing import WrittenPurchase, listed
 from worker.jobs.quoted import differences, quote_worse
 from worker.jobs.refused_checkout import is_put_off, next_step, refusal_of, what_is_known
 from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.jobs.spend_guard import most_affordable, most_numbers, wait_for, within_limits, worth_asking
+from worker.jobs.spend_guard import fitting_now, most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.standing import is_over
 from worker.jobs.stock import StockSearch
 
@@ -82,21 +82,37 @@ class Purchase(WrittenPurchase):
         AttemptFailed, AccountBarred or UnsettledPurchase as the provider's answers demand.
         """
         want = self._want()
-        if self._limits and (reached := self._page.limit_against(worth_asking(self.memo.refused, self._limits, want), self._limits)):
+        if reached := self.reached_limit():
             raise wait_for(reached, self._page.now_ms())
         self._read_balance()
         if not (in_cart := self._fill_cart(search, want)):
             return
         try:
-            self.fence(in_cart)
-        except SpendLimitReached as stopped:
-            self.abandon(refused=self._cost_of(in_cart))
-            raise wait_for(stopped.reached, self._page.now_ms()) from None
+            in_cart = self._fence_what_fits(in_cart, search)
         except Wait:  # Nothing was written, so nothing is sent.
             self.abandon()
             raise
         self.check_out(sorted(in_cart))
         self.recover()
+
+    def _fence_what_fits(self, in_cart: set[str], search: StockSearch) -> set[str]:
+        """Fence them, or the cheapest of them that a spend limit leaves room for now; the others go back to the stock first.
+
+        Raises Wait, with nothing left in the cart, if those are fewer than the floor.
+        """
+        while True:
+            try:
+                self.fence(in_cart)
+                return in_cart
+            except SpendLimitReached as stopped:
+                costs = {number: self.picks[number].total_usd for number in in_cart}
+                fewer = set(fitting_now(stopped.reached, costs))
+                if len(fewer) < self.floor or fewer == in_cart:
+                    self.abandon(refused=Spend.of(sorted(costs.values())[: self.floor]))
+                    raise wait_for(stopped.reached, self._page.now_ms()) from None
+                search.refuse("spend_limit", in_cart - fewer)
+                self._put_back(in_cart - fewer)
+                in_cart = fewer
 
     def _read_balance(self) -> None:
         """Read what can be paid. Raises Wait before stock and cart are troubled, if that is still less than what was too much before."""
@@ -107,6 +123,10 @@ class Purchase(WrittenPurchase):
         self._balance = balance_usd(self._provider) if short_usd is None else shared_balance_usd(self._provider, self._page)
         if short_usd is not None and self._balance is not None and self._balance < short_usd:
             raise wait_for_funds(self._balance, short_usd)
+
+    def reached_limit(self) -> LimitReached | None:
+        """The spend limit that leaves too little room for any further checkout now."""
+        return self._page.limit_against(worth_asking(self.memo.refused, self._limits, self.floor), self._limits) if self._limits else None
 
     def _want(self) -> int:
         whole = self.request.policy == "all_or_nothing"
@@ -397,6 +417,13 @@ class Purchase(WrittenPurchase):
             case Unsettled(why):
                 self._write("unsettled", why)
                 raise UnsettledPurchase(why)
+
+    def _put_back(self, numbers: Collection[str]) -> None:
+        """Give up some of what is bound. It was added and never checked out, so others may have it."""
+        picks = {number: self.picks[number].as_status("free") for number in numbers}
+        if not isinstance(self._provider.remove_from_cart(sorted(picks)), Yes):
+            self._take_out(picks)
+        self._write("put_back", listed(picks), picks, free=picks)
 
     def abandon(self, refused: Spend | None = None, short_usd: Decimal | None = None) -> None:
         """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers.

@@ -125,9 +125,18 @@ def _shortage(purchase: Purchase, page: JobPage) -> JobError | None:
         return None
     request, have, report = purchase.request, len(purchase.kept), purchase.memo.search
     if is_over(request, page):
-        message = f"its time is over: {_too_few(request, have, report)} at the last look: order the rest anew, with wider criteria"
-        return JobError(code="not_filled", message=message)
+        return JobError(code="not_filled", message=f"its time is over: {_why_not_filled(purchase, have, report)}")
     return quote_worse(purchase.memo.worse) if purchase.memo.worse else _no_stock(request, have, report)
+
+
+def _why_not_filled(purchase: Purchase, have: int, report: SearchReport) -> str:
+    """What the standing order lacked last, and what to do about that."""
+    bought = f"{have} of {purchase.request.quantity} numbers were bought"
+    if purchase.memo.short_usd is not None:
+        return f"{bought}, and the balance doesn't cover {purchase.memo.short_usd} USD: top up, then order the rest again"
+    if reached := purchase.reached_limit():
+        return reached.sentence(f"{bought}: raise {reached.limit.setting}, or order the rest later")
+    return f"{_too_few(purchase.request, have, report)} at the last look: order the rest again, with wider criteria"
 
 
 def _check_names(request: SearchAndBuy, provider: Provider) -> None:

@@ -60,6 +60,14 @@ def within_limits(limits: Iterable[SpendLimit], costs_usd: Mapping[str, Decimal]
     return chosen
 
 
+def fitting_now(reached: LimitReached, costs_usd: Mapping[str, Decimal]) -> tuple[str, ...]:
+    """The cheapest of the numbers that the reached limit leaves room for at this moment."""
+    left = max(Decimal(0), reached.limit.most - reached.used)
+    if reached.limit.unit == "numbers":
+        return tuple(sorted(costs_usd, key=lambda number: (costs_usd[number], number))[: int(left)])
+    return affordable(costs_usd, left)
+
+
 def too_low(limit: SpendLimit, needed: Decimal) -> JobError:
     """Waiting would be for ever."""
     own = " (or what the account's own table says)" if limit.scope == "account" else ""
