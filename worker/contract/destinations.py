@@ -23,7 +23,11 @@ class Transport(IntEnum):
 
 
 class SeenDestination(BaseModel):
-    """A destination as the provider shows it: taken as it is, whatever it is, because a failback has to give it back."""
+    """A destination as the provider shows it: taken as it is, whatever it is, because a failback has to give it back.
+
+    callhunt  as the provider's overview has it; None where the server doesn't show it, as the published contracts don't
+    active    whether calls are sent there; None as above
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,6 +35,8 @@ class SeenDestination(BaseModel):
     destination: str
     priority: int = 1
     trunk_id: int | None = None
+    callhunt: bool | None = None
+    active: bool | None = None
 
     def __str__(self) -> str:
         match self.transport:
@@ -39,14 +45,38 @@ class SeenDestination(BaseModel):
             case Transport.PSTN:
                 return f"pstn:+{to_provider(self.destination)}"
             case Transport.SIP_TRUNK:
-                return f"trunk:{self.trunk_id}"
+                return f"trunk:{self.trunk_id or self.destination}"
             case unknown:
                 return f"transport-{unknown}:{self.destination}"
 
-    def route_key(self) -> tuple[int, str, int, int]:
-        """What makes two destinations the same route. A trunk is its id: its login is only how the provider shows it."""
-        shown = str(self.trunk_id) if self.transport == Transport.SIP_TRUNK else to_provider(self.destination)
-        return (self.priority, shown, int(self.transport), self.trunk_id or 0)
+    @property
+    def names_its_trunk(self) -> bool:
+        """Whether it has a SIP trunk's id and, as `destination`, something else than the id: its login."""
+        return self.trunk_id is not None and self.destination != str(self.trunk_id)
+
+    def goes_to_trunk(self, trunk_id: int) -> bool:
+        """Whether it is that SIP trunk. Where the provider shows no `trunk_id`, `destination` may be the id."""
+        return self.transport == Transport.SIP_TRUNK and str(trunk_id) in (
+            str(self.trunk_id),
+            self.destination if not self.trunk_id else "",
+        )
+
+    def is_as(self, other: "SeenDestination") -> bool:
+        """Whether calls go to the same place at the same time. `callhunt` and `active` count where both sides show them."""
+        if (self.priority, int(self.transport)) != (other.priority, int(other.transport)):
+            return False
+        if not (_agree(self.callhunt, other.callhunt) and _agree(self.active, other.active)):
+            return False
+        if self.transport == Transport.SIP_TRUNK:
+            return self._is_same_trunk(other)
+        return to_provider(self.destination) == to_provider(other.destination)
+
+    def _is_same_trunk(self, other: "SeenDestination") -> bool:
+        """By the ids; where one side has none, by what its `destination` is of the other: login or id."""
+        if self.trunk_id is not None and other.trunk_id is not None:
+            return self.trunk_id == other.trunk_id
+        names = [{one.destination, str(one.trunk_id or one.destination)} for one in (self, other)]
+        return bool(names[0] & names[1])
 
 
 class Destination(SeenDestination, Checked):
@@ -54,7 +84,8 @@ class Destination(SeenDestination, Checked):
 
     `destination` is a SIP URI without the scheme (``pbx@example.net``; ``[did]`` stands for the called number),
     a PSTN number, or a SIP trunk's login. `trunk_id` goes with transport 5 and with no other.
-    Lower `priority` is tried first.
+    Lower `priority` is tried first. `callhunt` and `active` are the provider's; they are sent only where they aren't the
+    default, because the published contracts don't list them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +94,8 @@ class Destination(SeenDestination, Checked):
     destination: str = Field(min_length=1, max_length=255, pattern=NO_SPACES)
     priority: int = Field(default=1, ge=1, le=100)
     trunk_id: ProviderId | None = None
+    callhunt: bool = Field(default=False, strict=True)
+    active: bool = Field(default=True, strict=True)
 
     @field_validator("transport", mode="before")
     @classmethod
@@ -126,4 +159,14 @@ Route = tuple[SeenDestination, ...]
 
 def same_route(one: Route, other: Route) -> bool:
     """Whether two lists of destinations send calls to the same places in the same order."""
-    return sorted(d.route_key() for d in one) == sorted(d.route_key() for d in other)
+    left = list(other)
+    for destination in one:
+        match = next((i for i, seen in enumerate(left) if destination.is_as(seen)), None)
+        if match is None:
+            return False
+        del left[match]
+    return not left
+
+
+def _agree(one: bool | None, other: bool | None) -> bool:
+    return one is None or other is None or one == other

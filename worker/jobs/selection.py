@@ -123,7 +123,7 @@ def fits(owned: OwnedNumber, selector: Selector) -> bool:
     """Whether the number is what the selector describes; every field given must match."""
     return all(
         (
-            selector.trunk_id is None or any(d.transport == Transport.SIP_TRUNK and d.trunk_id == selector.trunk_id for d in owned.route),
+            selector.trunk_id is None or any(d.goes_to_trunk(selector.trunk_id) for d in owned.route),
             selector.destination is None or goes_to(owned.route, selector.destination),
             selector.label is None or owned.label == selector.label,
             selector.country is None or same_country(owned.country_iso_code, selector.country),

@@ -135,7 +135,7 @@ def reroutes(drifts: Sequence[Drift]) -> list[tuple[tuple[Destination, ...], tup
 def _asked_for(route: Route) -> tuple[Destination, ...] | None:
     """A route that a request may ask for; None if the provider showed something that it mayn't."""
     try:
-        return tuple(Destination.model_validate(one.model_dump()) for one in route) or None
+        return tuple(Destination.model_validate(one.model_dump(exclude_none=True)) for one in route) or None
     except ValidationError:
         return None
 

@@ -47,6 +47,7 @@ from worker.wavix.finding import DialectFinder, DialectSource, FixedDialect, mea
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import Fields, Unreadable
 from worker.wavix.transport import Params, Wire, fingerprint
+from worker.wavix.trunks import TrunkNames
 from worker.wavix.under_way import CallsUnderWay
 
 T = TypeVar("T")
@@ -125,6 +126,7 @@ class WavixClient:
         self._dialects, self._max_pages = _source(dialect), max_pages
         self._http = Wire(base_url, key, timeout_s=timeout_s, transport=transport, admission=admission or Free(), calls=calls)
         self._locations = locations or LocationCache()
+        self._trunk_names = TrunkNames(self._locations, self.trunks)
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
 
@@ -196,7 +198,7 @@ class WavixClient:
             lambda dialect: dialect.owned_path, params, lambda raw: parsing.owned_page(raw, page, self._max_pages)
         )
         self._dialects.confirm(dialect)
-        return found
+        return replace(found, items=tuple(map(self._trunk_names.identified, found.items)))
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """One after the other; a worker's client asks several at once."""
@@ -208,14 +210,19 @@ class WavixClient:
         found, _ = self._read_owned(
             lambda dialect: f"{dialect.owned_path}/{record_id}", {}, lambda raw: parsing.owned_record(raw, record_id)
         )
-        return found
+        return self._trunk_names.identified(found)
 
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
         """Replace the whole list of destinations of every record. One unknown id refuses the whole call.
 
         `sms_relay_url` is sent only where there is one: the older dialect's description calls it required, but an overview of the
-        same version leaves it out, and an empty one would switch the callback off.
+        same version leaves it out, and an empty one would switch the callback off. A SIP trunk is sent with its login, as the
+        contracts ask; with its id where the key may not read trunks.
         """
+        try:
+            route = self._trunk_names.with_logins(route)
+        except ReadFailed as failed:
+            return failed.answer  # Nothing was sent.
         body: dict[str, object] = {"ids": list(record_ids), "destinations": [_destination(one) for one in route]}
         if sms_relay_url is not None:
             body["sms_relay_url"] = sms_relay_url
@@ -467,6 +474,11 @@ def _destination(one: SeenDestination) -> dict[str, object]:
     body: dict[str, object] = {"transport": int(one.transport), "destination": one.destination, "priority": one.priority}
     if one.transport == Transport.SIP_TRUNK:
         body["trunk_id"] = one.trunk_id
+    # The published contracts don't list these two, and a strict server refuses what it doesn't know: only what isn't the default is sent.
+    if one.callhunt:
+        body["callhunt"] = True
+    if one.active is False:
+        body["active"] = False
     return body
 
 

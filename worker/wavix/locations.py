@@ -18,11 +18,11 @@ class LocationCache:
         self._lock = threading.Lock()
         self._known: dict[Hashable, tuple[float, object]] = {}
 
-    def get(self, key: Hashable, read: Callable[[], T]) -> T:
-        """What is known, or what `read` says now. Two threads may read at once; nobody waits for the other."""
+    def get(self, key: Hashable, read: Callable[[], T], *, kept_s: float | None = None) -> T:
+        """What is known, and no older than `kept_s` if that is given; else what `read` says now. Two threads may read at once."""
         with self._lock:
             since_s, value = self._known.get(key, (float("-inf"), None))
-        if self._clock() - since_s < self._kept_s:
+        if self._clock() - since_s < (self._kept_s if kept_s is None else kept_s):
             return cast("T", value)
         fresh = read()
         with self._lock:

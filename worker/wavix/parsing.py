@@ -107,6 +107,8 @@ def destination(raw: Fields) -> SeenDestination:
         destination=_text(raw, "destination"),
         priority=_maybe_int(raw, "priority") or 1,
         trunk_id=_maybe_int(raw, "trunk_id"),
+        callhunt=_yes(raw, "callhunt") if raw.get("callhunt") is not None else None,
+        active=_yes(raw, "active") if raw.get("active") is not None else None,
     )
 
 

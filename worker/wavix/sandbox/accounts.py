@@ -31,6 +31,7 @@ class Record:
     sms_relay_url: str | None = None
     sms_enabled: bool = False
     papers: list[Paper] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
     release_came_s: float = 0.0
 
     @property

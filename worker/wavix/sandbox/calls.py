@@ -127,30 +127,31 @@ def owned_one(world: World, account: AccountState, request: Request) -> Answer:
 
 def update_one(world: World, account: AccountState, request: Request) -> Answer:
     record = _record(world, account, request)
-    changes = request.body if isinstance(request.body, dict) else {}
-    if changes.get("sms_enabled") is not None:
-        world.set_sms_enabled([record], changes["sms_enabled"] is True)
-    if changes.get("sms_relay_url") is not None and not record.sms_enabled:
+    changes = _object(request.body)
+    if changes.get("sms_relay_url") is not None and not (record.sms_enabled or changes.get("sms_enabled")):
         raise refusal(422, "SMS is not enabled on the number")
-    if "sms_relay_url" in changes:
-        record.sms_relay_url = changes["sms_relay_url"]
-    if "destinations" in changes:
-        world.set_destinations([record], tuple(changes["destinations"]), None)
+    world.patch([record], changes)
     return 200, _shown(world, record, time.monotonic())
 
 
 def destinations(world: World, account: AccountState, request: Request) -> Answer:
-    _set_destinations(world, account, request)
+    changes = _object(request.body)
+    records = world.owned_records(account, request.record_ids())
+    if not isinstance(changes.get("destinations"), list):
+        raise refusal(400, "destinations is missing")
+    world.patch(records, {name: value for name, value in changes.items() if name == "destinations" or value is not None})
     return 200, {"success": True}
 
 
 def bulk_update(world: World, account: AccountState, request: Request) -> Answer:
-    records = _set_destinations(world, account, request)
+    """Only the fields that are given change."""
+    records = world.owned_records(account, request.record_ids())
+    world.patch(records, _object(request.body))
     return 200, {"items": [_shown(world, record, time.monotonic()) for record in records]}
 
 
 def sms_enabled(world: World, account: AccountState, request: Request) -> Answer:
-    changes = request.body if isinstance(request.body, dict) else {}
+    changes = _object(request.body)
     if not isinstance(changes.get("id"), int) or not isinstance(changes.get("sms_enabled"), bool):
         raise refusal(400, "Missing or invalid parameter id or sms_enabled")
     world.set_sms_enabled(world.owned_records(account, [changes["id"]]), changes["sms_enabled"])
@@ -258,17 +259,15 @@ def _by_name(world: World) -> bool:
 
 
 def _shown(world: World, record: Record, moment_s: float) -> dict[str, Any]:
-    return shapes.owned(record, moment_s, by_name=_by_name(world))
+    return shapes.owned(record, moment_s, world.options, by_name=_by_name(world))
 
 
 def _record(world: World, account: AccountState, request: Request) -> Record:
     return world.owned_records(account, [int(request.path[0])])[0]
 
 
-def _set_destinations(world: World, account: AccountState, request: Request) -> list[Record]:
-    records = world.owned_records(account, request.record_ids())
-    world.set_destinations(records, tuple(request.body.get("destinations", ())), request.body.get("sms_relay_url"))
-    return records
+def _object(body: Any) -> dict[str, Any]:
+    return body if isinstance(body, dict) else {}
 
 
 def _filters(wanted: dict[str, str]) -> Iterator[Callable[[Record], bool]]:

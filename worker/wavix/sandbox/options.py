@@ -23,6 +23,9 @@ class SandboxOptions:
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
     short_names     countries are listed with their ISO code; no published contract since October 2025 has it
+    trunk_needs_login  a destination that is a SIP trunk is refused if it isn't given by the trunk's login, as the contracts ask
+    trunk_shown     how a number's list shows a SIP trunk: as it was `given`, by its `login` or `id` beside `trunk_id`, or by either alone
+    destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
@@ -54,6 +57,9 @@ class SandboxOptions:
     city_route: Literal["cities", "city"] = "cities"
     partial_checkout: bool = False
     short_names: bool = True
+    trunk_needs_login: bool = False
+    trunk_shown: Literal["given", "login", "id", "login_alone", "id_alone"] = "given"
+    destination_flags: Literal["hidden", "shown", "refused"] = "hidden"
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False

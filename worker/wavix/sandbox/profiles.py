@@ -32,6 +32,15 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "sms-off": Profile("A number that can receive SMS doesn't until that is turned on.", {"sms_off_at_first": True}, any_job=False),
     "no-short-names": Profile("Countries are listed without `short_name`, their ISO code.", {"short_names": False}),
+    "trunk-login": Profile("A SIP trunk as destination is taken by its login only.", {"trunk_needs_login": True}),
+    "trunk-as-login": Profile("A number's SIP trunk is shown by its login.", {"trunk_shown": "login"}),
+    "trunk-as-id": Profile("A number's SIP trunk is shown by its id.", {"trunk_shown": "id"}),
+    "trunk-login-alone": Profile("A number's SIP trunk is shown by its login, and `trunk_id` is null.", {"trunk_shown": "login_alone"}),
+    "trunk-id-alone": Profile(
+        "A number's SIP trunk is shown by its id as `destination`, and `trunk_id` is null.", {"trunk_shown": "id_alone"}
+    ),
+    "flags-shown": Profile("Destinations are shown with `callhunt` and `active`.", {"destination_flags": "shown"}),
+    "flags-refused": Profile("A destination with `callhunt` or `active` is refused.", {"destination_flags": "refused"}),
     "search-ignored": Profile("The owned list ignores `search` and shows all numbers.", {"search": "ignored"}, any_job=False),
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
     "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),

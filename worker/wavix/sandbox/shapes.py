@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.wavix.sandbox.accounts import Record
+from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.papers import Paper
 from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
 from worker.wavix.sandbox.world import TRUNKS
@@ -46,7 +47,7 @@ def document_types() -> list[dict[str, Any]]:
     return [{"id": type_id, "name": name, "title": title} for type_id, (name, title) in DOCUMENT_TYPES.items()]
 
 
-def owned(record: Record, moment_s: float, *, by_name: bool = False) -> dict[str, Any]:
+def owned(record: Record, moment_s: float, options: SandboxOptions, *, by_name: bool = False) -> dict[str, Any]:
     stocked = record.stock
     return {
         "id": record.id,
@@ -57,7 +58,7 @@ def owned(record: Record, moment_s: float, *, by_name: bool = False) -> dict[str
         "city": stocked.city.name,
         "country": stocked.country.name,
         "country_short_name": stocked.country.short_name,
-        "destination": [_destination(i, d) for i, d in enumerate(record.destinations.at(moment_s), 1)],
+        "destination": [_destination(i, d, options) for i, d in enumerate(record.destinations.at(moment_s), 1)],
         "channels": 4,
         "require_docs": [_document_name(kind) if by_name else str(kind) for kind in stocked.country.documents],
         "documents": [document(record, paper, moment_s, by_name=by_name) for paper in record.papers if paper.status.at(moment_s)],
@@ -73,7 +74,7 @@ def owned(record: Record, moment_s: float, *, by_name: bool = False) -> dict[str
         "call_recording_enabled": False,
         "transcription_enabled": False,
         "transcription_threshold": 6,
-    }
+    } | record.settings
 
 
 def document(record: Record, paper: Paper, moment_s: float, *, by_name: bool = False) -> dict[str, Any]:
@@ -93,17 +94,22 @@ def _document_name(kind: int) -> str:
     return DOCUMENT_TYPES[kind][0]
 
 
-def _destination(place: int, given: dict[str, Any]) -> dict[str, Any]:
+def _destination(place: int, given: dict[str, Any], options: SandboxOptions) -> dict[str, Any]:
     trunk_id = given.get("trunk_id")
-    label = next((label for known, label, _ in TRUNKS if known == trunk_id), None)
+    label, login = next(((label, login) for known, label, login in TRUNKS if known == trunk_id), (None, None))
+    shown = str(given["destination"])
+    if login is not None and options.trunk_shown != "given":
+        shown = login if options.trunk_shown in ("login", "login_alone") else str(trunk_id)
+        trunk_id = None if options.trunk_shown.endswith("_alone") else trunk_id
+    flags = {"callhunt": bool(given.get("callhunt", False)), "active": bool(given.get("active", True))}
     return {
         "id": place,
-        "destination": str(given["destination"]),
+        "destination": shown,
         "priority": int(given.get("priority", 1)),
         "transport": int(given["transport"]),
         "trunk_id": trunk_id,
         "trunk_label": label,
-    }
+    } | (flags if options.destination_flags == "shown" else {})
 
 
 def trunk(trunk_id: int, label: str, name: str, *, with_token: bool) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from worker.wavix.sandbox.timeline import Timeline
 #: The SIP trunks of every account: id, label, system-generated login.
 TRUNKS = ((144, "Main PBX", "32882"), (145, "Backup PBX", "32883"), (146, "Lab", "32884"))
 
+#: What a number can be set to that has no effect here but to be shown.
+SETTINGS = ("call_recording_enabled", "transcription_enabled", "transcription_threshold", "call_status_url")
+
 
 class Refusal(Exception):
     """The call is refused: nothing was changed, or only what `body` says."""
@@ -157,19 +160,30 @@ class World:
             raise refusal(404, "At least one DID with ID specified in the request was not found")
         return found
 
-    def set_destinations(self, records: Sequence[Record], destinations: Destinations, sms_relay_url: str | None) -> None:
-        """Replace the whole list of each number; a callback that isn't given stays."""
-        known = {trunk_id for trunk_id, _, _ in TRUNKS}
-        for destination in destinations:
-            if destination.get("transport") not in (1, 4, 5) or not destination.get("destination"):
-                raise refusal(400, "Destination is invalid")
-            if destination["transport"] == 5 and destination.get("trunk_id") not in known:
-                raise refusal(400, "SIP trunk not found")
+    def patch(self, records: Sequence[Record], changes: dict[str, Any]) -> None:
+        """Change the fields that are given and no others, of all records or of none. Given destinations replace the whole list of each."""
+        destinations = changes.get("destinations")
+        for destination in destinations or ():
+            self._check_destination(destination)
+        if changes.get("sms_enabled") is not None:
+            self.set_sms_enabled(records, changes["sms_enabled"] is True)
         effective_s = time.monotonic() + self.options.apply_late_s
         for record in records:
-            record.destinations.set(effective_s, destinations)
-            if sms_relay_url is not None:
-                record.sms_relay_url = sms_relay_url
+            if destinations is not None:
+                record.destinations.set(effective_s, tuple(destinations))
+            if "sms_relay_url" in changes:
+                record.sms_relay_url = changes["sms_relay_url"]
+            record.settings |= {name: changes[name] for name in SETTINGS if changes.get(name) is not None}
+
+    def _check_destination(self, destination: dict[str, Any]) -> None:
+        if destination.get("transport") not in (1, 4, 5) or not destination.get("destination"):
+            raise refusal(400, "Destination is invalid")
+        if self.options.destination_flags == "refused" and destination.keys() & {"callhunt", "active"}:
+            raise refusal(400, "Unknown field in destination")
+        if destination["transport"] == 5:
+            login = next((login for trunk_id, _, login in TRUNKS if trunk_id == destination.get("trunk_id")), None)
+            if login is None or (self.options.trunk_needs_login and str(destination["destination"]) != login):
+                raise refusal(400, "SIP trunk not found")
 
     def set_sms_enabled(self, records: Sequence[Record], enabled: bool) -> None:
         if not all(record.stock.country.short_name in ("US", "CA") and record.stock.sms_enabled for record in records):
