@@ -14,6 +14,11 @@ BATCH_KIND = "move_batch"
 GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
 #: Stands for the record of a number that isn't ours.
 NO_RECORD = 0
+#: Follows the number of a record of ours that can't be read, in the place of one that isn't ours.
+UNREADABLE_MARK = " (unreadable)"
+UNREADABLE_RECORD = JobError(
+    code="unreadable_record", message="the provider's record of it can't be read, so it was left alone: look at it in the account"
+)
 NOT_OURS = JobError(code="not_found", message="this account has no such number: check the number and the account")
 
 
@@ -56,8 +61,9 @@ class Move(BaseModel):
 
     @classmethod
     def of_nobody(cls, name: str) -> "Move":
-        """A number that the request names and the account doesn't have."""
-        return cls(number=name, record_id=NO_RECORD, before=(), target=(), outcome=Outcome.NOT_FOUND, error=NOT_OURS)
+        """A number that the request names and the account doesn't have, or one whose record can't be read."""
+        error = UNREADABLE_RECORD if name.endswith(UNREADABLE_MARK) else NOT_OURS
+        return cls(number=name, record_id=NO_RECORD, before=(), target=(), outcome=Outcome.NOT_FOUND, error=error)
 
     def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
         """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""

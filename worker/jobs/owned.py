@@ -34,7 +34,7 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
         found |= {item.number: item for item in shown.items if item.number in wanted}
         unread |= set(shown.unread)
     missing = wanted - found.keys()
-    _check_read(missing, unread - {None})
+    check_read(missing, unread - {None})
     return found | find_each(provider, missing) if None in unread else found
 
 
@@ -53,13 +53,13 @@ def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNu
             for page in pages_of(provider):
                 found |= {item.number: item for item in page.items}
                 unread |= set(page.unread)
-            _check_read(set(wanted) - found.keys(), unread)
+            check_read(set(wanted) - found.keys(), unread)
             break
-        _check_read({number} - found.keys(), shown.unread)
+        check_read({number} - found.keys(), shown.unread)
     return {number: found[number] for number in wanted if number in found}
 
 
-def _check_read(missing: Collection[str], unread: Collection[str | None]) -> None:
+def check_read(missing: Collection[str], unread: Collection[str | None]) -> None:
     """Raises ReadFailed if one that is missing may be a record that can't be read: that one isn't absent."""
     if missing and (None in unread or any(number in unread for number in missing)):
         raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
@@ -76,10 +76,12 @@ def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
     """
     wanted = set(numbers)
     found = find_owned(provider, wanted)
-    for items in listed(provider) if wanted - found.keys() else ():
+    unread: set[str | None] = set()
+    for items in listed(provider, unread=unread) if wanted - found.keys() else ():
         found |= {item.number: item for item in items if item.number in wanted}
         if found.keys() >= wanted:
             break
+    check_read(wanted - found.keys(), unread)
     return found
 
 
@@ -101,8 +103,12 @@ def pages_of(provider: Provider, search: str | None = None, label: str | None = 
     yield from _further(provider, first, search, label)
 
 
-def listed(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
+def listed(
+    provider: Provider, search: str | None = None, label: str | None = None, *, unread: set[str | None] | None = None
+) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record of the list once, page by page, also of a list that changes while it is read.
+
+    The numbers of records that can't be read are added to `unread`, as `Page.unread` has them.
 
     A list whose length changed, that showed a record twice, or whose first page isn't what it was, may have hidden another record behind
     a page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
@@ -116,10 +122,12 @@ def listed(provider: Provider, search: str | None = None, label: str | None = No
         beginnings: list[set[int]] = []
         known_before = len(seen)
         first = provider.owned(page=1, search=search, label=label)
-        unread = 0
+        spoiled = 0
         for shown in chain((first,), _further(provider, first, search, label, and_the_first=True)):
             totals.add(shown.total)
-            unread += len(shown.unread) if shown.page > 1 or not beginnings else 0
+            spoiled += len(shown.unread) if shown.page > 1 or not beginnings else 0
+            if unread is not None:
+                unread |= set(shown.unread)
             if shown.page == 1:
                 beginnings.append({item.record_id for item in shown.items})
             this_time |= {item.record_id for item in shown.items}
@@ -128,7 +136,7 @@ def listed(provider: Provider, search: str | None = None, label: str | None = No
                 yield fresh
         if reading and len(seen) == known_before:
             return
-        if totals == {len(this_time) + unread} and beginnings[0] == beginnings[-1]:
+        if totals == {len(this_time) + spoiled} and beginnings[0] == beginnings[-1]:
             return
 
 
@@ -162,36 +170,31 @@ def check_new(shown: Page[OwnedNumber], seen: Collection[int]) -> None:
         raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
-def listed_as(provider: Provider, label: str) -> Iterator[tuple[OwnedNumber, ...]]:
+def listed_as(provider: Provider, label: str, *, unread: set[str | None] | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record with that label, page by page. Where the server's filter shows none, the whole list is read: a filter may be silent."""
     any_shown = False
-    for items in listed(provider, label=label):
+    for items in listed(provider, label=label, unread=unread):
         if found := tuple(item for item in items if item.label == label):
             any_shown = True
             yield found
     if not any_shown:
-        yield from (tuple(item for item in items if item.label == label) for items in listed(provider))
+        yield from (tuple(item for item in items if item.label == label) for items in listed(provider, unread=unread))
 
 
-def owned_whole(provider: Provider, tries: int = 3, *, only: Collection[str] | None = None) -> tuple[OwnedNumber, ...]:
-    """Every owned number, or `only` these, from a list that didn't change its length while it was read.
+def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:
+    """Every owned number, from a list that didn't change its length while it was read.
 
-    Raises ReadFailed if it always does, or if one that is missing may be a record that can't be read. Once all of `only` are found, the
-    list may change as it likes.
+    Raises ReadFailed if it always does, or if it holds a record that can't be read: that could be any number.
     """
     for _ in range(tries):
         found: dict[int, OwnedNumber] = {}
-        seen, totals = set[int](), set[int]()
-        unread: list[str | None] = []
+        totals = set[int]()
         for shown in pages_of(provider):
-            unread += shown.unread
-            seen |= {item.record_id for item in shown.items}
-            found |= {item.record_id: item for item in shown.items if only is None or item.number in only}
+            if shown.unread:
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+            found |= {item.record_id: item for item in shown.items}
             totals.add(shown.total)
-        if unread and only is None:
-            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
-        _check_read(set(only or ()) - {item.number for item in found.values()}, unread)
-        if totals == {len(seen) + len(unread)} or (only is not None and len(found) == len(only)):
+        if totals == {len(found)}:
             return tuple(found.values())
     raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 

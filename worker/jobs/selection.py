@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from worker.contract.countries import same_country
 from worker.contract.destinations import Route, Transport
 from worker.contract.errors import JobError
-from worker.contract.provider import Barred, NotThere, OwnedNumber, ReadFailed
+from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, OwnedNumber, ReadFailed
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
-from worker.jobs.move import Move
-from worker.jobs.owned import find_each, find_owned, listed, listed_as, shared_digits
+from worker.jobs.move import UNREADABLE_MARK, Move
+from worker.jobs.owned import check_read, find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports import Provider, Refused
 
 #: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
@@ -35,7 +35,8 @@ class Selected:
 class Choice:
     """The owned numbers that a request means, each once, in lists that needn't be kept.
 
-    `not_found`, known at the end: what it names and the account doesn't have.
+    `not_found`, known at the end: what it names and the account doesn't have; for a selector, the records that can't be read, so that
+    nobody takes them for numbers that don't match.
     """
 
     def __init__(self, request: Reroute | Release, provider: Provider) -> None:
@@ -46,12 +47,22 @@ class Choice:
     def __iter__(self) -> Iterator[Sequence[OwnedNumber]]:
         request = self._request
         if request.selector is not None:
-            for items in listed_as(self._provider, self.label) if self.label is not None else listed(self._provider):
-                yield [owned for owned in items if fits(owned, request.selector)]
+            yield from self._fitting(request.selector)
         elif request.numbers:
             yield from self._named(request.numbers)
         else:
             yield from self._by_record_id(request.record_ids)
+
+    def _fitting(self, selector: Selector) -> Iterator[Sequence[OwnedNumber]]:
+        unread: set[str | None] = set()
+        label, provider, any_fits = self.label, self._provider, False
+        for items in listed_as(provider, label, unread=unread) if label is not None else listed(provider, unread=unread):
+            found = [owned for owned in items if fits(owned, selector)]
+            any_fits = any_fits or bool(found)
+            yield found
+        if unread and not any_fits:
+            raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+        self.not_found = tuple(sorted((number or "a record") + UNREADABLE_MARK for number in unread))
 
     def _named(self, numbers: Sequence[str]) -> Iterator[Sequence[OwnedNumber]]:
         missing = set(numbers)
@@ -65,10 +76,12 @@ class Choice:
             yield found
         if missing:
             # A second, different read: a search may find nothing. The whole list, as for a selector.
-            for items in listed(self._provider):
+            unread: set[str | None] = set()
+            for items in listed(self._provider, unread=unread):
                 found = [owned for owned in items if owned.number in missing]
                 missing -= {owned.number for owned in found}
                 yield found
+            check_read(missing, unread)
         self.not_found = tuple(number for number in numbers if number in missing)
 
     def _with(self, wanted: Collection[str]) -> Iterator[Sequence[OwnedNumber]]:
