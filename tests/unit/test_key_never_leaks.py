@@ -1,10 +1,14 @@
 """The API key is on the wire and nowhere else: not in logs at any level, not in errors, not in what the ledger keeps."""
 
+import base64
+import html
 import logging
 import socket
 import threading
 import traceback
+import urllib.parse
 from collections.abc import Iterator
+from typing import get_args
 
 import httpx
 import pytest
@@ -15,6 +19,8 @@ from structlog.testing import capture_logs
 from worker.contract.provider import NotThere, ReadFailed, Unclear
 from worker.settings import Account, Settings
 from worker.wavix.client import WavixClient
+from worker.wavix.sandbox import Sandbox, SandboxOptions
+from worker.wavix.sandbox.faults import KeyForm
 
 KEY = "k-5d41402abc4b2a76"
 
@@ -67,6 +73,29 @@ def test_no_log_line_holds_the_key_over_a_real_socket(dialect: str, caplog: pyte
     assert KEY.encode() in requests[0]
     assert "httpx" in {record.name.split(".")[0] for record in caplog.records}
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("form", get_args(KeyForm))
+def test_a_key_that_is_quoted_is_masked_in_whatever_form(form: str) -> None:
+    """In what a read raises, in what a change answers, and so in results, the ledger and the terminal."""
+    key = "k-5d41/402a<bc&4b2a+76"
+    with Sandbox(SandboxOptions(accounts={"default": key})) as quoting:
+        client = WavixClient(quoting.url, SecretStr(key), "numbers", read_backoff_s=0.001)
+        seen: list[str] = []
+        for call in ("checkout", "release", "profile"):
+            quoting.add_fault(call, "echo_key", form=form, status=422)
+        seen.append(repr(client.check_out(["+1213"])))
+        seen.append(repr(client.release([1])))
+        with pytest.raises((ReadFailed, NotThere)) as failed:
+            client.balance_usd()
+        seen += [str(failed.value), repr(failed.value)]
+        client.close()
+    assert sum("***" in one for one in seen) >= 3, seen
+    for one in seen:
+        undone = html.unescape(urllib.parse.unquote(one)).replace("\\/", "/")
+        assert key not in undone
+        assert key[2:10] not in undone
+        assert base64.b64encode(key.encode())[4:12].decode() not in one
 
 
 def test_settings_and_accounts_hide_their_secrets() -> None:
