@@ -21,6 +21,7 @@ class Write:
     free           give them up
     keep           they are ours now: an old list of the stock may still offer them for a day, to jobs that come later
     answered       the call for which their routes were claimed has been answered: nothing of it can act later
+    settled        numbers of a release with no call under way: what became of them is known, or none was sent
     hold           what a checkout may cost, counted for the job's account and reference, if each of `limits` has room for it; else
                    nothing is written
     settle         what was bought, which ends the hold: the rest is given back
@@ -46,6 +47,7 @@ class Write:
     free: Sequence[str] = ()
     keep: Sequence[str] = ()
     answered: Sequence[str] = ()
+    settled: Sequence[str] = ()
     hold: Spend | None = None
     limits: Sequence[SpendLimit] = ()
     settle: Spend | None = None

@@ -220,6 +220,7 @@ class LeavingBook:
                 money=step == "releasing",
                 unless_cancelled=step == "releasing",
                 answered=answered,
+                settled=[one.number for one in changed if one.outcome is not None or not one.sent],
                 offer=offer,
                 withdraw=[one.number for one in changed if self._lends and one.number not in offer],
                 history={**history, **(more or {})},

@@ -9,7 +9,7 @@ from worker.contract.writes import Write
 from worker.ledger.spending import spend_fields
 
 #: What every write names, though it is empty: the script goes through each.
-_LISTS = ("reserve", "taint", "free", "keep", "answered", "withdraw")
+_LISTS = ("reserve", "taint", "free", "keep", "answered", "settled", "withdraw")
 
 
 def write_text(write: Write, calls: Sequence[AskedCall]) -> str:

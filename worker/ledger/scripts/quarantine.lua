@@ -1,7 +1,8 @@
--- quarantine: keep our own search off numbers that we are about to give back.
+-- quarantine: keep our own search off numbers that we are about to give back, and mark them as going: from here on a purchase is given
+-- none of them, until this release has settled what became of it.
 -- ARGV  id, token, quarantine_ms, number, …
 -- Reply {'ok', number, …} (those that stay: handed out after this job was submitted, or to a purchase that goes on) | {'lost'}
--- Twice: sets the same reservations, a moment later.
+-- Twice: sets the same reservations, a moment later, and the same marks.
 -- flags: allow-oom
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return {'lost'} end
@@ -15,6 +16,7 @@ for i = 4, #ARGV do
     stays[#stays + 1] = ARGV[i]
   else
     redis.call('HSET', key('reserved', account), ARGV[i], 'quarantine|' .. ends)
+    redis.call('HSET', key('going', account), ARGV[i], id)
     redis.call('ZADD', key('reserved_until'), ends, account .. '|' .. ARGV[i])
     happened[ARGV[i]] = '"what":"quarantined"'
   end

@@ -17,7 +17,11 @@ for _, number in ipairs(redis.call('SMEMBERS', job .. ':reserved')) do
   if redis.call('HGET', key('reserved', account), number) == id .. '|0' then keep_reserved(id, account, number, ends) end
 end
 settle_spend(id, cjson.decode(ARGV[9]), now_ms())
-if ARGV[10] and ARGV[10] ~= '' then tell_history(id, cjson.decode(ARGV[10])) end
+if ARGV[10] and ARGV[10] ~= '' then
+  local happened = cjson.decode(ARGV[10])
+  tell_history(id, happened)
+  for number in pairs(happened) do goes_no_more(id, account, number) end
+end
 step(id, '0', 'resolved', detail)
 if ARGV[11] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 11, 17)) end
 redis.call('HSET', job, 'reason', '')

@@ -1,5 +1,5 @@
 -- reuse_hand_out: give numbers of ours to a running purchase, before it buys any. Each goes to one job for as long as the account has
--- that purchase of the number, unless it is given back; what another job has reserved, or a release has begun with, isn't handed out.
+-- that purchase of the number, unless it is given back; what another job has reserved, or a release may have under way, isn't handed out.
 -- ARGV  id, token, loans (JSON: {number: loan} of those that a release has, see lend; '' = none),
 --       then for each: number, record id, text (JSON, what the job keeps of it)
 -- Reply {'lost'} | {'ok', number, …} those that are this job's
@@ -19,7 +19,7 @@ for i = 4, #ARGV, 3 do
   local live = holder and (until_ms == '0' or tonumber(until_ms) > now)
   if had == record and has == id then
     granted[#granted + 1] = number
-  elseif had ~= record and not live and (not loans[number] or lend(id, f[1] or '', number, loans[number])) then
+  elseif had ~= record and not live and not may_be_going(f[1] or '', number) and (not loans[number] or lend(id, f[1] or '', number, loans[number])) then
     -- From among the submits' own numbers: a release that was submitted before this has a smaller one, see quarantine.
     order = order or int(redis.call('INCR', key('order')))
     redis.call('HSET', handed_out, number, record .. '|' .. id .. '|' .. order)

@@ -3,6 +3,7 @@
 --       numbers: {number: text}, reserve: [], taint: [], free: [], keep: [], answered: [],
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
+--       settled: [] (numbers of a release with nothing under way any more),
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
 --       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
@@ -65,6 +66,7 @@ for number, record in pairs(page.offer or {}) do redis.call('HSET', offered, num
 for _, number in ipairs(page.withdraw) do
   if string.match(redis.call('HGET', offered, number) or '', '|(.*)$') == id then redis.call('HDEL', offered, number) end
 end
+for _, number in ipairs(page.settled) do goes_no_more(id, f[1], number) end
 if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end
 local told = job_key(family)  -- A batch writes what its parent tells.
