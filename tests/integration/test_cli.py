@@ -379,6 +379,16 @@ def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Pl
     assert "account acme" not in told(didflow)
 
 
+def test_doctor_tells_how_several_ids_are_sent(running: Plant, didflow: Shell) -> None:
+    assert told(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
+    kept = running.ledger.keys.learned("default")
+    running.ledger.client.hset(kept, "ids_form", f"single|{running.ledger.now_ms()}")
+    try:
+        assert told(didflow)["ids default"][1].startswith("a release is sent as one id a call: so it was learned on 20")
+    finally:
+        running.ledger.client.delete(kept)
+
+
 def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:
     well = told(didflow)
     assert well["rate default"] == ("ok", "10 requests a second, of which emergencies keep 50%")

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.scheduled.oracle import GIVEN_BACK, Oracle
-from tests.scheduled.scene import ATTEMPTS_AT_MOST, SETTLE_S, Attempt, Killed, Scene, Worker
+from tests.scheduled.scene import ATTEMPTS_AT_MOST, LONG_MS, SETTLE_S, Attempt, Killed, Scene, Worker
 from worker.contract.destinations import Destination
 from worker.contract.provider import Yes
 from worker.contract.requests import Release, Reroute
@@ -99,7 +99,9 @@ class Play:
                 if self.acknowledged is None:
                     self.pass_ms(int(GRACE.total_seconds() * 1000))
             elif view.reason == WaitReason.SETTLING:
-                self.pass_ms(self.settling_ms)
+                # A release that was refused after a call without an answer waits much longer.
+                long_ms = waits_ms if (waits_ms := self.scene.waits_ms(self.job)) > LONG_MS else 0
+                self.pass_ms(max(self.settling_ms, long_ms))
             self.attempt()
         raise AssertionError(self.scene.story(self.job))
 

@@ -213,7 +213,18 @@ def test_a_refusal_after_a_call_that_was_never_answered_is_no_proof_that_it_stay
     stage.sandbox.add_fault("release", "act_late", seconds=1.5)
     stage.sandbox.add_fault("release", "refuse", times=None)
     view = stage.run(Release(numbers=tuple(ours)))
-    assert (view.state, outcomes(view)) == (JobState.NEEDS_REVIEW, {ours[0]: "unclear"})
+    assert (view.state, outcomes(view)) == ("succeeded", {ours[0]: "released"})
+
+
+def test_it_stays_when_the_settle_limit_has_passed_since_then(real_ledger: Ledger) -> None:
+    with stage_with(real_ledger, {"settle_limit_seconds": 1.0}) as stage:
+        ours = stage.own(1)
+        stage.sandbox.add_fault("release", "drop")
+        stage.sandbox.add_fault("release", "refuse", times=None)
+        began_s = time.monotonic()
+        view = stage.run(Release(numbers=tuple(ours)))
+        assert (view.state, outcomes(view)) == ("failed", {ours[0]: "refused"})
+        assert time.monotonic() - began_s >= 1.0
 
 
 @pytest.mark.parametrize(("kind", "ends", "outcome"), [("act_then_refuse", "partial", "released"), ("refuse", "cancelled", "failed")])
@@ -285,7 +296,8 @@ def sent(**changes: object) -> Leaving:
         (sent(answered_ms=1000, refusal=REFUSED, alone=1), 1001, "alone"),
         (sent(answered_ms=1000, refusal=REFUSED, alone=2), 10_999, "wait"),
         (sent(answered_ms=1000, refusal=REFUSED, alone=2), 11_000, "stays"),
-        (sent(answered_ms=1000, refusal=REFUSED, alone=2, unclear_ms=900), 11_000, "park"),
+        (sent(answered_ms=1000, refusal=REFUSED, alone=2, unclear_ms=900), 11_000, "wait"),
+        (sent(answered_ms=1000, alone=2, unclear_ms=900), 11_000, "park"),
         (sent(answered_ms=1000, refusal=REFUSED, alone=2, unclear_ms=900), 600_900, "stays"),
     ],
 )

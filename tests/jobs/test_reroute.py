@@ -207,6 +207,27 @@ def test_failback_waits_for_the_reroute_it_undoes(stage: Stage) -> None:
     assert all_at(stage, "old@example.net")
 
 
+@pytest.mark.parametrize(("status", "html"), [(404, False), (403, True), (400, False), (422, False), (429, False), (503, False)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_route_that_is_set_and_then_refused_is_confirmed(stage: Stage, status: int, html: bool, count: int) -> None:
+    ours = tuple(stage.own(count))
+    stage.sandbox.add_fault("destinations", "act_then_refuse", status=status, html=html, times=2 if count > 1 else 1)
+    view = stage.run(Reroute(numbers=ours, destinations=(BACKUP,)))
+    assert (view.state, outcomes(view)) == ("succeeded", dict.fromkeys(ours, "confirmed"))
+    assert all_at(stage, "backup@example.net")
+    assert not stage.ledger.account_state("default").paused
+
+
+def test_a_route_that_is_refused_is_said_so_when_it_was_read_back(stage: Stage) -> None:
+    ours = tuple(stage.own(2))
+    stage.sandbox.add_fault("destinations", "refuse", status=422, times=None)
+    view = stage.run(Reroute(numbers=ours, destinations=(BACKUP,)))
+    assert (view.state, outcomes(view)) == ("failed", dict.fromkeys(ours, "refused"))
+    assert {number.error.code if number.error else None for number in numbers(view)} == {"route_refused"}
+    assert [step.detail for step in stage.story(view) if step.name == "waiting"] == ["settling"], "both wait together, once"
+    assert all_at(stage, "old@example.net")
+
+
 def test_an_empty_list_and_duplicates_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match="exactly one way"):
         Reroute(numbers=(), destinations=(BACKUP,))

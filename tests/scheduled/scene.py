@@ -36,6 +36,8 @@ from worker.wavix.sandbox import SandboxOptions
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 SETTLE_S = 10.0
+#: A wait that is longer than any settle time.
+LONG_MS = 60_000
 #: No lease ends by itself, however slow the machine: the test says when.
 LEASE_S = 3600.0
 #: A step that takes longer than this hangs.
@@ -154,11 +156,18 @@ class Scene:
     def view(self, job: Job) -> JobView:
         return self.ledger.get(job.id)
 
+    def waits_ms(self, job: Job) -> int:
+        """How long it is until the job is due."""
+        due_at = self.view(job).due_at
+        return int(due_at.timestamp() * 1000) - Ledger.now_ms(self.ledger) if due_at else 0
+
     def make_due(self, job: Job) -> None:
         """Let a waiting job's time come: a pause between attempts has passed, or the lists have had time to settle."""
         view = self.view(job)
         if view.reason == WaitReason.SETTLING:
-            self.clock.pass_ms(int(SETTLE_S * 1000))
+            # A release that was refused after a call without an answer waits much longer.
+            long_ms = waits_ms if (waits_ms := self.waits_ms(job)) > LONG_MS else 0
+            self.clock.pass_ms(max(int(SETTLE_S * 1000), long_ms))
         if view.reason == WaitReason.FUNDS:
             self.clock.pass_ms(SHARED_MS)
         self.ledger.client.hset(self.ledger.keys.job(job.id), "due_ms", "")

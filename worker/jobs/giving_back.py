@@ -10,8 +10,8 @@ and the record by itself. What is still shown decides what comes next:
 - *After a refusal of one alone* it stays with us, as `refused`, when a read begun a settle time after the answer still shows it. Until
   then a list may be old, and a duplicate of the call may act. All that were refused wait together, so a job waits once.
 - *After a yes* it is sent again, alone, when a read begun a settle time after the answer still shows it, then parked with the reason.
-- *Without an answer* the attempt fails, and the next one looks first. Such a call may act at any time, so a number with one stays
-  `unclear`, and is never called ours, before the settle limit has passed.
+- *Without an answer* the attempt fails, and the next one looks first, and sends again what is still shown. Such a call may act late: a
+  number whose later call was refused isn't called ours before the settle limit has passed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,9 +47,14 @@ def what_next(leaving: Leaving, looked_ms: int, forms_alone: int, rules: Rules, 
         return "wait"
     if untried:
         return "alone"
-    # A call that was never answered may act after one that was refused.
-    doubtful = leaving.unclear_ms and looked_ms - leaving.unclear_ms < rules.settle_limit_s * 1000
-    return "park" if doubtful or (leaving.refusal is None and not guarded) else "stays"
+    if leaving.refusal is None and not guarded:
+        return "park"
+    return "wait" if looked_ms < _unclear_until_ms(leaving, rules) else "stays"
+
+
+def _unclear_until_ms(leaving: Leaving, rules: Rules) -> int:
+    """Until when a call that was never answered may act after one that was; 0: there is none."""
+    return leaving.unclear_ms + int(rules.settle_limit_s * 1000) if leaving.unclear_ms else 0
 
 
 class Book(Protocol):
@@ -92,9 +97,10 @@ class GivingBack:
         alone = [one for one in shown if nexts[one.number] == "alone"]
         self._book.write("refused", [guarded.get(one.number) or _stays(one) for one in shown if nexts[one.number] == "stays"])
         try:
-            for batch in (*([one] for one in alone), *self._batches(together)):
-                self._page.pause_point()
-                self._give_back(batch)
+            for each in (alone, together):
+                for batch in self._batches(each):
+                    self._page.pause_point()
+                    self._give_back(batch, together=each is together)
         except Wait as wait:
             # The next day is far: what was sent is looked at before.
             if wait.reason is WaitReason.DAILY_CAP and (settling := self._settling(self._now(due), looked_ms)):
@@ -113,7 +119,8 @@ class GivingBack:
             return False
         looked_ms, settle_ms = self._page.now_ms(), int(self._rules.settle_s * 1000)
         shown = self._looked_at(open_ones)
-        ours = [one for one in shown if one.refusal and not one.unclear_ms and looked_ms - one.answered_ms >= settle_ms]
+        answered = [one for one in shown if one.refusal and looked_ms - one.answered_ms >= settle_ms]
+        ours = [one for one in answered if looked_ms >= _unclear_until_ms(one, self._rules)]
         self._book.write("did_not_go", [one.not_sent() for one in ours])
         if len(ours) == len(shown):
             return bool(ours)
@@ -134,20 +141,20 @@ class GivingBack:
         size = self._rules.batch_size
         return [together[start : start + size] for start in range(0, len(together), size)]
 
-    def _give_back(self, batch: Sequence[Leaving]) -> None:
+    def _give_back(self, batch: Sequence[Leaving], *, together: bool) -> None:
         """Send these in as few calls as the server takes, and look at once."""
         fresh = [one for one in batch if not one.sent]
         may_go = {one.number for one in self._book.still_ours(fresh)} if fresh else set()
         going = self._book.within_cap([one for one in batch if one.sent or one.number in may_go])
-        calls = self._send_all(self._not_handed_out(going))
+        calls = self._send_all(self._not_handed_out(going), together=together)
         self._looked_at([one for one in self._now(batch) if one.sent and one.outcome is None])
         self._learn_from(calls)
 
-    def _send_all(self, left: Sequence[Leaving]) -> list[list[str]]:
+    def _send_all(self, left: Sequence[Leaving], *, together: bool = True) -> list[list[str]]:
         """Returns the numbers of each call; a call that was refused is followed by others, which aren't named."""
         calls: list[list[str]] = []
         while left:
-            size = 1 if self._forms.together() == "single" else len(left)
+            size = len(left) if together and self._forms.together() != "single" else 1
             calls.append([one.number for one in left[:size]])
             self._send(left[:size])
             left = left[size:]
@@ -239,8 +246,11 @@ class GivingBack:
         waiting = [one for one in shown if one.sent and one.outcome is None and self._next(one, looked_ms) == "wait"]
         if not waiting:
             return None
-        settled_ms = min(one.answered_ms for one in waiting) + int(self._rules.settle_s * 1000)
-        left_s = max(0.001, (settled_ms - looked_ms) / 1000)
+        settle_ms = int(self._rules.settle_s * 1000)
+        settled_ms = [one.answered_ms + settle_ms for one in waiting]
+        # After that it waits for a call that was never answered.
+        until_ms = [at if at > looked_ms else _unclear_until_ms(one, self._rules) for one, at in zip(waiting, settled_ms, strict=True)]
+        left_s = max(0.001, (min(until_ms) - looked_ms) / 1000)
         # What was refused stays as it is; what was accepted may show at any moment.
         return Wait(WaitReason.SETTLING, min(LOOK_AGAIN_S, left_s) if any(one.refusal is None for one in waiting) else left_s)
 
@@ -265,8 +275,6 @@ def _why_parked(parked: Sequence[Leaving], elsewhere: set[str], rules: Rules) ->
     several = f"{len(parked)} numbers" if len(parked) > 1 else parked[0].number
     if any(one.number in elsewhere for one in parked):
         message = f"a purchase was given {several} after a release was sent: it may still take effect"
-    elif any(one.refusal for one in parked):
-        message = f"the release of {several} was refused, and an earlier call had no answer: that may still take effect"
     else:
         message = f"the provider said yes to the release of {several}, also alone, and {rules.settle_s:g} s later it still lists them"
     return JobError(code="release_unclear", message=f"{message}: look at the account, then `didflow retry` or `didflow resolve`")

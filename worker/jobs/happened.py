@@ -34,8 +34,10 @@ def _moved(old: Move | None, new: Move) -> Happened | None:
     if old is None or (old.outcome, old.error) == (new.outcome, new.error):
         return None
     error = new.error.code if new.error else None
-    was_accepted = old.outcome is Outcome.ACCEPTED
+    was_accepted = old.outcome is Outcome.ACCEPTED and old.refusal is None
     match new.outcome:
+        case Outcome.ACCEPTED if new.refusal:
+            return None  # What it comes to is read back.
         case Outcome.ACCEPTED if new.error:
             return Happened(what=Happening.NOT_CONFIRMED, record_id=new.record_id, error=error)
         case Outcome.ACCEPTED | Outcome.CONFIRMED if not was_accepted and not same_route(new.before, new.target):

@@ -31,6 +31,7 @@ class Move(BaseModel):
     """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back.
 
     taken_ms        which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more
+    refusal         what the answer to its own call refused: no proof, so it is read back before it is reported
     check_after_ms  another job's call for this number may act until then: what is read before proves nothing. 0: there is none
     """
 
@@ -43,6 +44,7 @@ class Move(BaseModel):
     sms_relay_url: str | None = None
     outcome: Outcome | None = None
     error: JobError | None = None
+    refusal: JobError | None = None
     taken_ms: int = 0
     check_after_ms: int = 0
 
@@ -68,7 +70,11 @@ class Move(BaseModel):
     def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
         """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""
         check_after_ms = 0 if disturbed_ms is None else disturbed_ms + int(settle_s * 1000)
-        return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "check_after_ms": check_after_ms})
+        return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "refusal": None, "check_after_ms": check_after_ms})
+
+    def refused(self, refusal: JobError) -> "Move":
+        """Said no to, alone. To be read back as what was accepted is: a proxy may have passed the call on before."""
+        return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "refusal": refusal, "check_after_ms": 0})
 
     def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
         return self.model_copy(update={"outcome": outcome, "error": error})

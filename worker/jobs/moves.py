@@ -198,9 +198,8 @@ class Moves:
                 self._send_batch(batch[:half])
                 self._send_batch(batch[half:])
             case No(code=code, message=message):
-                outcome = Outcome.NOT_FOUND if code == "not_found" else Outcome.REFUSED
-                refused = batch[0].became(outcome, JobError(code=f"route_{code}", message=message))
-                self._write("refused", [refused], answered=batch)
+                self.memo = self.memo.model_copy(update={"accepted_ms": self._page.now_ms()})
+                self._write("refused", [batch[0].refused(JobError(code=f"route_{code}", message=message))], answered=batch)
             case Unclear(reason):
                 error = JobError(code="route_unclear", message=f"a change of routes had no clear answer ({reason})", retryable=True)
                 self.moves |= {move.number: move.became(Outcome.UNCLEAR, error) for move in batch}
@@ -223,7 +222,7 @@ class Moves:
             self.give_up(self.awaited(open_ones), owned)
 
     def awaited(self, numbers: Iterable[str]) -> list[str]:
-        """Those that were accepted and may still be confirmed."""
+        """Those that were accepted, or refused alone, and may still be confirmed."""
         return [number for number in numbers if self.moves[number].outcome is Outcome.ACCEPTED and not self.moves[number].error]
 
     def confirm_shown(self, awaited: Sequence[str], owned: Mapping[str, OwnedNumber], asked_ms: int) -> set[str]:
@@ -244,14 +243,17 @@ class Moves:
         until_ms = max(settled_ms, *(self.moves[number].check_after_ms for number in open_ones))
         if asked_ms >= until_ms:
             return
-        # What isn't shown yet may be shown soon; what is shown and could still change can't be known before its time.
-        soon = any(number not in shown for number in open_ones)
-        after_s = (min(self.moves[number].check_after_ms for number in open_ones) - asked_ms) / 1000
+        # What was accepted and isn't shown yet may be shown soon; what is shown and could still change, or was refused, can't be known
+        # before its time.
+        soon = any(number not in shown and self.moves[number].refusal is None for number in open_ones)
+        after_s = (min(self.moves[number].check_after_ms or settled_ms for number in open_ones) - asked_ms) / 1000
         raise Wait(WaitReason.SETTLING, READ_AGAIN_S if soon else max(0.05, after_s))
 
     def _unconfirmed(self, move: Move, owned: OwnedNumber | None, superseded: bool) -> Move:
         if superseded:
             return move.became(Outcome.SUPERSEDED)
+        if move.refusal is not None:
+            return move.became(Outcome.NOT_FOUND if owned is None else Outcome.REFUSED, move.refusal)
         if move.check_after_ms and owned is not None:
             # An older job's call came after ours: it is sent over. No newer one is known, so nobody else's wish is overwritten.
             return move.model_copy(update={"outcome": None, "check_after_ms": 0})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from worker.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
 from worker.ledger.keys import Keys
 from worker.ledger.plans import Ask, Plan
 
@@ -22,3 +23,10 @@ def learned(keys: Keys, account: str, what: str) -> Plan[Learned | None]:
     text: str | None = yield Ask("hget", (keys.learned(account), what))
     value, _, seen_ms = (text or "").rpartition("|")
     return Learned(value, int(seen_ms)) if value and seen_ms.isdigit() else None
+
+
+def ids_form_of(kept: Learned | None, now_ms: int) -> IdsForm | None:
+    """The form that was learned, if that isn't too long ago."""
+    if kept is None or now_ms - kept.seen_ms >= LEARNED_FOR_DAYS * 86_400_000:
+        return None
+    return next((form for form in IDS_FORMS if form == kept.value), None)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.holdings import Holder, Loan
-from worker.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
+from worker.contract.ids_form import IdsForm
 from worker.contract.jobs import AskedCall
 from worker.contract.quotes import signature
 from worker.contract.requests import Request, Reroute
@@ -20,7 +20,7 @@ from worker.jobs.move import BATCH_KIND
 from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
 from worker.ledger import calls
 from worker.ledger.holdings import holders
-from worker.ledger.learned import IDS_FORM, Learned, learned
+from worker.ledger.learned import IDS_FORM, Learned, ids_form_of, learned
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.runtime.leases import LeaseFlags
@@ -204,8 +204,7 @@ class LedgerPage:
     def ids_form(self) -> IdsForm | None:
         """From the ledger; a ledger that has forgotten it is told again by this process's own memory."""
         kept = self._ledger.perform(learned(self._ledger.keys, self.account, IDS_FORM)) or self._learned.get(self.account)
-        fresh = kept is not None and self.now_ms() - kept.seen_ms < LEARNED_FOR_DAYS * 86_400_000
-        return next((form for form in IDS_FORMS if kept is not None and fresh and form == kept.value), None)
+        return ids_form_of(kept, self.now_ms())
 
     def learn_ids_form(self, form: IdsForm) -> None:
         self._learned[self.account] = Learned(form, self.now_ms())

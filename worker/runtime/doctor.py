@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
+from worker.contract.ids_form import EXAMPLES
 from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
 from worker.ledger.admission import RateState, rate_state
 from worker.ledger.connection import connect, translated
 from worker.ledger.gate import Gate
+from worker.ledger.learned import IDS_FORM, ids_form_of, learned
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.account_checks import check_accounts
@@ -96,6 +98,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         yield from _gate(Gate(ledger), account)
         yield _spending(ledger, settings, account)
         yield from _rate(account, rate_state(ledger, account), settings)
+        yield _ids_form(ledger, settings, account)
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:
@@ -142,6 +145,20 @@ def _calls(ledger: Ledger, settings: Settings) -> Check:
     return Check(
         "provider_calls", "warn" if late else "ok", words + _fix(late, "look for that host's name service; `didflow worker` ends it")
     )
+
+
+def _ids_form(ledger: Ledger, settings: Settings, account: str) -> Check:
+    """How several record ids are written into one release."""
+    known, name = settings.account(account), f"ids {account}"
+    form = (known.ids_form if known else None) or settings.wavix_ids_form
+    if form != "auto":
+        return Check(name, "ok", f"a release is sent as {EXAMPLES[form]}: so it is set")
+    kept = ledger.perform(learned(ledger.keys, account, IDS_FORM))
+    seen = ids_form_of(kept, ledger.now_ms())
+    if kept is None or seen is None:
+        return Check(name, "ok", f"a release is sent as {EXAMPLES['repeat']} until it is learned what the server takes")
+    since = datetime.fromtimestamp(kept.seen_ms / 1000, UTC)
+    return Check(name, "ok", f"a release is sent as {EXAMPLES[seen]}: so it was learned on {since:%Y-%m-%d %H:%M} UTC")
 
 
 def _queue(ledger: Ledger) -> Check:
