@@ -53,12 +53,20 @@ def resolve(
         Console(stderr=True, highlight=False).print(
             Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}")
         )
+        for line in _charges_told(didflow, view):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(Text(line))
         confirmed("end the job with this? It can't be changed later", yes=yes, must_ask=True)
         ended = didflow.resolve(job, took_effect, seen=view)
         if as_json:
             print_json(ended)
         else:
             show_job(ended)
+
+
+def _charges_told(didflow: Didflow, view: JobView) -> list[str]:
+    """What a worker read of the provider's transactions when the purchase was parked. A hint, no proof."""
+    told = [step.detail for step in didflow.explain(view.id) if step.name == "transactions"]
+    return [f"transactions, as a worker read them: {told[-1]}"] if told else []
 
 
 def _took_effect(

@@ -145,7 +145,9 @@ def test_the_command_line_asks_for_a_finding_in_the_words_of_the_job(
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
     ended = shell("resolve", parked.id, "--bought", one[1:], "--yes", "--json")
     assert ended.code == 0
-    assert ended.err == f"bought: {one}\nnot bought: {other}\n"
+    *words, charges = ended.err.splitlines()
+    assert words == [f"bought: {one}", f"not bought: {other}"]
+    assert charges.startswith("transactions, as a worker read them: ")
     assert ended.json["state"] == "partial"
     late = shell("resolve", parked.id, "--not-bought", "--yes")
     assert (late.code, "is partial" in late.err) == (2, True)

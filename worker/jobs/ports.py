@@ -6,6 +6,7 @@ run the same against the sandbox, against a fake written in a test, and against 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from worker.contract.requests import Request
 from worker.contract.results import Quote, Result
 from worker.contract.spending import LimitReached, Spend, SpendLimit
 from worker.contract.states import JobState, WaitReason
+from worker.contract.transactions import Transaction
 from worker.contract.writes import Write
 
 
@@ -46,6 +48,11 @@ class Provider(Protocol):
     def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]: ...
     def balance_usd(self) -> Decimal: ...
     def trunks(self) -> tuple[Trunk, ...]: ...
+    def transactions(
+        self, *, since: date, until: date, kind: int | None = None, details_contains: str | None = None, page: int
+    ) -> Page[Transaction]:
+        """Both days count; `kind` is the transaction type. A key that lacks the scope for it raises `ReadFailed`."""
+        ...
 
 
 @dataclass(frozen=True)

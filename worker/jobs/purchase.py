@@ -26,6 +26,7 @@ from worker.contract.results import SearchReport
 from worker.contract.spending import LimitReached, Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
+from worker.jobs.charges_seen import charges_seen
 from worker.jobs.fitting import affordable
 from worker.jobs.funds import balance_usd, covered, shared_balance_usd, wait_for_funds
 from worker.jobs.owned import find_owned, find_surely
@@ -416,6 +417,7 @@ class Purchase(WrittenPurchase):
                 raise Wait(WaitReason.SETTLING, after_s)
             case Unsettled(why):
                 self._write("unsettled", why)
+                self._write("transactions", charges_seen(self._provider, carted, self.memo.fenced_ms, self._page.now_ms()))
                 raise UnsettledPurchase(why)
 
     def _put_back(self, numbers: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
+from worker.contract.results import NumberResult
 from worker.contract.states import OURS, JobState, Outcome
 from worker.jobs.leaving import GOOD as GONE
 from worker.jobs.leaving import Leaving
@@ -73,6 +74,7 @@ def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
             facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
         case _:
             facts = {}
+    facts["ended_ms"] = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
     facts["charged_usd"] = view.result.totals.charged_usd if view.result else Decimal(0)
     return JobBook(view.id, view.kind, view.state, int(view.created_at.timestamp() * 1000), order, **facts)
 
@@ -87,7 +89,13 @@ def _purchase(view: JobView, numbers: Mapping[str, str]) -> dict[str, Any]:
     ended = view.state.is_terminal
     routes = {number: asked if ended and number in told and not told[number].error else None for number in bought} if asked else {}
     spent = frozenset(number for number, pick in picks.items() if pick.status == "spent")
-    return {"bought": bought, "open": open_ones, "spent": spent, "routes": routes}
+    costs = {number: pick.setup_usd + pick.monthly_usd for number, pick in picks.items() if pick.status == "kept" and not pick.reused}
+    costs |= {number: (one.setup_usd or Decimal(0)) + (one.monthly_usd or Decimal(0)) for number, one in told.items() if _was_bought(one)}
+    return {"bought": bought, "open": open_ones, "spent": spent, "routes": routes, "costs": costs}
+
+
+def _was_bought(one: NumberResult) -> bool:
+    return one.outcome in (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)
 
 
 def _released(view: JobView, numbers: Mapping[str, str]) -> frozenset[int]:

@@ -21,6 +21,8 @@ class JobBook:
     open        purchase: numbers in the cart or bought, which isn't known yet
     spent       purchase: numbers that it gave up
     released    release: record ids that went, or may go yet
+    costs       purchase: what each number that it bought cost, activation and first month
+    ended_ms    None until it has ended
     routes      reroute, failback, purchase: the route it gave a number; None: it can't vouch for that one
     """
 
@@ -35,6 +37,8 @@ class JobBook:
     released: frozenset[int] = frozenset()
     routes: Mapping[str, Route | None] = field(default_factory=dict)
     charged_usd: Decimal = Decimal(0)
+    costs: Mapping[str, Decimal] = field(default_factory=dict)
+    ended_ms: int | None = None
 
 
 @dataclass(frozen=True)

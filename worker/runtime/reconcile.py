@@ -31,8 +31,10 @@ from worker.ledger.reader import LedgerReader
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.books import read_books
+from worker.runtime.charges import Month
 from worker.runtime.comparison import Drift, Reservation
 from worker.runtime.dialects import finder_of
+from worker.runtime.money import money_report, month_of, print_money
 from worker.runtime.providers import client_of, pace_from
 from worker.runtime.report import Report, compare
 from worker.settings import load_settings
@@ -154,14 +156,22 @@ def reconcile(
     give: Annotated[
         list[str] | None, typer.Option(help="JOB=NUMBER: that job, which waits, bought this orphan", show_default=False)
     ] = None,
+    money: Annotated[bool, typer.Option("--money", help="compare the provider's transactions of a month with the jobs instead")] = False,
+    month: Annotated[str | None, typer.Option(help="YYYY-MM (UTC), with --money; none: this month", show_default=False)] = None,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
     """Compare owned numbers, routes and reservations with the ledger's jobs, and say what doesn't agree.
 
+    With --money: compare what the provider charged in a month with what the jobs spent, to the cent. It changes nothing.
+
     Exit codes: 0 all agrees, 1 something doesn't, 2 bad input, 5 Redis or the provider can't be asked.
     """
     with errors_told(as_json=as_json):
+        if month is not None and not money:
+            raise _refused("--month", "only with --money")
+        if money and (repair or accept or give):
+            raise _refused("--money", "compares only: --repair, --accept and --give are for the other comparison")
         settings = load_settings()
         known = settings.account(account)
         if known is None:
@@ -171,6 +181,9 @@ def reconcile(
         client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))
         try:
+            if money:
+                _money(account, ledger, client, month_of(month), as_json=as_json)
+                return
             report = desk.look()
             if decided := _decide(desk, report, accept or [], give or [], yes=yes):
                 report = desk.look()
@@ -186,6 +199,13 @@ def reconcile(
             _repair(desk, report, yes=yes)
         if report.findings:
             raise typer.Exit(EXIT_FINDINGS)
+
+
+def _money(account: str, ledger: Ledger, client: Provider, month: Month, *, as_json: bool) -> None:
+    report = money_report(account, ledger, client, month)
+    print_money(report, as_json=as_json)
+    if report.findings:
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _decide(desk: Desk, report: Report, accept: Sequence[str], give: Sequence[str], *, yes: bool) -> bool:

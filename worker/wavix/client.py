@@ -7,6 +7,7 @@ Numbers are E.164 with the plus on our side and digits on the wire.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Literal, TypeVar
 
@@ -39,6 +40,7 @@ from worker.contract.provider import (
     Yes,
     answer_class,
 )
+from worker.contract.transactions import Transaction
 from worker.wavix import parsing
 from worker.wavix.admission import Admission, Free, NotAdmitted
 from worker.wavix.answers import Mutation, Said, classify, not_now
@@ -263,6 +265,26 @@ class WavixClient:
 
     def balance_usd(self) -> Decimal:
         return self._read_known("/v1/profile/config", {}, parsing.balance_usd)
+
+    def transactions(
+        self,
+        *,
+        since: date,
+        until: date,
+        kind: int | None = None,
+        details_contains: str | None = None,
+        page: int = 1,
+    ) -> Page[Transaction]:
+        """What the account was charged on these days, both included, of this type alone. A server may ignore the filters.
+
+        Raises ReadFailed, with `Barred` for a key that lacks the scope `billing`.
+        """
+        params: dict[str, str | int] = {"from_date": since.isoformat(), "to_date": until.isoformat(), "page": page, "per_page": PER_PAGE}
+        if kind is not None:
+            params["type"] = kind
+        if details_contains is not None:
+            params["details_contains"] = details_contains
+        return self._read_known("/v1/billing/transactions", params, lambda raw: parsing.transactions_page(raw, page, self._max_pages))
 
     def trunks(self) -> tuple[Trunk, ...]:
         found: dict[int, Trunk] = {}

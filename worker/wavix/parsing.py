@@ -15,6 +15,7 @@ from worker.contract.countries import iso_code_of
 from worker.contract.destinations import SeenDestination
 from worker.contract.numbers import from_provider
 from worker.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
+from worker.contract.transactions import Transaction
 from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whole_up
 
 #: The provider's document types by id; the OpenAPI descriptions list the same three.
@@ -122,6 +123,34 @@ def balance_usd(raw: Fields) -> Decimal:
     if amount is None:
         raise Unreadable("balance")
     return amount
+
+
+def transactions_page(raw: Fields, page: int, max_pages: int) -> Page[Transaction]:
+    """A page of what the account was charged. An empty list may say so in `is_empty` alone."""
+    if raw.get("is_empty") is True and not raw.get("transactions"):
+        return Page((), page, page, 0)
+    return _page(raw, "transactions", transaction, page, max_pages)
+
+
+def transaction(raw: Fields) -> Transaction:
+    """Unreadable without its id, moment, type or amount: money is compared to the cent."""
+    at, amount = moment(raw.get("date")), usd(raw.get("amount"))
+    if at is None or amount is None:
+        raise Unreadable("date" if at is None else "amount")
+    return Transaction(
+        id=_int(raw, "id"),
+        at=at,
+        type=_int(raw, "type"),
+        amount_usd=_in_cents(amount),
+        balance_after_usd=usd(raw.get("balance_after")),
+        details=_text(raw, "details"),
+        status=_text(raw, "status"),
+    )
+
+
+def _in_cents(amount: Decimal) -> Decimal:
+    """JSON writes 3.00 as 3.0; people read money with its cents."""
+    return amount if int(amount.as_tuple().exponent) <= -2 else amount.quantize(Decimal("0.01"))
 
 
 def listed(raw: Fields, name: str) -> tuple[Fields, ...]:

@@ -1,5 +1,7 @@
 """What an account of the sandbox has: money, a cart, numbers; and the ledger that says where the money went."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -8,6 +10,9 @@ from typing import Any
 from worker.wavix.sandbox.papers import Paper
 from worker.wavix.sandbox.stock import StockNumber
 from worker.wavix.sandbox.timeline import Timeline
+from worker.wavix.sandbox.transactions import Transaction
+
+_transaction_ids = itertools.count(90_000_001)
 
 Destinations = tuple[dict[str, Any], ...]
 
@@ -63,6 +68,7 @@ class AccountState:
     key_valid: bool = True
     cart: dict[str, Timeline[bool]] = field(default_factory=dict)
     records: dict[int, Record] = field(default_factory=dict)
+    transactions: list[Transaction] = field(default_factory=list)
 
     def in_cart(self, number: str, moment_s: float) -> bool:
         held = self.cart.get(number)
@@ -76,6 +82,14 @@ class AccountState:
 
     def cart_at(self, moment_s: float) -> list[str]:
         return [number for number, held in self.cart.items() if held.at(moment_s)]
+
+    def list_charges(self, charges: Iterable[tuple[int, Decimal, str]]) -> None:
+        """Type, amount and details of what was just taken from the balance."""
+        listed = list(charges)
+        after_usd = self.balance_usd + sum((usd for _, usd, _ in listed), Decimal(0))
+        for kind, usd, details in listed:
+            after_usd -= usd
+            self.transactions.append(Transaction(next(_transaction_ids), now_utc(), kind, -usd, after_usd, details))
 
     def owned_at(self, moment_s: float) -> list[Record]:
         return [record for record in self.records.values() if record.ours.at(moment_s)]

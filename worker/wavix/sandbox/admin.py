@@ -116,6 +116,22 @@ def set_destinations(world: World, number: str, destinations: Sequence[dict[str,
     _record(world, account, number).destinations.set(time.monotonic(), tuple(destinations))
 
 
+def charge(world: World, kind: int, usd: str, details: str, account: str = "default", days_ago: float = 0.0) -> None:
+    """Take this from the balance, as a monthly fee (kind 3) does, or another charge; below zero: give it back."""
+    charged = world.accounts[account]
+    charged.balance_usd -= Decimal(usd)
+    charged.list_charges([(kind, Decimal(usd), details)])
+    charged.transactions[-1] = replace(charged.transactions[-1], at=charged.transactions[-1].at - timedelta(days=days_ago))
+
+
+def set_transaction(world: World, place: int, account: str = "default", **changes: Any) -> None:
+    """Change a listed transaction: the newest is at place -1. `usd` is what it took."""
+    charged = world.accounts[account]
+    if "usd" in changes:
+        changes["amount_usd"] = -Decimal(changes.pop("usd"))
+    charged.transactions[place] = replace(charged.transactions[place], **changes)
+
+
 def reconfigure(world: World, **changes: Any) -> None:
     world.reconfigure(**changes)
 
@@ -136,6 +152,8 @@ VERBS: dict[str, Callable[..., Any]] = {
         review_documents,
         set_number,
         set_destinations,
+        charge,
+        set_transaction,
         reconfigure,
     )
 }

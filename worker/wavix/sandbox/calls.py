@@ -11,6 +11,7 @@ from worker.wavix.sandbox.accounts import AccountState, Record
 from worker.wavix.sandbox.options import ReleaseIds
 from worker.wavix.sandbox.papers import upload_of
 from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
+from worker.wavix.sandbox.transactions import matching, shown
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
 
 #: The two families of paths under which an account's numbers are.
@@ -192,6 +193,15 @@ def profile(world: World, account: AccountState, request: Request) -> Answer:
     return 200, {"balance": str(account.balance_usd), "global_limits": limits}
 
 
+def transactions(world: World, account: AccountState, request: Request) -> Answer:
+    try:
+        found = matching(account.transactions, request.query)
+    except ValueError:
+        raise refusal(400, "from_date or to_date is missing or invalid") from None
+    page, pagination = shapes.page_of(found, request.query)
+    return 200, {"is_empty": not found, "transactions": [shown(one) for one in page], "pagination": pagination}
+
+
 @dataclass(frozen=True)
 class Route:
     """`call` is the name by which faults and counts know it. `family` None: the path is the same in both dialects.
@@ -214,7 +224,7 @@ def _route(method: str, path: str, answer: Handler, family: Family | None = None
 
 
 #: What a key's scopes call the first part of a path.
-_RESOURCES = {"buy": "buy", "trunks": "trunks", "profile": "account"}
+_RESOURCES = {"buy": "buy", "trunks": "trunks", "profile": "account", "billing": "billing"}
 
 
 def routes(city_route: str) -> tuple[Route, ...]:
@@ -231,6 +241,7 @@ def routes(city_route: str) -> tuple[Route, ...]:
         _route("POST", "/buy/cart/checkout", checkout),
         _route("GET", "/trunks", trunks),
         _route("GET", "/profile/config", profile),
+        _route("GET", "/billing/transactions", transactions),
         _route("GET", "/mydids", owned, "mydids"),
         _route("DELETE", "/mydids", release, "mydids"),
         _route("GET", "/mydids/{id}", owned_one, "mydids"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Literal, Self
 
 from worker.wavix.sandbox.profiles import changes_of
+from worker.wavix.sandbox.transactions import Charges
 
 #: The key of the account `default`. Not a secret: it opens nothing but a sandbox.
 SANDBOX_KEY = "sandbox-key"
@@ -42,6 +43,8 @@ class SandboxOptions:
     document_types  whether types of documents are ids (until summer 2026) or names (the newest contract), in lists and uploads
     funds_words_in  where such a refusal says why: `message`, `error`, `error` beside `error_dids` that name all numbers, or nowhere
     release_ids     which ids of a release it sees: those in any form, in one form, or one value of a repeated `ids`; it says yes to these
+    charges         how the list of transactions shows a checkout: an activation and a monthly fee for each number (types 2 and 3), one
+                    order for all of them (44), or not at all
     """
 
     accounts: dict[str, str] = field(default_factory=lambda: {"default": SANDBOX_KEY})
@@ -73,6 +76,7 @@ class SandboxOptions:
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     document_types: Literal["ids", "names"] = "ids"
     release_ids: ReleaseIds = "any"
+    charges: Charges = "fees"
     seed: int = 1
 
     def with_profiles(self, *names: str) -> Self:

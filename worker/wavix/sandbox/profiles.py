@@ -65,6 +65,8 @@ PROFILES: Mapping[str, Profile] = {
     "ids-first": Profile("Of `ids=1&ids=2` a release takes the first and says yes.", {"release_ids": "first"}, any_job=False),
     "ids-brackets": Profile("A release takes `ids[]=1&ids[]=2` and nothing else.", {"release_ids": "brackets"}, any_job=False),
     "ids-comma": Profile("A release takes `ids=1,2`; of a repeated `ids` the last.", {"release_ids": "comma"}, any_job=False),
+    "charged-as-order": Profile("A checkout is one transaction of type 44 that names all numbers.", {"charges": "order"}),
+    "charges-unlisted": Profile("A checkout isn't in the list of transactions.", {"charges": "unlisted"}),
     "funds-400": Profile("A checkout that the balance doesn't cover answers 400.", {"funds_status": 400}),
     "funds-402": Profile("A checkout that the balance doesn't cover answers 402.", {"funds_status": 402}),
     "funds-422": Profile("A checkout that the balance doesn't cover answers 422.", {"funds_status": 422}),

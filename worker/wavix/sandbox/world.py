@@ -14,6 +14,7 @@ from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.papers import Paper, Upload, content_type
 from worker.wavix.sandbox.stock import StockNumber, build_stock
 from worker.wavix.sandbox.timeline import Timeline
+from worker.wavix.sandbox.transactions import charges_of
 
 #: The SIP trunks of every account: id, label, system-generated login.
 TRUNKS = ((144, "Main PBX", "32882"), (145, "Backup PBX", "32883"), (146, "Lab", "32884"))
@@ -98,6 +99,8 @@ class World:
             raise self._no_funds(numbers)
         for stocked in wanted:
             self._buy(account, stocked, now)
+        bought = [(stocked.number, stocked.setup_usd, stocked.monthly_usd) for stocked in wanted]
+        account.list_charges(charges_of(bought, self.options.charges))
         if sold:
             raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
 

@@ -1,0 +1,122 @@
+"""`didflow reconcile --money`: each charge of a month with its job and each job with its charges; hints for a parked purchase."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_reconcile import TWO, shell_of
+from tests.shell import Shell
+from tests.stage import Stage, outcomes
+from worker.contract.jobs import JobView
+from worker.contract.states import JobState
+from worker.runtime.embedded import EmbeddedValkey
+from worker.wavix.sandbox.options import SANDBOX_KEY
+
+
+@pytest.fixture
+def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(stage, valkey.url, tmp_path)
+
+
+def found(shell: Shell, *more: str) -> tuple[int, list[tuple[str, list[str]]]]:
+    """The exit code, and each finding with the numbers in it."""
+    ended = shell("reconcile", "--money", "--json", *more)
+    return ended.code, [(one["kind"], one["numbers"]) for one in ended.json["findings"]]
+
+
+@pytest.mark.provider
+@pytest.mark.parametrize("charges", ["fees", "order"])
+def test_a_month_in_which_all_agrees(stage: Stage, shell: Shell, charges: str) -> None:
+    stage.sandbox.order("reconfigure", charges=charges)
+    stage.run(TWO)
+    stage.run(TWO)
+    (older,) = stage.own(1, days_ago=60)
+    stage.sandbox.order("charge", kind=3, usd="1.23", details=f"Phone number monthly fee {older[1:]}")
+    stage.sandbox.order("charge", kind=14, usd="0.07", details=f"Outbound call to {older[1:]}")
+    ended = shell("reconcile", "--money", "--json")
+    assert (ended.code, ended.json["findings"]) == (0, [])
+    spent = str(stage.sandbox.charged_usd())
+    assert (ended.json["jobs"], ended.json["jobs_usd"], ended.json["charged_usd"]) == (2, spent, spent)
+    assert ended.json["renewals_usd"] == "1.23"
+    assert "all agrees to the cent" in shell("reconcile", "--money").out
+
+
+def test_what_does_not_agree_is_named_with_its_job_and_amounts(stage: Stage, shell: Shell) -> None:
+    view = stage.run(TWO)
+    one, two = sorted(outcomes(view))
+    stage.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
+    stage.sandbox.order("charge", kind=44, usd="0.01", details=f"Phone number order {one[1:]}")
+    code, findings = found(shell)
+    assert code == 1
+    assert sorted(findings) == [("amount_differs", [one]), ("charge_without_job", ["+13105550123"])]
+    by_kind = {one["kind"]: one for one in shell("reconcile", "--money", "--json").json["findings"]}
+    differs, strange = by_kind["amount_differs"], by_kind["charge_without_job"]
+    assert (differs["jobs"], Decimal(differs["charged_usd"]) - Decimal(differs["jobs_usd"])) == ([view.id], Decimal("0.01"))
+    assert (strange["jobs"], strange["charged_usd"]) == ([], "3.00")
+    told = shell("reconcile", "--money").out
+    assert all(text in told for text in ("13105550123", one, "1 amount_differs, 1 charge_without_job"))
+    assert two not in told
+
+
+def test_a_purchase_that_no_charge_names_is_a_finding(stage: Stage, shell: Shell) -> None:
+    stage.sandbox.order("reconfigure", charges="unlisted")
+    view = stage.run(TWO)
+    code, findings = found(shell)
+    assert (code, sorted(findings)) == (1, [("job_without_charge", [number]) for number in sorted(outcomes(view))])
+    assert found(shell, "--month", "2020-01") == (0, [])
+
+
+def test_a_charge_that_was_taken_back_does_not_count(stage: Stage, shell: Shell) -> None:
+    stage.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
+    stage.sandbox.order("set_transaction", place=-1, status="Reverted")
+    assert found(shell) == (0, [])
+
+
+def test_a_key_without_the_scope_and_bad_words_are_said(stage: Stage, shell: Shell) -> None:
+    stage.sandbox.order("reconfigure", scopes={"default": ["numbers", "buy", "account", "trunks"]})
+    ended = shell("reconcile", "--money", "--json")
+    assert (ended.code, "billing" in ended.json["error"]["message"]) == (5, True)
+    assert SANDBOX_KEY not in ended.out + ended.err
+    for words in (("--month", "2026-11"), ("--money", "--month", "November"), ("--money", "--repair")):
+        assert shell("reconcile", *words).code == 2
+
+
+@pytest.fixture
+def impatient(stage: Stage) -> Iterator[Stage]:
+    """Parks what it can't find out within a second."""
+    impatient = Stage(stage.ledger, stage.sandbox, settle_limit_seconds=1.0, max_attempts=1)
+    yield impatient
+    impatient.close()
+
+
+def parked(stage: Stage) -> JobView:
+    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = stage.run(TWO)
+    assert view.state is JobState.NEEDS_REVIEW
+    return view
+
+
+def test_a_parked_purchase_shows_the_charges_that_name_its_numbers_and_is_not_settled_by_them(impatient: Stage, shell: Shell) -> None:
+    view = parked(impatient)
+    told = shell("explain", view.id).out
+    assert "transactions" in told
+    (detail,) = [step.detail for step in impatient.story(view) if step.name == "transactions"]
+    assert all(f"activation fee {number[1:]}" in detail and f"monthly fee {number[1:]}" in detail for number in outcomes(view))
+    resolving = shell("resolve", view.id, "--not-bought")
+    assert (resolving.code, detail in resolving.err) == (2, True), "it asks, and a script can't be asked"
+    assert impatient.ledger.get(view.id).state is JobState.NEEDS_REVIEW
+
+
+def test_a_key_that_may_not_read_transactions_parks_it_all_the_same(impatient: Stage) -> None:
+    impatient.sandbox.order("reconfigure", scopes={"default": ["numbers", "buy", "account", "trunks"]})
+    view = parked(impatient)
+    (detail,) = [step.detail for step in impatient.story(view) if step.name == "transactions"]
+    assert detail.startswith("not readable with this key, or not now")
+
+
+def test_charges_that_are_not_listed_are_said_to_be_none(impatient: Stage) -> None:
+    impatient.sandbox.order("reconfigure", charges="unlisted")
+    (detail,) = [step.detail for step in impatient.story(parked(impatient)) if step.name == "transactions"]
+    assert detail == "no charge names the numbers"
