@@ -20,6 +20,9 @@ from worker.contract.numbers import parse_e164
 from worker.ledger.plans import Plan, Plans
 from worker.ledger.reuse import HandedOut, handed_out, returned
 
+#: Numbers that are put back with one script.
+TOGETHER = 100
+
 
 class Pool:
     """The pool of one account."""
@@ -57,4 +60,7 @@ def _taken_back(plans: Plans, account: str, numbers: Sequence[str]) -> Plan[tupl
         named = tuple(map(parse_e164, numbers))
     except ValueError as error:
         raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
-    return (yield from plans.run(returned(account, named))) if named else ()
+    back: list[str] = []
+    for start in range(0, len(named), TOGETHER):
+        back += yield from plans.run(returned(account, named[start : start + TOGETHER]))
+    return tuple(back)

@@ -23,10 +23,12 @@ from worker.ledger.plans import entries_of
 from worker.ledger.reuse import loans_text
 from worker.ledger.script_loader import script_names
 from worker.ledger.spending import spend_fields
-from worker.ledger.write_text import write_text
+from worker.ledger.write_text import PART_NUMBERS, in_parts, write_text
 
 Args = tuple[str | int, ...]
 TWO_USD = Spend(numbers=1, usd=Decimal(2))
+#: More than one script writes.
+LARGE = Write("selected", numbers={f"+1213555{place:04}": "kept" for place in range(PART_NUMBERS + 1)}, anew=True, memo="{}")
 
 
 def account(ledger: Ledger) -> Args:
@@ -264,6 +266,22 @@ def routes(ledger: Ledger) -> Args:
     return (older.job_id, older.token, 1, 0, "+12135550100", "+12135550101", "+12135550102")
 
 
+def stage(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, 0, in_parts(LARGE)[0][0])
+
+
+def apply(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    parts, rest = in_parts(LARGE)
+    assert len(parts) == 2
+    for index, part in enumerate(parts):
+        assert ledger.stage(running, index, part)
+    assert ledger.save(running, 1, rest, staged=2) == ("ok",)
+    assert ledger.apply(running) == "more"
+    return (running.job_id, running.token)
+
+
 def save(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == ("ok",)
@@ -352,6 +370,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "account": (account, "same"),
     "admit": (admit, None),
     "alive": (alive, None),
+    "apply": (apply, None),
     "cancel": (cancel, None),
     "claim": (claim, None),
     "count_releases": (count_releases, None),
@@ -387,9 +406,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "save": (save, None),
     "seal": (seal, None),
     "spending": (spending, None),
+    "stage": (stage, None),
     "submit": (submit, None),
     "suspend": (suspend, None),
-    "sweep": (sweep, [0, 0, 0, 0, 0]),
+    "sweep": (sweep, [0, 0, 0, 0, 0, 0]),
     "take": (take, None),
     "tell": (tell, "0"),
     "undecodable": (undecodable, None),

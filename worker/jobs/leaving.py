@@ -153,7 +153,7 @@ class LeavingBook:
     def take(self, leaving: Iterable[Leaving], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""
         self.memo = ReleaseMemo(selected=True, not_found=tuple(not_found))
-        self.write("selected", list(leaving))
+        self.write("selected", list(leaving), anew=True)
 
     def todo(self) -> list[Leaving]:
         """What is still to go."""
@@ -200,8 +200,12 @@ class LeavingBook:
         empty: bool = False,
         answered: Sequence[str] = (),
         more: Mapping[str, Happened] | None = None,
+        anew: bool = False,
     ) -> None:
-        """Write these and the memo; without any only if the memo alone is worth it (`empty`). `answered`, `more`: see `JobPage.save`."""
+        """Write these and the memo; without any only if the memo alone is worth it (`empty`).
+
+        `answered`, `more`, `anew`: see `JobPage.save`.
+        """
         # "releasing" is also the check of token and cancel before a call that is sent again, with nothing new to write.
         if not changed and not empty and step not in ("selected", "releasing"):
             return
@@ -213,6 +217,7 @@ class LeavingBook:
             Write(
                 step,
                 detail=detail or f"{len(changed)} numbers",
+                anew=anew,
                 phase="releasing",
                 memo=self.memo.model_dump_json(),
                 numbers={leaving.number: leaving.model_dump_json() for leaving in changed},

@@ -16,6 +16,9 @@ from worker.ledger.connection import translated
 from worker.ledger.reader import LedgerReader
 from worker.ledger.witness import Before
 
+#: Numbers that are accepted with one script.
+ACCEPTED_TOGETHER = 100
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -92,7 +95,10 @@ class Gate:
         """
         told = [(str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person")) for number, record in owned.items()]
         told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person")) for number in in_cart]
-        return int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in told)))
+        return sum(
+            int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in some)))
+            for some in (told[start : start + ACCEPTED_TOGETHER] for start in range(0, len(told), ACCEPTED_TOGETHER))
+        )
 
     def accept_given(self, account: str, record_id: int, number: str) -> None:
         """A person gave this number to a job, which its history tells already: the gate needn't wait for it any more."""

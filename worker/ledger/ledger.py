@@ -1,9 +1,9 @@
 """What a worker does with jobs. Every write is one script; every script but `claim` of a new attempt names a lease token or needs none."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from worker.contract.history import Happened, members_of
 from worker.contract.holdings import Loan
@@ -20,7 +20,9 @@ from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 from worker.ledger.reuse import loans_text
 from worker.ledger.spending import limit_reached, spend_fields
 from worker.ledger.witness import Witness
-from worker.ledger.write_text import calls_text, write_text
+from worker.ledger.write_text import PART_NUMBERS, calls_text, write_text
+
+T = TypeVar("T")
 
 #: A number that we gave back stays out of our own search for this long.
 QUARANTINE_MS = 24 * 3600 * 1000
@@ -66,13 +68,15 @@ class Taken:
 
 @dataclass(frozen=True)
 class Swept:
-    """What one pass of the sweeper did. `set_back`: jobs for which it could do nothing; it tries again in ten minutes."""
+    """What one pass of the sweeper did. `set_back`: jobs for which it could do nothing; it tries again in ten minutes. `more`: of some kind
+    there is more to be done now than one pass does."""
 
     nudged: int
     recovered: int
     parked: int
     deleted: int
     set_back: int
+    more: bool = False
 
 
 class Ledger(LedgerReader):
@@ -146,11 +150,14 @@ class Ledger(LedgerReader):
         args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), *told)
         return bool(self._script("suspend", *args) == "ok")
 
-    def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 200) -> Swept:
+    def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 50) -> Swept:
         """One pass of healing; any number of processes may do it at once."""
-        return Swept(*map(int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)))
+        nudged, recovered, parked, deleted, set_back, more = map(
+            int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)
+        )
+        return Swept(nudged, recovered, parked, deleted, set_back, more == 1)
 
-    def forget_histories(self, batch: int = 1000) -> int:
+    def forget_histories(self, batch: int = 100) -> int:
         """Forget what happened to numbers that haven't been ours for the time that histories are kept. Returns how many."""
         return int(self._script("history_forget", batch, self._history_ms))
 
@@ -201,13 +208,23 @@ class Ledger(LedgerReader):
     def worker_gone(self, worker: str) -> None:
         self._script("gone", worker)
 
-    def save(self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = ()) -> tuple[str, ...] | LimitReached:
+    def stage(self, claim: Claim, index: int, part: str) -> bool:
+        """Put down a part of a large write (see `in_parts`). It means nothing before the save. False if the lease is lost."""
+        return bool(self._script("stage", claim.job_id, claim.token, index, part) == "ok")
+
+    def apply(self, claim: Claim) -> str:
+        """Make the next part of a staged write that was saved true: ``more`` are left, ``done``, or ``lost``."""
+        return str(self._script("apply", claim.job_id, claim.token))
+
+    def save(
+        self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0
+    ) -> tuple[str, ...] | LimitReached:
         """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``, or the limit
         against its hold.
 
-        `count` numbers the writes.
+        `count` numbers the writes; `staged` parts of it were put down before.
         """
-        args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls))
+        args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls, staged))
         if self.witness is None:
             reply = tuple(map(str, self._script("save", *args)))
         else:
@@ -228,12 +245,16 @@ class Ledger(LedgerReader):
     ) -> tuple[frozenset[str], dict[str, int], dict[str, str]] | None:
         """Note this job as the newest to route the numbers; return those with a newer one, since when older calls may still act on
         others, and which job was answered for those on which none may. None if the lease is lost."""
-        reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *numbers)
-        if reply[0] == "lost":
-            return None
-        _, newer, disturbed, lately = reply
-        since_ms = dict(zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True))
-        return frozenset(map(str, newer)), since_ms, dict(zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True))
+        newer_ones, since_ms, moved_by = set[str](), dict[str, int](), dict[str, str]()
+        for some in _together(numbers):
+            reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *some)
+            if reply[0] == "lost":
+                return None
+            _, newer, disturbed, lately = reply
+            newer_ones |= set(map(str, newer))
+            since_ms |= zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True)
+            moved_by |= zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True)
+        return frozenset(newer_ones), since_ms, moved_by
 
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
@@ -251,8 +272,14 @@ class Ledger(LedgerReader):
 
     def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], int] | None:
         """Those of these records that may go today, and in how many ms the next day begins. None if the lease is lost."""
-        verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *record_ids)
-        return (frozenset(map(int, rest[1:])), int(rest[0])) if verdict == "ok" else None
+        may_go, next_day_ms = set[int](), 0
+        for some in _together(record_ids):
+            verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *some)
+            if verdict != "ok":
+                return None
+            next_day_ms = int(rest[0])
+            may_go |= set(map(int, rest[1:]))
+        return frozenset(may_go), next_day_ms
 
     def stock_note(self, account: str, place: str) -> str | None:
         """What some job saw of the stock there; None if nobody has looked of late."""
@@ -274,8 +301,13 @@ class Ledger(LedgerReader):
 
     def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
         """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
-        verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *numbers)
-        return None if verdict == "lost" else frozenset(map(str, handed_out))
+        stay = set[str]()
+        for some in _together(numbers):
+            verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *some)
+            if verdict == "lost":
+                return None
+            stay |= set(map(str, handed_out))
+        return frozenset(stay)
 
     def hand_out(
         self, claim: Claim, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan] = NO_LOANS
@@ -297,6 +329,12 @@ def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:
     flat = reply[3]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
+
+
+def _together(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many as go into one script; one empty part, where there are none."""
+    for start in range(0, max(1, len(things)), PART_NUMBERS):
+        yield things[start : start + PART_NUMBERS]
 
 
 def _by(claim: Claim | None) -> tuple[str, str]:

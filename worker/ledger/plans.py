@@ -28,6 +28,8 @@ T = TypeVar("T")
 MOST_LISTED = 10**12
 #: How long a blocking read blocks at a time: less than the socket's time-out.
 BLOCK_S = 2.0
+#: Numbers of a job that are read with one command.
+READ_TOGETHER = 1000
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,14 @@ class Plans:
         return (Step(moment(created_ms) or datetime.fromtimestamp(0, UTC), 0, "submitted", kind or ""), *told)
 
     def numbers(self, job_id: str) -> Plan[dict[str, str]]:
-        """What the job saved for each number, as JSON."""
-        saved: dict[str, str] = yield Ask("hgetall", (self.keys.numbers(job_id),))
-        return saved
+        """What the job saved for each number, as JSON. Of very many some at a time, so that the server serves others in between."""
+        saved: dict[str, str] = {}
+        cursor = 0
+        while True:
+            cursor, some = yield Ask("hscan", (self.keys.numbers(job_id),), {"cursor": cursor, "count": READ_TOGETHER})
+            saved |= some
+            if int(cursor) == 0:
+                return saved
 
     def some_numbers(self, job_id: str, numbers: Sequence[str]) -> Plan[dict[str, str]]:
         """The same, of these numbers only."""

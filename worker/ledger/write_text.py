@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from worker.contract.history import members_of
 from worker.contract.jobs import AskedCall
@@ -12,13 +13,46 @@ from worker.ledger.spending import spend_fields
 _LISTS = ("reserve", "taint", "free", "keep", "answered", "settled", "withdraw")
 
 
-def write_text(write: Write, calls: Sequence[AskedCall]) -> str:
-    """JSON for the script `save`; its header tells the members."""
+#: Numbers of one write that go into one script; with more it is staged.
+PART_NUMBERS = 100
+
+
+def in_parts(write: Write) -> tuple[Sequence[str], Write]:
+    """What of it is staged first, part by part as JSON for the script `stage`, and the write that makes them hold. No parts: it is small.
+
+    What concerns single numbers goes into the parts, each number with all of it; the order of the parts is that of the numbers.
+    """
+    every = dict.fromkeys((*write.numbers, *write.history, *write.answered, *write.offer, *write.withdraw, *write.settled))
+    if len(every) <= PART_NUMBERS:
+        return (), write
+    numbers = list(every)
+    answered, withdraw, settled = frozenset(write.answered), frozenset(write.withdraw), frozenset(write.settled)
+    parts = []
+    for start in range(0, len(numbers), PART_NUMBERS):
+        some = numbers[start : start + PART_NUMBERS]
+        part: dict[str, object] = {
+            "numbers": {number: write.numbers[number] for number in some if number in write.numbers},
+            "answered": [number for number in some if number in answered],
+            "withdraw": [number for number in some if number in withdraw],
+            "settled": [number for number in some if number in settled],
+            "offer": {number: write.offer[number] for number in some if number in write.offer},
+            "history": members_of({number: write.history[number] for number in some if number in write.history}),
+        }
+        if start + PART_NUMBERS >= len(numbers) and write.progress is not None:
+            part["progress"] = write.progress
+        parts.append(json.dumps(part))
+    return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), progress=None)
+
+
+def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str:
+    """JSON for the script `save`; its header tells the members. `staged`: so many parts of it are there."""
     told = {name: getattr(write, name) for name in ("witness", "phase", "memo", "progress", "unsettled")}
     fields: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     fields |= {"step": write.step, "detail": write.detail, "calls": calls_text(calls), "numbers": dict(write.numbers)}
     fields |= {name: list(getattr(write, name)) for name in _LISTS}
-    fields |= {name: True for name in ("clear", "money", "unless_cancelled") if getattr(write, name)}
+    fields |= {name: True for name in ("anew", "clear", "money", "unless_cancelled") if getattr(write, name)}
+    if staged:
+        fields["staged"] = staged
     if write.pages:
         fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
     if write.history:

@@ -23,6 +23,7 @@ from worker.ledger.holdings import holders
 from worker.ledger.learned import IDS_FORM, Learned, ids_form_of, learned
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.reuse import borrowing, handed_out, offered
+from worker.ledger.write_text import in_parts
 from worker.runtime.leases import LeaseFlags
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
@@ -102,7 +103,13 @@ class LedgerPage:
 
     def save(self, write: Write) -> None:
         self._writes += 1
-        reply = self._ledger.save(self.claim, self._writes, write, self._take_calls())
+        parts, rest = in_parts(write)
+        for index, part in enumerate(parts):
+            if not self._ledger.stage(self.claim, index, part):
+                raise LostLease
+        reply = self._ledger.save(self.claim, self._writes, rest, self._take_calls(), staged=len(parts))
+        if parts and reply == ("ok",):
+            self._apply()
         if write.answered:
             self._flags.send_until_s = float("inf")
         if isinstance(reply, LimitReached):
@@ -117,6 +124,16 @@ class LedgerPage:
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
         self._memo = write.memo if write.memo is not None else self._memo
+
+    def complete_write(self) -> None:
+        """Before anything else: an attempt may have died when it had saved a large write and not all of it was made true."""
+        if self.claim.fields.get("staged") == "1":
+            self._apply()
+
+    def _apply(self) -> None:
+        while (verdict := self._ledger.apply(self.claim)) != "done":
+            if verdict == "lost":
+                raise LostLease
 
     def asked(self, call: AskedCall) -> None:
         """Note a call to the provider; it goes into the story with the next write, so that it costs none of its own."""

@@ -25,8 +25,10 @@ Reached = Callable[[str], None]
 _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "claim": lambda *_, **__: "claim",
     "take": lambda *_, **__: "claim",
-    "save": lambda claim, count, write, calls=(): f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
+    "save": lambda claim, count, write, calls=(), **_: f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
     "suspend": lambda *_, **__: "suspend",
+    "stage": lambda *_, **__: "stage",
+    "apply": lambda *_, **__: "apply",
     "finish": lambda *_, **__: "finish",
     "claim_routes": lambda *_, **__: "claim_routes",
     "fan_out": lambda *_, **__: "fan_out",

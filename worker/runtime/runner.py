@@ -181,6 +181,7 @@ class JobRunner:
         log.info("job.started", kind=claim.fields.get("kind"))
         guard = before_change.set(flags.check_before_change)
         try:
+            page.complete_write()
             if int(claim.fields.get("crashes_alone", "0")) >= self._settings.max_crashes:
                 self._park_crashed(page)
                 return

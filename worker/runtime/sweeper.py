@@ -14,6 +14,8 @@ from worker.runtime.plan_refresh import PlanRefresher
 
 SWEEP_EVERY_S = 0.5
 TRIM_EVERY_S = 60.0
+#: How many steps a pass has at most; between two of them the server serves others.
+STEPS_MOST = 40
 #: A worker parks a job that killed too many, with all that it wrote; the sweeper does it after so many more, without, for a job
 #: that kills even whoever looks at it.
 BACKSTOP_CRASHES = 3
@@ -41,20 +43,28 @@ class Sweeper(threading.Thread):
     def sweep(self) -> None:
         """One pass; Redis being away only postpones it."""
         try:
-            swept = self._ledger.sweep(max_crashes=self._max_crashes + BACKSTOP_CRASHES)
-            if swept.set_back:
-                log.error(
-                    "sweeper.jobs_damaged", jobs=swept.set_back, next="keys of theirs in Redis have another type: what else writes there?"
-                )
-            if swept.recovered or swept.parked or swept.deleted:
-                log.info("sweeper.swept", **vars(swept))
+            for _ in range(STEPS_MOST):
+                if not self._sweep_some():
+                    break
             if time.monotonic() - self._trimmed_s > TRIM_EVERY_S:
                 self._trimmed_s = time.monotonic()
                 trim(self._ledger)
-                self._ledger.forget_histories()
+                for _ in range(STEPS_MOST):
+                    if not self._ledger.forget_histories():
+                        break
             if self._plans is not None:
                 self._plans.look()
         except (DidflowError, redis.RedisError) as error:
             # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
             log.warning("sweeper.ledger_unreachable", error=f"{type(error).__name__}: {error}")
         self.last_beat_s = time.monotonic()
+
+    def _sweep_some(self) -> bool:
+        """One step of a pass, in which the server does nothing else; whether there is more to do."""
+        swept = self._ledger.sweep(max_crashes=self._max_crashes + BACKSTOP_CRASHES)
+        if swept.set_back:
+            why = "keys of theirs in Redis have another type: what else writes there?"
+            log.error("sweeper.jobs_damaged", jobs=swept.set_back, next=why)
+        if swept.recovered or swept.parked or swept.deleted:
+            log.info("sweeper.swept", **vars(swept))
+        return swept.more

@@ -9,6 +9,10 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
     'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths')
   local state = f[1]
   if not state then return {'no', 'gone'} end
+  if f[18] and f[5] ~= '1' and is_called_off(f[5], f[18]) then
+    redis.call('HSET', job, 'cancel', '1')
+    f[5] = '1'
+  end
   local gate = gate_closed_in(epoch, f[3] or '') and 'closed' or ''
   if state == 'running' and redis.call('HGET', job, 'owner') == claimant then
     return {'yes', redis.call('HGET', job, 'token'), '', redis.call('HGETALL', job), epoch, gate}
@@ -49,7 +53,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
   local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
   if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
     and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
-    redis.call('SADD', key('gate', f[3] or '', 'held'), id)
+    wait_in(key('gate', f[3] or '', 'held'), id)
     return hold('reconciling', int(now + 60000))
   end
 
@@ -59,7 +63,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
   if pause[1] == '1' then
     -- One job in a while may try whether the account works again; the others wait for what it finds.
     if tonumber(pause[2]) > now then
-      redis.call('SADD', account .. ':held', id)
+      wait_in(account .. ':held', id)
       return hold('account_paused', pause[2])
     end
     redis.call('HSET', account, 'probe_ms', int(now + probe_ms))

@@ -18,7 +18,7 @@ local function conclude(id, state, result, body, retention_ms, token)
   if state ~= 'needs_review' then
     give_up_reservations(id, account)
     settle_unsettled(id, account, now)
-    for _, child in ipairs(redis.call('SMEMBERS', job .. ':children')) do redis.call('HSET', job_key(child), 'cancel', '1') end
+    if redis.call('EXISTS', job .. ':children') == 1 then call_off_batches(id) end
   end
   -- A batch isn't parked: its parent says what is open.
   if state ~= 'needs_review' or parent then redis.call('ZADD', key('retention'), int(now + retention_ms), id) end

@@ -7,13 +7,9 @@ local function gate_closed(account) return gate_closed_in(redis.call('HGET', key
 
 -- Lets the account's money calls through again, and wakes the jobs that waited.
 local function open_gate(account, epoch)
-  local now, k = now_ms(), key('gate', account)
+  local k = key('gate', account)
   redis.call('HSET', k, 'epoch', epoch, 'findings', '', 'check_ms', '0')
   announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.ledger.gate_opened.v1', account,
     '{"account":' .. json(account) .. ',"epoch":' .. epoch .. '}')
-  for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
-    redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
-    look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
-  end
-  redis.call('DEL', k .. ':held')
+  wake_some(k .. ':held')
 end

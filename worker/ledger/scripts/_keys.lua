@@ -6,6 +6,7 @@
 -- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
 -- {ns}:job:{id}:children    set     its batches that haven't ended. A batch is a job {id}:{index}; it writes its numbers with its parent's
 -- {ns}:job:{id}:steps       stream  the job's story
+-- {ns}:job:{id}:staged      list    parts of a large write, as JSON: they hold once the job has `staged`, see stage and apply
 -- {ns}:job:{id}:reserved    set     numbers that the job holds
 -- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
 -- {ns}:refs:{reference}     zset    job id by time of submit, ms
@@ -33,7 +34,8 @@
 -- {ns}:dialect:{account}    hash    server (a digest), path, key_in, found_ms, confirmed_ms: in which dialect its owned list was read
 -- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
 -- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
--- {ns}:account:{account}:held  set  jobs that wait for the account
+-- {ns}:account:{account}:held  zset  jobs that wait for the account, by who goes on first; {ns}:waking  set  those of these zsets whose jobs
+--                                   may go on and aren't all woken yet
 -- {ns}:accounts:paused      set     accounts that are paused
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; before (the epoch
 --                                   before this one); what workers told: retention_ms, vouch_ms
@@ -44,7 +46,7 @@
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
--- {ns}:gate:{account}:held  set     jobs that wait for it; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
+-- {ns}:gate:{account}:held  zset    jobs that wait for it, by who goes on first; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
 -- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry

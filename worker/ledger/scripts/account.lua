@@ -10,6 +10,7 @@ local was = redis.call('HGET', k, 'paused') == '1'
 
 redis.call(verb == 'pause' and 'SADD' or 'SREM', key('accounts', 'paused'), account)
 if verb == 'pause' then
+  redis.call('SREM', key('waking'), k .. ':held')
   redis.call('HSET', k, 'probe_ms', int(now + tonumber(ARGV[5])))
   if was then return 'same' end
   redis.call('HSET', k, 'paused', '1', 'status', status, 'message', message, 'since_ms', int(now))
@@ -19,9 +20,5 @@ end
 if not was then return 'same' end
 redis.call('HSET', k, 'paused', '0')
 emit_account(account, 'resumed', status, message)
-for _, id in ipairs(redis.call('SMEMBERS', k .. ':held')) do
-  redis.call('HSET', job_key(id), 'due_ms', '', 'unanswered', '0')
-  look_at(id, redis.call('HGET', job_key(id), 'lane'), now)
-end
-redis.call('DEL', k .. ':held')
+wake_some(k .. ':held')
 return 'changed'

@@ -14,7 +14,7 @@ if state ~= 'running' and (not f[2] or f[2] == '') then
   return 'cancelled'
 end
 redis.call('HSET', job, 'cancel', '1')
-for _, child in ipairs(redis.call('SMEMBERS', job .. ':children')) do
+for _, child in ipairs(call_off_batches(id)) do
   local c = redis.call('HMGET', job_key(child), 'state', 'phase', 'lane')
   redis.call('HSET', job_key(child), 'cancel', '1')
   if c[1] ~= 'running' and (not c[2] or c[2] == '') then

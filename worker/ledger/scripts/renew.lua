@@ -10,7 +10,8 @@ for i = 2, #ARGV, 2 do
     local ends = int(now + tonumber(ARGV[1]))
     redis.call('HSET', job_key(id), 'lease_ms', ends)
     redis.call('ZADD', key('leases'), ends, id)
-    replies[#replies + 1] = redis.call('HGET', job_key(id), 'cancel') == '1' and 'cancel' or 'ok'
+    local f = redis.call('HMGET', job_key(id), 'cancel', 'parent')
+    replies[#replies + 1] = is_called_off(f[1], f[2]) and 'cancel' or 'ok'
   else
     replies[#replies + 1] = 'lost'
   end

@@ -5,8 +5,9 @@
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       settled: [] (numbers of a release with nothing under way any more),
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
---       clear? (begin the numbers and their pages anew), pages?: {index: numbers, in words},
+--       clear? (begin the numbers and their pages anew), anew? (the numbers alone), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
+--       staged? (so many parts of it are there already, see stage: they hold from now on, and are made true by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
@@ -25,6 +26,8 @@ local function ok()
 end
 if last_token == token and tonumber(last_write) >= write then return ok() end
 if page.unless_cancelled and redis.call('HGET', job, 'cancel') == '1' then return {'cancelled'} end
+-- What this write consists of was written before it, in parts: all of them, or this write can't be made.
+if page.staged and redis.call('LLEN', job .. ':staged') ~= page.staged then return {'lost'} end
 if page.money and gate_closed(f[1]) then return {'closed'} end
 if (ARGV[6] or '') ~= '' and (page.money or #page.reserve > 0) and not is_witnessed(ARGV[6], ARGV[7]) then return {'closed'} end
 
@@ -53,52 +56,22 @@ for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   redis.call('SREM', job .. ':reserved', number)
 end
-local family, caller = route_caller(id, token)
-for _, number in ipairs(page.answered) do
-  local entry = redis.call('HGET', key('routes', f[1]), number) or ''
-  local order, routed_by, holder, disturbed_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|%d+|(%d+)|%d+$')
-  if routed_by == family and holder == caller then
-    redis.call('HSET', key('routes', f[1]), number, table.concat({order, family, caller, '0', disturbed_ms, int(now)}, '|'))
-  end
-end
-local offered = key('offered', f[1])
-for number, record in pairs(page.offer or {}) do redis.call('HSET', offered, number, int(record) .. '|' .. id) end
-for _, number in ipairs(page.withdraw) do
-  if string.match(redis.call('HGET', offered, number) or '', '|(.*)$') == id then redis.call('HDEL', offered, number) end
-end
-for _, number in ipairs(page.settled) do goes_no_more(id, f[1], number) end
 if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end
-local told = job_key(family)  -- A batch writes what its parent tells.
-local outcomes = told .. ':outcomes'
+local family, caller = route_caller(id, token)
 if page.clear then
-  redis.call('DEL', told .. ':numbers', told .. ':pages', outcomes)
-  redis.call('HSET', outcomes, 'open', '0')
+  -- UNLINK: what they held is freed later, by another thread.
+  redis.call('UNLINK', job_key(family) .. ':numbers', job_key(family) .. ':pages', job_key(family) .. ':outcomes')
+  redis.call('HSET', job_key(family) .. ':outcomes', 'open', '0')
 end
-local counted = redis.call('EXISTS', outcomes) == 1
--- A text inside the JSON can't look like this: its quotes are escaped.
-local function outcome_of(text) return string.match(text, '"outcome":"([%a_]+)"') or 'open' end
-for number, text in pairs(page.numbers) do
-  if counted then
-    local old = redis.call('HGET', told .. ':numbers', number)
-    if old then redis.call('HINCRBY', outcomes, outcome_of(old), -1) end
-    redis.call('HINCRBY', outcomes, outcome_of(text), 1)
-  end
-  redis.call('HSET', told .. ':numbers', number, text)
-end
-tell_history(family, page.history)
-for index, numbers in pairs(page.pages or {}) do redis.call('HSET', told .. ':pages', index, numbers) end
+if page.anew then redis.call('UNLINK', job_key(family) .. ':numbers') end
+for index, numbers in pairs(page.pages or {}) do redis.call('HSET', job_key(family) .. ':pages', index, numbers) end
+write_numbers(id, f[1], family, caller, page)
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
 redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
 step(id, f[2], page.step, page.detail, page.calls, page.witness)
-if page.progress and counted then
-  local all = redis.call('HLEN', told .. ':numbers')
-  page.progress = int(all - tonumber(redis.call('HGET', outcomes, 'open'))) .. ' of ' .. int(all) .. ' numbers'
-end
-if page.progress and page.progress ~= redis.call('HGET', told, 'progress') then
-  redis.call('HSET', told, 'progress', page.progress)
-  emit('events', family, redis.call('HGET', told, 'state') or 'running', '')
-end
+if page.staged then redis.call('HSET', job, 'staged', '1') end
+write_progress(family, page.progress)
 return ok()

@@ -11,7 +11,7 @@ if not holds(id, token) then
   if redis.call('HGET', job, 'suspended_by') == token then return 'ok' end
   return 'lost'
 end
-local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out', 'cancel', 'cancel_known')
+local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out', 'cancel', 'cancel_known', 'parent')
 local now = now_ms()
 if reason == 'provider_down' then
   redis.call('ZADD', key('rate', f[1] or '', 'down'), f[3] == 'emergency' and 0 or int(now), id)
@@ -21,7 +21,7 @@ end
 -- The last batch may have ended while its parent still ran: then nobody else wakes it.
 if reason == 'depends' and f[5] and redis.call('SCARD', job .. ':children') == 0 then delay_ms = 0 end
 -- Called off, and the attempt began before that and may not have heard of it: another one winds up now.
-if f[6] == '1' and f[7] ~= '1' then delay_ms = 0 end
+if f[7] ~= '1' and is_called_off(f[6], f[8]) then delay_ms = 0 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
 -- It looked at everything and waits for the world: what failed, and who died, in the weeks before counts no more.
@@ -29,7 +29,7 @@ if LOOKED[reason] then redis.call('HSET', job, 'attempt', '0', 'crashes', '0', '
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
-if reason == 'account_paused' then redis.call('SADD', key('account', f[1] or '', 'held'), id) end
+if reason == 'account_paused' then wait_in(key('account', f[1] or '', 'held'), id) end
 -- A job that looks again every second tells why it waits once, not every second; see claim.
 if f[4] ~= state .. reason then emit('events', id, state, '') end
 if delay_ms > 0 then

@@ -1,6 +1,7 @@
 -- sweep: heal what the broker lost and what died. Correct however many run.
--- ARGV  batch, renudge_ms, max_crashes (of workers that ran nothing else meanwhile), retry_ms, retention_ms
--- Reply {nudged, recovered, parked, deleted, set back (jobs of which a key has another type: nothing can be done for them)}
+-- ARGV  batch (jobs of each kind at most), renudge_ms, max_crashes (of workers that ran nothing else meanwhile), retry_ms, retention_ms
+-- Reply {nudged, recovered, parked, deleted, set back (jobs of which a key has another type: nothing can be done for them), 1 if more of some
+--       kind is to be done now, else 0}
 -- Twice: the second run finds less to do.
 -- flags: allow-oom
 local batch, renudge_ms, max_crashes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -16,7 +17,12 @@ if now - tonumber(told[1] or '0') >= 5000 or tonumber(told[2]) ~= retention_ms t
 end
 local nudged, recovered, parked, deleted, set_back = 0, 0, 0, 0, 0
 
-local function due_now(zset) return redis.call('ZRANGEBYSCORE', key(zset), '-inf', int(now), 'LIMIT', 0, batch) end
+local more = 0
+local function due_now(zset)
+  local found = redis.call('ZRANGEBYSCORE', key(zset), '-inf', int(now), 'LIMIT', 0, batch)
+  if #found >= tonumber(batch) then more = 1 end
+  return found
+end
 
 -- One job that can't be healed stops none of the others, and isn't looked at again at once.
 local function each_job(zset, heal)
@@ -71,6 +77,10 @@ local function heal_due(id)
   else
     not_here('due', id, f[1])
   end
+end
+
+for _, waiting in ipairs(redis.call('SRANDMEMBER', key('waking'), 1)) do
+  if wake_some(waiting) > 0 then more = 1 end
 end
 
 -- Emergencies first: of a backlog thousands are due for a look at any time, and an emergency that waits must not stand behind them.
@@ -131,8 +141,9 @@ each_job('retention', function(id)
   if f[1] then redis.call('ZREM', key('state', f[1]), id) end
   if f[2] and f[2] ~= '' and redis.call('HGET', key('keys'), f[2]) == id then redis.call('HDEL', key('keys'), f[2]) end
   if f[3] and f[3] ~= '' then redis.call('ZREM', key('refs', f[3]), id) end
-  redis.call('DEL', job, job .. ':numbers', job .. ':pages', job .. ':outcomes', job .. ':children', job .. ':steps', job .. ':reserved')
+  redis.call('UNLINK', job, job .. ':numbers', job .. ':pages', job .. ':outcomes', job .. ':children', job .. ':steps', job .. ':reserved',
+    job .. ':staged')
   redis.call('ZREM', key('retention'), id)
   deleted = deleted + 1
 end)
-return {nudged, recovered, parked, deleted, set_back}
+return {nudged, recovered, parked, deleted, set_back, more}

@@ -1,0 +1,241 @@
+"""No script keeps the server from everybody else for long, however much there is to do; and what takes several of them is whole in the end,
+or wasn't begun, wherever it is cut off."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.ledger.playing import claimed, finished, submitted, wait_until_ms
+from worker.contract.destinations import Destination
+from worker.contract.history import Happened, Happening
+from worker.contract.requests import Reroute
+from worker.contract.states import Lane
+from worker.contract.writes import Write
+from worker.jobs.ports import LostLease
+from worker.ledger import calls
+from worker.ledger.calls import Submission
+from worker.ledger.connection import connect
+from worker.ledger.gate import Gate
+from worker.ledger.ledger import Claim, Ledger
+from worker.runtime.attempt import LedgerPage
+from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.leases import LeaseFlags
+
+#: Commands in one script. A number, or a job, takes up to a dozen of them.
+MOST_COMMANDS = 1_500
+#: As the server measures it. On an idle machine nothing here takes 10 ms; this leaves room for a busy one.
+MOST_MS = 60.0
+
+
+class Measured(Ledger):
+    """Counts the commands in each script that it runs, as the server counts them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.most: dict[str, int] = defaultdict(int)
+
+    def _script(self, name: str, *args: str | int) -> Any:
+        before = self._commands()
+        reply = super()._script(name, *args)
+        self.most[name] = max(self.most[name], self._commands() - before)
+        return reply
+
+    def _commands(self) -> int:
+        stats: Any = self.client.info("commandstats")
+        return sum(one["calls"] for one in stats.values())
+
+
+@pytest.fixture
+def measured(valkey: EmbeddedValkey, namespace: str) -> Iterator[Measured]:
+    """A ledger whose server notes what takes long."""
+    client = connect(valkey.url)
+    client.config_set("slowlog-log-slower-than", int(MOST_MS * 1000))
+    client.slowlog_reset()
+    ledger = Measured(client, namespace)
+    yield ledger
+    slow = [one for one in client.slowlog_get(100) if b"EVALSHA" in bytes(one["command"])]
+    client.close()
+    assert not slow, slow
+    assert max(ledger.most.values()) <= MOST_COMMANDS, dict(ledger.most)
+
+
+def page_of(ledger: Ledger, claim: Claim) -> LedgerPage:
+    return LedgerPage(ledger, claim, LeaseFlags(float("inf")), threading.Event(), lease_s=60.0)
+
+
+def numbers(count: int, text: str = "leaving") -> dict[str, str]:
+    return {f"+1213{place:07}": f'{{"status":"{text}"}}' for place in range(count)}
+
+
+def test_the_selection_of_a_large_release(measured: Measured) -> None:
+    claim = claimed(measured, submitted(measured).id)
+    page = page_of(measured, claim)
+    page.save(Write("selected", numbers=numbers(20_000), memo='{"selected":true}', anew=True))
+    assert page.numbers() == numbers(20_000)
+    happened = {number: Happened(what=Happening.RELEASED, record_id=1) for number in numbers(2_000)}
+    page.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
+    assert len(page.numbers()) == 20_000
+    ours = list(happened)[:1000]
+    assert page.quarantine(ours) == frozenset()
+    assert page.count_releases(range(1000), 950)[0] == frozenset(range(950))
+    assert page.claim_routes(ours).newer == frozenset()
+
+
+def test_jobs_that_waited_for_an_account(measured: Measured) -> None:
+    jobs = {submitted(measured).id for _ in range(600)}
+    urgent = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
+    emergency = measured.submit(Submission(urgent)).id
+    measured.pause_account("default", 401, "wrong key", probe_ms=60_000)
+    for lane, count in ((Lane.MONEY, 600), (Lane.EMERGENCY, 1)):
+        for start in range(0, count, 50):
+            measured.take(lane, 50, worker="w", consumer=lane.value, claimant=f"w:{start}", lease_ms=60_000)
+    assert all(measured.get(job_id).reason == "account_paused" for job_id in jobs)
+    measured.most.clear()
+    assert measured.resume_account("default")
+    due = measured.client.zrangebyscore(f"{measured.keys.namespace}:due", "-inf", measured.now_ms())
+    assert emergency in due, "emergencies first"
+    sweep_until_idle(measured)
+    assert taken_by_all_lanes(measured) == jobs | {emergency}
+    assert not measured.client.exists(f"{measured.keys.namespace}:waking")
+
+
+def test_jobs_that_waited_for_a_gate(measured: Measured) -> None:
+    jobs = {submitted(measured).id for _ in range(300)}
+    measured.client.hset(measured.keys.epoch, "server", "another")
+    gate = Gate(measured)
+    turn = gate.take_turn("default", "w", turn_ms=60_000)
+    assert turn is not None
+    for start in range(0, 300, 50):
+        measured.take(Lane.MONEY, 50, worker="w", consumer="money", claimant=f"w:{start}", lease_ms=60_000)
+    assert all(measured.get(job_id).reason == "reconciling" for job_id in jobs)
+    measured.most.clear()
+    assert gate.let_through(turn, "default")
+    sweep_until_idle(measured)
+    assert taken_by_all_lanes(measured) == jobs
+
+
+def test_many_leases_that_ended_and_many_jobs_that_are_to_be_forgotten(measured: Measured) -> None:
+    short = Measured(measured.client, measured.keys.namespace, retention_ms=1)
+    jobs = [submitted(measured).id for _ in range(300)]
+    for start in range(0, 300, 50):
+        measured.take(Lane.MONEY, 50, worker="w", consumer="money", claimant=f"w:{start}", lease_ms=1)
+    wait_until_ms(measured, measured.now_ms() + 2)
+    sweep_until_idle(measured)
+    assert {claim.job_id for claim in take(measured, "again")} == set(jobs)
+    for claim in list(claims_of(measured, jobs)):
+        measured.client.zadd(measured.keys.retention, {claim: 0})
+    sweep_until_idle(short)
+    assert not measured.client.exists(*(measured.keys.job(job_id) for job_id in jobs))
+    assert max(short.most.values()) <= MOST_COMMANDS, dict(short.most)
+
+
+def claims_of(ledger: Ledger, jobs: list[str]) -> Iterator[str]:
+    """Jobs as the sweeper forgets them: no longer running."""
+    for job_id in jobs:
+        ledger.client.zrem(ledger.keys.leases, job_id)
+        yield job_id
+
+
+def sweep_until_idle(ledger: Ledger) -> None:
+    while ledger.sweep(max_crashes=5, retry_ms=0).more:
+        pass
+
+
+def take(ledger: Ledger, name: str, lane: Lane = Lane.MONEY) -> list[Claim]:
+    found: list[Claim] = []
+    for place in range(40):
+        taken = ledger.take(lane, 50, worker=name, consumer=lane.value, claimant=f"{name}:{place}", lease_ms=60_000)
+        found += taken.claims
+        if taken.emptied:
+            break
+    return found
+
+
+def taken_by_all_lanes(ledger: Ledger) -> set[str]:
+    return {claim.job_id for lane in Lane for claim in take(ledger, "later", lane)}
+
+
+class Died(Exception):
+    """The process ended here."""
+
+
+class Dying(Ledger):
+    """Its process dies before, or after, the so manyth script."""
+
+    left = -1
+
+    def _script(self, name: str, *args: str | int) -> Any:
+        if self.left == 0:
+            raise Died
+        reply = super()._script(name, *args)
+        self.left -= 1
+        return reply
+
+
+@pytest.mark.parametrize("scripts", range(8))
+def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: Ledger, scripts: int) -> None:
+    """250 numbers: three parts, the save, three to make them true. What an earlier selection left doesn't come back."""
+    job_id = submitted(ledger).id
+    dying = Dying(ledger.client, ledger.keys.namespace, shebang=not is_fake(ledger))
+    claim = claimed(dying, job_id, "first:a", lease_ms=1)
+    page = page_of(dying, claim)
+    page.save(Write("selected", numbers={"+19995550100": "stale"}, memo="old"))
+    dying.left = scripts
+    try:
+        page.save(Write("selected", numbers=numbers(250), memo="new", anew=True, progress="0 of 250 numbers"))
+        finished = True
+    except Died:
+        finished = False
+    assert finished == (scripts >= 7)
+    wait_until_ms(ledger, ledger.now_ms() + 2)
+    ledger.sweep(max_crashes=5, retry_ms=0)
+    second = page_of(ledger, claimed(ledger, job_id, "second:a"))
+    second.complete_write()
+    if scripts >= 4:
+        assert (second.memo, second.numbers()) == ("new", numbers(250))
+    else:
+        assert (second.memo, second.numbers()) == ("old", {"+19995550100": "stale"})
+        second.save(Write("selected", numbers=numbers(150, "other"), memo="other", anew=True))
+        assert second.numbers() == numbers(150, "other"), "what was cut off is in nobody's way"
+
+
+def test_parts_of_an_attempt_that_lost_its_lease_are_never_made_true(ledger: Ledger) -> None:
+    job_id = submitted(ledger).id
+    old = page_of(ledger, claimed(ledger, job_id, "first:a", lease_ms=1))
+    wait_until_ms(ledger, ledger.now_ms() + 2)
+    ledger.sweep(max_crashes=5, retry_ms=0)
+    claimed(ledger, job_id, "second:a")
+    with pytest.raises(LostLease):
+        old.save(Write("selected", numbers=numbers(250), memo="new"))
+    assert not ledger.numbers(job_id)
+
+
+def is_fake(ledger: Ledger) -> bool:
+    return "fakeredis" in type(ledger.client).__module__
+
+
+@pytest.mark.parametrize("how", ["cancelled", "ended"])
+def test_the_many_batches_of_a_job_are_called_off_with_it(measured: Measured, how: str) -> None:
+    """Those that wait, and those that run, by their heartbeat."""
+    urgent = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
+    job_id = measured.submit(Submission(urgent)).id
+    parent = claimed(measured, job_id, "parent:a")
+    for start in range(0, 300, 20):
+        assert measured.fan_out(parent, "move_batch", {str(index): "{}" for index in range(start, start + 20)}) == "ok"
+    running = take(measured, "running", Lane.EMERGENCY)[:100]
+    assert len(running) == 100
+    measured.most.clear()
+    if how == "cancelled":
+        assert measured.run(calls.cancel(job_id)) == "asked"
+    else:
+        assert finished(measured, parent)
+    heard = set()
+    for start in range(0, 100, 50):
+        pairs = [(claim.job_id, claim.token) for claim in running[start : start + 50]]
+        heard |= set(measured.renew(pairs, lease_ms=60_000).values())
+    assert heard <= {"cancel", "lost"}
+    begun_later = claimed(measured, f"{job_id}:299", "later:a") if measured.get(f"{job_id}:299").state == "queued" else None
+    assert begun_later is None or begun_later.fields["cancel"] == "1"
