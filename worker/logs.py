@@ -3,9 +3,11 @@
 import atexit
 import io
 import logging
+import os
 import sys
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
@@ -22,6 +24,8 @@ def configure_logs(*, log_format: str = "console", level: str = "info", serves: 
     `serves`: this process runs for long and stderr is its log alone, so nothing else that is printed there waits either: no traceback of
     a thread, no warning.
     """
+    if sys.stderr is None:  # Started with it closed.
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

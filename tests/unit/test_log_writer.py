@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -87,6 +88,13 @@ def test_a_command_that_ends_at_once_has_its_last_line_written(serves: str) -> N
     code = f"from worker.logs import configure_logs; import structlog; configure_logs(serves={serves}); structlog.get_logger().info('last')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert "last" in ended.stderr
+
+
+def test_a_process_without_stderr_logs_nowhere() -> None:
+    code = "from worker.logs import configure_logs; import structlog; configure_logs(); structlog.get_logger().info('last'); print('done')"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&-"
+    ended = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, timeout=30, check=True)  # noqa: S602
+    assert ended.stdout == "done\n"
 
 
 def test_a_forked_child_writes_its_own_lines(pipe: tuple[int, int]) -> None:

@@ -141,8 +141,10 @@ class _Child:
             self._process.stdin.write(f"{job_id}\n".encode())
         except OSError:
             return False
+        answered = select.poll()  # Not select(): that knows no descriptor above 1023.
+        answered.register(self._process.stdout, select.POLLIN)
         while not stopping.is_set():
-            if select.select([self._process.stdout], [], [], LOOK_EVERY_S)[0]:
+            if answered.poll(LOOK_EVERY_S * 1000):
                 return bool(self._process.stdout.read(1))
         return False
 
