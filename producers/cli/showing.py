@@ -7,6 +7,7 @@ from producers.cli.advice import advice
 from producers.cli.output import clean, print_table, state_text
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
+from worker.contract.papers import described
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, by_kind
 from worker.contract.states import JobState
 
@@ -89,7 +90,7 @@ def show_quote(quote: Quote, *, whole: bool = True) -> None:
         known = f"{quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD"
         console.print(f"  balance {known if quote.balance_usd is not None else 'not readable with this key'}")
     if quote.documents:
-        console.print(f"  documents needed: {clean(', '.join(quote.documents))}", markup=False)
+        console.print(f"  documents needed: {clean(described(quote.documents, quote.document_titles))}", markup=False)
     if quote.signature is not None:
         many = "any number of orders" if quote.reusable else "one order"
         how = f"  good for {many} until {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: with --json into a file, then didflow buy --quote FILE"
@@ -115,4 +116,6 @@ def route_text(route: Route | None) -> str:
 def _remark(number: NumberResult) -> str:
     if number.error is not None:
         return number.error.message
-    return "needs documents: " + ", ".join(number.documents_needed) if number.documents_needed else ""
+    if not number.documents_needed:
+        return ""
+    return "needs documents: " + described(number.documents_needed, number.document_titles)

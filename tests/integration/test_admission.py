@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from tests.faults.plant import Plant, plant, until
 from tests.stage import Stage, settings_for
 from worker.contract.destinations import Destination
-from worker.contract.provider import NotNow, NotNowReason, ReadFailed
+from worker.contract.provider import No, NotNow, NotNowReason, ReadFailed
 from worker.contract.requests import Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
 from worker.ledger.admission import LATE_S, Breaker, Pace, rate_state
@@ -207,6 +207,15 @@ def test_a_money_call_is_no_probe_a_read_goes_before_it(real_ledger: Ledger, san
 def due(ledger: Ledger) -> bool:
     probe_at = rate_state(ledger, "default").probe_at
     return probe_at is not None and ledger.now_ms() / 1000 >= probe_at.timestamp()
+
+
+def test_a_probe_that_the_key_may_not_read_shows_that_somebody_is_there(real_ledger: Ledger, sandbox: Sandbox, client: WavixClient) -> None:
+    down(client, sandbox)
+    sandbox.clear_faults()
+    sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
+    until(lambda: due(real_ledger), what="the time of the probe")
+    assert isinstance(client.check_out([NUMBER]), No), "it was sent, after a probe that was answered with 403"
+    assert rate_state(real_ledger, "default").open_since is None
 
 
 def test_of_many_that_come_when_it_may_be_back_one_probes(real_ledger: Ledger, sandbox: Sandbox, client: WavixClient) -> None:

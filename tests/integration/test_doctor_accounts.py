@@ -85,6 +85,17 @@ def test_what_the_key_may_do_is_listed(stage: Stage, shell: Shell, scopes: Any, 
     assert said in found["key default"][1]
 
 
+@pytest.mark.parametrize("as_json", [("--json",), ()])
+def test_the_provider_s_words_command_no_terminal(stage: Stage, shell: Shell, as_json: tuple[str, ...]) -> None:
+    words = "\x1b[2J\x1b]0;owned\x07not you"
+    stage.sandbox.add_fault("*", "refuse", status=403, times=None, body={"success": False, "message": words})
+    stage.attempt(stage.submit(SearchAndBuy(country="US")))
+    shown = shell("doctor", *as_json).out
+    assert shown.count("not you") >= 2, "of the pause, and of the refusal"
+    assert "\x1b]" not in shown + shown.encode().decode("unicode_escape")
+    assert "\x07" not in shown + shown.encode().decode("unicode_escape")
+
+
 def test_a_paused_account_whose_key_works_again_is_said_to_go_on(stage: Stage, shell: Shell) -> None:
     stage.sandbox.order("set_key_valid", valid=False)
     stage.attempt(stage.submit(SearchAndBuy(country="US")))

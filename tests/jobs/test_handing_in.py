@@ -53,7 +53,7 @@ def test_what_is_not_asked_for_is_not_sent(scene: Scene) -> None:
     (number,), _ = bought(scene)
     address = read_paper("address", b"%PDF-1.4 a bill")
     (one,) = hand_in([number], address, scene.provider, settle_s=0, now_s=lambda: 0.0, pause=lambda _: None)
-    assert (one.fate, one.words) == (Fate.NOT_NEEDED, "it needs id, localaddress")
+    assert (one.fate, one.words) == (Fate.NOT_NEEDED, "it needs id (Any form of ID), localaddress (Proof of local address)")
     assert sent(scene) == 0
 
 

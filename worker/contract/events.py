@@ -116,7 +116,8 @@ class DocumentShown(BaseModel):
 class NumberBody(BaseModel):
     """The JSON in the `data` of an event about a number whose documents are followed. `job` follows them.
 
-    `documents_needed`: the types that somebody has to hand in, because they are missing or were rejected.
+    `documents_needed`: the types that somebody has to hand in, because they are missing or were rejected. `document_titles`: what
+    the provider calls the types, where it says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -127,6 +128,7 @@ class NumberBody(BaseModel):
     number: str
     record_id: int
     documents_needed: tuple[str, ...] = ()
+    document_titles: dict[str, str] = {}
     documents: tuple[DocumentShown, ...] = ()
 
 

@@ -5,6 +5,7 @@ digital signature in a PDF. What a file is, is seen by its content; its name say
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -13,6 +14,8 @@ from worker.contract.errors import InvalidRequest
 #: The provider's document types, by the names that its lists have, and their ids.
 DocumentKind = Literal["id", "address", "localaddress"]
 DOCUMENT_IDS: dict[str, int] = {"id": 1, "address": 2, "localaddress": 3}
+#: What the published contracts call them, where the provider's own list of types isn't known.
+DOCUMENT_TITLES: Mapping[str, str] = {"id": "Any form of ID", "address": "Proof of address", "localaddress": "Proof of local address"}
 
 #: "10 MB", in the smaller of its two readings.
 MAX_BYTES = 10_000_000
@@ -42,6 +45,12 @@ class Paper:
     content_type: str
     file_name: str
     content: bytes = field(repr=False)
+
+
+def described(kinds: Iterable[str], titles: Mapping[str, str]) -> str:
+    """Types of documents for people: each with what the provider calls it."""
+    known = {**DOCUMENT_TITLES, **titles}
+    return ", ".join(f"{kind} ({known[kind]})" if known.get(kind) else kind for kind in kinds)
 
 
 def read_paper(kind: str, content: bytes) -> Paper:

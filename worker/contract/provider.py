@@ -3,6 +3,7 @@
 Fields follow the provider's OpenAPI descriptions (both dialects), read leniently: see `worker.wavix.parsing`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -73,7 +74,8 @@ class Document(_Frozen):
 class OwnedNumber(_Frozen):
     """A number of the account. `record_id` is new at each purchase, `added` says when; `seconds` are this month's inbound seconds.
 
-    `seconds_unread`: the provider doesn't give them, or not readably; 0 then doesn't say that nobody calls.
+    `seconds_unread`: the provider doesn't give them, or not readably; 0 then doesn't say that nobody calls. `document_titles`: what the
+    provider calls the types of documents that it needs or has, where that is known.
     """
 
     record_id: int
@@ -89,6 +91,7 @@ class OwnedNumber(_Frozen):
     sms_relay_url: str | None = None
     required_documents: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
+    document_titles: dict[str, str] = {}
     seconds: int = 0
     seconds_unread: bool = False
     channels: int | None = None
@@ -99,6 +102,10 @@ class OwnedNumber(_Frozen):
     def is_active(self) -> bool:
         """Whether the number can receive calls now; an inactive one waits for documents."""
         return self.status == "active"
+
+    def titles_of(self, kinds: Iterable[str]) -> dict[str, str]:
+        """What the provider calls these types of documents, as far as it is known."""
+        return {kind: self.document_titles[kind] for kind in kinds if kind in self.document_titles}
 
 
 class Trunk(_Frozen):

@@ -21,6 +21,8 @@ class _Frozen(BaseModel):
 class NumberResult(_Frozen):
     """What became of one number; in a quote `outcome` is None for what would be done.
 
+    `document_titles`: what the provider calls the types in `documents_needed`, where it says so.
+
     Purchases carry fees, `paid_until` and the documents needed, with a ladder also the rung (from 1); reroutes the old and the new route.
     """
 
@@ -31,6 +33,7 @@ class NumberResult(_Frozen):
     monthly_usd: Usd | None = None
     paid_until: datetime | None = None
     documents_needed: tuple[str, ...] = ()
+    document_titles: dict[str, str] = {}
     route_before: Route | None = None
     route_after: Route | None = None
     error: JobError | None = None
@@ -97,7 +100,8 @@ class Quote(_Frozen):
 
     `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. Both are None where the key may not read the
     balance. The quote of a purchase is signed: `submit(quote=…)` takes it, unaltered, until `expires_at`, for that `account` and `request`,
-    and for one order unless it is `reusable`. `id` is its dry run's. `documents` are all that its numbers need.
+    and for one order unless it is `reusable`. `id` is its dry run's. `documents` are all that its numbers need, `document_titles` what
+    the provider calls them.
     """
 
     numbers: tuple[NumberResult, ...]
@@ -107,6 +111,7 @@ class Quote(_Frozen):
     balance_usd: Decimal | None = None
     balance_after_usd: Decimal | None = None
     documents: tuple[str, ...] = ()
+    document_titles: dict[str, str] = {}
     id: str | None = None
     reusable: bool = False
     account: str | None = None

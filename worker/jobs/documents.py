@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from worker.contract.errors import JobError
 from worker.contract.events import DocumentShown, NumberBody, NumberEventType
+from worker.contract.papers import described
 from worker.contract.provider import OwnedNumber
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
@@ -43,6 +44,11 @@ class Followed(BaseModel):
     stage: Stage
     needed: tuple[str, ...] = ()
     documents: tuple[DocumentShown, ...] = ()
+    document_titles: dict[str, str] = {}
+
+    def is_as(self, other: "Followed | None") -> bool:
+        """Whether nothing has changed. Titles are words: a read that doesn't bring them along is no news."""
+        return other is not None and self.model_copy(update={"document_titles": other.document_titles}) == other
 
     @property
     def is_final(self) -> bool:
@@ -54,11 +60,19 @@ class Followed(BaseModel):
     @property
     def error(self) -> JobError | None:
         why = _WHY.get(self.stage)
-        return JobError(code=self.stage.value, message=why.format(needed=", ".join(self.needed))) if why else None
+        return JobError(code=self.stage.value, message=why.format(needed=described(self.needed, self.document_titles))) if why else None
 
     def result(self) -> NumberResult:
         outcome = {Stage.ACTIVATED: Outcome.ACTIVATED, Stage.LEFT: Outcome.NOT_FOUND}.get(self.stage, Outcome.BOUGHT_INACTIVE)
-        return NumberResult(number=self.number, record_id=self.record_id, outcome=outcome, documents_needed=self.needed, error=self.error)
+        titles = {kind: self.document_titles[kind] for kind in self.needed if kind in self.document_titles}
+        return NumberResult(
+            number=self.number,
+            record_id=self.record_id,
+            outcome=outcome,
+            documents_needed=self.needed,
+            document_titles=titles,
+            error=self.error,
+        )
 
     @property
     def event_type(self) -> NumberEventType:
@@ -72,6 +86,7 @@ class Followed(BaseModel):
             number=self.number,
             record_id=self.record_id,
             documents_needed=self.needed,
+            document_titles=self.document_titles,
             documents=self.documents,
         )
 
@@ -89,7 +104,9 @@ def standing(owned: OwnedNumber) -> Followed:
         stage = Stage.IN_REVIEW
     needed = () if owned.is_active else tuple(kind for kind, status in by_kind.items() if status in ("missing", "rejected"))
     shown = tuple(DocumentShown(kind=one.kind, status=one.status, id=one.id) for one in owned.documents)
-    return Followed(number=owned.number, record_id=owned.record_id, stage=stage, needed=needed, documents=shown)
+    return Followed(
+        number=owned.number, record_id=owned.record_id, stage=stage, needed=needed, documents=shown, document_titles=owned.document_titles
+    )
 
 
 def _furthest(statuses: list[str]) -> Literal["approved", "pending", "rejected", "missing"]:

@@ -80,7 +80,7 @@ class _Following:
         if not chosen:
             fresh, not_found, chosen = self._choose()
         seen = [standing(owned) for owned in fresh if owned.number not in self.followed] + self._seen_again(known)
-        changed = [one for one in seen if self.followed.get(one.number) != one]
+        changed = [one for one in seen if not one.is_as(self.followed.get(one.number))]
         self.followed |= {one.number: one for one in changed}
         if self._request.dry_run:
             self.memo = FollowMemo(chosen=chosen, not_found=not_found)

@@ -1,18 +1,19 @@
-"""Handing a document in for numbers: only where it is asked for, once, and with a look where the answer was unclear.
+"""Handing a document in for numbers: only where it is asked for, once, and with a look at what became of it.
 
 Not a job: what is in a passport stays out of the ledger. Whoever has the file hands it in from where he is.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.contract.papers import Paper
-from worker.contract.provider import UNREADABLE, Barred, No, NotNow, OwnedNumber, Unclear, Yes
+from worker.contract.papers import DOCUMENT_IDS, Paper, described
+from worker.contract.provider import UNREADABLE, Answer, Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from worker.jobs.owned import find_surely
 from worker.jobs.ports import Provider
 
-#: How often the numbers are looked at after an unclear answer.
+#: How often the numbers are looked at after an answer.
 LOOK_EVERY_S = 1.0
 #: A document with one of these is there; another one of its type is refused by the provider.
 THERE = frozenset({"pending", "approved"})
@@ -27,7 +28,7 @@ class Fate(StrEnum):
     NOT_FOUND = "not_found"  #: not a number of this account
     REFUSED = "refused"  #: the provider said no
     NOT_SENT = "not_sent"  #: nobody was reached, or the account is refused
-    UNCLEAR = "unclear"  #: no clear answer, and the number doesn't show it: a later run looks first
+    UNCLEAR = "unclear"  #: the number doesn't show it, whatever was answered: a later run looks first
 
 
 #: Nothing is left to do.
@@ -54,19 +55,15 @@ def hand_in(
 ) -> tuple[HandedIn, ...]:
     """Hand the document in for those of the numbers that need it. Raises ReadFailed: nothing was sent, or what became of it can't be seen.
 
-    It is sent once. Where the answer is unclear the numbers are looked at until they show it, or until the settle time has passed
-    without; then the number is `unclear`. Running it again is always safe: what is there isn't sent again.
+    It is sent once. Whether the answer was a yes or unclear, the numbers are looked at until they show the document, or until the settle
+    time has passed without; then the number is `unclear`. Running it again is always safe: what is there isn't sent again.
     """
     owned = find_surely(provider, numbers)
-    fates = [_without_sending(number, owned.get(number), paper) for number in numbers]
-    going = [owned[number] for number in numbers if number not in {one.number for one in fates if one is not None}]
-    fates += _sent(going, paper, provider) if going else []
-    open_ones = {one.number for one in fates if one is not None and one.fate is Fate.UNCLEAR}
-    if open_ones:
-        shown = _look(open_ones, {one.number: one for one in going}, paper, provider, now_s() + settle_s, now_s, pause)
-        fates = [HandedIn(one.number, Fate.HANDED_IN) if one is not None and one.number in shown else one for one in fates]
-    by_number = {one.number: one for one in fates if one is not None}
-    return tuple(by_number[number] for number in numbers)
+    fates = {number: fate for number in numbers if (fate := _without_sending(number, owned.get(number), paper))}
+    going = [owned[number] for number in numbers if number not in fates]
+    if going:
+        fates |= _Upload(paper, provider, settle_s, now_s, pause).sent(going)
+    return tuple(fates[number] for number in numbers)
 
 
 def _without_sending(number: str, owned: OwnedNumber | None, paper: Paper) -> HandedIn | None:
@@ -76,51 +73,85 @@ def _without_sending(number: str, owned: OwnedNumber | None, paper: Paper) -> Ha
     if owned.is_active:
         return HandedIn(number, Fate.NOT_NEEDED, "it is active")
     if paper.kind not in owned.required_documents:
-        return HandedIn(number, Fate.NOT_NEEDED, f"it needs {', '.join(owned.required_documents) or 'none'}")
-    if any(one.status == UNREADABLE for one in owned.documents):
+        return HandedIn(number, Fate.NOT_NEEDED, f"it needs {described(owned.required_documents, owned.document_titles) or 'none'}")
+    if any(one.status == UNREADABLE or (one.status in THERE and one.kind not in DOCUMENT_IDS) for one in owned.documents):
         return HandedIn(number, Fate.NOT_SENT, "the provider's list of its documents can't be read, so it may be there")
     status = next((one.status for one in owned.documents if one.kind == paper.kind and one.status in THERE), None)
     return HandedIn(number, Fate.THERE_ALREADY, status) if status else None
 
 
-def _sent(going: Sequence[OwnedNumber], paper: Paper, provider: Provider) -> list[HandedIn | None]:
-    """Send it for all of them in one call; one that is refused is halved until the bad number stands alone: a no did nothing."""
-    answer = provider.upload_paper([one.record_id for one in going], paper)
-    match answer:
-        case Yes():
-            fate, words = Fate.HANDED_IN, ""
-        case No() if len(going) > 1:
-            half = len(going) // 2
-            return _sent(going[:half], paper, provider) + _sent(going[half:], paper, provider)
-        case No(message=message):
-            fate, words = Fate.REFUSED, message
-        case Unclear(reason=reason):
-            fate, words = Fate.UNCLEAR, reason
-        case NotNow(reason=why):
-            fate, words = Fate.NOT_SENT, why.value
-        case Barred(status=status, message=message):
-            fate, words = Fate.NOT_SENT, f"{status}: {message}"
-    return [HandedIn(one.number, fate, words) for one in going]
+class _Upload:
+    """One document on its way to several numbers."""
+
+    def __init__(
+        self, paper: Paper, provider: Provider, settle_s: float, now_s: Callable[[], float], pause: Callable[[float], None]
+    ) -> None:
+        self._paper, self._provider, self._settle_s, self._now_s, self._pause = paper, provider, settle_s, now_s, pause
+        self._form_was_tried = False
+
+    def sent(self, going: Sequence[OwnedNumber]) -> dict[str, HandedIn]:
+        """Send it for all of them in one call, and look. One that is refused is halved until the bad number stands alone."""
+        return self._after(self._send(going), going)
+
+    def _send(self, going: Sequence[OwnedNumber], *, other_form: bool = False) -> Answer[None]:
+        return self._provider.upload_paper([one.record_id for one in going], self._paper, other_form=other_form)
+
+    def _after(self, answer: Answer[None], going: Sequence[OwnedNumber]) -> dict[str, HandedIn]:
+        match answer:
+            case Yes():
+                return self._seen(going, "the provider said yes, and the number doesn't show the document")
+            case Unclear(reason=reason):
+                return self._seen(going, reason)
+            case No(message=message):
+                return self._refused(going, message)
+            case NotNow(reason=why, words=words):
+                return _all(going, Fate.NOT_SENT, words or why.value)
+            case Barred(status=status, message=message):
+                return _all(going, Fate.NOT_SENT, f"{status}: {message}")
+
+    def _refused(self, going: Sequence[OwnedNumber], message: str) -> dict[str, HandedIn]:
+        """A refusal is no proof that nothing was done: look before anything is sent again."""
+        other_form = not self._form_was_tried and _is_about_the_form(message)
+        shown = self._look(going, self._settle_s if other_form else 0.0)
+        fates = _all([one for one in going if one.number in shown], Fate.HANDED_IN)
+        rest = [one for one in going if one.number not in shown]
+        if not rest:
+            return fates
+        if other_form:
+            self._form_was_tried = True
+            return fates | self._after(self._send(rest, other_form=True), rest)
+        if len(rest) == 1:
+            return fates | _all(rest, Fate.REFUSED, message)
+        half = len(rest) // 2
+        return fates | self.sent(rest[:half]) | self.sent(rest[half:])
+
+    def _seen(self, going: Sequence[OwnedNumber], otherwise: str) -> dict[str, HandedIn]:
+        shown = self._look(going, self._settle_s)
+        return {
+            one.number: HandedIn(one.number, Fate.HANDED_IN) if one.number in shown else HandedIn(one.number, Fate.UNCLEAR, otherwise)
+            for one in going
+        }
+
+    def _look(self, going: Sequence[OwnedNumber], within_s: float) -> set[str]:
+        """Those that show the document by then."""
+        before, until_s = {one.number: one for one in going}, self._now_s() + within_s
+        shown: set[str] = set()
+        while True:
+            late = self._now_s() >= until_s  # The last look begins when the settle time has passed.
+            for owned in find_surely(self._provider, before.keys() - shown).values():
+                same = owned.record_id == before[owned.number].record_id
+                known = {one.id for one in before[owned.number].documents}
+                if same and any(one.kind == self._paper.kind and (one.status in THERE or one.id not in known) for one in owned.documents):
+                    shown.add(owned.number)
+            if shown == before.keys() or late:
+                return shown
+            self._pause(LOOK_EVERY_S)
 
 
-def _look(
-    numbers: set[str],
-    before: dict[str, OwnedNumber],
-    paper: Paper,
-    provider: Provider,
-    until_s: float,
-    now_s: Callable[[], float],
-    pause: Callable[[float], None],
-) -> set[str]:
-    """Those that show the document by then."""
-    shown: set[str] = set()
-    while True:
-        late = now_s() >= until_s  # The last look begins when the settle time has passed.
-        for owned in find_surely(provider, numbers - shown).values():
-            same = owned.record_id == before[owned.number].record_id
-            known = {one.id for one in before[owned.number].documents}
-            if same and any(one.kind == paper.kind and (one.status in THERE or one.id not in known) for one in owned.documents):
-                shown.add(owned.number)
-        if shown == numbers or late:
-            return shown
-        pause(LOOK_EVERY_S)
+def _all(numbers: Sequence[OwnedNumber], fate: Fate, words: str = "") -> dict[str, HandedIn]:
+    return {one.number: HandedIn(one.number, fate, words) for one in numbers}
+
+
+def _is_about_the_form(message: str) -> bool:
+    """Whether the refusal is, or may be, about how the type of document is written. A refusal without words may be about anything."""
+    return re.search(r"doc[ _]?(id|type)|document type|^HTTP 400$", message, re.IGNORECASE) is not None

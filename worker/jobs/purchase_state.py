@@ -167,6 +167,7 @@ class Pick(BaseModel):
             monthly_usd=self.monthly_usd,
             paid_until=owned.paid_until,
             documents_needed=() if owned.is_active else owned.required_documents,
+            document_titles={} if owned.is_active else owned.titles_of(owned.required_documents),
             route_after=owned.route or None,
             rung=rung,
         )

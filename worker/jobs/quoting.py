@@ -1,5 +1,6 @@
 """The dry run of a purchase: what would be bought now, what it would cost, and the signature by which it can be ordered so."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -22,15 +23,19 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
     setup = sum((offer.setup_usd for offer in offers), Decimal(0))
     monthly = sum((offer.monthly_usd for offer in offers), Decimal(0))
     balance = readable_balance_usd(provider)
+    documents = tuple(sorted({document for offer in offers for document in offer.documents}))
+    known = provider.document_titles() if documents else {}
+    titles = {kind: known[kind] for kind in documents if kind in known}
     expires_ms = page.now_ms() + int(rules.quote_s * 1000)
     return Quote(
-        numbers=tuple(_line(offer, search.rung_of(offer.number)) for offer in offers),
+        numbers=tuple(_line(offer, search.rung_of(offer.number), titles) for offer in offers),
         setup_usd=setup,
         monthly_usd=monthly,
         first_year_usd=setup + 12 * monthly,
         balance_usd=balance,
         balance_after_usd=None if balance is None else balance - setup - monthly,
-        documents=tuple(sorted({document for offer in offers for document in offer.documents})),
+        documents=documents,
+        document_titles=titles,
         id=page.job_id,
         reusable=request.reusable_quote,
         account=page.account,
@@ -49,11 +54,12 @@ def readable_balance_usd(provider: Provider) -> Decimal | None:
         raise
 
 
-def _line(offer: Offer, rung: int) -> NumberResult:
+def _line(offer: Offer, rung: int, titles: Mapping[str, str]) -> NumberResult:
     return NumberResult(
         number=offer.number,
         setup_usd=offer.setup_usd,
         monthly_usd=offer.monthly_usd,
         documents_needed=offer.documents,
+        document_titles={kind: titles[kind] for kind in offer.documents if kind in titles},
         rung=rung or None,
     )

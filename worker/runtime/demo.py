@@ -19,6 +19,7 @@ from rich.text import Text
 
 from producers import Destination, Didflow, Failback, Job, JobView, Quote, Release, Reroute, Rung, SearchAndBuy, WrongJob
 from worker.contract.errors import DidflowError
+from worker.contract.papers import described
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult, by_kind
 from worker.ledger.connection import connect
@@ -183,7 +184,7 @@ def told(number: NumberResult) -> str:
     if number.route_after:
         parts.append("-> " + ", ".join(str(destination) for destination in number.route_after))
     if number.documents_needed:
-        parts.append("needs documents: " + ", ".join(number.documents_needed))
+        parts.append("needs documents: " + described(number.documents_needed, number.document_titles))
     return "  ".join(parts)
 
 

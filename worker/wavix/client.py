@@ -5,7 +5,8 @@ Numbers are E.164 with the plus on our side and digits on the wire.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -47,7 +48,7 @@ from worker.wavix.answers import Mutation, Said, classify, not_now
 from worker.wavix.dialects import PUBLISHED, Dialect, candidates
 from worker.wavix.finding import DialectFinder, DialectSource, FixedDialect, meaning_of
 from worker.wavix.locations import LocationCache
-from worker.wavix.parsing import Fields, Unreadable
+from worker.wavix.parsing import DocumentForm, Fields, Unreadable
 from worker.wavix.transport import Params, Wire, fingerprint
 from worker.wavix.trunks import TrunkNames
 from worker.wavix.under_way import CallsUnderWay
@@ -131,6 +132,9 @@ class WavixClient:
         self._trunk_names = TrunkNames(self._locations, self.trunks)
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
+        self._titles: dict[str, str] = {}
+        self._document_form: DocumentForm | None = None
+        self._upload_form_is_known = False  #: an upload in that form was taken; lists may name types in another one
 
     def close(self) -> None:
         self._http.close()
@@ -182,7 +186,18 @@ class WavixClient:
         return _bare(self._mutate(Mutation.CART_DELETE, lambda _: ("DELETE", "/v1/buy/cart"), body=_ids(numbers)))
 
     def cart(self) -> tuple[Offer, ...]:
-        return self._read_known("/v1/buy/cart", {}, parsing.cart)
+        def read(raw: Fields) -> tuple[Offer, ...]:
+            self._titles |= parsing.document_titles(raw)
+            return parsing.cart(raw)
+
+        return self._read_known("/v1/buy/cart", {}, read)
+
+    def document_titles(self) -> Mapping[str, str]:
+        """What the provider calls its types of documents, by name; empty where it doesn't say. The lists bring it along."""
+        if not self._titles:
+            with suppress(ReadFailed):
+                self.cart()
+        return dict(self._titles)
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Takes money at once, and can't be undone."""
@@ -196,9 +211,14 @@ class WavixClient:
             params["search"] = to_provider(search)
         if label is not None:
             params["label"] = label
-        found, dialect = self._read_owned(
-            lambda dialect: dialect.owned_path, params, lambda raw: parsing.owned_page(raw, page, self._max_pages)
-        )
+
+        def read(raw: Fields) -> Page[OwnedNumber]:
+            shown = parsing.owned_page(raw, page, self._max_pages)
+            self._titles |= parsing.document_titles(raw)
+            self._learn_document_form(raw.get("items"))
+            return replace(shown, items=tuple(parsing.with_titles(one, self._titles) for one in shown.items))
+
+        found, dialect = self._read_owned(lambda dialect: dialect.owned_path, params, read)
         self._dialects.confirm(dialect)
         return replace(found, items=tuple(map(self._trunk_names.identified, found.items)))
 
@@ -209,9 +229,12 @@ class WavixClient:
 
     def owned_one(self, record_id: int) -> OwnedNumber:
         """Raises NotThere if the account doesn't have that record."""
-        found, _ = self._read_owned(
-            lambda dialect: f"{dialect.owned_path}/{record_id}", {}, lambda raw: parsing.owned_record(raw, record_id)
-        )
+
+        def read(raw: Fields) -> OwnedNumber:
+            self._learn_document_form([raw])
+            return parsing.with_titles(parsing.owned_record(raw, record_id), self._titles)
+
+        found, _ = self._read_owned(lambda dialect: f"{dialect.owned_path}/{record_id}", {}, read)
         return self._trunk_names.identified(found)
 
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
@@ -243,15 +266,25 @@ class WavixClient:
 
         return _bare(self._change(Mutation.SMS, change))
 
-    def upload_paper(self, record_ids: Sequence[int], paper: Paper) -> Answer[None]:
-        """Hand a document in for these records. What became of it is read from the numbers: their `documents`."""
-        fields = {"did_ids": ",".join(map(str, record_ids)), "doc_id": str(DOCUMENT_IDS[paper.kind])}
+    def upload_paper(self, record_ids: Sequence[int], paper: Paper, *, other_form: bool = False) -> Answer[None]:
+        """Hand a document in for these records. What became of it is read from the numbers: their `documents`.
+
+        `doc_id` is an id until summer 2026, and a name in the newest contract: it is sent in the form that the lists, or the last upload,
+        showed; with `other_form` in the other one.
+        """
+        form: DocumentForm = self._document_form or "ids"
+        if other_form:
+            form = "names" if form == "ids" else "ids"
+        fields = {"did_ids": ",".join(map(str, record_ids)), "doc_id": paper.kind if form == "names" else str(DOCUMENT_IDS[paper.kind])}
         file = (paper.file_name, paper.content, paper.content_type)
 
         def upload(dialect: Dialect) -> httpx.Request:
             return self._http.upload(f"{dialect.owned_path}/papers", fields, "doc_attachment", file)
 
-        return _bare(self._change(Mutation.PAPERS, upload))
+        answer = _bare(self._change(Mutation.PAPERS, upload))
+        if isinstance(answer, Yes):
+            self._document_form, self._upload_form_is_known = form, True
+        return answer
 
     def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]:
         """Give records back for good. One unknown id refuses the whole call.
@@ -331,6 +364,12 @@ class WavixClient:
                 self._dialects.doubt(dialect)  # What comes next is preceded by a read that finds out.
         told.log(logging.WARNING if isinstance(answer, Unclear) else logging.INFO, "wavix.answered", answer=answer_class(answer))
         return replace(answer, request=fingerprint(request))
+
+    def _learn_document_form(self, records: object) -> None:
+        if self._upload_form_is_known or not isinstance(records, list):
+            return
+        forms = (parsing.document_form(raw) for raw in records if isinstance(raw, dict))
+        self._document_form = next((form for form in forms if form), self._document_form)
 
     def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
         return self._read_known(path, {}, lambda raw: tuple(parse(one) for one in parsing.listed(raw, name)))

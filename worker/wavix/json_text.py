@@ -12,6 +12,11 @@ MAX_DEPTH = 32
 MAX_NUMBER_CHARS = 40
 
 
+#: Control characters (C0, DEL, C1) and those that change the direction of text. A line break or a tab is a space.
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}")
+_CONTROLS |= dict.fromkeys(map(ord, "\t\n\r"), " ")
+
+
 class _TooDeep(ValueError):
     """Nested deeper than any answer of the contract."""
 
@@ -21,6 +26,7 @@ def read_json(body: bytes, clean: Callable[[str], str] = str) -> object:
 
     Numbers with a point or an exponent are Decimal: money never passes through a float. An object that has a name twice reads as an
     empty one: which of the two values is meant nobody can say. NaN and Infinity, which JSON doesn't have, read as texts.
+    Control characters in a text are replaced: here, where all that the provider says comes in.
     """
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         return None
@@ -48,14 +54,19 @@ def _each_name_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _cleaned(value: object, clean: Callable[[str], str], levels: int) -> object:
     if isinstance(value, str):
-        return clean(value if value.isascii() else _encodable(value))
+        return visible(clean(value if value.isascii() else _encodable(value)))
     if not isinstance(value, list | dict):
         return value
     if levels == 0:
         raise _TooDeep
     if isinstance(value, list):
         return [_cleaned(one, clean, levels - 1) for one in value]
-    return {clean(name): _cleaned(one, clean, levels - 1) for name, one in value.items()}
+    return {visible(clean(name)): _cleaned(one, clean, levels - 1) for name, one in value.items()}
+
+
+def visible(text: str) -> str:
+    """Without control characters, which would reach terminals and logs as commands: escapes, line breaks, changes of direction."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def _encodable(text: str) -> str:

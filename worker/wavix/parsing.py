@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import structlog
 
@@ -21,9 +21,13 @@ from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whol
 #: The provider's document types by id; the OpenAPI descriptions list the same three.
 DOCUMENT_TYPES = {"1": "id", "2": "address", "3": "localaddress"}
 
+#: A title of a type of documents is a few words.
+MAX_TITLE_CHARS = 200
+
 #: A list that says nothing of pages has one. Not so the owned list: what is on others would count as not ours.
 ONE_PAGE = {"total_pages": 1}
 
+DocumentForm = Literal["ids", "names"]
 Fields = Mapping[str, object]
 T = TypeVar("T")
 
@@ -166,6 +170,13 @@ def owned_page(raw: Fields, page: int, max_pages: int) -> Page[OwnedNumber]:
     return _page(raw, "items", owned_number, page, max_pages)
 
 
+def with_titles(owned: OwnedNumber, titles: Mapping[str, str]) -> OwnedNumber:
+    """The number with the titles of the types of documents that it needs or has."""
+    kinds = {*owned.required_documents, *(one.kind for one in owned.documents)}
+    known = {kind: titles[kind] for kind in sorted(kinds & titles.keys())}
+    return owned.model_copy(update={"document_titles": known}) if known else owned
+
+
 def owned_record(raw: Fields, record_id: int) -> OwnedNumber:
     """One record. Unreadable if it is another one than was asked for."""
     found = owned_number(raw)
@@ -268,7 +279,31 @@ def _parts(raw: Fields, name: str) -> Iterator[Fields]:
 
 
 def _document(raw: Fields) -> Document:
-    return Document(kind=_document_type(raw.get("doc_type_id")), status=_text(raw, "status"), id=_maybe_int(raw, "id"))
+    """``doc_type`` is the newest contract's, with a name; ``doc_type_id`` the older ones', with an id."""
+    kind = raw.get("doc_type") if raw.get("doc_type") is not None else raw.get("doc_type_id")
+    return Document(kind=_document_type(kind), status=_text(raw, "status"), id=_maybe_int(raw, "id"))
+
+
+def document_titles(raw: Fields) -> dict[str, str]:
+    """What the provider calls its types of documents, by name; lists bring that along as ``doc_types``."""
+    listed = raw.get("doc_types")
+    types = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    found = {_document_type(one.get("name") or one.get("id")): _text(one, "title")[:MAX_TITLE_CHARS] for one in types}
+    return {kind: title for kind, title in found.items() if title and UNREADABLE not in (kind, title)}
+
+
+def document_form(raw: Fields) -> DocumentForm | None:
+    """How a record names types of documents, by id or by name; None where it names none."""
+    shown = [*_listed_or_none(raw.get("documents")), *_listed_or_none(raw.get("require_docs"))]
+    for one in shown:
+        kind = (one.get("doc_type") if one.get("doc_type") is not None else one.get("doc_type_id")) if isinstance(one, dict) else one
+        if known := text(kind):
+            return "ids" if known.strip().isdecimal() else "names"
+    return None
+
+
+def _listed_or_none(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _country_code(raw: Fields) -> str:
@@ -281,8 +316,8 @@ def _documents_needed(raw: Fields) -> tuple[str, ...]:
 
 
 def _document_type(kind: object) -> str:
-    shown = UNREADABLE if (known := text(kind)) is None else known
-    return DOCUMENT_TYPES.get(shown, shown)
+    shown = UNREADABLE if (known := text(kind)) is None else known.strip()
+    return DOCUMENT_TYPES.get(shown) or (shown.casefold() if shown.casefold() in DOCUMENT_TYPES.values() else shown)
 
 
 def _number(value: object) -> str:

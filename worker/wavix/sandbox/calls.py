@@ -160,7 +160,7 @@ def sms_enabled(world: World, account: AccountState, request: Request) -> Answer
 
 
 def papers(world: World, account: AccountState, request: Request) -> Answer:
-    upload = upload_of(request.body, by_name=_by_name(world))
+    upload = upload_of(request.body, by_name=world.options.document_types in ("names", "names_in_uploads"))
     if isinstance(upload, str):
         raise refusal(400, f"Missing or invalid parameter {upload}")
     now = time.monotonic()
@@ -266,7 +266,7 @@ def _country(request: Request) -> StockCountry:
 
 
 def _by_name(world: World) -> bool:
-    return world.options.document_types == "names"
+    return world.options.document_types in ("names", "names_in_lists")
 
 
 def _shown(world: World, record: Record, moment_s: float) -> dict[str, Any]:

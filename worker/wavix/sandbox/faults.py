@@ -55,7 +55,7 @@ class Fault(BaseModel):
     probability: float = Field(default=1.0, ge=0, le=1)
     seconds: float = 5.0
     status: int = 422
-    body: dict[str, Any] = Field(default_factory=lambda: {"success": False, "message": "refused by a scripted fault"})
+    body: dict[str, Any] | list[Any] = Field(default_factory=lambda: {"success": False, "message": "refused by a scripted fault"})
     html: bool = False
     headers: dict[str, str] = Field(default_factory=dict)
     usd: str = "1.00"

@@ -40,7 +40,8 @@ class SandboxOptions:
     unknown_route   what a path that isn't there answers with its 404: a page, JSON of a router, or JSON as for an unknown record
     scopes          what an account's key may do, by account: `numbers`, `buy`, `trunks`, `account`, or one with `:read` or `:write` only;
                     not named: everything
-    document_types  whether types of documents are ids (until summer 2026) or names (the newest contract), in lists and uploads
+    document_types  whether types of documents are ids (until summer 2026) or names (the newest contract), in lists and uploads;
+                    or names in one of both alone
     funds_words_in  where such a refusal says why: `message`, `error`, `error` beside `error_dids` that name all numbers, or nowhere
     release_ids     which ids of a release it sees: those in any form, in one form, or one value of a repeated `ids`; it says yes to these
     charges         how the list of transactions shows a checkout: an activation and a monthly fee for each number (types 2 and 3), one
@@ -74,7 +75,7 @@ class SandboxOptions:
     key_status: Literal[401, 403] = 401
     unknown_route: Literal["html", "json", "record_json"] = "html"
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    document_types: Literal["ids", "names"] = "ids"
+    document_types: Literal["ids", "names", "names_in_lists", "names_in_uploads"] = "ids"
     release_ids: ReleaseIds = "any"
     charges: Charges = "fees"
     seed: int = 1

@@ -59,7 +59,13 @@ PROFILES: Mapping[str, Profile] = {
         "A path that isn't there is answered as an unknown record is.", {"unknown_route": "record_json"}, any_job=False
     ),
     "key-scopes": Profile("The key may not read trunks, nor the balance.", {"scopes": {"default": ("numbers", "buy")}}, any_job=False),
-    "documents-by-name": Profile("Types of documents are names, in lists and in uploads.", {"document_types": "names"}, any_job=False),
+    "documents-by-name": Profile("Types of documents are names, in lists and in uploads.", {"document_types": "names"}),
+    "documents-listed-by-name": Profile(
+        "Lists have names of types of documents, uploads ids.", {"document_types": "names_in_lists"}, any_job=False
+    ),
+    "documents-sent-by-name": Profile(
+        "Lists have ids of types of documents, uploads names.", {"document_types": "names_in_uploads"}, any_job=False
+    ),
     "ids-repeat": Profile("A release takes `ids=1&ids=2` and nothing else.", {"release_ids": "repeat"}),
     "ids-last": Profile("Of `ids=1&ids=2` a release takes the last and says yes.", {"release_ids": "last"}, any_job=False),
     "ids-first": Profile("Of `ids=1&ids=2` a release takes the first and says yes.", {"release_ids": "first"}, any_job=False),
