@@ -9,7 +9,19 @@ from worker.contract.jobs import JobView
 from worker.contract.requests import SearchAndBuy
 
 #: What made a number the one that was wanted, in the request that bought it. Prices of then and counts are not among it.
-_ALIKE = ("country", "region", "city", "area_code", "prefix", "sms", "min_channels", "documents", "destinations", "sms_relay_url")
+_ALIKE = (
+    "country",
+    "region",
+    "city",
+    "area_code",
+    "prefix",
+    "number_type",
+    "sms",
+    "min_channels",
+    "documents",
+    "destinations",
+    "sms_relay_url",
+)
 
 
 def similar(gone: Sequence[str], purchases: Iterable[JobView]) -> tuple[SearchAndBuy, ...]:

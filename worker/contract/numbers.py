@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import phonenumbers
 from pydantic import BeforeValidator, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -37,6 +37,29 @@ def from_provider(digits: str | int) -> str:
 def to_provider(e164: str) -> str:
     """E.164 as the provider writes it: digits only."""
     return e164.removeprefix("+")
+
+
+#: What kind of number is asked for.
+NumberType = Literal["geographic", "toll_free", "all"]
+_KIND = phonenumbers.PhoneNumberType
+#: Numbers of no place, by the numbering plans.
+_OF_NO_PLACE = frozenset(
+    {_KIND.TOLL_FREE, _KIND.SHARED_COST, _KIND.PREMIUM_RATE, _KIND.UAN, _KIND.MOBILE, _KIND.VOIP, _KIND.PERSONAL_NUMBER}
+)
+
+
+def is_of_type(e164: str, wanted: NumberType) -> bool:
+    """Whether the number is of that type by its own digits, as its country's numbering plan has it.
+
+    Toll-free is only what lies in a toll-free range. Geographic is what isn't known to be anything else: plans change faster than this.
+    """
+    if wanted == "all":
+        return True
+    try:
+        kind = phonenumbers.number_type(phonenumbers.parse(e164, None))
+    except phonenumbers.NumberParseException:
+        return wanted == "geographic"
+    return kind == _KIND.TOLL_FREE if wanted == "toll_free" else kind not in _OF_NO_PLACE
 
 
 #: E.164 with the plus; input is checked and brought into this form.

@@ -25,7 +25,7 @@ from worker.contract.errors import InvalidRequest
 from worker.contract.faults import Checked
 from worker.contract.moments import Moment
 from worker.contract.money import Usd
-from worker.contract.numbers import NumberList
+from worker.contract.numbers import NumberList, NumberType
 from worker.contract.states import Lane
 from worker.contract.terms import Terms
 
@@ -72,7 +72,7 @@ class Rung(Checked):
 
     name           for the report; none: the rung's own words
     region, city, area_code, prefix, pattern   as in SearchAndBuy; left out they admit everything
-    country, min_channels, max_setup_usd, max_monthly_usd, documents   left out they are the request's
+    country, number_type, min_channels, max_setup_usd, max_monthly_usd, documents   left out they are the request's
     sms            ``needed`` · ``preferred``: numbers with SMS first · ``any``; left out it is the request's
     quantity       so many numbers at most from this rung; none: as many as are missing
     """
@@ -86,6 +86,7 @@ class Rung(Checked):
     area_code: Digits | None = None
     prefix: Digits | None = None
     pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
+    number_type: NumberType | None = None
     sms: Literal["needed", "preferred", "any"] | None = None
     min_channels: int | None = Field(default=None, ge=1, le=10_000)
     max_setup_usd: Usd | None = None
@@ -103,6 +104,7 @@ class SearchAndBuy(_Request):
     area_code      digits after the country code that the number must begin with (``213``)
     prefix         digits that the whole number must begin with, country code first (``1213``)
     pattern        of the whole number's digits: digits, ``?`` for one digit, ``*`` for any (``*777``)
+    number_type    ``geographic`` · ``toll_free`` · ``all`` (default); each number is checked by its own digits
     sms            the number must receive SMS
     min_channels   inbound channels at least
     max_setup_usd, max_monthly_usd   fees of one number at most
@@ -127,6 +129,7 @@ class SearchAndBuy(_Request):
     area_code: Digits | None = None
     prefix: Digits | None = None
     pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
+    number_type: NumberType = "all"
     sms: bool = False
     min_channels: int | None = Field(default=None, ge=1, le=10_000)
     max_setup_usd: Usd | None = None

@@ -55,7 +55,7 @@ KINDS = {
     "price": ("setup_fee", "monthly_fee", "setup_fee_in_cart", "monthly_fee_in_cart"),
     "documents": ("documents", "documents_in_cart"),
     "taken": ("taken", "reserved"),
-    "pattern": ("area_code", "prefix", "pattern"),
+    "pattern": ("area_code", "prefix", "pattern", "number_type"),
     "guard": ("budget", "spend_limit", "quote"),
 }
 

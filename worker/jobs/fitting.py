@@ -7,17 +7,18 @@ from typing import Literal
 
 import phonenumbers
 
-from worker.contract.numbers import to_provider
+from worker.contract.numbers import is_of_type, to_provider
 from worker.contract.provider import Offer
 from worker.contract.requests import SearchAndBuy
 
-Reason = Literal["setup_fee", "monthly_fee", "documents", "sms", "channels", "area_code", "prefix", "pattern"]
+Reason = Literal["setup_fee", "monthly_fee", "documents", "sms", "channels", "area_code", "prefix", "pattern", "number_type"]
 
 
 def reason_against(offer: Offer, request: SearchAndBuy) -> Reason | None:
     """Why the number doesn't fit, or None if it does."""
     digits = to_provider(offer.number)
     refusals: tuple[tuple[bool, Reason], ...] = (
+        (not is_of_type(offer.number, request.number_type), "number_type"),
         (request.prefix is not None and not digits.startswith(request.prefix), "prefix"),
         (request.area_code is not None and not national_digits(offer.number).startswith(request.area_code), "area_code"),
         (request.pattern is not None and not matches(digits, request.pattern), "pattern"),

@@ -64,22 +64,28 @@ def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
 
 
 def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
-    """The cities in which numbers that fit may be, in the provider's order; asked for one region at a time, as far as they are needed.
+    """The cities in which numbers that fit may be; asked for one region at a time, as far as they are needed.
 
-    Raises Refused for a country, region or city that the provider doesn't have.
+    With an area code those come first whose own one leaves room for it. The others come after them and aren't left out: a city is listed
+    with one area code and may have numbers of several, and toll-free ones have no city's. The numbers themselves decide. Raises Refused
+    for a country, region or city that the provider doesn't have.
     """
     country = country_of(provider, request.country)
     missing = {name.casefold(): name for name in request.city}
     seen: list[str] = []
+    later: list[City] = []
     for city in _cities(provider, country, request.region):
         seen.append(city.name)
         if request.city and city.name.casefold() not in {name.casefold() for name in request.city}:
             continue
         missing.pop(city.name.casefold(), None)
-        if may_have(city, request):
+        if likely_has(city, request):
             yield country, city
+        else:
+            later.append(city)
     if missing:
         raise unknown("city", next(iter(missing.values())), seen)
+    yield from ((country, city) for city in later)
 
 
 def check_place(provider: Provider, request: SearchAndBuy) -> None:
@@ -91,8 +97,8 @@ def check_place(provider: Provider, request: SearchAndBuy) -> None:
         pass
 
 
-def may_have(city: City, request: SearchAndBuy) -> bool:
-    """Whether the city's area code leaves room for the area code asked for. One that isn't told does."""
+def likely_has(city: City, request: SearchAndBuy) -> bool:
+    """Whether the city's area code leaves room for the area code asked for. A city without one does."""
     if not request.area_code or not city.area_code:
         return True
     return city.area_code.startswith(request.area_code) or request.area_code.startswith(city.area_code)

@@ -28,7 +28,9 @@ def steps_of(request: SearchAndBuy) -> tuple[Step, ...]:
 
 def _step(number: int, rung: Rung, request: SearchAndBuy) -> Step:
     place = {"region": rung.region, "city": rung.city, "area_code": rung.area_code, "prefix": rung.prefix, "pattern": rung.pattern}
-    own = {name: getattr(rung, name) for name in ("country", "min_channels", "max_setup_usd", "max_monthly_usd", "documents")}
+    own = {
+        name: getattr(rung, name) for name in ("country", "number_type", "min_channels", "max_setup_usd", "max_monthly_usd", "documents")
+    }
     sms = request.sms if rung.sms is None else rung.sms == "needed"
     changes = {"ladder": None, "sms": sms} | place | {name: value for name, value in own.items() if value is not None}
     criteria = request.model_copy(update=changes)

@@ -4,6 +4,7 @@ import zlib
 
 from pydantic import BaseModel, ConfigDict
 
+from worker.contract.numbers import NumberType
 from worker.contract.provider import NotThere, Offer, Page
 from worker.contract.requests import SearchAndBuy
 from worker.jobs.ports import JobPage, Provider
@@ -50,18 +51,18 @@ class SharedLooks:
     def __init__(self, provider: Provider, page: JobPage, every_s: float) -> None:
         self._provider, self._page, self._fresh_ms = provider, page, every_s * 500
 
-    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]:
-        place = f"{country_id}:{city_id}:{'sms' if sms_only else 'all'}:{page}"
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
+        place = f"{country_id}:{city_id}:{'sms' if sms_only else 'all'}:{number_type}:{page}"
         now_ms = self._page.now_ms()
         note = read_if_readable(StockNote, self._page.stock_note(place))
         if note is None or not 0 <= now_ms - note.at_ms < self._fresh_ms:
-            note = self._ask(country_id, city_id, sms_only=sms_only, page=page, now_ms=now_ms)
+            note = self._ask(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type, now_ms=now_ms)
             self._page.note_stock(place, note.model_dump_json())
         return Page(note.offers, page, note.total_pages, note.total)
 
-    def _ask(self, country_id: int, city_id: int, *, sms_only: bool, page: int, now_ms: int) -> StockNote:
+    def _ask(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType, now_ms: int) -> StockNote:
         try:
-            found = self._provider.offers(country_id, city_id, sms_only=sms_only, page=page)
+            found = self._provider.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type)
         except NotThere:  # Nothing for sale there, which others needn't ask either.
             return StockNote(at_ms=now_ms, total_pages=0, total=0, offers=())
         return StockNote(at_ms=now_ms, total_pages=found.total_pages, total=found.total, offers=found.items)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from worker.contract.numbers import NumberType
 from worker.contract.provider import NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed
 from worker.contract.requests import SearchAndBuy
 from worker.contract.results import RungReport, SearchReport
@@ -20,7 +21,7 @@ SPARE = 20
 class Lists(Protocol):
     """Who lists a city's numbers, page by page: the provider, or who has asked it a moment ago."""
 
-    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]: ...
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]: ...
 
 
 class StockSearch:
@@ -162,7 +163,7 @@ class _RungSearch:
         while page <= total:
             self._pause_point()
             try:
-                found = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page)
+                found = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=self.step.criteria.number_type)
             except NotThere:  # The last number of the city was sold while we walked.
                 return
             numbers = {offer.number for offer in found.items}
@@ -178,10 +179,10 @@ class _EachOnce:
 
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
-        self._known: dict[tuple[int, int, bool, int], Page[Offer]] = {}
+        self._known: dict[tuple[int, int, bool, int, str], Page[Offer]] = {}
 
-    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]:
-        asked = (country_id, city_id, sms_only, page)
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
+        asked = (country_id, city_id, sms_only, page, number_type)
         if asked not in self._known:
-            self._known[asked] = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page)
+            self._known[asked] = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type)
         return self._known[asked]

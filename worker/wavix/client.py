@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from worker.contract.destinations import Route, SeenDestination, Transport
 from worker.contract.ids_form import IdsForm
-from worker.contract.numbers import to_provider
+from worker.contract.numbers import NumberType, to_provider
 from worker.contract.papers import DOCUMENT_IDS, Paper
 from worker.contract.provider import (
     Answer,
@@ -60,6 +60,10 @@ PER_PAGE = 100
 #: A million records.
 MAX_PAGES = 10_000
 READ_ATTEMPTS = 4
+#: What the overview calls the types of numbers.
+TYPE_FILTERS: dict[NumberType, str] = {"geographic": "geo", "toll_free": "toll-free", "all": "all"}
+#: Under this it is remembered whether the server refused the filter.
+_NO_TYPE_FILTER = "no type_filter"
 READ_WITHIN_S = 20.0
 #: A read that the provider wants repeated later than this isn't waited for here: the job waits, without holding a thread.
 READ_WAIT_MAX_S = 5.0
@@ -154,9 +158,27 @@ class WavixClient:
         path = f"/v1/buy/countries/{country_id}{region}/cities"
         return self._locations.get(path, lambda: self._list(path, "cities", parsing.city))
 
-    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int) -> Page[Offer]:
-        """The overview writes ``city`` in this path, the OpenAPI descriptions ``cities``: whichever the server knows."""
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
+        """Numbers in stock. `number_type` only narrows what is listed, on servers that know the filter: check each number.
+
+        ``type_filter`` stands in the overview and was dropped from the contracts. A server that refuses it is asked without it, from
+        then on for all numbers.
+        """
         params: dict[str, str | int] = {"text_enabled_only": "true" if sms_only else "false", "page": page, "per_page": PER_PAGE}
+        if number_type == "all" or self._locations.get(_NO_TYPE_FILTER, lambda: False):
+            return self._offers(country_id, city_id, params, page)
+        try:
+            return self._offers(country_id, city_id, {**params, "type_filter": TYPE_FILTERS[number_type]}, page)
+        except (NotThere, ReadFailed) as refused:
+            if isinstance(refused, ReadFailed) and not isinstance(refused.answer, No):
+                raise
+            found = self._offers(country_id, city_id, params, page)
+            log.warning("wavix.type_filter_refused", error=str(refused))
+            self._locations.get(_NO_TYPE_FILTER, lambda: True, kept_s=0.0)
+            return found
+
+    def _offers(self, country_id: int, city_id: int, params: Params, page: int) -> Page[Offer]:
+        """The overview writes ``city`` in this path, the OpenAPI descriptions ``cities``: whichever the server knows."""
 
         def offers(raw: Fields) -> Page[Offer]:
             return parsing.offers_page(raw, page, self._max_pages)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from worker.wavix.sandbox import shapes
+from worker.wavix.sandbox import shapes, stock
 from worker.wavix.sandbox.accounts import AccountState, Record
 from worker.wavix.sandbox.options import ReleaseIds
 from worker.wavix.sandbox.papers import upload_of
-from worker.wavix.sandbox.stock import COUNTRIES, StockCountry
+from worker.wavix.sandbox.stock import StockCountry
 from worker.wavix.sandbox.transactions import matching, shown
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
 
@@ -56,18 +56,18 @@ Handler = Callable[[World, AccountState, Request], Answer]
 
 
 def countries(world: World, account: AccountState, request: Request) -> Answer:
-    return 200, {"countries": [shapes.country(country, short_names=world.options.short_names) for country in COUNTRIES]}
+    return 200, {"countries": [shapes.country(country, short_names=world.options.short_names) for country in _countries(world)]}
 
 
 def regions(world: World, account: AccountState, request: Request) -> Answer:
-    country = _country(request)
+    country = _country(world, request)
     if not country.has_regions:
         raise refusal(422, "Country has no regions")
     return 200, {"regions": [{"id": region_id, "name": name} for region_id, (name, _) in country.regions.items()]}
 
 
 def cities(world: World, account: AccountState, request: Request) -> Answer:
-    country = _country(request)
+    country = _country(world, request)
     region = country.regions.get(int(request.path[1]) if len(request.path) > 1 else 0)
     if region is None:
         raise refusal(404, "Region not found")
@@ -75,12 +75,18 @@ def cities(world: World, account: AccountState, request: Request) -> Answer:
 
 
 def dids(world: World, account: AccountState, request: Request) -> Answer:
-    city = _country(request).city(int(request.path[1]))
+    city = _country(world, request).city(int(request.path[1]))
     if city is None:
         raise refusal(404, "City not found")
     sms_only = request.query.get("text_enabled_only", [""])[0] == "true"
+    wanted = request.query.get("type_filter", ["all"])[0]
+    if "type_filter" in request.query and (world.options.type_filter == "refused" or wanted not in ("all", "geo", "toll-free")):
+        raise refusal(400, "type_filter is invalid")
+    toll_free = {"geo": (False,), "toll-free": (True,)}.get(wanted if world.options.type_filter == "works" else "all", (False, True))
     found = [
-        stocked for stocked in world.stock_of(city.id) if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only)
+        stocked
+        for stocked in world.stock_of(city.id)
+        if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only) and stocked.is_toll_free in toll_free
     ]
     page, pagination = shapes.page_of(found, request.query)
     return 200, {"dids": [shapes.offer(stocked, by_name=_by_name(world)) for stocked in page], "pagination": pagination}
@@ -258,8 +264,12 @@ def routes(city_route: str) -> tuple[Route, ...]:
     )
 
 
-def _country(request: Request) -> StockCountry:
-    found = next((country for country in COUNTRIES if country.id == int(request.path[0])), None)
+def _countries(world: World) -> tuple[StockCountry, ...]:
+    return stock.countries(toll_free=world.options.toll_free)
+
+
+def _country(world: World, request: Request) -> StockCountry:
+    found = next((country for country in _countries(world) if country.id == int(request.path[0])), None)
     if found is None:
         raise refusal(404, "Country not found")
     return found

@@ -27,6 +27,8 @@ class SandboxOptions:
     trunk_needs_login  a destination that is a SIP trunk is refused if it isn't given by the trunk's login, as the contracts ask
     trunk_shown     how a number's list shows a SIP trunk: as it was `given`, by its `login` or `id` beside `trunk_id`, or by either alone
     destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
+    type_filter     `type_filter` in a search of the stock: works, is ignored, or refused (400), as the contracts dropped it
+    toll_free       the stock has toll-free numbers: in the USA, in a city of their own without area code
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
@@ -64,6 +66,8 @@ class SandboxOptions:
     trunk_needs_login: bool = False
     trunk_shown: Literal["given", "login", "id", "login_alone", "id_alone"] = "given"
     destination_flags: Literal["hidden", "shown", "refused"] = "hidden"
+    type_filter: Literal["works", "ignored", "refused"] = "works"
+    toll_free: bool = False
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"
     sms_off_at_first: bool = False

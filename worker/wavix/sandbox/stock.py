@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from worker.wavix.sandbox.timeline import Timeline
@@ -10,11 +10,11 @@ from worker.wavix.sandbox.timeline import Timeline
 
 @dataclass(frozen=True)
 class StockCity:
-    """`prefix` begins every number of the city; `digits` more follow."""
+    """`prefix` begins every number of the city; `digits` more follow. Toll-free numbers have no area code."""
 
     id: int
     name: str
-    area_code: int
+    area_code: int | None
     prefix: str
     digits: int
 
@@ -105,6 +105,17 @@ COUNTRIES: tuple[StockCountry, ...] = (
     ),
 )
 
+_TOLL_FREE = StockCity(290, "TOLL-FREE", None, "1800", 7)
+
+
+def countries(*, toll_free: bool) -> tuple[StockCountry, ...]:
+    """What is listed; with toll-free numbers at the end of the first country, so that the other ones stay the same."""
+    if not toll_free:
+        return COUNTRIES
+    first, *others = COUNTRIES
+    return (replace(first, regions={**first.regions, 389: ("Toll-free", (_TOLL_FREE,))}), *others)
+
+
 DOCUMENT_TYPES = {1: ("id", "Any form of ID"), 2: ("address", "Proof of address"), 3: ("localaddress", "Proof of local address")}
 
 
@@ -124,16 +135,17 @@ class StockNumber:
     def total_usd(self) -> Decimal:
         return self.setup_usd + self.monthly_usd
 
+    @property
+    def is_toll_free(self) -> bool:
+        return self.city.area_code is None
 
-def build_stock(numbers_per_city: int, seed: int) -> dict[str, StockNumber]:
+
+def build_stock(numbers_per_city: int, seed: int, *, toll_free: bool = False) -> dict[str, StockNumber]:
     """All numbers for sale, by their digits."""
     rng = random.Random(seed)
-    return {
-        stocked.number: stocked
-        for country in COUNTRIES
-        for city in country.cities()
-        for stocked in _numbers_of(country, city, numbers_per_city, rng)
-    }
+    places = [(country, city) for country in countries(toll_free=toll_free) for city in country.cities()]
+    places.sort(key=lambda place: place[1] is _TOLL_FREE)  # Last, so that the other numbers are the same with and without.
+    return {stocked.number: stocked for country, city in places for stocked in _numbers_of(country, city, numbers_per_city, rng)}
 
 
 def _numbers_of(country: StockCountry, city: StockCity, count: int, rng: random.Random) -> Iterator[StockNumber]:

@@ -42,7 +42,7 @@ class World:
     def __init__(self, options: SandboxOptions) -> None:
         self.lock = threading.RLock()
         self.options = options
-        self.stock = build_stock(options.numbers_per_city, options.seed)
+        self.stock = build_stock(options.numbers_per_city, options.seed, toll_free=options.toll_free)
         self._by_city: dict[int, list[StockNumber]] = defaultdict(list)
         for stocked in self.stock.values():
             self._by_city[stocked.city.id].append(stocked)
