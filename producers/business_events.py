@@ -23,7 +23,6 @@ from producers.churn import GRACE, Churn
 from producers.client import Didflow
 from producers.onboarding import Onboarding
 from worker.contract.business_events import (
-    UNREADABLE,
     BusinessEvent,
     CustomerChurned,
     CustomerReturned,
@@ -35,6 +34,7 @@ from worker.contract.business_events import (
 )
 from worker.contract.errors import DidflowError, InternalError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job
+from worker.contract.printable import printable
 from worker.contract.requests import Release
 from worker.ledger.dead_letters import faults_text
 from worker.ledger.streams import Entry, Membership, acknowledge, added, converse, follow, requests_of, set_aside
@@ -139,7 +139,9 @@ class BusinessEvents:
             return refusal
         except Exception as error:
             # Left on the stream it would stop this consumer, and every one after it, at each start.
-            log.exception("requests.internal_error", event_id=_logged(fields.get("id", "")), type=_logged(fields.get("type", "")))
+            log.exception(
+                "requests.internal_error", event_id=printable(fields.get("id", "")[:200]), type=printable(fields.get("type", "")[:200])
+            )
             return InternalError(error)
 
     def _answer(self, member: Membership, entry: Entry[dict[str, str]], outcome: Job | DidflowError) -> None:
@@ -219,11 +221,6 @@ def _called_off(churn: Churn, case: str) -> Job:
     if view is None:
         raise WrongJob(f"churn case {case!r} has no release that could be called off")
     return Job(view.id, False, view.state)
-
-
-def _logged(text: str) -> str:
-    """A text of the sender's as a log line may hold it."""
-    return "".join(character if character.isprintable() else UNREADABLE for character in text[:200])
 
 
 def _shortened(fields: Mapping[str, str]) -> dict[str, str]:

@@ -46,18 +46,20 @@ class Shell:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
         self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
-    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None) -> Ended:
+    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None, stdout: Path | None = None) -> Ended:
         environment = self.environment | ({"COLUMNS": str(columns)} if columns else {})
         with tempfile.TemporaryDirectory() as name:
             streams = Path(name)
             (streams / "in").write_text(stdin)
+            if stdout is not None:
+                (streams / "out").symlink_to(stdout)
             command = FORKING.Process(target=_become, args=(arguments, environment, self.folder, streams))
             command.start()
             command.join(WITHIN_S)
             if command.exitcode is None:
                 command.kill()
                 command.join()
-            out, err = (streams / "out").read_text(), (streams / "err").read_text()
+            out, err = (streams / "out").read_text() if stdout is None else "", (streams / "err").read_text()
         assert command.exitcode is not None
         assert command.exitcode >= 0, f"ended by signal {-command.exitcode}: {err}"
         assert "Traceback" not in err, err

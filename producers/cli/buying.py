@@ -1,6 +1,5 @@
 """`didflow buy`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,9 +150,8 @@ def _quote(path: Path | None, beside: dict[str, Any]) -> Quote | None:
     if extra := [name for name, value in beside.items() if value and value != getattr(plain, name, None)]:
         given.refuse("quote", f"says all that is bought: leave out {', '.join(extra)}")
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        printed = TypeAdapter(dict[str, Any]).validate_json(text)
+        printed = TypeAdapter(dict[str, Any]).validate_json(given.file_text(path))
         return Quote.model_validate((printed.get("result") or {}).get("quote") or printed)
-    except (OSError, UnicodeDecodeError, ValidationError, AttributeError):
+    except (OSError, ValueError, AttributeError):  # A ValidationError is a ValueError.
         given.refuse("quote", f"{str(path)[:80]} holds no quote: give it what `didflow buy --dry-run --json` printed")
         raise

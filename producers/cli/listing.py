@@ -33,13 +33,19 @@ def print_numbers(numbers: Iterable[NumberResult], *, as_json: bool) -> None:
 
 def write_csv(numbers: Iterable[NumberResult], to: Path) -> int:
     """A line for each number; `-` is stdout. Returns how many. Raises InvalidRequest if the file can't be written."""
-    with _opened(to) as file:
-        lines = csv.writer(file)
-        lines.writerow(COLUMNS)
-        count = 0
-        for number in numbers:
-            lines.writerow(map(_unfooled, _cells(number)))
-            count += 1
+    count = 0
+    try:
+        with _opened(to) as file:
+            lines = csv.writer(file)
+            lines.writerow(COLUMNS)
+            for number in numbers:
+                lines.writerow(map(_unfooled, _cells(number)))
+                count += 1
+    except OSError as error:
+        if str(to) == "-":
+            raise
+        what = f"can't be written: {error.strerror}"
+        raise InvalidRequest(f"csv: {what}", (("csv", what),)) from None
     return count
 
 
@@ -69,10 +75,5 @@ def _opened(to: Path) -> Iterator[TextIO]:
     if str(to) == "-":
         yield sys.stdout
         return
-    try:
-        file = to.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        what = f"can't be written: {error.strerror}"
-        raise InvalidRequest(f"csv: {what}", (("csv", what),)) from None
-    with file:
+    with to.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         yield file

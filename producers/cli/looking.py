@@ -14,7 +14,7 @@ from rich.text import Text
 from producers.cli import options as given
 from producers.cli.advice import advice
 from producers.cli.listing import print_numbers, write_csv
-from producers.cli.output import clean, errors_told, plain, print_json, print_table, state_text
+from producers.cli.output import clean, errors_told, json_text, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
 from producers.cli.submitting import show_or_report, wait_for
 from producers.client import Didflow
@@ -171,7 +171,7 @@ def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:
 def _line(event: dict[str, object], *, as_json: bool) -> None:
     """One event: a line of JSON, or of words."""
     if as_json:
-        sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(event) + "\n")
         sys.stdout.flush()
         return
     body = event.get("data")

@@ -62,6 +62,9 @@ ProtectedLabels = Annotated[
 ]
 ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
 
+#: Ten times what 100,000 numbers take up. What is endless, such as /dev/zero, ends here.
+MOST_CHARACTERS = 16_000_000
+
 T = TypeVar("T")
 MaxFraction = Annotated[
     float | None, typer.Option("--max-fraction", help="refuse if more than this share of the account is selected", show_default=False)
@@ -144,13 +147,25 @@ def _destination(text: str, priority: int) -> Destination:
     raise InvalidRequest(f"to: {what}", (("to", what),))
 
 
+def file_text(file: Path) -> str:
+    """A file's text; `-` is stdin. Raises OSError, or ValueError if it isn't UTF-8 or is longer than any input of a command."""
+    if str(file) == "-":
+        text = sys.stdin.read(MOST_CHARACTERS + 1)
+    else:
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MOST_CHARACTERS + 1)
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"is longer than {MOST_CHARACTERS} characters")
+    return text
+
+
 def listed_numbers(numbers: list[str] | None, file: Path | None) -> tuple[str, ...]:
     """Numbers from options (comma lists too) and from a file; lines may hold comments after #. Raises InvalidRequest."""
     texts = list(numbers or ())
     if file is not None:
         try:
-            texts += (sys.stdin.read() if str(file) == "-" else file.read_text()).splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            texts += file_text(file).splitlines()
+        except (OSError, ValueError) as error:
             what = f"{file} can't be read ({type(error).__name__})"
             raise InvalidRequest(what, (("numbers_file", what),)) from None
     return tuple(one.strip() for text in texts for one in text.partition("#")[0].split(",") if one.strip())

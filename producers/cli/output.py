@@ -1,9 +1,11 @@
 """What commands print and how they end: tables for people on stdout, one JSON document with `--json`, errors with a next step."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
@@ -20,6 +22,7 @@ from worker.contract.errors import (
     UnsafeRedis,
     WaitTimeout,
 )
+from worker.contract.printable import printable
 from worker.contract.requests import invalid
 from worker.contract.states import JobState
 
@@ -28,6 +31,9 @@ EXIT_INPUT = 2
 EXIT_TIMEOUT = 3
 EXIT_CONFLICT = 4
 EXIT_UNREACHABLE = 5
+
+#: What a full or broken disk answers. A pipe that nobody reads any more is another thing, which typer knows.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def exit_code(error: DidflowError) -> int:
@@ -46,13 +52,33 @@ def exit_code(error: DidflowError) -> int:
 def errors_told(*, as_json: bool) -> Iterator[None]:
     """Turn our errors into a message and an exit code."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _output_lost(error)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        what = "an argument is no UTF-8 text"  # Python hands its bytes on as lone surrogates, which no key or id of ours has.
+        fail(InvalidRequest(what, (("arguments", what),)), as_json=as_json)
     except ValidationError as error:
         fail(invalid(error), as_json=as_json)
     except DidflowError as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _output_lost(error: OSError) -> NoReturn:
+    with suppress(OSError, ValueError):  # Else the interpreter tries to write the rest once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    why = f"the output can't be written ({error.strerror}); what was asked for may have been done: look with `didflow jobs`"
+    Console(stderr=True, highlight=False).print(why, markup=False, soft_wrap=True)
+    raise typer.Exit(EXIT_JOB)
 
 
 def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
@@ -74,7 +100,12 @@ def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
 
 def print_json(value: object) -> None:
     """One document on stdout."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(plain(value), indent=2) + "\n")
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON in UTF-8; a byte of an argument that wasn't UTF-8 is written as JSON's escape of a lone surrogate."""
+    return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def plain(value: object) -> Any:
@@ -94,9 +125,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, wh
 
 def clean(value: object) -> str:
     """A text without terminal escapes and other control characters: references and the provider's words come from outside."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value if value is not None else "")
-    )
+    return printable(str(value if value is not None else ""))
 
 
 def state_text(state: JobState, reason: str | None = None) -> Text:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from producers.business_events import AGAIN_LAST_S, GROUP, BusinessEvents, TakenIn
 from producers.cli import options as given
-from producers.cli.output import EXIT_JOB, clean, errors_told, print_json
+from producers.cli.output import EXIT_JOB, clean, errors_told, json_text, print_json
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, ServiceUnavailable
 from worker.logs import configure_logs
@@ -86,8 +86,8 @@ def _as_soon_as_known(stopping: threading.Event) -> Didflow | None:
 
 def _read(data: str) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text(encoding="utf-8") if data.startswith("@") else data
-        read = json.loads(text)
+        file = Path(data.removeprefix("@")) if data == "-" or data.startswith("@") else None
+        read = json.loads(data if file is None else given.file_text(file))
     except OSError as error:
         raise _wrong(f"can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -117,7 +117,7 @@ def _line(taken: TakenIn, *, as_json: bool) -> None:
     job, refusal = taken.job, taken.refusal
     if as_json:
         said = {"job": job.id, "is_new": job.is_new} if job else {"code": refusal.code, "message": str(refusal)} if refusal else {}
-        sys.stdout.write(json.dumps({"id": taken.event_id, "type": taken.type, "entry": taken.entry_id} | said, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text({"id": taken.event_id, "type": taken.type, "entry": taken.entry_id} | said) + "\n")
         return
     words = f"job {job.id}{'' if job.is_new else ', as before'}" if job else f"{refusal.code}: {refusal}" if refusal else ""
     Console(highlight=False, soft_wrap=True).print(f"{clean(taken.event_id)}  {clean(words)}", markup=False)

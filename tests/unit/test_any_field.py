@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -134,6 +134,9 @@ def refused(fields: Any) -> tuple[tuple[str, str], ...]:
 
 
 @FUZZ
+@example({"kind": "search_and_buy", "country": "US", "destinations": [{"transport": Decimal("sNaN"), "destination": "a@b"}]})
+@example({"kind": "release", "numbers": _NUMBERS, "at": "0001-01-01T00:00:00+01:00"})
+@example({"kind": "search_and_buy", "country": "US", "policy": [], "ladder": [{"city": "TORONTO"}]})
 @given(requests(PYTHON))
 def test_any_value_in_any_field_of_a_request_is_accepted_or_named(fields: dict[str, Any]) -> None:
     refused(fields)

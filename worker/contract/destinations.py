@@ -100,8 +100,9 @@ class Destination(SeenDestination, Checked):
     @field_validator("transport", mode="before")
     @classmethod
     def _known_transport(cls, value: object) -> object:
-        if value not in (1, 4, 5) or isinstance(value, bool):
-            raise ValueError(f"transport {value!r} is unknown: 1 is a SIP URI, 4 a PSTN number, 5 a SIP trunk")
+        # Looked at by its type first: comparing a signalling NaN with a number raises.
+        if not isinstance(value, int | float) or isinstance(value, bool) or value not in (1, 4, 5):
+            raise ValueError(f"transport {repr(value)[:40]} is unknown: 1 is a SIP URI, 4 a PSTN number, 5 a SIP trunk")
         return value
 
     @classmethod

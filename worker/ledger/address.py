@@ -19,7 +19,7 @@ def redis_url(settings: Settings) -> str:
         return settings.redis_url.get_secret_value()
     try:
         return address_file(settings.state_dir).read_text().strip()
-    except OSError:
+    except (OSError, ValueError):
         raise ServiceUnavailable(
             "DIDFLOW_REDIS_URL is not set and no embedded Valkey is running: start one with `didflow up`, or set DIDFLOW_REDIS_URL"
         ) from None

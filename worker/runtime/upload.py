@@ -3,6 +3,8 @@
 The file goes from here to the provider and nowhere else: not into Redis, not into a log, an event or an error.
 """
 
+import os
+import stat
 import time
 from pathlib import Path
 from typing import Annotated
@@ -72,12 +74,18 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
 
 def _paper(kind: str, file: Path) -> Paper:
     try:
-        with file.open("rb") as opened:
+        # Without O_NONBLOCK opening a pipe waits until somebody writes to it.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise _refused("is no regular file")
             content = opened.read(MAX_BYTES + 1)
     except OSError as error:
-        what = f"can't be read ({type(error).__name__})"
-        raise InvalidRequest(f"file: {what}", (("file", what),)) from None
+        raise _refused(f"can't be read ({type(error).__name__})") from None
     return read_paper(kind, content)
+
+
+def _refused(what: str) -> InvalidRequest:
+    return InvalidRequest(f"file: {what}", (("file", what),))
 
 
 def _numbers(texts: tuple[str, ...], job_id: str | None, kind: str, account: str, ledger: Ledger) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from functools import cached_property
 import httpx
 
 from worker.contract.numbers import from_provider
+from worker.contract.printable import printable
 from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
 from worker.wavix.admission import Heard
 from worker.wavix.json_text import read_json
@@ -78,7 +79,7 @@ class Said:
         if isinstance(body, dict):
             words = body.get("message") or body.get("error")
             if isinstance(words, str) and words:
-                return words[:300]
+                return printable(words[:300])
         return f"HTTP {self.status}"
 
     @property

@@ -43,6 +43,7 @@ def _options(given: argparse.Namespace) -> SandboxOptions:
     """What was asked for; a flag of its own goes before a profile. Raises ValueError for profiles that don't fit together."""
     options = SandboxOptions(
         accounts={"default": SANDBOX_KEY} | dict(given.account),
+        more_keys={key: name for name, key in given.more_key},
         balance_usd=given.balance,
         latency_ms=given.latency_ms,
         jitter_ms=given.jitter_ms,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=port, default=8788, help="port to listen on; 0 picks one (%(default)s)")
     parser.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
+    parser.add_argument("--more-key", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a second key of an account")
     parser.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
     parser.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="every call takes at least this long (%(default)s)")
     parser.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="and up to this much longer (%(default)s)")

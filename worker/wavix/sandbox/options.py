@@ -19,6 +19,7 @@ ReleaseIds = Literal["any", "repeat", "brackets", "comma", "first", "last"]
 class SandboxOptions:
     """`accounts` maps a name to its key. `rate_limit` is requests a second per account; None: none.
 
+    more_keys       further keys of these accounts: a key to the name of its account
     read_lag_s      lists show the past by this much
     apply_late_s    a change of destinations shows this much later
     restock_s       a released number is for sale again after this much
@@ -51,6 +52,7 @@ class SandboxOptions:
     """
 
     accounts: dict[str, str] = field(default_factory=lambda: {"default": SANDBOX_KEY})
+    more_keys: dict[str, str] = field(default_factory=dict)
     balance_usd: Decimal = Decimal("1000.00")
     latency_ms: float = 0.0
     jitter_ms: float = 0.0

@@ -67,7 +67,8 @@ class World:
         return tuple(found)
 
     def account_of(self, key: str | None) -> AccountState | None:
-        return next((account for account in self.accounts.values() if account.key == key and account.key_valid), None)
+        name = self.options.more_keys.get(key or "")
+        return next((one for one in self.accounts.values() if (one.key == key or one.name == name) and one.key_valid), None)
 
     def put_in_cart(self, account: AccountState, numbers: Sequence[str], *, at_most: int | None = None) -> list[StockNumber]:
         """Add what is for sale; the answer lists what was added."""
