@@ -313,3 +313,13 @@ def test_one_refusal_that_is_gone_at_the_second_try_teaches_nothing(stage: Stage
     stage.sandbox.add_fault("release", "refuse")
     assert stage.run(Release(numbers=tuple(stage.own(1)))).state == "succeeded"
     assert learned_form(stage) is None
+
+
+def test_a_key_that_may_not_release_is_asked_once_and_the_numbers_stay(real_ledger: Ledger) -> None:
+    with stage_with(real_ledger, scopes={"default": ("numbers:read", "buy")}) as stage:
+        ours = stage.own(3)
+        view = stage.run(Release(numbers=tuple(ours)))
+        assert (view.state, outcomes(view)) == ("failed", dict.fromkeys(ours, "refused"))
+        assert {one.error.code if one.error else None for one in numbers(view)} == {"not_permitted"}
+        assert (stage.owned(), calls_of(stage)) == (set(ours), 1)
+        assert not stage.ledger.account_state("default").paused

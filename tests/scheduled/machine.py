@@ -29,7 +29,9 @@ ATTEMPTS_AT_MOST = 6
 CITY = ("LOS ANGELES, CA",)
 
 CHANGES = st.sampled_from(["cart_put", "cart_put", "checkout", "checkout", "cart_delete", "destinations", "release"])
-CHANGE_FAULTS = st.sampled_from(["drop", "act_and_drop", "act_then_html", "cut_json", "status_500_before", "rate_limit", "refuse"])
+CHANGE_FAULTS = st.sampled_from(
+    ["drop", "act_and_drop", "act_then_html", "cut_json", "status_500_before", "rate_limit", "refuse", "act_then_refuse"]
+)
 READS = st.sampled_from(["owned", "cart", "dids", "owned_one", "trunks"])
 READ_FAULTS = st.sampled_from(["drop", "html_error", "cut_json", "rate_limit"])
 #: The points between which most hangs; an attempt runs to one of them, or to its end.

@@ -205,6 +205,12 @@ class GivingBack:
             case NotNow(answered=False):
                 self._book.write("not_sent", batch)
                 raise waiting_for(answer)
+            case Barred(right=right) if right:
+                failed = waiting_for(answer)
+                refusal = failed.error if isinstance(failed, AttemptFailed) else JobError(code="release_refused", message=answer.message)
+                now_ms = self._page.now_ms()
+                barred = [one.answered(now_ms, refusal).model_copy(update={"alone": len(forms)}) for one in self._now(batch)]
+                self._book.write("not_permitted", barred)  # No other form would help.
             case NotNow() | Barred():
                 self._answered("not_now", batch, JobError(code="release_not_now", message="the provider takes no calls for now"))
                 raise waiting_for(answer)
