@@ -1,13 +1,17 @@
-"""Six wrong protocols that look right. Each must make the campaign fail: they test the tests."""
+"""Eight wrong protocols that look right. Each must make the campaign fail: they test the tests."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from worker.contract.errors import JobError
 from worker.contract.provider import Answer
+from worker.contract.states import Outcome
 from worker.jobs import purchase
 from worker.jobs.countdown import Countdown
+from worker.jobs.giving_back import GivingBack
+from worker.jobs.leaving import Leaving
 from worker.jobs.purchase import Purchase
 from worker.jobs.purchase_state import Checkout, Phase
 from worker.jobs.refused_checkout import what_is_known
@@ -73,9 +77,31 @@ def leaves_parked() -> None:
     Countdown.call_off = lambda self: None  # type: ignore[method-assign]
 
 
+def believe_yes_to_releases() -> None:
+    """What was said yes to is gone."""
+    right = GivingBack._answered
+
+    def wrong(self: GivingBack, step: str, batch: Sequence[Leaving], refusal: JobError | None, *, alone: bool = False) -> None:
+        right(self, step, batch, refusal, alone=alone)
+        if refusal is None:
+            self._book.record_gone(self._now(batch))
+
+    GivingBack._answered = wrong  # type: ignore[method-assign]
+
+
+def believe_refused_releases() -> None:
+    """What was refused is still here."""
+
+    def wrong(self: GivingBack, batch: Sequence[Leaving]) -> None:
+        self._book.write("refused", [one.became(Outcome.REFUSED, one.refusal) for one in batch])
+
+    GivingBack._after_refusal = wrong  # type: ignore[method-assign]
+
+
 OF_PURCHASES = (no_token_check, look_first, reuse_tainted, believe_refusals)
 OF_COUNTDOWNS = (deaf_to_cancels, leaves_parked)
-MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (*OF_PURCHASES, *OF_COUNTDOWNS)}
+OF_RELEASES = (believe_yes_to_releases, believe_refused_releases)
+MUTANTS: dict[str, Callable[[], None]] = {one.__name__: one for one in (*OF_PURCHASES, *OF_COUNTDOWNS, *OF_RELEASES)}
 
 
 def mutate(name: str) -> None:

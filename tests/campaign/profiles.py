@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.campaign.campaign import EVERYTHING, Plan
-from tests.campaign.mutants import MUTANTS, OF_COUNTDOWNS
+from tests.campaign.mutants import MUTANTS, OF_COUNTDOWNS, OF_RELEASES
 from tests.campaign.work import CITIES
 from worker.wavix.sandbox import SandboxAdmin
 
@@ -11,6 +11,10 @@ from worker.wavix.sandbox import SandboxAdmin
 TOO_LONG = {"valkey_outage": 0, "valkey_stall": 0, "funds_drained": 0}
 #: For mutants: a minute is enough for the fault that a wrong protocol can't bear, in every purchase.
 ONLY_PURCHASES = {"kill": 1, "reply_lost": 1}
+
+
+#: Jobs of which kinds a wrong protocol needs.
+ONLY = {one.__name__: "countdown" for one in OF_COUNTDOWNS} | {one.__name__: "release" for one in OF_RELEASES}
 
 
 def short(seconds: float, seed: int) -> Plan:
@@ -36,7 +40,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
         in_flight=48,
         pause_s=(0.2, 0.6),
         weights=weights,
-        only="countdown" if mutant in [one.__name__ for one in OF_COUNTDOWNS] else "buy",
+        only=ONLY.get(mutant or "", "buy"),
         # In one city a number that is given up is soon used again, if it may be.
         cities=CITIES[:1],
         first_orders=first_orders,
@@ -74,6 +78,16 @@ def _refused_answers(sandbox: SandboxAdmin) -> None:
     sandbox.add_fault("checkout", "act_then_refuse", times=None, probability=0.2, status=404)
 
 
+def _releases_of_one_id(sandbox: SandboxAdmin) -> None:
+    """Of several ids a release takes the last, and says yes."""
+    sandbox.order("reconfigure", release_ids="last")
+
+
+def _refused_releases(sandbox: SandboxAdmin) -> None:
+    """Releases that act and are refused."""
+    sandbox.add_fault("release", "act_then_refuse", times=None, probability=0.3, status=422)
+
+
 STRESS: dict[str, Callable[[SandboxAdmin], None]] = {
     "no_token_check": _zombies,
     "look_first": _late_checkouts,
@@ -81,5 +95,7 @@ STRESS: dict[str, Callable[[SandboxAdmin], None]] = {
     "believe_refusals": _refused_answers,
     "deaf_to_cancels": _well,
     "leaves_parked": _well,
+    "believe_yes_to_releases": _releases_of_one_id,
+    "believe_refused_releases": _refused_releases,
 }
 assert STRESS.keys() == MUTANTS.keys()

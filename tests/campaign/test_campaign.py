@@ -26,6 +26,8 @@ MUTANT_SECONDS = {
     "believe_refusals": 12.0,
     "deaf_to_cancels": 10.0,
     "leaves_parked": 10.0,
+    "believe_yes_to_releases": 10.0,
+    "believe_refused_releases": 10.0,
 }
 #: That its oracle finds out what is wrong with a countdown is tested every day without a campaign.
 SOONEST = "believe_refusals"
@@ -63,7 +65,7 @@ def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None
 def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
     outcome = run(against(mutant, MUTANT_SECONDS[mutant], SEED), tmp_path, told)
     told(summary(outcome))
-    wrong = ("bought", "asked for", "was given to", "ended 2 times", "says that it", "was called off", "and goes to")
+    wrong = ("bought", "asked for", "was given to", "ended 2 times", "says that", "says refused", "was called off", "and goes to")
     found = [violation for violation in outcome.violations if any(words in violation for words in wrong)]
     assert found
     assert_explained(outcome, found[0], tmp_path / "soak")
