@@ -15,17 +15,21 @@ class Profile:
 
     changes   options of the sandbox and their values
     settings  worker settings that the client needs with such a server, by field name of `Settings`
+    fixed     options that no profile beside it may change
     any_job   every job ends the same way under it, so that tests of jobs may draw it for any scene
     """
 
     says: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
     any_job: bool = True
 
 
 PROFILES: Mapping[str, Profile] = {
-    "numbers-dialect": Profile("The account is spoken to as published in June 2026.", settings={"wavix_dialect": "numbers"}),
+    "numbers-dialect": Profile(
+        "The account is spoken to as published in June 2026.", settings={"wavix_dialect": "numbers"}, fixed=frozenset({"path", "key_place"})
+    ),
     "city-route": Profile("The numbers of a city are listed under `/city/` and not under `/cities/`.", {"city_route": "city"}),
     "partial-checkout": Profile(
         "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
@@ -120,5 +124,9 @@ def draw(rng: random.Random, count: int, among: Iterable[str] = PROFILES) -> tup
 
 
 def _contradict(name: str, others: Iterable[str]) -> bool:
-    changes, settings = PROFILES[name].changes, PROFILES[name].settings
-    return any(changes.keys() & PROFILES[other].changes.keys() or settings.keys() & PROFILES[other].settings.keys() for other in others)
+    return any(_collide(PROFILES[name], PROFILES[other]) for other in others)
+
+
+def _collide(one: Profile, other: Profile) -> bool:
+    changed, also_changed = one.changes.keys() | one.fixed, other.changes.keys() | other.fixed
+    return bool(changed & also_changed or one.settings.keys() & other.settings.keys())
