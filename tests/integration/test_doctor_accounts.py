@@ -70,9 +70,14 @@ def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(stage:
 @pytest.mark.parametrize(
     ("scopes", "verdict", "said"),
     [
-        (None, "ok", "may read numbers, stock, cart, trunks, balance"),
+        (None, "ok", "may read numbers, stock, cart, trunks, balance, transactions"),
         (("numbers", "buy", "account"), "warn", "not trunks (The API key lacks the scope trunks:read): SIP trunks as destinations"),
         (("numbers", "buy", "trunks"), "warn", "not balance (The API key lacks the scope account:read)"),
+        (
+            ("numbers", "buy", "trunks", "account"),
+            "warn",
+            "not transactions (The API key lacks the scope billing:read): `didflow reconcile",
+        ),
         (("numbers", "trunks", "account"), "fail", "may read numbers, trunks, balance; not stock (The API key lacks the scope buy:read)"),
     ],
 )

@@ -4,7 +4,7 @@ By reads alone. What the workers know is looked at and left as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed
@@ -27,6 +27,7 @@ RIGHTS: Mapping[str, tuple[Callable[[WavixClient], object], str]] = {
     "cart": (lambda client: client.cart(), "purchases fail"),
     "trunks": (lambda client: client.trunks(), "SIP trunks as destinations aren't checked before they are set"),
     "balance": (lambda client: client.balance_usd(), "a dry run doesn't say what is left after a purchase"),
+    "transactions": (lambda client: client.transactions(since=_today(), until=_today()), "`didflow reconcile --money` can't compare"),
 }
 
 
@@ -126,6 +127,10 @@ def _unwell(name: str, base_url: str, error: ReadFailed) -> Check:
         case _:
             words = f"{base_url} can't be used: {error}"
     return Check(f"account {name}", "fail", words + ": check the key, the address and the dialect")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _age(seconds: float) -> str:
