@@ -129,6 +129,6 @@ def test_a_doctor_changes_nothing(stage: Stage, shell: Shell) -> None:
     before = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
     checks(shell)
     calls = stage.sandbox.state()["calls"]
-    assert set(calls) == {"owned", "countries", "cart", "trunks", "profile"}
+    assert set(calls) == {"owned", "countries", "cart", "trunks", "profile", "transactions"}
     after = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
     assert after - before <= {stage.ledger.keys.rate("default")}
