@@ -176,3 +176,16 @@ def test_a_checkout_that_the_key_may_not_make_is_not_taken_for_one(real_ledger: 
         assert (view.state, view.error and view.error.code) == (JobState.FAILED, "checkout_forbidden")
         assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
         assert not stage.ledger.account_state("default").paused
+
+
+def test_a_right_that_is_lost_while_a_checkout_is_unclear_parks_the_purchase(real_ledger: Ledger) -> None:
+    with stage_on(real_ledger, {"max_attempts": 2}) as stage:
+        stage.sandbox.add_fault("checkout", "act_and_drop")
+        refused = {"success": False, "message": "scope missing"}
+        for call in ("cart", "cart_delete"):
+            stage.sandbox.add_fault(call, "refuse", status=403, times=None, body=refused)
+        job = stage.submit(ONE)
+        view = stage.finish(job)
+        assert view.state is JobState.NEEDS_REVIEW, "it was bought, and may not be given up as if it were not"
+        assert len(stage.sandbox.ledger()) == stage.sandbox.state()["calls"]["checkout"] == 1
+        assert not stage.ledger.account_state("default").paused

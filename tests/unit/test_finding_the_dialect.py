@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed, Yes
+from worker.settings import Settings
 from worker.wavix.client import WavixClient
 from worker.wavix.dialects import Dialect, candidates
 from worker.wavix.finding import BELIEVED_S, DialectFinder, Remembered
@@ -229,3 +231,14 @@ def test_a_refused_change_is_followed_by_a_read_before_the_next_one() -> None:
     server.sent.clear()
     assert client.check_out(["+1213"]) == Yes(None)
     assert [method for method, _, _ in server.sent] == ["GET"] * (len(server.sent) - 1) + ["POST"]
+
+
+def test_each_account_says_for_itself_what_may_be_tried(tmp_path: Path) -> None:
+    (tmp_path / "accounts.toml").write_text('[reseller]\napi_key = "r-1"\ndialect = "mydids"\nkey_in = "query"\n[plain]\napi_key = "p-1"\n')
+    settings = Settings(_env_file=None, WAVIX_API_KEY=SecretStr(KEY), WAVIX_KEY_IN="bearer", accounts=tmp_path / "accounts.toml")
+    allowed = {name: candidates(account.dialect, account.key_in) for name, account in settings.all_accounts().items()}
+    assert allowed == {
+        "reseller": (Dialect("mydids", "query"),),
+        "plain": AUTO,
+        "default": (Dialect("numbers", "bearer"), Dialect("mydids", "bearer")),
+    }
