@@ -4,14 +4,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from worker.contract.destinations import Route, same_route
 from worker.contract.errors import InvalidRequest, JobError, WrongJob
+from worker.contract.follow_ups import UNPARK
 from worker.contract.history import Happened, Happening
 from worker.contract.jobs import JobView
-from worker.contract.requests import Release, SearchAndBuy
+from worker.contract.requests import Failback, Release, SearchAndBuy
 from worker.contract.results import NumberResult, Result, Totals
 from worker.contract.spending import Spend
 from worker.contract.states import OURS, JobState, Outcome
-from worker.ledger.calls import Call, follower_args, resolve
+from worker.ledger.calls import Call, follow_up_args, follower_args, resolve
 
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
@@ -20,7 +22,8 @@ RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 class Finding:
     """How the job ends, what the numbers that took effect cost, and a line for the job's story.
 
-    `job_id` and `token`: which job, as somebody saw it. `follows`: some that were bought may wait for documents.
+    `job_id` and `token`: which job, as somebody saw it. `follows`: some that were bought may wait for documents. `unparks`: some that
+    weren't released may be parked.
     """
 
     job_id: str
@@ -32,6 +35,7 @@ class Finding:
     detail: str
     history: Mapping[str, Happened]
     follows: bool
+    unparks: bool = False
 
 
 def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
@@ -84,12 +88,24 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     }
     # Nobody has seen of these numbers whether they are active.
     follows = isinstance(view.request, SearchAndBuy) and view.request.may_need_documents and bool(took_effect)
-    return Finding(view.id, view.token, view.account, state, result, bought, told, history, follows)
+    parking = view.request.parking if isinstance(view.request, Release) else ()
+    unparks = bool(parking) and any(_may_be_parked(number, parking) for number in before.numbers if number.number not in took_effect)
+    return Finding(view.id, view.token, view.account, state, result, bought, told, history, follows, unparks)
+
+
+def _may_be_parked(number: NumberResult, parking: Route) -> bool:
+    """Whether a release has left it at its parking destination, as far as it says."""
+    if number.outcome in RELEASED:
+        return False
+    is_there = number.route_after is not None and same_route(number.route_after, parking)
+    return is_there or (number.error is not None and number.error.code == "still_parked")
 
 
 def resolving(found: Finding) -> Call[str]:
     """The verb that ends the job so."""
     follower = follower_args(found.job_id, found.account) if found.follows else ()
+    if found.unparks:
+        follower = follow_up_args(UNPARK, Failback(job_id=found.job_id), found.account, delay_ms=0)
     return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history, follower)
 
 

@@ -1,6 +1,7 @@
 """`didflow reconcile` on a sandbox in which somebody meddled: what it finds, what it repairs, and what only a person decides."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.faults.losing import LosingValkey, Plot
 from tests.shell import Shell
 from tests.stage import Stage, outcomes
 from worker.contract.destinations import Destination
+from worker.contract.jobs import Job
 from worker.contract.requests import Release, Reroute, SearchAndBuy
 from worker.contract.states import JobState
 from worker.runtime.embedded import EmbeddedValkey
@@ -138,3 +140,21 @@ def test_numbers_given_to_the_job_that_bought_them_count_and_the_gate_opens(forg
     steps = [step.name for step in plot.stage.story(ended)]
     assert steps.count("given") == 2
     assert "fence" not in steps
+
+
+def test_a_number_that_an_ended_release_left_parked_is_found_and_repaired(stage: Stage, shell: Shell) -> None:
+    (number,) = stage.own(1)
+    parking = Destination.sip("goodbye@example.net")
+    stage.sandbox.add_fault("release", "refuse", status=200, body={"success": True}, times=None)
+    job = stage.submit(Release(numbers=(number,), grace=timedelta(seconds=0.1), parking=(parking,)))
+    assert stage.finish(job).state is JobState.NEEDS_REVIEW
+    assert shell("reconcile", "--json").json["counts"] == {}, "the release has it"
+    assert shell("resolve", job.id, "--not-released", "--yes").code == 0
+    follow_up = stage.ledger.get(f"{job.id}-unpark")
+    told = shell("reconcile", "--json").json
+    assert {one["kind"]: one["number"] for one in told["findings"]} == {"left_parked": number}
+    assert "reroute 1 numbers to sip:old@example.net" in shell("reconcile", "--repair", "--yes").err
+    stage.runner.run(follow_up.id)
+    assert stage.finish(Job(follow_up.id, True, follow_up.state)).state is JobState.SUCCEEDED
+    assert stage.routes()[number] == ["old@example.net"]
+    assert shell("reconcile", "--json").json["counts"] == {}

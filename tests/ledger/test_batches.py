@@ -150,7 +150,7 @@ def test_a_batch_without_its_lease_writes_nothing(ledger: Ledger) -> None:
 def routed(ledger: Ledger, claim: Claim, *numbers: str) -> tuple[frozenset[str], set[str]]:
     reply = ledger.claim_routes(claim, numbers)
     assert reply is not None
-    return reply[0], set(reply[1])
+    return reply.newer, set(reply.since_ms)
 
 
 def answered(ledger: Ledger, claim: Claim, numbers: Sequence[str]) -> None:

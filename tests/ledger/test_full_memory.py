@@ -12,7 +12,7 @@ from worker.contract.states import JobState
 from worker.contract.writes import Write
 from worker.ledger.admission import Breaker, Pace, admit, report
 from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
+from worker.ledger.ledger import Ledger, RoutesClaimed
 from worker.runtime.embedded import EmbeddedValkey
 
 
@@ -54,7 +54,7 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.take_back(running, {"+12135550102": "{}"})
     assert own_ledger.follow_up(running, "documents", FollowDocuments(job_id=running.job_id), delay_ms=1000)
     assert own_ledger.tell(running, [("+12135550100", "{}", "didflow.number.activated.v1", "{}")])
-    assert own_ledger.claim_routes(running, ["+12135550100"]) == (frozenset(), {}, {})
+    assert own_ledger.claim_routes(running, ["+12135550100"]) == RoutesClaimed()
     leave = own_ledger.run(admit("default", "ask-1", Pace.of(10, 0.5), emergency=False, patience_s=5.0, probe_s=30.0))
     assert leave.word == "go", "what is under way may also ask the provider"
     assert own_ledger.run(report("default", leave.moment_us, "limited", "", Breaker(), pause_s=0.0, jitter=0.0)) == "slowed"

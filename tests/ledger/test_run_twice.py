@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
+from worker.contract.destinations import Destination
 from worker.contract.history import Happened, Happening
 from worker.contract.holdings import Loan
 from worker.contract.requests import SearchAndBuy
@@ -18,7 +19,8 @@ from worker.ledger import admission, calls
 from worker.ledger.admission import Breaker, Pace
 from worker.ledger.dialects import note_dialect
 from worker.ledger.event_body import event_members
-from worker.ledger.ledger import Ledger
+from worker.ledger.ledger import Claim, Ledger
+from worker.ledger.parked import route_text
 from worker.ledger.plans import entries_of
 from worker.ledger.reuse import loans_text
 from worker.ledger.script_loader import script_names
@@ -263,7 +265,20 @@ def routes(ledger: Ledger) -> Args:
     oldest, older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     ledger.claim_routes(newer, ["+12135550101"])
     ledger.claim_routes(oldest, ["+12135550102"])
-    return (older.job_id, older.token, 1, 0, "+12135550100", "+12135550101", "+12135550102")
+    take_to_park(ledger, newer, "+12135550103")
+    wanted = route_text((Destination.sip("backup@example.net"),))
+    return (older.job_id, older.token, 1, 0, wanted, "+12135550100", "+12135550101", "+12135550102", "+12135550103")
+
+
+def take_to_park(ledger: Ledger, release: Claim, *numbers: str) -> None:
+    ledger.claim_routes(release, list(numbers), calling=False, parking=True)
+
+
+def want(ledger: Ledger) -> Args:
+    release, job = (claimed(ledger, submitted(ledger).id) for _ in range(2))
+    take_to_park(ledger, release, "+12135550100", "+12135550101")
+    wanted = route_text((Destination.sip("backup@example.net"),))
+    return (job.job_id, job.token, "+12135550100", wanted, "+12135550102", wanted)
 
 
 def stage(ledger: Ledger) -> Args:
@@ -287,6 +302,8 @@ def save(ledger: Ledger) -> Args:
     assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == ("ok",)
     numbers = {"numbers": {"+12135550100": "{}"}, "reserve": ("+12135550100",), "taint": ("+12135550101",)}
     numbers |= {"history": {"+12135550100": Happened(what=Happening.BOUGHT)}}
+    take_to_park(ledger, running, "+12135550100", "+12135550101")
+    numbers |= {"parks": {"+12135550100": "{}"}, "unpark": {"+12135550101": 0}}
     page = Write("settled", progress="1 of 2", memo="{}", settle=TWO_USD, **numbers)  # type: ignore[arg-type]
     return (running.job_id, running.token, 2, 60_000, write_text(page, ()))
 
@@ -416,6 +433,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "undo": (undo, None),
     "unreserve": (unreserve, "no"),
     "vouch": (vouch, "open"),
+    "want": (want, None),
 }
 
 #: They write nothing, or only move moments.

@@ -1,4 +1,5 @@
-"""The job that a purchase leaves behind for numbers that take no calls before their documents are approved."""
+"""The jobs that other jobs leave behind: of a purchase, for numbers that take no calls before their documents are approved; of a release
+that a person ended, for numbers that are still parked."""
 
 #: What it is called: the purchase's id, a dash, and this.
 DOCUMENTS = "documents"
@@ -6,3 +7,5 @@ DOCUMENTS = "documents"
 DOCUMENTS_AGAIN = "documents-again"
 #: It begins to look so long after the purchase; nobody hands documents in at once.
 FIRST_LOOK_S = 60.0
+#: What the job is called that gives the numbers of a release, which a person has ended, their routes back.
+UNPARK = "unpark"

@@ -29,6 +29,9 @@ class Write:
     money          it may move once this is written; nothing is while it may not (a closed gate)
     unless_cancelled   nothing is written once somebody was told that the job is called off, though this attempt hasn't heard of it
     unsettled      whether numbers are bound or carted after it
+    parks          the ways (JSON) of numbers that a release has taken to park them
+    unpark         numbers that it is done with, and the newest wish for another route that it knows of (its order; -1: whatever it is);
+                   if one of them has a newer one nothing is written
     offer          numbers of a release, with their records, that may be lent to purchases while it counts down; `withdraw`: that may
                    not any more
     """
@@ -56,5 +59,7 @@ class Write:
     money: bool = False
     unless_cancelled: bool = False
     unsettled: bool | None = None
+    parks: Mapping[str, str] = field(default_factory=dict)
+    unpark: Mapping[str, int] = field(default_factory=dict)
     offer: Mapping[str, int] = field(default_factory=dict)
     withdraw: Sequence[str] = ()

@@ -13,6 +13,7 @@ from worker.contract.countdown import calls_came, renews_ms
 from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
 from worker.contract.history import Happened
+from worker.contract.parked import Parked, Ways
 from worker.contract.provider import NotNow, NotNowReason, OwnedNumber, ReadFailed
 from worker.contract.release_events import CALLS_CAME, CallsCame
 from worker.contract.requests import Release
@@ -33,6 +34,12 @@ LOOK_AT_MOST_S = 30 * 86_400.0
 LENT_AGAIN_S = 30.0
 #: What `stop` says of a number whose release was called off: that it has its route back, or why not, is all there is to tell.
 AS_ITS_WAY_BACK = Outcome.CONFIRMED
+#: Of a number that is called off and was at the parking destination before it was parked.
+ROUTE_UNKNOWN = JobError(
+    code="route_unknown",
+    message="it went to the parking destination already when its grace period began, and stays there: the route that it had before that is"
+    " not known here. Reroute it if it is to go elsewhere",
+)
 #: Stands for the snapshot that a route job would have taken: a release writes its ways itself.
 _TAKEN_MS = 1
 
@@ -59,6 +66,8 @@ class Book(Protocol):
         empty: bool = False,
         answered: Sequence[str] = (),
         more: Mapping[str, Happened] | None = None,
+        parks: Mapping[str, str] | None = None,
+        let_go: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -95,11 +104,19 @@ class Countdown:
         if not self._request.counts_down:
             return
         lent = self._settle_lent()
-        parked = [one for one in self._book.leaving.values() if one.counts_down and one.may_be_parked]
-        self._book.write("called_off", [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in parked])
+        called_off = [one for one in self._book.leaving.values() if one.counts_down]
+        parked = [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in called_off if one.may_be_parked]
+        others = [_left_there(one) for one in called_off if not one.may_be_parked] if self._request.parking else []
+        self._book.write("called_off", parked + others, let_go=[one.number for one in others])
         self._let_stay()
         if lent:
             self._wait_for(lent)
+
+    def bring_back_open(self) -> None:
+        """The same of numbers that are still ours and whose release had no clear answer: they have their routes then, and no outcome."""
+        parked = [one for one in self._book.leaving.values() if one.sent and one.outcome is None and one.stop is None and one.may_be_parked]
+        self._book.write("back_first", [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in parked])
+        self._let_stay()
 
     def _settle_lent(self) -> int:
         """Say of the numbers that purchases keep that they were handed out. Returns how many may yet come back: they can't be let go of."""
@@ -123,16 +140,30 @@ class Countdown:
             at = self._request.at
             if at is not None and now_ms < (at_ms := int(at.timestamp() * 1000)):
                 self._wait_until(at_ms, now_ms)
+            taken = self._take_to_park(now_ms) if self._request.parking else {}
             todo, owned = self._here(self._book.todo())
             self._book.note(from_ms=now_ms, looked_ms=now_ms)
             begun = [self._seen(one, owned[one.record_id], now_ms) for one in todo]
             if self._request.parking:
                 self._book.note(parking=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
                 target = tuple(self._request.parking)
-                begun = [one.model_copy(update={"park": _way(owned[one.record_id], target)}) for one in begun]
-            self._book.write("grace_began", begun, empty=True)
+                begun = [one.model_copy(update={"park": _way(owned[one.record_id], target, taken.get(one.number))}) for one in begun]
+            parks = {one.number: _ways(one.park) for one in begun if one.park and one.number in taken}
+            self._book.write("grace_began", begun, empty=True, parks=parks)
         if self._request.parking and not self._book.memo.parked_ms:
             self._park()
+
+    def _take_to_park(self, now_ms: int) -> Mapping[str, Parked]:
+        """Take the numbers before their routes are read, so that no older job changes them any more. Raises Wait while what it has sent may
+        yet show."""
+        numbers, settle_ms = [one.number for one in self._book.todo()], int(self._rules.settle_s * 1000)
+        if not numbers:
+            return {}
+        claim = self._page.take_to_park(numbers, seen_ms=now_ms - settle_ms)
+        shown_ms = max(claim.disturbed_ms.values(), default=-settle_ms) + settle_ms
+        if now_ms < shown_ms:
+            raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000, "what other jobs have sent for these numbers may yet show")
+        return {number: one for number, one in self._page.parked(numbers).items() if one.release == self._page.job_id}
 
     def _here(self, leaving: Sequence[Leaving]) -> tuple[list[Leaving], dict[int, OwnedNumber]]:
         """Those that are still what they were, with their records; the others stay, or are gone."""
@@ -154,9 +185,10 @@ class Countdown:
             raise CancelRequested
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
         left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
+        self._book.write("not_parked", left_out)  # Before it is written that all are parked: a worker may die in between.
         self._book.note(parked_ms=self._page.now_ms())
         parked = [one for one, park in ends if _is_parked(park)]  # Written once more: from here on they may be lent.
-        self._book.write("parked", parked + left_out, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
+        self._book.write("parked", parked, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
 
     def _moved(self, moves: Moves) -> JobError | None:
         try:
@@ -223,18 +255,27 @@ class Countdown:
 
     def _let_stay(self) -> None:
         """Give those that stay their routes back, then say what became of them."""
+        while stopped := self._to_bring_back():
+            self._bring_back(stopped)
+
+    def _to_bring_back(self) -> list[Leaving]:
+        """Those that stay and have no outcome. One that was sent has none before it is settled; it is to have its route all the same."""
         stopped = [one for one in self._book.leaving.values() if one.stop is not None and one.outcome is None]
-        if not stopped:
-            return
+        wishes = self._wishes([one for one in stopped if one.sent])
+        return [one for one in stopped if not one.sent or not _is_back(one) or one.number in wishes]
+
+    def _bring_back(self, stopped: Sequence[Leaving]) -> None:
+        """One round: all have their outcomes then, but those for which another job has asked for another route meanwhile."""
         self._be_calm(stopped)
-        if fresh := [one for one in stopped if one.back is None and one.park is not None]:
+        wishes = self._wishes(stopped)
+        if fresh := [one for one in stopped if (one.back is None and one.park is not None) or one.number in wishes]:
             now_ms = self._page.now_ms()
             owned = {found.number: found for found in self._book.records(fresh).values()}
-            if now_ms < self._lists_show_ms() and not all(_shows_parked(one, owned.get(one.number)) for one in fresh):
+            if now_ms < self._lists_show_ms() and not all(_is_shown(one, owned.get(one.number)) for one in fresh):
                 raise Wait(WaitReason.SETTLING, (self._lists_show_ms() - now_ms) / 1000)
             memo = self._book.memo.back or MoveMemo(selected=True, taken_ms=_TAKEN_MS)
             self._book.note(back=memo.model_copy(update={"claimed": False}))
-            self._book.write("ways_back", [_with_way_back(one, owned.get(one.number)) for one in fresh])
+            self._book.write("ways_back", [_with_way_back(one, owned.get(one.number), wishes.get(one.number)) for one in fresh])
         way = _Way(self._book, self._page, parking=False)
         self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.back, only=[one.number for one in stopped]))
         brought = [self._book.leaving[one.number] for one in stopped]
@@ -243,9 +284,25 @@ class Countdown:
         seen = self._book.records(left) if left else {}
         still = {one.number for one in left if _shows_parked(one, seen.get(one.record_id))}
         stuck = [one for one in brought if _is_stuck(one) or one.number in still]
-        self._book.write("stays", [_stayed(one) for one in brought if one not in stuck])
-        if stuck:
+        back = [one for one in brought if one not in stuck]
+        self._book.write("stays", [_stayed(one) for one in back if not one.sent])
+        open_ones = [one for one in back if one.sent]
+        self._book.write("back_and_open", open_ones, let_go=[one.number for one in open_ones])
+        here = self._book.records(stuck) if stuck else {}
+        self._book.record_gone([one for one in stuck if one.record_id not in here])
+        if stuck := [one for one in stuck if one.record_id in here]:
             self._stay_parked(stuck)
+
+    def _wishes(self, stopped: Sequence[Leaving]) -> dict[str, Parked]:
+        """What other jobs want for these numbers, and their ways back don't know of."""
+        if not self._request.parking or not stopped:
+            return {}
+        parked, by_number = self._page.parked([one.number for one in stopped]), {one.number: one for one in stopped}
+        return {
+            number: one
+            for number, one in parked.items()
+            if one.release == self._page.job_id and one.wanted_order != by_number[number].wanted
+        }
 
     def _stay_parked(self, stuck: Sequence[Leaving]) -> None:
         """Their way back was refused, or never shown: the job mustn't end as if they had their routes. Raises AttemptFailed."""
@@ -311,12 +368,29 @@ class _Way:
             if self._parking:
                 raise
 
-    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
+    def claim_routes(
+        self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
+    ) -> RouteClaim:
+        """What a newer job routes is that one's: where a release wanted it is nobody's wish."""
+        del wanted
         return self._page.claim_routes(numbers, calling=calling, seen_ms=seen_ms)
 
 
-def _way(owned: OwnedNumber, target: Route) -> Move:
-    return Move.of(owned, target).model_copy(update={"taken_ms": _TAKEN_MS})
+def _way(owned: OwnedNumber, target: Route, taken: Parked | None) -> Move:
+    """Its way to the parking destination. One that an ended release has left there has the route that it had before that."""
+    way = Move.of(owned, target).model_copy(update={"taken_ms": _TAKEN_MS})
+    before = taken.left_by_another if taken is not None and taken.is_at(owned.route) else None
+    return way if before is None else way.model_copy(update={"before": before, "outcome": None})
+
+
+def _ways(park: Move) -> str:
+    return Ways(before=park.before, target=park.target).model_dump_json()
+
+
+def _left_there(leaving: Leaving) -> Leaving:
+    """Called off and not to be brought back: it wasn't parked, or nobody knows from where."""
+    was_there = leaving.park is not None and leaving.park.outcome is Outcome.UNCHANGED
+    return leaving.became(Outcome.UNCHANGED, ROUTE_UNKNOWN) if was_there else leaving
 
 
 def _is_parked(park: Move) -> bool:
@@ -327,10 +401,20 @@ def _shows_parked(leaving: Leaving, owned: OwnedNumber | None) -> bool:
     return leaving.park is not None and owned is not None and same_route(owned.route, leaving.park.target)
 
 
+def _is_shown(leaving: Leaving, owned: OwnedNumber | None) -> bool:
+    """Whether a list shows it where it was sent last."""
+    return leaving.park is None or leaving.back is not None or _shows_parked(leaving, owned)
+
+
 def _is_stuck(leaving: Leaving) -> bool:
     """Whether it is still parked, for all that the provider says."""
     back = leaving.back
     return back is not None and (back.outcome is Outcome.REFUSED or (back.outcome is Outcome.ACCEPTED and back.error is not None))
+
+
+def _is_back(leaving: Leaving) -> bool:
+    """Whether its way back has come to its end."""
+    return leaving.back is not None and leaving.back.outcome not in (None, Outcome.ACCEPTED, Outcome.REFUSED)
 
 
 def _still_parked(back: Move) -> JobError:
@@ -345,9 +429,23 @@ def _not_parked(leaving: Leaving, park: Move) -> Leaving:
     return leaving.stays(outcome, JobError(code="not_parked", message=f"could not be parked, so it isn't given back: {why}"))
 
 
-def _with_way_back(leaving: Leaving, owned: OwnedNumber | None) -> Leaving:
-    assert leaving.park is not None
-    return leaving.model_copy(update={"back": way_back(leaving.park, owned).model_copy(update={"taken_ms": _TAKEN_MS})})
+def _with_way_back(leaving: Leaving, owned: OwnedNumber | None, wish: Parked | None) -> Leaving:
+    if wish is None or wish.wanted is None:
+        assert leaving.park is not None
+        back = way_back(leaving.park, owned)
+    else:
+        back = _wanted_way(leaving, owned, wish.wanted)
+    changes = {"back": back.model_copy(update={"taken_ms": _TAKEN_MS}), "wanted": wish.wanted_order if wish else leaving.wanted}
+    return leaving.model_copy(update=changes)
+
+
+def _wanted_way(leaving: Leaving, owned: OwnedNumber | None, wanted: Route) -> Move:
+    """To where another job wants it, from wherever we have brought it; what somebody else has changed stays."""
+    ours = [route for way in (leaving.park, leaving.back) if way is not None for route in (way.before, way.target)]
+    if owned is not None and (not ours or any(same_route(owned.route, route) for route in ours)):
+        ours = [owned.route]
+    from_here = Move(number=leaving.number, record_id=leaving.record_id, before=wanted, target=ours[0] if ours else ())
+    return way_back(from_here, owned)
 
 
 def _stayed(leaving: Leaving) -> Leaving:

@@ -121,6 +121,9 @@ class GivingBack:
         shown = self._looked_at(open_ones)
         answered = [one for one in shown if one.refusal and looked_ms - one.answered_ms >= settle_ms]
         ours = [one for one in answered if looked_ms >= _unclear_until_ms(one, self._rules)]
+        open_ms = self._book.memo.open_ms
+        if open_ms and looked_ms - open_ms >= self._rules.settle_limit_s * 1000:  # Nothing that was sent acts so late.
+            ours = shown
         self._book.write("did_not_go", [one.not_sent() for one in ours])
         if len(ours) == len(shown):
             return bool(ours)

@@ -1,6 +1,7 @@
 """The numbers of a release on their way out: what the ledger keeps of each, and the book of a job that gives them back."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +13,7 @@ from worker.contract.states import JobState, Outcome
 from worker.contract.writes import Write
 from worker.jobs.happened import released
 from worker.jobs.move import Move, MoveMemo
-from worker.jobs.ports import Ended, JobPage
+from worker.jobs.ports import Ended, JobPage, WantedElsewhere
 from worker.jobs.selection import Selected
 from worker.jobs.stored import read_memo, read_stored
 
@@ -25,6 +26,10 @@ STILL_PARKED = JobError(code="still_parked", message="it may be parked, and neit
 _MAY_BE_PARKED = frozenset({None, Outcome.ACCEPTED, Outcome.CONFIRMED})
 
 
+#: Outcomes of its way back after which it isn't parked by its release any more.
+GOOD_WAYS = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND})
+
+
 class Leaving(BaseModel):
     """One number on its way out. `sent`: a release of it may have been sent, written down before the call. Times are the ledger's, ms.
 
@@ -35,6 +40,7 @@ class Leaving(BaseModel):
 
     seconds, seen_ms  its inbound seconds when it was last looked at while it counted down, and when that was
     park, back        its way to the parking destination, and the way back
+    wanted            the newest wish of another job that its way back knows of, by that job's place among the submits; 0: none
     lent              the purchase that was given it; as long as that hasn't ended it may come back
     stop              it stays, with this outcome and `error`, as soon as it has its route back
     """
@@ -57,11 +63,18 @@ class Leaving(BaseModel):
     park: Move | None = None
     back: Move | None = None
     stop: Outcome | None = None
+    wanted: int = 0
     lent: str | None = None
 
     @property
     def may_be_parked(self) -> bool:
         return self.park is not None and self.park.outcome in _MAY_BE_PARKED
+
+    @property
+    def is_left_parked(self) -> bool:
+        """Whether its job may have ended without its way back, or with one that failed."""
+        went = self.outcome in GOOD or self.error == HANDED_OUT
+        return self.may_be_parked and not went and (self.back is None or self.back.outcome not in GOOD_WAYS)
 
     @property
     def counts_down(self) -> bool:
@@ -86,6 +99,10 @@ class Leaving(BaseModel):
             return self.became(outcome, error)
         return self.model_copy(update={"stop": outcome, "error": error})
 
+    def reopened(self) -> "Leaving":
+        """Another job wants another route for it: it ends with what it was about to end with as soon as it has that."""
+        return self.model_copy(update={"stop": self.stop or self.outcome or Outcome.CONFIRMED, "outcome": None})
+
     def under_way(self, now_ms: int) -> "Leaving":
         """About to be sent."""
         unclear_ms = now_ms if self.sent and not self.answered_ms else self.unclear_ms
@@ -102,7 +119,7 @@ class Leaving(BaseModel):
         outcome = self.outcome or (Outcome.UNCLEAR if self.sent else Outcome.FAILED)
         way = self.back or self.park
         error = None
-        if self.outcome is None and self.may_be_parked:
+        if self.outcome is None and self.is_left_parked:
             error = self.back.error if self.back is not None and self.back.error else STILL_PARKED
         return NumberResult(
             number=self.number,
@@ -139,11 +156,15 @@ class ReleaseMemo(BaseModel):
     open_ms: int = 0
 
 
-class LeavingBook:
-    """What goes, as this attempt sees and writes it. `lends`: what is parked may be handed out to purchases."""
+#: So many numbers that a job has parked, or was about to, may end in one write; more of them end in several.
+CLOSED_TOGETHER = 100
 
-    def __init__(self, page: JobPage, *, lends: bool) -> None:
-        self._page, self._lends = page, lends
+
+class LeavingBook:
+    """What goes, as this attempt sees and writes it. `parks`: numbers are parked first; `lends`: what is parked may be handed out."""
+
+    def __init__(self, page: JobPage, *, lends: bool, parks: bool) -> None:
+        self._page, self._lends, self._parks = page, lends, parks
         written = page.numbers()
         self.memo = read_memo(ReleaseMemo, page.memo, written)
         self.leaving: dict[str, Leaving] = {}
@@ -200,34 +221,68 @@ class LeavingBook:
         empty: bool = False,
         answered: Sequence[str] = (),
         more: Mapping[str, Happened] | None = None,
+        parks: Mapping[str, str] | None = None,
+        let_go: Sequence[str] = (),
         anew: bool = False,
     ) -> None:
         """Write these and the memo; without any only if the memo alone is worth it (`empty`).
 
-        `answered`, `more`, `anew`: see `JobPage.save`.
+        `answered`, `more`, `parks`, `anew`: see `Write`. `let_go`: those of them that the job is done with though they have no outcome.
+        A number that is about to end, and for which another job wants another route, stays open: the countdown gives it that route first.
         """
         # "releasing" is also the check of token and cancel before a call that is sent again, with nothing new to write.
         if not changed and not empty and step not in ("selected", "releasing"):
             return
+        # What the job is done with isn't staged: whether another job wants a route of it is asked in the same moment.
+        closing = sum(one.outcome is not None or one.number in let_go for one in changed) if self._parks and not anew else 0
+        size = CLOSED_TOGETHER if closing > CLOSED_TOGETHER else max(1, len(changed))
+        for start in range(0, max(1, len(changed)), size):
+            few, first = changed[start : start + size], start == 0
+            ends = [one.number for one in few if one.outcome is not None or one.number in let_go] if closing else []
+            mine = {one.number for one in few}
+            write = Write(
+                step,
+                detail=detail or f"{len(changed)} numbers",
+                answered=answered if first else (),
+                history=(more or {}) if first else {},
+                parks={number: ways for number, ways in (parks or {}).items() if number in mine},
+                money=step == "releasing" or bool(parks),
+                unless_cancelled=step == "releasing",
+                anew=anew,
+            )
+            self._write_unless_wanted(write, few, ends)
+
+    def _write_unless_wanted(self, write: Write, changed: Sequence[Leaving], ends: Sequence[str]) -> None:
+        before = dict(self.leaving)
+        try:
+            self._write(write, changed, ends)
+        except WantedElsewhere as wanted:
+            self.leaving = before
+            some = [one.reopened() if one.number in wanted.numbers else one for one in changed]
+            self._write_unless_wanted(write, some, [number for number in ends if number not in wanted.numbers])
+
+    def _write(self, write: Write, changed: Sequence[Leaving], ends: Sequence[str]) -> None:
         history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
         self.leaving |= {leaving.number: leaving for leaving in changed}
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())
         offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.memo.parked_ms}
         self._page.save(
-            Write(
-                step,
-                detail=detail or f"{len(changed)} numbers",
-                anew=anew,
+            replace(
+                write,
                 phase="releasing",
                 memo=self.memo.model_dump_json(),
                 numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
-                progress=f"{done} of {len(self.leaving)} numbers" if step == "released" else None,
-                money=step == "releasing",
-                unless_cancelled=step == "releasing",
-                answered=answered,
+                progress=f"{done} of {len(self.leaving)} numbers" if write.step == "released" else None,
+                unpark={one.number: _wish_known(one) for one in changed if one.number in ends},
                 settled=[one.number for one in changed if one.outcome is not None or not one.sent],
                 offer=offer,
                 withdraw=[one.number for one in changed if self._lends and one.number not in offer],
-                history={**history, **(more or {})},
+                history={**history, **write.history},
             )
         )
+
+
+def _wish_known(leaving: Leaving) -> int:
+    """Which wish of another job it may end with; any, if it doesn't stay, or somebody else has it."""
+    is_ours = leaving.outcome not in (Outcome.RELEASED, Outcome.ALREADY_RELEASED, Outcome.NOT_FOUND) and leaving.error != HANDED_OUT
+    return leaving.wanted if is_ours else -1

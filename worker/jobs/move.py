@@ -1,9 +1,12 @@
 """One number on its way to its route, and how far a job that moves numbers is: what the ledger keeps of a reroute or failback."""
 
+from collections.abc import Collection
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from worker.contract.destinations import Route, same_route
 from worker.contract.errors import JobError
+from worker.contract.parked import PARKED, Parked
 from worker.contract.provider import OwnedNumber
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome
@@ -32,6 +35,7 @@ class Move(BaseModel):
 
     taken_ms        which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more
     refusal         what the answer to its own call refused: no proof, so it is read back before it is reported
+    unparked        the route that it had before a release parked it, if it was parked in the snapshot: that is what a failback gives back
     check_after_ms  another job's call for this number may act until then: what is read before proves nothing. 0: there is none
     """
 
@@ -46,19 +50,20 @@ class Move(BaseModel):
     error: JobError | None = None
     refusal: JobError | None = None
     taken_ms: int = 0
+    unparked: Route | None = None
     check_after_ms: int = 0
 
     @classmethod
-    def of(cls, owned: OwnedNumber, target: Route, outcome: Outcome | None = None) -> "Move":
-        if outcome is None and same_route(owned.route, target):
-            outcome = Outcome.UNCHANGED
+    def of(cls, owned: OwnedNumber, target: Route, parked: Parked | None = None) -> "Move":
+        """`parked`: what a release that has it knows of it."""
         return cls(
             number=owned.number,
             record_id=owned.record_id,
             before=owned.route,
             target=target,
             sms_relay_url=owned.sms_relay_url,
-            outcome=outcome,
+            outcome=Outcome.UNCHANGED if same_route(owned.route, target) else None,
+            unparked=parked.way_back if parked and parked.is_at(owned.route) else None,
         )
 
     @classmethod
@@ -78,6 +83,10 @@ class Move(BaseModel):
 
     def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
         return self.model_copy(update={"outcome": outcome, "error": error})
+
+    def superseded(self, parked: Collection[str]) -> "Move":
+        """A newer job has it; `parked`: the numbers that a release counts down, which give it this route if they stay."""
+        return self.became(Outcome.SUPERSEDED, PARKED if self.number in parked else None)
 
     def result(self) -> NumberResult:
         if self.record_id == NO_RECORD:

@@ -180,8 +180,8 @@ class Moves:
 
     def _send_batch(self, whole: Sequence[Move]) -> None:
         """Send those that no newer job routes, asked just before each call."""
-        claim = self._page.claim_routes([move.number for move in whole])
-        self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in whole if move.number in claim.newer])
+        claim = self._page.claim_routes([move.number for move in whole], wanted=whole[0].target)
+        self._write("superseded", [move.superseded(claim.parked) for move in whole if move.number in claim.newer])
         batch = [move for move in whole if move.number not in claim.newer]
         if not batch:
             return
@@ -234,8 +234,14 @@ class Moves:
 
     def give_up(self, open_ones: Sequence[str], owned: Mapping[str, OwnedNumber]) -> None:
         """The settle time is over for these: say what they are; or that they are to be sent over."""
-        newer = self._page.claim_routes(open_ones, calling=False).newer
-        self._write("not_confirmed", [self._unconfirmed(self.moves[number], owned.get(number), number in newer) for number in open_ones])
+        left: list[Move] = []
+        for batch in self._batches(open_ones):
+            # What the provider has refused to one of them isn't asked for once more.
+            wanted = None if any(move.refusal for move in batch) else batch[0].target
+            claim = self._page.claim_routes([move.number for move in batch], calling=False, wanted=wanted)
+            left += [move.superseded(claim.parked) for move in batch if move.number in claim.newer]
+            left += [self._unconfirmed(move, owned.get(move.number)) for move in batch if move.number not in claim.newer]
+        self._write("not_confirmed", left)
 
     def _wait_for_the_provider(self, open_ones: Sequence[str], shown: Collection[str], asked_ms: int) -> None:
         """Raises Wait until the last of these numbers can be judged."""
@@ -249,9 +255,7 @@ class Moves:
         after_s = (min(self.moves[number].check_after_ms or settled_ms for number in open_ones) - asked_ms) / 1000
         raise Wait(WaitReason.SETTLING, READ_AGAIN_S if soon else max(0.05, after_s))
 
-    def _unconfirmed(self, move: Move, owned: OwnedNumber | None, superseded: bool) -> Move:
-        if superseded:
-            return move.became(Outcome.SUPERSEDED)
+    def _unconfirmed(self, move: Move, owned: OwnedNumber | None) -> Move:
         if move.refusal is not None:
             return move.became(Outcome.NOT_FOUND if owned is None else Outcome.REFUSED, move.refusal)
         if move.check_after_ms and owned is not None:
@@ -280,7 +284,7 @@ class Moves:
         """All numbers with their outcomes; the first number's error stands for the job's if it has none of its own."""
         numbers = tuple(move.result() for _, move in sorted(self.moves.items())) + tuple(others)
         done = sum(number.outcome in GOOD for number in numbers)
-        first = next((number.error for number in numbers if number.error), None)
+        first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
         return Result(numbers=numbers, totals=Totals(requested=len(numbers), done=done), error=error or first)
 
     def ended(self, error: JobError | None, others: Sequence[NumberResult] = ()) -> Ended:

@@ -264,7 +264,7 @@ def result_of_pages(page: JobPage, error: JobError | None, *, dry_run: bool = Fa
     totals = Totals(requested=total, done=done)
     if total <= SHOWN_AT_MOST:
         numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in moves_in(page)), key=lambda number: number.number))
-        first = next((number.error for number in numbers if number.error), None)
+        first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
         return Result(numbers=numbers, totals=totals, error=error or first)
     undecided = "would_be_done" if dry_run else Outcome.FAILED.value
     told = {word: count for word, count in counts.items() if word != "open"}
@@ -283,7 +283,7 @@ def shown(move: Move, *, dry_run: bool) -> NumberResult:
 def _first_errors(page: JobPage) -> Iterator[NumberResult]:
     found = 0
     for move in moves_in(page):
-        if move.error is not None:
+        if move.error is not None and move.outcome not in GOOD:
             yield move.result()
             found += 1
         if found == ERRORS_SHOWN:

@@ -16,6 +16,7 @@ from worker.contract.holdings import Holder, Loan
 from worker.contract.ids_form import IdsForm, IdsFormSetting
 from worker.contract.numbers import NumberType
 from worker.contract.papers import Paper
+from worker.contract.parked import Parked
 from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from worker.contract.requests import Request
 from worker.contract.results import Quote, Result
@@ -87,11 +88,14 @@ class RouteClaim:
 
     `disturbed_ms`: numbers for which an older job's call was out without an answer, and until when, on the ledger's clock, it may have
     been sent: it may still act. Or was answered after the routes were read; where that is all, `moved_by` says which job's.
+
+    `parked`: those of `newer` that a release counts down; it knows which route they are to have if they stay.
     """
 
     newer: frozenset[str]
     disturbed_ms: Mapping[str, int]
     moved_by: Mapping[str, str] = field(default_factory=dict)
+    parked: frozenset[str] = frozenset()
 
 
 class JobPage(Protocol):
@@ -137,8 +141,8 @@ class JobPage(Protocol):
     def save(self, write: Write) -> None:
         """Write all of it or nothing, in one script; the calls since the last write go into the job's story with it.
 
-        Raises LostLease, NumbersTaken, SpendLimitReached (with both nothing was written), with `unless_cancelled` CancelRequested, with
-        `money` Wait, as `money_point` does.
+        Raises LostLease, NumbersTaken, SpendLimitReached, WantedElsewhere (with these nothing was written), with `unless_cancelled`
+        CancelRequested, with `money` Wait, as `money_point` does.
         """
         ...
 
@@ -158,12 +162,29 @@ class JobPage(Protocol):
         """Call before money is meant to move. Raises Wait while it may not: the ledger may have forgotten what was bought last."""
         ...
 
-    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim":
+    def claim_routes(
+        self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
+    ) -> "RouteClaim":
         """Note that this job is the newest to route these numbers, where it is.
 
         `calling`: a call that routes them follows; until a save names them as `answered` it may act at any time. `seen_ms`: the
-        caller goes by routes that it began to read then, so that what was answered to others since disturbs it too.
+        caller goes by routes that it began to read then, so that what was answered to others since disturbs it too. `wanted`: the
+        route that those are to have which a release counts down, if they stay.
         """
+        ...
+
+    def take_to_park(self, numbers: Sequence[str], *, seen_ms: int) -> "RouteClaim":
+        """The same for a release, before it reads the routes that these numbers have: from here on no older job routes them. What such a
+        job would have sent is noted as what they are to have if they stay. `disturbed_ms`: until when what was sent may yet show."""
+        ...
+
+    def parked(self, numbers: Sequence[str]) -> Mapping[str, Parked]:
+        """Those of these numbers that a release has, and what it knows of them."""
+        ...
+
+    def want_routes(self, routes: Mapping[str, Route]) -> frozenset[str]:
+        """Ask for routes of numbers that releases have: each gets its own if it stays. Returns those that are noted; the others aren't
+        parked any more, or a newer job has asked. Raises LostLease."""
         ...
 
     def strays(self) -> frozenset[str]:
@@ -274,7 +295,9 @@ class MovePage(Protocol):
     def save(self, write: Write) -> None: ...
     def now_ms(self) -> int: ...
     def pause_point(self) -> None: ...
-    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> "RouteClaim": ...
+    def claim_routes(
+        self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
+    ) -> "RouteClaim": ...
 
 
 class LostLease(Exception):
@@ -283,6 +306,14 @@ class LostLease(Exception):
 
 class NumbersTaken(Exception):
     """Another job has reserved these numbers; nothing was written."""
+
+    def __init__(self, numbers: tuple[str, ...]) -> None:
+        super().__init__(", ".join(numbers))
+        self.numbers = numbers
+
+
+class WantedElsewhere(Exception):
+    """Another job has asked for routes of these numbers, which this one was about to be done with; nothing was written."""
 
     def __init__(self, numbers: tuple[str, ...]) -> None:
         super().__init__(", ".join(numbers))

@@ -17,7 +17,7 @@ from worker.jobs.countdown import Countdown
 from worker.jobs.giving_back import GivingBack
 from worker.jobs.leaving import Leaving, LeavingBook
 from worker.jobs.owned import find_owned
-from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Rules, Wait
+from worker.jobs.ports import CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
 from worker.jobs.selection import Selected, goes_to, select
 
 
@@ -38,13 +38,24 @@ def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -
         while due := countdown.due():
             giving_back.go_on(due)
     except CancelRequested:
-        countdown.call_off()
-        if giving_back.look_at_open():
-            countdown.call_off()
+        _wind_up(countdown, giving_back)
         gone = any(leaving.outcome is Outcome.RELEASED for leaving in job.leaving.values())
         told = "; numbers listed as released were already given back, for good" if gone else ": no number was given back"
         return job.ended(JobError(code="cancelled", message=f"cancelled{told}"))
     return job.ended(None)
+
+
+def _wind_up(countdown: Countdown, giving_back: GivingBack) -> None:
+    """The job is called off. Raises NeedsReview for what may still go, Wait, AttemptFailed."""
+    countdown.call_off()
+    try:
+        if giving_back.look_at_open():
+            countdown.call_off()
+    except NeedsReview:
+        # It is still ours and may stay so: its calls go where they went before it was parked, whatever a person finds out.
+        countdown.bring_back_open()
+        if giving_back.look_at_open():
+            countdown.call_off()
 
 
 def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> Leaving:
@@ -73,7 +84,7 @@ class _Release(LeavingBook):
     """A release, as this attempt carries it out."""
 
     def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(page, lends=request.reusable)
+        super().__init__(page, lends=request.reusable, parks=bool(request.parking))
         self._request, self._provider, self._rules = request, provider, rules
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:

@@ -6,11 +6,13 @@ from itertools import chain
 
 from worker.contract.destinations import same_route
 from worker.contract.errors import JobError
+from worker.contract.parked import PARKED, Parked
 from worker.contract.provider import OwnedNumber
 from worker.contract.requests import Failback, Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.contract.writes import Write
+from worker.jobs.leaving import Leaving
 from worker.jobs.move import NO_RECORD, Move, MoveMemo
 from worker.jobs.moves import Moves, memo_of
 from worker.jobs.owned import find_each, find_surely, listed, shared_digits
@@ -50,7 +52,7 @@ def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> 
     if more is None:
         check_count(request, len(owned))
         check_fraction(len(owned), request.max_fraction, provider)
-        planned = [Move.of(one, request.destinations) for one in owned]
+        planned = _moves(owned, request, page)
         if request.dry_run:
             return preview(planned, Selected(owned, choice.not_found).missing_results())
         _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
@@ -58,13 +60,19 @@ def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> 
     snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
     for found in chain((owned,), more):
         page.pause_point()
-        snapshot.add(Move.of(one, request.destinations) for one in found)
+        snapshot.add(_moves(found, request, page))
     snapshot.close()
     check_count(request, snapshot.count)
     check_fraction(snapshot.count, request.max_fraction, provider)
     snapshot.add(map(Move.of_nobody, choice.not_found))
     PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
     return None
+
+
+def _moves(owned: Sequence[OwnedNumber], request: Reroute, page: JobPage) -> list[Move]:
+    """The moves of these, with the route that each had before a release parked it."""
+    parked = page.parked([one.number for one in owned])
+    return [Move.of(one, request.destinations, parked.get(one.number)) for one in owned]
 
 
 def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules) -> Ended:
@@ -77,8 +85,10 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
         if page.page_of_numbers(0, request.job_id) is None:
             undone = _moves_of(request.job_id, page)
             owned = find_surely(provider, undone)
-            planned = [way_back(move, owned.get(number)) for number, move in sorted(undone.items())]
+            parked = page.parked(list(undone))
+            planned = [way_back(move, owned.get(number), parked.get(number)) for number, move in sorted(undone.items())]
             _mind_an_old_list(planned, young_s)
+            planned = planned if request.dry_run else _ask_releases(planned, page)
             if request.dry_run:
                 return preview(planned, ())
             _alone(page, provider, rules).take_snapshot(planned, taken_ms)
@@ -87,7 +97,7 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
             for planned in _ways_back(request.job_id, page, provider):
                 page.pause_point()
                 _mind_an_old_list(planned, young_s)
-                snapshot.add(planned)
+                snapshot.add(planned if request.dry_run else _ask_releases(planned, page))
             PagedMoves(page, provider, rules).selected(snapshot)
     if memo_of(page).paged:
         paged = PagedMoves(page, provider, rules)
@@ -124,19 +134,40 @@ def _nothing_left_behind(page: JobPage) -> Iterator[None]:
         raise
 
 
-def way_back(move: Move, owned: OwnedNumber | None) -> Move:
-    """The move that undoes `move`, or why there is none: the number went, or somebody else changed it since."""
-    back = Move(number=move.number, record_id=move.record_id, before=move.target, target=move.before, sms_relay_url=move.sms_relay_url)
+def way_back(move: Move, owned: OwnedNumber | None, parked: Parked | None = None) -> Move:
+    """The move that undoes `move`, or why there is none: the number went, somebody else changed it since, or a release has it (`parked`),
+    which is to be asked."""
+    target = move.before if move.unparked is None else move.unparked
+    back = Move(number=move.number, record_id=move.record_id, before=move.target, target=target, sms_relay_url=move.sms_relay_url)
     if owned is None or owned.record_id != move.record_id:
         return back.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account since"))
     back = back.model_copy(update={"before": owned.route, "sms_relay_url": owned.sms_relay_url})
-    if same_route(owned.route, move.before):
+    if same_route(owned.route, target):
         return back.became(Outcome.UNCHANGED)
+    if parked is not None and parked.live and parked.is_at(owned.route):
+        would = parked.way_back
+        if would is not None and (same_route(would, move.target) or same_route(would, target)):
+            return back.became(Outcome.SUPERSEDED, PARKED)
+    elif move.unparked is not None and same_route(owned.route, move.before):
+        return back  # The release has ended, and left it there.
     if not same_route(owned.route, move.target):
         return back.became(
             Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="changed since the reroute; left as it is")
         )
     return back
+
+
+def _ask_releases(planned: Sequence[Move], page: JobPage) -> list[Move]:
+    """Ask releases to give the numbers that they have their old routes, if they stay. Raises Wait if one has let go of its number just now:
+    then it is looked at again where that goes."""
+    asked = {back.number: back.target for back in planned if back.error == PARKED}
+    if not asked:
+        return list(planned)
+    left = asked.keys() - page.want_routes(asked)
+    if left - page.parked(sorted(left)).keys():
+        raise Wait(WaitReason.SETTLING, REROUTE_AGAIN_S, "a release has just let go of numbers")
+    newer = JobError(code="changed_elsewhere", message="a newer job has asked for another route; left to that one")
+    return [back.became(Outcome.CHANGED_ELSEWHERE, newer) if back.number in left else back for back in planned]
 
 
 def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
@@ -156,16 +187,18 @@ def _mind_an_old_list(planned: Sequence[Move], young_s: float) -> None:
 def _check_undone(job_id: str, page: JobPage) -> int:
     """When it ended, on the ledger's clock. Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
     other = page.other_job(job_id)
-    if other is None or other.kind != "reroute" or other.account != page.account or other.dry_run:
-        message = f"job {job_id} is not a reroute of this account: a failback needs the id of one"
+    if other is None or other.kind not in ("reroute", "release") or other.account != page.account or other.dry_run:
+        message = f"job {job_id} is not a reroute of this account, nor a release: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
     if other.state not in REPORTED:
-        raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"reroute {job_id} is {other.state.value}")
+        raise Wait(WaitReason.DEPENDS, REROUTE_AGAIN_S, f"{other.kind} {job_id} is {other.state.value}")
     return other.ended_ms or 0
 
 
 def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
-    """The snapshot of the reroute that is undone. Raises Refused if there is none."""
+    """The snapshot of the reroute that is undone, or how a release has parked its numbers. Raises Refused if there is none."""
+    if (other := page.other_job(job_id)) is not None and other.kind == "release":
+        return _parked_by(job_id, page)
     stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
     newest_ms = max((move.taken_ms for move in stored.values()), default=0)
     # One that was as asked before wasn't moved: where it goes since then is no business of this reroute.
@@ -173,6 +206,16 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"reroute {job_id} moved nothing"))
     return moves
+
+
+def _parked_by(job_id: str, page: JobPage) -> dict[str, Move]:
+    """The parking of the numbers of a release that may still be parked; with the route that each is to have by now."""
+    stored = {number: read_stored(Leaving, text) for number, text in page.numbers_of(job_id).items()}
+    moves = {number: one.park for number, one in stored.items() if one.park is not None and one.is_left_parked}
+    if not moves:
+        raise Refused(JobError(code="nothing_to_fail_back", message=f"release {job_id} has left nothing parked"))
+    kept = {number: one.way_back for number, one in page.parked(list(moves)).items() if one.release == job_id}
+    return {number: move.model_copy(update={"unparked": kept.get(number)}) for number, move in moves.items()}
 
 
 def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[Move]]:
@@ -185,7 +228,8 @@ def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[
         shown = 0
         for items in listed(provider, search):
             undone = _undone(page, job_id, [item.number for item in items])
-            found = [way_back(undone[item.number], item) for item in items if item.number in undone]
+            parked = page.parked([item.number for item in items])
+            found = [way_back(undone[item.number], item, parked.get(item.number)) for item in items if item.number in undone]
             shown += len(found)
             yield found
         if shown >= left:
@@ -193,8 +237,8 @@ def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[
     for _, listed_numbers in pages_in(page, job_id):
         undone = _undone(page, job_id, listed_numbers)
         if missing := undone.keys() - page.numbers(listed_numbers).keys():
-            owned = find_each(provider, missing)
-            yield [way_back(undone[number], owned.get(number)) for number in sorted(missing)]
+            owned, parked = find_each(provider, missing), page.parked(sorted(missing))
+            yield [way_back(undone[number], owned.get(number), parked.get(number)) for number in sorted(missing)]
 
 
 def _undone(page: JobPage, job_id: str, numbers: Sequence[str]) -> dict[str, Move]:

@@ -102,6 +102,10 @@ class Keys:
         """Hash: number that is parked and may be handed out -> the release that has it."""
         return f"{self.namespace}:offered:{account}"
 
+    def parked(self, account: str) -> str:
+        """Hash: number -> the release that parks it, and its ways; see `worker.ledger.parked`."""
+        return f"{self.namespace}:parked:{account}"
+
     def stock_note(self, account: str, place: str) -> str:
         """What a job saw of the stock there."""
         return f"{self.namespace}:stock:{account}:{place}"

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from worker.contract.destinations import Route
 from worker.contract.history import Happened, members_of
 from worker.contract.holdings import Loan
 from worker.contract.jobs import AskedCall
@@ -16,6 +17,7 @@ from worker.contract.writes import Write
 from worker.ledger.calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from worker.ledger.connection import translated
 from worker.ledger.event_body import event_members
+from worker.ledger.parked import route_text
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 from worker.ledger.reuse import loans_text
 from worker.ledger.spending import limit_reached, spend_fields
@@ -64,6 +66,17 @@ class Taken:
     refused: tuple[tuple[str, str], ...]
     foreign: tuple[int, ...]
     emptied: bool
+
+
+@dataclass(frozen=True)
+class RoutesClaimed:
+    """`newer`: numbers with a newer job. `since_ms`: since when older calls may still act on others; `moved_by`: which job was answered for
+    those of them on which none may. `parked`: those of `newer` that a release has, which knows now what they are to have if they stay."""
+
+    newer: frozenset[str] = frozenset()
+    since_ms: Mapping[str, int] = field(default_factory=dict)
+    moved_by: Mapping[str, str] = field(default_factory=dict)
+    parked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -219,7 +232,8 @@ class Ledger(LedgerReader):
     def save(
         self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0
     ) -> tuple[str, ...] | LimitReached:
-        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``, or the limit
+        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``,
+        ``("wanted", number, …)``, or the limit
         against its hold.
 
         `count` numbers the writes; `staged` parts of it were put down before.
@@ -241,20 +255,47 @@ class Ledger(LedgerReader):
         return None if reply[0] == "ok" else limit_reached(tuple(map(str, reply)), spend, limits)
 
     def claim_routes(
-        self, claim: Claim, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None
-    ) -> tuple[frozenset[str], dict[str, int], dict[str, str]] | None:
-        """Note this job as the newest to route the numbers; return those with a newer one, since when older calls may still act on
-        others, and which job was answered for those on which none may. None if the lease is lost."""
-        newer_ones, since_ms, moved_by = set[str](), dict[str, int](), dict[str, str]()
+        self,
+        claim: Claim,
+        numbers: Sequence[str],
+        *,
+        calling: bool = True,
+        seen_ms: int | None = None,
+        wanted: Route | None = None,
+        parking: bool = False,
+    ) -> RoutesClaimed | None:
+        """Note this job as the newest to route the numbers, where it is. None if the lease is lost.
+
+        `wanted`: what those that a release has are to have if they stay. `parking`: this job is a release, which takes them to park them.
+        """
+        mode = "park" if parking else str(int(calling))
+        asked = (mode, NEVER_MS if seen_ms is None else seen_ms, "" if wanted is None else route_text(wanted))
+        every = RoutesClaimed()
         for some in _together(numbers):
-            reply = self._script("routes", claim.job_id, claim.token, int(calling), NEVER_MS if seen_ms is None else seen_ms, *some)
+            reply = self._script("routes", claim.job_id, claim.token, *asked, *some)
             if reply[0] == "lost":
                 return None
-            _, newer, disturbed, lately = reply
-            newer_ones |= set(map(str, newer))
-            since_ms |= zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True)
-            moved_by |= zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True)
-        return frozenset(newer_ones), since_ms, moved_by
+            _, newer, disturbed, lately, noted = reply
+            since_ms = zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True)
+            by = zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True)
+            every = RoutesClaimed(
+                every.newer.union(map(str, newer)),
+                {**every.since_ms, **dict(since_ms)},
+                {**every.moved_by, **dict(by)},
+                every.parked.union(map(str, noted)),
+            )
+        return every
+
+    def want(self, claim: Claim, routes: Mapping[str, Route]) -> frozenset[str] | None:
+        """Ask for routes of numbers that releases have. Those that have been noted; None if the lease is lost."""
+        found: set[str] = set()
+        for some in _together(list(routes)):
+            pairs = (text for number in some for text in (number, route_text(routes[number])))
+            verdict, *noted = self._script("want", claim.job_id, claim.token, *pairs)
+            if verdict == "lost":
+                return None
+            found |= set(map(str, noted))
+        return frozenset(found)
 
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
         """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""

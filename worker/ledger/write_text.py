@@ -22,7 +22,7 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
 
     What concerns single numbers goes into the parts, each number with all of it; the order of the parts is that of the numbers.
     """
-    every = dict.fromkeys((*write.numbers, *write.history, *write.answered, *write.offer, *write.withdraw, *write.settled))
+    every = dict.fromkeys((*write.numbers, *write.history, *write.answered, *write.offer, *write.withdraw, *write.settled, *write.parks))
     if len(every) <= PART_NUMBERS:
         return (), write
     numbers = list(every)
@@ -36,12 +36,13 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
             "withdraw": [number for number in some if number in withdraw],
             "settled": [number for number in some if number in settled],
             "offer": {number: write.offer[number] for number in some if number in write.offer},
+            "parks": {number: write.parks[number] for number in some if number in write.parks},
             "history": members_of({number: write.history[number] for number in some if number in write.history}),
         }
         if start + PART_NUMBERS >= len(numbers) and write.progress is not None:
             part["progress"] = write.progress
         parts.append(json.dumps(part))
-    return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), progress=None)
+    return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), parks={}, progress=None)
 
 
 def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str:
@@ -57,6 +58,7 @@ def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str
         fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
     if write.history:
         fields["history"] = members_of(write.history)
+    fields |= {name: dict(given) for name in ("parks", "unpark") if (given := getattr(write, name))}
     if write.offer:
         fields["offer"] = dict(write.offer)
     if write.hold:

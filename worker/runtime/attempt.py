@@ -5,10 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from worker.contract.destinations import Route
 from worker.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from worker.contract.holdings import Holder, Loan
 from worker.contract.ids_form import IdsForm
 from worker.contract.jobs import AskedCall
+from worker.contract.parked import Parked
 from worker.contract.quotes import signature
 from worker.contract.requests import Request, Reroute
 from worker.contract.results import Quote
@@ -17,11 +19,23 @@ from worker.contract.states import OURS, JobState, Lane, WaitReason
 from worker.contract.writes import Write
 from worker.jobs.happened import left_unclear
 from worker.jobs.move import BATCH_KIND
-from worker.jobs.ports import CancelRequested, Ended, HandBack, LostLease, NumbersTaken, OtherJob, RouteClaim, SpendLimitReached, Wait
+from worker.jobs.ports import (
+    CancelRequested,
+    Ended,
+    HandBack,
+    LostLease,
+    NumbersTaken,
+    OtherJob,
+    RouteClaim,
+    SpendLimitReached,
+    Wait,
+    WantedElsewhere,
+)
 from worker.ledger import calls
 from worker.ledger.holdings import holders
 from worker.ledger.learned import IDS_FORM, Learned, ids_form_of, learned
-from worker.ledger.ledger import Claim, Ledger
+from worker.ledger.ledger import Claim, Ledger, RoutesClaimed
+from worker.ledger.parked import parked
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.ledger.write_text import in_parts
 from worker.runtime.leases import LeaseFlags
@@ -123,6 +137,8 @@ class LedgerPage:
             raise CancelRequested
         if verdict == "taken":
             raise NumbersTaken(tuple(taken))
+        if verdict == "wanted":
+            raise WantedElsewhere(tuple(taken))
         self._memo = write.memo if write.memo is not None else self._memo
 
     def complete_write(self) -> None:
@@ -176,15 +192,30 @@ class LedgerPage:
             self.pause_point()
             self._stopping.wait(SEEN_AGAIN_S)
 
-    def claim_routes(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None) -> RouteClaim:
+    def claim_routes(
+        self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
+    ) -> RouteClaim:
         if calling:
             self._flags.send_until_s = time.monotonic() + self._sent_within_s
-        claimed = self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms)
+        return self._claimed(self._ledger.claim_routes(self.claim, numbers, calling=calling, seen_ms=seen_ms, wanted=wanted))
+
+    def take_to_park(self, numbers: Sequence[str], *, seen_ms: int) -> RouteClaim:
+        return self._claimed(self._ledger.claim_routes(self.claim, numbers, calling=False, seen_ms=seen_ms, parking=True))
+
+    def _claimed(self, claimed: RoutesClaimed | None) -> RouteClaim:
         if claimed is None:
             raise LostLease
-        newer, out_since_ms, moved_by = claimed
         late_ms = int(self._sent_within_s * 1000)
-        return RouteClaim(newer, {number: since_ms + late_ms for number, since_ms in out_since_ms.items()}, moved_by)
+        until_ms = {number: since_ms + late_ms for number, since_ms in claimed.since_ms.items()}
+        return RouteClaim(claimed.newer, until_ms, claimed.moved_by, claimed.parked)
+
+    def parked(self, numbers: Sequence[str]) -> Mapping[str, Parked]:
+        return self._ledger.perform(parked(self._ledger.keys, self.account, numbers))
+
+    def want_routes(self, routes: Mapping[str, Route]) -> frozenset[str]:
+        if (noted := self._ledger.want(self.claim, routes)) is None:
+            raise LostLease
+        return noted
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)

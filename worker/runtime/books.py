@@ -16,6 +16,7 @@ from worker.jobs.move import Move
 from worker.jobs.purchase_state import Pick
 from worker.ledger.connection import translated
 from worker.ledger.gate import Gate
+from worker.ledger.parked import all_parked
 from worker.ledger.reader import LedgerReader
 from worker.ledger.views import job_view
 from worker.runtime.comparison import Books, JobBook, Reservation
@@ -38,9 +39,10 @@ def read_books(ledger: LedgerReader, account: str) -> Books:
     with translated():
         reserved = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.reserved(account)))
         routes = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.routes(account)))
+        parked = ledger.perform(all_parked(ledger.keys, account))
     reservations = tuple(_reservation(number, text) for number, text in sorted(reserved.items()))
     newest = {number: int(entry.partition("|")[0]) for number, entry in routes.items()}
-    return Books(jobs, reservations, newest, Gate(ledger).accepted(account))
+    return Books(jobs, reservations, newest, Gate(ledger).accepted(account), parked)
 
 
 def _jobs(ledger: LedgerReader, account: str) -> Iterator[JobBook]:

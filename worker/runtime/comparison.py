@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from worker.contract.destinations import Route, same_route
+from worker.contract.parked import Parked
 from worker.contract.provider import OwnedNumber
 from worker.contract.states import JobState
 
@@ -52,12 +53,14 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Books:
-    """One account in the ledger. `newest` is the order of the newest job that routes a number; `accepted` see `Gate.accept`."""
+    """One account in the ledger. `newest` is the order of the newest job that routes a number; `accepted` see `Gate.accept`; `parked`:
+    what releases have, or have left parked."""
 
     jobs: tuple[JobBook, ...]
     reservations: tuple[Reservation, ...] = ()
     newest: Mapping[str, int] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
+    parked: Mapping[str, Parked] = field(default_factory=dict)
 
     @property
     def first_ms(self) -> int | None:
@@ -151,6 +154,27 @@ def drifted(books: Books, owned: Iterable[OwnedNumber]) -> tuple[Drift, ...]:
         if wanted is not None and not same_route(one.route, wanted):
             found.append(Drift(one.number, one.record_id, newest.job_id, wanted, one.route))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class LeftParked:
+    """A number that an ended release has left at its parking destination. `wanted`: the route that it is to have; None: nobody knows."""
+
+    number: str
+    record_id: int
+    job_id: str
+    wanted: Route | None
+    seen: Route
+
+
+def left_parked(books: Books, owned: Iterable[OwnedNumber]) -> tuple[LeftParked, ...]:
+    """Those of which no release that goes on knows."""
+    found = ((one, parked) for one in owned if (parked := books.parked.get(one.number)) is not None)
+    return tuple(
+        LeftParked(one.number, one.record_id, parked.release, parked.way_back, one.route)
+        for one, parked in found
+        if not parked.live and parked.is_at(one.route)
+    )
 
 
 def dead_reservations(books: Books) -> tuple[Reservation, ...]:

@@ -31,6 +31,7 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "apply": lambda *_, **__: "apply",
     "finish": lambda *_, **__: "finish",
     "claim_routes": lambda *_, **__: "claim_routes",
+    "want": lambda *_, **__: "want_routes",
     "fan_out": lambda *_, **__: "fan_out",
     "hand_out": lambda *_, **__: "hand_out",
     "take_back": lambda *_, **__: "take_back",

@@ -149,7 +149,9 @@ def _refused(where: str, what: str) -> InvalidRequest:
 @app.command()
 def reconcile(
     account: given.AccountName = "default",
-    repair: Annotated[bool, typer.Option("--repair", help="reroute drifted numbers, drop reservations for nobody; asks first")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="reroute drifted and left parked numbers, drop reservations for nobody; asks first")
+    ] = False,
     accept: Annotated[
         list[str] | None, typer.Option(help="no job bought this orphan, or put it in the cart: keep it as it is", show_default=False)
     ] = None,

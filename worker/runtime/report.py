@@ -11,17 +11,19 @@ from worker.contract.provider import OwnedNumber
 from worker.runtime.comparison import (
     Books,
     Drift,
+    LeftParked,
     Reservation,
     added_since,
     candidates,
     dead_reservations,
     drifted,
     gone,
+    left_parked,
     strangers,
     unclaimed,
 )
 
-FindingKind = Literal["orphan", "gone", "drifted", "reserved_for_nobody", "in_cart"]
+FindingKind = Literal["orphan", "gone", "drifted", "left_parked", "reserved_for_nobody", "in_cart"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def compare(
     """Everything that doesn't agree. `kept_ms`: for how long ended jobs are kept; one that is deleted can't claim its numbers."""
     nobodys = unclaimed(books, owned)
     orphans = added_since(nobodys, max(books.first_ms, now_ms - kept_ms)) if books.first_ms is not None else ()
-    drifts, dead = drifted(books, owned), dead_reservations(books)
+    left, dead = left_parked(books, owned), dead_reservations(books)
+    drifts = tuple(one for one in drifted(books, owned) if one.number not in {parked.number for parked in left})
     # While the gate is open a stranger in the cart is somebody else's business: no forgotten attempt is about.
     unknown = strangers(books, in_cart, now_ms) if gate_closed else ()
     findings = (
@@ -84,6 +87,7 @@ def compare(
             for one in gone(books, owned)
         ),
         *(Finding("drifted", one.number, (one.job_id,), f"{shown(one.seen)}, not {shown(one.wanted)}", DRIFTED) for one in drifts),
+        *(Finding("left_parked", one.number, (one.job_id,), _left(one), LEFT_PARKED if one.wanted else LEFT_UNKNOWN) for one in left),
         *(Finding("reserved_for_nobody", one.number, (one.holder,), "reserved for a job that has ended or is gone", DEAD) for one in dead),
     )
     return Report(
@@ -97,7 +101,7 @@ def compare(
         monthly_usd=sum((one.monthly_usd for one in owned), Decimal(0)),
         balance_usd=balance_usd,
         findings=findings,
-        drifts=drifts,
+        drifts=(*drifts, *(Drift(one.number, one.record_id, one.job_id, one.wanted, one.seen) for one in left if one.wanted)),
         reservations=dead,
     )
 
@@ -106,12 +110,19 @@ ORPHAN = "find out who bought it: --accept it if it was somebody else, --give it
 IN_CART = "if nobody of yours put it there, take it out in the portal; if somebody did, --accept it"
 GONE = "ask the provider, or who released it elsewhere; nothing is to be mended here"
 DRIFTED = "--repair sends it to where the newest request wants it; leave it if the change was meant"
+LEFT_PARKED = "--repair sends it there; leave it if the parking destination was meant"
+LEFT_UNKNOWN = "reroute it to where it belongs"
 DEAD = "--repair drops the reservation"
 
 
 def _orphan(books: Books, one: OwnedNumber) -> Finding:
     when = f"{one.added:%Y-%m-%d %H:%M} UTC" if one.added else "at an unknown time"
     return Finding("orphan", one.number, candidates(books, (one.number,)), f"owned since {when}, bought by no job", ORPHAN, one.record_id)
+
+
+def _left(one: LeftParked) -> str:
+    wanted = f", not to {shown(one.wanted)}" if one.wanted else ""
+    return f"goes to {shown(one.seen)}, where a release that has ended parked it{wanted}"
 
 
 def shown(route: Route) -> str:

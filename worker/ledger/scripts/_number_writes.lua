@@ -1,5 +1,5 @@
 -- What a job writes of single numbers: `part` has {numbers: {number: text}, answered: [], withdraw: [], settled: [], offer?: {number: record id},
--- history?: {number: members}, progress?}, see save. `family`, `caller` as route_caller says.
+-- parks?: {number: ways}, history?: {number: members}, progress?}, see save. `family`, `caller` as route_caller says.
 -- A text inside the JSON can't look like this: its quotes are escaped.
 local function outcome_of(text) return string.match(text, '"outcome":"([%a_]+)"') or 'open' end
 
@@ -16,6 +16,7 @@ local function write_numbers(id, account, family, caller, part)
   for _, number in ipairs(part.withdraw) do
     if string.match(redis.call('HGET', offered, number) or '', '|(.*)$') == id then redis.call('HDEL', offered, number) end
   end
+  for number, ways in pairs(part.parks or {}) do note_ways(id, account, number, ways) end
   for _, number in ipairs(part.settled) do goes_no_more(id, account, number) end
   local told = job_key(family)  -- A batch writes what its parent tells.
   local outcomes = told .. ':outcomes'

@@ -4,12 +4,15 @@
 --       hold?: {numbers, usd, limits: [{scope, unit, window, most}, …]} what a checkout may cost, held before it is sent,
 --       settle?: {numbers, usd} what it bought: the rest of the hold is given back,
 --       settled: [] (numbers of a release with nothing under way any more),
+--       parks?: {number: ways} of numbers that it parks, see _parked.lua,
+--       unpark?: {number: the wanted order that it knows of; -1: any} what it is done with,
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
 --       clear? (begin the numbers and their pages anew), anew? (the numbers alone), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
 --       staged? (so many parts of it are there already, see stage: they hold from now on, and are made true by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
--- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'cancelled'} (nothing was written)
+-- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'wanted', number, …}
+--       (somebody has asked for another route of what it wants to be done with: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
@@ -40,6 +43,12 @@ for _, number in ipairs(page.reserve) do
   if live and not (holder == id and until_ms == '0') then taken[#taken + 1] = number end
 end
 if #taken > 1 then return taken end
+local wanted = {'wanted'}
+for number, known in pairs(page.unpark or {}) do
+  local parked = read_parked(f[1], number)
+  if known >= 0 and parked and parked.release == id and parked.wanted_order ~= known then wanted[#wanted + 1] = number end
+end
+if #wanted > 1 then return wanted end
 local reached = page.hold and limit_against(id, page.hold, now)
 if reached then return reached end
 
@@ -56,6 +65,7 @@ for _, number in ipairs(page.free) do
   if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
   redis.call('SREM', job .. ':reserved', number)
 end
+for number in pairs(page.unpark or {}) do give_up_parked(id, f[1], number) end
 if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end
 local family, caller = route_caller(id, token)
