@@ -1,0 +1,121 @@
+"""A failover and a release of the same number, both at it, and workers that die anywhere: the number ends where it should.
+
+Whoever goes first, dies, or is overtaken: a number that stays goes where the failover wanted it, and one that went was asked to go.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+import redis
+
+from tests.jobs.test_killed_at_every_point import DyingWorkers
+from tests.jobs.test_parked_and_routed import GRACE, away, goes_to, leaving, outcome
+from tests.scheduled.scene import Killed, Scene
+from worker.contract.jobs import Job
+from worker.contract.requests import Failback
+from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
+
+#: Each test takes every so many-th point; `make long` takes all.
+STEP = 12
+
+
+class Play:
+    """A failover, submitted before the release or after it; `middle` happens as soon as the release has parked the number."""
+
+    def __init__(self, server: redis.Redis, *, older: bool, middle: "Happens", workers: DyingWorkers) -> None:
+        self.scene = Scene(server)
+        (self.number,) = self.scene.own(1)
+        self.workers = workers
+        first = self.scene.submit(away([self.number])) if older else None
+        self.release = self.scene.submit(leaving(self.number))
+        self.moving = first or self.scene.submit(away([self.number]))
+        self.back: Job | None = None
+        self._middle: Happens | None = middle
+
+    def play(self) -> "Play":
+        for _ in range(60):
+            jobs = [job for job in (self.release, self.moving, self.back) if job is not None]
+            left = [job for job in jobs if self.scene.view(job).state not in REPORTED]
+            if not left:
+                return self
+            for job in left:
+                self._attempt(job)
+        raise AssertionError([self.scene.story(job) for job in jobs])
+
+    def _attempt(self, job: Job) -> None:
+        if self.scene.view(job).reason == WaitReason.GRACE:
+            if self._middle is not None:
+                happens, self._middle = self._middle, None
+                happens(self)
+            else:
+                self.scene.clock.pass_ms(int(GRACE.total_seconds() * 1000))
+        self.scene.make_due(job)
+        with suppress(Killed):
+            self.scene.run(job, self.workers)
+        self.scene.expire(job)
+
+    def cancel(self) -> None:
+        self.scene.cancel(self.release)
+
+    def fail_back(self) -> None:
+        self.back = self.scene.submit(Failback(job_id=self.moving.id))
+
+    def check(self, route: str | None) -> None:
+        """Where the number is to be at the end; None: gone, or left where the newer failover brought it."""
+        scene = self.scene
+        route = route if self._middle is None else None  # A newer failover was quicker, so that the release has parked nothing.
+        story = [scene.story(job) for job in (self.release, self.moving)]
+        assert scene.view(self.release).state is not JobState.NEEDS_REVIEW, story
+        assert scene.view(self.moving).state is JobState.SUCCEEDED, story
+        assert not scene.ledger.client.exists(scene.ledger.keys.parked("default")), story
+        if self.number not in scene.routes():
+            assert outcome(scene, self.release, self.number) is Outcome.RELEASED
+            assert route is None
+        else:
+            assert goes_to(scene, self.number) == (route or "backup"), story
+        scene.close()
+
+
+Happens = Callable[[Play], None]
+
+
+def nothing(play: Play) -> None:
+    """It goes when its time comes."""
+
+
+def cancelled(play: Play) -> None:
+    play.cancel()
+
+
+def failed_back(play: Play) -> None:
+    play.fail_back()
+
+
+def failed_back_and_cancelled(play: Play) -> None:
+    play.fail_back()
+    play.cancel()
+
+
+@pytest.mark.parametrize(("first", "every"), [(3, STEP), pytest.param(0, 1, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("older", "middle", "route"),
+    [
+        (True, nothing, None),
+        (True, cancelled, "backup"),
+        (True, failed_back_and_cancelled, "old"),
+        (False, nothing, None),
+        (False, cancelled, "backup"),
+        (False, failed_back, "old"),
+        (False, failed_back_and_cancelled, "old"),
+    ],
+)
+def test_wherever_a_worker_dies_the_number_ends_where_it_should(
+    quick_valkey: redis.Redis, older: bool, middle: Happens, route: str | None, first: int, every: int
+) -> None:
+    undisturbed = DyingWorkers()
+    Play(quick_valkey, older=older, middle=middle, workers=undisturbed).play().check(route)
+    for place in range(first, len(undisturbed.reached), every):
+        play = Play(quick_valkey, older=older, middle=middle, workers=DyingWorkers(place)).play()
+        assert play.workers.died == [undisturbed.reached[place]]
+        play.check(route)
