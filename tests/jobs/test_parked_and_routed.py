@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import cast
 
 import pytest
 import redis
@@ -11,7 +12,7 @@ from tests.scheduled.scene import Attempt, Scene
 from tests.stage import SETTLE_S, Stage
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
-from worker.contract.requests import Failback, Release, Request, Reroute
+from worker.contract.requests import Failback, Release, Request, Reroute, Selector
 from worker.contract.results import NumberResult
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.ledger import calls
@@ -318,6 +319,99 @@ def test_a_failback_that_meets_a_release_that_lets_go_looks_again(scene: Scene) 
     back.end()
     scene.finish(back.job)
     assert goes_to(scene, number) == "old"
+
+
+OLD = Selector(destination="old@example.net")
+
+
+def test_a_failover_from_the_dead_route_reaches_what_is_parked_if_it_stays(scene: Scene) -> None:
+    numbers = scene.own(3)
+    release = counting_down(scene, leaving(*numbers[:2]))
+    scene.clock.pass_ms(60_000)
+    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
+    scene.finish(moving)
+    assert {number: outcome(scene, moving, number) for number in numbers} == {
+        numbers[0]: Outcome.SUPERSEDED,
+        numbers[1]: Outcome.SUPERSEDED,
+        numbers[2]: Outcome.CONFIRMED,
+    }
+    assert [goes_to(scene, number) for number in numbers] == ["parked", "parked", "backup"]
+    called_off(scene, release)
+    assert {goes_to(scene, number) for number in numbers} == {"backup"}
+    back = scene.submit(Failback(job_id=moving.id))
+    scene.finish(back)
+    assert {goes_to(scene, number) for number in numbers} == {"old"}
+
+
+def test_a_failback_takes_back_what_such_a_failover_asked_for(scene: Scene) -> None:
+    numbers = scene.own(2)
+    release = counting_down(scene, leaving(numbers[0]))
+    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
+    scene.finish(moving)
+    scene.clock.pass_ms(60_000)
+    scene.finish(scene.submit(Failback(job_id=moving.id)))
+    assert [goes_to(scene, number) for number in numbers] == ["parked", "old"]
+    called_off(scene, release)
+    assert {goes_to(scene, number) for number in numbers} == {"old"}
+
+
+def test_where_all_are_parked_there_is_something_to_do_all_the_same(scene: Scene) -> None:
+    (number,) = scene.own(1)
+    release = counting_down(scene, leaving(number))
+    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
+    scene.finish(moving)
+    assert (scene.view(moving).state, outcome(scene, moving, number)) == (JobState.SUCCEEDED, Outcome.SUPERSEDED)
+    called_off(scene, release)
+    assert goes_to(scene, number) == "backup"
+
+
+def test_a_failover_that_a_guard_holds_asks_for_nothing(scene: Scene) -> None:
+    numbers = scene.own(2)
+    release = counting_down(scene, leaving(numbers[0]))
+    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP, expected_count=2))
+    scene.finish(moving)
+    assert scene.view(moving).state is JobState.FAILED
+    called_off(scene, release)
+    assert {goes_to(scene, number) for number in numbers} == {"old"}
+
+
+@pytest.mark.parametrize("point", ["after:owned_many", "before:want_routes"])
+def test_one_that_its_release_lets_go_of_meanwhile_is_moved(scene: Scene, point: str) -> None:
+    (number,) = scene.own(1)
+    release = counting_down(scene, leaving(number))
+    scene.clock.pass_ms(60_000)
+    moving = Attempt(scene, scene.submit(Reroute(selector=OLD, destinations=BACKUP)))
+    moving.to(point)
+    called_off(scene, release)
+    scene.clock.pass_ms(60_000)
+    moving.end()
+    scene.finish(moving.job)
+    assert goes_to(scene, number) == "backup"
+
+
+def test_a_large_failover_reaches_what_is_parked_too(quick_valkey: redis.Redis) -> None:
+    scene = Scene(quick_valkey, batch_size=2)
+    numbers = sorted(scene.own(9))
+    release = counting_down(scene, leaving(numbers[4]))
+    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
+    on_its_way = [moving]
+    for _ in range(20):
+        on_its_way = [job for job in (moving, *children(scene, moving)) if scene.view(job).state not in REPORTED]
+        for job in on_its_way:
+            scene.make_due(job)
+            scene.run(job)
+        if not on_its_way:
+            break
+    assert scene.view(moving).state is JobState.SUCCEEDED
+    called_off(scene, release)
+    assert {goes_to(scene, number) for number in numbers} == {"backup"}
+    scene.close()
+
+
+def children(scene: Scene, job: Job) -> list[Job]:
+    """Its batches that haven't ended."""
+    ids = cast("set[str]", scene.ledger.client.smembers(scene.ledger.keys.children(job.id)))
+    return [Job(one, True, scene.ledger.get(one).state) for one in sorted(ids)]
 
 
 # What an ended release has left

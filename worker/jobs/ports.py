@@ -182,6 +182,10 @@ class JobPage(Protocol):
         """Those of these numbers that a release has, and what it knows of them."""
         ...
 
+    def all_parked(self) -> Mapping[str, Parked]:
+        """The same of the whole account."""
+        ...
+
     def want_routes(self, routes: Mapping[str, Route]) -> frozenset[str]:
         """Ask for routes of numbers that releases have: each gets its own if it stays. Returns those that are noted; the others aren't
         parked any more, or a newer job has asked. Raises LostLease."""

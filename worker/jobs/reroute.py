@@ -17,6 +17,7 @@ from worker.jobs.move import NO_RECORD, Move, MoveMemo
 from worker.jobs.moves import Moves, memo_of
 from worker.jobs.owned import find_each, find_surely, listed, shared_digits
 from worker.jobs.paged import PagedMoves, pages_in
+from worker.jobs.parked_too import ParkedToo, ask_releases
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.prepared import take_prepared
 from worker.jobs.selection import Choice, Selected, check_count, check_fraction, check_trunks
@@ -47,12 +48,15 @@ def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -
 
 def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> Ended | None:
     """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
-    taken_ms, choice = page.now_ms(), Choice(request, provider)
+    taken_ms, choice, parked = page.now_ms(), Choice(request, provider), ParkedToo(request, page, provider)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
-        check_count(request, len(owned))
-        check_fraction(len(owned), request.max_fraction, provider)
         planned = _moves(owned, request, page)
+        if planned or not parked.candidates():
+            check_count(request, len(planned))
+        check_fraction(len(planned), request.max_fraction, provider)
+        planned += parked.moves({one.number: one for one in owned})
+        check_count(request, len(owned) or len(planned))
         if request.dry_run:
             return preview(planned, Selected(owned, choice.not_found).missing_results())
         _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
@@ -64,6 +68,7 @@ def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> 
     snapshot.close()
     check_count(request, snapshot.count)
     check_fraction(snapshot.count, request.max_fraction, provider)
+    snapshot.add(parked.moves(page.numbers(parked.candidates())))
     snapshot.add(map(Move.of_nobody, choice.not_found))
     PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
     return None
@@ -88,7 +93,7 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
             parked = page.parked(list(undone))
             planned = [way_back(move, owned.get(number), parked.get(number)) for number, move in sorted(undone.items())]
             _mind_an_old_list(planned, young_s)
-            planned = planned if request.dry_run else _ask_releases(planned, page)
+            planned = planned if request.dry_run else ask_releases(planned, page)
             if request.dry_run:
                 return preview(planned, ())
             _alone(page, provider, rules).take_snapshot(planned, taken_ms)
@@ -97,7 +102,7 @@ def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules)
             for planned in _ways_back(request.job_id, page, provider):
                 page.pause_point()
                 _mind_an_old_list(planned, young_s)
-                snapshot.add(planned if request.dry_run else _ask_releases(planned, page))
+                snapshot.add(planned if request.dry_run else ask_releases(planned, page))
             PagedMoves(page, provider, rules).selected(snapshot)
     if memo_of(page).paged:
         paged = PagedMoves(page, provider, rules)
@@ -155,19 +160,6 @@ def way_back(move: Move, owned: OwnedNumber | None, parked: Parked | None = None
             Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="changed since the reroute; left as it is")
         )
     return back
-
-
-def _ask_releases(planned: Sequence[Move], page: JobPage) -> list[Move]:
-    """Ask releases to give the numbers that they have their old routes, if they stay. Raises Wait if one has let go of its number just now:
-    then it is looked at again where that goes."""
-    asked = {back.number: back.target for back in planned if back.error == PARKED}
-    if not asked:
-        return list(planned)
-    left = asked.keys() - page.want_routes(asked)
-    if left - page.parked(sorted(left)).keys():
-        raise Wait(WaitReason.SETTLING, REROUTE_AGAIN_S, "a release has just let go of numbers")
-    newer = JobError(code="changed_elsewhere", message="a newer job has asked for another route; left to that one")
-    return [back.became(Outcome.CHANGED_ELSEWHERE, newer) if back.number in left else back for back in planned]
 
 
 def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:

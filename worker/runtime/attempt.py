@@ -35,7 +35,7 @@ from worker.ledger import calls
 from worker.ledger.holdings import holders
 from worker.ledger.learned import IDS_FORM, Learned, ids_form_of, learned
 from worker.ledger.ledger import Claim, Ledger, RoutesClaimed
-from worker.ledger.parked import parked
+from worker.ledger.parked import all_parked, parked
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.ledger.write_text import in_parts
 from worker.runtime.leases import LeaseFlags
@@ -211,6 +211,9 @@ class LedgerPage:
 
     def parked(self, numbers: Sequence[str]) -> Mapping[str, Parked]:
         return self._ledger.perform(parked(self._ledger.keys, self.account, numbers))
+
+    def all_parked(self) -> Mapping[str, Parked]:
+        return self._ledger.perform(all_parked(self._ledger.keys, self.account))
 
     def want_routes(self, routes: Mapping[str, Route]) -> frozenset[str]:
         if (noted := self._ledger.want(self.claim, routes)) is None:
