@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.scheduled.machine import Schedules
+from tests.scheduled.parkings import Parkings
 
 WANTED = os.environ.get("DIDFLOW_EXAMPLES")
 PROFILE = settings(
@@ -26,9 +27,10 @@ PROFILE = settings(
 )
 
 
+@pytest.mark.parametrize("machine", [Schedules, Parkings])
 @pytest.mark.timeout(3600 if WANTED else 180)
-def test_any_schedule_buys_once_reports_all_and_loses_nothing(quick_valkey: redis.Redis) -> None:
-    class Here(Schedules):
+def test_any_schedule_buys_once_reports_all_and_loses_nothing(quick_valkey: redis.Redis, machine: type[Schedules]) -> None:
+    class Here(machine):  # type: ignore[misc, valid-type]
         pass
 
     Here.client = quick_valkey

@@ -20,6 +20,11 @@ class Clock:
         self.pass_ms(1)
         return self._now_ms
 
+    @property
+    def shown_ms(self) -> int:
+        """The same, without passing time."""
+        return self._now_ms
+
     def pass_ms(self, passed_ms: int) -> None:
         self._left_ms.append(self._now_ms)
         self._moments_s.append(time.monotonic())

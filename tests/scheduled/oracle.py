@@ -16,7 +16,7 @@ from worker.contract.states import REPORTED, JobState, Outcome
 BOUGHT = (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)
 GIVEN_BACK = (Outcome.RELEASED, Outcome.ALREADY_RELEASED)
 #: The reasons for which a job may be parked in these tests, and what they say.
-PARKED_FOR = {"purchase_unsettled", "release_unclear"}
+PARKED_FOR = {"purchase_unsettled", "release_unclear", "still_parked"}
 
 NOTHING = Result(totals=Totals(requested=0, done=0))
 

@@ -5,6 +5,7 @@ each write to the ledger. There it may be let go on, be killed, or be left stand
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from worker.jobs.ports import Provider
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.ledger import Ledger, Swept
+from worker.runtime.attempt import ROUTES_SENT_WITHIN_S
 from worker.runtime.fault_points import Reached, watched_ledger, watched_provider
 from worker.runtime.leases import Leases
 from worker.runtime.runner import JobRunner
@@ -184,11 +186,19 @@ class Scene:
             for job in left:
                 if self.view(job).state is JobState.RUNNING:
                     self.expire(job)
+                self._pass_grace(job)
                 self.make_due(job)
                 self.run(job)
             if not left:
                 return
         raise AssertionError([(self.view(job), self.story(job)) for job in left])
+
+    def _pass_grace(self, job: Job) -> None:
+        """Let the time come that a release waits for."""
+        view = self.view(job)
+        if view.reason == WaitReason.GRACE and view.due_at is not None:
+            left_s = view.due_at.timestamp() - time.time()  # The ledger keeps it by the server's clock.
+            self.clock.pass_ms(max(1, int(left_s * 1000) + 1))
 
     # What can be seen
 
@@ -227,6 +237,7 @@ class Attempt:
         self.at: str | None = "start"
         self.reached: list[str] = []
         self._dies = False
+        self._clock, self._claimed_ms = scene.clock, scene.clock.shown_ms
         self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
         self._trouble: BaseException | None = None
         self.worker = scene.worker(self._reached)
@@ -241,6 +252,10 @@ class Attempt:
         """Go on to the next point, or to the end. Raises what the runner raised, which is an error in it."""
         if self.at is None:
             return
+        if self._clock.shown_ms - self._claimed_ms > ROUTES_SENT_WITHIN_S * 1000:
+            for flags in self.worker.leases._held.values():  # It goes by the machine's clock, which stands still here.
+                if flags.send_until_s < float("inf"):
+                    flags.send_until_s = float("-inf")
         self._go.release()
         assert self._stands.acquire(timeout=STEP_WITHIN_S), f"hangs after {self.at}"
         if self.over:
@@ -271,6 +286,8 @@ class Attempt:
 
     def _reached(self, point: str) -> None:
         self.at = point
+        if point == "after:claim_routes":
+            self._claimed_ms = self._clock.shown_ms
         self.reached.append(point)
         self._stand()
 
