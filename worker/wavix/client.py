@@ -136,6 +136,7 @@ class WavixClient:
         self._trunk_names = TrunkNames(self._locations, self.trunks)
         self._read_backoff_s = read_backoff_s
         self._city_word: Literal["cities", "city"] = "cities"
+        self._city_word_known = False
         self._titles: dict[str, str] = {}
         self._document_form: DocumentForm | None = None
         self._upload_form_is_known = False  #: an upload in that form was taken; lists may name types in another one
@@ -183,13 +184,26 @@ class WavixClient:
         def offers(raw: Fields) -> Page[Offer]:
             return parsing.offers_page(raw, page, self._max_pages)
 
+        def read(word: str) -> Page[Offer]:
+            return self._read(f"/v1/buy/countries/{country_id}/{word}/{city_id}/dids", params, offers)
+
         try:
-            return self._read(f"/v1/buy/countries/{country_id}/{self._city_word}/{city_id}/dids", params, offers)
-        except _NoSuchRoute:
+            found = read(self._city_word)
+        except (_NoSuchRoute, NotThere) as missing:
+            # A server may answer a path that it doesn't have as it answers a city that it doesn't have.
+            if isinstance(missing, NotThere) and self._city_word_known:
+                raise
             other: Literal["cities", "city"] = "city" if self._city_word == "cities" else "cities"
-            found = self._read_known(f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids", params, offers)
+            try:
+                found = read(other)
+            except _NoSuchRoute:
+                if isinstance(missing, NotThere):
+                    raise missing from None
+                log.error("wavix.route_unknown", path=f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids")
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
             self._city_word = other
-            return found
+        self._city_word_known = True
+        return found
 
     # Cart and checkout
 

@@ -62,9 +62,7 @@ PROFILES: Mapping[str, Profile] = {
     "key-anywhere": Profile("The key is taken in the query and as a Bearer token, under every path.", {"key_place": "both"}),
     "key-403": Profile("A key that is wrong, or in the wrong place, is answered with 403.", {"key_status": 403}),
     "no-route-json": Profile("A path that isn't there is answered with a router's JSON.", {"unknown_route": "json"}),
-    "no-route-as-record": Profile(
-        "A path that isn't there is answered as an unknown record is.", {"unknown_route": "record_json"}, any_job=False
-    ),
+    "no-route-as-record": Profile("A path that isn't there is answered as an unknown record is.", {"unknown_route": "record_json"}),
     "key-scopes": Profile("The key may not read trunks, nor the balance.", {"scopes": {"default": ("numbers", "buy")}}, any_job=False),
     "documents-by-name": Profile("Types of documents are names, in lists and in uploads.", {"document_types": "names"}),
     "documents-listed-by-name": Profile(
