@@ -105,11 +105,17 @@ def test_a_route_that_is_unknown_is_asked_for_by_its_other_name(no_route: httpx.
         assert [request.url.path.split("/")[5] for request in sent] == ["cities", "city", "city"]
 
 
-def test_a_city_that_is_unknown_is_asked_for_once() -> None:
-    with client_of(lambda _: httpx.Response(404, json=REFUSED)) as (client, sent):
+def test_a_city_that_is_unknown_is_asked_for_once_by_each_name_and_once_where_the_name_is_known() -> None:
+    def only_city_2(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"dids": []}) if "/cities/2/" in request.url.path else httpx.Response(404, json=REFUSED)
+
+    with client_of(only_city_2) as (client, sent):
         with pytest.raises(NotThere):
-            client.offers(1, 2, sms_only=False, page=1)
-        assert len(sent) == 1
+            client.offers(1, 3, sms_only=False, page=1)
+        client.offers(1, 2, sms_only=False, page=1)
+        with pytest.raises(NotThere):
+            client.offers(1, 3, sms_only=False, page=1)
+        assert [request.url.path.split("/")[5] for request in sent] == ["cities", "city", "cities", "cities"]
 
 
 @pytest.mark.parametrize("no_route", ROUTERS)
