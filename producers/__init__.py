@@ -17,6 +17,7 @@ from producers.pool import AsyncPool, Pool
 from producers.quoting import QuotedSubmission
 from worker.contract.destinations import Destination
 from worker.contract.errors import (
+    AlreadyLeaving,
     DeadLetterNotFound,
     DidflowError,
     IdempotencyConflict,
@@ -38,6 +39,7 @@ from worker.ledger.calls import Submission
 from worker.ledger.dead_letters import DeadLetters
 
 __all__ = [
+    "AlreadyLeaving",
     "AsyncDelivery",
     "AsyncDidflow",
     "AsyncDocuments",

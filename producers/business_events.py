@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from producers.churn import GRACE, Churn
+from producers.churn import GRACE, JOBS_AT_MOST, Churn
 from producers.client import Didflow
 from producers.onboarding import Onboarding
 from worker.contract.business_events import (
@@ -206,7 +206,12 @@ class BusinessEvents:
         if found.gone:
             orders = "; ".join(request.model_dump_json(exclude_defaults=True) for request in found.similar)
             raise NumbersGone(f"{reference!r} came back, and {', '.join(found.gone)} went for good. To order numbers like those: {orders}")
-        view = next((view for view in self._didflow.find(reference=reference) if isinstance(view.request, Release)), None)
+        releases = [
+            view
+            for view in self._didflow.find(reference=reference, limit=JOBS_AT_MOST)
+            if isinstance(view.request, Release) and not view.request.dry_run and view.account == account
+        ]
+        view = next((view for view in releases if view.id in found.called_off), releases[0] if releases else None)
         if view is None:
             raise WrongJob(f"there is no release of numbers of {reference!r} that could be called off")
         return Job(view.id, False, view.state)

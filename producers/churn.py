@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.client import Didflow
+from producers.leaving import leaves_with, same_as
 from producers.review import RELEASED
 from producers.similar import similar
 from worker.contract.destinations import Destination
-from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob
+from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Release, SearchAndBuy, invalid
 from worker.contract.results import NumberResult
@@ -78,9 +79,10 @@ class Churn:
     ) -> Job:
         """A customer left: schedule the release of `numbers`, or of all that were bought for this reference. For the times see `Release`.
 
-        Only what was bought for this reference goes, and that is asked again at the moment it goes. Without a key an open release of this
-        reference is the same job, if it has these numbers; with one it is the same job for ever.
-        Raises InvalidRequest (bad times, numbers of others, nothing to release), IdempotencyConflict, ServiceUnavailable: repeat it then.
+        Only what was bought for this reference goes, and that is asked again at the moment it goes. A key has one job for ever. Numbers
+        that leave already on the same terms stay with the job that has them, and the others get a new one (`producers.leaving`).
+        Raises InvalidRequest (bad times, numbers of others, nothing to release); IdempotencyConflict if the key was used for something
+        else; AlreadyLeaving if one of the numbers leaves on other terms; ServiceUnavailable: repeat it then.
         """
         terms: dict[str, Any] = {"grace": grace, "before_renewal": before_renewal, "parking": tuple(parking)}
         terms |= {"at": at, "stop_on_traffic": stop_on_traffic, "reusable": reusable}
@@ -98,7 +100,7 @@ class Churn:
             self._didflow.cancel(view.id)
             if timeout_s:
                 self._didflow.wait(view.id, timeout_s)
-        held = set(self._didflow.ledger.perform(held_for(self._didflow.ledger.keys, reference)))
+        held = set(self._held(reference))
         known = {view.id for view in open_ones}
         last = next((view for view in releases if view.id not in known and _went(view)), None)
         looked = [self._didflow.get(job_id) for job_id in known] + ([last] if last else [])
@@ -156,26 +158,24 @@ class Churn:
 
     def _churned(self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None) -> Job:
         given = _request(reference, numbers or ("+12135550100",), terms, self._protected_labels)  # All faults, before anything is asked.
-        if key is not None and not numbers and (known := self._didflow.find(idempotency_key=key)):
-            return _the_same(known[0], given, reference, key)
-        jobs = [view for view in self._jobs(reference) if _is_release(view)]
-        open_one = next((view for view in jobs if not view.state.is_terminal), None)
-        if key is None and open_one is not None and not numbers:
-            return Job(open_one.id, False, open_one.state)
-        ours = self._theirs(reference, given.numbers if numbers else ())
-        if key is None and open_one is not None:
-            if not set(ours) <= set(_numbers_of(open_one)):
-                raise IdempotencyConflict(f"churned:{reference}", open_one.id)
-            return Job(open_one.id, False, open_one.state)
-        request = given.model_copy(update={"numbers": ours})
+        jobs = self._jobs(reference)
+        releases = [view for view in jobs if _is_release(view)]
+        if key is not None and (known := self._didflow.find(idempotency_key=key)):
+            asked = given if numbers else given.model_copy(update={"numbers": self._held(reference)})
+            return same_as(known[0], asked, all_numbers=not numbers, key=key, releases=releases, jobs=jobs)
+        asked = given.model_copy(update={"numbers": self._theirs(reference, given.numbers if numbers else ())})
+        found, rest = leaves_with([view for view in releases if not view.state.is_terminal], asked)
+        if found is not None and not rest:
+            return found
+        request = asked.model_copy(update={"numbers": rest})
         return self._didflow.submit(
-            request, idempotency_key=key or f"churned:{reference}:{len(jobs)}", reference=reference, account=self._account
+            request, idempotency_key=key or f"churned:{reference}:{len(releases)}", reference=reference, account=self._account
         )
 
     def _theirs(self, reference: str, numbers: Sequence[str]) -> tuple[str, ...]:
         """These numbers, or all, if they were bought for this reference. Raises InvalidRequest."""
         ledger = self._didflow.ledger
-        wanted = tuple(numbers) or ledger.perform(held_for(ledger.keys, reference))
+        wanted = tuple(numbers) or self._held(reference)
         known = ledger.perform(holders(ledger.keys, wanted))
         if not numbers:
             wanted = tuple(number for number in wanted if number in known and known[number].account == self._account)
@@ -194,6 +194,11 @@ class Churn:
         if faults:
             raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
         return wanted
+
+    def _held(self, reference: str) -> tuple[str, ...]:
+        """All numbers that were bought for this reference and are ours."""
+        ledger = self._didflow.ledger
+        return ledger.perform(held_for(ledger.keys, reference))
 
     def _jobs(self, reference: str) -> list[JobView]:
         """This account's newest jobs of the reference."""
@@ -221,18 +226,6 @@ def _request(reference: str, numbers: Sequence[str], terms: Mapping[str, Any], p
         return Release.model_validate(fields | dict(terms))
     except ValidationError as error:
         raise invalid(error) from None
-
-
-def _the_same(known: JobView, given: Release, reference: str, key: str) -> Job:
-    """The job that this key has. Raises IdempotencyConflict if it is another request's."""
-    asked = known.request
-    if not isinstance(asked, Release) or known.reference != reference or given.model_copy(update={"numbers": asked.numbers}) != asked:
-        raise IdempotencyConflict(key, known.id)
-    return Job(known.id, False, known.state)
-
-
-def _numbers_of(view: JobView) -> tuple[str, ...]:
-    return view.request.numbers if isinstance(view.request, Release) else ()
 
 
 def _is_release(view: JobView) -> bool:

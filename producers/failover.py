@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from producers.client import Didflow
+from producers.differences import differences
 from worker.contract.destinations import Destination
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
 from worker.contract.failover_plans import FailoverPlan
@@ -32,6 +33,8 @@ FIRST_REFRESH_S = 60.0
 CALLED_OFF_S = 5.0
 #: A job with these outcomes only moved nothing.
 _UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
+#: What a run has of its own, or found out since: no difference between a plan and the job that ran it.
+_FOUND_OUT = ("v", "dry_run", "numbers", "record_ids", "selector", "expected_count", "deadline", "after", "snapshot_of")
 
 
 @dataclass(frozen=True)
@@ -191,13 +194,22 @@ class Failover:
         return PlanRun(plan, job, sweep)
 
     def _run_before(self, incident: str, plan: FailoverPlan) -> Job | None:
-        """The job that ran a plan to the same destinations for this incident."""
+        """The job that ran this plan, or one with the same destinations, for this incident. The sweep's own key tells plans apart that
+        select their numbers; a plan that lists them is compared here."""
         found = self._didflow.find(idempotency_key=away_key(incident))
         if not found:
             return None
         before = found[0].request
-        if not isinstance(before, Reroute) or not before.record_ids or before.destinations != plan.request.destinations:
+        if not isinstance(before, Reroute):
             raise IdempotencyConflict(away_key(incident), found[0].id)
+        differ = differences(plan.request, before, leave_out=_FOUND_OUT)
+        if not before.record_ids:
+            differ = (*differ, "numbers: those of a plan asked, those of a failover without a plan there")
+        elif plan.request.selector is None and set(before.record_ids) != set(plan.numbers.values()):
+            differ = (*differ, f"numbers: those of plan {plan.name} asked, others there")
+        if differ or found[0].account != plan.account:
+            differ = differ or (f"account: {plan.account} asked, {found[0].account} there",)
+            raise IdempotencyConflict(away_key(incident), found[0].id, "; ".join(differ))
         return Job(found[0].id, False, found[0].state)
 
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from itertools import islice
 
 from producers.checks import check
+from producers.differences import differences
 from producers.quoting import QuotedSubmission, orders, refusal
-from worker.contract.errors import DidflowError
+from worker.contract.errors import DidflowError, IdempotencyConflict, JobNotFound
 from worker.contract.jobs import Job
 from worker.contract.requests import Request
 from worker.contract.results import Quote
@@ -43,7 +44,23 @@ def submit_one(plans: Plans, one: Asked) -> Plan[Job]:
     (call,) = yield from _prepared(plans, (one,))
     if isinstance(call, DidflowError):
         raise call
-    return (yield from plans.run(call))
+    try:
+        return (yield from plans.run(call))
+    except IdempotencyConflict as conflict:
+        raise (yield from _named(plans, one, conflict)) from None
+
+
+def _named(plans: Plans, one: Asked, conflict: IdempotencyConflict) -> Plan[IdempotencyConflict]:
+    """The same conflict, with what differs where that can be told."""
+    try:
+        there = yield from plans.get(conflict.job_id)
+    except JobNotFound:  # It was deleted a moment ago.
+        return conflict
+    if one.request is None or there.request is None:
+        return conflict
+    differ = [f"account: {one.account} asked, {there.account} there"] if one.account != there.account else []
+    differ += differences(one.request, there.request, leave_out=("v", "deadline", "terms"))
+    return IdempotencyConflict(one.idempotency_key or "", conflict.job_id, "; ".join(differ))
 
 
 def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:

@@ -1,10 +1,11 @@
 """Customers who leave and return: by reference, by file, and with numbers that aren't theirs."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from producers import Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
+from producers import AlreadyLeaving, Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
 from producers.churn import Churn, Returned
 from tests.moved_clock import MovedLedger, ledger, settle, stage
 from tests.stage import Stage, numbers, outcomes
@@ -34,8 +35,8 @@ def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_
     theirs, others = bought(stage, ledger, "acme", 2) + bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
     job = churn.churned("acme", parking=PARKING, idempotency_key="event-1")
     assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id
-    assert churn.churned("acme").id == job.id, "an open release is the same one"
-    with pytest.raises(IdempotencyConflict):
+    assert churn.churned("acme", parking=PARKING).id == job.id, "an open release on the same terms"
+    with pytest.raises(IdempotencyConflict, match=r"grace: 1d asked, 7d there"):
         churn.churned("acme", grace="1d", parking=PARKING, idempotency_key="event-1")
     assert settle(stage, ledger, job).reason == "grace"
     ledger.pass_time(WEEK)
@@ -44,6 +45,69 @@ def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_
     assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id, "the event comes once more, late"
     with pytest.raises(InvalidRequest, match="no number of ours"):
         churn.churned("acme")
+
+
+@pytest.mark.parametrize("key", [None, "later"])
+def test_who_is_leaving_already_leaves_on_other_terms_only_after_a_cancel(
+    stage: Stage, ledger: MovedLedger, churn: Churn, key: str | None
+) -> None:
+    theirs = bought(stage, ledger, "omega", 3)
+    part = churn.churned("omega", numbers=theirs[:1], grace="7d", idempotency_key="part")
+    for some in ((), theirs, theirs[:1]):
+        with pytest.raises(AlreadyLeaving, match=rf"{part.id} \(grace: 1d asked, 7d there\)") as refused:
+            churn.churned("omega", numbers=some, grace="1d", idempotency_key=key)
+        assert refused.value.job_id == part.id
+    with pytest.raises(AlreadyLeaving, match=r"parking: sip:goodbye@example\.net asked, none there; stop_on_traffic: no asked, yes there"):
+        churn.churned("omega", parking=PARKING, stop_on_traffic=False, idempotency_key=key)
+    other = churn.churned("omega", numbers=theirs[1:], grace="1d", idempotency_key=key)
+    assert other.is_new, "these aren't leaving yet"
+    assert leaving(ledger, other) == set(theirs[1:])
+
+
+def test_on_the_same_terms_only_the_numbers_that_stay_get_a_new_release(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(stage, ledger, "omega", 3)
+    part = churn.churned("omega", numbers=theirs[:1], grace="7d", idempotency_key="part")
+    rest = churn.churned("omega", idempotency_key="all")
+    assert (rest.is_new, leaving(ledger, rest)) == (True, set(theirs[1:]))
+    again = churn.churned("omega", idempotency_key="all")
+    assert (again.is_new, again.id) == (False, rest.id), "of the three, one is in the release of before"
+    assert churn.churned("omega", numbers=theirs[:1]).id == part.id
+    (later,) = bought(stage, ledger, "omega")
+    assert churn.churned("omega", idempotency_key="all").id == rest.id, "that key meant those of then"
+    assert leaving(ledger, churn.churned("omega")) == {later}
+
+
+def test_a_key_is_the_same_job_only_for_the_same_numbers_and_reference(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    theirs, others = bought(stage, ledger, "omega", 3), bought(stage, ledger, "acme")
+    part = churn.churned("omega", numbers=theirs[:1], idempotency_key="part")
+    with pytest.raises(IdempotencyConflict, match=re.escape(f"numbers: {theirs[1]} asked and not there")):
+        churn.churned("omega", numbers=theirs[:2], idempotency_key="part")
+    with pytest.raises(IdempotencyConflict, match="asked and not there"):
+        churn.churned("omega", idempotency_key="part")
+    with pytest.raises(IdempotencyConflict, match="reference: acme asked, omega there"):
+        churn.churned("acme", numbers=others, idempotency_key="part")
+    settle(stage, ledger, part)
+    ledger.pass_time(WEEK)
+    settle(stage, ledger, part)
+    assert churn.churned("omega", numbers=theirs[:1], idempotency_key="part").id == part.id, "repeated when the number is gone"
+
+
+def test_a_release_that_is_being_called_off_is_not_the_same_job(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
+    bought(stage, ledger, "omega")
+    job = churn.churned("omega", parking=PARKING)
+    settle(stage, ledger, job)
+    churn.returned("omega")
+    with pytest.raises(AlreadyLeaving, match="being called off"):
+        churn.churned("omega", parking=PARKING)
+    assert settle(stage, ledger, job).state == "cancelled"
+    assert churn.churned("omega", parking=PARKING).is_new
+
+
+def leaving(ledger: MovedLedger, job: Job) -> set[str]:
+    """The numbers that this release names."""
+    request = ledger.get(job.id).request
+    assert isinstance(request, Release)
+    return set(request.numbers)
 
 
 def test_a_customer_who_returns_in_time_finds_everything_as_it_was(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:

@@ -310,6 +310,18 @@ def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(runn
     didflow("failover", "plan", "delete", "whole")
 
 
+def test_another_plan_to_the_same_place_is_not_the_same_incident(running: Plant, didflow: Shell) -> None:
+    ours = own(running, "n", 2)
+    for name, number in zip(("first", "second"), ours, strict=True):
+        assert didflow("failover", "plan", "save", name, "--number", number, "--to", BACKUP).code == 0
+    assert didflow("failover", "plan", "run", "first", "--incident", "INC-14", "--yes").code == 0
+    other = didflow("failover", "plan", "run", "second", "--incident", "INC-14", "--yes")
+    assert (other.code, "those of plan second asked, others there" in other.err) == (4, True), other.err
+    assert didflow("failover", "plan", "run", "first", "--incident", "INC-14", "--yes").code == 0
+    for name in ("first", "second"):
+        didflow("failover", "plan", "delete", name)
+
+
 def test_a_plan_of_a_list_has_no_sweep_and_an_unknown_plan_is_named(running: Plant, didflow: Shell) -> None:
     (number,) = own(running, "l", 1)
     assert didflow("failover", "plan", "save", "one", "--number", number, "--to", BACKUP).code == 0

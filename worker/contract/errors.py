@@ -6,6 +6,7 @@
     │       ├── NotJson         not_json
     │       └── UnknownEventType  unknown_event_type
     ├── IdempotencyConflict     idempotency_conflict    same key, other request
+    │   └── AlreadyLeaving      already_leaving         a release of these numbers is open, on other terms
     ├── JobNotFound             job_not_found
     ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
     ├── WrongJob                wrong_job               the named job can't be used for this
@@ -57,15 +58,31 @@ class UnknownEventType(InvalidEvent):
 
 
 class IdempotencyConflict(DidflowError):
-    """The key was used for another request. `job_id` is the job that has it."""
+    """The key was used for another request. `job_id` is the job that has it, `difference` what differs, '' if that isn't known."""
 
     code = "idempotency_conflict"
 
-    def __init__(self, key: str, job_id: str) -> None:
+    def __init__(self, key: str, job_id: str, difference: str = "") -> None:
         super().__init__(
-            f"idempotency key {key!r} belongs to job {job_id}, which asked for something else: use a new key for a new request"
+            f"idempotency key {key!r} belongs to job {job_id}, which asked for something else"
+            + (f" ({difference})" if difference else "")
+            + ": use a new key for a new request"
         )
-        self.job_id = job_id
+        self.job_id, self.difference = job_id, difference
+
+
+class AlreadyLeaving(IdempotencyConflict):
+    """A customer leaves already, on other terms. `job_id` is the release, `difference` what differs. Nothing was submitted."""
+
+    code = "already_leaving"
+
+    def __init__(self, reference: str, job_id: str, difference: str) -> None:
+        DidflowError.__init__(
+            self,
+            f"{reference!r} is leaving already by job {job_id} ({difference}): "
+            f"to leave on other terms, cancel that job first (`didflow cancel {job_id}`)",
+        )
+        self.job_id, self.difference = job_id, difference
 
 
 class JobNotFound(DidflowError):
