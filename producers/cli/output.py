@@ -88,7 +88,7 @@ def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
         body = {"code": error.code, "message": str(error), "retryable": error.retryable, "faults": [list(fault) for fault in faults]}
         print_json({"error": body})
     else:
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
         if faults:
             console.print(Text(f"{error.code}: nothing was submitted", style="red"))
             for where, what in faults:
