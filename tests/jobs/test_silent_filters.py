@@ -101,3 +101,21 @@ def test_a_number_that_waits_for_reuse_is_found_and_handed_out(scene: Scene, mod
     scene.finish(job)
     assert outcomes(scene.view(job)) == {f"+{ours}": "reused"}
     assert scene.sandbox.ledger() == []
+
+
+@MODES
+@pytest.mark.parametrize("quantity", [2, 21])
+def test_what_a_purchase_sets_is_seen_on_its_numbers(stage: Stage, mode: str, quantity: int) -> None:
+    stage.sandbox.order("reconfigure", search=mode, sms_off_at_first=True)
+    view = stage.run(
+        SearchAndBuy(
+            country="US",
+            city=("LOS ANGELES, CA",),
+            quantity=quantity,
+            sms=True,
+            destinations=(BACKUP,),
+            sms_relay_url="https://example.net/sms",
+        )
+    )
+    assert (view.state, view.error) == ("succeeded", None)
+    assert set(outcomes(view).values()) == {"bought"}

@@ -1,14 +1,17 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import chain
 
 from worker.contract.numbers import to_provider
-from worker.contract.provider import NotNow, NotNowReason, OwnedAsk, OwnedNumber, Page, ReadFailed
+from worker.contract.provider import NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
 from worker.jobs.ports import Provider
 
 #: So many digits at least must be shared for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
+#: Up to so many record ids, or numbers that a list didn't show, are read one by one.
+ONE_BY_ONE = 20
 #: So often a list that changes is read for one question.
 LIST_TRIES = 5
 
@@ -83,6 +86,21 @@ def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
             break
     check_read(wanted - found.keys(), unread)
     return found
+
+
+def find_records(provider: Provider, record_ids: Collection[int]) -> Iterator[OwnedNumber]:
+    """Those of the records that are ours. By id while they are few; of more, the whole list is read first."""
+    missing = set(record_ids)
+    if len(missing) > ONE_BY_ONE:
+        for items in listed(provider):
+            found = [item for item in items if item.record_id in missing]
+            missing -= {item.record_id for item in found}
+            yield from found
+            if not missing:
+                return
+    for record_id in sorted(missing):
+        with suppress(NotThere):
+            yield provider.owned_one(record_id)
 
 
 def ignores_search(shown: Page[OwnedNumber], search: str | None) -> bool:

@@ -11,11 +11,9 @@ from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, Own
 from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.jobs.move import UNREADABLE_MARK, Move
-from worker.jobs.owned import check_read, find_each, find_owned, listed, listed_as, shared_digits
+from worker.jobs.owned import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports import Provider, Refused
 
-#: Up to so many record ids, or numbers that a list didn't show, are asked for one by one.
-_ONE_BY_ONE = 20
 #: Up to so many named numbers are looked for in one go.
 _AT_ONCE = 1000
 
@@ -70,7 +68,7 @@ class Choice:
             found = [owned for owned in items if owned.number in missing]
             missing -= {owned.number for owned in found}
             yield found
-        if len(missing) <= _ONE_BY_ONE:
+        if len(missing) <= ONE_BY_ONE:
             found = list(find_each(self._provider, missing).values())
             missing -= {owned.number for owned in found}
             yield found
@@ -98,7 +96,7 @@ class Choice:
     def _by_record_id(self, ids: Sequence[int]) -> Iterator[Sequence[OwnedNumber]]:
         """By the list and by the record itself, the cheaper one first; the other for what the first didn't show."""
         missing = set(ids)
-        for few in (True, False) if len(ids) <= _ONE_BY_ONE else (False, True):
+        for few in (True, False) if len(ids) <= ONE_BY_ONE else (False, True):
             if missing:
                 for found in self._one_by_one(missing) if few else self._by_list(missing):
                     missing -= {owned.record_id for owned in found}

@@ -14,7 +14,7 @@ from worker.contract.requests import SearchAndBuy
 from worker.contract.states import WaitReason
 from worker.contract.writes import Write
 from worker.jobs.happened import routed_after_purchase
-from worker.jobs.owned import find_owned
+from worker.jobs.owned import find_owned, find_records
 from worker.jobs.ports import JobPage, Provider, Rules, Wait
 from worker.jobs.purchase_state import Pick, PurchaseRecord, Setting
 
@@ -29,7 +29,7 @@ def read_back(purchase: PurchaseRecord, picks: Mapping[str, Pick], page: JobPage
     awaited = {number: pick for number, pick in picks.items() if _open(pick)}
     if awaited:
         asked_ms = page.now_ms()
-        owned = find_owned(provider, awaited)
+        owned = _read(awaited, provider)
         seen = {number: _seen(pick, owned.get(number), purchase.request) for number, pick in awaited.items()}
         changed = {number: pick for number, pick in seen.items() if pick != awaited[number]}
         write_picks("set_up", changed, purchase, page, history=_history(awaited, seen, purchase.request))
@@ -55,6 +55,14 @@ def write_picks(
         stored = {number: pick.model_dump_json() for number, pick in picks.items()}
         page.save(Write(step, detail=f"{len(picks)} numbers", numbers=stored, answered=answered, history=history or {}))
         purchase.picks |= picks
+
+
+def _read(picks: Mapping[str, Pick], provider: Provider) -> dict[str, OwnedNumber]:
+    """The bought numbers as they are now, by number. A search may find nothing: those that it doesn't show are read by record id."""
+    owned = find_owned(provider, picks)
+    record_ids = {number: pick.owned.record_id for number, pick in picks.items() if pick.owned}
+    hidden = [record_id for number, record_id in record_ids.items() if number not in owned or owned[number].record_id != record_id]
+    return owned | {one.number: one for one in find_records(provider, hidden)}
 
 
 def _open(pick: Pick) -> list[Setting]:
