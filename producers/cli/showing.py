@@ -13,6 +13,9 @@ from worker.contract.states import JobState
 
 #: A table longer than this is cut; `--json` has everything.
 SHOWN = 50
+#: The column that is left out of a table narrower than `WIDE` columns of text.
+PRICES = "USD inbound"
+WIDE = 110
 
 
 def show_job(view: JobView) -> None:
@@ -49,13 +52,15 @@ def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> 
             f"  {n.number}",
             n.outcome.value if n.outcome else "would be done",
             _fees(n),
+            _prices(n),
             route_text(n.route_after),
             _remark(n),
         )
         for n in numbers[:at_most]
     ]
-    headings = ("  number", "outcome", "USD setup + month", "route", "remark")
-    used = [place for place in range(len(headings)) if place < 2 or any(row[place] for row in rows)]
+    headings = ("  number", "outcome", "USD setup + month", PRICES, "route", "remark")
+    wide = Console().width >= WIDE
+    used = [place for place, name in enumerate(headings) if place < 2 or (any(row[place] for row in rows) and (wide or name != PRICES))]
     print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=2)
     if len(numbers) > at_most:
         Console(highlight=False).print(f"  and {len(numbers) - at_most} more: --json shows all", style="dim")
@@ -107,6 +112,16 @@ def _origin(view: JobView) -> str:
 
 def _fees(number: NumberResult) -> str:
     return f"{number.setup_usd} + {number.monthly_usd}" if number.monthly_usd is not None else ""
+
+
+def _prices(number: NumberResult) -> str:
+    """What using the number costs and what it can be used for, as far as the provider says."""
+    parts = [f"{number.per_minute_usd} a minute"] if number.per_minute_usd is not None else []
+    parts += [f"{number.free_minutes} free"] if number.free_minutes else []
+    parts += [f"{number.sms_usd} an SMS"] if number.sms_usd is not None else []
+    parts += ["CNAM"] if number.cnam else []
+    parts += ["domestic CLI"] if number.domestic_cli else []
+    return ", ".join(parts)
 
 
 def route_text(route: Route | None) -> str:

@@ -70,6 +70,18 @@ def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shel
     assert "was changed since" in changed.json["error"]["message"]
 
 
+def test_a_dry_run_shows_what_using_a_number_costs_where_there_is_room(shell: Shell, stage: Stage) -> None:
+    with working(stage):
+        offered = shell("buy", *CITY, "--dry-run", "--json").json["result"]["quote"]["numbers"][0]["number"]
+        stage.sandbox.order("show_offer", number=offered[1:], per_min="0.0059", sms_price=0.25, free_min=123, cnam=True)
+        job = shell("buy", *CITY, "--dry-run", "--json").json["id"]
+    assert "0.0059 a minute, 123 free, 0.25 an SMS, CNAM" in shell("status", job, columns=160).out
+    assert "a minute" not in shell("status", job, columns=80).out
+    (number,) = shell("status", job, "--json").json["result"]["quote"]["numbers"]
+    assert (number["per_minute_usd"], number["sms_usd"], number["free_minutes"]) == ("0.0059", "0.25", 123)
+    assert (number["cnam"], number["domestic_cli"]) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [

@@ -7,7 +7,7 @@ import pytest
 from tests.jobs.test_listing import Watched
 from tests.stage import Stage
 from worker.contract.provider import OwnedNumber
-from worker.jobs.owned import find_each, find_owned, find_surely
+from worker.jobs.owned import find_each, find_owned, find_records, find_surely
 from worker.jobs.ports import Provider
 
 Find = Callable[[Provider, Collection[str]], dict[str, OwnedNumber]]
@@ -64,3 +64,18 @@ def test_a_list_that_changes_all_the_time_is_read_until_it_shows_nothing_new(sta
     client = Watched(stage.sandbox, grow)
     assert find_surely(client, [ours[0], ours[-1], NOT_OURS]).keys() == {ours[0], ours[-1]}
     client.close()
+
+
+@pytest.mark.parametrize("count", [2, 21])
+@pytest.mark.parametrize("fault", ["the list is old", "records are hidden", "nothing"])
+def test_records_are_read_by_id_and_where_they_are_many_by_the_list_too(stage: Stage, count: int, fault: str) -> None:
+    """Whichever of the two reads shows nothing, the other one is asked where it may help."""
+    stage.own(count)
+    ids = {int(record["record_id"]) for record in stage.sandbox.owned().values()}
+    if fault == "the list is old":
+        stage.sandbox.add_fault("owned", "lag", times=None, seconds=60.0)
+    if fault == "records are hidden" and count > 20:
+        stage.sandbox.add_fault("owned_one", "refuse", times=None, status=404, body={"success": False, "message": "Number not found"})
+    found = list(find_records(stage.client, [*ids, 1]))
+    assert {one.record_id for one in found} == ids
+    assert len(found) == count

@@ -24,7 +24,7 @@ from producers import (
 from producers.submitting import submit_batch
 from tests.stage import Stage, charged, numbers, result_of
 from worker.contract.jobs import JobView
-from worker.contract.quotes import signature
+from worker.contract.quotes import is_genuine, signature
 from worker.ledger import calls
 from worker.ledger.plans import ask
 from worker.runtime.embedded import EmbeddedValkey
@@ -62,6 +62,32 @@ def test_a_quote_says_all_that_a_buyer_asks(stage: Stage) -> None:
     assert timedelta(minutes=58) < quote.expires_at - datetime.now(UTC) <= timedelta(hours=1)
     assert quote.signature
     assert "cart_put" not in stage.sandbox.state()["calls"]
+
+
+def test_a_quote_says_what_using_a_number_costs_and_is_ordered_with_it(stage: Stage, didflow: Didflow) -> None:
+    for number in digits(quoted(stage)):
+        stage.sandbox.order("show_offer", number=number, per_min="0.0059", sms_price=0.25, free_min=123, cnam=True, domestic_cli=True)
+    quote = quoted(stage)
+    for one in quote.numbers:
+        assert (one.per_minute_usd, one.sms_usd, one.free_minutes) == (Decimal("0.0059"), Decimal("0.25"), 123)
+        assert (one.cnam, one.domestic_cli) == (True, True)
+    carried = Quote.model_validate_json(quote.model_dump_json(exclude_none=True))
+    cheaper = carried.numbers[0].model_copy(update={"per_minute_usd": Decimal("0.0001")})
+    with pytest.raises(InvalidRequest, match="quote: was not signed here or was changed since"):
+        didflow.submit(quote=carried.model_copy(update={"numbers": (cheaper, *carried.numbers[1:])}))
+    assert ordered(stage, carried).state == "succeeded"
+
+
+def test_a_quote_that_knows_no_prices_of_use_is_signed_as_before_there_were_any() -> None:
+    stored = """{"numbers": [{"number": "+12135681931", "setup_usd": "1.00", "monthly_usd": "0.99", "documents_needed": ["id"],
+        "document_titles": {"id": "Passport"}}], "setup_usd": "1.00", "monthly_usd": "0.99", "first_year_usd": "12.88",
+        "balance_usd": "10.00", "balance_after_usd": "8.01", "documents": ["id"], "id": "j", "account": "default",
+        "request": {"kind": "search_and_buy", "country": "US", "quantity": 1}, "expires_at": "2026-11-30T09:00:00Z",
+        "signature": "f5116e601a915a95fbaa0073101bcebb5d9777c708103639f1edb7e559ebec09"}"""
+    quote = Quote.model_validate_json(stored)
+    assert is_genuine(quote, "secret")
+    priced = quote.numbers[0].model_copy(update={"per_minute_usd": Decimal("0.01")})
+    assert not is_genuine(quote.model_copy(update={"numbers": (priced,)}), "secret")
 
 
 def test_what_is_ordered_by_a_quote_is_what_was_quoted(stage: Stage) -> None:

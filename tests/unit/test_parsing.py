@@ -34,6 +34,34 @@ def test_channels_come_as_text_or_number(channels: Any, read: int | None) -> Non
 
 
 @pytest.mark.parametrize(
+    ("field", "name", "value", "read"),
+    [
+        ("per_min", "per_minute_usd", "0.0059", Decimal("0.0059")),
+        ("per_min", "per_minute_usd", Decimal("0.01"), Decimal("0.01")),
+        ("sms_price", "sms_usd", "0.0", Decimal(0)),
+        ("sms_price", "sms_usd", 0, Decimal(0)),
+        ("sms_price", "sms_usd", Decimal("0.25"), Decimal("0.25")),
+        ("free_min", "free_minutes", 123, 123),
+        ("free_min", "free_minutes", "60", 60),
+        ("cnam", "cnam", True, True),
+        ("cnam", "cnam", False, False),
+        ("cnam", "cnam", "false", False),
+        ("domestic_cli", "domestic_cli", "1", True),
+        ("domestic_cli", "domestic_cli", 0, False),
+    ],
+)
+def test_prices_of_use_come_as_text_or_number(field: str, name: str, value: Any, read: object) -> None:
+    assert getattr(parsing.offer(OFFER | {field: value}), name) == read
+
+
+@pytest.mark.parametrize("value", [None, "", "free", "-1", -1, "NaN", "1e999999999", "9" * 30, [], {}])
+def test_a_price_of_use_that_is_missing_or_unreadable_is_unknown_and_the_number_is_offered(value: Any) -> None:
+    fields = dict.fromkeys(("per_min", "sms_price", "free_min", "cnam", "domestic_cli"), value)
+    assert parsing.offer(OFFER | fields) == parsing.offer(OFFER)
+    assert parsing.offer(OFFER).per_minute_usd is None
+
+
+@pytest.mark.parametrize(
     ("documents", "read"),
     [([1, 3], ("id", "localaddress")), (["1"], ("id",)), (["address"], ("address",)), ([9], ("9",)), (None, ()), ([], ())],
 )

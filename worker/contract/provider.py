@@ -46,7 +46,13 @@ class City(_Frozen):
 
 
 class Offer(_Frozen):
-    """A number in stock. Fees in USD; `channels` None if the provider doesn't say; `documents` are the types that activation needs."""
+    """A number in stock. Fees in USD; `documents` are the types that activation needs. None: the provider doesn't say, or not readably.
+
+    per_minute_usd  price of an inbound minute, after `free_minutes`
+    sms_usd         price of an inbound SMS segment
+    cnam            CNAM can be activated on it
+    domestic_cli    it can be used as the caller ID of local calls
+    """
 
     number: str
     setup_usd: Usd
@@ -56,6 +62,11 @@ class Offer(_Frozen):
     documents: tuple[str, ...] = ()
     city: str = ""
     country_iso_code: str = ""
+    per_minute_usd: Usd | None = None
+    sms_usd: Usd | None = None
+    free_minutes: int | None = None
+    cnam: bool | None = None
+    domestic_cli: bool | None = None
 
     @property
     def total_usd(self) -> Decimal:

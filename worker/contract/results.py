@@ -24,6 +24,8 @@ class NumberResult(_Frozen):
     `document_titles`: what the provider calls the types in `documents_needed`, where it says so.
 
     Purchases carry fees, `paid_until` and the documents needed, with a ladder also the rung (from 1); reroutes the old and the new route.
+    A quote also carries the prices of an inbound minute and SMS segment, the free minutes, and whether CNAM can be activated and the
+    number can be the caller ID of local calls (`domestic_cli`), as far as the provider says.
     """
 
     number: str
@@ -38,6 +40,11 @@ class NumberResult(_Frozen):
     route_after: Route | None = None
     error: JobError | None = None
     rung: int | None = None
+    per_minute_usd: Usd | None = None
+    sms_usd: Usd | None = None
+    free_minutes: int | None = None
+    cnam: bool | None = None
+    domestic_cli: bool | None = None
 
 
 class Totals(_Frozen):

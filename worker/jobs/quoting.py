@@ -62,4 +62,9 @@ def _line(offer: Offer, rung: int, titles: Mapping[str, str]) -> NumberResult:
         documents_needed=offer.documents,
         document_titles={kind: titles[kind] for kind in offer.documents if kind in titles},
         rung=rung or None,
+        per_minute_usd=offer.per_minute_usd,
+        sms_usd=offer.sms_usd,
+        free_minutes=offer.free_minutes,
+        cnam=offer.cnam,
+        domestic_cli=offer.domestic_cli,
     )

@@ -67,6 +67,11 @@ def offer(raw: Fields) -> Offer:
         documents=_documents_needed(raw),
         city=_text(raw, "city"),
         country_iso_code=_country_code(raw),
+        per_minute_usd=_price_if_readable(raw, "per_min"),
+        sms_usd=_price_if_readable(raw, "sms_price"),
+        free_minutes=_maybe_int(raw, "free_min"),
+        cnam=_yes_or_no(raw, "cnam"),
+        domestic_cli=_yes_or_no(raw, "domestic_cli"),
     )
 
 
@@ -344,6 +349,13 @@ def _yes(raw: Fields, name: str) -> bool:
     return value is True or (isinstance(value, int | str) and value in (1, "true", "1"))
 
 
+def _yes_or_no(raw: Fields, name: str) -> bool | None:
+    """None where it isn't said, or not readably."""
+    value = raw.get(name)
+    is_no = value is False or (isinstance(value, int | str) and value in (0, "false", "0"))
+    return True if _yes(raw, name) else False if is_no else None
+
+
 def _int(raw: Fields, name: str) -> int:
     value = whole(raw.get(name), 1, INT64_MAX)
     if value is None:
@@ -362,6 +374,11 @@ def _usd(raw: Fields, name: str) -> Decimal:
     return amount
 
 
-def _maybe_usd(raw: Fields, name: str) -> Decimal:
+def _price_if_readable(raw: Fields, name: str) -> Decimal | None:
     amount = usd(raw.get(name))
-    return amount if amount is not None and amount >= 0 else Decimal(0)
+    return amount if amount is not None and amount >= 0 else None
+
+
+def _maybe_usd(raw: Fields, name: str) -> Decimal:
+    amount = _price_if_readable(raw, name)
+    return Decimal(0) if amount is None else amount

@@ -56,6 +56,11 @@ def set_fees(world: World, number: str, setup_usd: str, monthly_usd: str) -> Non
     world.stock[number].setup_usd, world.stock[number].monthly_usd = Decimal(setup_usd), Decimal(monthly_usd)
 
 
+def show_offer(world: World, number: str, **fields: Any) -> None:
+    """The stock shows these fields of the number, such as `per_min`, from now on."""
+    world.stock[number].shown |= fields
+
+
 def sell_to_other(world: World, number: str) -> None:
     world.sell_to_other(number)
 
@@ -144,6 +149,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         set_flex_pro,
         seed_owned,
         set_fees,
+        show_offer,
         sell_to_other,
         sell_out,
         restock,

@@ -40,7 +40,7 @@ def offer(stocked: StockNumber, *, by_name: bool = False) -> dict[str, Any]:
         "require_docs": [_document_name(kind) for kind in stocked.country.documents] if by_name else list(stocked.country.documents),
         "sms_enabled": stocked.sms_enabled,
         "sms_price": 0,
-    }
+    } | stocked.shown
 
 
 def document_types() -> list[dict[str, Any]]:

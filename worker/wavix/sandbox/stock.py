@@ -120,9 +120,9 @@ DOCUMENT_TYPES = {1: ("id", "Any form of ID"), 2: ("address", "Proof of address"
 
 
 class StockNumber:
-    """A number that can be bought, or was. `for_sale` over time."""
+    """A number that can be bought, or was. `for_sale` over time; `shown`: further fields, as the lists show them for it alone."""
 
-    __slots__ = ("city", "country", "for_sale", "monthly_usd", "number", "setup_usd", "sms_enabled")
+    __slots__ = ("city", "country", "for_sale", "monthly_usd", "number", "setup_usd", "shown", "sms_enabled")
 
     def __init__(
         self, number: str, country: StockCountry, city: StockCity, setup_usd: Decimal, monthly_usd: Decimal, sms_enabled: bool
@@ -130,6 +130,7 @@ class StockNumber:
         self.number, self.country, self.city = number, country, city
         self.setup_usd, self.monthly_usd, self.sms_enabled = setup_usd, monthly_usd, sms_enabled
         self.for_sale = Timeline(True)
+        self.shown: dict[str, object] = {}
 
     @property
     def total_usd(self) -> Decimal:
