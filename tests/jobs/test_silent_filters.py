@@ -106,7 +106,7 @@ def test_a_number_that_waits_for_reuse_is_found_and_handed_out(scene: Scene, mod
 @MODES
 def test_what_a_purchase_sets_is_seen_on_its_numbers(stage: Stage, mode: str) -> None:
     stage.sandbox.order("reconfigure", search=mode, sms_off_at_first=True)
-    asked = {"sms": True, "destinations": (BACKUP,), "sms_relay_url": "https://example.net/sms"}
-    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, **asked))
+    asked = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, sms=True)
+    view = stage.run(asked.model_copy(update={"destinations": (BACKUP,), "sms_relay_url": "https://example.net/sms"}))
     assert (view.state, view.error) == ("succeeded", None)
     assert set(outcomes(view).values()) == {"bought"}
