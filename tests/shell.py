@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from producers.cli.app import app
 from tests.forking import FORKING
+from worker.logs import drain_logs
 from worker.runtime import demo, doctor, reconcile, supervisor, up, upload
 from worker.wavix.sandbox import __main__ as sandbox
 
@@ -73,11 +74,14 @@ def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Pat
     for descriptor, (name, flags) in enumerate((("in", os.O_RDONLY), ("out", os.O_WRONLY | os.O_CREAT), ("err", os.O_WRONLY | os.O_CREAT))):
         os.dup2(os.open(streams / name, flags), descriptor)
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
-    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", write_through=True)
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", write_through=True)
     sys.argv = ["didflow", *arguments]
     os.execv = _instead_of_another_interpreter  # type: ignore[assignment]
-    app(prog_name="didflow")
+    try:
+        app(prog_name="didflow")
+    finally:
+        drain_logs(1.0)  # A forked process runs no exit handlers.
 
 
 def _instead_of_another_interpreter(_: str, argv: list[str]) -> NoReturn:
