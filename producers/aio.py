@@ -1,5 +1,6 @@
 """The same verbs for asyncio. What they ask Redis and what they make of it is shared with the sync client."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
@@ -9,12 +10,12 @@ from typing import Self, TypeVar
 import redis
 import redis.asyncio
 
-from producers.deliveries import AsyncDelivery
+from producers.deliveries import AsyncDelivery, log_away
 from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
-from worker.contract.errors import DidflowError
+from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -27,8 +28,9 @@ from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.histories import numbers_with_history
+from worker.ledger.membership import Membership
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
-from worker.ledger.streams import Entry, Membership, acknowledge, follow, parse_event, results_of
+from worker.ledger.streams import Entry, Pause, acknowledge, follow, parse_event, pauses, results_of
 from worker.settings import load_settings
 
 T = TypeVar("T")
@@ -143,7 +145,7 @@ class AsyncDidflow:
     async def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
         return await self.perform(self.plans.run(calls.spending(scopes, newest)))
 
-    async def results(
+    def results(
         self,
         group: str,
         consumer: str,
@@ -152,25 +154,49 @@ class AsyncDidflow:
         min_idle_s: float = 60.0,
         max_deliveries: int = 5,
         give_up_idle: bool = False,
+        wait_for_redis: bool = True,
     ) -> AsyncIterator[AsyncDelivery]:
-        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        conversation = follow(results_of(self.plans.keys), member, parse_event, time.monotonic)
+        waits = wait_for_redis and not give_up_idle
+        return self._deliveries(Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle, waits))
+
+    async def _deliveries(self, member: Membership) -> AsyncIterator[AsyncDelivery]:
+        held = set[str]()
+        conversation = follow(results_of(self.plans.keys), member, parse_event, time.monotonic, held)
         try:
             step = next(conversation)
             while True:
+                if isinstance(step, Pause):
+                    await _pause(step)
+                    step = conversation.send(None)
+                    continue
                 if isinstance(step, Entry):
-                    yield AsyncDelivery(step.event, step.entry_id, step.deliveries, partial(self._acknowledge, member, step.entry_id))
+                    acknowledge_it = partial(self._acknowledge, member, step.entry_id, held)
+                    yield AsyncDelivery(step.event, step.entry_id, step.deliveries, acknowledge_it)
                     step = conversation.send(None)
                     continue
                 try:
                     with translated():
                         reply = await ask_async(self._client, step)
-                except redis.exceptions.ResponseError as error:
+                except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
                     step = conversation.throw(error)
                 else:
                     step = conversation.send(reply)
         except StopIteration:
             return
 
-    async def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        await self.perform(acknowledge(results_of(self.plans.keys), member, entry_id))
+    async def _acknowledge(self, member: Membership, entry_id: str, held: set[str]) -> None:
+        for again_s in pauses():
+            try:
+                await self.perform(acknowledge(results_of(self.plans.keys), member, entry_id))
+            except ServiceUnavailable as error:
+                if not member.waits_for_redis:
+                    raise
+                await _pause(Pause(again_s, error))
+            else:
+                held.discard(entry_id)
+                return
+
+
+async def _pause(pause: Pause) -> None:
+    log_away(pause.error, pause.seconds)
+    await asyncio.sleep(pause.seconds)

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -37,7 +37,8 @@ from worker.contract.jobs import Job
 from worker.contract.printable import printable
 from worker.contract.requests import Release
 from worker.ledger.dead_letters import faults_text
-from worker.ledger.streams import Entry, Membership, acknowledge, added, converse, follow, requests_of, set_aside
+from worker.ledger.membership import Membership
+from worker.ledger.streams import Entry, acknowledge, added, converse, follow, requests_of, set_aside
 
 #: The consumer group that acts. Other groups may read along.
 GROUP = "didflow"
@@ -78,16 +79,28 @@ class BusinessEvents:
         take_over_s: float = TAKE_OVER_S,
         on_away: Callable[[ServiceUnavailable, float], None] | None = None,
     ) -> None:
-        """`on_away` is called with what is wrong and for how many seconds Redis is left alone, each time that it is waited for."""
+        """`on_away` is called with what is wrong and for how many seconds Redis is left alone, each time that it is waited for.
+
+        Raises InvalidRequest.
+        """
         self._didflow, self._reader = didflow, didflow.ledger
         self._channel = requests_of(self._reader.keys)
-        self._group, self._consumer, self._take_over_s = group, consumer or socket.gethostname(), take_over_s
+        name = socket.gethostname() if consumer is None else consumer
+        try:
+            self._member = Membership(group, name, min_idle_s=take_over_s, max_deliveries=MAX_DELIVERIES, ends_idle=True)
+        except InvalidRequest as error:
+            faults = tuple((where.replace("min_idle_s", "take_over_s"), what) for where, what in error.faults)
+            raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults) from None
         self._away = on_away or (lambda _error, _again_s: None)
 
     def send(self, event_type: str, data: Mapping[str, Any], *, event_id: str, source: str = "") -> str:
-        """Write an event, as another system would; it isn't looked at here. Returns its id on the stream. Raises ServiceUnavailable."""
+        """Write an event, as another system would; whether it can be acted on isn't checked here. Returns its id on the stream.
+
+        Raises InvalidRequest for what can't be written as an event, ServiceUnavailable.
+        """
         fields = {"specversion": "1.0", "id": event_id, "source": source, "type": event_type, "time": datetime.now(UTC).isoformat()}
-        fields |= {"datacontenttype": "application/json", "data": json.dumps(data, ensure_ascii=False)}
+        fields |= {"datacontenttype": "application/json", "data": _json(data)}
+        _check_texts(fields)
         return self._reader.perform(added(self._channel, fields))
 
     def take_in(self, *, stopping: threading.Event | None = None, block_s: float = 2.0, give_up_idle: bool = False) -> Iterator[TakenIn]:
@@ -97,7 +110,7 @@ class BusinessEvents:
         key is something else.
         """
         stop = stopping or threading.Event()
-        member = Membership(self._group, self._consumer, block_s, self._take_over_s, MAX_DELIVERIES, ends_idle=True)
+        member = replace(self._member, block_s=block_s)
         again_s = AGAIN_FIRST_S
         while not stop.is_set():
             try:
@@ -219,6 +232,29 @@ class BusinessEvents:
 
 class _Stopped(Exception):
     """Told to stop while Redis was away: the event isn't acknowledged, so it comes again."""
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(data, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        what = f"can't be written as JSON ({type(error).__name__}): give numbers of money and times as texts"
+        raise InvalidRequest(f"data: {what}", (("data", what),)) from None
+
+
+def _check_texts(fields: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for what no entry of a stream can hold."""
+    faults = tuple((name, "needs a text in UTF-8") for name, text in fields.items() if not isinstance(text, str) or not _is_utf_8(text))
+    if faults:
+        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults)
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _called_off(churn: Churn, case: str) -> Job:

@@ -8,12 +8,12 @@ from typing import Self
 
 import redis
 
-from producers.deliveries import Delivery
+from producers.deliveries import Delivery, log_away
 from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
-from worker.contract.errors import DidflowError
+from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
 from worker.contract.requests import Request
@@ -27,9 +27,10 @@ from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
 from worker.ledger.histories import numbers_with_history
+from worker.ledger.membership import Membership
 from worker.ledger.plans import Ask
 from worker.ledger.reader import LedgerReader
-from worker.ledger.streams import Membership, acknowledge, converse, follow, parse_event, results_of
+from worker.ledger.streams import Pause, acknowledge, converse, follow, parse_event, pauses, results_of
 from worker.ledger.tally import tally
 from worker.settings import load_settings
 
@@ -206,22 +207,47 @@ class Didflow:
         min_idle_s: float = 60.0,
         max_deliveries: int = 5,
         give_up_idle: bool = False,
+        wait_for_redis: bool = True,
     ) -> Iterator[Delivery]:
         """Every result from the oldest that is kept, for this group once: an endless iterator. Acknowledge each with `.ack()`.
 
-        A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. An entry handed out
-        more than `max_deliveries` times is set aside on `{namespace}:results:poison`. `give_up_idle` ends it where it would wait.
-        Breaks with ServiceUnavailable; start anew then.
+        A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. Entries are read one by one,
+        so only what was handed out counts as held. An entry handed out more than `max_deliveries` times is set aside on
+        `{namespace}:results:poison`.
+        `give_up_idle` ends the iterator where it would wait for an entry for longer than `block_s`.
+        While Redis is away the iterator and `.ack()` wait, and go on when it is back; each try is logged (`didflow.results`). With
+        `wait_for_redis=False`, and with `give_up_idle`, they raise ServiceUnavailable instead; start anew then.
+        Raises InvalidRequest with every fault of the arguments.
         """
-        member = Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle)
-        for entry in converse(self._reader, follow(results_of(self._reader.keys), member, parse_event, time.monotonic)):
-            yield Delivery(entry.event, entry.entry_id, entry.deliveries, partial(self._acknowledge, member, entry.entry_id))
+        waits = wait_for_redis and not give_up_idle
+        return self._deliveries(Membership(group, consumer, block_s, min_idle_s, max_deliveries, give_up_idle, waits))
 
-    def _acknowledge(self, member: Membership, entry_id: str) -> None:
-        self._reader.perform(acknowledge(results_of(self._reader.keys), member, entry_id))
+    def _deliveries(self, member: Membership) -> Iterator[Delivery]:
+        held = set[str]()
+        conversation = follow(results_of(self._reader.keys), member, parse_event, time.monotonic, held)
+        for entry in converse(self._reader, conversation, _pause):
+            acknowledge_it = partial(self._acknowledge, member, entry.entry_id, held)
+            yield Delivery(entry.event, entry.entry_id, entry.deliveries, acknowledge_it)
+
+    def _acknowledge(self, member: Membership, entry_id: str, held: set[str]) -> None:
+        for again_s in pauses():
+            try:
+                self._reader.perform(acknowledge(results_of(self._reader.keys), member, entry_id))
+            except ServiceUnavailable as error:
+                if not member.waits_for_redis:
+                    raise
+                _pause(Pause(again_s, error))
+            else:
+                held.discard(entry_id)
+                return
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""
         with translated():
             entries = self._reader.ask(Ask("xrevrange", (self._reader.keys.results,), {"count": limit}))
         return list(reversed(entries))
+
+
+def _pause(pause: Pause) -> None:
+    log_away(pause.error, pause.seconds)
+    time.sleep(pause.seconds)

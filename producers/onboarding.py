@@ -44,7 +44,7 @@ class Fulfilment:
     _ack: Callable[[], None] = field(repr=False)
 
     def ack(self) -> None:
-        """Say that the customer's side is done; without it the fulfilment comes again. Raises ServiceUnavailable."""
+        """Say that the customer's side is done; without it the fulfilment comes again. See `Delivery.ack` for a Redis that is away."""
         self._ack()
 
 
@@ -92,12 +92,20 @@ class Onboarding:
         block_s: float = 2.0,
         min_idle_s: float = 60.0,
         give_up_idle: bool = False,
+        wait_for_redis: bool = True,
     ) -> Iterator[Fulfilment]:
         """What became of each order, at least once until acknowledged. Give every process its own `consumer` name.
 
-        The waiting is that of `Didflow.results`. Results of other jobs are passed over. Raises ServiceUnavailable: start anew then.
+        The waiting, for orders and for a Redis that is away, is that of `Didflow.results`. Results of other jobs are passed over.
+        Raises InvalidRequest.
         """
-        for delivery in self._didflow.results(group, consumer, block_s=block_s, min_idle_s=min_idle_s, give_up_idle=give_up_idle):
+        deliveries = self._didflow.results(
+            group, consumer, block_s=block_s, min_idle_s=min_idle_s, give_up_idle=give_up_idle, wait_for_redis=wait_for_redis
+        )
+        return self._fulfilments(deliveries)
+
+    def _fulfilments(self, deliveries: Iterator[Delivery]) -> Iterator[Fulfilment]:
+        for delivery in deliveries:
             if self._is_order(delivery):
                 yield fulfilment(delivery)
             else:

@@ -141,7 +141,8 @@ def results(
         if group is None:
             _print_recent(didflow, limit or 20, as_json=as_json)
             return
-        deliveries = didflow.results(group, consumer or "cli", give_up_idle=not follow)
+        didflow.recent(1)  # A wrong address ends the command; an outage later on is waited for.
+        deliveries = didflow.results(group, "cli" if consumer is None else consumer, give_up_idle=not follow)
         any_came = False
         for delivery in itertools.islice(deliveries, limit):
             _line(plain(delivery.event), as_json=as_json)

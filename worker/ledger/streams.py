@@ -7,15 +7,19 @@ from typing import Any, Generic, TypeVar
 
 import redis
 
+from worker.contract.errors import ServiceUnavailable
 from worker.contract.events import Event
 from worker.ledger.connection import translated
 from worker.ledger.keys import Keys
-from worker.ledger.plans import Ask, Entries, Plan, entries_of
+from worker.ledger.membership import Membership
+from worker.ledger.plans import BLOCK_S, Ask, Entries, Plan, entries_of
 from worker.ledger.reader import LedgerReader
 
-#: How many new entries are asked for at a time. Those that were handed out before are asked for one by one: the server counts
-#: every reading, and what lies behind an entry that kills its consumer must not be counted up with it.
-BATCH = 50
+#: Entries are read one by one. An entry that is read and not handed out yet would count as abandoned after `min_idle_s`, although its
+#: consumer lives; and the server counts every reading, so what lies behind an entry that kills its consumer would be counted up with it.
+ONE = 1
+#: How long a consumer leaves a Redis that is away alone, at first and at last.
+AGAIN_FIRST_S, AGAIN_LAST_S = 0.2, 5.0
 #: A stream of set-aside entries is kept this long.
 POISON_KEPT = 10_000
 #: So many of the newest entries stay although every group has read them: for a person's look, and for a group that joins late.
@@ -52,21 +56,11 @@ class Entry(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Membership:
-    """Who reads, and how patiently.
+class Pause:
+    """Redis is away: the conversation goes on after so many seconds."""
 
-    block_s         how long one read waits for news
-    min_idle_s      an entry that a consumer has held for this long without an ack goes to another one (or to itself again)
-    max_deliveries  an entry that was handed out more often than this is poison: set aside, with the reason
-    ends_idle       end when there is nothing more to read, instead of waiting for it
-    """
-
-    group: str
-    consumer: str
-    block_s: float = 2.0
-    min_idle_s: float = 60.0
-    max_deliveries: int = 5
-    ends_idle: bool = False
+    seconds: float
+    error: ServiceUnavailable
 
 
 def parse_event(fields: Mapping[str, str]) -> Event:
@@ -74,36 +68,69 @@ def parse_event(fields: Mapping[str, str]) -> Event:
     return Event.model_validate({**fields, "data": json.loads(fields.get("data", ""))})
 
 
-#: Yields commands and entries in turn; a command's reply is sent in, an entry's turn is sent None.
-Conversation = Generator[Ask | tuple[Ask, ...] | Entry[T], Any, None]
+#: Yields commands, entries and pauses in turn; a command's reply is sent in, to the others None.
+Conversation = Generator[Ask | tuple[Ask, ...] | Entry[T] | Pause, Any, None]
 #: How a stream's fields are read. Raises ValueError or RecursionError for what isn't one of ours.
 Parse = Callable[[Mapping[str, str]], T]
 
 
-def follow(channel: Channel, member: Membership, parse: Parse[T], clock: Callable[[], float]) -> Conversation[T]:
-    """All entries for this consumer: first what it held before a restart, then what dead consumers hold, then news."""
-    yield from _join(channel, member)
-    yield from _own_pending(channel, member, parse)
-    taken_over_s = float("-inf")
+def follow(
+    channel: Channel, member: Membership, parse: Parse[T], clock: Callable[[], float], held: set[str] | None = None
+) -> Conversation[T]:
+    """All entries for this consumer: first what it held before a restart, then what dead consumers hold, then new ones.
+
+    `held`: the entries that were handed out here and have no ack yet; the caller removes one with its ack. They aren't handed out a second
+    time when the conversation goes on after Redis was away.
+    """
+    held = set() if held is None else held
+    pauses_s, must_join, not_before_s = pauses(), False, float("-inf")
     while True:
         try:
-            if clock() - taken_over_s >= member.min_idle_s / 2:
-                taken_over_s = clock()
-                yield from _take_over(channel, member, parse)
-            ask = Ask(
-                "xreadgroup",
-                (member.group, member.consumer, {channel.stream: ">"}),
-                {"count": BATCH, "block": max(1, int(member.block_s * 1000))},
-            )
-            entries = entries_of((yield ask))
-            if not entries and member.ends_idle:
-                return
-            for entry_id, fields in entries:
-                yield from _hand_out(channel, member, parse, entry_id, fields, 1)
+            if must_join:
+                yield from _join(channel, member)
+                held.clear()
+                must_join = False
+            yield from _own_pending(channel, member, parse, held)
+            pauses_s = pauses()
+            yield from _others_and_news(channel, member, parse, held, clock, not_before_s)
+            return
         except redis.exceptions.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-            yield from _join(channel, member)
+            must_join = True
+        except ServiceUnavailable as error:
+            if not member.waits_for_redis:
+                raise
+            yield Pause(next(pauses_s), error)
+            # While Redis was away nobody could acknowledge anything: what looks abandoned may be in the hands of a living consumer.
+            not_before_s = clock() + member.min_idle_s
+
+
+def pauses() -> Iterator[float]:
+    """How long to wait before each next try, s, without end."""
+    again_s = AGAIN_FIRST_S
+    while True:
+        yield again_s
+        again_s = min(AGAIN_LAST_S, again_s * 2)
+
+
+def _others_and_news(
+    channel: Channel, member: Membership, parse: Parse[T], held: set[str], clock: Callable[[], float], not_before_s: float
+) -> Conversation[T]:
+    """What dead consumers hold, from `not_before_s` on and then twice in `min_idle_s`, and new entries."""
+    take_over_s, idle_s = not_before_s, 0.0
+    while True:
+        if clock() >= take_over_s:
+            yield from _take_over(channel, member, parse, held)
+            take_over_s = clock() + member.min_idle_s / 2
+        block_s = min(BLOCK_S, member.block_s)
+        options = {"count": ONE, "block": max(1, int(block_s * 1000))}
+        entries = entries_of((yield Ask("xreadgroup", (member.group, member.consumer, {channel.stream: ">"}), options)))
+        idle_s = 0.0 if entries else idle_s + block_s
+        if member.ends_idle and not entries and idle_s >= member.block_s:
+            return
+        for entry_id, fields in entries:
+            yield from _hand_out(channel, member, parse, held, entry_id, fields, 1)
 
 
 def added(channel: Channel, fields: Mapping[str, str]) -> Plan[str]:
@@ -126,38 +153,49 @@ def _join(channel: Channel, member: Membership) -> Conversation[Any]:
             raise
 
 
-def _own_pending(channel: Channel, member: Membership, parse: Parse[T]) -> Conversation[T]:
-    last = "0"
+def _own_pending(channel: Channel, member: Membership, parse: Parse[T], held: set[str]) -> Conversation[T]:
+    """What this consumer was given and hasn't acknowledged, but for what is in the hands of its caller."""
+    start = "-"
     while True:
-        entries = entries_of((yield Ask("xreadgroup", (member.group, member.consumer, {channel.stream: last}), {"count": 1})))
-        if not entries:
+        options = {"min": start, "max": "+", "count": 1, "consumername": member.consumer}
+        pending = yield Ask("xpending_range", (channel.stream, member.group), options)
+        if not pending:
             return
-        last = entries[-1][0]
-        yield from _hand_out_again(channel, member, parse, entries)
+        entry_id = str(pending[0]["message_id"])
+        start = _after(entry_id)
+        if entry_id in held:
+            continue
+        read = Ask("xreadgroup", (member.group, member.consumer, {channel.stream: _before(entry_id)}), {"count": ONE})
+        # Another one, if somebody took this one meanwhile: its turn comes.
+        entries = [(found, fields) for found, fields in entries_of((yield read)) if found == entry_id]
+        yield from _hand_out_again(channel, member, parse, held, entries)
 
 
-def _take_over(channel: Channel, member: Membership, parse: Parse[T]) -> Conversation[T]:
-    """Claim what anybody has held for too long."""
+def _take_over(channel: Channel, member: Membership, parse: Parse[T], held: set[str]) -> Conversation[T]:
+    """Claim what any consumer has held for too long."""
     start = "0-0"
     while True:
         reply = yield Ask(
-            "xautoclaim", (channel.stream, member.group, member.consumer, int(member.min_idle_s * 1000)), {"start_id": start, "count": 1}
+            "xautoclaim",
+            (channel.stream, member.group, member.consumer, int(member.min_idle_s * 1000)),
+            {"start_id": start, "count": ONE},
         )
         start = reply[0]
-        yield from _hand_out_again(channel, member, parse, [(entry_id, fields) for entry_id, fields in reply[1] if fields is not None])
+        entries = [(entry_id, fields) for entry_id, fields in reply[1] if fields is not None]
+        yield from _hand_out_again(channel, member, parse, held, entries)
         if start == "0-0":
             return
 
 
-def _hand_out_again(channel: Channel, member: Membership, parse: Parse[T], entries: Entries) -> Conversation[T]:
+def _hand_out_again(channel: Channel, member: Membership, parse: Parse[T], held: set[str], entries: Entries) -> Conversation[T]:
     for entry_id, fields in entries:
         pending = yield Ask("xpending_range", (channel.stream, member.group), {"min": entry_id, "max": entry_id, "count": 1})
         if pending:  # Else somebody else has acknowledged it meanwhile.
-            yield from _hand_out(channel, member, parse, entry_id, fields, int(pending[0]["times_delivered"]))
+            yield from _hand_out(channel, member, parse, held, entry_id, fields, int(pending[0]["times_delivered"]))
 
 
 def _hand_out(
-    channel: Channel, member: Membership, parse: Parse[T], entry_id: str, fields: dict[str, str], deliveries: int
+    channel: Channel, member: Membership, parse: Parse[T], held: set[str], entry_id: str, fields: dict[str, str], deliveries: int
 ) -> Conversation[T]:
     if deliveries > member.max_deliveries:
         yield from set_aside(channel, member, entry_id, fields, f"handed out {deliveries - 1} times without an ack")
@@ -167,6 +205,7 @@ def _hand_out(
     except (ValueError, RecursionError) as error:
         yield from set_aside(channel, member, entry_id, fields, f"not an event ({type(error).__name__})")
         return
+    held.add(entry_id)
     yield Entry(entry_id, event, deliveries)
 
 
@@ -180,11 +219,18 @@ def set_aside(
     yield Ask("xack", (channel.stream, member.group, entry_id))
 
 
-def converse(reader: LedgerReader, conversation: Conversation[T]) -> Iterator[Entry[T]]:
-    """Carry a conversation out, and hand out its entries. Raises ServiceUnavailable: begin a new one then."""
+def converse(reader: LedgerReader, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
+    """Carry a conversation out, and hand out its entries. `pause` waits for the length of the pause.
+
+    Raises ServiceUnavailable where the member doesn't wait for Redis: begin a new one then.
+    """
     try:
         step = next(conversation)
         while True:
+            if isinstance(step, Pause):
+                pause(step)
+                step = conversation.send(None)
+                continue
             if isinstance(step, Entry):
                 yield step
                 step = conversation.send(None)
@@ -192,7 +238,7 @@ def converse(reader: LedgerReader, conversation: Conversation[T]) -> Iterator[En
             try:
                 with translated():
                     reply = reader.ask(step)
-            except redis.exceptions.ResponseError as error:
+            except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
                 step = conversation.throw(error)
             else:
                 step = conversation.send(reply)
@@ -239,6 +285,13 @@ def _trim(stream: str, keep: int, channel: Channel | None = None) -> Plan[int]:
 def _after(entry_id: str) -> str:
     milliseconds, _, sequence = entry_id.partition("-")
     return f"{milliseconds}-{int(sequence) + 1}"
+
+
+def _before(entry_id: str) -> str:
+    milliseconds, _, sequence = entry_id.partition("-")
+    if int(sequence):
+        return f"{milliseconds}-{int(sequence) - 1}"
+    return f"{int(milliseconds) - 1}-{2**64 - 1}" if int(milliseconds) else "0-0"
 
 
 def _order(entry_id: str) -> tuple[int, int]:
