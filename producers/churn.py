@@ -29,6 +29,7 @@ from worker.contract.requests import Release, SearchAndBuy, invalid
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome as NumberOutcome
 from worker.ledger.holdings import held_for, holders
+from worker.ledger.reuse import going
 
 #: How long the numbers of a customer who left are kept, where nobody says otherwise.
 GRACE = timedelta(days=7)
@@ -36,15 +37,17 @@ GRACE = timedelta(days=7)
 JOBS_AT_MOST = 1000
 
 
-Outcome = Literal["kept", "partly_gone", "gone", "nothing"]
+Outcome = Literal["kept", "unclear", "partly_gone", "gone", "nothing"]
 
 
 @dataclass(frozen=True)
 class Returned:
     """What a customer who came back finds. `outcome`: ``kept`` all numbers, ``partly_gone``, ``gone``, or ``nothing``: no release is known.
+    ``unclear``: none is known to be gone, and a release may have some under way.
 
     called_off  the releases that were called off: a worker gives the numbers their routes back
     kept        numbers that are still theirs
+    unclear     numbers that may yet go, or have gone: a release of them was begun, and what became of it isn't known
     gone        numbers that went with their last release, for good
     similar     ready requests for numbers like those: submit them, with a key, if the customer wants them
     """
@@ -55,6 +58,7 @@ class Returned:
     kept: tuple[str, ...]
     gone: tuple[str, ...]
     similar: tuple[SearchAndBuy, ...]
+    unclear: tuple[str, ...] = ()
 
 
 class Churn:
@@ -105,10 +109,13 @@ class Churn:
         last = next((view for view in releases if view.id not in known and _went(view)), None)
         looked = [self._didflow.get(job_id) for job_id in known] + ([last] if last else [])
         gone = tuple(sorted({number for view in looked for number in _went(view)} - held))
+        unclear = self._didflow.ledger.perform(going(self._didflow.ledger.keys, self._account, sorted(held)))
         outcome: Outcome = ("partly_gone" if held else "gone") if gone else ("kept" if held or open_ones else "nothing")
+        outcome = "unclear" if outcome == "kept" and unclear else outcome
         purchases = [view for view in jobs if isinstance(view.request, SearchAndBuy)]
         called_off = tuple(view.id for view in open_ones)
-        return Returned(reference, outcome, called_off, tuple(sorted(held)), gone, similar(gone, purchases))
+        kept = tuple(sorted(held - unclear))
+        return Returned(reference, outcome, called_off, kept, gone, similar(gone, purchases), tuple(sorted(unclear)))
 
     def from_csv(self, lines: Iterable[str | bytes]) -> Iterator[ChurnLine]:
         """Do what each line of a CSV says, and report each, as it is done; a broken line stops no other. See `producers.churn_csv`.

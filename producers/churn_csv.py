@@ -24,7 +24,7 @@ COLUMNS = (*NEEDED, "numbers", "at", "grace", "before_renewal", "parking", "key"
 class ChurnLine:
     """What came of a line (the header is line 1).
 
-    outcome  ``submitted``, ``same`` (was submitted before), ``kept``, ``partly_gone``, ``gone``, ``nothing``: see `Returned`;
+    outcome  ``submitted``, ``same`` (was submitted before), ``kept``, ``unclear``, ``partly_gone``, ``gone``, ``nothing``: see `Returned`;
              ``refused`` with `fault`
     gone     numbers of a customer who came back that are no longer ours
     """

@@ -108,7 +108,8 @@ class Didflow:
     def cancel(self, job_id: str) -> JobView:
         """Call a job off. One that hasn't begun is cancelled at once; one that runs winds up what can be undone.
 
-        An ended job stays as it is. Returns the job after that. Raises JobNotFound.
+        An ended job stays as it is, and so does a parked one, unless it is a release: that looks again, and is wound up.
+        Returns the job after that. Raises JobNotFound.
         """
         self._reader.run(calls.cancel(job_id))
         return self.get(job_id)

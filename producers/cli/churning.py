@@ -79,14 +79,14 @@ def returned(
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
-    """A customer came back: call their releases off. Exit code 1 if numbers are gone; then requests for similar ones are shown."""
+    """A customer came back: call their releases off. Exit code 1 if numbers are gone, or may be; requests for similar ones are shown."""
     with errors_told(as_json=as_json):
         found = Churn(Didflow.from_env(), account=account).returned(reference, timeout_s=timeout if wait else 0.0)
         if as_json:
             print_json(found)
         else:
             _show(found)
-        if found.gone:
+        if found.gone or found.unclear:
             raise typer.Exit(EXIT_JOB)
 
 
@@ -108,7 +108,7 @@ def from_csv(
             done += Churn(Didflow.from_env(), account=account).from_csv(lines)
         finally:
             _report(done, as_json=as_json)
-        if any(line.outcome in ("refused", "gone", "partly_gone") for line in done):
+        if any(line.outcome in ("refused", "gone", "partly_gone", "unclear") for line in done):
             raise typer.Exit(EXIT_JOB)
 
 
@@ -136,12 +136,13 @@ def _show(found: Returned) -> None:
     console = Console(highlight=False, soft_wrap=True)
     said = {
         "kept": "all numbers are still theirs",
+        "unclear": "a release that had begun may still take some of their numbers: ask again later",
         "partly_gone": "some numbers are gone for good",
         "gone": "their numbers are gone for good",
         "nothing": "no release of theirs is known",
     }
     console.print(f"{clean(found.reference)}: {said[found.outcome]}", markup=False)
-    for word, some in (("called off: job", found.called_off), ("kept", found.kept), ("gone", found.gone)):
+    for word, some in (("called off: job", found.called_off), ("kept", found.kept), ("unclear", found.unclear), ("gone", found.gone)):
         if some:
             console.print(f"  {word} {' '.join(some)}", markup=False)
     for request in found.similar:

@@ -7,11 +7,12 @@ import pytest
 import redis
 
 from producers import Didflow
+from producers.churn import Churn
 from tests.jobs.test_parked_and_routed import PARKING, away, counting_down, goes_to, outcome
 from tests.scheduled.scene import Attempt, Scene
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
-from worker.contract.requests import Release
+from worker.contract.requests import Release, SearchAndBuy
 from worker.contract.states import JobState, Outcome
 
 GRACE = timedelta(hours=1)
@@ -222,3 +223,38 @@ def test_another_release_after_it_knows_the_route_that_it_had(scene: Scene) -> N
     scene.cancel(second)
     scene.finish(second)
     assert goes_to(scene, number) == "old"
+
+
+# A parked release is called off
+
+
+def test_a_parked_release_that_is_called_off_is_wound_up(scene: Scene) -> None:
+    (number,) = scene.own(1)
+    job = unclear_and_parked(scene, number)
+    scene.cancel(job)
+    scene.retried.append(job.id)
+    scene.finish(job)
+    assert goes_to(scene, number) == "old"
+    scene.clock.pass_ms(SETTLE_LIMIT_MS)
+    scene.retry(job)
+    scene.finish(job)
+    assert scene.view(job).state is JobState.CANCELLED
+    assert number in scene.routes()
+
+
+def test_a_customer_who_comes_back_is_not_told_that_a_number_is_kept_that_may_go(scene: Scene) -> None:
+    order = scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)), reference="acme")
+    scene.finish(order)
+    (number,) = scene.routes()
+    churn = Churn(Didflow(scene.ledger.client, scene.ledger.keys.namespace))
+    leaving = scene.submit(Release(numbers=(number,), expected_reference="acme"), reference="acme")
+    scene.sandbox.fly("release")
+    scene.run(leaving)
+    found = churn.returned("acme")
+    assert (found.outcome, found.kept, found.unclear, found.gone) == ("unclear", (), (number,), ())
+    scene.finish(leaving)
+    assert churn.returned("acme").unclear == (number,)
+    scene.sandbox.land(0)
+    scene.finish(leaving)
+    found = churn.returned("acme")
+    assert (found.outcome, found.kept, found.unclear, found.gone) == ("gone", (), (), (number,))

@@ -102,6 +102,10 @@ class Keys:
         """Hash: number that is parked and may be handed out -> the release that has it."""
         return f"{self.namespace}:offered:{account}"
 
+    def going(self, account: str) -> str:
+        """Hash: number -> the release that is about to give it back, or has begun to."""
+        return f"{self.namespace}:going:{account}"
+
     def parked(self, account: str) -> str:
         """Hash: number -> the release that parks it, and its ways; see `worker.ledger.parked`."""
         return f"{self.namespace}:parked:{account}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.contract.holdings import Loan
+from worker.contract.states import JobState
 from worker.ledger.calls import Call
 from worker.ledger.keys import Keys
 from worker.ledger.plans import Ask, Plan
@@ -56,6 +57,18 @@ def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Plan[froz
         if holder == f"{job_id}|0":
             held.add(number)
     return frozenset(held)
+
+
+def going(keys: Keys, account: str, numbers: Sequence[str]) -> Plan[frozenset[str]]:
+    """Those of the numbers that a release may have under way: begun, and not settled."""
+    if not numbers:
+        return frozenset()
+    releases: list[str | None] = yield Ask("hmget", (keys.going(account), list(numbers)))
+    begun = {number: release for number, release in zip(numbers, releases, strict=True) if release}
+    jobs = sorted(set(begun.values()))
+    states: list[str | None] = (yield tuple(Ask("hget", (keys.job(job), "state")) for job in jobs)) if jobs else []
+    live = {job for job, state in zip(jobs, states, strict=True) if state is not None and not JobState(state).is_terminal}
+    return frozenset(number for number, release in begun.items() if release in live)
 
 
 def loans_text(loans: Mapping[str, Loan]) -> str:

@@ -7,9 +7,5 @@ local job = job_key(id)
 local f = redis.call('HMGET', job, 'state', 'lane', 'account', 'parent')
 if not f[1] then return 'gone' end
 if f[1] ~= 'needs_review' or f[4] then return f[1] end  -- A batch has ended with it: its parent begins another one.
-redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'crashes_alone', '0', 'deaths', '', 'reason', '', 'result', '', 'finished_ms', '', 'due_ms', '')
-step(id, '0', 'retried', 'by a person')
-set_state(id, f[1], 'queued')
-emit('events', id, 'queued', '')
-enqueue(id, f[2], now_ms(), tonumber(ARGV[2]))
+look_again(id, f[2], tonumber(ARGV[2]), 'by a person')
 return 'queued'
