@@ -83,18 +83,17 @@ def test_it_is_marked_before_the_call_however_long_the_worker_sleeps_in_between(
     assert outcomes(scene, leaving.job) == {number: Outcome.RELEASED}
 
 
-def test_a_parked_release_keeps_it_until_somebody_has_looked(quick_valkey: redis.Redis) -> None:
-    scene = Scene(quick_valkey, reuse_label=LABEL, max_attempts=1)
+def test_a_parked_release_keeps_it_until_somebody_has_looked_at_it(scene: Scene) -> None:
     number = spare(scene)
     leaving = scene.submit(Release(numbers=(number,)))
-    scene.sandbox.fly("release")
-    assert scene.run(leaving).state is JobState.NEEDS_REVIEW
+    scene.sandbox.add_fault("release", "refuse", status=200, body={"success": True}, times=None)
+    scene.finish(leaving)
+    assert scene.view(leaving).state is JobState.NEEDS_REVIEW
     quarantine_is_over(scene)
     assert ordered(scene) == []
     Didflow(scene.ledger.client, scene.ledger.keys.namespace).resolve(leaving.id, ())
     assert not scene.ledger.client.exists(f"{scene.ledger.keys.namespace}:going:default")
     assert ordered(scene) == [number]
-    scene.close()
 
 
 def test_one_that_stays_may_be_given_out_again(scene: Scene) -> None:

@@ -1,0 +1,91 @@
+"""Tests of the tests: weaker rules for what is parked or may be going, each caught by a schedule that the real ones pass."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import redis
+
+from tests.jobs import test_going_numbers as going
+from tests.jobs import test_parked_and_routed as routed
+from tests.jobs.test_lent import LABEL
+from tests.scheduled.clock import Clock
+from tests.scheduled.scene import Scene, TimedLedger
+from worker.ledger.plans import Plans
+from worker.ledger.script_loader import Script
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """What the scripts say instead, and the schedule that needs what they said."""
+
+    said: str
+    instead: str
+    schedule: Callable[[Scene], None]
+
+    def ledger(self) -> type[TimedLedger]:
+        weakness = self
+
+        class WeakerPlans(Plans):
+            def script(self, name: str) -> Script:
+                source = super().script(name).source.replace(weakness.said, weakness.instead)
+                return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+        class WeakerLedger(TimedLedger):
+            def __init__(self, client: redis.Redis, namespace: str, clock: Clock) -> None:
+                super().__init__(client, namespace, clock)
+                self.plans = WeakerPlans(namespace)
+
+        return WeakerLedger
+
+
+def held(scene: Scene) -> None:
+    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(scene, routed.not_begun, "the reroute ends")
+
+
+def release_first(scene: Scene) -> None:
+    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(scene, routed.not_begun, "the release ends")
+
+
+def while_it_winds_up(scene: Scene) -> None:
+    routed.test_the_failover_may_go_on_while_the_release_is_wound_up(scene, "before:save.stays", False)
+
+
+WEAKER = {
+    "a quarantine alone keeps a number off": Weakness(
+        "not may_be_going(f[1] or '', number)", "true", going.test_a_number_of_the_pool_whose_release_had_no_answer_is_given_to_nobody
+    ),
+    "a mark is gone when its release is parked": Weakness(
+        "if state and not OVER[state] then return true end",
+        "if state and not OVER[state] and state ~= 'needs_review' then return true end",
+        going.test_a_parked_release_keeps_it_until_somebody_has_looked_at_it,
+    ),
+    "nobody notes what an older job wanted": Weakness(
+        "parked.wanted_order, parked.wanted_by, parked.wanted = order, by, route", "parked.wanted_order = order", held
+    ),
+    "a release ends whatever was wanted meanwhile": Weakness("parked.wanted_order ~= known", "false", while_it_winds_up),
+    "a release stays the newest when it has ended": Weakness(
+        "int(math.max(parked.was, parked.wanted_order))", "string.match(entry, '^%d+')", release_first
+    ),
+    "a wish of before is as good as a newer one": Weakness(
+        "if order < parked.was or order < parked.wanted_order then return false end",
+        "",
+        routed.test_of_two_failovers_that_wait_the_newer_one_is_what_it_gets,
+    ),
+}
+
+
+@pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
+def test_the_real_rules_pass_the_schedule(quick_valkey: redis.Redis, weakness: Weakness) -> None:
+    scene = Scene(quick_valkey, reuse_label=LABEL)
+    weakness.schedule(scene)
+    scene.close()
+
+
+@pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
+def test_weaker_rules_are_caught(quick_valkey: redis.Redis, weakness: Weakness) -> None:
+    scene = Scene(quick_valkey, reuse_label=LABEL, ledger=weakness.ledger())
+    with pytest.raises(AssertionError):
+        weakness.schedule(scene)
+    scene.close()
