@@ -12,7 +12,7 @@ from tests.scheduled.scene import Attempt, Scene
 from tests.stage import SETTLE_S, Stage
 from worker.contract.destinations import Destination
 from worker.contract.jobs import Job
-from worker.contract.requests import Failback, Release, Request, Reroute, Selector
+from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, Selector
 from worker.contract.results import NumberResult
 from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.ledger import calls
@@ -253,6 +253,19 @@ def test_a_list_that_is_older_than_the_failover_is_not_taken_for_the_old_route(s
     stage.ledger.run(calls.cancel(release.id))
     stage.finish(release)
     assert stage.routes() == {number: ["backup@example.net"]}
+
+
+def test_a_purchase_whose_routing_waits_gives_its_number_its_route_when_the_release_is_called_off(scene: Scene) -> None:
+    order = scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=BACKUP))
+    buying = Attempt(scene, order)
+    buying.to("before:claim_routes")
+    (number,) = scene.routes()
+    release = counting_down(scene, leaving(number))
+    buying.end()
+    scene.finish(order)
+    assert goes_to(scene, number) == "parked"
+    called_off(scene, release)
+    assert goes_to(scene, number) == "backup"
 
 
 # A newer routing

@@ -105,7 +105,7 @@ def _set_routes(
             calm_ms = max(page.claim_routes(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
             if (left_ms := calm_ms - page.now_ms()) > 0:
                 raise Wait(WaitReason.SETTLING, left_ms / 1000)
-        newer = page.claim_routes([number for number, _ in batch]).newer
+        newer = page.claim_routes([number for number, _ in batch], wanted=request.destinations or None).newer
         superseded |= dict.fromkeys(newer, SUPERSEDED)
         if ours := [(number, pick) for number, pick in batch if number not in newer]:
             refused = _route_batch(ours, request, provider)
