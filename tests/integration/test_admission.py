@@ -25,8 +25,9 @@ from worker.contract.states import JobState, Lane
 from worker.ledger.admission import LATE_S, Breaker, Pace, rate_state
 from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
-from worker.runtime.admission import PATIENCE_S, SharedAdmission
+from worker.runtime.admission import SharedAdmission
 from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.patience import PATIENCE_S
 from worker.runtime.providers import Providers
 from worker.runtime.runner import JobRunner
 from worker.wavix.client import READ_ATTEMPTS, WavixClient

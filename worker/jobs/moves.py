@@ -161,6 +161,8 @@ class Moves:
         for batch in self._batches(numbers):
             try:
                 self._page.pause_point()
+                self._provider.await_turn()  # Before the deadline is looked at: it may pass meanwhile.
+                self._page.pause_point()
             except CancelRequested:
                 return CANCELLED
             if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
@@ -179,7 +181,9 @@ class Moves:
                 yield group[start : start + self._rules.batch_size]
 
     def _send_batch(self, whole: Sequence[Move]) -> None:
-        """Send those that no newer job routes, asked just before each call."""
+        """Send those that no newer job routes, asked just before each call, which then has its moment already: a claim is good for a
+        few seconds."""
+        self._provider.await_turn()
         claim = self._page.claim_routes([move.number for move in whole], wanted=whole[0].target)
         self._write("superseded", [move.superseded(claim.parked) for move in whole if move.number in claim.newer])
         batch = [move for move in whole if move.number not in claim.newer]

@@ -42,6 +42,11 @@ class Pace:
         interval_s = (1 + slack_s) / math.floor(rate_per_s) if rate_per_s >= 1 else 1 / rate_per_s + slack_s
         return cls(math.ceil(interval_s * 1_000_000), emergency_share)
 
+    @property
+    def spare_s(self) -> float:
+        """A request may be late by this much more where they are far apart: no second then holds two."""
+        return max(0.0, self.interval_us / 1_000_000 - 1 - LATE_S - WIRE_S) / 2
+
 
 @dataclass(frozen=True)
 class Breaker:

@@ -15,10 +15,13 @@ from worker.contract.errors import ServiceUnavailable
 from worker.contract.provider import NotNow, NotNowReason
 from worker.ledger.admission import LATE_S, Breaker, Pace, Verdict, admit, report
 from worker.ledger.ledger import Ledger
-from worker.wavix.admission import Heard, Leave, NotAdmitted
+from worker.runtime.patience import PATIENCE_S
+from worker.wavix.admission import Heard, Leave, NotAdmitted, patience
 
-#: A thread waits this long for its moment at most; what takes longer is for the job to wait, without a thread.
-PATIENCE_S = 5.0
+#: A thread that waits in line looks this often whether it still should.
+LISTEN_EVERY_S = 0.25
+#: What the script is asked to wait at most, where a thread waits as long as it takes.
+WAIT_MAX_S = 1_000_000.0
 #: How soon a job comes back whose gate could not be asked.
 ASK_AGAIN_S = 1.0
 
@@ -51,25 +54,42 @@ class SharedAdmission:
         while True:
             asked_s = self._clock()
             waited_s = asked_s - began_s
-            verdict = self._verdict(ask, waited_s if in_line else 0.0, PATIENCE_S - waited_s)
+            verdict = self._verdict(ask, waited_s if in_line else 0.0, max(0.0, min(WAIT_MAX_S, _left_s(waited_s))))
             match verdict.word:
                 case "go":
                     self._sleep(verdict.wait_s)
                     late_s = self._clock() - asked_s - verdict.wait_s
                     if late_s <= LATE_S:
-                        return Leave(verdict.moment_us, probe=verdict.note == "probe", watched=verdict.note == "watched")
+                        return self._leave(verdict, late_s)
                     # Its moment is over: sent now, it could meet the next ones, and be one too many for the provider.
                     log.info("admission.too_late", account=self._account, late_ms=round(late_s * 1000))
                     in_line = True
-                    if waited_s > PATIENCE_S:
+                    if _left_s(waited_s) < 0:
                         raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, ASK_AGAIN_S))
                 case "back":
                     in_line = True
-                    self._sleep(verdict.wait_s)
+                    self._wait(began_s, verdict.wait_s)
                 case "limited":
                     raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, verdict.wait_s))
                 case "down":
                     raise NotAdmitted(NotNow(NotNowReason.UNREACHABLE, verdict.wait_s))
+
+    def _leave(self, verdict: Verdict, late_s: float) -> Leave:
+        if (one := patience.get()) is not None:
+            one.admitted()
+        good_for_s = LATE_S - late_s + self._pace.spare_s
+        return Leave(verdict.moment_us, probe=verdict.note == "probe", watched=verdict.note == "watched", good_for_s=good_for_s)
+
+    def _wait(self, began_s: float, wait_s: float) -> None:
+        """Sleep so long, or raise NotAdmitted as soon as this thread is to wait no longer."""
+        until_s = self._clock() + wait_s
+        while (left_s := until_s - self._clock()) > 0:
+            if _left_s(self._clock() - began_s) <= 0:
+                raise NotAdmitted(NotNow(NotNowReason.RATE_LIMITED, ASK_AGAIN_S))
+            self._sleep(min(left_s, LISTEN_EVERY_S))
+
+    def waits(self) -> bool:
+        return _left_s(PATIENCE_S) > 0
 
     def _verdict(self, ask: str, waited_s: float, patience_s: float) -> Verdict:
         call = admit(
@@ -115,3 +135,9 @@ class SharedAdmission:
                 log.error("admission.breaker_opened", account=self._account, message=heard.words)
             case "closed":
                 log.info("admission.breaker_closed", account=self._account)
+
+
+def _left_s(waited_s: float) -> float:
+    """How much longer a call may wait in this thread."""
+    one = patience.get()
+    return PATIENCE_S - waited_s if one is None else one.left_s(waited_s)

@@ -28,6 +28,8 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.witness import Witness
 from worker.runtime.books import read_books
 from worker.runtime.comparison import added_since, candidates, strangers, unclaimed
+from worker.runtime.patience import UntilStopped
+from worker.wavix.admission import with_patience
 
 LOOK_EVERY_S = 0.5
 #: The pause after the provider didn't answer, and that between two looks at the same findings.
@@ -74,7 +76,8 @@ class Gatekeeper(threading.Thread):
                 return
             self._say_closed(turn)
             if turn.open_jobs == 0 and self._is_time():
-                self._decide(turn)
+                with with_patience(UntilStopped(self._stop_event)):
+                    self._decide(turn)
         except ServiceUnavailable as error:
             log.warning("gate.ledger_unreachable", account=self._account, error=str(error))
         except ReadFailed as error:

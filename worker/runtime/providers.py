@@ -1,10 +1,13 @@
 """The provider's client for each account, one per thread, all of an account behind one gate."""
 
 import itertools
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from worker.contract.errors import InvalidSettings
 from worker.contract.provider import OwnedAsk, OwnedNumber, Page
@@ -32,7 +35,16 @@ READERS = 12
 class Providers:
     """Call it with an account's name and the job's lane. Raises InvalidSettings for an account that this worker doesn't know."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """`clock` and `sleep` are those of the gates: seconds, monotonic."""
+        self._clock, self._sleep = clock, sleep
         self._timeout_s, self._max_pages, self._ledger = settings.http_timeout, settings.list_pages, ledger
         #: What is under way, of all accounts and threads.
         self.calls = CallsUnderWay()
@@ -43,7 +55,14 @@ class Providers:
         self._locations = {name: LocationCache() for name in self._accounts}
         self._dialects = {name: finder_of(name, account, ledger) for name, account in self._accounts.items()}
         self._mine = threading.local()
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        # So many pages that the line before the gate has what it lets through in two seconds, and not more: others wait behind them.
+        self._side_by_side = max(1, min(READERS, math.ceil(2 * settings.rate_limit)))
+        # Their own for emergencies and for each account: the readers of one may have to wait long for their moment.
+        self._readers = {
+            (name, emergency): ThreadPoolExecutor(READERS, thread_name_prefix=f"reader {name}")
+            for name in self._accounts
+            for emergency in (True, False)
+        }
 
     def __call__(self, account: str, lane: Lane) -> Provider:
         return self._of_this_thread(account, emergency=lane is Lane.EMERGENCY)
@@ -60,7 +79,8 @@ class Providers:
             raise InvalidSettings(
                 f"this worker has no account {account!r}: set WAVIX_API_KEY for `default`, or add a table to the file in DIDFLOW_ACCOUNTS"
             )
-        gate = SharedAdmission(self._ledger, account, self._pace, self._breaker, emergency=emergency)
+        gate = SharedAdmission(self._ledger, account, self._pace, self._breaker, emergency=emergency, clock=self._clock, sleep=self._sleep)
+        readers = self._readers[account, emergency]
 
         def read(ask: OwnedAsk) -> Page[OwnedNumber]:
             return self._of_this_thread(account, emergency=emergency).owned(page=ask.page, search=ask.search, label=ask.label)
@@ -73,7 +93,9 @@ class Providers:
             gate,
             self._locations[account],
             self.calls,
-            lambda ask: self._readers.submit(read, ask),
+            # With the context: a reader waits as patiently as the attempt that it reads for.
+            lambda ask: readers.submit(copy_context().run, read, ask),
+            self._side_by_side,
         )
 
 
@@ -90,6 +112,7 @@ class Client(WavixClient):
         locations: LocationCache,
         calls: CallsUnderWay,
         read: Callable[[OwnedAsk], Future[Page[OwnedNumber]]],
+        side_by_side: int,
     ) -> None:
         super().__init__(
             account.base_url,
@@ -101,13 +124,16 @@ class Client(WavixClient):
             locations=locations,
             calls=calls,
         )
-        self._read_beside = read
+        self._read_beside, self._side_by_side = read, side_by_side
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """In the order of the questions, with a few answers in memory at a time. Raises what the first one that fails raises."""
+        if self._side_by_side == 1:
+            yield from super().owned_many(asks)
+            return
         left, under_way = iter(asks), deque[Future[Page[OwnedNumber]]]()
         try:
-            under_way.extend(self._read_beside(ask) for ask in itertools.islice(left, READERS))
+            under_way.extend(self._read_beside(ask) for ask in itertools.islice(left, self._side_by_side))
             while under_way:
                 yield under_way.popleft().result()
                 under_way.extend(self._read_beside(ask) for ask in itertools.islice(left, 1))

@@ -35,9 +35,11 @@ from worker.runtime.charges import Month
 from worker.runtime.comparison import Drift, Reservation
 from worker.runtime.dialects import finder_of
 from worker.runtime.money import money_report, month_of, print_money
+from worker.runtime.patience import UntilStopped
 from worker.runtime.providers import client_of, pace_from
 from worker.runtime.report import Report, compare
 from worker.settings import load_settings
+from worker.wavix.admission import with_patience
 
 EXIT_FINDINGS = 1
 
@@ -183,12 +185,13 @@ def reconcile(
         client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))
         try:
-            if money:
-                _money(account, ledger, client, month_of(month), as_json=as_json)
-                return
-            report = desk.look()
-            if decided := _decide(desk, report, accept or [], give or [], yes=yes):
+            with with_patience(UntilStopped()):
+                if money:
+                    _money(account, ledger, client, month_of(month), as_json=as_json)
+                    return
                 report = desk.look()
+                if decided := _decide(desk, report, accept or [], give or [], yes=yes):
+                    report = desk.look()
         except ReadFailed as error:
             raise ServiceUnavailable(f"the provider can't be asked ({error}): `didflow doctor`") from None
         finally:

@@ -45,7 +45,9 @@ from worker.ledger.ledger import Claim, Ledger
 from worker.runtime.attempt import LedgerPage
 from worker.runtime.leases import LeaseFlags, Leases
 from worker.runtime.overheard import overheard
+from worker.runtime.patience import AttemptPatience
 from worker.settings import Account, Settings
+from worker.wavix.admission import with_patience
 from worker.wavix.transport import before_change
 
 #: The wait after a failed attempt doubles from the first to the last of these.
@@ -179,7 +181,7 @@ class JobRunner:
     def _attempt(self, page: LedgerPage, flags: LeaseFlags) -> None:
         claim = page.claim
         log.info("job.started", kind=claim.fields.get("kind"))
-        guard = before_change.set(flags.check_before_change)
+        guard, patience = before_change.set(flags.check_before_change), AttemptPatience(flags, self._stopping)
         try:
             page.complete_write()
             if int(claim.fields.get("crashes_alone", "0")) >= self._settings.max_crashes:
@@ -187,7 +189,8 @@ class JobRunner:
                 return
             rules = self._rules.get(page.account, self._general_rules)
             provider = overheard(self._providers(page.account, page.lane), page.asked)
-            ended = self._story(_request(claim), page, provider, rules)
+            with with_patience(patience):
+                ended = self._story(_request(claim), page, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
             self._finish(page, ended)
@@ -198,6 +201,7 @@ class JobRunner:
         except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
             self._trouble(page, trouble)
         finally:
+            patience.end()
             before_change.reset(guard)
 
     def _park_crashed(self, page: LedgerPage) -> None:

@@ -25,8 +25,10 @@ from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.dialects import finder_of
+from worker.runtime.patience import UntilStopped
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import Settings, load_settings
+from worker.wavix.admission import with_patience
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,7 +66,8 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
     gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
     client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
     try:
-        return hand_in(numbers, paper, client, settle_s=settings.settle_seconds, now_s=time.monotonic, pause=time.sleep)
+        with with_patience(UntilStopped()):
+            return hand_in(numbers, paper, client, settle_s=settings.settle_seconds, now_s=time.monotonic, pause=time.sleep)
     except ReadFailed as error:
         message = f"the provider can't be asked ({error}): run it again, it looks at what is there before it sends anything"
         raise ServiceUnavailable(message) from None

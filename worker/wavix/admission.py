@@ -1,5 +1,8 @@
 """Who stands before every request: says when it may go, and hears how it went. `worker.runtime.admission` has the real one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,11 +15,13 @@ class Leave:
 
     probe    the provider is taken for dead, and this request finds out whether it lives: a read, whatever was to be sent
     watched  there was trouble lately: tell also that it went well
+    good_for_s  a request that is sent later than this from now on could meet the next one
     """
 
     moment_us: int = 0
     probe: bool = False
     watched: bool = False
+    good_for_s: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,34 @@ class NotAdmitted(Exception):
         self.answer = answer
 
 
+class Patience(Protocol):
+    """How long the calls of one piece of work wait for their moment in their threads. Several threads may ask it."""
+
+    def left_s(self, waited_s: float) -> float:
+        """How much longer a call may wait that has waited this long; 0 or less: no longer. May be infinite."""
+        ...
+
+    def admitted(self) -> None:
+        """A call may go."""
+        ...
+
+
+#: That of the work that the current thread does; None: every call waits a few seconds.
+patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def with_patience(one: Patience) -> Iterator[None]:
+    """The calls within wait as it says."""
+    before = patience.set(one)
+    try:
+        yield
+    finally:
+        patience.reset(before)
+
+
 class Admission(Protocol):
-    """The gate of one account. `ask` may sleep for a few seconds."""
+    """The gate of one account. `ask` may sleep for a few seconds, or as long as the `patience` says."""
 
     def ask(self) -> Leave:
         """Raises NotAdmitted."""
@@ -45,6 +76,10 @@ class Admission(Protocol):
 
     def tell(self, leave: Leave, heard: Heard) -> None:
         """Say how the request went that had this leave."""
+        ...
+
+    def waits(self) -> bool:
+        """Whether a call that the provider refused for its rate may be repeated: `ask` then returns when the provider's pause is over."""
         ...
 
 
@@ -56,3 +91,6 @@ class Free:
 
     def tell(self, leave: Leave, heard: Heard) -> None:
         """Forget it."""
+
+    def waits(self) -> bool:
+        return False

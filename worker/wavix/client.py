@@ -67,6 +67,8 @@ _NO_TYPE_FILTER = "no type_filter"
 READ_WITHIN_S = 20.0
 #: A read that the provider wants repeated later than this isn't waited for here: the job waits, without holding a thread.
 READ_WAIT_MAX_S = 5.0
+#: After a 429 that asks for no longer a pause than this, a read in the middle of an attempt waits in its thread.
+LIMITED_MAX_S = 120.0
 
 #: What a 403 to a read under these paths is about. The published contract gives keys scopes, and each call names the one that it needs.
 RIGHTS = (("/v1/buy/", "search and buy numbers"), ("/v1/trunks", "read SIP trunks"), ("/v1/profile/", "read the balance"))
@@ -273,6 +275,12 @@ class WavixClient:
         found, _ = self._read_owned(lambda dialect: f"{dialect.owned_path}/{record_id}", {}, read)
         return self._trunk_names.identified(found)
 
+    def await_turn(self) -> None:
+        try:
+            self._http.await_turn()
+        except NotAdmitted as held:
+            raise ReadFailed(held.answer) from None
+
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]:
         """Replace the whole list of destinations of every record. One unknown id refuses the whole call.
 
@@ -471,20 +479,37 @@ class WavixClient:
         return self._repeated(lambda: self._parsed(self._read_once(path, params), parse))
 
     def _repeated(self, ask: Callable[[], T]) -> T:
-        """What it returns in the end. Raises ReadFailed where it raised _Again each time, or wasn't admitted."""
-        try:
-            for attempt in stamina.retry_context(
-                on=_again_after,
-                attempts=READ_ATTEMPTS,
-                timeout=READ_WITHIN_S,
-                wait_initial=self._read_backoff_s,
-                wait_max=2.0,
-                wait_jitter=5 * self._read_backoff_s,
-            ):
-                with attempt:
-                    return ask()
-        except (_Again, NotAdmitted) as error:
-            raise ReadFailed(error.answer) from None
+        """What it returns in the end. Raises ReadFailed where it raised _Again each time, or wasn't admitted.
+
+        A refusal for the rate isn't counted where the gate makes the next try wait: what was read so far of a list would be lost.
+        """
+        while True:
+            try:
+                return self._tried(ask)
+            except NotAdmitted as error:
+                raise ReadFailed(error.answer) from None
+            except _Again as error:
+                limited = error.answer.reason is NotNowReason.RATE_LIMITED
+                if not (limited and (error.answer.retry_after_s or 0.0) <= LIMITED_MAX_S and self._http.waits()):
+                    raise ReadFailed(error.answer) from None
+
+    def _tried(self, ask: Callable[[], T]) -> T:
+        """What it returns. Raises what it raised the last time; only the time that the requests take is limited."""
+        before_s = self._http.under_way_s
+
+        def again_after(error: Exception) -> bool | float:
+            return self._http.under_way_s - before_s < READ_WITHIN_S and _again_after(error)
+
+        for attempt in stamina.retry_context(
+            on=again_after,
+            attempts=READ_ATTEMPTS,
+            timeout=None,
+            wait_initial=self._read_backoff_s,
+            wait_max=2.0,
+            wait_jitter=5 * self._read_backoff_s,
+        ):
+            with attempt:
+                return ask()
         raise AssertionError("stamina ends by returning or raising")
 
     def _parsed(self, raw: Fields, parse: Callable[[Fields], T]) -> T:

@@ -130,6 +130,9 @@ class Wire:
         calls: CallsUnderWay | None = None,
     ) -> None:
         self._mask, self._admission, self._calls = KeyMask(key.get_secret_value()), admission, calls or CallsUnderWay()
+        self._kept_leave: tuple[Leave, float] | None = None  #: and until when it is good, monotonic
+        #: How long the requests took so far, without the time they waited for their moment.
+        self.under_way_s = 0.0
         self._network = OneDeadlineTransport(timeout_s)
         self._with_key = _WithKey(transport or self._network, key)
         self._client = httpx.Client(
@@ -157,22 +160,42 @@ class Wire:
 
     def send(self, request: httpx.Request) -> Said | NotNow | Unclear:
         """Send it exactly once, when it may go; what came back, or what it means that nothing did. Raises NotAdmitted: it wasn't sent."""
-        leave = self._admission.ask()
-        while leave.probe and request.method != "GET":
-            # Nothing that changes something is sent to find out whether anybody is there.
-            self._exchange(leave, self.request("GET", PROBE_PATH))
-            leave = self._admission.ask()
+        leave = self._leave_for(request.method)
         if request.method != "GET" and (may_send := before_change.get()):
             may_send()
         return self._exchange(leave, request)
+
+    def await_turn(self) -> None:
+        """Wait until a request that changes something may go, and keep that moment for the next request. Raises NotAdmitted."""
+        leave = self._leave_for("")
+        self._kept_leave = leave, time.monotonic() + leave.good_for_s
+
+    def waits(self) -> bool:
+        """Whether a request that was refused for its rate may be repeated: it then waits until the provider's pause is over."""
+        return self._admission.waits()
+
+    def _leave_for(self, method: str) -> Leave:
+        kept, self._kept_leave = self._kept_leave, None
+        if kept is not None and time.monotonic() <= kept[1]:
+            return kept[0]
+        leave = self._admission.ask()
+        while leave.probe and method != "GET":
+            # Nothing that changes something is sent to find out whether anybody is there.
+            self._exchange(leave, self.request("GET", PROBE_PATH))
+            leave = self._admission.ask()
+        return leave
 
     def distrust(self) -> None:
         """The last answer can't be the one to the last question: the connection it came over isn't used again."""
         self._network.distrust()
 
     def _exchange(self, leave: Leave, request: httpx.Request) -> Said | NotNow | Unclear:
-        with self._calls.one():
-            answer = self._once(request)
+        began_s = time.monotonic()
+        try:
+            with self._calls.one():
+                answer = self._once(request)
+        finally:
+            self.under_way_s += time.monotonic() - began_s
         self._admission.tell(leave, heard_of(answer))
         return answer
 

@@ -38,7 +38,7 @@ if lane ~= 'emergency' and now - us(3, 0) < EMERGENCY_US then
   moment = math.max(moment, us(2, 1000000) + step)
 end
 -- A new one goes behind those who were told to ask again.
-local place = waited_us == 0 and math.max(moment, us(4, 60000000) + step) or moment
+local place = waited_us == 0 and math.max(moment, us(4, math.max(60000000, 60 * step)) + step) or moment
 local wait = place - now
 if wait > ahead then
   if wait > patience_us then return {'limited', int(wait)} end

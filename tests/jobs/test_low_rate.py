@@ -1,0 +1,183 @@
+"""Jobs of many calls at a low rate: each goes on from where it is, and takes as long as its calls take at that rate."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.jobs.fanning import batches
+from tests.moved_clock import MovedLedger, ledger
+from tests.stage import Stage, result_of
+from worker.contract.destinations import Destination
+from worker.contract.jobs import Job, JobView
+from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from worker.contract.states import REPORTED, Lane
+from worker.jobs.owned import owned_whole
+from worker.ledger import calls
+from worker.ledger.admission import Pace
+from worker.runtime.leases import LeaseFlags
+from worker.runtime.patience import PATIENCE_S, AttemptPatience, UntilStopped
+from worker.runtime.providers import Providers
+from worker.runtime.runner import JobRunner
+from worker.wavix.admission import with_patience
+from worker.wavix.client import READ_ATTEMPTS
+from worker.wavix.sandbox import Sandbox
+from worker.wavix.sandbox.options import SandboxOptions
+
+__all__ = ["ledger"]
+
+BACKUP = Destination.sip("backup@example.net")
+#: What real time, the waits between attempts and the settle time add at most.
+BESIDES_S = 30.0
+
+
+class SlowStage(Stage):
+    """A stage whose calls go through the account's gate, on the ledger's clock: whoever waits there moves it."""
+
+    def __init__(self, ledger: MovedLedger, sandbox: Sandbox, rate_per_s: float) -> None:
+        super().__init__(ledger, sandbox, rate_limit=rate_per_s, http_timeout=20.0, lease_seconds=600.0)
+        self.moved = ledger
+        self.providers = Providers(self.settings, ledger, clock=lambda: ledger.now_ms() / 1000, sleep=self.pass_s)
+        self.runner = JobRunner(ledger, self.settings, self.providers, self.leases, self.stopping)
+        self.while_waiting: Callable[[], None] = lambda: None
+
+    def pass_s(self, seconds: float) -> None:
+        self.while_waiting()
+        self.moved.pass_time(timedelta(seconds=seconds))
+
+    def calls(self) -> int:
+        return sum(self.sandbox.state()["calls"].values())
+
+    def play(self, job: Job) -> JobView:
+        """Attempts of the job and its batches, each when it is due, until the job is reported."""
+        for _ in range(400):
+            for one in (*batches(self, job), job):
+                view = self.ledger.get(one.id)
+                if view.due_at is None or view.due_at <= self.moved.now():
+                    self.attempt(one)
+            if (view := self.ledger.get(job.id)).state in REPORTED:
+                return view
+            views = [self.ledger.get(one.id) for one in (*batches(self, job), job)]
+            if all(view.due_at for view in views):
+                self.moved.pass_until(min(view.due_at for view in views if view.due_at))
+        raise AssertionError([vars(step) for step in self.story(job)])
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(SandboxOptions(numbers_per_city=120)) as large:
+        yield large
+
+
+@pytest.fixture
+def slow(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Callable[[float], SlowStage]]:
+    made: list[SlowStage] = []
+
+    def stage(rate_per_s: float) -> SlowStage:
+        made.append(SlowStage(ledger, sandbox, rate_per_s))
+        return made[-1]
+
+    yield stage
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("rate_per_s", [0.5, 0.05])
+def test_two_thousand_numbers_move_and_come_back_in_calls_divided_by_the_rate(
+    slow: Callable[[float], SlowStage], rate_per_s: float
+) -> None:
+    stage = slow(rate_per_s)
+    ours = stage.own(2000)
+    job, began_ms = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,))), stage.moved.now_ms()
+    view = stage.play(job)
+    assert result_of(view).totals.done == 2000
+    assert view.state == "succeeded"
+    back = stage.play(stage.submit(Failback(job_id=job.id)))
+    assert back.state == "succeeded"
+    assert stage.routes() == {number: ["old@example.net"] for number in ours}
+    count, took_s = stage.calls(), (stage.moved.now_ms() - began_ms) / 1000
+    assert count < 130, "each way 21 pages to list, 20 calls to move, and 20 pages to confirm"
+    assert took_s < count * Pace.of(rate_per_s, 0.5).interval_us / 1_000_000 + BESIDES_S
+
+
+def test_numbers_are_bought_and_released_at_any_rate(slow: Callable[[float], SlowStage]) -> None:
+    stage = slow(0.05)
+    bought = stage.play(stage.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=3)))
+    assert bought.state == "succeeded"
+    assert len(stage.owned()) == 3
+    assert stage.sandbox.state()["calls"]["checkout"] == 1
+    many = stage.own(250)
+    released = stage.play(stage.submit(Release(numbers=tuple(many))))
+    assert released.state == "succeeded"
+    assert len(stage.owned()) == 3
+
+
+def test_a_list_outlasts_refusals_for_the_rate(slow: Callable[[float], SlowStage]) -> None:
+    stage = slow(2.0)
+    stage.own(1200)
+    stage.sandbox.add_fault("owned_list", "rate_limit", seconds=7.0, times=2 * READ_ATTEMPTS, skip=5)
+    job = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,), dry_run=True))
+    assert stage.play(job).state == "succeeded"
+    assert stage.steps(job).count("snapshot_begun") == 1
+
+
+def test_a_worker_that_stops_and_a_cancel_are_heard_while_a_list_waits(slow: Callable[[float], SlowStage]) -> None:
+    stage = slow(0.05)
+    stage.own(500)
+    job = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
+    stage.while_waiting = stage.stopping.set
+    before_ms = stage.moved.now_ms()
+    assert stage.attempt(job).state == "waiting"
+    assert stage.moved.now_ms() - before_ms < 1000, "not for its moment, which is twenty seconds away"
+    assert stage.calls() <= 2
+
+    stage.stopping.clear()
+
+    def cancel() -> None:
+        stage.ledger.run(calls.cancel(job.id))
+        stage.leases.beat()
+
+    stage.while_waiting = cancel
+    view = stage.ledger.get(job.id)
+    assert view.due_at is not None
+    stage.moved.pass_until(view.due_at)
+    before = stage.calls()
+    stage.attempt(job)
+    stage.while_waiting = lambda: None
+    assert stage.play(job).state == "cancelled"
+    assert stage.calls() <= before + 2
+    assert set(map(tuple, stage.routes().values())) == {("old@example.net",)}
+
+
+def test_a_deadline_that_passes_while_a_change_waits_for_its_turn_stops_it(slow: Callable[[float], SlowStage]) -> None:
+    stage = slow(0.05)
+    numbers = tuple(stage.own(3))
+    deadline = stage.moved.now() + timedelta(seconds=15)
+    view = stage.play(stage.submit(Reroute(numbers=numbers, destinations=(BACKUP,), deadline=deadline)))
+    assert view.state == "expired"
+    assert "destinations" not in stage.sandbox.state()["calls"]
+
+
+def test_the_gatekeeper_s_list_is_read_to_its_end_at_any_rate(slow: Callable[[float], SlowStage], ledger: MovedLedger) -> None:
+    stage = slow(0.05)
+    stage.own(500)
+    client = stage.providers("default", Lane.BULK)
+    with with_patience(UntilStopped()):
+        assert len(owned_whole(client)) == 500
+
+
+def test_the_first_call_of_an_attempt_holds_no_thread_for_long() -> None:
+    flags, stopping = LeaseFlags(valid_until_s=float("inf")), threading.Event()
+    patience = AttemptPatience(flags, stopping)
+    assert patience.left_s(0.0) == PATIENCE_S
+    patience.admitted()
+    assert patience.left_s(1000.0) == float("inf")
+    patience.end()
+    assert patience.left_s(0.0) == 0.0
+
+
+def test_an_attempt_that_began_cancelled_still_winds_up() -> None:
+    patience = AttemptPatience(LeaseFlags(valid_until_s=float("inf"), cancel=True), threading.Event())
+    patience.admitted()
+    assert patience.left_s(1000.0) == float("inf")
