@@ -11,6 +11,7 @@ from producers.cli import options as given
 from producers.cli.moving import ANYWHERE
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json
+from producers.cli.showing import inactive_of, show_inactive
 from producers.cli.submitting import confirmed, report
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.client import Didflow
@@ -147,6 +148,7 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
             print_json(plain(view))
     else:
         show_routes(numbers)
+        show_inactive(inactive_of(numbers), len(numbers))
         console = Console(highlight=False)
         console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
         if not count:

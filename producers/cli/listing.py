@@ -12,7 +12,18 @@ from producers.cli.showing import route_text, show_numbers
 from worker.contract.errors import InvalidRequest
 from worker.contract.results import NumberResult
 
-COLUMNS = ("number", "record_id", "outcome", "route_before", "route_after", "setup_usd", "monthly_usd", "error_code", "error")
+COLUMNS = (
+    "number",
+    "record_id",
+    "outcome",
+    "route_before",
+    "route_after",
+    "setup_usd",
+    "monthly_usd",
+    "error_code",
+    "error",
+    "takes_calls",
+)
 #: So many lines make a table.
 TABLE = 100
 
@@ -61,6 +72,7 @@ def _cells(number: NumberResult) -> tuple[object, ...]:
         number.monthly_usd,
         error.code if error else "",
         error.message if error else "",
+        "" if number.takes_calls is None else "yes" if number.takes_calls else "no",
     )
 
 

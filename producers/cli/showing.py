@@ -1,5 +1,7 @@
 """A job as a person reads it."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.text import Text
 
@@ -13,6 +15,7 @@ from worker.contract.states import JobState
 
 #: A table longer than this is cut; `--json` has everything.
 SHOWN = 50
+INACTIVE = "are inactive: they can be routed, but take no calls until their"
 #: The column that is left out of a table narrower than `WIDE` columns of text.
 PRICES = "USD inbound"
 WIDE = 110
@@ -32,6 +35,8 @@ def show_job(view: JobView) -> None:
         show_numbers(result.numbers)
         if result.summary is not None:
             show_summary(result.summary, view.id)
+        shown = result.numbers or (result.quote.numbers if result.quote else ())
+        show_inactive(result.summary.inactive if result.summary else inactive_of(shown), result.totals.requested)
         if result.search is not None and result.search.rungs:
             show_rungs(result.search)
         if result.quote is not None:
@@ -64,6 +69,18 @@ def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> 
     print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=2)
     if len(numbers) > at_most:
         Console(highlight=False).print(f"  and {len(numbers) - at_most} more: --json shows all", style="dim")
+
+
+def inactive_of(numbers: Iterable[NumberResult]) -> int:
+    """How many of them take no calls, of a reroute or failback."""
+    return sum(number.takes_calls is False for number in numbers)
+
+
+def show_inactive(count: int, total: int) -> None:
+    """A line that says so, if there are any."""
+    if count:
+        they = "is inactive: it can be routed, but takes no calls until its" if count == 1 else INACTIVE
+        Console(highlight=False).print(f"  {count:,} of {total:,} {they} documents are approved", style="yellow", soft_wrap=True)
 
 
 def show_summary(summary: Summary, job_id: str) -> None:
@@ -131,6 +148,8 @@ def route_text(route: Route | None) -> str:
 def _remark(number: NumberResult) -> str:
     if number.error is not None:
         return number.error.message
+    if number.takes_calls is False:
+        return "inactive: takes no calls"
     if not number.documents_needed:
         return ""
     return "needs documents: " + described(number.documents_needed, number.document_titles)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from producers.cli.advice import advice
 from producers.cli.output import clean, print_table, state_text
+from producers.cli.showing import inactive_of, show_inactive
 from producers.client import Didflow
 from worker.contract.destinations import Route
 from worker.contract.errors import WaitTimeout
@@ -65,7 +66,7 @@ class Watch:
         tally = self.tally
         if tally is None or not tally.selected:
             return "" if state in REPORTED else "finding out which numbers are meant"
-        parts = [f"{tally.selected} selected"]
+        parts = [f"{tally.selected} selected"] + ([f"{tally.inactive} inactive"] if tally.inactive else [])
         parts += [f"{tally.batches_running} of {tally.batches} batches in flight"] if tally.batches else []
         parts += [f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
         parts += [f"{tally.count(Outcome.SUPERSEDED)} superseded"] if tally.count(Outcome.SUPERSEDED) else []
@@ -168,6 +169,7 @@ def show_end(didflow: Didflow, view: JobView, name: str) -> None:
         headings = ("  outcome", "numbers", "first errors")
         used = 3 if any(row[2] for row in rows) else 2
         print_table(headings[:used], [row[:used] for row in rows], whole=2)
+    show_inactive(inactive_of(numbers), len(numbers))
     if numbers and set(counts) == {Outcome.UNCHANGED}:
         console.print("  nothing to do: every number goes there already")
     if isinstance(view.request, Reroute) and view.request.after is not None:

@@ -83,6 +83,20 @@ def test_a_dry_run_groups_by_present_route_and_fits_eighty_columns(running: Plan
     assert len(as_json.json["result"]["quote"]["numbers"]) == 1
 
 
+def test_numbers_that_take_no_calls_are_counted_before_and_after(running: Plant, didflow: Shell) -> None:
+    own(running, "inactive", 2)
+    route = [{"transport": 1, "destination": "inactive@old.example.net", "priority": 1}]
+    running.sandbox.order("seed_owned", count=1, label="inactive", destinations=route, approved=False)
+    words = "1 of 3 is inactive: it can be routed, but takes no calls until its documents are approved"
+    looked = didflow("failover", "--label", "inactive", "--to", BACKUP, "--dry-run")
+    assert words in looked.out
+    away = didflow("failover", "--label", "inactive", "--to", BACKUP, "--incident", "INC-inactive", "--yes")
+    assert away.code == 0, away.out + away.err
+    assert away.out.count(words) == 2
+    assert "3 selected, 1 inactive" in away.err
+    assert words in didflow("failback", "INC-inactive").out
+
+
 def test_numbers_come_from_a_file_and_several_places_are_tried_in_their_order(running: Plant, didflow: Shell, tmp_path: Path) -> None:
     (ours,) = own(running, "c", 1)
     (tmp_path / "numbers.txt").write_text(f"# one\n{ours}\n")

@@ -25,6 +25,11 @@ NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
             "812 selected, 4 of 5 batches in flight, 400 accepted, 0 confirmed, 0 failed",
         ),
         (
+            Tally(1000, {Outcome.ACCEPTED: 400}, inactive=12),
+            JobState.WAITING,
+            "1000 selected, 12 inactive, 400 accepted, 0 confirmed, 0 failed",
+        ),
+        (
             Tally(3, {Outcome.ACCEPTED: 2, Outcome.CONFIRMED: 1}),
             JobState.WAITING,
             "3 selected, 3 accepted, 1 confirmed, 0 failed, reading back",

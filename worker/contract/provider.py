@@ -114,6 +114,11 @@ class OwnedNumber(_Frozen):
         """Whether the number can receive calls now; an inactive one waits for documents."""
         return self.status == "active"
 
+    @property
+    def takes_calls(self) -> bool | None:
+        """The same, and None where the status is neither ``active`` nor ``inactive``."""
+        return {"active": True, "inactive": False}.get(self.status)
+
     def titles_of(self, kinds: Iterable[str]) -> dict[str, str]:
         """What the provider calls these types of documents, as far as it is known."""
         return {kind: self.document_titles[kind] for kind in kinds if kind in self.document_titles}

@@ -24,6 +24,9 @@ class NumberResult(_Frozen):
     `document_titles`: what the provider calls the types in `documents_needed`, where it says so.
 
     Purchases carry fees, `paid_until` and the documents needed, with a ladder also the rung (from 1); reroutes the old and the new route.
+    Of a reroute or failback `takes_calls` is false for an inactive number when its routes were read: it can be routed, but takes no calls
+    until its documents are approved. None where the provider doesn't say.
+
     A quote also carries the prices of an inbound minute and SMS segment, the free minutes, and whether CNAM can be activated and the
     number can be the caller ID of local calls (`domestic_cli`), as far as the provider says.
     """
@@ -40,6 +43,7 @@ class NumberResult(_Frozen):
     route_after: Route | None = None
     error: JobError | None = None
     rung: int | None = None
+    takes_calls: bool | None = None
     per_minute_usd: Usd | None = None
     sms_usd: Usd | None = None
     free_minutes: int | None = None
@@ -132,11 +136,13 @@ class Summary(_Frozen):
     them, and `didflow status JOB --numbers`.
 
     outcomes  how many numbers have which outcome; in a dry run ``would_be_done`` counts the others
+    inactive  how many numbers take no calls until their documents are approved, when their routes were read
     errors    the first few numbers that aren't as asked
     """
 
     pages: int
     outcomes: dict[str, int]
+    inactive: int = 0
     errors: tuple[NumberResult, ...] = ()
 
 

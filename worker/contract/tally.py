@@ -12,6 +12,8 @@ _FAILED = frozenset({Outcome.REFUSED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome
 class Tally:
     """`selected` numbers; how many have which outcome. Those without one are still to be sent.
 
+    `inactive` numbers take no calls until their documents are approved, wherever they are routed.
+
     Of a job of many numbers also its batches: `batches_running` are with a worker, of `batches` that haven't ended.
     """
 
@@ -19,6 +21,7 @@ class Tally:
     outcomes: Mapping[Outcome, int]
     batches: int = 0
     batches_running: int = 0
+    inactive: int = 0
 
     def count(self, *which: Outcome) -> int:
         return sum(self.outcomes.get(outcome, 0) for outcome in which)

@@ -36,6 +36,7 @@ class Move(BaseModel):
     taken_ms        which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more
     refusal         what the answer to its own call refused: no proof, so it is read back before it is reported
     unparked        the route that it had before a release parked it, if it was parked in the snapshot: that is what a failback gives back
+    takes_calls     as `NumberResult.takes_calls`, when the snapshot was read
     check_after_ms  another job's call for this number may act until then: what is read before proves nothing. 0: there is none
     """
 
@@ -51,6 +52,7 @@ class Move(BaseModel):
     refusal: JobError | None = None
     taken_ms: int = 0
     unparked: Route | None = None
+    takes_calls: bool | None = None
     check_after_ms: int = 0
 
     @classmethod
@@ -64,6 +66,7 @@ class Move(BaseModel):
             sms_relay_url=owned.sms_relay_url,
             outcome=Outcome.UNCHANGED if same_route(owned.route, target) else None,
             unparked=parked.way_back if parked and parked.is_at(owned.route) else None,
+            takes_calls=owned.takes_calls,
         )
 
     @classmethod
@@ -98,6 +101,7 @@ class Move(BaseModel):
             route_before=self.before,
             route_after=self.target,
             error=self.error,
+            takes_calls=self.takes_calls,
         )
 
 
@@ -113,6 +117,7 @@ class MoveMemo(BaseModel):
     Of a job of many numbers also:
 
     paged        its moves lie in pages, and batches send them
+    inactive     how many of its numbers take no calls, when the snapshot was read
     search, label   how the owned list is best read for these numbers
     cleared      the canary is confirmed
     round        how often batches were submitted for what had no outcome yet; `fanned_out`: all of this round's were,
@@ -129,6 +134,7 @@ class MoveMemo(BaseModel):
     not_found: tuple[str, ...] = ()
     canary: tuple[str, ...] = ()
     paged: bool = False
+    inactive: int = 0
     search: str | None = None
     label: str | None = None
     cleared: bool = False

@@ -61,6 +61,7 @@ class PagedMoves:
         search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
         counts = self._page.outcomes()
         how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
+        how |= {"inactive": snapshot.inactive}
         nothing_to_claim = not counts.get(Outcome.UNCHANGED)
         self._remember("selected", f"{snapshot.count} numbers, {counts.get('open', 0)} to move", claimed=nothing_to_claim, **how)
 
@@ -271,7 +272,8 @@ def result_of_pages(page: JobPage, error: JobError | None, *, dry_run: bool = Fa
     if counts.get("open"):
         told[undecided] = told.get(undecided, 0) + counts["open"]
     errors = tuple(_first_errors(page)) if done < total else ()
-    summary = Summary(pages=sum(1 for _ in pages_in(page)), outcomes=told, errors=errors)
+    pages = sum(1 for _ in pages_in(page))
+    summary = Summary(pages=pages, outcomes=told, inactive=memo_of(page).inactive, errors=errors)
     return Result(summary=summary, totals=totals, error=error or next((number.error for number in errors), None))
 
 

@@ -146,7 +146,7 @@ def way_back(move: Move, owned: OwnedNumber | None, parked: Parked | None = None
     back = Move(number=move.number, record_id=move.record_id, before=move.target, target=target, sms_relay_url=move.sms_relay_url)
     if owned is None or owned.record_id != move.record_id:
         return back.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account since"))
-    back = back.model_copy(update={"before": owned.route, "sms_relay_url": owned.sms_relay_url})
+    back = back.model_copy(update={"before": owned.route, "sms_relay_url": owned.sms_relay_url, "takes_calls": owned.takes_calls})
     if same_route(owned.route, target):
         return back.became(Outcome.UNCHANGED)
     if parked is not None and parked.live and parked.is_at(owned.route):

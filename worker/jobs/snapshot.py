@@ -22,6 +22,7 @@ class SnapshotWriter:
         self._groups: dict[tuple[str, str, bool], list[Move]] = defaultdict(list)
         self._pages = 0
         self.count = 0
+        self.inactive = 0
         self.first = self.last = ""
         page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
 
@@ -42,6 +43,7 @@ class SnapshotWriter:
             if move.number not in waiting and move.number not in known:
                 self._groups[_shares_a_call(move)].append(move)
                 self.count += 1
+                self.inactive += move.takes_calls is False
                 self.first = min(self.first or move.number, move.number)
                 self.last = max(self.last, move.number)
         self._gathered = {}

@@ -81,6 +81,7 @@ def moved_number(text: str) -> NumberResult:
     fields = {name: move.get(name) for name in ("number", "outcome", "error")}
     if move.get("record_id"):  # Else the account doesn't have it.
         fields |= {"record_id": move["record_id"], "route_before": move.get("before"), "route_after": move.get("target")}
+        fields["takes_calls"] = move.get("takes_calls")
     return NumberResult.model_validate(fields)
 
 

@@ -41,13 +41,17 @@ def seed_owned(
     account: str = "default",
     days_ago: float = 30.0,
     city: str | None = None,
+    approved: bool = True,
 ) -> list[str]:
-    """Give the account numbers of the stock without money, the cheapest way to a large account: it has had them for so long."""
+    """Give the account numbers of the stock without money, the cheapest way to a large account: it has had them for so long.
+
+    Those that aren't `approved` are inactive.
+    """
     now = time.monotonic()
     free = [stocked for stocked in world.stock.values() if stocked.for_sale.at(now) and city in (None, stocked.city.name)][:count]
     for stocked in free:
         record = world.own(world.accounts[account], stocked, now, tuple(destinations))
-        record.label, record.approved = label, True
+        record.label, record.approved = label, approved
         record.added -= timedelta(days=days_ago)
     return [stocked.number for stocked in free]
 
