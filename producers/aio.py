@@ -27,6 +27,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.membership import Membership
 from worker.ledger.plans import Plan, Plans, ask_async, perform_async
@@ -195,6 +196,12 @@ class AsyncDidflow:
             else:
                 held.discard(entry_id)
                 return
+
+    async def groups(self) -> tuple[Group, ...]:
+        return tuple(group for stream in await self.perform(all_groups(self.plans.keys)) for group in stream.groups)
+
+    async def delete_group(self, group: str, *, stream: StreamName = "results") -> None:
+        await self.perform(delete_group(self.plans.keys, stream, group))
 
 
 async def _pause(pause: Pause) -> None:

@@ -37,11 +37,12 @@ from worker.contract.jobs import Job
 from worker.contract.printable import printable
 from worker.contract.requests import Release
 from worker.ledger.dead_letters import faults_text
+from worker.ledger.groups import ACTING_GROUP
 from worker.ledger.membership import Membership
 from worker.ledger.streams import Entry, acknowledge, added, converse, follow, requests_of, set_aside
 
 #: The consumer group that acts. Other groups may read along.
-GROUP = "didflow"
+GROUP = ACTING_GROUP
 #: What a dead consumer held is taken over after this long; it does no harm to somebody who is only slow.
 TAKE_OVER_S = 30.0
 #: An event that was handed out so often killed those who took it.

@@ -26,6 +26,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.membership import Membership
 from worker.ledger.plans import Ask
@@ -241,6 +242,17 @@ class Didflow:
             else:
                 held.discard(entry_id)
                 return
+
+    def groups(self) -> tuple[Group, ...]:
+        """Every consumer group of the streams of requests, results and events, and how far each is."""
+        return tuple(group for stream in self._reader.perform(all_groups(self._reader.keys)) for group in stream.groups)
+
+    def delete_group(self, group: str, *, stream: StreamName = "results") -> None:
+        """Delete a consumer group that was given up, so that nothing is kept for it. It forgets what it read.
+
+        Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
+        """
+        self._reader.perform(delete_group(self._reader.keys, stream, group))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""

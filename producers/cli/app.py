@@ -11,7 +11,7 @@ from producers.cli.documents import documents_app
 from producers.cli.failing_over import failback, failover_app
 from producers.cli.history import history
 from producers.cli.knowing import schema, settings
-from producers.cli.looking import cancel, explain, jobs, results, status
+from producers.cli.looking import cancel, explain, jobs, results_app, status
 from producers.cli.moving import release, reroute
 from producers.cli.onboarding import onboarding_app
 from producers.cli.planning import plan_app
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Ask for something": (buy, reroute, failback, release, cancel),
-    "Look": (status, jobs, explain, history, results, spend),
+    "Look": (status, jobs, explain, history, spend),
     "Settle what is parked": (dead_letters, retry, resolve),
     "Know": (settings, schema),
 }
@@ -42,6 +42,7 @@ failover_app.add_typer(plan_app, name="plan")
 app.add_typer(churn_app, name="churn", rich_help_panel="Ask for something")
 app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
 app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
+app.add_typer(results_app, name="results", rich_help_panel="Look")
 app.add_typer(requests_app, name="requests", rich_help_panel="Run")
 app.add_typer(documents_app, name="documents", rich_help_panel="Ask for something")
 app.add_typer(pool_app, name="pool", rich_help_panel="Ask for something")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.advice import advice
+from producers.cli.groups import delete_group, groups
 from producers.cli.listing import print_numbers, write_csv
 from producers.cli.output import clean, errors_told, json_text, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
@@ -123,7 +124,14 @@ def cancel(job: JobId, as_json: given.Json = False) -> None:
             Console(highlight=False).print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
 
 
+results_app = typer.Typer(invoke_without_command=True)
+results_app.command("groups")(groups)
+results_app.command("delete-group")(delete_group)
+
+
+@results_app.callback()
 def results(
+    context: typer.Context,
     group: Annotated[
         str | None, typer.Option(help="read as this consumer group and acknowledge what is printed", show_default=False)
     ] = None,
@@ -133,6 +141,8 @@ def results(
     as_json: given.Json = False,
 ) -> None:
     """Print results, one per job that ended. Without --group the newest are shown and nothing is acknowledged."""
+    if context.invoked_subcommand is not None:
+        return
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         if follow and group is None:

@@ -67,6 +67,9 @@ def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None
 def test_up_runs_everything_and_ends_when_its_valkey_does(tmp_path: Path) -> None:
     with started([str(BIN / "didflow"), "up", "--sandbox-port", "0", "--processes", "1"], tmp_path) as up:
         assert bought(tmp_path) == "succeeded"
+        didflow = Didflow.from_url(address_file(tmp_path).read_text())
+        BusinessEvents(didflow).send(ORDER, {"request": {"country": "US"}}, event_id="4711")
+        until(lambda: didflow.find(idempotency_key="onboarding:4711"), what="the job of the event")
         server = next(child for child in children(up.pid) if "valkey" in child.read_text())
         os.kill(int(server.parent.name), signal.SIGKILL)
         until(lambda: up.poll() is not None, within_s=60, what="the end of didflow up")

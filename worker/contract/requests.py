@@ -4,7 +4,7 @@ Every fault of a request is named at once; fields that don't exist are faults. A
 or ran it, and no older worker takes it; one that an older version wrote is either still understood or parked by name.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sized
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -150,7 +150,7 @@ class SearchAndBuy(_Request):
     @field_validator("ladder", mode="before")
     @classmethod
     def _has_rungs(cls, given: object) -> object:
-        if given in ([], ()):
+        if isinstance(given, Sized) and not len(given):
             raise ValueError("a ladder needs at least 1 rung; leave it out to search by the request's own criteria")
         return given
 
@@ -261,7 +261,7 @@ class Reroute(_OfNumbers):
     @classmethod
     def _somewhere(cls, given: object) -> object:
         # Not `min_length`: that counts the good ones, and would call a list of one bad destination empty.
-        if given in ([], ()):
+        if isinstance(given, Sized) and not len(given):
             raise ValueError("needs at least 1 destination")
         return given
 

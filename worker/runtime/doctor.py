@@ -29,6 +29,7 @@ from worker.runtime.account_checks import check_accounts
 from worker.runtime.account_overlap import check_overlap
 from worker.runtime.checks import Check, Verdict
 from worker.runtime.redis_safety import check_redis
+from worker.runtime.stream_checks import check_streams
 from worker.settings import Settings, load_settings
 
 #: Two clocks further apart than this make log lines lie and deadlines wrong.
@@ -97,6 +98,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         "warn" if refused else "ok",
         f"{refused} business events could not be acted on" + _fix(refused > 0, "`didflow dead-letters`"),
     )
+    yield from check_streams(ledger)
     for account in settings.all_accounts():
         yield from _gate(Gate(ledger), account)
         yield _spending(ledger, settings, account)

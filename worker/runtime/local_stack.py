@@ -1,7 +1,8 @@
-"""All of didflow on one machine, as child processes: embedded Valkey, sandbox, workers. For `didflow up`, the demo, and tests."""
+"""All of didflow on one machine, as child processes of `didflow up`, the demo, and tests."""
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +27,8 @@ class LocalStack:
     state_dir     where the embedded Valkey keeps its data; None: a folder that goes with the stack
     redis_url     a server that is there already; then no embedded one is started
     sandbox       arguments of the sandbox; None: no sandbox, the environment names a real account
-    environment   for the workers, over this process's own
+    with_requests also start the consumer of business events
+    environment   for the workers and that consumer, over this process's own
     log           file that takes the children's log lines; None: they go where ours go
     """
 
@@ -35,6 +37,7 @@ class LocalStack:
     state_dir: Path | None = None
     redis_url: str | None = None
     sandbox: Sequence[str] | None = ()
+    with_requests: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     log: Path | None = None
     sandbox_url: str | None = None
@@ -53,6 +56,8 @@ class LocalStack:
                 self._start_sandbox(self.sandbox)
             if self.processes:
                 self.start_workers()
+            if self.with_requests:
+                self._start_requests()
         except BaseException:
             self.stop()
             raise
@@ -68,6 +73,13 @@ class LocalStack:
     def start_workers(self) -> None:
         command = ["worker.runtime.supervisor", "--processes", str(self.processes), "--threads", str(self.threads)]
         self.children["workers"] = subprocess.Popen(
+            [sys.executable, "-m", *command], env=self.worker_environment(), stderr=self._log_file, start_new_session=True
+        )
+
+    def _start_requests(self) -> None:
+        """Under a consumer's name of its own: another `didflow requests consume` on this host may run beside it."""
+        command = ["producers.cli", "requests", "consume", "--consumer", f"{socket.gethostname()}-up"]
+        self.children["consumer of business events"] = subprocess.Popen(
             [sys.executable, "-m", *command], env=self.worker_environment(), stderr=self._log_file, start_new_session=True
         )
 
@@ -91,8 +103,8 @@ class LocalStack:
         return next((name for name, child in self.children.items() if child.poll() is not None), None)
 
     def stop(self) -> None:
-        """Workers first, so that they can hand back what they hold; then what they stand on."""
-        for name in ("workers", "sandbox"):
+        """Who submits first, then workers, so that they can hand back what they hold; then what they stand on."""
+        for name in ("consumer of business events", "workers", "sandbox"):
             child = self.children.pop(name, None)
             if child is None:
                 continue

@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="didflow up",
-        description="Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, and, without"
-        " WAVIX_API_KEY, the sandbox.",
+        description="Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, the consumer of"
+        " business events, and, without WAVIX_API_KEY, the sandbox.",
     )
     parser.add_argument("--sandbox", action=argparse.BooleanOptionalAction, default=None, help="with or without, whatever the key")
     parser.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
@@ -56,6 +56,7 @@ def _stack(settings: Settings, given: argparse.Namespace) -> LocalStack:
         threads=given.threads,
         state_dir=settings.state_dir,
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        with_requests=True,
         sandbox=("--port", str(given.sandbox_port)) if with_sandbox else None,
     )
 
