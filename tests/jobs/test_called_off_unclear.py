@@ -258,3 +258,12 @@ def test_a_customer_who_comes_back_is_not_told_that_a_number_is_kept_that_may_go
     scene.finish(leaving)
     found = churn.returned("acme")
     assert (found.outcome, found.kept, found.unclear, found.gone) == ("gone", (), (), (number,))
+
+
+def test_called_off_it_counts_its_attempts_and_deaths_anew(scene: Scene) -> None:
+    (number,) = scene.own(1)
+    job = unclear_and_parked(scene, number)
+    scene.ledger.client.hset(scene.ledger.keys.job(job.id), mapping={"attempt": "3", "crashes": "2", "deaths": "1|1|worker-1"})
+    scene.cancel(job)
+    fields = scene.ledger.client.hmget(scene.ledger.keys.job(job.id), ["attempt", "crashes", "crashes_alone", "deaths", "cancel"])
+    assert fields == ["0", "0", "0", "", "1"]

@@ -1,7 +1,8 @@
 -- A parked job goes on from what is written. Its attempts and crashes count anew.
 local function look_again(id, lane, renudge_ms, why)
   local job = job_key(id)
-  redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'reason', '', 'result', '', 'finished_ms', '', 'due_ms', '')
+  redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'crashes_alone', '0', 'deaths', '', 'reason', '', 'result', '', 'finished_ms', '',
+    'due_ms', '')
   step(id, '0', 'retried', why)
   set_state(id, 'needs_review', 'queued')
   emit('events', id, 'queued', '')
