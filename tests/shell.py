@@ -7,8 +7,13 @@ for the tests that call the installed command.
 import io
 import json
 import os
+import pty
+import re
 import sys
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -48,8 +53,9 @@ class Shell:
         self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
     def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None, stdout: Path | None = None) -> Ended:
-        environment = self.environment | ({"COLUMNS": str(columns)} if columns else {})
-        with tempfile.TemporaryDirectory() as name:
+        """With `columns`, stdout is a terminal of that width; without, stdout and stderr are files, as in a pipe."""
+        environment = self.environment | ({"COLUMNS": str(columns), "TERM": "xterm"} if columns else {})
+        with tempfile.TemporaryDirectory() as name, _terminal(Path(name) / "out", wanted=columns is not None) as drawn:
             streams = Path(name)
             (streams / "in").write_text(stdin)
             if stdout is not None:
@@ -60,11 +66,44 @@ class Shell:
             if command.exitcode is None:
                 command.kill()
                 command.join()
-            out, err = (streams / "out").read_text() if stdout is None else "", (streams / "err").read_text()
+            out = drawn() if columns else "" if stdout else (streams / "out").read_text()
+            err = (streams / "err").read_text()
         assert command.exitcode is not None
         assert command.exitcode >= 0, f"ended by signal {-command.exitcode}: {err}"
         assert "Traceback" not in err, err
         return Ended(command.exitcode, out, err)
+
+
+@contextmanager
+def _terminal(link: Path, *, wanted: bool) -> Iterator[Callable[[], str]]:
+    """A terminal behind this link; gives what was drawn on it, without its escapes, once its command has ended."""
+    if not wanted:
+        yield str
+        return
+    ours, theirs = pty.openpty()
+    link.symlink_to(os.ttyname(theirs))
+    chunks: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # The terminal's end, on Linux.
+            while chunk := os.read(ours, 65_536):
+                chunks.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    def drawn() -> str:
+        os.close(theirs)
+        reader.join()
+        return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", b"".join(chunks).decode()).replace("\r\n", "\n")
+
+    try:
+        yield drawn
+    finally:
+        with suppress(OSError):
+            os.close(theirs)
+        reader.join()
+        os.close(ours)
 
 
 def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, streams: Path) -> None:

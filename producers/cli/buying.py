@@ -7,9 +7,10 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from producers.cli import options as given
+from producers.cli.confirming import FOR_GOOD, confirmed
 from producers.cli.option_groups import Labels, Turn, grouped
 from producers.cli.output import errors_told
-from producers.cli.submitting import confirmed, submit
+from producers.cli.submitting import submit
 from worker.contract.errors import InvalidRequest
 from worker.contract.requests import Rung, SearchAndBuy, invalid
 from worker.contract.results import Quote
@@ -104,7 +105,7 @@ def buy(
             request = SearchAndBuy.model_validate(vars(request) | {"destinations": places})
         if not dry_run:
             what = f"{quantity} number(s) in {country}" if quoted is None else f"{len(quoted.numbers)} number(s) as quoted"
-            confirmed(f"buy {what}: this takes money and can't be undone. Go on?", yes=yes, must_ask=False)
+            confirmed(f"buy {what}: this takes money and can't be undone. Go on?", FOR_GOOD, yes=yes)
         submit(request, labels, quote=quoted, priority=turn.priority, not_before=begin, as_json=as_json)
 
 

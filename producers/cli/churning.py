@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from producers.churn import Churn, Returned
 from producers.churn_csv import ChurnLine
 from producers.cli import options as given
 from producers.cli import timing
+from producers.cli.confirming import FOR_GOOD, confirmed
 from producers.cli.option_groups import Listed, grouped
-from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
-from producers.cli.submitting import confirmed, report, tell_submitted, wait_for
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, fail, plain, print_json, print_table
+from producers.cli.submitting import report, tell_submitted, wait_for
 from producers.client import Didflow
-from worker.contract.errors import InvalidRequest
+from worker.contract.errors import DidflowError, InvalidRequest
 
 churn_app = typer.Typer(no_args_is_help=True, help="Give back the numbers of customers who left, and bring them back for those who return.")
 Customer = Annotated[str, typer.Argument(metavar="REFERENCE", help="the reference under which their numbers were bought")]
@@ -52,7 +52,7 @@ def churned(
             lambda: given.labels(key, reference, account),
         )
         which = f"{len(numbers)} number(s)" if numbers else "all numbers"
-        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", yes=yes, must_ask=True)
+        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", FOR_GOOD, yes=yes)
         didflow = Didflow.from_env()
         job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
             reference,
@@ -68,7 +68,7 @@ def churned(
         elif as_json:
             print_json(job)
         else:
-            tell_submitted(job, key or "")
+            tell_submitted(job, key or "", again="these numbers leave already, on these terms")
 
 
 @churn_app.command()
@@ -79,7 +79,10 @@ def returned(
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
-    """A customer came back: call their releases off. Exit code 1 if numbers are gone, or may be; requests for similar ones are shown."""
+    """A customer came back: call their releases off; requests for numbers like those that are gone are shown.
+
+    Exit code 1 if numbers are gone, or may be; 6 if no release of theirs is known.
+    """
     with errors_told(as_json=as_json):
         found = Churn(Didflow.from_env(), account=account).returned(reference, timeout_s=timeout if wait else 0.0)
         if as_json:
@@ -87,7 +90,9 @@ def returned(
         else:
             _show(found)
         if found.gone or found.unclear:
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
+        if found.outcome == "nothing":
+            raise typer.Exit(ExitCode.NOTHING_DONE)
 
 
 @churn_app.command(name="csv")
@@ -102,14 +107,18 @@ def from_csv(
     """Do what each line of a file says. A broken line stops no other; the report names it. Exit code 1 if there was one."""
     with errors_told(as_json=as_json):
         lines = list(_lines(file))
-        confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", yes=yes, must_ask=True)
+        confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", FOR_GOOD, yes=yes)
         done: list[ChurnLine] = []
         try:
-            done += Churn(Didflow.from_env(), account=account).from_csv(lines)
-        finally:
-            _report(done, as_json=as_json)
+            for line in Churn(Didflow.from_env(), account=account).from_csv(lines):
+                done.append(line)
+        except DidflowError as error:
+            if done and not as_json:
+                _report(done, as_json=False)
+            fail(error, as_json=as_json, more={"lines": _plain(done)} if done else {})
+        _report(done, as_json=as_json)
         if any(line.outcome in ("refused", "gone", "partly_gone", "unclear") for line in done):
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -124,16 +133,20 @@ def _lines(file: Path) -> Iterator[bytes]:
         raise InvalidRequest(what, (("file", what),)) from None
 
 
+def _plain(done: list[ChurnLine]) -> list[dict[str, object]]:
+    return [{name: value for name, value in asdict(line).items() if value not in (None, ())} for line in done]
+
+
 def _report(done: list[ChurnLine], *, as_json: bool) -> None:
     if as_json:
-        print_json([{name: value for name, value in asdict(line).items() if value not in (None, ())} for line in done])
+        print_json(_plain(done))
         return
     rows = [(line.line, line.reference, line.event, line.outcome, line.job, line.fault or " ".join(line.gone)) for line in done]
-    print_table(("line", "reference", "event", "outcome", "job", "remark"), rows, whole=4)
+    print_table(("line", "reference", "event", "outcome", "job", "remark"), rows, whole=5)
 
 
 def _show(found: Returned) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = WholeWords()
     said = {
         "kept": "all numbers are still theirs",
         "unclear": "a release that had begun may still take some of their numbers: ask again later",

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.advice import to_settle
-from producers.cli.output import EXIT_INPUT, clean, errors_told, plain, print_json, print_table
-from producers.cli.submitting import confirmed
+from producers.cli.confirming import Stake, confirmed
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from worker.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
+from worker.contract.jobs import JobView
 from worker.ledger.dead_letters import DeadLetters, DeadRequest
 
 #: More of each than anybody acts on at once.
@@ -59,7 +60,10 @@ def dead_letters(
 
 
 def _show(found: DeadLetters, limit: int) -> None:
-    console = Console(highlight=False)
+    if not is_terminal():
+        print_table(("what", "name", "concerns", "type", "code", "reason", "what to do"), _records(found))
+        return
+    console = WholeWords()
     if not (found.parked or found.poison or found.undecodable or found.requests):
         console.print("nothing needs anybody", style="dim")
         return
@@ -70,17 +74,38 @@ def _show(found: DeadLetters, limit: int) -> None:
             console.print(Text(f"  {clean(line)}"))
     if found.poison:
         poison = [(one.name, one.group, one.fields.get("subject", ""), one.fields.get("type", ""), one.reason) for one in found.poison]
-        print_table(("poison entry", "group", "job", "event", "why"), poison)
+        print_table(("poison entry", "group", "job", "event", "why"), poison, whole=4)
         console.print("  mend the consumer, then --replay ENTRY gives it back to that group; --drop ENTRY deletes it", style="dim")
     if found.requests:
         requests = [(one.name, one.fields.get("id", ""), one.fields.get("type", ""), one.code, _why(one)) for one in found.requests]
-        print_table(("business event", "id", "type", "code", "why"), requests)
+        print_table(("business event", "id", "type", "code", "why"), requests, whole=4)
         console.print("  mend the cause, then --replay takes it in again; or have its sender tell it anew, and --drop it", style="dim")
     if found.undecodable:
         print_table(("message", "bytes", "begins"), [(one.name, one.length, one.start) for one in found.undecodable], whole=2)
         console.print("  somebody else writes to our queues: find out who; --drop MESSAGE, or --drop messages, deletes it", style="dim")
     if limit in (len(found.parked), len(found.poison), len(found.undecodable), len(found.requests)):
         console.print(f"  only {limit} of each are shown: --limit", style="dim")
+
+
+def _records(found: DeadLetters) -> list[tuple[object, ...]]:
+    """All of them in one list, for other programs."""
+    parked = [
+        ("job", view.id, view.reference, view.kind, view.error.code if view.error else view.reason, _message(view), to_settle(view))
+        for view in found.parked
+    ]
+    poison = [
+        ("poison entry", one.name, one.fields.get("subject"), one.fields.get("type"), one.group, one.reason, "--replay or --drop")
+        for one in found.poison
+    ]
+    requests = [
+        ("business event", one.name, one.fields.get("id"), one.fields.get("type"), one.code, _why(one), "--replay or --drop")
+        for one in found.requests
+    ]
+    return [*parked, *poison, *requests, *(("message", one.name, "", "", "", one.start, "--drop") for one in found.undecodable)]
+
+
+def _message(view: JobView) -> str:
+    return view.error.message if view.error else ""
 
 
 def _why(request: DeadRequest) -> str:
@@ -95,14 +120,14 @@ def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *,
         drop = _instead(drop, "messages", [one.name for one in found.undecodable])
     asked = [f"replay {len(replay)} of them"] * bool(replay) + [f"delete {len(drop)} for good"] * bool(drop)
     if asked:
-        confirmed(f"{' and '.join(asked)}?", yes=yes, must_ask=bool(drop))
+        confirmed(f"{' and '.join(asked)}?", Stake(irreversible=bool(drop), numbers=len(replay)), yes=yes)
     replayed, not_replayed = _each(didflow.replay, replay)
     dropped, not_dropped = _each(didflow.drop, drop)
     refused = [*not_replayed, *not_dropped]
     if as_json:
         print_json({"replayed": replayed, "dropped": dropped, "refused": [plain(one) for one in refused]})
     else:
-        console = Console(highlight=False)
+        console = WholeWords()
         for word, names in (("replayed", replayed), ("dropped", dropped)):
             for name in names:
                 console.print(f"{word} {name}", markup=False)
@@ -111,7 +136,7 @@ def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *,
         if not (replayed or dropped or refused):
             console.print("nothing needs anybody", style="dim")
     if refused:
-        raise typer.Exit(EXIT_INPUT)
+        raise typer.Exit(ExitCode.INPUT)
 
 
 def _instead(names: tuple[str, ...], word: str, meant: list[str]) -> tuple[str, ...]:

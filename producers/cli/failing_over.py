@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
+from producers.cli.confirming import Stake, confirmed
 from producers.cli.moving import ANYWHERE
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
-from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json
 from producers.cli.showing import inactive_of, show_inactive
-from producers.cli.submitting import confirmed, report
+from producers.cli.submitting import report
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.client import Didflow
 from producers.failover import Failover, away_key, back_key
@@ -52,7 +52,7 @@ def failover(
     if context.invoked_subcommand is not None:
         return
     with errors_told(as_json=as_json):
-        named = incident or derived_incident(selected.selector(), datetime.now(UTC))
+        named = named_incident(incident) or derived_incident(selected.selector(), datetime.now(UTC))
         request = requested(to, listed, selected, guards, deadline, named, account)
         didflow = Didflow.from_env()
         known = didflow.find(idempotency_key=away_key(named)) if incident else ()
@@ -60,9 +60,9 @@ def failover(
             checked(didflow, request, account, timeout, only=True, as_json=as_json)
             return
         if not (no_check or known):
-            if not checked(didflow, request, account, timeout, only=False, as_json=as_json):
+            if not (count := checked(didflow, request, account, timeout, only=False, as_json=as_json)):
                 return
-            confirmed(f"move them to {_places(request)}?", yes=yes, must_ask=False)
+            confirmed(f"move them to {_places(request)}?", Stake(numbers=count), yes=yes)
         job = Failover(didflow, account=account).move(named, request)
         if not as_json:
             say(f"incident {named}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
@@ -77,6 +77,7 @@ def failback(
     account: given.AccountName = "default",
     wait: given.WaitByDefault = True,
     timeout: given.Timeout = 300.0,
+    yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
     """Give every number of a reroute or an incident its own old route back. What somebody changed since is left alone."""
@@ -88,6 +89,10 @@ def failback(
             looked = didflow.submit(Failback(job_id=view.id, dry_run=True), reference=reference, account=account)
             report(watch(didflow, looked.id, moved, timeout, quiet=as_json), as_json=as_json)
             return
+        if not didflow.find(idempotency_key=key or back_key(view)):
+            stake = Stake(numbers=_moved_count(didflow, view, incident))
+            if stake.needs_yes:
+                confirmed(f"bring {stake.numbers} numbers back to where they were?", stake, yes=yes)
         if incident is not None and key is None:
             job, *swept = Failover(didflow, account=account).back_all(incident)
         else:
@@ -97,6 +102,11 @@ def failback(
         if not as_json:
             say(f"failback of {moved}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
         finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
+
+
+def _moved_count(didflow: Didflow, view: JobView, incident: str | None) -> int:
+    swept = Failover(didflow).swept(incident) if incident is not None else None
+    return sum(didflow.tally(one.id).selected for one in (view, swept) if one is not None)
 
 
 def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
@@ -124,14 +134,21 @@ def requested(
     return Reroute.model_validate(fields | {"destinations": places, "deadline": end})
 
 
+def named_incident(incident: str | None) -> str | None:
+    """The incident's name, if it was given one. Raises InvalidRequest for an empty one, which a script's empty variable gives."""
+    if incident is not None and not incident.strip():
+        given.refuse("incident", "is empty: give it a name, or leave the option out")
+    return incident
+
+
 def derived_incident(selector: dict[str, Any] | None, now: datetime) -> str:
     """A name that says what fails and since when: ``trunk-144-20261125T164500``."""
     what = next((f"{name.removesuffix('_id')}-{value}" for name, value in (selector or {"numbers": ""}).items() if value), "numbers")
     return re.sub(r"[^\w.-]+", "-", what.removesuffix("-True"))[:80] + f"-{now:%Y%m%dT%H%M%S}"
 
 
-def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, *, only: bool, as_json: bool) -> bool:
-    """A dry run, shown by present routes. False where there is nothing to do; ends the command where a guard holds.
+def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, *, only: bool, as_json: bool) -> int:
+    """A dry run, shown by present routes. Returns how many numbers would move; ends the command where a guard holds.
 
     `only`: nothing comes after it, so with `as_json` it is what is printed.
     """
@@ -140,7 +157,7 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     view = watch(didflow, job.id, "dry run", timeout_s, quiet=as_json)
     if view.state is not JobState.SUCCEEDED or view.result is None or view.result.quote is None:
         report(view, as_json=as_json)
-        raise typer.Exit(EXIT_JOB)
+        raise typer.Exit(ExitCode.JOB)
     numbers = tuple(didflow.numbers(job.id))
     count = would_move(numbers)
     if as_json:
@@ -149,11 +166,11 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     else:
         show_routes(numbers)
         show_inactive(inactive_of(numbers), len(numbers))
-        console = Console(highlight=False)
+        console = WholeWords()
         console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
         if not count:
             console.print("  nothing to do: every number that was found goes there already")
-    return bool(count)
+    return count
 
 
 def _places(request: Reroute) -> str:
@@ -183,4 +200,4 @@ def finish(
     elif not wait:
         say(f"follow it with: didflow status {job.id} --wait")
     if any(view.state in REPORTED and view.state is not JobState.SUCCEEDED and not found_nothing(view) for view in ends):
-        raise typer.Exit(EXIT_JOB)
+        raise typer.Exit(ExitCode.JOB)

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import clean, errors_told, print_json, print_table
-from producers.cli.submitting import confirmed
+from producers.cli.confirming import FOR_GOOD, confirmed
+from producers.cli.output import WholeWords, clean, errors_told, print_json, print_table
 from producers.client import Didflow
 from worker.ledger.groups import Group, StreamName
 
@@ -22,7 +21,7 @@ def groups(as_json: given.Json = False) -> None:
         if as_json:
             print_json(found)
         elif not found:
-            Console(highlight=False).print("no consumer groups", style="dim")
+            WholeWords().print("no consumer groups", style="dim")
         else:
             print_table(("group", "stream", "unread", "pending", "oldest", "consumers", "seen"), [_row(one) for one in found], whole=2)
 
@@ -47,9 +46,9 @@ def delete_group(
         meant = next((one for one in didflow.groups() if (one.stream, one.name) == (stream, group)), None)
         if meant is not None:
             left = f"{meant.unread} entries it hasn't read and {meant.pending} it hasn't acknowledged"
-            confirmed(f"delete group {clean(group)} of {stream} with {left}?", yes=yes, must_ask=True)
+            confirmed(f"delete group {clean(group)} of {stream} with {left}?", FOR_GOOD, yes=yes)
         didflow.delete_group(group, stream=stream)
         if as_json:
             print_json({"deleted": group, "stream": stream})
         else:
-            Console(highlight=False, soft_wrap=True).print(f"group {clean(group)} of {stream} is deleted", markup=False)
+            WholeWords().print(f"group {clean(group)} of {stream} is deleted", markup=False)

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from producers.cli import options as given
-from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.history import Happened, History, HistoryEntry
@@ -45,15 +44,15 @@ def history(
                 _show(found)
             _say_whether_whole(found, held)
         if found.faults or False in held.values():
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
 
 
 def _show(found: History) -> None:
     if not found.entries:
-        Console(highlight=False).print(f"no job ever had {found.number}", style="dim", markup=False)
+        WholeWords().print(f"no job ever had {found.number}", style="dim", markup=False)
         return
     rows = [_row(entry) for entry in found.entries]
-    print_table(("", "time (UTC)", "what", "job", "reference", "more"), rows, whole=4)
+    print_table(("n", "time (UTC)", "what", "job", "reference", "more"), rows, whole=5)
 
 
 def _row(entry: HistoryEntry) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ def _more(happened: Happened) -> str:
 
 
 def _say_whether_whole(found: History, held: dict[str, bool | None]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = WholeWords()
     for fault in found.faults:
         console.print(Text(f"  {clean(fault)}", style="red"))
     if found.faults:
@@ -100,4 +99,4 @@ def _print_all(found: tuple[History, ...], *, as_json: bool) -> None:
         rows = [(one.number, one.anchor, "; ".join(one.faults) or "whole") for one in found]
         print_table(("number", "anchor", "chain"), rows, whole=2)
     if any(one.faults for one in found):
-        raise typer.Exit(EXIT_JOB)
+        raise typer.Exit(ExitCode.JOB)

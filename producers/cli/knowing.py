@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from producers.cli import options as given
-from producers.cli.output import clean, errors_told, print_json
+from producers.cli.output import WholeWords, clean, errors_told, print_json, print_table
+from producers.cli.tables import is_terminal
 from worker.contract.business_events import business_event_schema
 from worker.contract.events import event_adapter
 from worker.contract.requests import request_adapter
@@ -34,7 +34,10 @@ def settings(as_json: given.Json = False) -> None:
         if as_json:
             print_json(rows)
             return
-        console = Console(highlight=False)
+        if not is_terminal():
+            print_table(("name", "value", "source", "description"), [tuple(row.values()) for row in rows])
+            return
+        console = WholeWords()
         for row in rows:
             line = Text(row["name"], style="bold") + Text(f"={clean(row['value'])}")
             console.print(line + Text(f"  ({row['source']})", style="dim"), soft_wrap=True)

@@ -3,21 +3,21 @@
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.advice import advice
 from producers.cli.groups import delete_group, groups
 from producers.cli.listing import print_numbers, write_csv
-from producers.cli.output import clean, errors_told, json_text, plain, print_json, print_table, state_text
+from producers.cli.output import WholeWords, clean, errors_told, json_text, nothing_done, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
 from producers.cli.submitting import show_or_report, wait_for
+from producers.cli.tables import is_terminal, print_line
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.jobs import JobView, Step
@@ -43,7 +43,7 @@ def status(
         view = wait_for(didflow, job, timeout, quiet=as_json) if wait else didflow.get(job)
         if csv is not None:
             count = write_csv(didflow.numbers(job), csv)
-            Console(stderr=True, highlight=False).print(f"{count} numbers in {csv}", markup=False)
+            WholeWords(stderr=True).print(f"{count} numbers in {csv}", markup=False)
             return
         if numbers:
             print_numbers(didflow.numbers(job, page=None if everything else page), as_json=as_json)
@@ -65,23 +65,43 @@ def jobs(
         if as_json:
             print_json([plain(view) for view in found])
             return
-        if not found:
-            Console(highlight=False).print("no such jobs", style="dim")
-            return
-        print_table(("job", "state", "kind", "done", "at (UTC)", "reference / key"), [_row(view) for view in found], whole=5)
+        if not found and is_terminal():
+            WholeWords().print("no such jobs", style="dim")
+        elif is_terminal():
+            print_table(("job", "state", "kind", "done", "at (UTC)", "reference / key"), [_row(view) for view in found], whole=5)
+        else:
+            print_table(_COLUMNS, [_whole_row(view) for view in found])
+
+
+#: Of the list for other programs.
+_COLUMNS = ("job", "state", "reason", "kind", "dry run", "done", "submitted (UTC)", "account", "reference", "key")
+
+
+def _whole_row(view: JobView) -> tuple[object, ...]:
+    dry = "yes" if view.request is not None and view.request.dry_run else "no"
+    when = f"{view.created_at:%Y-%m-%d %H:%M:%S}"
+    return (view.id, view.state, view.reason, view.kind, dry, _done(view), when, view.account, view.reference, view.idempotency_key)
+
+
+def _done(view: JobView) -> str:
+    if view.result:
+        return f"{view.result.totals.done}/{view.result.totals.requested}"
+    return (view.progress or "").replace(" of ", "/").split(" ")[0]
 
 
 def _row(view: JobView) -> tuple[object, ...]:
-    """A job in a line that fits 80 columns; what it is for gets what is left."""
-    done = (
-        f"{view.result.totals.done}/{view.result.totals.requested}"
-        if view.result
-        else (view.progress or "").replace(" of ", "/").split(" ")[0]
-    )
+    """A job in a line that mostly fits 80 columns; what it is for gets what is left."""
     today = view.created_at.date() == datetime.now(UTC).date()
     kind = view.kind.replace("search_and_buy", "buy") + (" (dry)" if view.request is not None and view.request.dry_run else "")
     names = " / ".join(name for name in (view.reference, view.idempotency_key) if name)
-    return (view.id, state_text(view.state), kind, done, f"{view.created_at:%H:%M:%S}" if today else f"{view.created_at:%Y-%m-%d}", names)
+    return (
+        view.id,
+        state_text(view.state),
+        kind,
+        _done(view),
+        f"{view.created_at:%H:%M:%S}" if today else f"{view.created_at:%Y-%m-%d}",
+        names,
+    )
 
 
 def explain(job: JobId, as_json: given.Json = False) -> None:
@@ -96,32 +116,49 @@ def explain(job: JobId, as_json: given.Json = False) -> None:
             print_json({"job": plain(view), "steps": [plain(step) for step in steps], "advice": advice(view.state, view.reason)})
             return
         show_job(view)
-        rows = [row for step in steps for row in _step_rows(step)]
-        print_table(("  time (UTC)", "att.", "step", "request", "answer", "what it showed"), rows, whole=3)
+        rows = [row for some in _alike(steps) for row in _step_rows(some)]
+        print_table(("time (UTC)", "att.", "step", "request", "answer", "what it showed"), rows, whole=3, indent=2)
 
 
-def _step_rows(step: Step) -> list[tuple[str, ...]]:
+def _alike(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+    """Steps that follow one another and say the same, together: a job that waits looks again and again."""
+    groups: list[tuple[Step, ...]] = []
+    for step in steps:
+        before = groups[-1][-1] if groups else None
+        same = before is not None and (before.name, before.detail, before.witness) == (step.name, step.detail, step.witness)
+        if same and before is not None and not before.calls and not step.calls:
+            groups[-1] += (step,)
+        else:
+            groups.append((step,))
+    return groups
+
+
+def _step_rows(alike: Sequence[Step]) -> list[tuple[str, ...]]:
     """A line, and one more for each call beyond the first."""
-    when = f"  {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}"
-    showed = "; ".join(text for text in (f"witness: {step.witness}" if step.witness else "", step.detail) if text)
+    step, last = alike[0], alike[-1]
+    attempt = str(step.attempt) if last.attempt == step.attempt else f"{step.attempt}-{last.attempt}"
+    again = f"{len(alike)} times, until {last.at:%H:%M:%S}" if len(alike) > 1 else ""
+    showed = "; ".join(text for text in (f"witness: {step.witness}" if step.witness else "", step.detail, again) if text)
     calls = [(f"{call.call} {call.request}", call.answer) for call in step.calls] or [("", "")]
-    return [(when, str(step.attempt), step.name, *calls[0], showed), *(("", "", "", *call, "") for call in calls[1:])]
+    head = (f"{step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}", attempt, step.name)
+    beneath = ("", "", "") if is_terminal() else head
+    return [(*head, *calls[0], showed), *((*beneath, *call, "") for call in calls[1:])]
 
 
 def cancel(job: JobId, as_json: given.Json = False) -> None:
-    """Call a job off. What has taken effect stays; what can be undone is undone."""
+    """Call a job off. What has taken effect stays; what can be undone is undone. Exit code 6 if it has ended already."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
-        too_late = didflow.get(job).state in REPORTED
+        before = didflow.get(job).state
         view = didflow.cancel(job)
         if as_json:
             print_json(view)
         elif view.state in REPORTED:
-            if too_late:
-                Console(highlight=False).print("too late to call it off: the job is as it was")
             show_job(view)
-        else:
-            Console(highlight=False).print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
+        if before in REPORTED and before is not JobState.CANCELLED:
+            nothing_done("too late to call it off: the job is as it was", as_json=as_json)
+        if not as_json and view.state not in REPORTED:
+            WholeWords().print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
 
 
 results_app = typer.Typer(invoke_without_command=True)
@@ -155,7 +192,7 @@ def results(
         deliveries = didflow.results(group, "cli" if consumer is None else consumer, give_up_idle=not follow)
         any_came = False
         for delivery in itertools.islice(deliveries, limit):
-            _line(plain(delivery.event), as_json=as_json)
+            _line(plain(delivery.event), as_json=as_json, first=not any_came)
             delivery.ack()
             any_came = True
         if not any_came:
@@ -165,21 +202,25 @@ def results(
 def _none(what: str, *, as_json: bool) -> None:
     """Said to people only: for a program no line means no result."""
     if not as_json:
-        Console(highlight=False, soft_wrap=True).print(what, style="dim", markup=False)
+        WholeWords(stderr=not is_terminal()).print(what, style="dim", markup=False)
 
 
 def _print_recent(didflow: Didflow, limit: int, *, as_json: bool) -> None:
     recent = didflow.recent(limit)
     if not recent:
         _none("no results yet: no job has ended", as_json=as_json)
-    for _, fields in recent:
+    for place, (_, fields) in enumerate(recent):
         try:
-            _line({**fields, "data": json.loads(fields.get("data", ""))}, as_json=as_json)
+            _line({**fields, "data": json.loads(fields.get("data", ""))}, as_json=as_json, first=not place)
         except ValueError:
-            _line(dict(fields), as_json=as_json)
+            _line(dict(fields), as_json=as_json, first=not place)
 
 
-def _line(event: dict[str, object], *, as_json: bool) -> None:
+#: Of a line of words.
+_EVENT = ("time", "job", "kind", "state", "reference", "error")
+
+
+def _line(event: dict[str, object], *, as_json: bool, first: bool) -> None:
     """One event: a line of JSON, or of words."""
     if as_json:
         sys.stdout.write(json_text(event) + "\n")
@@ -189,4 +230,4 @@ def _line(event: dict[str, object], *, as_json: bool) -> None:
     words = body if isinstance(body, dict) else {}
     error = words.get("error") or {}
     parts = (event.get("time"), event.get("subject"), words.get("kind"), words.get("state"), words.get("reference"), error.get("message"))
-    Console(highlight=False, soft_wrap=True).print(Text("  ".join(clean(part) for part in parts if part)))
+    print_line(_EVENT, parts, first=first)

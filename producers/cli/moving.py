@@ -7,9 +7,10 @@ import typer
 
 from producers.cli import options as given
 from producers.cli import timing
+from producers.cli.confirming import FOR_GOOD, Stake, confirmed
 from producers.cli.option_groups import Guards, Labels, Listed, Selected, Turn, grouped
 from producers.cli.output import errors_told
-from producers.cli.submitting import confirmed, submit
+from producers.cli.submitting import submit
 from worker.contract.destinations import Destination
 from worker.contract.requests import Release, Reroute
 
@@ -31,6 +32,7 @@ def reroute(
     dry_run: given.DryRun = False,
     labels: Labels,
     turn: Turn,
+    yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
     """Send the calls of numbers somewhere else. `didflow failback JOB` brings each back to where it was."""
@@ -46,6 +48,10 @@ def reroute(
             lambda: labels.check(turn.priority),
         )
         request = Reroute.model_validate(fields | {"destinations": places, "deadline": end})
+        stake = Stake(numbers=len(request.numbers) or len(request.record_ids) or request.expected_count)
+        if stake.needs_yes and not request.dry_run:
+            which = "all that are selected" if stake.numbers is None else f"{stake.numbers} numbers"
+            confirmed(f"send the calls of {which} to {', then '.join(map(str, places))}?", stake, yes=yes)
         submit(request, labels, priority=turn.priority, not_before=begin, as_json=as_json)
 
 
@@ -97,7 +103,7 @@ def release(
         )[3]
         if not request.dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
-            confirmed(f"release {count} number(s) for good{timing.in_words(request)}. Go on?", yes=yes, must_ask=True)
+            confirmed(f"release {count} number(s) for good{timing.in_words(request)}. Go on?", FOR_GOOD, yes=yes)
         submit(request, labels, as_json=as_json)
 
 

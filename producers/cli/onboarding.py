@@ -6,11 +6,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import clean, errors_told, plain
+from producers.cli.output import errors_told, plain
 from producers.cli.submitting import show_or_report, wait_for
+from producers.cli.tables import print_line
 from producers.client import Didflow
 from producers.onboarding import Fulfilment, Onboarding
 from worker.contract.errors import JobNotFound
@@ -48,12 +48,16 @@ def fulfilments(
     """Print what became of each order, a line each, and acknowledge it once it is printed."""
     with errors_told(as_json=as_json):
         found = Onboarding(Didflow.from_env(), account=account).fulfilments(consumer, group=group, give_up_idle=not follow)
-        for one in itertools.islice(found, limit):
-            _line(one, as_json=as_json)
+        for place, one in enumerate(itertools.islice(found, limit)):
+            _line(one, as_json=as_json, first=not place)
             one.ack()
 
 
-def _line(one: Fulfilment, *, as_json: bool) -> None:
+#: Of a line of words.
+_FULFILMENT = ("order", "customer", "state", "charged", "numbers", "error")
+
+
+def _line(one: Fulfilment, *, as_json: bool, first: bool) -> None:
     if as_json:
         said = {name: plain(getattr(one, name)) for name in ("order", "customer", "job_id", "state", "active", "inactive", "charged_usd")}
         sys.stdout.write(json.dumps(said | {"error": plain(one.error) if one.error else None}, ensure_ascii=False) + "\n")
@@ -61,4 +65,4 @@ def _line(one: Fulfilment, *, as_json: bool) -> None:
         return
     numbers = [number.number for number in one.active] + [f"{number.number} (waits for documents)" for number in one.inactive]
     parts = (one.order, one.customer, one.state.value, f"{one.charged_usd} USD", " ".join(numbers), one.error.message if one.error else "")
-    Console(highlight=False, soft_wrap=True).print("  ".join(clean(part) for part in parts if part), markup=False)
+    print_line(_FULFILMENT, parts, first=first)

@@ -4,48 +4,36 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from worker.contract.errors import (
-    DidflowError,
-    IdempotencyConflict,
-    InvalidRequest,
-    ServiceUnavailable,
-    UnsafeRedis,
-    WaitTimeout,
-)
-from worker.contract.printable import printable
+from producers.cli.tables import WholeWords, clean, print_table
+from worker.contract.errors import DidflowError, InvalidRequest
+from worker.contract.exit_codes import ExitCode, exit_code
 from worker.contract.requests import invalid
 from worker.contract.states import JobState
 
-EXIT_JOB = 1  #: the job failed, or is partial, cancelled, expired, parked
-EXIT_INPUT = 2
-EXIT_TIMEOUT = 3
-EXIT_CONFLICT = 4
-EXIT_UNREACHABLE = 5
+__all__ = [
+    "ExitCode",
+    "WholeWords",
+    "clean",
+    "errors_told",
+    "exit_code",
+    "fail",
+    "nothing_done",
+    "plain",
+    "print_json",
+    "print_table",
+    "state_text",
+]
 
 #: What a full or broken disk answers. A pipe that nobody reads any more is another thing, which typer knows.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-
-
-def exit_code(error: DidflowError) -> int:
-    """The exit code that goes with an error."""
-    match error:
-        case WaitTimeout():
-            return EXIT_TIMEOUT
-        case IdempotencyConflict():
-            return EXIT_CONFLICT
-        case ServiceUnavailable() | UnsafeRedis():
-            return EXIT_UNREACHABLE
-    return EXIT_INPUT
 
 
 @contextmanager
@@ -70,25 +58,25 @@ def errors_told(*, as_json: bool) -> Iterator[None]:
     except DidflowError as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _output_lost(error: OSError) -> NoReturn:
     with suppress(OSError, ValueError):  # Else the interpreter tries to write the rest once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     why = f"the output can't be written ({error.strerror}); what was asked for may have been done: look with `didflow jobs`"
-    Console(stderr=True, highlight=False).print(why, markup=False, soft_wrap=True)
-    raise typer.Exit(EXIT_JOB)
+    WholeWords(stderr=True).print(why, markup=False)
+    raise typer.Exit(ExitCode.JOB)
 
 
-def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
-    """Say what is wrong and what to do, and end."""
+def fail(error: DidflowError, *, as_json: bool, more: Mapping[str, object] | None = None) -> NoReturn:
+    """Say what is wrong and what to do, and end. `more`: what stands in the one JSON document besides the error."""
     faults = error.faults if isinstance(error, InvalidRequest) else ()
     if as_json:
         body = {"code": error.code, "message": str(error), "retryable": error.retryable, "faults": [list(fault) for fault in faults]}
-        print_json({"error": body})
+        print_json({**(more or {}), "error": body})
     else:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = WholeWords(stderr=True)
         if faults:
             console.print(Text(f"{error.code}: nothing was submitted", style="red"))
             for where, what in faults:
@@ -96,6 +84,13 @@ def fail(error: DidflowError, *, as_json: bool) -> NoReturn:
         else:
             console.print(Text(f"{error.code}: ", style="red") + Text(clean(str(error)), style="default"))
     raise typer.Exit(exit_code(error))
+
+
+def nothing_done(why: str, *, as_json: bool) -> NoReturn:
+    """End a command that changed nothing, though it was asked to."""
+    if not as_json:
+        WholeWords(stderr=True).print(why, markup=False)
+    raise typer.Exit(ExitCode.NOTHING_DONE)
 
 
 def print_json(value: object) -> None:
@@ -111,21 +106,6 @@ def json_text(value: object, indent: int | None = None) -> str:
 def plain(value: object) -> Any:
     """Anything of ours as what JSON knows."""
     return TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True)
-
-
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, whole: int = 1) -> None:
-    """A table of clean texts; cells may be rich Texts that are clean already. The first `whole` columns are never broken."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=place < whole, overflow="fold")  # An id or a number is of use only whole.
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
-    Console(highlight=False).print(table)
-
-
-def clean(value: object) -> str:
-    """A text without terminal escapes and other control characters: references and the provider's words come from outside."""
-    return printable(str(value if value is not None else ""))
 
 
 def state_text(state: JobState, reason: str | None = None) -> Text:

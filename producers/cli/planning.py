@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
 from rich.text import Text
 
 from producers.cli import options as given
-from producers.cli.failing_over import Incident, finish, requested
+from producers.cli.confirming import Stake, confirmed
+from producers.cli.failing_over import Incident, finish, named_incident, requested
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
-from producers.cli.output import EXIT_JOB, clean, errors_told, plain, print_json, print_table
-from producers.cli.submitting import confirmed
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from producers.cli.tables import is_terminal
 from producers.cli.watching import say
 from producers.client import Didflow
 from producers.failover import Failover
@@ -62,8 +62,8 @@ def list_plans(as_json: given.Json = False) -> None:
         if as_json:
             print_json([_without_numbers(plan) for plan in plans])
             return
-        if not plans:
-            Console(highlight=False).print("no plans: `didflow failover plan save` keeps one", style="dim")
+        if not plans and is_terminal():
+            WholeWords().print("no plans: `didflow failover plan save` keeps one", style="dim")
             return
         rows = [(plan.name, str(plan.count), _age(plan), _meant(plan), _places(plan), plan.trouble or "") for plan in plans]
         print_table(("plan", "numbers", "found out", "of", "to", "trouble"), rows, whole=3)
@@ -96,7 +96,7 @@ def run(
 ) -> None:
     """Move the plan's numbers now; a sweep follows and moves what the plan missed. `didflow failback INCIDENT` brings all back."""
     with errors_told(as_json=as_json):
-        named = incident or f"{name[:60]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        named = named_incident(incident) or f"{name[:60]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         end, _ = given.together(
             lambda: given.moment(deadline, "deadline"), lambda: given.labels(f"failover-sweep:{named}", named, "default")
         )
@@ -106,8 +106,11 @@ def run(
         failover = Failover(didflow, account=plan.account)
         _tell_age(plan)
         if plan.snapshot and not read_routes:
-            say("nothing is read before the first number moves: a failback gives back the routes of then (--read-routes reads them first)")
-        confirmed(f"move {plan.count} numbers to {_places(plan)}?", yes=yes or no_check, must_ask=False)
+            say(
+                "if didflow moved none of these numbers since, nothing is read before the first one moves, and a failback gives back the"
+                " routes of then; else, or with --read-routes, all present routes are read first"
+            )
+        confirmed(f"move {plan.count} numbers to {_places(plan)}?", Stake(numbers=plan.count), yes=yes or no_check)
         ran = failover.run_plan(name, named, deadline=end, read_routes=read_routes)
         if not as_json:
             say(f"incident {named}: job {ran.job.id}" + ("" if ran.job.is_new else " (it was submitted before: this is the same job)"))
@@ -139,7 +142,7 @@ def refresh(
             for plan in plans:
                 _show(plan)
         if any(plan.trouble for plan in plans):
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
 
 
 @plan_app.command()
@@ -150,7 +153,7 @@ def delete(name: Name, as_json: given.Json = False) -> None:
         if as_json:
             print_json({"deleted": name})
         else:
-            Console(highlight=False).print(f"plan {clean(name)} is deleted")
+            WholeWords().print(f"plan {clean(name)} is deleted")
 
 
 def _one_or_all(name: str | None, *, everything: bool) -> None:
@@ -164,11 +167,11 @@ def _show_refreshed(plan: FailoverPlan, *, as_json: bool) -> None:
     else:
         _show(plan)
     if plan.trouble:
-        raise typer.Exit(EXIT_JOB)
+        raise typer.Exit(ExitCode.JOB)
 
 
 def _show(plan: FailoverPlan) -> None:
-    console = Console(highlight=False)
+    console = WholeWords()
     console.print(Text("plan ") + Text(plan.name, style="bold") + Text(f"  {plan.count} numbers, found out {_age(plan)}"))
     console.print(f"  {_meant(plan)} -> {_places(plan)}", soft_wrap=True, markup=False)
     console.print(

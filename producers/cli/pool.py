@@ -1,11 +1,11 @@
 """`didflow pool`: numbers of ours that wait to be handed out instead of buying."""
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
 from producers.cli.option_groups import Listed, grouped
-from producers.cli.output import errors_told, print_json, print_table
+from producers.cli.output import WholeWords, errors_told, nothing_done, print_json, print_table
+from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from producers.pool import Pool
 
@@ -19,10 +19,10 @@ def list_(account: given.AccountName = "default", as_json: given.Json = False) -
         found = Pool(Didflow.from_env(), account=account).handed_out()
         if as_json:
             print_json(found)
-        elif found:
-            print_table(("number", "record id", "job"), [(one.number, one.record_id, one.job_id) for one in found])
+        elif found or not is_terminal():
+            print_table(("number", "record id", "job"), [(one.number, one.record_id, one.job_id) for one in found], whole=3)
         else:
-            Console(highlight=False).print("nothing of the pool is handed out")
+            WholeWords().print("nothing of the pool is handed out")
 
 
 @pool_app.command("return")
@@ -42,4 +42,6 @@ def return_(
         if as_json:
             print_json({"returned": back})
         else:
-            Console(highlight=False).print(f"{len(back)} of {len(named)} numbers are back" + (f": {' '.join(back)}" if back else ""))
+            WholeWords().print(f"{len(back)} of {len(named)} numbers are back" + (f": {' '.join(back)}" if back else ""))
+        if not back:
+            nothing_done("none of these numbers was handed out", as_json=as_json)

@@ -4,14 +4,13 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
 from rich.text import Text
 
 from producers.cli import options as given
+from producers.cli.confirming import FOR_GOOD, confirmed
 from producers.cli.looking import JobId
-from producers.cli.output import errors_told, print_json
+from producers.cli.output import WholeWords, errors_told, nothing_done, print_json
 from producers.cli.showing import show_job
-from producers.cli.submitting import confirmed
 from producers.client import Didflow
 from producers.review import open_numbers
 from worker.contract.errors import InvalidRequest
@@ -21,17 +20,20 @@ from worker.contract.states import JobState
 
 
 def retry(job: JobId, as_json: given.Json = False) -> None:
-    """Let a parked job look again and go on from what is written. Safe: nothing is bought or released twice."""
+    """Let a parked job look again and go on from what is written. Safe: nothing is bought or released twice.
+
+    Exit code 6 if it isn't parked.
+    """
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         parked = didflow.get(job).state is JobState.NEEDS_REVIEW
         view = didflow.retry(job)
         if as_json:
             print_json(view)
-            return
+        else:
+            show_job(view)
         if not parked:
-            Console(highlight=False).print("only a parked job looks again: this one is as it was")
-        show_job(view)
+            nothing_done("only a parked job looks again: this one is as it was", as_json=as_json)
 
 
 def resolve(
@@ -50,12 +52,10 @@ def resolve(
         took_effect = _took_effect(view, _e164(bought), _e164(released), not_bought=not_bought, not_released=not_released)
         others = sorted({number.number for number in open_numbers(view)} - set(took_effect))
         word = "bought" if view.kind == "search_and_buy" else "released"
-        Console(stderr=True, highlight=False).print(
-            Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}")
-        )
+        WholeWords(stderr=True).print(Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}"))
         for line in _charges_told(didflow, view):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(Text(line))
-        confirmed("end the job with this? It can't be changed later", yes=yes, must_ask=True)
+            WholeWords(stderr=True).print(Text(line))
+        confirmed("end the job with this? It can't be changed later", FOR_GOOD, yes=yes)
         ended = didflow.resolve(job, took_effect, seen=view)
         if as_json:
             print_json(ended)

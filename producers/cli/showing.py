@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.text import Text
 
 from producers.cli.advice import advice
-from producers.cli.output import clean, print_table, state_text
+from producers.cli.output import WholeWords, clean, print_table, state_text
+from producers.cli.tables import is_terminal
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, by_kind
 from worker.contract.states import JobState
 
-#: A table longer than this is cut; `--json` has everything.
+#: A longer table is cut on a terminal; a pipe and `--json` have everything.
 SHOWN = 50
 INACTIVE = "are inactive: they can be routed, but take no calls until their"
 #: The column that is left out of a table narrower than `WIDE` columns of text.
@@ -23,7 +23,7 @@ WIDE = 110
 
 def show_job(view: JobView) -> None:
     """State, numbers, totals, and what to do next."""
-    console = Console(highlight=False)
+    console = WholeWords()
     console.print(
         Text("job ") + Text(view.id, style="bold") + Text(f"  {clean(view.kind).replace('_', '-')}  ") + state_text(view.state, view.reason)
     )
@@ -54,21 +54,21 @@ def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> 
         return
     rows = [
         (
-            f"  {n.number}",
+            n.number,
             n.outcome.value if n.outcome else "would be done",
             _fees(n),
             _prices(n),
             route_text(n.route_after),
             _remark(n),
         )
-        for n in numbers[:at_most]
+        for n in (numbers[:at_most] if is_terminal() else numbers)
     ]
-    headings = ("  number", "outcome", "USD setup + month", PRICES, "route", "remark")
-    wide = Console().width >= WIDE
-    used = [place for place, name in enumerate(headings) if place < 2 or (any(row[place] for row in rows) and (wide or name != PRICES))]
-    print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=2)
-    if len(numbers) > at_most:
-        Console(highlight=False).print(f"  and {len(numbers) - at_most} more: --json shows all", style="dim")
+    narrow = is_terminal() and WholeWords().width < WIDE
+    headings = ("number", "outcome", "USD setup + month", PRICES, "route", "remark")
+    used = [place for place, name in enumerate(headings) if not narrow or name != PRICES]
+    print_table([headings[place] for place in used], [[row[place] for place in used] for row in rows], whole=3, indent=2)
+    if len(numbers) > len(rows):
+        WholeWords().print(f"  and {len(numbers) - at_most} more: --json shows all", style="dim")
 
 
 def inactive_of(numbers: Iterable[NumberResult]) -> int:
@@ -80,29 +80,29 @@ def show_inactive(count: int, total: int) -> None:
     """A line that says so, if there are any."""
     if count:
         they = "is inactive: it can be routed, but takes no calls until its" if count == 1 else INACTIVE
-        Console(highlight=False).print(f"  {count:,} of {total:,} {they} documents are approved", style="yellow", soft_wrap=True)
+        WholeWords().print(f"  {count:,} of {total:,} {they} documents are approved", style="yellow", soft_wrap=True)
 
 
 def show_summary(summary: Summary, job_id: str) -> None:
     """What stands for very many numbers."""
-    rows = [(f"  {count}", outcome.replace("_", " ")) for outcome, count in sorted(summary.outcomes.items(), key=lambda pair: -pair[1])]
-    print_table(("  numbers", "outcome"), rows)
+    rows = [(count, outcome.replace("_", " ")) for outcome, count in sorted(summary.outcomes.items(), key=lambda pair: -pair[1])]
+    print_table(("numbers", "outcome"), rows, whole=2, indent=2)
     show_numbers(summary.errors)
     how = f"  each of them: didflow status {job_id} --numbers --page 1 (of {summary.pages}), --numbers --all, or --csv FILE"
-    Console(highlight=False).print(how, style="dim", soft_wrap=True)
+    WholeWords().print(how, style="dim", soft_wrap=True)
 
 
 def show_rungs(search: SearchReport) -> None:
     """A ladder, rung by rung: what was seen there, what was bought (or was ours and handed out), and why the others weren't."""
     kinds = [", ".join(f"{count} {kind}" for kind, count in by_kind(rung.refused).items()) for rung in search.rungs]
     bought = [f"{rung.bought} + {rung.reused} reused" if rung.reused else rung.bought for rung in search.rungs]
-    rows = [(f"  {rung.rung} {rung.name}", rung.seen, had, why) for rung, had, why in zip(search.rungs, bought, kinds, strict=True)]
-    print_table(("  rung", "seen", "bought", "refused"), rows)
+    rows = [(f"{rung.rung} {rung.name}", rung.seen, had, why) for rung, had, why in zip(search.rungs, bought, kinds, strict=True)]
+    print_table(("rung", "seen", "bought", "refused"), rows, indent=2)
 
 
 def show_quote(quote: Quote, *, whole: bool = True) -> None:
     """What a dry run found."""
-    console = Console(highlight=False)
+    console = WholeWords()
     console.print("  a dry run: nothing was changed" + (" and nothing is reserved" if quote.request is not None else ""), style="dim")
     show_numbers(quote.numbers)
     if whole:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import errors_told, plain, print_json, print_table
+from producers.cli.output import WholeWords, errors_told, plain, print_json, print_table
+from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from worker.contract.spending import ScopeSpending, SpendLimit, Unit, Window, shown
 from worker.settings import Settings, load_settings
@@ -29,8 +29,8 @@ def spend(
         if as_json:
             print_json([plain(one) | {"limits": plain(limits)} for one, limits in rows])
             return
-        if not rows:
-            Console(highlight=False).print("nothing was spent in the last day", style="dim")
+        if not rows and is_terminal():
+            WholeWords().print("nothing was spent in the last day", style="dim")
             return
         print_table(
             ("of", "numbers: hour", "day", "USD: hour", "day", "held", "by jobs"), [_row(one, limits) for one, limits in rows], whole=5

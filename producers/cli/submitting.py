@@ -5,15 +5,14 @@ import time
 from datetime import datetime
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from producers.cli.option_groups import Labels
-from producers.cli.output import EXIT_JOB, clean, plain, print_json
+from producers.cli.output import ExitCode, WholeWords, clean, plain, print_json
 from producers.cli.showing import show_job
 from producers.client import Didflow
-from worker.contract.errors import InvalidRequest, WaitTimeout
+from worker.contract.errors import WaitTimeout
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
 from worker.contract.results import Quote
@@ -47,7 +46,7 @@ def submit(
         try:
             view = wait_for(didflow, job.id, labels.timeout, quiet=as_json)
         except KeyboardInterrupt:
-            Console(stderr=True, highlight=False).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
+            WholeWords(stderr=True).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
             raise
         report(view, as_json=as_json)
         return
@@ -57,9 +56,9 @@ def submit(
     tell_submitted(job, labels.key)
 
 
-def tell_submitted(job: Job, key: str | None) -> None:
-    console = Console(highlight=False)
-    again = "" if job.is_new else " (it was submitted before: this is the same job)"
+def tell_submitted(job: Job, key: str | None, *, again: str = "it was submitted before: this is the same job") -> None:
+    console = WholeWords()
+    again = "" if job.is_new else f" ({again})"
     console.print(Text("job ") + Text(job.id, style="bold") + Text(f" is {job.state.value}{again}"))
     if key is None:
         console.print("without --key a repeated submit is a second job", style="dim")
@@ -68,7 +67,7 @@ def tell_submitted(job: Job, key: str | None) -> None:
 
 def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) -> JobView:
     """Wait for the end; on a terminal with a bar that shows how far it is. Raises WaitTimeout."""
-    console = Console(stderr=True, highlight=False)
+    console = WholeWords(stderr=True)
     if quiet or not console.is_terminal:
         return didflow.wait(job_id, timeout_s)
     deadline_s = time.monotonic() + timeout_s
@@ -80,13 +79,18 @@ def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) ->
                 return didflow.wait(job_id, max(0.0, min(LOOK_EVERY_S, left_s)))
             except WaitTimeout:
                 if left_s <= LOOK_EVERY_S:
-                    raise
+                    raise timed_out(didflow.get(job_id), timeout_s) from None
                 view = didflow.get(job_id)
                 done, total = _how_far(view.progress)
                 bar.update(task, description=_standing(view), completed=done, total=total)
 
 
-def _progress(console: Console) -> Progress:
+def timed_out(view: JobView, timeout_s: float) -> WaitTimeout:
+    """The error of a wait that was made of many short ones."""
+    return WaitTimeout(f"job {view.id} is {view.state.value} after {timeout_s:g} s: it goes on; wait again, or look with `didflow status`")
+
+
+def _progress(console: WholeWords) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True)
 
@@ -109,7 +113,7 @@ def report(view: JobView, *, as_json: bool) -> None:
     else:
         show_job(view)
     if view.state is not JobState.SUCCEEDED:
-        raise typer.Exit(EXIT_JOB)
+        raise typer.Exit(ExitCode.JOB)
 
 
 def show_or_report(view: JobView, *, as_json: bool) -> None:
@@ -120,14 +124,3 @@ def show_or_report(view: JobView, *, as_json: bool) -> None:
         print_json(view)
     else:
         show_job(view)
-
-
-def confirmed(question: str, *, yes: bool, must_ask: bool) -> None:
-    """Ask on a terminal. Where nobody can be asked: go on, unless `must_ask`. Raises InvalidRequest, typer.Abort."""
-    if yes:
-        return
-    if Console(stderr=True).is_terminal and typer.get_text_stream("stdin").isatty():
-        typer.confirm(question, abort=True, err=True)
-    elif must_ask:
-        what = "this can't be undone, and there is no terminal to ask on: look first, then give --yes"
-        raise InvalidRequest(what, (("yes", what),))

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import structlog
 import typer
-from rich.console import Console
 
 from producers.business_events import AGAIN_LAST_S, GROUP, BusinessEvents, TakenIn
 from producers.cli import options as given
-from producers.cli.output import EXIT_JOB, clean, errors_told, json_text, print_json
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, json_text, print_json
+from producers.cli.tables import print_line
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, ServiceUnavailable
 from worker.logs import configure_logs
@@ -44,16 +44,17 @@ def consume(
         didflow = Didflow.from_env() if until_idle else _as_soon_as_known(stopping)
         if didflow is None:
             return
-        refused = 0
+        refused, first = 0, True
         events = BusinessEvents(didflow, group=group, consumer=consumer, on_away=_log_away)
         for taken in events.take_in(stopping=stopping, give_up_idle=until_idle):
             refused += taken.refusal is not None
             if until_idle:
-                _line(taken, as_json=as_json)
+                _line(taken, as_json=as_json, first=first)
+                first = False
             else:
                 _log(taken)
         if until_idle and refused:
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
 
 
 @requests_app.command()
@@ -70,7 +71,7 @@ def send(
         if as_json:
             print_json({"id": event_id, "entry": entry})
         else:
-            Console(highlight=False).print(f"event {clean(event_id)} is entry {entry}", markup=False)
+            WholeWords().print(f"event {clean(event_id)} is entry {entry}", markup=False)
 
 
 def _as_soon_as_known(stopping: threading.Event) -> Didflow | None:
@@ -79,7 +80,7 @@ def _as_soon_as_known(stopping: threading.Event) -> Didflow | None:
         try:
             return Didflow.from_env()
         except ServiceUnavailable as error:
-            Console(stderr=True, highlight=False).print(str(error), markup=False)
+            WholeWords(stderr=True).print(str(error), markup=False)
             stopping.wait(AGAIN_LAST_S / 10)
     return None
 
@@ -113,11 +114,11 @@ def _log(taken: TakenIn) -> None:
         log.warning("requests.refused", **said, code=taken.refusal.code)
 
 
-def _line(taken: TakenIn, *, as_json: bool) -> None:
+def _line(taken: TakenIn, *, as_json: bool, first: bool) -> None:
     job, refusal = taken.job, taken.refusal
     if as_json:
         said = {"job": job.id, "is_new": job.is_new} if job else {"code": refusal.code, "message": str(refusal)} if refusal else {}
         sys.stdout.write(json_text({"id": taken.event_id, "type": taken.type, "entry": taken.entry_id} | said) + "\n")
         return
     words = f"job {job.id}{'' if job.is_new else ', as before'}" if job else f"{refusal.code}: {refusal}" if refusal else ""
-    Console(highlight=False, soft_wrap=True).print(f"{clean(taken.event_id)}  {clean(words)}", markup=False)
+    print_line(("event", "what became of it"), (taken.event_id, words), first=first)

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from producers.cli.advice import advice
-from producers.cli.output import clean, print_table, state_text
+from producers.cli.output import WholeWords, clean, print_table, state_text
 from producers.cli.showing import inactive_of, show_inactive
+from producers.cli.submitting import timed_out
 from producers.client import Didflow
 from worker.contract.destinations import Route
 from worker.contract.errors import WaitTimeout
@@ -133,7 +134,7 @@ def _face(console: Console, *, quiet: bool) -> Iterator[_Face]:
 
 def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: bool) -> JobView:
     """Show a job until it has ended. Raises WaitTimeout, JobNotFound. Ctrl-C leaves the job alone."""
-    console = Console(stderr=True, highlight=False)
+    console = WholeWords(stderr=True)
     deadline_s = time.monotonic() + timeout_s
     watched = Watch(name)
     try:
@@ -144,7 +145,7 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
                     view = didflow.wait(job_id, max(0.0, timeout_s if quiet else min(LOOK_EVERY_S, left_s)))
                 except WaitTimeout:
                     if quiet or left_s <= LOOK_EVERY_S:
-                        raise
+                        raise timed_out(didflow.get(job_id), timeout_s) from None
                     face.show(watched, watched.look(didflow, job_id))
                 else:
                     watched.look(didflow, job_id, last=True)
@@ -157,18 +158,15 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
 
 def show_end(didflow: Didflow, view: JobView, name: str) -> None:
     """What became of the numbers, by outcome, with the first errors."""
-    console = Console(highlight=False)
+    console = WholeWords()
     console.print(Text(f"{clean(name)}  ", style="bold") + Text(f"job {view.id}  ") + state_text(view.state, view.reason))
     numbers = tuple(didflow.numbers(view.id))
     counts = Counter(number.outcome for number in numbers)
     rows = [
-        (f"  {outcome.value if outcome else 'not sent'}", str(count), _first_errors(numbers, outcome))
-        for outcome, count in counts.most_common()
+        (outcome.value if outcome else "not sent", str(count), _first_errors(numbers, outcome)) for outcome, count in counts.most_common()
     ]
     if rows:
-        headings = ("  outcome", "numbers", "first errors")
-        used = 3 if any(row[2] for row in rows) else 2
-        print_table(headings[:used], [row[:used] for row in rows], whole=2)
+        print_table(("outcome", "numbers", "first errors"), rows, whole=2, indent=2)
     show_inactive(inactive_of(numbers), len(numbers))
     if numbers and set(counts) == {Outcome.UNCHANGED}:
         console.print("  nothing to do: every number goes there already")
@@ -206,8 +204,8 @@ def _first_errors(numbers: tuple[NumberResult, ...], outcome: Outcome | None) ->
 def show_routes(numbers: tuple[NumberResult, ...]) -> None:
     """What a dry run would do, grouped by where the numbers go now."""
     groups = Counter((_routed(number.route_before), _verdict(number)) for number in numbers)
-    rows = [(f"  {route}", str(count), verdict) for (route, verdict), count in groups.most_common()]
-    print_table(("  goes now to", "numbers", ""), rows, whole=0)
+    rows = [(route, str(count), verdict) for (route, verdict), count in groups.most_common()]
+    print_table(("goes now to", "numbers", "verdict"), rows, whole=2, indent=2)
 
 
 def would_move(numbers: tuple[NumberResult, ...]) -> int:
@@ -227,5 +225,5 @@ def _routed(route: Route | None) -> str:
 
 def say(text: str) -> None:
     """A line for people, beside what goes to stdout."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(clean(text)))
+    WholeWords(stderr=True).print(Text(clean(text)))
     sys.stderr.flush()

@@ -35,8 +35,8 @@ def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, stage: Stage) 
     stage.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
     rungs = ("--rung", "name=here; city=LOS ANGELES, CA", "--rung", "region=California; max_monthly=9.00; quantity=2")
     with working(stage):
-        told = shell("buy", "--country", "US", *rungs, "-q", "3", "--wait")
-        ended = shell("buy", "--country", "US", *rungs, "-q", "2", "--wait", "--json", "--key", "second")
+        told = shell("buy", "--yes", "--country", "US", *rungs, "-q", "3", "--wait")
+        ended = shell("buy", "--yes", "--country", "US", *rungs, "-q", "2", "--wait", "--json", "--key", "second")
     assert told.code == 0, told.err
     assert "1 here" in told.out
     assert "2 California" in told.out
@@ -45,7 +45,7 @@ def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, stage: Stage) 
 
 
 def test_a_standing_order_waits_and_is_cancelled(shell: Shell, stage: Stage) -> None:
-    job = shell("buy", *CITY, "-q", "99", "--wait-until", "2d", "--key", "order-1", "--json").json["id"]
+    job = shell("buy", "--yes", *CITY, "-q", "99", "--wait-until", "2d", "--key", "order-1", "--json").json["id"]
     stage.runner.run(job)
     assert "waiting (stock)" in shell("status", job).out
     shell("cancel", job)
@@ -56,15 +56,15 @@ def test_a_standing_order_waits_and_is_cancelled(shell: Shell, stage: Stage) -> 
 
 def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shell: Shell, stage: Stage) -> None:
     with working(stage):
-        printed = shell("buy", *CITY, "-q", "2", "--dry-run", "--json").out
+        printed = shell("buy", "--yes", *CITY, "-q", "2", "--dry-run", "--json").out
         (shell.folder / "quote.json").write_text(printed)
-        bought = shell("buy", "--quote", "quote.json", "--key", "order-3", "--wait", "--json")
-        again = shell("buy", "--quote", "-", "--key", "order-3", "--json", stdin=printed)
+        bought = shell("buy", "--yes", "--quote", "quote.json", "--key", "order-3", "--wait", "--json")
+        again = shell("buy", "--yes", "--quote", "-", "--key", "order-3", "--json", stdin=printed)
     assert bought.code == 0, bought.out
     assert (again.json["id"], again.json["is_new"]) == (bought.json["id"], False)
     quote = json.loads(printed)["result"]["quote"]
     assert bought.json["result"]["totals"]["setup_usd"] == quote["setup_usd"]
-    changed = shell("buy", "--quote", "-", "--json", stdin=json.dumps(quote | {"setup_usd": "0.01"}))
+    changed = shell("buy", "--yes", "--quote", "-", "--json", stdin=json.dumps(quote | {"setup_usd": "0.01"}))
     assert changed.code == 2
     assert changed.json["error"]["faults"][0][0] == "quote"
     assert "was changed since" in changed.json["error"]["message"]
@@ -95,13 +95,13 @@ def test_a_dry_run_shows_what_using_a_number_costs_where_there_is_room(shell: Sh
 )
 def test_bad_input_is_named_with_its_place(shell: Shell, arguments: tuple[str, ...], where: str) -> None:
     country = () if "--quote" in arguments else ("--country", "US")
-    refused = shell("buy", *country, *arguments, "--json")
+    refused = shell("buy", "--yes", *country, *arguments, "--json")
     assert refused.code == 2, refused.out
     assert where in [fault[0] for fault in refused.json["error"]["faults"]]
 
 
 def test_neither_country_nor_quote_is_bad_input(shell: Shell) -> None:
-    assert "country" in shell("buy", "--json").json["error"]["message"]
+    assert "country" in shell("buy", "--yes", "--json").json["error"]["message"]
 
 
 def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(didflow: Didflow) -> None:

@@ -119,7 +119,7 @@ def test_a_paused_account_whose_key_works_again_is_said_to_go_on(stage: Stage, s
 def test_a_dry_run_says_that_the_balance_is_not_readable(stage: Stage, shell: Shell) -> None:
     stage.sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
     with working(stage):
-        shown = shell("buy", "--country", "US", "--dry-run", "--wait")
+        shown = shell("buy", "--yes", "--country", "US", "--dry-run", "--wait")
     assert shown.code == 0
     assert "balance not readable with this key" in shown.out
     assert "nothing is reserved" in shown.out

@@ -54,9 +54,9 @@ def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Plant, 
     ours = own(running, "a")
     away = didflow("failover", "--from-destination", "a@old.example.net", "--to", BACKUP, "--incident", "INC-1", "--yes")
     assert away.code == 0, away.out + away.err
-    assert re.search(r"sip:a@old\.example\.net +3 +would move", away.out)
+    assert re.search(r"sip:a@old\.example\.net\t3\twould move", away.out)
     assert "3 of 3 numbers would move to sip:backup@example.net" in away.out
-    assert re.search(r"confirmed +3", away.out)
+    assert re.search(r"confirmed\t3", away.out)
     assert "incident INC-1: job " in away.err
     assert "3 selected" in away.err
     assert places(running, ours) == [{"backup@example.net"}] * 3
@@ -64,7 +64,7 @@ def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Plant, 
     assert (again.code, again.json["incident"], again.json["job"]["id"]) == (0, "INC-1", moved_by(running, "failover:INC-1").id)
     back = didflow("failback", "INC-1")
     assert back.code == 0, back.out + back.err
-    assert re.search(r"confirmed +3", back.out)
+    assert re.search(r"confirmed\t3", back.out)
     assert places(running, ours) == [{"a@old.example.net"}] * 3
 
 
@@ -72,12 +72,12 @@ def test_a_dry_run_groups_by_present_route_and_fits_eighty_columns(running: Plan
     own(running, "b1", 2)
     own(running, "b2", 1, "a-rather-long-name-of-a-host.of-a-customer.somewhere.example.net")
     ours = [f"+{number}" for number, one in running.sandbox.owned().items() if one["label"] in ("b1", "b2")]
-    didflow.environment["COLUMNS"] = "80"
     before = running.sandbox.owned()
-    looked = didflow("failover", *(f"--number={number}" for number in ours), "--to", BACKUP, "--dry-run")
+    looked = didflow("failover", *(f"--number={number}" for number in ours), "--to", BACKUP, "--dry-run", columns=80)
     assert looked.code == 0, looked.out + looked.err
-    assert re.search(r"sip:b1@old\.example\.net +2 +would move", looked.out)
-    assert max(map(len, looked.out.splitlines())) <= 80
+    assert re.search(r"goes now to +sip:b1@old\.example\.net\n +numbers +2\n +verdict +would move", looked.out)
+    assert "a-rather-long-name-of-a-host.of-a-customer.somewhere.example.net" in looked.out, "a place is whole"
+    assert max(map(len, looked.out.splitlines())) <= 88
     assert running.sandbox.owned() == before
     as_json = didflow("failover", "--number", ours[0], "--to", BACKUP, "--dry-run", "--json")
     assert len(as_json.json["result"]["quote"]["numbers"]) == 1
@@ -158,7 +158,7 @@ def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running
 
 
 def test_only_a_reroute_is_brought_back(running: Plant, didflow: Shell) -> None:
-    bought = didflow("buy", "--country", "US", "--city", "LOS ANGELES, CA", "--json").json["id"]
+    bought = didflow("buy", "--yes", "--country", "US", "--city", "LOS ANGELES, CA", "--json").json["id"]
     refused = didflow("failback", bought)
     assert (refused.code, "a failback undoes a reroute" in refused.err) == (2, True), refused.err
     nobody = didflow("failback", "INC-nobody-knows")
@@ -201,7 +201,7 @@ def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Pla
     assert snapshot is not None
     ran = didflow("failover", "plan", "run", "large", "--incident", "INC-81", "--yes")
     assert ran.code == 0, ran.out + ran.err
-    assert "nothing is read before the first number moves" in ran.err
+    assert "nothing is read before the first one moves" in ran.err
     assert moved_by(running, "failover:INC-81").request.snapshot_of == snapshot
     assert didflow("failback", "INC-81").code == 0
     assert places(running, ours) == [{"large@old.example.net"}] * 7
@@ -270,7 +270,7 @@ def test_on_a_terminal_it_asks_first_and_then_draws_how_far_it_is(running: Plant
     try:
         arguments = ("failover", "--label", "i", "--to", BACKUP, "--incident", "INC-9")
         refused, said = on_a_terminal(didflow, *arguments, answer="n")
-        assert (refused, "move them to sip:backup@example.net? [y/N]" in said) == (1, True)
+        assert (refused, "move them to sip:backup@example.net? [y/N]" in said) == (6, True)
         assert running.didflow.find(idempotency_key="failover:INC-9") == ()
         code, drawn = on_a_terminal(didflow, *arguments, answer="y")
     finally:

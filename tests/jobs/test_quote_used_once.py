@@ -127,13 +127,13 @@ def test_the_command_orders_once_and_a_reusable_quote_often(stage: Stage, didflo
         once, often = shell(*asked), shell(*asked, "--reusable-quote")
         said = shell("status", often.json["id"]).out
     assert "good for any number of orders" in said
-    order = ("buy", "--quote", "-", "--json", "--key")
+    order = ("buy", "--yes", "--quote", "-", "--json", "--key")
     assert shell(*order, "order-1", stdin=once.out).code == 0
     again = shell(*order, "order-2", stdin=once.out)
     assert (again.code, ONCE in again.json["error"]["message"]) == (2, True)
     assert [shell(*order, f"order-{place}", stdin=often.out).code for place in (3, 4)] == [0, 0]
     assert len(purchases(didflow)) == 3
-    assert shell("buy", "--country", "US", "--reusable-quote").code == 2
+    assert shell("buy", "--yes", "--country", "US", "--reusable-quote").code == 2
     assert shell(*order, "order-5", "--reusable-quote", stdin=often.out).code == 2
 
 

@@ -14,6 +14,7 @@
     ├── PlanNotFound            plan_not_found
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
+    │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
     ├── InvalidSettings         invalid_settings
     └── InternalError           internal_error          a bug in didflow; the log has it
@@ -136,6 +137,16 @@ class ServiceUnavailable(DidflowError):
 
     code = "service_unavailable"
     retryable = True
+
+
+class LoginRefused(ServiceUnavailable):
+    """Redis refuses the user or the password of DIDFLOW_REDIS_URL, or doesn't let that user run a command. Waiting doesn't help.
+
+    What runs for long waits all the same: a password may be changed on the server first and in the settings after it.
+    """
+
+    code = "login_refused"
+    retryable = False
 
 
 class UnsafeRedis(DidflowError):

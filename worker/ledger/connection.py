@@ -15,7 +15,7 @@ from redis.connection import AbstractConnection, ConnectionInterface, Connection
 from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
-from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnreadableRecord
+from worker.contract.errors import InvalidSettings, LoginRefused, ServiceUnavailable, UnreadableRecord
 from worker.urls import check_redis_url
 
 #: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S = 2.0
 
 
 #: First words of refusals that say something of the server, and nothing of what was asked. (BUSYGROUP is another word.)
-_UNABLE = frozenset({"NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOPERM"})
+_UNABLE = frozenset({"NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN"})
 
 
 #: What a connection says of itself. Made once: redis-py would open a file for it at each connection.
@@ -138,14 +138,16 @@ def translated() -> Iterator[None]:
             "Redis is out of memory and refuses new jobs: give it more memory; jobs that run are still written"
         ) from None
     except redis.exceptions.AuthenticationError:
-        raise ServiceUnavailable("Redis refuses the user or password in DIDFLOW_REDIS_URL") from None
+        raise LoginRefused("Redis refuses the user or password in DIDFLOW_REDIS_URL: correct them") from None
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.ReadOnlyError, OSError) as error:
         raise ServiceUnavailable(
             f"Redis can't be reached or doesn't answer ({type(error).__name__}): check DIDFLOW_REDIS_URL and the server, then repeat"
             " the call; with the same idempotency key nothing happens twice"
         ) from None
     except redis.exceptions.ResponseError as error:
-        if (word := str(error).partition(" ")[0]) in _UNABLE:
+        if (word := str(error).partition(" ")[0]) == "NOPERM":
+            raise LoginRefused("Redis doesn't let the user in DIDFLOW_REDIS_URL run a command: correct the user's ACL") from None
+        if word in _UNABLE:
             raise ServiceUnavailable(
                 f"Redis can't do it now ({word}): look at its log, then repeat the call; nothing happens twice"
             ) from None

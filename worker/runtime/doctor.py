@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import redis
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable

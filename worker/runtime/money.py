@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
-from rich.console import Console
-
-from producers.cli.output import print_json, print_table
+from producers.cli.output import WholeWords, print_json, print_table
 from worker.contract.errors import InvalidRequest, ServiceUnavailable
 from worker.contract.provider import Barred, ReadFailed
 from worker.contract.transactions import NUMBER_CHARGES, Transaction
@@ -47,7 +45,7 @@ def print_money(report: MoneyReport, *, as_json: bool) -> None:
     if as_json:
         print_json({**vars(report), "counts": report.counts})
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = WholeWords()
     console.print(
         f"account {report.account}, {report.month} (UTC): {report.transactions} charges for numbers; {report.jobs} jobs say that they"
         f" spent {report.jobs_usd} USD, and were charged {report.charged_usd} USD; renewals of other numbers {report.renewals_usd} USD",

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import clean, errors_told, print_json, print_table
-from producers.cli.submitting import confirmed
+from producers.cli.confirming import FOR_GOOD, Stake, confirmed
+from producers.cli.output import ExitCode, WholeWords, clean, errors_told, print_json, print_table
 from worker.contract.destinations import Destination, Route
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from worker.contract.history import Happened, Happening
@@ -40,8 +39,6 @@ from worker.runtime.providers import client_of, pace_from
 from worker.runtime.report import Report, compare
 from worker.settings import load_settings
 from worker.wavix.admission import with_patience
-
-EXIT_FINDINGS = 1
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -203,14 +200,14 @@ def reconcile(
         if repair:
             _repair(desk, report, yes=yes)
         if report.findings:
-            raise typer.Exit(EXIT_FINDINGS)
+            raise typer.Exit(ExitCode.JOB)
 
 
 def _money(account: str, ledger: Ledger, client: Provider, month: Month, *, as_json: bool) -> None:
     report = money_report(account, ledger, client, month)
     print_money(report, as_json=as_json)
     if report.findings:
-        raise typer.Exit(EXIT_FINDINGS)
+        raise typer.Exit(ExitCode.JOB)
 
 
 def _decide(desk: Desk, report: Report, accept: Sequence[str], give: Sequence[str], *, yes: bool) -> bool:
@@ -220,8 +217,8 @@ def _decide(desk: Desk, report: Report, accept: Sequence[str], give: Sequence[st
     if not numbers and not gifts:
         return False
     told = [f"{number} is no job's" for number in numbers] + [f"{number} was bought by job {job_id}" for job_id, number in gifts]
-    Console(stderr=True, highlight=False).print("\n".join(told), markup=False)
-    confirmed("Is that so?", yes=yes, must_ask=True)
+    WholeWords(stderr=True).print("\n".join(told), markup=False)
+    confirmed("Is that so?", FOR_GOOD, yes=yes)
     for job_id, number in gifts:
         desk.give(report, job_id, number)
     if numbers:
@@ -237,7 +234,7 @@ def _number(where: str, text: str) -> str:
 
 
 def _repair(desk: Desk, report: Report, *, yes: bool) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = WholeWords(stderr=True)
     moves = reroutes(report.drifts)
     for route, numbers, _ in moves:
         console.print(clean(f"reroute {len(numbers)} numbers to {', '.join(map(str, route))}: {' '.join(numbers[:10])}"), markup=False)
@@ -246,13 +243,13 @@ def _repair(desk: Desk, report: Report, *, yes: bool) -> None:
     if not moves and not report.reservations:
         console.print("nothing that can be repaired without a decision")
         return
-    confirmed("Repair?", yes=yes, must_ask=False)
+    confirmed("Repair?", Stake(numbers=sum(len(numbers) for _, numbers, _ in moves)), yes=yes)
     for job_id in desk.repair(report.drifts, report.reservations):
         console.print(f"submitted reroute {job_id}: didflow status {job_id} --wait", soft_wrap=True)
 
 
 def _print(report: Report, *, decided: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = WholeWords()
     if decided:
         console.print("written down; what is left:")
     console.print(

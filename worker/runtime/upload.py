@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from producers.cli import options as given
-from producers.cli.output import EXIT_JOB, errors_told, print_json, print_table
+from producers.cli.output import ExitCode, WholeWords, errors_told, print_json, print_table
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from worker.contract.numbers import parse_e164
 from worker.contract.papers import MAX_BYTES, Paper, read_paper
@@ -56,7 +55,7 @@ def upload(
         else:
             _print(handed_in, paper)
         if any(one.fate not in GOOD for one in handed_in):
-            raise typer.Exit(EXIT_JOB)
+            raise typer.Exit(ExitCode.JOB)
 
 
 def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[str, ...], paper: Paper) -> tuple[HandedIn, ...]:
@@ -120,7 +119,7 @@ def _print(handed_in: tuple[HandedIn, ...], paper: Paper) -> None:
     rows = [(one.number, paper.kind, one.fate.value.replace("_", " "), one.words) for one in handed_in]
     print_table(("number", "document", "what became of it", "remark"), rows)
     if any(one.fate in (Fate.UNCLEAR, Fate.NOT_SENT) for one in handed_in):
-        console = Console(highlight=False, soft_wrap=True)
+        console = WholeWords()
         console.print("run it again: it looks at what is there before it sends anything", style="dim")
 
 

@@ -1,0 +1,96 @@
+"""What commands print on terminals of several widths and in a pipe: ids, numbers and keys are always whole, and no column is lost."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from producers import Destination, Didflow, Reroute
+from tests.ledger.playing import claimed
+from tests.shell import Shell
+from worker.contract.history import Happened, Happening
+from worker.contract.writes import Write
+from worker.ledger.ledger import Ledger
+from worker.runtime.embedded import EmbeddedValkey
+
+WIDTHS = (40, 60, 80, 120)
+LONG_KEY = "order-of-a-customer-with-a-rather-long-name-4711"
+REFERENCE = "cust-de"
+NUMBERS = ("+12135550100", "+4930123456789")
+
+
+@pytest.fixture
+def shell(tmp_path: Path, valkey: EmbeddedValkey, namespace: str) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": namespace})
+
+
+@pytest.fixture
+def job(valkey: EmbeddedValkey, namespace: str) -> str:
+    didflow = Didflow.from_url(valkey.url, namespace)
+    request = Reroute(numbers=NUMBERS, destinations=(Destination.sip("backup@example.net"),))
+    return didflow.submit(request, idempotency_key=LONG_KEY, reference=REFERENCE).id
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_jobs_shows_ids_and_keys_whole_at_every_width(shell: Shell, job: str, columns: int) -> None:
+    shown = shell("jobs", columns=columns).out
+    for whole in (job, LONG_KEY, REFERENCE, "queued", "reroute"):
+        assert whole in shown, shown
+    assert "…" not in shown
+    assert all(len(line) <= columns for line in shown.splitlines() if LONG_KEY not in line), shown
+
+
+def test_a_narrow_terminal_gets_a_line_for_each_field(shell: Shell, job: str) -> None:
+    lines = shell("jobs", columns=60).out.splitlines()
+    assert [re.split(r"  +", line)[0] for line in lines[:3]] == ["job", "state", "kind"]
+    assert lines[0].endswith(job)
+
+
+def test_a_pipe_gets_a_header_and_one_line_for_each_job_with_every_column(shell: Shell, job: str) -> None:
+    header, line = shell("jobs").out.splitlines()
+    assert header.split("\t") == ["job", "state", "reason", "kind", "dry run", "done", "submitted (UTC)", "account", "reference", "key"]
+    record = dict(zip(header.split("\t"), line.split("\t"), strict=True))
+    assert (record["job"], record["key"], record["reference"], record["reason"]) == (job, LONG_KEY, REFERENCE, "")
+    assert "\x1b" not in line
+
+
+def test_colours_are_for_terminals_alone(shell: Shell, job: str) -> None:
+    shell.environment["FORCE_COLOR"] = "1"
+    assert "\x1b" not in shell("jobs").out
+    assert shell("jobs").out.count("\n") == 2
+
+
+def test_an_empty_list_is_a_header_alone_in_a_pipe(shell: Shell) -> None:
+    for command in (("jobs",), ("spend",), ("pool", "list"), ("dead-letters",), ("failover", "plan", "list")):
+        assert shell(*command).out.count("\n") == 1, command
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_history_breaks_no_word(shell: Shell, real_ledger: Ledger, job: str, columns: int) -> None:
+    place = "sip:a-rather-long-name@of-a-host.of-a-customer.example.net"
+    happened = Happened(what=Happening.ROUTED, record_id=987654321, route_before=("sip:old@example.net",), route_after=(place,))
+    claim = claimed(real_ledger, job)
+    assert real_ledger.save(claim, 1, Write("told", history={NUMBERS[0]: happened})) == ("ok",)
+    shown = shell("history", NUMBERS[0], columns=columns).out
+    for whole in (job, REFERENCE, "987654321;", place, "routed"):
+        assert re.search(rf"(^|\s){re.escape(whole)}(\s|$)", shown, re.MULTILINE), (whole, shown)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_dead_letters_break_no_word(shell: Shell, columns: int) -> None:
+    event = "order-of-a-customer-with-a-rather-long-name-4712"
+    assert shell("requests", "send", "didflow.request.v1", "--id", event, "--data", '{"request":{"kind":"nonsense"}}').code == 0
+    assert shell("requests", "consume", "--until-idle").code == 1
+    shown = shell("dead-letters", columns=columns).out
+    name = re.search(r"request-[\d-]+", shell("dead-letters").out)
+    assert name is not None
+    for whole in (name[0], event, "didflow.request.v1", "invalid_request"):
+        assert re.search(rf"(^|\s){re.escape(whole)}(\s|$)", shown, re.MULTILINE), (whole, shown)
+
+
+def test_dead_letters_in_a_pipe_are_one_table(shell: Shell) -> None:
+    shell("requests", "send", "nonsense", "--id", "4712", "--data", "{}")
+    shell("requests", "consume", "--until-idle")
+    header, line = shell("dead-letters").out.splitlines()
+    record = dict(zip(header.split("\t"), line.split("\t"), strict=True))
+    assert (record["what"], record["concerns"], record["code"]) == ("business event", "4712", "unknown_event_type")
