@@ -226,12 +226,8 @@ def _code(checks: Sequence[Check]) -> int:
 
 
 def _print(checks: Sequence[Check]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("check", "", "what"):
-        table.add_column(heading)
-    for check in checks:
-        table.add_row(Text(check.name), Text(check.verdict, style=COLOURS[check.verdict]), Text(check.message))
-    Console(highlight=False).print(table)
+    rows = [(check.name, Text(check.verdict, style=COLOURS[check.verdict]), check.message) for check in checks]
+    print_table(("check", "verdict", "what"), rows, whole=2)
 
 
 if __name__ == "__main__":
