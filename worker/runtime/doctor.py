@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import redis
 from rich.text import Text
 
+from producers.cli.tables import print_table
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
 from worker.contract.ids_form import EXAMPLES
 from worker.contract.printable import printable
