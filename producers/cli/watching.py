@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -32,6 +32,8 @@ LOOK_EVERY_S = 0.5
 COUNT_SHARE = 20
 #: Without a terminal a line comes when the state changes, and this often while numbers move.
 LINE_EVERY_S = 2.0
+#: Errors of numbers that were left as they are because their job stopped.
+_STOPPED = frozenset({"cancelled", "deadline_passed", "canary_failed"})
 #: So many errors are shown for an outcome.
 ERRORS_SHOWN = 3
 
@@ -62,7 +64,7 @@ class Watch:
         since_s, decided = self._first
         return max(0, self.tally.decided - decided) / max(0.1, time.monotonic() - since_s)
 
-    def counts(self, state: JobState) -> str:
+    def counts(self, state: JobState, *, called_off: bool = False) -> str:
         """`812 selected, 4 of 5 batches in flight, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""
         tally = self.tally
         if tally is None or not tally.selected:
@@ -72,7 +74,11 @@ class Watch:
         parts += [f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
         parts += [f"{tally.count(Outcome.SUPERSEDED)} superseded"] if tally.count(Outcome.SUPERSEDED) else []
         rate = self.rate_per_s()
-        if tally.to_send and rate:
+        if called_off:
+            # Those that were never sent end as failed, too; and nothing is left to be estimated.
+            parts[-1 if not tally.count(Outcome.SUPERSEDED) else -2] = f"{tally.failed} failed or not sent"
+            parts += [f"called off before {tally.to_send} were sent"] if tally.to_send else []
+        elif tally.to_send and rate:
             parts += [f"{rate:.0f}/s", f"{tally.to_send / rate:.0f} s left"]
         elif not tally.to_send and tally.count(Outcome.ACCEPTED) and state not in REPORTED:
             parts.append("reading back")
@@ -95,7 +101,11 @@ class _Live:
         done = watch.tally.confirmed + watch.tally.failed if watch.tally else 0
         total = watch.tally.selected if watch.tally and watch.tally.selected else None
         lines = Table.grid()
-        for line in (head, ProgressBar(total=total, completed=done, width=60), Text(watch.counts(view.state))):
+        for line in (
+            head,
+            ProgressBar(total=total, completed=done, width=60),
+            Text(watch.counts(view.state, called_off=view.cancel_requested)),
+        ):
             lines.add_row(line)
         self._live.update(lines, refresh=True)
 
@@ -109,7 +119,7 @@ class _Lines:
 
     def show(self, watch: Watch, view: JobView) -> None:
         head = f"{clean(watch.name)} {view.state.value}" + (f" ({clean(view.reason)})" if view.reason else "")
-        line = ": ".join(filter(None, (head, watch.counts(view.state))))
+        line = ": ".join(filter(None, (head, watch.counts(view.state, called_off=view.cancel_requested))))
         now_s = time.monotonic()
         if line == self._said or (self._state == (view.state, view.reason) and now_s - self._said_s < LINE_EVERY_S):
             return
@@ -162,9 +172,8 @@ def show_end(didflow: Didflow, view: JobView, name: str) -> None:
     console.print(Text(f"{clean(name)}  ", style="bold") + Text(f"job {view.id}  ") + state_text(view.state, view.reason))
     numbers = tuple(didflow.numbers(view.id))
     counts = Counter(number.outcome for number in numbers)
-    rows = [
-        (outcome.value if outcome else "not sent", str(count), _first_errors(numbers, outcome)) for outcome, count in counts.most_common()
-    ]
+    words = Counter(_ending(number) for number in numbers)
+    rows = [(word, str(count), _first_errors([one for one in numbers if _ending(one) == word])) for word, count in words.most_common()]
     if rows:
         print_table(("outcome", "numbers", "first errors"), rows, whole=2, indent=2)
     show_inactive(inactive_of(numbers), len(numbers))
@@ -183,7 +192,7 @@ def show_end(didflow: Didflow, view: JobView, name: str) -> None:
 def found_nothing(view: JobView) -> bool:
     """Whether it is a sweep that had nothing to sweep, which is how it should be."""
     is_sweep = isinstance(view.request, Reroute) and view.request.after is not None
-    return is_sweep and view.error is not None and view.error.code == "nothing_selected"
+    return is_sweep and view.state is JobState.SUCCEEDED and view.result is not None and not view.result.totals.requested
 
 
 def _swept(view: JobView, numbers: tuple[NumberResult, ...]) -> str:
@@ -194,8 +203,14 @@ def _swept(view: JobView, numbers: tuple[NumberResult, ...]) -> str:
     return f"the sweep found {len(found)} numbers that the plan missed, and {moved} of them are confirmed"
 
 
-def _first_errors(numbers: tuple[NumberResult, ...], outcome: Outcome | None) -> Text:
-    wrong = [number for number in numbers if number.outcome is outcome and number.error is not None]
+def _ending(number: NumberResult) -> str:
+    """What became of a number, in a word. One that was never sent, because the job stopped before, didn't fail."""
+    stopped = number.outcome is Outcome.FAILED and (number.error is None or number.error.code in _STOPPED)
+    return "not sent" if number.outcome is None or stopped else number.outcome.value
+
+
+def _first_errors(numbers: Sequence[NumberResult]) -> Text:
+    wrong = [number for number in numbers if number.error is not None]
     shown = [f"{number.number}: {number.error.message}" for number in wrong[:ERRORS_SHOWN] if number.error]
     more = len(wrong) - len(shown)
     return Text("\n").join(Text(clean(line)) for line in [*shown, *([f"and {more} more"] if more > 0 else [])])

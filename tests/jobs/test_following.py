@@ -49,3 +49,16 @@ def test_a_job_of_nobody_is_not_followed(stage: Stage) -> None:
     stage.own(1, label="x")
     view = stage.run(Reroute(selector=Selector(label="x"), destinations=PBX, after="nobody"))
     assert (view.state, view.error.code if view.error else None) == ("failed", "first_missing")
+
+
+def test_a_sweep_that_finds_nothing_more_has_succeeded(stage: Stage) -> None:
+    ours = stage.own(2, label="y")
+    there = Destination.sip("old@example.net")
+    first = stage.submit(Reroute(selector=Selector(destination="old@example.net"), destinations=PBX))
+    rest = Reroute(selector=Selector(destination="old@example.net"), destinations=PBX, after=first.id)
+    sweep = stage.submit(rest)
+    assert set(outcomes(stage.finish(first))) == set(ours)
+    view = stage.finish(sweep)
+    assert (view.state, view.error, outcomes(view)) == ("succeeded", None, {})
+    alone = stage.run(rest.model_copy(update={"after": None, "destinations": (there,)}))
+    assert (alone.state, alone.error.code if alone.error else None) == ("failed", "nothing_selected")

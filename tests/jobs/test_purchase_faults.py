@@ -417,3 +417,24 @@ def test_a_number_that_is_ours_is_not_bound_again_from_an_old_list_of_the_stock(
     assert not bound & set(outcomes(first))
     exactly_ = set(outcomes(first)) | set(outcomes(second))
     assert stage.owned() == exactly_
+
+
+def test_a_probe_that_is_told_429_is_followed_by_another_as_soon_as_one_may_go(stage: Stage, sandbox: SandboxAdmin) -> None:
+    patient = Stage(stage.ledger, sandbox, probe_seconds=600.0)
+    job = patient.submit(TWO)
+    sandbox.order("set_key_valid", valid=False)
+    assert patient.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
+    sandbox.order("set_key_valid", valid=True)
+    account = patient.ledger.keys.account("default")
+    patient.ledger.client.hset(account, "probe_ms", 0)  # The time of the next probe has come.
+    for call in ("countries", "owned", "cart", "stock", "balance", "cities"):
+        sandbox.add_fault(call, "rate_limit", seconds=1.0, times=None)
+    patient.make_due(job)
+    assert patient.attempt(job).reason == WaitReason.RATE_LIMITED
+    next_ms = int(str(patient.ledger.client.hget(account, "probe_ms")))
+    assert 0 < next_ms - patient.ledger.now_ms() <= 5_000, "and not after the ten minutes of a probe that was refused"
+    sandbox.clear_faults()
+    patient.wait_until_due(job)
+    assert patient.finish(job).state is JobState.SUCCEEDED
+    assert not patient.ledger.account_state("default").paused
+    patient.close()

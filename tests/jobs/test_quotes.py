@@ -319,3 +319,19 @@ def refused_as_worse(stage: Stage, view: JobView, difference: str) -> None:
     assert not stage.owned()
     assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
     assert "checkout" not in stage.sandbox.state()["calls"]
+
+
+def test_a_quote_names_no_number_that_a_purchase_would_leave_alone(stage: Stage) -> None:
+    first = quoted(stage)
+    one, other = (number.number for number in first.numbers)
+    reserved = stage.ledger.keys.reserved("default")
+    tomorrow_ms, yesterday_ms = stage.ledger.now_ms() + 86_400_000, stage.ledger.now_ms() - 86_400_000
+    stage.ledger.client.hset(reserved, mapping={one: f"another|{tomorrow_ms}", other: f"another|{yesterday_ms}"})
+    second = quoted(stage)
+    names = [number.number for number in second.numbers]
+    assert len(names) == 2
+    assert (one in names, other in names) == (False, True), "a reservation whose time is over holds nothing"
+    stage.ledger.client.hset(reserved, other, "another|0")
+    assert not {one, other} & {number.number for number in quoted(stage).numbers}
+    bought = stage.run(TWO)
+    assert not {one, other} & {number.number for number in numbers(bought)}, "nor does a purchase"

@@ -9,6 +9,7 @@ from tests.stage import Stage, outcomes
 from worker.contract.provider import Yes
 from worker.contract.requests import Release, SearchAndBuy, Selector
 from worker.contract.states import JobState
+from worker.ledger import calls
 
 
 def test_numbers_are_given_back_and_stay_out_of_our_own_search(stage: Stage) -> None:
@@ -151,3 +152,22 @@ def test_our_own_search_is_kept_off_a_number_before_it_is_back_in_stock(stage: S
     assert buying.error is not None
     assert "1 reserved" in buying.error.message
     assert stage.finish(job).state == "succeeded"
+
+
+def test_a_release_that_is_called_off_says_what_went_and_by_whom(stage: Stage, sandbox: Any) -> None:
+    capped = Stage(stage.ledger, sandbox, releases_per_day=1)
+    first, *ours = sorted(stage.own(4))
+    assert capped.run(Release(numbers=(first,))).state is JobState.SUCCEEDED, "that is all for today"
+    job = stage.submit(Release(numbers=tuple(ours)))
+    assert capped.attempt(job).reason == "daily_cap"
+    gone = [int(stage.sandbox.owned()[number[1:]]["record_id"]) for number in ours[:2]]
+    assert isinstance(stage.client.release(gone), Yes)
+    capped.make_due(job)
+    assert capped.attempt(job).reason == "daily_cap", "it has seen that two are gone"
+    stage.ledger.run(calls.cancel(job.id))
+    view = capped.finish(job)
+    capped.close()
+    assert [outcomes(view)[number] for number in ours[:2]] == ["already_released"] * 2
+    assert view.state is JobState.CANCELLED, "this job gave nothing back"
+    assert view.error is not None
+    assert view.error.message == "cancelled: no number was given back; 2 numbers had gone before, not by this job"

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from producers.cli.failing_over import derived_incident
-from producers.cli.watching import Watch
+from producers.cli.watching import Watch, _ending
+from worker.contract.errors import JobError
+from worker.contract.results import NumberResult
 from worker.contract.states import JobState, Outcome
 from worker.contract.tally import Tally
 
@@ -43,6 +45,29 @@ NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
 )
 def test_the_counts_say_where_every_number_is(tally: Tally | None, state: JobState, words: str) -> None:
     assert Watch("INC-31", tally=tally).counts(state) == words
+
+
+def test_a_job_that_is_called_off_has_no_time_left_and_what_was_not_sent_did_not_fail() -> None:
+    watch = Watch("INC-31", tally=Tally(1000, {Outcome.CONFIRMED: 320}))
+    watch._first = (0.0, 0)
+    assert " s left" in watch.counts(JobState.RUNNING)
+    words = watch.counts(JobState.RUNNING, called_off=True)
+    assert words == "1000 selected, 320 accepted, 320 confirmed, 0 failed or not sent, called off before 680 were sent"
+    ended = Watch("INC-31", tally=Tally(1000, {Outcome.CONFIRMED: 320, Outcome.FAILED: 680}))
+    assert ended.counts(JobState.PARTIAL, called_off=True) == "1000 selected, 320 accepted, 320 confirmed, 680 failed or not sent"
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (None, "not sent"),
+        (JobError(code="cancelled", message=""), "not sent"),
+        (JobError(code="deadline_passed", message=""), "not sent"),
+        (JobError(code="not_permitted", message=""), "failed"),
+    ],
+)
+def test_a_number_that_its_job_left_behind_was_not_sent(error: JobError | None, word: str) -> None:
+    assert _ending(NumberResult(number="+12135550100", outcome=Outcome.FAILED, error=error)) == word
 
 
 @pytest.mark.parametrize(

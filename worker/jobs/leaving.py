@@ -205,10 +205,12 @@ class LeavingBook:
         return Result(numbers=numbers, totals=Totals(requested=len(numbers), done=done), error=error or first)
 
     def ended(self, error: JobError | None) -> Ended:
+        """`error`: it was called off. Then numbers that went by somebody else's doing don't count as done by it."""
         result = self.result(error)
         if result.totals.done == result.totals.requested and not error:
             return Ended(JobState.SUCCEEDED, result)
-        if result.totals.done:
+        by_us = any(number.outcome is Outcome.RELEASED for number in result.numbers)
+        if result.totals.done and (by_us or not error):
             return Ended(JobState.PARTIAL, result)
         return Ended(JobState.CANCELLED if error else JobState.FAILED, result)
 

@@ -195,6 +195,10 @@ class JobPage(Protocol):
         parked any more, or a newer job has asked. Raises LostLease."""
         ...
 
+    def reserved(self, numbers: Sequence[str]) -> frozenset[str]:
+        """Those of these numbers that another job has, or that are left alone for a time: this job wouldn't get them now."""
+        ...
+
     def strays(self) -> frozenset[str]:
         """The account's tainted numbers: one of them may come into the cart late, whichever job put it there."""
         ...

@@ -1,5 +1,6 @@
 """The dry run of a purchase: what would be bought now, what it would cost, and the signature by which it can be ordered so."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from worker.jobs.stock import StockSearch
 
 def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, search: StockSearch) -> Quote:
     """Reserves nothing."""
-    found = search.next(request.quantity, ())
+    found = _to_be_had(request.quantity, page, search)
     costs = {offer.number: offer.total_usd for offer in found}
     chosen = set(costs if request.max_total_usd is None else affordable(costs, request.max_total_usd))
     offers = [offer for offer in found if offer.number in chosen]
@@ -42,6 +43,17 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
         request=quotable(request),
         expires_at=datetime.fromtimestamp(expires_ms // 1000, UTC),
     )
+
+
+def _to_be_had(wanted: int, page: JobPage, search: StockSearch) -> list[Offer]:
+    """As many as are wanted, without those that a purchase would leave alone now."""
+    found: list[Offer] = []
+    while len(found) < wanted and (more := search.next(wanted - len(found), ())):
+        reserved = page.reserved([offer.number for offer in more])
+        search.refuse("reserved", reserved)
+        found += [offer for offer in more if offer.number not in reserved]
+        search.taken = Counter(search.rung_of(offer.number) for offer in found)
+    return found
 
 
 def readable_balance_usd(provider: Provider) -> Decimal | None:

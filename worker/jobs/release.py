@@ -3,6 +3,7 @@
 A number that is bought again has a new record id, so a release that is repeated can't hit the new purchase.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -39,10 +40,20 @@ def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -
             giving_back.go_on(due)
     except CancelRequested:
         _wind_up(countdown, giving_back)
-        gone = any(leaving.outcome is Outcome.RELEASED for leaving in job.leaving.values())
-        told = "; numbers listed as released were already given back, for good" if gone else ": no number was given back"
+        counts = Counter(leaving.outcome for leaving in job.leaving.values())
+        gone, before = counts[Outcome.RELEASED], counts[Outcome.ALREADY_RELEASED]
+        told = (
+            f"; {_numbers(gone)} listed as released {'was' if gone == 1 else 'were'} given back by then, for good"
+            if gone
+            else ": no number was given back"
+        )
+        told += f"; {_numbers(before)} had gone before, not by this job" if before else ""
         return job.ended(JobError(code="cancelled", message=f"cancelled{told}"))
     return job.ended(None)
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
 
 
 def _wind_up(countdown: Countdown, giving_back: GivingBack) -> None:

@@ -20,7 +20,7 @@ from worker.jobs.paged import PagedMoves, pages_in
 from worker.jobs.parked_too import ParkedToo, ask_releases
 from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
 from worker.jobs.prepared import take_prepared
-from worker.jobs.selection import Choice, Selected, check_count, check_fraction, check_trunks
+from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_count, check_fraction, check_trunks
 from worker.jobs.snapshot import SnapshotWriter
 from worker.jobs.stored import read_stored
 
@@ -35,9 +35,15 @@ def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -
     if not memo_of(page).selected:
         page.pause_point()
         check_trunks(request, provider)
-        with _nothing_left_behind(page):
-            if not take_prepared(request, page, provider, rules) and (seen := _read(request, page, provider, rules)):
-                return seen
+        try:
+            with _nothing_left_behind(page):
+                if not take_prepared(request, page, provider, rules) and (seen := _read(request, page, provider, rules)):
+                    return seen
+        except Refused as refused:
+            if request.after is None or refused.error.code != NOTHING_SELECTED:
+                raise
+            # It follows a job that moved what its selector means: to find no more is what it is for.
+            return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=0, done=0)))
     if memo_of(page).paged:
         paged = PagedMoves(page, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))

@@ -17,6 +17,9 @@ from worker.jobs.ports import Provider, Refused
 #: Up to so many named numbers are looked for in one go.
 _AT_ONCE = 1000
 
+#: The code of a selector that matches none.
+NOTHING_SELECTED = "nothing_selected"
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -124,7 +127,7 @@ def select(request: Reroute | Release, provider: Provider) -> Selected:
 def check_count(request: Reroute | Release, count: int) -> None:
     """Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
     if request.selector is not None and not count:
-        raise Refused(JobError(code="nothing_selected", message="no number of the account matches the selector: nothing was changed"))
+        raise Refused(JobError(code=NOTHING_SELECTED, message="no number of the account matches the selector: nothing was changed"))
     if request.expected_count is not None and count != request.expected_count:
         message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed"
         raise Refused(JobError(code="unexpected_count", message=message))

@@ -185,6 +185,10 @@ class Ledger(LedgerReader):
         """Let the account's jobs go on, now. True if it was paused and `claim`, if given, still holds."""
         return bool(self._script("account", account, "resume", "", "", 0, *_by(claim)) == "changed")
 
+    def probe_again(self, account: str, after_ms: int, *, claim: Claim | None = None) -> None:
+        """A paused account's probe had no answer: the next one may go after this time. Changes nothing if the account isn't paused."""
+        self._script("account", account, "probe", "", "", after_ms, *_by(claim))
+
     def worker_alive(self, worker: str, *, lease_ms: int = 30_000) -> None:
         """Note that this worker process lives; forget those that don't. `lease_ms`: its leases end so long after its last sign of life."""
         vouch_ms = lease_ms + VOUCH_SLACK_MS

@@ -36,6 +36,7 @@ from worker.ledger.holdings import holders
 from worker.ledger.learned import IDS_FORM, Learned, ids_form_of, learned
 from worker.ledger.ledger import Claim, Ledger, RoutesClaimed
 from worker.ledger.parked import all_parked, parked
+from worker.ledger.reserved import reserved
 from worker.ledger.reuse import borrowing, handed_out, offered
 from worker.ledger.write_text import in_parts
 from worker.runtime.leases import LeaseFlags
@@ -219,6 +220,9 @@ class LedgerPage:
         if (noted := self._ledger.want(self.claim, routes)) is None:
             raise LostLease
         return noted
+
+    def reserved(self, numbers: Sequence[str]) -> frozenset[str]:
+        return self._ledger.perform(reserved(self._ledger.keys, self.account, numbers, besides=self.whole_id, now_ms=self.now_ms()))
 
     def strays(self) -> frozenset[str]:
         return self._ledger.strays(self.account)

@@ -217,6 +217,9 @@ class JobRunner:
             self._resume_account(claim)
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
+                if claim.probe and reason in (WaitReason.RATE_LIMITED, WaitReason.PROVIDER_DOWN):
+                    # Nothing was said of the key: whoever comes next asks again, as soon as something can be asked.
+                    self._ledger.probe_again(page.account, int(after_s * 1000), claim=claim)
                 self._suspend(page, reason, after_s, message)
             case ReadFailed(answer=No(code=code, message=message)):
                 self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))

@@ -1,5 +1,5 @@
--- account: pause an account whose key or contract the provider refuses, or let it go on.
--- ARGV  account, 'pause' | 'resume', status, message, probe_ms, id, token (the attempt that found it out; '' = a person)
+-- account: pause an account whose key or contract the provider refuses, let it go on, or say when the next job may probe it.
+-- ARGV  account, 'pause' | 'resume' | 'probe', status, message, probe_ms, id, token (the attempt that found it out; '' = a person)
 -- Reply 'changed' | 'same' | 'lost': one event per change, however many jobs run into it.
 -- Twice: the second run finds the account as it should be.
 local account, verb, status, message = unpack(ARGV, 1, 4)
@@ -8,6 +8,10 @@ if ARGV[6] ~= '' and not holds(ARGV[6], ARGV[7]) then return 'lost' end
 local now, k = now_ms(), key('account', account)
 local was = redis.call('HGET', k, 'paused') == '1'
 
+if verb == 'probe' then
+  if was then redis.call('HSET', k, 'probe_ms', int(now + tonumber(ARGV[5]))) end
+  return 'same'
+end
 redis.call(verb == 'pause' and 'SADD' or 'SREM', key('accounts', 'paused'), account)
 if verb == 'pause' then
   redis.call('SREM', key('waking'), k .. ':held')
