@@ -92,7 +92,8 @@ def failback(
         if not didflow.find(idempotency_key=key or back_key(view)):
             stake = Stake(numbers=_moved_count(didflow, view, incident))
             if stake.needs_yes:
-                confirmed(f"bring {stake.numbers} numbers back to where they were?", stake, yes=yes)
+                which = "all its numbers" if stake.numbers is None else f"{stake.numbers} numbers"
+                confirmed(f"bring {which} back to where they were?", stake, yes=yes)
         if incident is not None and key is None:
             job, *swept = Failover(didflow, account=account).back_all(incident)
         else:
@@ -104,9 +105,19 @@ def failback(
         finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
 
 
-def _moved_count(didflow: Didflow, view: JobView, incident: str | None) -> int:
+def _moved_count(didflow: Didflow, view: JobView, incident: str | None) -> int | None:
+    """How many numbers a failback of this would touch at most; None while that isn't known."""
     swept = Failover(didflow).swept(incident) if incident is not None else None
-    return sum(didflow.tally(one.id).selected for one in (view, swept) if one is not None)
+    counts = [_count(didflow, one) for one in (view, swept) if one is not None]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _count(didflow: Didflow, view: JobView) -> int | None:
+    selected = didflow.tally(view.id).selected
+    if selected or view.state in REPORTED or not isinstance(view.request, Reroute):
+        return selected
+    return len(view.request.numbers) or len(view.request.record_ids) or None
 
 
 def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
