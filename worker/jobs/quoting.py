@@ -48,11 +48,13 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
 def _to_be_had(wanted: int, page: JobPage, search: StockSearch) -> list[Offer]:
     """As many as are wanted, without those that a purchase would leave alone now."""
     found: list[Offer] = []
-    while len(found) < wanted and (more := search.next(wanted - len(found), ())):
+    missing = wanted
+    while missing and (more := search.next(missing, ())):
         reserved = page.reserved([offer.number for offer in more])
         search.refuse("reserved", reserved)
         found += [offer for offer in more if offer.number not in reserved]
         search.taken = Counter(search.rung_of(offer.number) for offer in found)
+        missing = len(reserved)  # Others take their place; what the stock was too short of before isn't asked for again.
     return found
 
 
