@@ -1,8 +1,10 @@
 """Settings from the environment or `.env`; `didflow settings` lists them with the secrets masked."""
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +12,7 @@ from typing import Annotated, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from worker.contract.errors import InvalidSettings
 from worker.contract.ids_form import IdsFormSetting
@@ -264,6 +266,32 @@ def _refuse_twins(accounts: Mapping[str, Account]) -> None:
             raise InvalidSettings(
                 f"accounts {one!r} and {other!r} have the same key at the same address: they are one account; keep one name"
             )
+
+
+#: Variables that processes of ours give each other, or that tests give them.
+_INTERNAL = frozenset({"DIDFLOW_SUPERVISOR_PID", "DIDFLOW_WORKER_NAME", "DIDFLOW_PREDECESSOR", "DIDFLOW_FAULT_POINTS"})
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What looks like a setting and is none, in the environment or in `.env`: its name, and the setting that may be meant. No value.
+
+    Every DIDFLOW_… is meant for us; of WAVIX_…, which others may use, only what is nearly one of ours.
+    """
+    known = {variable(name) for name in Settings.model_fields}
+    names = {name.upper() for name in (os.environ if environment is None else environment)} | _names_in_file()
+    found = []
+    for name in sorted(names - known - _INTERNAL):
+        nearest = get_close_matches(name, known, n=1, cutoff=0.8)
+        if name.startswith("DIDFLOW_") or (name.startswith("WAVIX_") and nearest):
+            found.append(name + (f" (is {nearest[0]} meant?)" if nearest else ""))
+    return tuple(found)
+
+
+def _names_in_file() -> set[str]:
+    try:
+        return {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
+    except (SettingsError, OSError, UnicodeError):
+        return set()
 
 
 def variable(name: str) -> str:

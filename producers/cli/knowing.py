@@ -14,7 +14,7 @@ from producers.cli.tables import is_terminal
 from worker.contract.business_events import business_event_schema
 from worker.contract.events import event_adapter
 from worker.contract.requests import request_adapter
-from worker.settings import Settings, load_settings, variable
+from worker.settings import Settings, load_settings, unknown_variables, variable
 from worker.urls import shown_redis_url
 
 
@@ -34,6 +34,8 @@ def settings(as_json: given.Json = False) -> None:
         if as_json:
             print_json(rows)
             return
+        for unknown in unknown_variables():
+            WholeWords(stderr=True).print(Text(f"no setting, so nobody reads it: {clean(unknown)}", style="yellow"), soft_wrap=True)
         if not is_terminal():
             print_table(("name", "value", "source", "description"), [tuple(row.values()) for row in rows])
             return

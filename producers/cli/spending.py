@@ -1,6 +1,6 @@
 """`didflow spend`: what accounts and references have used of what they may."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +10,8 @@ from producers.cli.output import WholeWords, errors_told, plain, print_json, pri
 from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from worker.contract.spending import ScopeSpending, SpendLimit, Unit, Window, shown
-from worker.settings import Settings, load_settings
+from worker.ledger.running import RunningWith, differences, running_with, running_workers, strictest
+from worker.settings import load_settings
 
 
 def spend(
@@ -18,17 +19,23 @@ def spend(
     limit: Annotated[int, typer.Option(min=0, max=1000, help="so many of those that spent last, besides the accounts")] = 20,
     as_json: given.Json = False,
 ) -> None:
-    """Show what was spent in the last hour and day, of which limit, and what open checkouts hold. Limits are those of this shell."""
+    """Show what was spent in the last hour and day, of which limit, and what open checkouts hold.
+
+    The limits are those that the workers run with; while none runs, those of this shell.
+    """
     with errors_told(as_json=as_json):
-        settings, didflow = load_settings(), Didflow.from_env()
+        didflow = Didflow.from_env()
+        workers = running_workers(didflow.ledger)
+        running = strictest(workers.values()) or running_with(load_settings())
         if reference:
             told = didflow.spending([("reference", name) for name in reference])
         else:
-            told = didflow.spending([("account", name) for name in settings.all_accounts()], newest=limit)
-        rows = [(one, _limits(settings, one)) for one in told]
+            told = didflow.spending([("account", name) for name in running.spend_limits], newest=limit)
+        rows = [(one, _limits(running, one)) for one in told]
         if as_json:
             print_json([plain(one) | {"limits": plain(limits)} for one, limits in rows])
             return
+        _say_whose(workers)
         if not rows and is_terminal():
             WholeWords().print("nothing was spent in the last day", style="dim")
             return
@@ -37,9 +44,16 @@ def spend(
         )
 
 
-def _limits(settings: Settings, told: ScopeSpending) -> tuple[SpendLimit, ...]:
-    account = settings.account(told.name) if told.scope == "account" else None
-    return tuple(limit for limit in settings.spend_limits(account) if limit.scope == told.scope)
+def _limits(running: RunningWith, told: ScopeSpending) -> tuple[SpendLimit, ...]:
+    return running.spend_limits.get(told.name, ()) if told.scope == "account" else running.reference_limits
+
+
+def _say_whose(workers: Mapping[str, RunningWith]) -> None:
+    console = WholeWords(stderr=True)
+    if not workers:
+        console.print("no worker runs: the limits are those of this shell", style="dim")
+    elif any("SPEND_" in what or "spend_" in what for what in differences(workers)):
+        console.print("workers run with different limits, the strictest are shown: `didflow doctor` says which", style="yellow")
 
 
 def _row(told: ScopeSpending, limits: Sequence[SpendLimit]) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worker.contract.errors import InvalidSettings
-from worker.settings import Settings, load_settings, variable
+from worker.settings import Settings, load_settings, unknown_variables, variable
 
 SECRET = "hunter2"
 FLOATS = [variable(name) for name, field in Settings.model_fields.items() if field.annotation is float]
@@ -134,3 +134,30 @@ def test_one_key_at_two_addresses_and_two_keys_at_one_are_two_accounts(tmp_path:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WAVIX_API_KEY", SECRET)
     assert set(load_settings().all_accounts()) == {"default", "sandbox", "other"}
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("DIDFLOW_RATELIMIT", "DIDFLOW_RATELIMIT (is DIDFLOW_RATE_LIMIT meant?)"),
+        ("didflow_rate_limits", "DIDFLOW_RATE_LIMITS (is DIDFLOW_RATE_LIMIT meant?)"),
+        ("DIDFLOW_ZZZ", "DIDFLOW_ZZZ"),
+        ("WAVIX_APIKEY", "WAVIX_APIKEY (is WAVIX_API_KEY meant?)"),
+    ],
+)
+def test_a_misspelt_variable_is_named_without_its_value(name: str, named: str) -> None:
+    assert unknown_variables({name: SECRET}) == (named,)
+
+
+@pytest.mark.parametrize(
+    "name", ["DIDFLOW_RATE_LIMIT", "didflow_rate_limit", "WAVIX_API_KEY", "WAVIX_SMS_TOKEN", "PATH", "DIDFLOW_WORKER_NAME"]
+)
+def test_settings_and_what_is_meant_for_others_are_not_named(name: str) -> None:
+    assert unknown_variables({name: "1"}) == ()
+
+
+def test_a_misspelt_line_of_the_file_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"DIDFLOW_RATE_LIMIT=2\nDIDFLOW_REDISURL={SECRET}\n")
+    assert unknown_variables({}) == ("DIDFLOW_REDISURL (is DIDFLOW_REDIS_URL meant?)",)
+    (tmp_path / ".env").write_bytes(b"DIDFLOW_X=\xff\xfe")
+    assert unknown_variables({}) == ()

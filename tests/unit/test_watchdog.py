@@ -20,6 +20,7 @@ from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
 from worker.ledger.gate import Gate
 from worker.ledger.ledger import Ledger
+from worker.ledger.running import running_with
 from worker.ledger.witness import Witness
 from worker.runtime.busy import BusyThreads
 from worker.runtime.doctor import _calls
@@ -184,17 +185,17 @@ def test_the_age_of_the_oldest_provider_call_is_told_to_the_watchdog_and_to_doct
         sandbox.add_fault("countries", "hang", seconds=20, times=None)
         process.start()
         try:
-            check = _calls(ledger, settings)
+            check = _calls(ledger, running_with(settings))
             assert (check.verdict, check.message) == ("ok", "none is under way")
             ledger.submit(Submission(SearchAndBuy(country="CA")))
             until(lambda: process.worker_id in ledger.oldest_calls_ms(), what="a heartbeat with the call's age")
-            assert "s old" in _calls(ledger, settings).message
+            assert "s old" in _calls(ledger, running_with(settings)).message
             now_s = time.monotonic()
             assert process._watchdog.ill(now_s + 20) == []
             beats = process._watchdog.ill(now_s + 20 + STUCK_AFTER_S + 1)
             assert "provider call" in beats
             ledger.call_under_way(process.worker_id, 26_000)
-            assert _calls(ledger, settings).verdict == "warn"
+            assert _calls(ledger, running_with(settings)).verdict == "warn"
         finally:
             sandbox.stop()
             process.stop()

@@ -56,6 +56,10 @@ class Keys:
         """Text, for seconds: the age of the oldest call to the provider that this process has under way, ms."""
         return f"{self.namespace}:call:{worker}"
 
+    def running(self, worker: str) -> str:
+        """JSON, for a minute: what this process runs with, see `worker.ledger.running`."""
+        return f"{self.namespace}:running:{worker}"
+
     @property
     def leases(self) -> str:
         """zset: job that a worker runs, by when its lease ends, ms."""

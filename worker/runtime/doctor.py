@@ -23,13 +23,15 @@ from worker.ledger.connection import connect, translated
 from worker.ledger.gate import Gate
 from worker.ledger.learned import IDS_FORM, ids_form_of, learned
 from worker.ledger.ledger import Ledger
+from worker.ledger.running import RunningWith, running_with, running_workers, strictest
 from worker.logs import configure_logs
 from worker.runtime.account_checks import check_accounts
 from worker.runtime.account_overlap import check_overlap
 from worker.runtime.checks import Check, Verdict
 from worker.runtime.redis_safety import check_redis
 from worker.runtime.stream_checks import check_streams
-from worker.settings import Settings, load_settings
+from worker.runtime.worker_checks import check_workers
+from worker.settings import Settings, load_settings, unknown_variables
 
 #: Two clocks further apart than this make log lines lie and deadlines wrong.
 CLOCK_SKEW_S = 1.0
@@ -75,7 +77,10 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         "ok" if workers else "fail",
         f"{len(workers)} worker processes alive" + _fix(not workers, "start some with `didflow worker`"),
     )
-    yield _calls(ledger, settings)
+    shell, running = running_with(settings, unknown_variables()), running_workers(ledger)
+    yield from check_workers(running, shell)
+    held = strictest(running.values()) or shell
+    yield _calls(ledger, held)
     yield _queue(ledger)
     yield _parked(ledger)
     with translated():
@@ -98,11 +103,11 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         f"{refused} business events could not be acted on" + _fix(refused > 0, "`didflow dead-letters`"),
     )
     yield from check_streams(ledger)
-    for account in settings.all_accounts():
+    for account in dict.fromkeys([*settings.all_accounts(), *held.spend_limits]):
         yield from _gate(Gate(ledger), account)
-        yield _spending(ledger, settings, account)
-        yield from _rate(account, rate_state(ledger, account), settings)
-        yield _ids_form(ledger, settings, account)
+        yield _spending(ledger, held, account)
+        yield from _rate(account, rate_state(ledger, account), held)
+        yield _ids_form(ledger, held, account)
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:
@@ -117,8 +122,8 @@ def _gate(gate: Gate, account: str) -> Iterator[Check]:
     yield Check(f"gate {account}", "fail", message)
 
 
-def _rate(account: str, state: RateState, settings: Settings) -> Iterator[Check]:
-    full = f"{settings.rate_limit:g} requests a second, of which emergencies keep {settings.emergency_share:.0%}"
+def _rate(account: str, state: RateState, running: RunningWith) -> Iterator[Check]:
+    full = f"{running.rate_limit:g} requests a second, of which emergencies keep {running.emergency_share:.0%}"
     if state.paused_until:
         until = f"nothing is sent until {state.paused_until:%H:%M:%S} UTC, and then {state.pace:.0%} of {full}"
         yield Check(f"rate {account}", "warn", f"{until}: the provider said {state.limit_words}")
@@ -136,25 +141,24 @@ def _rate(account: str, state: RateState, settings: Settings) -> Iterator[Check]
         )
 
 
-def _calls(ledger: Ledger, settings: Settings) -> Check:
+def _calls(ledger: Ledger, running: RunningWith) -> Check:
     """The age of the oldest provider call, as the workers' heartbeats say."""
     ages = ledger.oldest_calls_ms()
     if not ages:
         return Check("provider_calls", "ok", "none is under way")
     worker, age_ms = max(ages.items(), key=lambda one: one[1])
-    late = age_ms / 1000 > settings.http_timeout + CALL_SLACK_S
+    late = age_ms / 1000 > running.http_timeout_s + CALL_SLACK_S
     words = (
-        f"the oldest under way is {age_ms / 1000:.1f} s old, in the worker process {worker}; each ends after {settings.http_timeout:g} s"
+        f"the oldest under way is {age_ms / 1000:.1f} s old, in the worker process {worker}; each ends after {running.http_timeout_s:g} s"
     )
     return Check(
         "provider_calls", "warn" if late else "ok", words + _fix(late, "look for that host's name service; `didflow worker` ends it")
     )
 
 
-def _ids_form(ledger: Ledger, settings: Settings, account: str) -> Check:
+def _ids_form(ledger: Ledger, running: RunningWith, account: str) -> Check:
     """How several record ids are written into one release."""
-    known, name = settings.account(account), f"ids {account}"
-    form = (known.ids_form if known else None) or settings.wavix_ids_form
+    name, form = f"ids {account}", running.ids_forms.get(account, "auto")
     if form != "auto":
         return Check(name, "ok", f"a release is sent as {EXAMPLES[form]}: so it is set")
     kept = ledger.perform(learned(ledger.keys, account, IDS_FORM))
@@ -185,10 +189,10 @@ def _parked(ledger: Ledger) -> Check:
     )
 
 
-def _spending(ledger: Ledger, settings: Settings, account: str) -> Check:
+def _spending(ledger: Ledger, running: RunningWith, account: str) -> Check:
     """How near the account is to its limits; where none is set, only what it spent."""
     (spent,) = ledger.spending([("account", account)])
-    limits = [limit for limit in settings.spend_limits(settings.account(account)) if limit.scope == "account"]
+    limits = running.spend_limits.get(account, ())
     uses = [(told(spent.used(limit.window).amount(limit.unit), limit.unit), limit) for limit in limits]
     full = any(spent.used(limit.window).amount(limit.unit) >= limit.most for limit in limits)
     words = ", ".join(f"{used} of {limit}" for used, limit in uses) or f"{told(spent.day.usd, 'usd')} in a day, no limit is set"

@@ -11,6 +11,7 @@ from worker.contract.errors import DidflowError
 from worker.contract.states import WaitReason
 from worker.jobs.ports import LostLease, Wait
 from worker.ledger.ledger import Claim, Ledger
+from worker.ledger.running import AGAIN_AFTER_S, RunningWith, note_running
 from worker.wavix.under_way import CallsUnderWay
 
 #: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
@@ -47,13 +48,17 @@ class LeaseFlags:
 class Leases(threading.Thread):
     """Renews every held lease a few times within its length. The ledger should have a connection of its own.
 
-    It also says how old the oldest of the `calls` to the provider is that this process has under way.
+    It also says how old the oldest of the `calls` to the provider is that this process has under way, and what the process is `running`
+    with.
     """
 
-    def __init__(self, ledger: Ledger, *, lease_s: float, worker: str, calls: CallsUnderWay | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, *, lease_s: float, worker: str, calls: CallsUnderWay | None = None, running: RunningWith | None = None
+    ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._calls = calls or CallsUnderWay()
         self._ledger, self._lease_s, self.worker = ledger, lease_s, worker
+        self._running, self._noted_s = running, float("-inf")
         self._held: dict[tuple[str, str], LeaseFlags] = {}
         self._lock = threading.Lock()
         self._stop_event = threading.Event()
@@ -96,6 +101,9 @@ class Leases(threading.Thread):
             replies = self._ledger.renew(held, lease_ms=int(self._lease_s * 1000))
             self._ledger.worker_alive(self.worker, lease_ms=int(self._lease_s * 1000))
             self._ledger.is_seen()
+            if self._running is not None and sent_s - self._noted_s > AGAIN_AFTER_S:
+                self._ledger.perform(note_running(self._ledger.keys, self.worker, self._running))
+                self._noted_s = sent_s
             if (oldest_s := self._calls.oldest_s()) is not None:
                 self._ledger.call_under_way(self.worker, int((time.monotonic() - oldest_s) * 1000))
         except (DidflowError, redis.RedisError) as error:

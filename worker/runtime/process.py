@@ -19,6 +19,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.connection import ScriptClient, connect
 from worker.ledger.keys import Keys
 from worker.ledger.ledger import Ledger
+from worker.ledger.running import running_with
 from worker.ledger.witness import Witness
 from worker.logs import configure_logs
 from worker.runtime.broker import build_worker
@@ -34,7 +35,7 @@ from worker.runtime.runner import JobRunner, Story
 from worker.runtime.solitary import SolitaryRuns
 from worker.runtime.sweeper import Sweeper
 from worker.runtime.watchdog import HELD_AFTER_S, Watchdog
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, unknown_variables
 
 #: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
 EXIT_MISCONFIGURED = 78
@@ -61,8 +62,9 @@ class WorkerProcess:
         witness = Witness(self.worker_id)
         self._ledger, beating = ledger_from(url, settings), ledger_from(url, settings)
         self._ledger.witness = beating.witness = witness
+        running = running_with(settings, unknown_variables())
         accounts = Providers(settings, self._ledger)
-        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls)
+        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls, running=running)
         sweeping = ledger_from(url, settings)
         plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
         self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)

@@ -17,7 +17,7 @@ from worker.contract.errors import InvalidSettings
 from worker.logs import configure_logs
 from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S
 from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
-from worker.settings import load_settings
+from worker.settings import load_settings, unknown_variables
 
 LOOK_EVERY_S = 0.2
 #: The wait before a restart doubles from the first to the last; a child that lived longer than the last begins anew.
@@ -129,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
+    for name in unknown_variables():
+        log.warning("supervisor.unknown_setting", variable=name)
     supervisor = Supervisor(given.processes, given.threads, grace_s=settings.http_timeout + 2 * GRACE_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())

@@ -58,6 +58,7 @@
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:call:{worker}        text    age of the oldest call to the provider that this process has under way, ms; for seconds
+-- {ns}:running:{worker}     text    what this process runs with, without keys, as JSON; for a minute
 -- {ns}:taken:{worker}        hash    consumer in that process -> the claimant of its last take, and the jobs that it claimed; see take
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
 --                                   and dead_entry, _group, _code, _reason, _faults
