@@ -14,9 +14,11 @@ from producers.cli.output import clean, exit_code
 from producers.cli.roles import ROLES
 from tests.faults.plant import NAMESPACE, Plant, plant, until
 from tests.shell import Shell
+from tests.stage import settings_for
 from worker.contract import errors
 from worker.ledger.admission import Breaker, report
 from worker.ledger.plans import Entries
+from worker.ledger.running import note_running, running_with
 from worker.runtime.local_stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -320,10 +322,13 @@ def test_results_say_that_there_are_none(running: Plant, tmp_path: Path) -> None
 
 
 def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant, tmp_path: Path) -> None:
-    limits = {"DIDFLOW_SPEND_ACCOUNT_USD_PER_DAY": "1.49", "DIDFLOW_SPEND_REFERENCE_NUMBERS_PER_HOUR": "50"}
-    didflow = shell_of(running.stack, tmp_path, **limits)
+    didflow = shell_of(running.stack, tmp_path)
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "2", "--reference", "customer-1", "--wait", "--json").json
     usd = Decimal(bought["result"]["totals"]["charged_usd"])
+    limits: dict[str, object] = {"spend_account_usd_per_day": "1.49", "spend_reference_numbers_per_hour": 50}
+    other = running_with(settings_for(running.sandbox.url, NAMESPACE, **limits))
+    running.ledger.worker_alive("other:1:a")
+    running.ledger.perform(note_running(running.ledger.keys, "other:1:a", other))
     (of_reference,) = didflow("spend", "--reference", "customer-1", "--json").json
     assert of_reference["hour"] == of_reference["day"]
     assert (of_reference["day"]["numbers"], Decimal(of_reference["day"]["usd"])) == (2, usd)
@@ -339,6 +344,7 @@ def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant
     checks = {check["name"]: check for check in didflow("doctor", "--json").json}
     assert checks["spend default"]["verdict"] == "warn"
     assert f"{charged:.2f} USD of 1.49 USD per day: purchases wait" in checks["spend default"]["message"]
+    running.ledger.worker_gone("other:1:a")
 
 
 def test_a_job_that_waits_for_a_limit_says_for_which_and_until_when(tmp_path: Path) -> None:
@@ -394,7 +400,7 @@ def test_doctor_tells_how_several_ids_are_sent(running: Plant, didflow: Shell) -
 
 def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:
     well = told(didflow)
-    assert well["rate default"] == ("ok", "10 requests a second, of which emergencies keep 50%")
+    assert well["rate default"] == ("ok", "200 requests a second, of which emergencies keep 50%")
     assert well["breaker default"] == ("ok", "closed")
     breaker = Breaker(failures=1, first_s=600.0, last_s=600.0)
     try:
@@ -403,7 +409,7 @@ def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running:
         ill = told(didflow)
         assert ill["rate default"][0] == "warn"
         assert re.search(
-            r"nothing is sent until .* 5\d% of 10 requests a second, .*: the provider said Too many requests", ill["rate default"][1]
+            r"nothing is sent until .* 5\d% of 200 requests a second, .*: the provider said Too many requests", ill["rate default"][1]
         )
         assert ill["breaker default"][0] == "fail"
         assert re.search(r"open since .*, next probe after .*: ConnectTimeout", ill["breaker default"][1])
