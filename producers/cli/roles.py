@@ -15,6 +15,7 @@ ROLES = {
     "worker": ("worker.runtime.supervisor", "Keep worker processes running."),
     "sandbox": ("worker.wavix.sandbox", "Serve a Wavix on loopback, for trying and testing."),
     "reconcile": ("worker.runtime.reconcile", "Compare owned numbers and routes with what the jobs did, and say what to do."),
+    "adopt": ("worker.runtime.adopt", "Say that the ledger belongs to another address or account of the provider from now on."),
     "doctor": ("worker.runtime.doctor", "Check Redis, accounts and workers, and say what to fix."),
 }
 

@@ -22,6 +22,7 @@ from worker.ledger.event_body import event_members
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.parked import route_text
 from worker.ledger.plans import entries_of
+from worker.ledger.provider_identity import claim_ledger
 from worker.ledger.reuse import loans_text
 from worker.ledger.script_loader import script_names
 from worker.ledger.spending import spend_fields
@@ -62,6 +63,10 @@ def claim(ledger: Ledger) -> Args:
 
 def dialect(ledger: Ledger) -> Args:
     return note_dialect("default", "https://api.example.net", "numbers", "bearer").args
+
+
+def provider(ledger: Ledger) -> Args:
+    return claim_ledger("default", "https://api.example.net", ((1, "+12135550100"),)).args
 
 
 def count_releases(ledger: Ledger) -> Args:
@@ -410,6 +415,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "plan_refreshing": (plan_refreshing, None),
     "plan_resolved": (plan_resolved, None),
     "plan_save": (plan_save, None),
+    "provider": (provider, None),
     "put_back": (put_back, "gone"),
     "quarantine": (quarantine, None),
     "renew": (renew, None),

@@ -17,6 +17,7 @@
     │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
     ├── InvalidSettings         invalid_settings
+    │   └── WrongLedger         wrong_ledger            the ledger's jobs belong to another provider account
     └── InternalError           internal_error          a bug in didflow; the log has it
 
 `code` is stable. `retryable` says whether the same call may work later without a change.
@@ -157,6 +158,12 @@ class UnsafeRedis(DidflowError):
 
 class InvalidSettings(DidflowError):
     code = "invalid_settings"
+
+
+class WrongLedger(InvalidSettings):
+    """The jobs in the ledger were done at another provider account than the one that is set."""
+
+    code = "wrong_ledger"
 
 
 class InternalError(DidflowError):

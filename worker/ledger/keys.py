@@ -133,6 +133,15 @@ class Keys:
         """Set: accounts that are paused."""
         return f"{self.namespace}:accounts:paused"
 
+    def provider(self, account: str) -> str:
+        """Hash: to which provider account the jobs of this one belong, see `worker.ledger.provider_identity`."""
+        return f"{self.namespace}:provider:{account}"
+
+    @property
+    def history_gone(self) -> str:
+        """zset: number that isn't ours any more, by when it went, ms."""
+        return f"{self.history}:gone"
+
     def dialect(self, account: str) -> str:
         """Hash: which dialect the account's server takes."""
         return f"{self.namespace}:dialect:{account}"

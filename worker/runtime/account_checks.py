@@ -10,9 +10,11 @@ from worker.contract.errors import ServiceUnavailable
 from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed
 from worker.ledger.dialects import noted_dialect
 from worker.ledger.ledger import Ledger
+from worker.ledger.provider_identity import noted_provider
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.checks import Check
 from worker.runtime.dialects import finder_of
+from worker.runtime.identity import SANDBOX, look_at, other_account, other_server, server_of
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import Account, Settings
 from worker.wavix.client import WavixClient
@@ -78,6 +80,8 @@ def _account(name: str, account: Account, settings: Settings, ledger: Ledger | N
         words = f"the balance is {balance} USD" if not isinstance(balance, ReadFailed) else "the balance is not readable"
         yield Check(f"account {name}", "ok", f"{account.base_url} takes the key; {words}")
         yield _dialect(name, account, dialect, ledger)
+        if ledger is not None:
+            yield _identity(name, account, client, ledger)
         yield _rights(name, rights)
     finally:
         client.close()
@@ -107,6 +111,22 @@ def _dialect(name: str, account: Account, dialect: Dialect, ledger: Ledger | Non
         return Check(f"dialect {name}", "warn", message + known + ": they find out when the server refuses that")
     found_s = (datetime.now(UTC) - note.found_at).total_seconds()
     return Check(f"dialect {name}", "ok", f"{message}; the workers found it {_age(found_s)} ago and confirmed it {_age(note.age_s)} ago")
+
+
+def _identity(name: str, account: Account, client: WavixClient, ledger: Ledger) -> Check:
+    """Whether the ledger's jobs were done at this account."""
+    server = server_of(account)
+    try:
+        if (note := noted_provider(ledger, name)) is None:
+            return Check(f"ledger {name}", "ok", "belongs to no provider account yet: to that of the first worker that starts")
+        if note.server != server:
+            return Check(f"ledger {name}", "fail", str(other_server(name, server, note)))
+        if server != SANDBOX and look_at(client, note, ledger).is_other:
+            return Check(f"ledger {name}", "fail", str(other_account(name, server, note)))
+    except (ReadFailed, ServiceUnavailable) as error:
+        return Check(f"ledger {name}", "warn", f"whether its jobs belong to this account can't be read: {error}")
+    known = f", known by {len(note.records)} of its numbers" if note.records else ""
+    return Check(f"ledger {name}", "ok", f"its jobs belong to {server} since {note.since:%Y-%m-%d %H:%M} UTC{known}")
 
 
 def _rights(name: str, rights: Mapping[str, object]) -> Check:

@@ -23,6 +23,7 @@ import structlog
 from worker.contract.errors import InvalidSettings, ServiceUnavailable
 from worker.ledger.address import ADDRESS_FILE, address_file
 from worker.logs import configure_logs
+from worker.runtime.identity import SANDBOX, server_of
 from worker.settings import load_settings
 
 #: A Unix socket's path must be shorter than this on every system.
@@ -31,7 +32,9 @@ START_WITHIN_S = 20.0
 #: Modes of the state folder and of what is in it: for this user alone.
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 #: What the server and this module write there.
-_OURS = ("appendonlydir", "valkey.log", "dump.rdb", ADDRESS_FILE)
+#: The folder in the state folder for what the sandbox's jobs leave: they never mix with those of a real account.
+SANDBOX_FOLDER = "sandbox"
+_OURS = ("appendonlydir", "valkey.log", "dump.rdb", ADDRESS_FILE, SANDBOX_FOLDER)
 
 log = structlog.stdlib.get_logger("didflow.embedded")
 
@@ -42,17 +45,20 @@ class EmbeddedValkey:
     Raises ServiceUnavailable if no server binary runs here, or if the folder's server is running already.
     """
 
-    def __init__(self, state_dir: Path | None) -> None:
+    def __init__(self, state_dir: Path | None, *, sandbox: bool = False) -> None:
+        """`sandbox`: for jobs at the sandbox, whose ledger has a folder of its own in `state_dir`. One of the two runs at a time."""
         self._temporary = Path(tempfile.mkdtemp(prefix="didflow-")) if state_dir is None else None
-        self._folder = state_dir or self._temporary or Path()
+        self._outer = state_dir or self._temporary or Path()
+        self._folder = self._outer / SANDBOX_FOLDER if sandbox and state_dir is not None else self._outer
         self._socket_folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def start(self) -> Self:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            keep_private(self._folder)
+            for folder in dict.fromkeys((self._outer, self._folder)):
+                folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+                keep_private(folder)
         except OSError as error:
             raise InvalidSettings(f"DIDFLOW_STATE_DIR can't be used as a folder ({type(error).__name__})") from None
         self._refuse_second()
@@ -61,8 +67,9 @@ class EmbeddedValkey:
         for binary in server_binaries():
             self._server = _launch(binary, self._folder, socket)
             if _answers(self._server, self.url):
-                address_file(self._folder).write_text(self.url)
-                keep_private(self._folder)
+                address_file(self._outer).write_text(self.url)
+                for folder in dict.fromkeys((self._outer, self._folder)):
+                    keep_private(folder)
                 return self
         self.stop()
         raise ServiceUnavailable(
@@ -76,7 +83,7 @@ class EmbeddedValkey:
             self._server.terminate()
             self._server.wait(timeout=START_WITHIN_S)
         if self.url:
-            address_file(self._folder).unlink(missing_ok=True)
+            address_file(self._outer).unlink(missing_ok=True)
         for folder in (self._temporary, self._socket_folder):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -92,11 +99,11 @@ class EmbeddedValkey:
 
     def _refuse_second(self) -> None:
         try:
-            running = address_file(self._folder).read_text().strip()
+            running = address_file(self._outer).read_text().strip()
             redis.Redis.from_url(running, socket_timeout=1).ping()
         except (OSError, ValueError, redis.RedisError):
             return
-        raise ServiceUnavailable(f"an embedded Valkey is already running on {self._folder}: use it, or stop it first")
+        raise ServiceUnavailable(f"an embedded Valkey is already running on {self._outer}: use it, or stop it first")
 
     def _socket_path(self) -> Path:
         wanted = (self._folder / "valkey.sock").absolute()
@@ -195,8 +202,9 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level)
-        with EmbeddedValkey(settings.state_dir) as server:
-            log.info("embedded.started", pid=server.pid, state_dir=str(settings.state_dir))
+        sandbox = all(server_of(account) == SANDBOX for account in settings.all_accounts().values())
+        with EmbeddedValkey(settings.state_dir, sandbox=sandbox) as server:
+            log.info("embedded.started", pid=server.pid, state_dir=str(settings.state_dir), sandbox=sandbox)
             while not stop.wait(0.5):
                 if server.died:
                     sys.exit(f"the server ended by itself: see {settings.state_dir / 'valkey.log'}")

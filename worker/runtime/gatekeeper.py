@@ -16,6 +16,7 @@ Nothing unknown: the gate opens. Else it stays closed, and a person decides (`di
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -44,12 +45,22 @@ log = structlog.stdlib.get_logger("didflow.gate")
 class Gatekeeper(threading.Thread):
     """One account's, in every worker process that knows the account; one of them looks at a time.
 
-    `provider` gives a client for this thread. `witness` is the process's memory, if it has one.
+    `provider` gives a client for this thread. `witness` is the process's memory, if it has one. `is_its_ledger`:
+    whether the account is known to be the one that the ledger's jobs belong to; before that nothing is decided by what it owns.
     """
 
     def __init__(
-        self, ledger: Ledger, account: str, provider: Provider, *, settle_s: float, worker: str, witness: Witness | None = None
+        self,
+        ledger: Ledger,
+        account: str,
+        provider: Provider,
+        *,
+        settle_s: float,
+        worker: str,
+        witness: Witness | None = None,
+        is_its_ledger: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._is_its_ledger = is_its_ledger
         super().__init__(name=f"gate {account}", daemon=True)
         self._ledger, self._gate, self._account, self._provider = ledger, Gate(ledger), account, provider
         self._settle_ms, self._worker = int(settle_s * 1000), worker
@@ -75,7 +86,7 @@ class Gatekeeper(threading.Thread):
             if turn is None:
                 return
             self._say_closed(turn)
-            if turn.open_jobs == 0 and self._is_time():
+            if turn.open_jobs == 0 and self._is_time() and self._is_its_ledger(self._account):
                 with with_patience(UntilStopped(self._stop_event)):
                     self._decide(turn)
         except ServiceUnavailable as error:

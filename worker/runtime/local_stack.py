@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from worker.contract.errors import ServiceUnavailable
 from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.supervisor import EXIT_REFUSED
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 START_WITHIN_S = 20.0
@@ -50,7 +51,7 @@ class LocalStack:
         try:
             self._log_file = self.log.open("ab") if self.log else None
             if self.redis_url is None:
-                self._valkey = EmbeddedValkey(self.state_dir).start()
+                self._valkey = EmbeddedValkey(self.state_dir, sandbox=self.sandbox is not None).start()
                 self.redis_url = self._valkey.url
             if self.sandbox is not None:
                 self._start_sandbox(self.sandbox)
@@ -95,6 +96,12 @@ class LocalStack:
         if not line.startswith("sandbox listening on "):
             raise ServiceUnavailable("the sandbox doesn't start: is its port taken? Take another one with --sandbox-port, 0 for any")
         self.sandbox_url = line.split()[3]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the workers ended because of their settings: no restart can help."""
+        workers = self.children.get("workers")
+        return workers is not None and workers.poll() == EXIT_REFUSED
 
     def dead(self) -> str | None:
         """The name of a part that has ended by itself."""

@@ -26,6 +26,7 @@ from worker.runtime.broker import build_worker
 from worker.runtime.busy import BusyThreads
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.runtime.gatekeeper import Gatekeeper
+from worker.runtime.identity import IdentityGuard, IdentityWatch, claim_server
 from worker.runtime.leases import Leases
 from worker.runtime.plan_refresh import PlanRefresher
 from worker.runtime.process_names import PREDECESSOR_VARIABLE, is_orphan, own_worker_id
@@ -64,6 +65,8 @@ class WorkerProcess:
         self._ledger.witness = beating.witness = witness
         running = running_with(settings, unknown_variables())
         accounts = Providers(settings, self._ledger)
+        self.identity = IdentityGuard(self._ledger, settings.all_accounts())
+        self._identity_watch = IdentityWatch(self.identity, lambda name: accounts(name, Lane.BULK), self.stopping)
         self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls, running=running)
         sweeping = ledger_from(url, settings)
         plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
@@ -76,12 +79,14 @@ class WorkerProcess:
                 settle_s=settings.settle_seconds,
                 worker=self.worker_id,
                 witness=witness,
+                is_its_ledger=self.identity.is_known,
             )
             for name in settings.all_accounts()
         ]
         ledger, providers = with_fault_points(self._ledger, accounts)
         self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, run_alone=self._run_alone)
+        check = self.identity.check
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, run_alone=self._run_alone, check_account=check)
         keys, client = Keys(settings.namespace), connect(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)
@@ -110,6 +115,7 @@ class WorkerProcess:
             gatekeeper.start()
         for worker in self.workers:
             worker.start()
+        self._identity_watch.start()
         self._watchdog.start()
         log.info("process.started", worker=self.worker_id)
 
@@ -198,11 +204,18 @@ def with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]
 
 
 def check_start(settings: Settings) -> None:
-    """Refuse to start where jobs could be forgotten, or where no account is known. Raises DidflowError."""
+    """Refuse to start where jobs could be forgotten, where no account is known, or where the jobs are another provider's.
+
+    Raises DidflowError.
+    """
     if not settings.all_accounts():
         raise InvalidSettings("no account: set WAVIX_API_KEY, or name a TOML file in DIDFLOW_ACCOUNTS; to try without one, `didflow demo`")
-    for finding in refuse_unsafe(check_redis(connect(redis_url(settings))), override=settings.unsafe_redis):
+    client = connect(redis_url(settings))
+    for finding in refuse_unsafe(check_redis(client), override=settings.unsafe_redis):
         log.critical("process.unsafe_redis", finding=finding.sentence)
+    ledger = Ledger(client, settings.namespace)
+    for name, account in settings.all_accounts().items():
+        claim_server(ledger, name, account)
 
 
 def main() -> None:
@@ -227,11 +240,17 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     process.start()
+    code = 0
     while not stop.wait(1.0):
         if is_orphan():
             log.warning("process.orphaned")
             break
+        if (refused := process.identity.refused) is not None:
+            log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))
+            code = EXIT_MISCONFIGURED
+            break
     process.stop()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

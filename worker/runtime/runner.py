@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import ValidationError
 
-from worker.contract.errors import DidflowError, InvalidRequest, InvalidSettings, JobError, ServiceUnavailable, UnreadableRecord
+from worker.contract.errors import (
+    DidflowError,
+    InvalidRequest,
+    InvalidSettings,
+    JobError,
+    ServiceUnavailable,
+    UnreadableRecord,
+    WrongLedger,
+)
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
 from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
 from worker.contract.results import Result, Totals
@@ -54,6 +62,9 @@ from worker.wavix.transport import before_change
 BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 300.0
 
+#: The wait of a job that a worker of another provider account took.
+WRONG_LEDGER_S = 5.0
+
 #: The wait where the host has no file descriptors or memory left.
 SHORTAGE_S = 5.0
 
@@ -89,8 +100,11 @@ class JobRunner:
         story: Story | None = None,
         *,
         run_alone: Callable[[str, Lane], None] | None = None,
+        check_account: Callable[[str, Provider], None] | None = None,
     ) -> None:
-        """`run_alone` has a job run that nothing else may run beside, and returns at once. Without it such jobs are left to others."""
+        """`run_alone` has a job run that nothing else may run beside, and returns at once. Without it such jobs are left to others.
+        `check_account` raises WrongLedger where the ledger isn't that account's."""
+        self._check_account = check_account
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
         self._story, self._run_alone = story or tell, run_alone
         self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
@@ -190,6 +204,8 @@ class JobRunner:
             rules = self._rules.get(page.account, self._general_rules)
             provider = overheard(self._providers(page.account, page.lane), page.asked)
             with with_patience(patience):
+                if self._check_account is not None:
+                    self._check_account(page.account, provider)
                 ended = self._story(_request(claim), page, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
@@ -247,6 +263,9 @@ class JobRunner:
                 # It is this host that is short of something. The job has done nothing wrong, and may go on wherever there is enough.
                 log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
                 self._suspend(page, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
+            case WrongLedger() as wrong:
+                # This process ends for it; a worker of the account that the ledger belongs to runs the job.
+                self._suspend(page, WaitReason.RETRY, WRONG_LEDGER_S, str(wrong))
             case InvalidSettings() as known:
                 # Another worker may know the account: in a rolling change of settings some do and some don't.
                 self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))

@@ -17,7 +17,7 @@ from worker.settings import Settings, load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit code 0 after Ctrl-C or SIGTERM, 5 if a part doesn't come up, 1 if one ends by itself."""
+    """Exit code 0 after Ctrl-C or SIGTERM, 2 for settings that the workers refuse, 5 if a part doesn't come up, 1 if one ends by itself."""
     try:
         settings = load_settings()
         given = _parser(settings).parse_args(arguments)
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with stack:
             _tell(Console(stderr=True), stack)
             while not stop.wait(0.5):
+                if stack.refused:
+                    Console(stderr=True).print("the workers refuse these settings: see the log lines above", highlight=False)
+                    sys.exit(2)
                 if dead := stack.dead():
                     sys.exit(f"the {dead} ended by itself: see the log lines above")
     except DidflowError as error:

@@ -32,6 +32,7 @@
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
 -- {ns}:learned:{account}    hash    what the account's server was seen to take -> "value|since ms"; see learn
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
+-- {ns}:provider:{account}   hash    server, records, since_ms, seen_ms: to which provider account the jobs belong; see provider
 -- {ns}:dialect:{account}    hash    server (a digest), path, key_in, found_ms, confirmed_ms: in which dialect its owned list was read
 -- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
 -- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first

@@ -1,0 +1,210 @@
+"""A ledger belongs to one provider account: a worker of another one doesn't serve it, and says so."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from producers import Didflow, SearchAndBuy
+from tests.faults.plant import until
+from tests.integration.test_roles import BIN, bought, started
+from tests.stage import Stage, settings_for
+from worker.contract.errors import WrongLedger
+from worker.contract.requests import Release
+from worker.ledger.address import address_file
+from worker.ledger.ledger import Ledger
+from worker.ledger.provider_identity import claim_ledger, noted_provider
+from worker.runtime.account_checks import check_accounts
+from worker.runtime.embedded import EmbeddedValkey
+from worker.runtime.identity import IdentityGuard, IdentityWatch, claim_server
+from worker.runtime.runner import JobRunner
+from worker.wavix.client import WavixClient
+from worker.wavix.sandbox import Sandbox
+from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
+
+MINE, NEW_KEY, OTHER = "key-of-mine", "new-key-of-mine", "key-of-another"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A server of two accounts, none of which has the sandbox's own key; the first has two keys."""
+    options = SandboxOptions(numbers_per_city=30, accounts={"default": MINE, "other": OTHER}, more_keys={NEW_KEY: "default"})
+    with Sandbox(options) as server:
+        yield server
+
+
+class Host:
+    """Where workers with this key run."""
+
+    def __init__(self, ledger: Ledger, sandbox: Sandbox, key: str, url: str = "") -> None:
+        self.settings = settings_for(url or sandbox.url, ledger.keys.namespace, WAVIX_API_KEY=SecretStr(key))
+        self.client = WavixClient(sandbox.url, SecretStr(key), "mydids", read_backoff_s=0.01)
+        self.guard = IdentityGuard(ledger, self.settings.all_accounts())
+        self.ledger, self.sandbox = ledger, sandbox
+
+    def start(self) -> None:
+        claim_server(self.ledger, "default", self.settings.all_accounts()["default"])
+        self.guard.check("default", self.client)
+
+    def stage(self) -> Stage:
+        """Its jobs run as this host's workers run them."""
+        stage = Stage(self.ledger, self.sandbox)
+        stage.client.close()
+        stage.client = self.client
+        stage.runner = JobRunner(self.ledger, self.settings, stage.provider, stage.leases, stage.stopping, check_account=self.guard.check)
+        return stage
+
+    def doctor(self) -> tuple[str, str]:
+        return next((one.verdict, one.message) for one in check_accounts(self.settings, self.ledger) if one.name == "ledger default")
+
+
+def calls(sandbox: Sandbox) -> int:
+    return sum(sandbox.state()["calls"].values())
+
+
+def test_another_account_at_the_same_address_is_refused_and_another_key_of_the_same_one_is_not(
+    real_ledger: Ledger, sandbox: Sandbox
+) -> None:
+    sandbox.order("seed_owned", count=3, account="default")
+    sandbox.order("seed_owned", count=3, account="other")
+    Host(real_ledger, sandbox, MINE).start()
+    Host(real_ledger, sandbox, NEW_KEY).start()
+    wrong = Host(real_ledger, sandbox, OTHER)
+    with pytest.raises(WrongLedger, match="another account of http"):
+        wrong.start()
+    assert wrong.guard.refused is not None
+    assert not wrong.guard.is_known("default")
+    assert wrong.doctor()[0] == "fail"
+    assert Host(real_ledger, sandbox, MINE).doctor()[0] == "ok"
+    note = noted_provider(real_ledger, "default")
+    assert note is not None
+    assert {number for _, number in note.records} == {f"+{number}" for number in sandbox.owned()}, "the other one changed nothing"
+
+
+def test_an_account_that_is_empty_is_another_one_unless_we_released_all_its_numbers(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    numbers = [f"+{number}" for number in sandbox.order("seed_owned", count=2, account="default")]
+    mine = Host(real_ledger, sandbox, MINE)
+    mine.start()
+    with pytest.raises(WrongLedger):
+        Host(real_ledger, sandbox, OTHER).start()
+    stage = mine.stage()
+    assert stage.run(Release(numbers=tuple(numbers))).state == "succeeded"
+    Host(real_ledger, sandbox, MINE).start()
+    stage.close()
+
+
+def test_numbers_that_left_the_first_page_are_still_known(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    sandbox.order("seed_owned", count=250, account="default")
+    mine = Host(real_ledger, sandbox, MINE)
+    first, last = ([(one.record_id, one.number) for one in mine.client.owned(page=page).items] for page in (1, 3))
+    assert not set(first) & set(last)
+    real_ledger.run(claim_ledger("default", sandbox.url, last))
+    mine.start()
+
+
+def test_another_address_is_refused_before_anything_is_asked(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    Host(real_ledger, sandbox, MINE).start()
+    before = calls(sandbox)
+    with pytest.raises(WrongLedger, match=r"belong to http://127\.0\.0\.1:\d+, since .* name https://api\.example\.net"):
+        Host(real_ledger, sandbox, MINE, url="https://api.example.net").start()
+    assert calls(sandbox) == before
+
+
+def test_a_job_that_a_worker_of_another_account_took_waits_and_its_process_ends(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    sandbox.order("seed_owned", count=2, account="default")
+    Host(real_ledger, sandbox, MINE).start()
+    wrong = Host(real_ledger, sandbox, OTHER)
+    stage = wrong.stage()
+    view = stage.attempt(stage.submit(SearchAndBuy(country="US")))
+    assert (view.state, view.reason, view.attempt) == ("waiting", "retry", 0)
+    assert "cart_put" not in sandbox.state()["calls"]
+    IdentityWatch(wrong.guard, lambda _: wrong.client, stage.stopping).run()  # It returns, because the guard has refused.
+    assert wrong.guard.refused is not None
+    stage.close()
+
+
+def test_a_provider_that_is_down_is_asked_again_and_no_job_runs_before(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    host = Host(real_ledger, sandbox, MINE)
+    sandbox.add_fault("*", "status_500_before", times=None)
+    stage = host.stage()
+    job = stage.submit(SearchAndBuy(country="US"))
+    assert stage.attempt(job).reason == "provider_down"
+    assert not host.guard.is_known("default")
+    sandbox.clear_faults()
+    assert stage.finish(job).state == "succeeded"
+    assert host.guard.is_known("default")
+    stage.close()
+
+
+def test_the_sandbox_is_one_provider_at_every_port(real_ledger: Ledger, sandbox: Sandbox) -> None:
+    for url in (sandbox.url, "http://127.0.0.1:1"):
+        settings = settings_for(url, real_ledger.keys.namespace, WAVIX_API_KEY=SecretStr(SANDBOX_KEY))
+        claim_server(real_ledger, "default", settings.all_accounts()["default"])
+    with pytest.raises(WrongLedger, match="belong to sandbox"):
+        Host(real_ledger, sandbox, MINE).start()
+
+
+# The processes
+
+
+def run(module: str, *arguments: str, url: str, namespace: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": namespace} | environment
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command, env=os.environ | settings, text=True, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_address(
+    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
+) -> None:
+    real_ledger.run(claim_ledger("default", "https://api.example.net"))
+    there = {"WAVIX_API_KEY": MINE, "WAVIX_BASE_URL": sandbox.url, "url": valkey.url, "namespace": namespace}
+    worker = run("worker.runtime.process", **there)
+    assert worker.returncode == 78
+    assert "https://api.example.net" in worker.stderr
+    assert sandbox.url in worker.stderr
+    assert run("worker.runtime.supervisor", "--processes", "1", **there).returncode == 2, "it doesn't try again and again"
+    assert "ledger default" in run("worker.runtime.doctor", **there).stdout
+    assert run("worker.runtime.adopt", **there).returncode == 2, "nobody can be asked here"
+    adopted = run("worker.runtime.adopt", "--yes", "--json", **there)
+    assert adopted.returncode == 0, adopted.stderr
+    assert MINE not in worker.stderr + adopted.stdout
+    note = noted_provider(real_ledger, "default")
+    assert note is not None
+    assert note.server == sandbox.url
+
+
+@pytest.mark.faults
+def test_a_worker_process_whose_account_turns_out_to_be_another_one_ends_with_78(
+    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
+) -> None:
+    sandbox.order("seed_owned", count=2, account="default")
+    Host(real_ledger, sandbox, MINE).start()
+    there = {"WAVIX_API_KEY": OTHER, "WAVIX_BASE_URL": sandbox.url, "url": valkey.url, "namespace": namespace}
+    worker = run("worker.runtime.process", **there)
+    assert worker.returncode == 78
+    assert "belong to another account of" in worker.stderr
+    assert run("worker.runtime.supervisor", "--processes", "1", **there).returncode == 2
+
+
+@pytest.mark.faults
+def test_up_keeps_the_sandbox_s_jobs_apart_from_those_of_a_real_account(tmp_path: Path, sandbox: Sandbox) -> None:
+    def ledger() -> Didflow:
+        until(address_file(tmp_path).exists, what="the embedded Valkey")
+        return Didflow.from_url(address_file(tmp_path).read_text())
+
+    up = [str(BIN / "didflow"), "up", "--processes", "1"]
+    with started([*up, "--sandbox-port", "0"], tmp_path):
+        assert bought(tmp_path) == "succeeded"
+    with started(up, tmp_path, WAVIX_API_KEY=MINE, WAVIX_BASE_URL=sandbox.url):
+        assert not ledger().find(idempotency_key="order-1")
+        assert bought(tmp_path) == "succeeded"
+        assert len(sandbox.owned()) == 1, "it was bought there"
+    with started([*up, "--sandbox-port", "0"], tmp_path):
+        assert len(ledger().find(idempotency_key="order-1")) == 1
+        assert bought(tmp_path) == "succeeded", "another port is no other provider"
