@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.client import Didflow
 from producers.leaving import leaves_with, same_as
@@ -25,7 +23,7 @@ from producers.similar import similar
 from worker.contract.destinations import Destination
 from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Release, SearchAndBuy, invalid
+from worker.contract.requests import Release, SearchAndBuy, built
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome as NumberOutcome
 from worker.ledger.holdings import held_for, holders
@@ -131,7 +129,7 @@ class Churn:
 
         Each check is a new look. Raises InvalidRequest, WaitTimeout, ServiceUnavailable.
         """
-        request = Release(numbers=tuple(numbers), protected_labels=self._protected_labels, dry_run=True)
+        request = built(Release, {"numbers": tuple(numbers), "protected_labels": self._protected_labels, "dry_run": True})
         job = self._didflow.submit(request, reference=case, account=self._account)
         return self._didflow.wait(job.id, timeout_s)
 
@@ -144,9 +142,8 @@ class Churn:
         going = [number for number in self._seen(case, check_id) if number.outcome is None and number.record_id is not None]
         if not going:
             raise InvalidRequest(f"check {check_id} found nothing to release: `didflow status {check_id}` shows each number")
-        request = Release(
-            record_ids=tuple(number.record_id for number in going if number.record_id), protected_labels=self._protected_labels
-        )
+        ids = tuple(number.record_id for number in going if number.record_id)
+        request = built(Release, {"record_ids": ids, "protected_labels": self._protected_labels})
         return self._didflow.submit(request, idempotency_key=f"churn:{case}", reference=case, account=self._account)
 
     def call_off(self, case: str) -> JobView | None:
@@ -229,10 +226,7 @@ class Churn:
 
 def _request(reference: str, numbers: Sequence[str], terms: Mapping[str, Any], protected_labels: Sequence[str]) -> Release:
     fields = {"numbers": tuple(numbers), "expected_reference": reference, "protected_labels": tuple(protected_labels)}
-    try:
-        return Release.model_validate(fields | dict(terms))
-    except ValidationError as error:
-        raise invalid(error) from None
+    return built(Release, fields | dict(terms))
 
 
 def _is_release(view: JobView) -> bool:

@@ -23,7 +23,7 @@ from worker.contract.destinations import Destination
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
 from worker.contract.failover_plans import FailoverPlan
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Failback, Reroute, Selector
+from worker.contract.requests import Failback, Reroute, Selector, built
 from worker.contract.states import REPORTED, Outcome
 from worker.ledger.failover_plans import FailoverPlans, dry_run_of
 
@@ -189,7 +189,7 @@ class Failover:
         if plan.request.selector is None:
             return PlanRun(plan, job, None)
         rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
-        request = Reroute.model_validate(dict(plan.request) | rest)
+        request = built(Reroute, dict(plan.request) | rest)
         sweep = self._didflow.submit(request, idempotency_key=sweep_key(incident), reference=incident, account=plan.account)
         return PlanRun(plan, job, sweep)
 
@@ -215,7 +215,7 @@ class Failover:
 
 def _reroute(who: Selector | Sequence[str], to: Sequence[Destination], **more: Any) -> Reroute:
     chosen = {"selector": who} if isinstance(who, Selector) else {"numbers": tuple(who)}
-    return Reroute.model_validate(chosen | {"destinations": tuple(to)} | more)
+    return built(Reroute, chosen | {"destinations": tuple(to)} | more)
 
 
 def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool) -> Reroute:
@@ -224,7 +224,7 @@ def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool
         raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
     # The count was expected of what was found out; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
-    return Reroute.model_validate(dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})
+    return built(Reroute, dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})
 
 
 def away_key(incident: str) -> str:

@@ -9,13 +9,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from producers import AsyncDidflow, Didflow, InvalidRequest, ServiceUnavailable
+from producers import AsyncDidflow, Destination, Didflow, InvalidRequest, ServiceUnavailable
 from producers.business_events import BusinessEvents
+from producers.churn import Churn
+from producers.failover import Failover
 from producers.onboarding import Onboarding
 from tests.faults.plant import until
 from tests.ledger.playing import claimed, finished, submitted
@@ -233,3 +235,20 @@ def test_wrong_arguments_of_the_events_are_named(didflow: Didflow) -> None:
         with pytest.raises(InvalidRequest):
             BusinessEvents(didflow).send(event_type, data, event_id=event_id)  # type: ignore[arg-type]
     assert didflow.ledger.client.xlen(didflow.ledger.keys.requests) == 0
+
+
+def test_verbs_that_build_requests_raise_ours_and_never_pydantic_s(didflow: Didflow) -> None:
+    failover, churn = Failover(didflow), Churn(didflow, protected_labels=("",))
+    wrong: list[Callable[[], object]] = [
+        lambda: failover.away("INC-1", ("no number",), (Destination.trunk(207),)),
+        lambda: failover.away("INC-1", ("+12135550100",), ()),
+        lambda: failover.away("INC-1", ("+12135550100",), (Destination.trunk(207),), canary=0),
+        lambda: failover.plan("evening", ("no number",), (Destination.trunk(207),)),
+        lambda: churn.check("case-1", ["no number"]),
+        lambda: churn.churned("acme", grace="-1d"),
+    ]
+    for verb in wrong:
+        with pytest.raises(InvalidRequest) as refused:
+            verb()
+        assert refused.value.faults
+    assert didflow.find() == ()

@@ -7,9 +7,10 @@ or ran it, and no older worker takes it; one that an older version wrote is eith
 from collections.abc import Collection, Iterator, Mapping, Sized
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -378,6 +379,17 @@ def parse_request(fields: dict[str, Any] | str) -> Request:
     try:
         adapter = request_adapter()
         return adapter.validate_json(fields) if isinstance(fields, str) else adapter.validate_python(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
+
+
+def built(model: type[AnyRequest], fields: Mapping[str, Any]) -> AnyRequest:
+    """A request, or a part of one, from arguments of a caller. Raises InvalidRequest with every fault, never pydantic's own error."""
+    try:
+        return model.model_validate(dict(fields))
     except ValidationError as error:
         raise invalid(error) from None
 
