@@ -33,6 +33,8 @@ LOOK_EVERY_S = 0.05
 SILENCE_S = 2.0
 #: A second SIGTERM comes after this long, where one is sent.
 SECOND_TERM_S = 0.3
+#: Names the file in which the processes that run one job alone write their ids, so that none outlives the campaign.
+PIDS_VARIABLE = "CAMPAIGN_PIDS"
 
 
 def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None, version: int) -> None:
@@ -43,6 +45,7 @@ def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str |
         os.dup2(file.fileno(), 2)
     os.environ.update(environment)
     os.environ[PARENT_VARIABLE] = str(os.getppid())
+    os.environ[PIDS_VARIABLE] = str(log.with_suffix(".pids"))
     become(skew_s, mutant, version)
     solitary.COMMAND = [sys.executable, "-m", "tests.campaign.alone", str(skew_s), mutant or "", str(version)]
     process.main()
@@ -123,6 +126,14 @@ class Fleet:
                 member.running.kill()
             for member in self.members:
                 member.running.join()
+        self._end_those_alone()
+
+    def _end_those_alone(self) -> None:
+        kept = self.log.with_suffix(".pids")
+        for pid in kept.read_text().split() if kept.exists() else ():
+            with suppress(OSError):
+                if b"tests.campaign.alone" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(int(pid), signal.SIGKILL)
 
     def pids(self) -> list[int]:
         """Who lives and isn't frozen."""
