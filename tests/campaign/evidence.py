@@ -77,9 +77,12 @@ class Witnesses:
         return [*self._ledger.numbers(job_id), *(number.number for numbers in said for number in numbers)]
 
     def _jobs_with(self, numbers: Iterable[str]) -> list[str]:
+        """Whose result names one of them, or who ever bound one: a number that was given up is in no result."""
         wanted = set(numbers)
-        results = self._heard.results.values()
-        return list(dict.fromkeys(event.subject for event in results if wanted & {number.number for number in event.data.numbers}))
+        results, events = self._heard.results.values(), self._heard.events.values()
+        told = [event.subject for event in results if wanted & {number.number for number in event.data.numbers}]
+        others = {event.subject: None for event in (*results, *events)}
+        return list(dict.fromkeys([*told, *(job_id for job_id in others if wanted & set(self._ledger.numbers(job_id)))]))
 
     def _job(self, job_id: str) -> list[Happened]:
         try:
