@@ -21,12 +21,12 @@ from typing import Any, NoReturn
 from producers.cli.app import app
 from tests.forking import FORKING
 from worker.logs import drain_logs
-from worker.runtime import demo, doctor, reconcile, supervisor, up, upload
+from worker.runtime import adopt, demo, doctor, reconcile, supervisor, up, upload
 from worker.wavix.sandbox import __main__ as sandbox
 
 WITHIN_S = 60.0
 #: What a command may become.
-MODULES: dict[str, Any] = {module.__name__: module for module in (demo, doctor, reconcile, supervisor, up, upload)}
+MODULES: dict[str, Any] = {module.__name__: module for module in (adopt, demo, doctor, reconcile, supervisor, up, upload)}
 MODULES["worker.wavix.sandbox"] = sandbox
 
 

@@ -60,7 +60,9 @@ def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -
     holdings = sum(1 for _ in client.scan_iter(match=keys.holdings("*"), count=1000))
     if holdings > client.hlen(keys.holders):
         yield f"{holdings} references have numbers, and {client.hlen(keys.holders)} numbers are held"
-    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history) - holdings
+    # Of each worker process that ran in the last minute: what it ran with, and its call that is under way. They expire by themselves.
+    of_workers = sum(1 for kind in ("running", "call") for _ in client.scan_iter(match=f"{keys.namespace}:{kind}:*", count=1000))
+    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history) - holdings - of_workers
     if not parked and others > KEYS_ANYWAY:
         yield f"{others} keys are there, and no job is: {sorted(str(name) for name in client.scan_iter(count=1000))[:100]}"
     allowed = began.memory_bytes + BYTES_ANYWAY + now.kept * BYTES_EACH

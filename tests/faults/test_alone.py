@@ -47,6 +47,7 @@ def test_a_job_that_kills_its_workers_is_parked_and_its_neighbours_are_not(runni
     assert {running.ledger.client.hget(running.ledger.keys.job(job.id), "crashes_alone") for job in neighbours} <= {None, "0"}
 
 
+@pytest.mark.long
 def test_a_suspected_job_that_does_no_harm_ends_like_any_other(running: Plant, orders: Path) -> None:
     (number,) = running.sandbox.order("seed_owned", count=1)
     job = running.submit(Reroute(numbers=(f"+{number}",), destinations=(PBX,)))

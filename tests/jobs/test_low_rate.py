@@ -83,7 +83,7 @@ def slow(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Callable[[float], Sl
         one.close()
 
 
-@pytest.mark.parametrize("rate_per_s", [0.5, 0.05])
+@pytest.mark.parametrize("rate_per_s", [0.5, pytest.param(0.05, marks=pytest.mark.long)])
 def test_two_thousand_numbers_move_and_come_back_in_calls_divided_by_the_rate(
     slow: Callable[[float], SlowStage], rate_per_s: float
 ) -> None:
@@ -101,6 +101,7 @@ def test_two_thousand_numbers_move_and_come_back_in_calls_divided_by_the_rate(
     assert took_s < count * Pace.of(rate_per_s, 0.5).interval_us / 1_000_000 + BESIDES_S
 
 
+@pytest.mark.long
 def test_numbers_are_bought_and_released_at_any_rate(slow: Callable[[float], SlowStage]) -> None:
     stage = slow(0.05)
     bought = stage.play(stage.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=3)))
