@@ -2,31 +2,27 @@
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, cast
 
 import redis
 
+from worker.contract.states import JobState
 from worker.ledger.connection import connect
 from worker.ledger.keys import Keys
 
 LOOK_EVERY_S = 0.1
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
 
 
 @dataclass
-class _Orphan:
-    """A job whose worker died at `died_s`. `excused`: something else went wrong meanwhile, so its time says nothing.
+class _Watched:
+    """Something that shall go on. `seen`: what was seen of it since, and after how many seconds."""
 
-    `seen`: what was seen of it since, and after how many seconds.
-    """
-
-    job_id: str
-    token: str
-    died_s: float
-    back_s: float | None = None
-    excused: bool = False
-    seen: list[tuple[float, str]] = field(default_factory=list)
+    seen: list[tuple[float, str]] = field(default_factory=list, kw_only=True)
 
     def see(self, after_s: float, what: str) -> None:
         if not self.seen or self.seen[-1][1] != what:
@@ -34,6 +30,26 @@ class _Orphan:
 
     def story(self) -> str:
         return "; ".join(f"{after_s:.1f} s: {what}" for after_s, what in self.seen)
+
+
+@dataclass
+class _Orphan(_Watched):
+    """A job whose worker died at `died_s`. `excused`: something else went wrong meanwhile, so its time says nothing."""
+
+    job_id: str
+    token: str
+    died_s: float
+    back_s: float | None = None
+    excused: bool = False
+
+
+@dataclass
+class _Restart(_Watched):
+    """Valkey came back at `back_s`, which was `at` by the clock; the first event after it came at `moved_s`."""
+
+    back_s: float
+    at: datetime
+    moved_s: float | None = None
 
 
 class Recoveries:
@@ -44,7 +60,7 @@ class Recoveries:
         self._url, self._keys = url, Keys(namespace)
         self._owners: dict[str, tuple[int, str]] = {}
         self._orphans: list[_Orphan] = []
-        self._restarts: list[tuple[float, float | None]] = []
+        self._restarts: list[_Restart] = []
         self._activity = ""
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -78,7 +94,7 @@ class Recoveries:
     def server_is_back(self) -> None:
         with self._lock:
             self._excuse()
-            self._restarts.append((time.monotonic(), None))
+            self._restarts.append(_Restart(time.monotonic(), datetime.now(UTC)))
 
     def _excuse(self) -> None:
         for orphan in self._orphans:
@@ -92,8 +108,11 @@ class Recoveries:
             return [(orphan.back_s - orphan.died_s, orphan) for orphan in self._orphans if orphan.back_s is not None and not orphan.excused]
 
     def restarted_s(self) -> list[float]:
+        return sorted(took_s for took_s, _ in self._restarted())
+
+    def _restarted(self) -> list[tuple[float, _Restart]]:
         with self._lock:
-            return sorted(moved_s - back_s for back_s, moved_s in self._restarts if moved_s is not None)
+            return [(one.moved_s - one.back_s, one) for one in self._restarts if one.moved_s is not None]
 
     def late(self, job_within_s: float, server_within_s: float) -> list[str]:
         """What took longer than promised."""
@@ -102,7 +121,11 @@ class Recoveries:
             for took_s, orphan in self._recovered()
             if took_s > job_within_s
         ]
-        return found + [f"nothing moved for {took:.1f} s after Valkey was back" for took in self.restarted_s() if took > server_within_s]
+        return found + [
+            f"nothing moved for {took_s:.1f} s after Valkey was back at {restart.at:%H:%M:%S}: {restart.story()}"
+            for took_s, restart in self._restarted()
+            if took_s > server_within_s
+        ]
 
     def _watch(self) -> None:
         client = connect(self._url, timeout_s=2.0)
@@ -123,6 +146,7 @@ class Recoveries:
         pipe.xrevrange(self._keys.events, count=1)
         *rows, newest = pipe.execute()
         now = time.monotonic()
+        standing = self._standing(client)
         with self._lock:
             found = dict(zip(asked, rows, strict=True))
             self._owners = {job_id: (int(owner.split(":")[1]), token) for job_id, (owner, token, *_) in found.items() if owner}
@@ -139,4 +163,22 @@ class Recoveries:
             activity = newest[0][0] if newest else ""
             if activity != self._activity:
                 self._activity = activity
-                self._restarts = [(back_s, now if moved_s is None else moved_s) for back_s, moved_s in self._restarts]
+                for restart in self._restarts:
+                    restart.moved_s = restart.moved_s or now
+            for restart in self._restarts:
+                if restart.moved_s is None:
+                    restart.see(now - restart.back_s, standing)
+
+    def _standing(self, client: redis.Redis) -> str:
+        """How many jobs stand where, and how the gate does, while a restart waits for its first event; empty otherwise."""
+        with self._lock:
+            if all(restart.moved_s is not None for restart in self._restarts):
+                return ""
+        gate = cast("dict[str, str]", client.hgetall(self._keys.gate("default")))
+        gate.pop("check_ms", None)
+        open_jobs = [job for state in UNFINISHED for job in cast("list[str]", client.zrange(self._keys.state(state), 0, -1))]
+        pipe = client.pipeline(transaction=False)
+        for job_id in open_jobs:
+            pipe.hmget(self._keys.job(job_id), "state", "reason")
+        jobs = Counter(" ".join(filter(None, row)) for row in pipe.execute())
+        return f"jobs {dict(jobs)}, gate {gate}"
