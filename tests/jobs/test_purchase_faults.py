@@ -76,6 +76,39 @@ def test_a_lagging_owned_list_is_not_believed_before_the_settle_time(stage: Stag
     exactly(stage, view, 2)
 
 
+@pytest.mark.parametrize("charges", ["fees", "order"])
+@pytest.mark.parametrize("kind", ["act_and_drop", "act_then_html"])
+def test_a_charge_that_names_a_number_keeps_it_from_being_replaced_however_late_the_owned_list_is(
+    stage: Stage, charges: str, kind: str
+) -> None:
+    stage.sandbox.order("reconfigure", charges=charges)
+    stage.sandbox.add_fault("checkout", kind)
+    stage.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 4, times=None)
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+    assert "charged_not_shown" in stage.steps(view)
+
+
+def test_a_charge_without_a_number_that_shows_is_for_a_person(stage: Stage) -> None:
+    stage.sandbox.add_fault("checkout", "act_and_drop")
+    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = stage.run(TWO)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert set(outcomes(view).values()) == {"unclear"}
+    assert len(stage.sandbox.ledger()) == 2
+    assert "the transactions show a charge" in {step.name: step.detail for step in stage.story(view)}["unsettled"]
+
+
+@pytest.mark.parametrize("kind", ["drop", "rate_limit", "html_error", "cut_json"])
+def test_transactions_that_cannot_be_read_change_nothing(stage: Stage, kind: str) -> None:
+    stage.sandbox.add_fault("transactions", kind, times=None)
+    stage.sandbox.add_fault("checkout", "drop")
+    view = stage.run(TWO)
+    assert view.state == "succeeded"
+    exactly(stage, view, 2)
+
+
 def test_a_clear_yes_is_still_looked_up_in_a_list_that_lags(stage: Stage) -> None:
     stage.sandbox.add_fault("owned", "lag", seconds=0.4, times=None)
     view = stage.run(TWO)

@@ -29,7 +29,7 @@ class BalanceNote(BaseModel):
 def balance_usd(provider: Provider) -> Decimal | None:
     """None: it can't be read now, or not with this key. Then the provider is the one who says whether it covers the checkout."""
     try:
-        return provider.balance_usd()
+        return provider.balance_usd(insist=False)
     except (ReadFailed, NotThere):
         return None
 

@@ -26,7 +26,7 @@ from worker.contract.results import SearchReport
 from worker.contract.spending import LimitReached, Spend
 from worker.contract.states import WaitReason
 from worker.jobs.answers import waiting_for
-from worker.jobs.charges_seen import charges_seen
+from worker.jobs.charges_seen import charged_numbers, charges_seen
 from worker.jobs.fitting import affordable
 from worker.jobs.funds import balance_usd, covered, shared_balance_usd, wait_for_funds
 from worker.jobs.owned import find_owned, find_surely
@@ -383,7 +383,10 @@ class Purchase(WrittenPurchase):
             # Before a number counts as not ours it is looked for by a second read of another kind, which neither a filter that doesn't work
             # nor pages that shift can mislead.
             owned |= find_surely(self._provider, verdict.absent)
-            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+            charged = charged_numbers(self._provider, carted.keys() - owned.keys(), self.memo.fenced_ms, self._page.now_ms())
+            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules, charged=charged)
+            if charged and not isinstance(verdict, Settled):
+                self._write("charged_not_shown", listed(charged))
         elif self.memo.checkout is Checkout.YES and now_ms - self.memo.fenced_ms >= self._rules.settle_s * 1000:
             # It was accepted, and a search doesn't show it: the search may be at fault.
             owned |= find_surely(self._provider, carted.keys() - owned.keys())

@@ -31,13 +31,16 @@ class Unsettled:
     why: str
 
 
-def judge(carted: Set[str], owned: Set[str], memo: Memo, now_ms: int, rules: Rules) -> Settled | LookAgain | Unsettled:
-    """What a look at the owned list tells of the carted numbers.
+def judge(
+    carted: Set[str], owned: Set[str], memo: Memo, now_ms: int, rules: Rules, *, charged: Set[str] = frozenset()
+) -> Settled | LookAgain | Unsettled:
+    """What a look at the owned list tells of the carted numbers. `charged`: numbers that a charge since the checkout names.
 
     Owned is believed at once (A1: nobody else can have bought it for us). Not owned is believed
     - if the checkout was never sent: no connection was made;
     - else only when the numbers have been out of the cart for the settle time and the owned list is still silent (A2, A3). That holds for
-      a refusal, too: a proxy may have sent the call twice, and a gateway may refuse what it passed on.
+      a refusal, too: a proxy may have sent the call twice, and a gateway may refuse what it passed on. A charge that names one of them
+      says that the owned list lags for longer than A3 allows: then it isn't believed, and a person looks when the settle limit is over.
     The stock list is no witness: A3 doesn't speak of it, and one that lags would offer a number that is already ours.
     """
     absent = carted - owned
@@ -51,6 +54,10 @@ def judge(carted: Set[str], owned: Set[str], memo: Memo, now_ms: int, rules: Rul
                 return Unsettled("the provider accepted the checkout, but its owned list doesn't show these numbers")
             return LookAgain(_patience(memo.first_look_ms, now_ms))
         case Checkout.UNKNOWN | Checkout.REFUSED | Checkout.UNCLEAR:
+            if absent & charged:
+                if _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):
+                    return Unsettled("the transactions show a charge for these numbers, but the owned list doesn't show them")
+                return LookAgain(_patience(memo.first_look_ms, now_ms))
             if _passed(memo.revoked_ms, rules.settle_s, now_ms):
                 return Settled(carted & owned, absent, True, f"out of the cart for {rules.settle_s:g} s, owned list silent")
             if memo.revoked_ms is None and _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):

@@ -340,8 +340,9 @@ class WavixClient:
 
     # Account
 
-    def balance_usd(self) -> Decimal:
-        return self._read_known("/v1/profile/config", {}, parsing.balance_usd)
+    def balance_usd(self, *, insist: bool = True) -> Decimal:
+        """`insist`: else it is asked for once, and a refusal for the rate isn't waited out."""
+        return self._read_known("/v1/profile/config", {}, parsing.balance_usd, insist=insist)
 
     def transactions(
         self,
@@ -351,9 +352,11 @@ class WavixClient:
         kind: int | None = None,
         details_contains: str | None = None,
         page: int = 1,
+        insist: bool = True,
     ) -> Page[Transaction]:
         """What the account was charged on these days, both included, of this type alone. A server may ignore the filters.
 
+        `insist`: else it is asked for once, and a refusal for the rate isn't waited out.
         Raises ReadFailed, with `Barred` for a key that lacks the scope `billing`.
         """
         params: dict[str, str | int] = {"from_date": since.isoformat(), "to_date": until.isoformat(), "page": page, "per_page": PER_PAGE}
@@ -361,7 +364,11 @@ class WavixClient:
             params["type"] = kind
         if details_contains is not None:
             params["details_contains"] = details_contains
-        return self._read_known("/v1/billing/transactions", params, lambda raw: parsing.transactions_page(raw, page, self._max_pages))
+
+        def read(raw: Fields) -> Page[Transaction]:
+            return parsing.transactions_page(raw, page, self._max_pages)
+
+        return self._read_known("/v1/billing/transactions", params, read, insist=insist)
 
     def trunks(self) -> tuple[Trunk, ...]:
         found: dict[int, Trunk] = {}
@@ -418,10 +425,10 @@ class WavixClient:
     def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
         return self._read_known(path, {}, lambda raw: tuple(parse(one) for one in parsing.listed(raw, name)))
 
-    def _read_known(self, path: str, params: Params, parse: Callable[[Fields], T]) -> T:
+    def _read_known(self, path: str, params: Params, parse: Callable[[Fields], T], *, insist: bool = True) -> T:
         """A read whose path both dialects' servers know; a server that doesn't isn't the provider."""
         try:
-            return self._read(path, params, parse)
+            return self._read(path, params, parse, insist=insist)
         except _NoSuchRoute:
             raise _unknown(path) from None
 
@@ -473,10 +480,15 @@ class WavixClient:
         dialect = self.dialect()
         return self._read_known(path_in(dialect), params, parse), dialect
 
-    def _read(self, path: str, params: Params, parse: Callable[[Fields], T]) -> T:
+    def _read(self, path: str, params: Params, parse: Callable[[Fields], T], *, insist: bool = True) -> T:
         """What `parse` makes of the answer. What can't be read, or answers another question, must not look like what isn't there."""
         self.dialect()
-        return self._repeated(lambda: self._parsed(self._read_once(path, params), parse))
+        if insist:
+            return self._repeated(lambda: self._parsed(self._read_once(path, params), parse))
+        try:
+            return self._parsed(self._read_once(path, params), parse)
+        except (NotAdmitted, _Again) as error:
+            raise ReadFailed(error.answer) from None
 
     def _repeated(self, ask: Callable[[], T]) -> T:
         """What it returns in the end. Raises ReadFailed where it raised _Again each time, or wasn't admitted.
