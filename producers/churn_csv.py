@@ -10,11 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
-from worker.contract.requests import invalid
 
 NEEDED = ("reference", "event")
 COLUMNS = (*NEEDED, "numbers", "at", "grace", "before_renewal", "parking", "key")
@@ -120,8 +117,6 @@ def _line(count: int, columns: list[str], fields: list[str]) -> Told | ChurnLine
     try:
         if found.get("parking"):
             terms["parking"] = (Destination.parse(found["parking"]),)
-    except ValidationError as error:
-        return refused(f"parking: {invalid(error)}")
-    except ValueError as error:
-        return refused(f"parking: {error}")
+    except InvalidRequest as error:
+        return refused("; ".join(f"parking: {what}" for _, what in error.faults))
     return Told(count, reference, event, tuple(found.get("numbers", "").split()), terms, found.get("key") or None)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from producers.checks import check
 from producers.differences import differences
 from producers.quoting import QuotedSubmission, orders, refusal
-from worker.contract.errors import DidflowError, IdempotencyConflict, JobNotFound
+from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, JobNotFound
 from worker.contract.jobs import Job
 from worker.contract.requests import Request
 from worker.contract.results import Quote
@@ -85,12 +86,30 @@ def submit_batch(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Job | Didflo
 
 
 def _prepared(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Call[Job] | DidflowError]]:
-    by_quote = iter((yield from orders(plans, [one for one in batch if isinstance(one, QuotedSubmission)])))
+    checked = [_wrong_type(one) or one for one in batch]
+    by_quote = iter((yield from orders(plans, [one for one in checked if isinstance(one, QuotedSubmission)])))
     prepared: list[Call[Job] | DidflowError] = []
-    for one in batch:
+    for one in checked:
         settled = next(by_quote) if isinstance(one, QuotedSubmission) else one
         prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(plans, settled)))
     return prepared
+
+
+def _wrong_type(one: object) -> InvalidRequest | None:
+    """Why it can't be submitted, whatever its fields say: a caller without type checks may give anything."""
+    if not isinstance(one, Submission | QuotedSubmission):
+        return refusal("submission", f"is a {type(one).__name__}: give a `Submission` or a `QuotedSubmission`")
+    if isinstance(one, QuotedSubmission) and (name := _unlike(one.quote, Quote)):
+        return refusal("quote", f"is a {name}: give the `Quote` of a dry run, or `Quote.model_validate(…)` of its fields")
+    by_quote_alone = isinstance(one, QuotedSubmission) and one.request is None
+    if not by_quote_alone and (name := _unlike(one.request, Request)):
+        return refusal("request", f"is a {name}: give a request such as `SearchAndBuy`, or `parse_request(…)` of its fields")
+    return None
+
+
+def _unlike(given: object, kind: Any) -> str | None:
+    """What it is instead of that kind."""
+    return None if isinstance(given, kind) else type(given).__name__
 
 
 def _checked(plans: Plans, submission: Submission) -> Plan[Call[Job] | DidflowError]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from producers.cli import options as given
 from producers.cli.confirming import FOR_GOOD, confirmed
@@ -12,7 +12,7 @@ from producers.cli.option_groups import Labels, Turn, grouped
 from producers.cli.output import errors_told
 from producers.cli.submitting import submit
 from worker.contract.errors import InvalidRequest
-from worker.contract.requests import Rung, SearchAndBuy, invalid
+from worker.contract.requests import Rung, SearchAndBuy
 from worker.contract.results import Quote
 
 #: What an option of one rung is called, where the field has another name.
@@ -138,8 +138,8 @@ def _rung(place: int, text: str) -> Rung:
             fields[name] = int(value) if name in ("quantity", "min_channels") and value.isdecimal() and len(value) < 10 else value
     try:
         return Rung.model_validate(fields)
-    except ValidationError as error:
-        faults = tuple((f"rung {place}.{where}", what) for where, what in invalid(error).faults)
+    except InvalidRequest as error:
+        faults = tuple((f"rung {place}.{where}", what) for where, what in error.faults)
         raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults) from None
 
 
@@ -153,6 +153,6 @@ def _quote(path: Path | None, beside: dict[str, Any]) -> Quote | None:
     try:
         printed = TypeAdapter(dict[str, Any]).validate_json(given.file_text(path))
         return Quote.model_validate((printed.get("result") or {}).get("quote") or printed)
-    except (OSError, ValueError, AttributeError):  # A ValidationError is a ValueError.
+    except (OSError, ValueError, AttributeError):  # A ValidationError is a ValueError, and so is InvalidRequest.
         given.refuse("quote", f"{str(path)[:80]} holds no quote: give it what `didflow buy --dry-run --json` printed")
         raise

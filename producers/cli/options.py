@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
+from worker.contract.faults import invalid
 from worker.contract.moments import OUT_OF_BOUNDS, bounded, later, read_span
-from worker.contract.requests import invalid
 from worker.ledger.calls import label_faults
 
 
@@ -140,10 +140,8 @@ def destinations(texts: list[str] | None) -> tuple[Destination, ...]:
 def _destination(text: str, priority: int) -> Destination:
     try:
         return Destination.parse(text, priority=priority)
-    except ValidationError as error:
-        what = "; ".join(fault for _, fault in invalid(error).faults)
-    except ValueError as error:
-        what = str(error)
+    except InvalidRequest as error:
+        what = "; ".join(fault for _, fault in error.faults)
     raise InvalidRequest(f"to: {what}", (("to", what),))
 
 

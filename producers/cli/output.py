@@ -15,7 +15,7 @@ from rich.text import Text
 from producers.cli.tables import WholeWords, clean, print_table
 from worker.contract.errors import DidflowError, InvalidRequest
 from worker.contract.exit_codes import ExitCode, exit_code
-from worker.contract.requests import invalid
+from worker.contract.faults import invalid
 from worker.contract.states import JobState
 
 __all__ = [

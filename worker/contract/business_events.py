@@ -6,16 +6,18 @@ An entry has CloudEvents attributes as flat fields, as ours have: ``id``, ``type
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from worker.contract.countdown import AfterMoment, Grace, Margin
 from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidEvent, InvalidRequest, NotJson, UnknownEventType
+from worker.contract.errors import Fault, InvalidEvent, InvalidRequest, NotJson, UnknownEventType
+from worker.contract.faults import Input, faults_in
 from worker.contract.moments import Moment
 from worker.contract.numbers import NumberList
-from worker.contract.requests import Request, SearchAndBuy, Text, faults_in
+from worker.contract.requests import Request, SearchAndBuy, Text
 from worker.contract.results import Quote
 
 #: What Redis gives for a byte that isn't UTF-8.
@@ -32,7 +34,7 @@ def _printable(text: str) -> str:
 Label = Annotated[str, Field(min_length=1, max_length=180), AfterValidator(_printable)]
 
 
-class _Told(BaseModel):
+class _Told(Input):
     """What every type says: for which account."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,7 +178,7 @@ def parse_business_event(fields: Mapping[str, str]) -> BusinessEvent:
 
     Raises NotJson, UnknownEventType or InvalidEvent for what is no event of ours, InvalidRequest for what an event asks wrongly.
     """
-    outer = [("event", f"field {name[:60]!r} is not UTF-8") for name, text in fields.items() if UNREADABLE in name + text]
+    outer = [Fault("event", f"field {name[:60]!r} is not UTF-8") for name, text in fields.items() if UNREADABLE in name + text]
     envelope: _Envelope | None = None
     try:
         envelope = _Envelope.model_validate(dict(fields))
@@ -186,19 +188,28 @@ def parse_business_event(fields: Mapping[str, str]) -> BusinessEvent:
     wanted = TYPES.get(kind)
     unknown = [] if wanted else [("type", f"{kind[:100]!r} is unknown: known are {', '.join(TYPES)}")]
     broken = _json_faults(fields.get("data"))
-    inner: list[tuple[str, str]] = []
+    inner: list[Fault] = []
     told: Told | None = None
     if wanted and not broken:
         try:
-            told = wanted.model_validate_json(fields["data"])
+            told = _reader(wanted).validate_json(fields["data"])
         except ValidationError as error:
-            inner = [(f"data.{where}".rstrip("."), what) for where, what in faults_in(error)]
+            inner = [_within("data", fault) for fault in faults_in(error)]
     if faults := (*unknown, *broken, *outer, *inner):
         error_type = UnknownEventType if unknown else NotJson if broken else InvalidEvent if outer else InvalidRequest
         raise error_type("the event is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
     assert envelope is not None
     assert told is not None
     return BusinessEvent(id=envelope.id, source=envelope.source, type=kind, data=told)
+
+
+@cache
+def _reader(wanted: type[Told]) -> TypeAdapter[Told]:
+    return TypeAdapter(wanted)
+
+
+def _within(outer: str, fault: Fault) -> Fault:
+    return Fault(f"{outer}.{fault.path}".rstrip("."), fault.message, fault.code, fault.next_step)
 
 
 def _json_faults(text: str | None) -> list[tuple[str, str]]:

@@ -6,12 +6,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from worker.contract.errors import Fault, InvalidRequest
 from worker.contract.faults import Checked
 from worker.contract.numbers import parse_e164, to_provider
+from worker.contract.texts import NO_SPACES
 
-NO_SPACES = r"^[^\s\x00-\x1f\x7f-\x9f\ufffd]+$"
 #: What the provider calls a record or a trunk by.
 ProviderId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+#: More digits than any id has; `int` would refuse very many.
+MOST_DIGITS = 20
 
 
 class Transport(IntEnum):
@@ -127,13 +130,17 @@ class Destination(SeenDestination, Checked):
 
     @classmethod
     def sip(cls, uri: str, *, priority: int = 1) -> Self:
-        """A SIP URI, with or without ``sip:``."""
-        return cls(transport=Transport.SIP_URI, destination=uri.removeprefix("sip:"), priority=priority)
+        """A SIP URI, with or without ``sip:``. Raises InvalidRequest, as all ways to build one do."""
+        return cls(transport=Transport.SIP_URI, destination=_text(uri, "uri").removeprefix("sip:"), priority=priority)
 
     @classmethod
     def pstn(cls, number: str, *, priority: int = 1) -> Self:
         """A PSTN number; the provider wants it without the plus."""
-        return cls(transport=Transport.PSTN, destination=to_provider(parse_e164(number)), priority=priority)
+        try:
+            digits = to_provider(parse_e164(number))
+        except ValueError as error:
+            raise _refused("number", str(error)) from None
+        return cls(transport=Transport.PSTN, destination=digits, priority=priority)
 
     @classmethod
     def trunk(cls, trunk_id: int, login: str | None = None, *, priority: int = 1) -> Self:
@@ -143,16 +150,25 @@ class Destination(SeenDestination, Checked):
     @classmethod
     def parse(cls, text: str, *, priority: int = 1) -> Self:
         """``sip:pbx@example.net`` · ``pstn:+13235550142`` · ``trunk:144`` · ``trunk:144/login``."""
-        kind, _, rest = text.partition(":")
+        kind, _, rest = _text(text, "destination").partition(":")
         match kind:
             case "sip" | "sips" if rest:
                 return cls.sip(rest, priority=priority)
             case "pstn" | "tel" if rest:
                 return cls.pstn(rest, priority=priority)
-            case "trunk" if rest.split("/")[0].isdigit():
-                trunk_id, _, login = rest.partition("/")
-                return cls.trunk(int(trunk_id), login or None, priority=priority)
-        raise ValueError(f"{text!r} is not a destination: write sip:user@host, pstn:+13235550142 or trunk:144")
+            case "trunk" if (trunk := rest.partition("/"))[0].isdecimal() and len(trunk[0]) < MOST_DIGITS:
+                return cls.trunk(int(trunk[0]), trunk[2] or None, priority=priority)
+        raise _refused("destination", f"{text[:80]!r} is not a destination: write sip:user@host, pstn:+13235550142 or trunk:144")
+
+
+def _text(given: object, name: str) -> str:
+    if not isinstance(given, str):
+        raise _refused(name, f"is a {type(given).__name__}: give a text such as sip:user@host")
+    return given
+
+
+def _refused(name: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: {what}", (Fault(name, what),))
 
 
 Route = tuple[SeenDestination, ...]

@@ -23,7 +23,8 @@
 `code` is stable. `retryable` says whether the same call may work later without a change.
 """
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,15 +35,58 @@ class DidflowError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles keep message and attributes, whatever a subclass takes to be built."""
+        return _restored, (type(self), self.args, self.__dict__.copy())
 
-class InvalidRequest(DidflowError):
-    """The request was refused before anything happened. `faults` has every one: (where, what)."""
+
+def _restored(kind: type[DidflowError], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> DidflowError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
+
+class Fault(tuple[str, str]):
+    """One thing that is wrong with an input. It unpacks as `path, message`.
+
+    path       where: names and places joined by dots (``destinations.0.transport``); ``request`` for the whole
+    message    what is wrong
+    code       of which kind, such as ``missing``, ``greater_than_equal`` or ``value_error``: pydantic's name for it
+    next_step  what to do about it
+    """
+
+    code: str
+    next_step: str
+
+    def __new__(cls, path: str, message: str, code: str = "value_error", next_step: str | None = None) -> "Fault":
+        fault = super().__new__(cls, (path, message))
+        fault.code = code
+        fault.next_step = message.rpartition(": ")[2] if next_step is None else next_step
+        return fault
+
+    def __getnewargs__(self) -> tuple[str, str, str, str]:
+        return (self.path, self.message, self.code, self.next_step)
+
+    def __repr__(self) -> str:
+        return f"Fault(path={self.path!r}, message={self.message!r}, code={self.code!r}, next_step={self.next_step!r})"
+
+    @property
+    def path(self) -> str:
+        return self[0]
+
+    @property
+    def message(self) -> str:
+        return self[1]
+
+
+class InvalidRequest(DidflowError, ValueError):
+    """The request was refused before anything happened. `faults` has every fault."""
 
     code = "invalid_request"
 
-    def __init__(self, message: str, faults: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, message: str, faults: Iterable[Fault | tuple[str, str]] = ()) -> None:
         super().__init__(message)
-        self.faults = faults
+        self.faults = tuple(fault if isinstance(fault, Fault) else Fault(*fault) for fault in faults)
 
 
 class InvalidEvent(InvalidRequest):

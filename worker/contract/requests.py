@@ -10,7 +10,6 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,35 +20,23 @@ from pydantic import (
 )
 
 from worker.contract.countdown import AfterMoment, Grace, Margin
-from worker.contract.destinations import NO_SPACES, Destination, ProviderId
-from worker.contract.errors import InvalidRequest
-from worker.contract.faults import Checked
+from worker.contract.destinations import Destination, ProviderId
+from worker.contract.faults import Checked, invalid
 from worker.contract.moments import Moment
 from worker.contract.money import Usd
 from worker.contract.numbers import NumberList, NumberType
 from worker.contract.states import Lane
 from worker.contract.terms import Terms
+from worker.contract.texts import DIGITS, PRINTABLE, URL, WILD
 
 #: The version of what this code stores of a job: its request, and what it writes while it runs. To be raised with any change that an
 #: older worker can't read, or would drop when it writes; see tests/unit/test_stored_shape.py.
 REQUEST_VERSION = 1
 
-# U+FFFD stands where a byte of a stored request could not be read; so a damaged one is never taken for another request.
-PRINTABLE, URL = r"^[^\x00-\x1f\x7f-\x9f\ufffd]+$", r"^https?://[^\s\x00-\x1f\x7f-\x9f\ufffd]+$"
-DIGITS, WILD = r"^[0-9]+$", r"^[0-9?*]+$"
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=DIGITS)]
 HttpUrl = Annotated[str, Field(max_length=2000, pattern=URL)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-#: What a person is told instead of the expression that a text doesn't match.
-_IN_WORDS = {
-    PRINTABLE: "needs text without control characters",
-    DIGITS: "needs digits alone, such as 213",
-    URL: "needs an address that begins with http:// or https://, without spaces",
-    WILD: "needs digits, with ? for any one digit and * for any number of digits, such as *777",
-    NO_SPACES: "needs text without spaces and control characters",
-}
 
 
 def _as_tuple(value: object) -> object:
@@ -383,34 +370,12 @@ def parse_request(fields: dict[str, Any] | str) -> Request:
         raise invalid(error) from None
 
 
-AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
+AnyRequest = TypeVar("AnyRequest", bound=Checked)
 
 
 def built(model: type[AnyRequest], fields: Mapping[str, Any]) -> AnyRequest:
-    """A request, or a part of one, from arguments of a caller. Raises InvalidRequest with every fault, never pydantic's own error."""
-    try:
-        return model.model_validate(dict(fields))
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def invalid(error: ValidationError) -> InvalidRequest:
-    """A pydantic error as ours: one line per fault, never the input itself beyond what the fault quotes."""
-    faults = tuple((where or "request", what) for where, what in faults_in(error))
-    return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
-
-
-def faults_in(error: ValidationError) -> tuple[tuple[str, str], ...]:
-    """Where ('' for the whole) and what, in our words."""
-    return tuple(
-        (".".join(str(part) for part in fault["loc"]), _in_words(fault["msg"].removeprefix("Value error, ")))
-        for fault in error.errors(include_url=False, include_input=False)
-    )
-
-
-def _in_words(what: str) -> str:
-    """An expression in a message is of no use to who has to mend the text."""
-    return next((words for pattern, words in _IN_WORDS.items() if what == f"String should match pattern '{pattern}'"), what)
+    """A request, or a part of one, from arguments of a caller. Raises InvalidRequest with every fault."""
+    return model.model_validate(dict(fields))
 
 
 def is_past(deadline: datetime | None, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from worker.contract.destinations import Route
 from worker.contract.errors import JobError
+from worker.contract.faults import Input
 from worker.contract.money import Usd
 from worker.contract.requests import SearchAndBuy
 from worker.contract.states import Outcome
@@ -106,7 +107,7 @@ class SearchReport(_Frozen):
     rungs: tuple[RungReport, ...] = ()
 
 
-class Quote(_Frozen):
+class Quote(Input, _Frozen):
     """A dry run's answer: what would be bought or done, and what it would cost. Nothing is reserved.
 
     `balance_after_usd` may be below zero: then the purchase would need a card or a top-up. Both are None where the key may not read the

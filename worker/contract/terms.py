@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from worker.contract.faults import Input
 from worker.contract.money import Usd
 
 
-class QuotedNumber(BaseModel):
+class QuotedNumber(Input):
     """One number of a quote, with its fees and the documents that it needed then. `reused`: it was ours, and cost nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,7 +20,7 @@ class QuotedNumber(BaseModel):
     reused: bool = False
 
 
-class Terms(BaseModel):
+class Terms(Input):
     """Each number that is bought costs no more, and needs no other documents, than the quoted number that it is or stands in for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from producers.cli import options as given
 from producers.cli.confirming import FOR_GOOD, Stake, confirmed
@@ -137,7 +136,7 @@ def _asked_for(route: Route) -> tuple[Destination, ...] | None:
     """A route that a request may ask for; None if the provider showed something that it mayn't."""
     try:
         return tuple(Destination.model_validate(one.model_dump(exclude_none=True)) for one in route) or None
-    except ValidationError:
+    except InvalidRequest:
         return None
 
 

@@ -21,8 +21,9 @@ from worker.contract.errors import (
     UnreadableRecord,
     WrongLedger,
 )
+from worker.contract.faults import invalid
 from worker.contract.provider import Barred, No, NotNow, ReadFailed
-from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, invalid, parse_request
+from worker.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, parse_request
 from worker.contract.results import Result, Totals
 from worker.contract.states import JobState, Lane, WaitReason
 from worker.jobs.answers import waiting_for
