@@ -1,11 +1,18 @@
 """Types of command-line arguments for argparse: a value out of bounds is a usage error (exit code 2) that names the fault."""
 
 import math
-from argparse import ArgumentTypeError
+import textwrap
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from decimal import Decimal
 
 from worker.contract.money import parse_usd
+
+
+def parser_of(command: str, summary: str, *examples: str) -> ArgumentParser:
+    """A parser whose `--help` ends with examples, each on a line of its own."""
+    shown = "\n".join(["examples:", *(f"  {example}" for example in examples)])
+    return ArgumentParser(prog=command, description=textwrap.fill(summary, 80), epilog=shown, formatter_class=RawDescriptionHelpFormatter)
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

@@ -1,13 +1,18 @@
-"""All commands in one place."""
+"""All commands in one place, in the order in which `didflow --help` shows them."""
 
 from collections.abc import Callable
+from importlib.metadata import version as installed_version
+from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from producers.cli.buying import buy
 from producers.cli.churning import churn_app
+from producers.cli.completing import completion, know_shells
 from producers.cli.dead_letters import dead_letters
 from producers.cli.documents import documents_app
+from producers.cli.examples import HELP, add_examples, as_lines
 from producers.cli.failing_over import failback, failover_app
 from producers.cli.history import history
 from producers.cli.knowing import schema, settings
@@ -17,33 +22,92 @@ from producers.cli.onboarding import onboarding_app
 from producers.cli.planning import plan_app
 from producers.cli.pool import pool_app
 from producers.cli.reviewing import resolve, retry
-from producers.cli.roles import add_roles
+from producers.cli.roles import PASS_ON, ROLES, Role
 from producers.cli.spending import spend
 from producers.cli.taking_in import requests_app
+from worker.contract.exit_codes import MEANINGS, ExitCode
+
+#: The sections of `didflow --help`, and the commands of each.
+SECTIONS: dict[str, dict[str, Callable[..., None] | typer.Typer | Role]] = {
+    "Submit": {
+        "buy": buy,
+        "reroute": reroute,
+        "failover": failover_app,
+        "failback": failback,
+        "release": release,
+        "churn": churn_app,
+        "documents": documents_app,
+        "pool": pool_app,
+        "cancel": cancel,
+    },
+    "Inspect": {
+        "status": status,
+        "jobs": jobs,
+        "explain": explain,
+        "history": history,
+        "results": results_app,
+        "onboarding": onboarding_app,
+        "spend": spend,
+        "doctor": ROLES["doctor"],
+        "reconcile": ROLES["reconcile"],
+    },
+    "Review": {"dead-letters": dead_letters, "retry": retry, "resolve": resolve},
+    "Configure": {"settings": settings, "schema": schema, "adopt": ROLES["adopt"], "completion": completion},
+    "Run": {
+        "up": ROLES["up"],
+        "demo": ROLES["demo"],
+        "worker": ROLES["worker"],
+        "sandbox": ROLES["sandbox"],
+        "requests": requests_app,
+    },
+}
+
+
+class _InOrder(TyperGroup):
+    """Typer would list the groups of commands after all others."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - it is the base class's.
+        return [name for section in SECTIONS.values() for name in section]
+
+
+def _epilog() -> str:
+    shown = (code for code in ExitCode if code < ExitCode.STUCK or code is ExitCode.INTERRUPTED)
+    return as_lines("Exit codes:", *(f"{code.value:<3}  {MEANINGS[code]}" for code in shown))
+
 
 app = typer.Typer(
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=HELP,
     help="Provision phone numbers on the Wavix Numbers API: jobs that are never lost, purchases that happen exactly once.",
-    epilog="Exit codes: 0 done, 1 job failed or partial, 2 bad input, 3 timed out, 4 idempotency conflict, 5 service not reachable.",
+    epilog=_epilog(),
 )
 
-_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Ask for something": (buy, reroute, failback, release, cancel),
-    "Look": (status, jobs, explain, history, spend),
-    "Settle what is parked": (dead_letters, retry, resolve),
-    "Know": (settings, schema),
-}
-for panel, commands in _PANELS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"didflow {installed_version('didflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")] = False,
+) -> None:
+    pass
+
+
 failover_app.add_typer(plan_app, name="plan")
-app.add_typer(churn_app, name="churn", rich_help_panel="Ask for something")
-app.add_typer(failover_app, name="failover", rich_help_panel="Ask for something")
-app.add_typer(onboarding_app, name="onboarding", rich_help_panel="Look")
-app.add_typer(results_app, name="results", rich_help_panel="Look")
-app.add_typer(requests_app, name="requests", rich_help_panel="Run")
-app.add_typer(documents_app, name="documents", rich_help_panel="Ask for something")
-app.add_typer(pool_app, name="pool", rich_help_panel="Ask for something")
-add_roles(app)
+for section, commands in SECTIONS.items():
+    for name, command in commands.items():
+        match command:
+            case typer.Typer():
+                app.add_typer(command, name=name, rich_help_panel=section)
+            case Role():
+                app.command(name, help=command.summary, context_settings=PASS_ON, rich_help_panel=section)(command.become)
+            case _:
+                app.command(name, rich_help_panel=section)(command)
+add_examples(app)
+know_shells()

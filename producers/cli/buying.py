@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
+from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.confirming import FOR_GOOD, confirmed
 from producers.cli.option_groups import Labels, Turn, grouped
@@ -22,7 +23,7 @@ _RUNG_FIELDS = {"max_monthly": "max_monthly_usd", "max_setup": "max_setup_usd"}
 @grouped
 def buy(
     *,
-    country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False)] = None,
+    country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False, autocompletion=completing.countries)] = None,
     region: Annotated[str | None, typer.Option(help="state or province", show_default=False)] = None,
     city: Annotated[
         list[str] | None, typer.Option(help='as the provider writes it: "LOS ANGELES, CA"; may be repeated', show_default=False)
@@ -30,15 +31,27 @@ def buy(
     area_code: Annotated[str | None, typer.Option(help="digits after the country code", show_default=False)] = None,
     prefix: Annotated[str | None, typer.Option(help="first digits, country code included", show_default=False)] = None,
     pattern: Annotated[str | None, typer.Option(help='digits, ? for one, * for any: "*777"', show_default=False)] = None,
-    number_type: Annotated[str, typer.Option(help="geographic | toll_free | all")] = "all",
+    number_type: Annotated[
+        str, typer.Option(help="geographic | toll_free | all", autocompletion=completing.one_of("geographic", "toll_free", "all"))
+    ] = "all",
     sms: Annotated[bool, typer.Option("--sms", help="must receive SMS")] = False,
     min_channels: Annotated[int | None, typer.Option(help="inbound channels at least", show_default=False)] = None,
     max_setup: Annotated[str | None, typer.Option(help="USD once per number at most", show_default=False)] = None,
     max_monthly: Annotated[str | None, typer.Option(help="USD a month per number at most", show_default=False)] = None,
     max_total: Annotated[str | None, typer.Option(help="USD that the whole job may cost now", show_default=False)] = None,
-    documents: Annotated[str, typer.Option(help="refuse | allow_inactive: numbers that need documents")] = "refuse",
+    documents: Annotated[
+        str,
+        typer.Option(
+            help="refuse | allow_inactive: numbers that need documents", autocompletion=completing.one_of("refuse", "allow_inactive")
+        ),
+    ] = "refuse",
     quantity: Annotated[int, typer.Option("--quantity", "-q", help="1 to 1000")] = 1,
-    policy: Annotated[str, typer.Option(help="all_or_nothing | at_least | best_effort")] = "all_or_nothing",
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="all_or_nothing | at_least | best_effort", autocompletion=completing.one_of("all_or_nothing", "at_least", "best_effort")
+        ),
+    ] = "all_or_nothing",
     at_least: Annotated[int | None, typer.Option(help="with policy at_least: so many or none", show_default=False)] = None,
     rung: Annotated[
         list[str] | None,

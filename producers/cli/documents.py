@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.option_groups import Labels, Listed, grouped
 from producers.cli.output import errors_told
@@ -17,7 +18,9 @@ documents_app = typer.Typer(no_args_is_help=True, help="Numbers that wait for do
 
 UPLOADER = "worker.runtime.upload"
 
-JobOption = Annotated[str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False)]
+JobOption = Annotated[
+    str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False, autocompletion=completing.jobs)
+]
 
 
 @documents_app.command("missing")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.confirming import Stake, confirmed
 from producers.cli.moving import ANYWHERE
@@ -22,7 +23,13 @@ from worker.contract.requests import Failback, Reroute
 from worker.contract.states import REPORTED, JobState
 
 Incident = Annotated[
-    str | None, typer.Option("--incident", help="its name, which is the key: repeated, it is the same job", show_default=False)
+    str | None,
+    typer.Option(
+        "--incident",
+        help="its name, which is the key: repeated, it is the same job",
+        show_default=False,
+        autocompletion=completing.incidents,
+    ),
 ]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="go at once: no dry run before, no question")]
 
@@ -70,7 +77,10 @@ def failover(
 
 
 def failback(
-    moved: Annotated[str, typer.Argument(help="the reroute to undo, or the incident", metavar="JOB|INCIDENT")],
+    moved: Annotated[
+        str,
+        typer.Argument(help="the reroute to undo, or the incident", metavar="JOB|INCIDENT", autocompletion=completing.jobs_and_incidents),
+    ],
     dry_run: given.DryRun = False,
     key: given.Key = None,
     reference: given.Reference = None,

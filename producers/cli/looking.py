@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.advice import advice
 from producers.cli.groups import delete_group, groups
@@ -24,7 +25,7 @@ from worker.contract.jobs import JobView, Step
 from worker.contract.states import REPORTED, JobState
 from worker.ledger.plans import MOST_LISTED
 
-JobId = Annotated[str, typer.Argument(help="the job's id")]
+JobId = Annotated[str, typer.Argument(help="the job's id", autocompletion=completing.jobs)]
 
 
 def status(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 
+from producers.cli import completing
 from worker.contract.destinations import Destination
 from worker.contract.errors import InvalidRequest
 from worker.contract.faults import invalid
@@ -54,7 +55,10 @@ RecordIds = Annotated[
 FromTrunk = Annotated[int | None, typer.Option(help="all numbers that go to this SIP trunk now", show_default=False)]
 FromDestination = Annotated[str | None, typer.Option(help="all numbers that go to this destination now", show_default=False)]
 Label = Annotated[str | None, typer.Option(help="all numbers with this label", show_default=False)]
-Country = Annotated[str | None, typer.Option(help="all numbers of this country (ISO code)", show_default=False)]
+Country = Annotated[
+    str | None,
+    typer.Option(help="all numbers of this country (ISO code)", show_default=False, autocompletion=completing.countries),
+]
 City = Annotated[str | None, typer.Option(help="all numbers of this city", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
 ProtectedLabels = Annotated[

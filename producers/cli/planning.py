@@ -9,6 +9,7 @@ import typer
 from pydantic import TypeAdapter
 from rich.text import Text
 
+from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.confirming import Stake, confirmed
 from producers.cli.failing_over import Incident, finish, named_incident, requested
@@ -25,7 +26,7 @@ from worker.settings import load_settings
 #: A plan whose numbers are older than so many refreshes is stale: something keeps them from being found out.
 STALE_AFTER = 3
 
-Name = Annotated[str, typer.Argument(help="the plan's name", metavar="NAME")]
+Name = Annotated[str, typer.Argument(help="the plan's name", metavar="NAME", autocompletion=completing.plans)]
 
 plan_app = typer.Typer(no_args_is_help=True, help="Failovers that are prepared: which numbers are meant is known before.")
 
@@ -122,7 +123,9 @@ def run(
 
 @plan_app.command()
 def refresh(
-    name: Annotated[str | None, typer.Argument(help="the plan's name", metavar="NAME", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="the plan's name", metavar="NAME", show_default=False, autocompletion=completing.plans)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="every plan")] = False,
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,

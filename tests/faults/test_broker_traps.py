@@ -34,11 +34,11 @@ from tests.faults.dying_threads import folder_with_hook
 from tests.faults.plant import Plant, lives, plant, until
 from tests.ledger.playing import copies
 from worker.contract.destinations import Destination
+from worker.contract.exit_codes import ExitCode
 from worker.contract.requests import Request, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
 from worker.ledger.calls import RENUDGE_MS, Submission
 from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.watchdog import EXIT_CODE
 
 LEASE_S = 2.0
 #: From the death of a worker until its job has ended elsewhere.
@@ -183,7 +183,7 @@ def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folde
     assert {running.wait(job).state for job in jobs} == {JobState.SUCCEEDED}
     until(lambda: len(running.workers()) == 2, what="the replacement")
     assert set(running.workers()) & before == before - {victim}
-    assert EXIT_CODE in {line["code"] for line in told(running.log, "supervisor.child_died")}
+    assert ExitCode.STUCK in {line["code"] for line in told(running.log, "supervisor.child_died")}
     assert told(running.log, "watchdog.process_ends")
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from tests.faults.plant import NAMESPACE, Plant, lives, plant, until
 from worker.contract.destinations import Destination
+from worker.contract.exit_codes import ExitCode
 from worker.contract.requests import Release, Reroute, SearchAndBuy
 from worker.contract.states import JobState, Lane
 from worker.ledger.connection import connect
 from worker.ledger.plans import Entries
 from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.process import EXIT_MISCONFIGURED
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 BUY_TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
@@ -211,7 +211,7 @@ def test_the_key_is_nowhere(running: Plant) -> None:
     assert {"didflow", "dramatiq"} <= loggers, "every line is data, Dramatiq's too"
 
 
-@pytest.mark.parametrize(("module", "code"), [("worker.runtime.process", EXIT_MISCONFIGURED), ("worker.runtime.supervisor", 2)])
+@pytest.mark.parametrize(("module", "code"), [("worker.runtime.process", ExitCode.MISCONFIGURED), ("worker.runtime.supervisor", 2)])
 def test_a_redis_that_could_forget_is_refused(tmp_path: Path, module: str, code: int) -> None:
     with EmbeddedValkey(tmp_path) as forgetful:
         connect(forgetful.url).config_set("appendfsync", "everysec")
@@ -240,5 +240,5 @@ def test_every_lane_is_served(running: Plant) -> None:
 def test_settings_that_no_restart_can_help_end_the_supervisor(valkey: EmbeddedValkey, module: str, wrong: dict[str, str]) -> None:
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "WAVIX_API_KEY": "k", "DIDFLOW_NAMESPACE": "wrong-settings"} | wrong
     ended = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=30)
-    assert ended.returncode == (EXIT_MISCONFIGURED if module.endswith("process") else 2)
+    assert ended.returncode == (ExitCode.MISCONFIGURED if module.endswith("process") else 2)
     assert "Traceback" not in ended.stderr

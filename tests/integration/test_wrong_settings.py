@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.shell import Shell
+from worker.contract.exit_codes import ExitCode
 from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.process import EXIT_MISCONFIGURED
 
 SECRET = "hunter2"
 WRONG: dict[str, dict[str, str]] = {
@@ -31,7 +31,7 @@ def test_every_command_ends_with_2_and_names_the_variable(tmp_path: Path, what: 
         assert SECRET not in ended.out + ended.err
 
 
-ROLES = {"worker.runtime.supervisor": 2, "worker.runtime.process": EXIT_MISCONFIGURED, "worker.runtime.embedded": 2}
+ROLES = {"worker.runtime.supervisor": 2, "worker.runtime.process": ExitCode.MISCONFIGURED, "worker.runtime.embedded": 2}
 
 
 def started(module: str, environment: dict[str, str] | dict[bytes, bytes], folder: Path) -> subprocess.CompletedProcess[bytes]:
@@ -70,7 +70,7 @@ def test_a_database_that_the_server_lacks_is_a_wrong_setting(tmp_path: Path, val
     assert (ended.code, "DIDFLOW_REDIS_URL names a database" in ended.err) == (2, True)
     assert Shell(tmp_path, {"DIDFLOW_REDIS_URL": url})("doctor").code == 2
     environment = os.environ | {"DIDFLOW_REDIS_URL": url, "WAVIX_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
-    assert started("worker.runtime.process", environment, tmp_path).returncode == EXIT_MISCONFIGURED
+    assert started("worker.runtime.process", environment, tmp_path).returncode == ExitCode.MISCONFIGURED
 
 
 def test_a_setting_that_is_no_utf_8_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import structlog.testing
 from tests.faults.plant import until
 from tests.stage import settings_for
 from worker.contract.destinations import Destination
+from worker.contract.exit_codes import ExitCode
 from worker.contract.requests import Reroute, SearchAndBuy
 from worker.jobs.ports import Provider
 from worker.ledger.calls import Submission
@@ -28,7 +29,7 @@ from worker.runtime.embedded import EmbeddedValkey
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.process import WorkerProcess
 from worker.runtime.process_names import PREDECESSOR_VARIABLE
-from worker.runtime.watchdog import END_WITHIN_S, EXIT_CODE, STUCK_AFTER_S, Watchdog
+from worker.runtime.watchdog import END_WITHIN_S, STUCK_AFTER_S, Watchdog
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 
@@ -57,7 +58,7 @@ def test_the_process_ends_with_the_stacks_of_all_threads_in_the_log() -> None:
         watchdog = Watchdog(lambda: [dead], {}, die=died.append, set_alarm=alarms.append)
         watchdog.start()
         watchdog.join(10)
-    assert died == [EXIT_CODE]
+    assert died == [ExitCode.STUCK]
     assert alarms == [END_WITHIN_S]
     assert lines[0]["because"] == ["consumer"]
     assert any(name.startswith("MainThread") for name in lines[0]["stacks"])

@@ -91,16 +91,18 @@ class ScriptClient(redis.Redis):
         return self.connection_pool.get_connection()
 
 
-def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> ScriptClient:
+def connect(
+    url: str, *, timeout_s: float = SOCKET_TIMEOUT_S, connect_timeout_s: float = CONNECT_TIMEOUT_S, retries: int = 2
+) -> ScriptClient:
     """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice. Raises InvalidSettings."""
     pool = CountedPool.from_url(
         _readable(url),
         decode_responses=True,
         encoding_errors="replace",
         socket_timeout=timeout_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_connect_timeout=connect_timeout_s,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
         driver_info=_DRIVER,
     )
     return cast("ScriptClient", ScriptClient.from_pool(pool))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from producers.cli import options as given
+from producers.cli.examples import HELP, as_lines
 from producers.cli.output import errors_told, print_json
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from worker.contract.provider import ReadFailed
@@ -20,10 +21,10 @@ from worker.runtime.identity import look_at, server_of
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import load_settings
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
 
 
-@app.command()
+@app.command(epilog=as_lines("Examples:", "didflow adopt --account default"))
 def adopt(
     account: given.AccountName = "default",
     yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,

@@ -4,10 +4,10 @@ An embedded Valkey, the sandbox and two worker processes; jobs through the queue
 didflow reports is compared with the money that the sandbox took.
 """
 
-import argparse
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from producers import Destination, Didflow, Failback, Job, JobView, Quote, Release, Reroute, Rung, SearchAndBuy, WrongJob
+from worker.arguments import parser_of
 from worker.contract.errors import DidflowError
+from worker.contract.exit_codes import ExitCode
 from worker.contract.papers import described
 from worker.contract.requests import Request
 from worker.contract.results import NumberResult, by_kind
@@ -192,10 +194,14 @@ def colour(view: JobView) -> str:
     return {"succeeded": "green", "partial": "yellow", "failed": "yellow", "cancelled": "yellow"}.get(view.state.value, "red")
 
 
+def parser() -> ArgumentParser:
+    """Of its command line, on which there is nothing but `--help`."""
+    return parser_of("didflow demo", "Run the main job here, on an embedded Valkey and a sandbox Wavix. Costs nothing.", "didflow demo")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Exit code 0 if everything came out as it should, 1 if not, 2 for arguments (it takes none), 5 if a part didn't come up."""
-    summary = "Run the main job here, on an embedded Valkey and a sandbox Wavix. Costs nothing."
-    argparse.ArgumentParser(prog="didflow demo", description=summary).parse_args(arguments)
+    parser().parse_args(arguments)
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="didflow-demo-") as folder:
         log = Path(folder) / "workers.log"
@@ -208,10 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except DidflowError as error:
             console.print(f"[red]{error.code}[/]: {error}")
             console.print(log.read_text()[-5000:] if log.exists() else "", markup=False)
-            sys.exit(5)
+            sys.exit(ExitCode.UNREACHABLE)
         if not good:
             console.print(log.read_text()[-5000:], markup=False)
-            sys.exit(1)
+            sys.exit(ExitCode.JOB)
     command = own_command()
     console.print(
         f"\nthis demo spent nothing. With a real account: WAVIX_API_KEY=… {command} up, and beside it"

@@ -1,9 +1,9 @@
 """`python -m worker.runtime.doctor`, which is `didflow doctor`: is everything as it must be, and what to fix where it isn't."""
 
-import argparse
 import json
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -12,7 +12,9 @@ import redis
 from rich.text import Text
 
 from producers.cli.tables import print_table
+from worker.arguments import parser_of
 from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
+from worker.contract.exit_codes import ExitCode
 from worker.contract.ids_form import EXAMPLES
 from worker.contract.printable import printable
 from worker.contract.spending import told
@@ -204,11 +206,17 @@ def _fix(needed: bool, what: str) -> str:
     return f": {what}" if needed else ""
 
 
+def parser() -> ArgumentParser:
+    """Of its command line."""
+    examples = ("didflow doctor", "didflow doctor --json")
+    made = parser_of("didflow doctor", "Check Redis, accounts and workers, and say what to fix.", *examples)
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Exit code 0 if nothing fails, 1 if something does, 2 for wrong settings, 5 if Redis doesn't answer."""
-    parser = argparse.ArgumentParser(prog="didflow doctor", description="Check Redis, accounts and workers, and say what to fix.")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    as_json = parser.parse_args(arguments).json
+    as_json = parser().parse_args(arguments).json
     configure_logs(level="critical")  # The checks say it all.
     try:
         checks = list(examine(load_settings()))
@@ -223,11 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(_code(checks))
 
 
-def _code(checks: Sequence[Check]) -> int:
+def _code(checks: Sequence[Check]) -> ExitCode:
     failed = {check.name for check in checks if check.verdict == "fail"}
     if not failed:
-        return 0
-    return 2 if "settings" in failed else 5 if "redis" in failed else 1
+        return ExitCode.DONE
+    return ExitCode.INPUT if "settings" in failed else ExitCode.UNREACHABLE if "redis" in failed else ExitCode.JOB
 
 
 def _print(checks: Sequence[Check]) -> None:

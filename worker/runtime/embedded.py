@@ -21,6 +21,7 @@ import redis
 import structlog
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable
+from worker.contract.exit_codes import ExitCode
 from worker.ledger.address import ADDRESS_FILE, address_file
 from worker.logs import configure_logs
 from worker.runtime.identity import SANDBOX, server_of
@@ -210,10 +211,10 @@ def main() -> None:
                     sys.exit(f"the server ended by itself: see {settings.state_dir / 'valkey.log'}")
     except InvalidSettings as error:
         log.critical("embedded.refused_to_start", error=str(error))
-        sys.exit(2)
+        sys.exit(ExitCode.INPUT)
     except ServiceUnavailable as error:
         log.critical("embedded.not_started", error=str(error))
-        sys.exit(5)
+        sys.exit(ExitCode.UNREACHABLE)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from worker.contract.errors import ServiceUnavailable
+from worker.contract.exit_codes import ExitCode
 from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.supervisor import EXIT_REFUSED
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 START_WITHIN_S = 20.0
@@ -101,7 +101,7 @@ class LocalStack:
     def refused(self) -> bool:
         """Whether the workers ended because of their settings: no restart can help."""
         workers = self.children.get("workers")
-        return workers is not None and workers.poll() == EXIT_REFUSED
+        return workers is not None and workers.poll() == ExitCode.INPUT
 
     def dead(self) -> str | None:
         """The name of a part that has ended by itself."""

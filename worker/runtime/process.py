@@ -13,6 +13,7 @@ import httpx
 import structlog
 
 from worker.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
+from worker.contract.exit_codes import ExitCode
 from worker.contract.states import Lane
 from worker.jobs.ports import Provider
 from worker.ledger.address import redis_url
@@ -38,9 +39,6 @@ from worker.runtime.sweeper import Sweeper
 from worker.runtime.watchdog import HELD_AFTER_S, Watchdog
 from worker.settings import Settings, load_settings, unknown_variables
 
-#: Exit codes that a supervisor shouldn't answer with a restart, and one that says "try again".
-EXIT_MISCONFIGURED = 78
-EXIT_UNREACHABLE = 75
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
 #: Of it, to hand back what hasn't begun although a thread hangs.
@@ -228,14 +226,14 @@ def main() -> None:
         process = WorkerProcess(settings, owns_process=True)
     except (InvalidSettings, UnsafeRedis) as error:
         log.critical("process.refused_to_start", code=error.code, error=str(error))
-        sys.exit(EXIT_MISCONFIGURED)
+        sys.exit(ExitCode.MISCONFIGURED)
     except ServiceUnavailable as error:
         log.critical("process.ledger_unreachable", error=str(error))
-        sys.exit(EXIT_UNREACHABLE)
+        sys.exit(ExitCode.NOT_YET)
     except (ValueError, httpx.InvalidURL) as error:
         # Nothing is asked before the start, so this comes from the settings and would come again. Its text may show a key.
         log.critical("process.refused_to_start", code="invalid_settings", error=type(error).__name__, next="look at WAVIX_* and DIDFLOW_*")
-        sys.exit(EXIT_MISCONFIGURED)
+        sys.exit(ExitCode.MISCONFIGURED)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
@@ -247,7 +245,7 @@ def main() -> None:
             break
         if (refused := process.identity.refused) is not None:
             log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))
-            code = EXIT_MISCONFIGURED
+            code = ExitCode.MISCONFIGURED
             break
     process.stop()
     sys.exit(code)

@@ -9,6 +9,7 @@ import typer
 
 from producers.cli import options as given
 from producers.cli.confirming import FOR_GOOD, Stake, confirmed
+from producers.cli.examples import HELP, as_lines
 from producers.cli.output import ExitCode, WholeWords, clean, errors_told, print_json, print_table
 from worker.contract.destinations import Destination, Route
 from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
@@ -39,7 +40,7 @@ from worker.runtime.report import Report, compare
 from worker.settings import load_settings
 from worker.wavix.admission import with_patience
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
 
 
 class Desk:
@@ -144,7 +145,7 @@ def _refused(where: str, what: str) -> InvalidRequest:
     return InvalidRequest(f"{where}: {what}", ((where, what),))
 
 
-@app.command()
+@app.command(epilog=as_lines("Examples:", "didflow reconcile", "didflow reconcile --money --month 2026-11"))
 def reconcile(
     account: given.AccountName = "default",
     repair: Annotated[

@@ -8,11 +8,12 @@ import threading
 import structlog
 
 from worker.contract.errors import DidflowError, ServiceUnavailable
+from worker.contract.exit_codes import ExitCode
 from worker.ledger.address import redis_url
 from worker.ledger.witness import Witness
 from worker.logs import configure_logs
 from worker.runtime.leases import Leases
-from worker.runtime.process import EXIT_MISCONFIGURED, ledger_from, with_fault_points
+from worker.runtime.process import ledger_from, with_fault_points
 from worker.runtime.process_names import is_orphan, own_worker_id
 from worker.runtime.providers import Providers
 from worker.runtime.runner import JobRunner
@@ -68,7 +69,7 @@ def main() -> None:
         process = SolitaryProcess(settings, stopping)
     except DidflowError as error:
         log.critical("solitary.refused_to_start", code=error.code, error=str(error))
-        sys.exit(EXIT_MISCONFIGURED)
+        sys.exit(ExitCode.MISCONFIGURED)
     threading.Thread(target=_end_with_parent, args=(stopping,), name="parent", daemon=True).start()
     process.start()
     while not stopping.is_set() and (job_id := sys.stdin.readline().strip()):

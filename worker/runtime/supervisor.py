@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from worker.arguments import parser_of
 from worker.contract.errors import InvalidSettings
+from worker.contract.exit_codes import ExitCode
 from worker.logs import configure_logs
-from worker.runtime.process import EXIT_MISCONFIGURED, GRACE_S
+from worker.runtime.process import GRACE_S
 from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
-from worker.settings import load_settings, unknown_variables
+from worker.settings import Settings, load_settings, unknown_variables
 
 LOOK_EVERY_S = 0.2
 #: The wait before a restart doubles from the first to the last; a child that lived longer than the last begins anew.
 RESTART_FIRST_S = 0.5
 RESTART_LAST_S = 30.0
-#: The exit code for wrong settings, and for a Redis that could forget jobs.
-EXIT_REFUSED = 2
 
 log = structlog.stdlib.get_logger("didflow.supervisor")
 
@@ -82,9 +82,9 @@ class Supervisor:
                     if time.monotonic() >= child.restart_s:
                         child.start(self._environment)
                 elif (code := child.running.poll()) is not None:
-                    if code == EXIT_MISCONFIGURED:
+                    if code == ExitCode.MISCONFIGURED:
                         self._end_all()
-                        return EXIT_REFUSED
+                        return ExitCode.INPUT
                     child.ended(code)
         self._end_all()
         return 0
@@ -114,6 +114,16 @@ class Supervisor:
                 child.running.wait()
 
 
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """Of its command line, with the settings as defaults."""
+    made = parser_of("didflow worker", "Keep worker processes running until SIGTERM.", "didflow worker --processes 4 --threads 8")
+    made.add_argument("--processes", type=_count, default=settings.processes, help="worker processes (%(default)s)")
+    made.add_argument(
+        "--threads", type=_count, default=settings.threads, help="threads each for money and bulk jobs; emergencies get more (%(default)s)"
+    )
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and supervise. Exit code 0 after a stop, 2 for settings that no restart can help."""
     try:
@@ -121,13 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InvalidSettings as error:
         configure_logs(serves=True)
         log.critical("supervisor.refused_to_start", code=error.code, error=str(error))
-        sys.exit(EXIT_REFUSED)
-    parser = argparse.ArgumentParser(prog="didflow worker", description="Keep worker processes running until SIGTERM.")
-    parser.add_argument("--processes", type=_count, default=settings.processes, help="worker processes (%(default)s)")
-    parser.add_argument(
-        "--threads", type=_count, default=settings.threads, help="threads each for money and bulk jobs; emergencies get more (%(default)s)"
-    )
-    given = parser.parse_args(arguments)
+        sys.exit(ExitCode.INPUT)
+    given = parser(settings).parse_args(arguments)
     configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
     for name in unknown_variables():
         log.warning("supervisor.unknown_setting", variable=name)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from worker.arguments import port, whole
-from worker.contract.errors import DidflowError, ServiceUnavailable
+from worker.arguments import parser_of, port, whole
+from worker.contract.errors import DidflowError
+from worker.contract.exit_codes import ExitCode, exit_code
 from worker.logs import configure_logs
 from worker.runtime.local_stack import LocalStack
 from worker.runtime.own_command import own_command
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Exit code 0 after Ctrl-C or SIGTERM, 2 for settings that the workers refuse, 5 if a part doesn't come up, 1 if one ends by itself."""
     try:
         settings = load_settings()
-        given = _parser(settings).parse_args(arguments)
+        given = parser(settings).parse_args(arguments)
         configure_logs(log_format=settings.log_format, level=settings.log_level)
         stack = _stack(settings, given)
         stop = threading.Event()
@@ -31,25 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             while not stop.wait(0.5):
                 if stack.refused:
                     Console(stderr=True).print("the workers refuse these settings: see the log lines above", highlight=False)
-                    sys.exit(2)
+                    sys.exit(ExitCode.INPUT)
                 if dead := stack.dead():
                     sys.exit(f"the {dead} ended by itself: see the log lines above")
     except DidflowError as error:
         Console(stderr=True).print(f"[red]{error.code}[/]: {error}", highlight=False)
-        sys.exit(5 if isinstance(error, ServiceUnavailable) else 2)
+        sys.exit(exit_code(error))
 
 
-def _parser(settings: Settings) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="didflow up",
-        description="Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, the consumer of"
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """Of its command line, with the settings as defaults."""
+    made = parser_of(
+        "didflow up",
+        "Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, the consumer of"
         " business events, and, without WAVIX_API_KEY, the sandbox.",
+        "didflow up",
+        "didflow up --sandbox --sandbox-port 8900 --processes 2",
     )
-    parser.add_argument("--sandbox", action=argparse.BooleanOptionalAction, default=None, help="with or without, whatever the key")
-    parser.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
-    parser.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
-    parser.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
-    return parser
+    made.add_argument("--sandbox", action=argparse.BooleanOptionalAction, default=None, help="with or without, whatever the key")
+    made.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
+    made.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
+    made.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
+    return made
 
 
 def _stack(settings: Settings, given: argparse.Namespace) -> LocalStack:

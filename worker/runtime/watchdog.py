@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from worker.contract.exit_codes import ExitCode
 from worker.logs import drain_logs
 
 LOOK_EVERY_S = 1.0
@@ -25,8 +26,6 @@ HELD_AFTER_S = 30.0
 END_WITHIN_S = 2.0
 #: How long of that its last lines may take to be written.
 DRAIN_S = 1.0
-#: The exit code by which a supervisor can tell.
-EXIT_CODE = 70
 
 log = structlog.stdlib.get_logger("didflow.watchdog")
 
@@ -60,7 +59,7 @@ class Watchdog(threading.Thread):
                 self._set_alarm(END_WITHIN_S)
                 log.critical("watchdog.process_ends", because=ill, stacks=stacks())
                 drain_logs(DRAIN_S)
-                self._die(EXIT_CODE)
+                self._die(ExitCode.STUCK)
                 return
 
     def stop(self, within_s: float) -> None:

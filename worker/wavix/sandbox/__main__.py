@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from worker.arguments import port, real, usd, whole
+from worker.arguments import parser_of, port, real, usd, whole
 from worker.settings import variable
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, Profile
@@ -17,15 +17,15 @@ from worker.wavix.sandbox.server import Sandbox
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first line of output says where, so that a parent can read it."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    known = parser()
+    given = known.parse_args(arguments)
     if "list" in given.profile:
         print(described())
         return
     try:
         options = _options(given)
     except ValueError as error:
-        parser.error(str(error))
+        known.error(str(error))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -55,27 +55,30 @@ def _options(given: argparse.Namespace) -> SandboxOptions:
     return replace(options.with_profiles(*given.profile), **{name: value for name, value in seconds.items() if value is not None})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="didflow sandbox",
-        description="A Wavix on loopback, for trying and testing: both dialects, own stock and money, faults on demand.",
+def parser() -> argparse.ArgumentParser:
+    """Of its command line."""
+    made = parser_of(
+        "didflow sandbox",
+        "A Wavix on loopback, for trying and testing: both dialects, own stock and money, faults on demand.",
+        "didflow sandbox --port 0 --balance 20",
+        "didflow sandbox --profile list",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=port, default=8788, help="port to listen on; 0 picks one (%(default)s)")
-    parser.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
-    parser.add_argument("--more-key", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a second key of an account")
-    parser.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
-    parser.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="every call takes at least this long (%(default)s)")
-    parser.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="and up to this much longer (%(default)s)")
-    parser.add_argument("--rate-limit", type=real(0.001, 1_000_000), default=None, help="requests a second per account, then 429 (none)")
-    parser.add_argument("--read-lag", type=real(0, 86_400), default=None, help="seconds by which lists show the past (0)")
-    parser.add_argument("--apply-late", type=real(0, 86_400), default=None, help="seconds until a change of destinations shows (0)")
-    parser.add_argument(
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    made.add_argument("--port", type=port, default=8788, help="port to listen on; 0 picks one (%(default)s)")
+    made.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
+    made.add_argument("--more-key", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a second key of an account")
+    made.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
+    made.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="every call takes at least this long (%(default)s)")
+    made.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="and up to this much longer (%(default)s)")
+    made.add_argument("--rate-limit", type=real(0.001, 1_000_000), default=None, help="requests a second per account, then 429 (none)")
+    made.add_argument("--read-lag", type=real(0, 86_400), default=None, help="seconds by which lists show the past (0)")
+    made.add_argument("--apply-late", type=real(0, 86_400), default=None, help="seconds until a change of destinations shows (0)")
+    made.add_argument(
         "--profile", action="append", default=[], metavar="NAME", help="a variation of the provider; may be repeated; `list` prints all"
     )
-    parser.add_argument("--numbers-per-city", type=whole(0, 9_999), default=200, help="size of the stock (%(default)s)")
-    parser.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="another seed, another stock (%(default)s)")
-    return parser
+    made.add_argument("--numbers-per-city", type=whole(0, 9_999), default=200, help="size of the stock (%(default)s)")
+    made.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="another seed, another stock (%(default)s)")
+    return made
 
 
 def described() -> str:

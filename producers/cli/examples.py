@@ -1,0 +1,85 @@
+"""The examples at the end of each command's `--help`. Those of roles stand in the roles' own modules."""
+
+import typer
+
+#: Every command has both.
+HELP = {"help_option_names": ["-h", "--help"]}
+#: By what stands behind `didflow`; of a group that is no command by itself there are none.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "buy": (
+        'buy --country US --city "LOS ANGELES, CA" -q 2 --key order-4711',
+        "buy --country DE --documents allow_inactive --dry-run",
+    ),
+    "reroute": (
+        "reroute --number +12135550100 --to sip:pbx@example.net --wait",
+        "reroute --from-trunk 144 --to trunk:145 --dry-run",
+    ),
+    "failover": (
+        "failover --from-trunk 144 --to trunk:145 --incident INC-7",
+        "failover --numbers numbers.txt --to sip:backup@example.net --dry-run",
+    ),
+    "failover plan save": ("failover plan save trunk-144 --from-trunk 144 --to trunk:145",),
+    "failover plan list": ("failover plan list",),
+    "failover plan show": ("failover plan show trunk-144",),
+    "failover plan run": ("failover plan run trunk-144 --incident INC-7",),
+    "failover plan refresh": ("failover plan refresh trunk-144", "failover plan refresh --all"),
+    "failover plan delete": ("failover plan delete trunk-144",),
+    "failback": ("failback INC-7 --dry-run", "failback INC-7 --yes"),
+    "release": (
+        "release --number +12135550100 --grace 7d --park sip:gone@example.net",
+        "release --label left --expected-count 12 --key cleanup-2026-12",
+    ),
+    "churn churned": ("churn churned acme --grace 7d", "churn churned acme --at 2026-12-31 --before-renewal 24h"),
+    "churn returned": ("churn returned acme",),
+    "churn csv": ("churn csv left.csv --yes",),
+    "documents missing": ("documents missing --number +493055500100",),
+    "documents follow": ("documents follow --number +493055500100 --deadline 14d",),
+    "documents upload": ("documents upload --type address --file proof.pdf -n +493055500100",),
+    "pool list": ("pool list",),
+    "pool return": ("pool return --number +12135550100",),
+    "cancel": ("cancel 019ad3f27c5e8a1b2c3d4e5f6a",),
+    "status": ("status 019ad3f27c5e8a1b2c3d4e5f6a --wait", "status 019ad3f27c5e8a1b2c3d4e5f6a --csv numbers.csv"),
+    "jobs": ("jobs --state needs_review", "jobs --reference acme --json"),
+    "explain": ("explain 019ad3f27c5e8a1b2c3d4e5f6a",),
+    "history": ("history +12135550100", "history --all"),
+    "results": ("results --limit 5", "results --group billing --follow --json"),
+    "results groups": ("results groups",),
+    "results delete-group": ("results delete-group billing --stream results",),
+    "onboarding status": ("onboarding status 4711 --wait",),
+    "onboarding fulfilments": ("onboarding fulfilments --follow --json",),
+    "spend": ("spend", "spend --reference acme"),
+    "dead-letters": ("dead-letters", "dead-letters --replay all"),
+    "retry": ("retry 019ad3f27c5e8a1b2c3d4e5f6a",),
+    "resolve": (
+        "resolve 019ad3f27c5e8a1b2c3d4e5f6a --bought +12135550100",
+        "resolve 019ad3f27c5e8a1b2c3d4e5f6a --not-bought",
+    ),
+    "settings": ("settings --json",),
+    "schema": ("schema events",),
+    "completion": ("completion bash",),
+    "requests consume": ("requests consume",),
+    "requests send": ("requests send didflow.onboarding.order.v1 --id 4711 --data @order.json",),
+}
+
+
+def add_examples(app: typer.Typer, path: tuple[str, ...] = ()) -> None:
+    """Give each command of the app its examples."""
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        command.epilog = _shown((*path, name)) or command.epilog
+    for group in app.registered_groups:
+        inner = (*path, group.name) if isinstance(group.name, str) else path
+        if shown := _shown(inner):
+            group.epilog = shown
+        if group.typer_instance is not None:
+            add_examples(group.typer_instance, inner)
+
+
+def _shown(path: tuple[str, ...]) -> str | None:
+    examples = EXAMPLES.get(" ".join(path))
+    return as_lines("Examples:", *(f"didflow {example}" for example in examples)) if examples else None
+
+
+def as_lines(*lines: str) -> str:
+    """A text that `--help` shows line by line. To it brackets are markup."""
+    return "\n".join(line.replace("[", "\\[") for line in lines)

@@ -1,0 +1,65 @@
+"""Shell completion: the words that a shell is offered, and none where the ledger can't be asked."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from producers import Destination, Didflow, Reroute, SearchAndBuy
+from producers.cli import completing
+from producers.failover import Failover
+from tests.shell import Shell
+from worker.runtime.embedded import EmbeddedValkey
+
+TO = (Destination.sip("backup@example.net"),)
+MOVE = Reroute(numbers=("+12135550100",), destinations=TO)
+
+
+@pytest.fixture
+def didflow(valkey: EmbeddedValkey, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Didflow:
+    monkeypatch.setenv("DIDFLOW_REDIS_URL", valkey.url)
+    monkeypatch.setenv("DIDFLOW_NAMESPACE", namespace)
+    return Didflow.from_url(valkey.url, namespace)
+
+
+def offered(shell: Shell, *words: str) -> list[str]:
+    """What bash is offered for the last word."""
+    shell.environment |= {"_DIDFLOW_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    end = shell()
+    assert (end.code, end.err) == (0, "")
+    return end.out.split()
+
+
+def test_a_shell_is_offered_jobs_incidents_plans_countries_and_states(tmp_path: Path, didflow: Didflow) -> None:
+    shell = Shell(tmp_path, {})
+    shell.environment |= {name: value for name, value in os.environ.items() if name.startswith("DIDFLOW_")}
+    job = didflow.submit(SearchAndBuy(country="US"), reference="acme")
+    moved = Failover(didflow).move("INC-7", MOVE)
+    Failover(didflow).keep_plan("trunk-144", MOVE, "me")
+    assert offered(shell, "didflow", "status", job.id[:20]) == [job.id]
+    assert offered(shell, "didflow", "jobs", "--state", "need") == ["needs_review"]
+    assert [name for name, _ in completing.jobs("")] == [moved.id, job.id]
+    assert [name for name, _ in completing.jobs_and_incidents("")] == ["INC-7", moved.id]
+    assert completing.incidents("X") == []
+    assert completing.plans("trunk") == [("trunk-144", "0 numbers")]
+    assert ("DE", "Germany") in completing.countries("D")
+
+
+def test_nothing_is_offered_where_redis_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("DIDFLOW_REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        assert completing.jobs("") == []
+        silent.close()
+        assert completing.plans("") == completing.incidents("") == []
+    monkeypatch.delenv("DIDFLOW_REDIS_URL")
+    monkeypatch.setenv("DIDFLOW_STATE_DIR", str(tmp_path))
+    assert completing.jobs("") == []
+    monkeypatch.setenv("DIDFLOW_REDIS_URL", "redis://:hunter2#x@127.0.0.1:6399/0")
+    assert completing.jobs("") == []
+
+
+@pytest.mark.parametrize("shell", completing.Shell)
+def test_each_shell_has_a_script(tmp_path: Path, shell: completing.Shell) -> None:
+    end = Shell(tmp_path, {})("completion", shell)
+    assert (end.code, f"_DIDFLOW_COMPLETE=complete_{shell}" in end.out) == (0, True)
