@@ -139,7 +139,7 @@ def test_a_success_false_is_no_yes_whatever_else_is_said(change: Callable[[Wavix
 def test_only_numbers_are_named_as_unavailable() -> None:
     body = {"error": "gone", "error_dids": [None, 44, "1213", "+1214", {"number": "5"}]}
     with client_of(lambda _: httpx.Response(422, json=body)) as (client, _):
-        assert client.check_out(["+1213"]) == No("some_unavailable", "gone", ("+44", "+1213", "+1214"))
+        assert client.check_out(["+44", "+1213", "+1214"]) == No("some_unavailable", "gone", ("+44", "+1213", "+1214"))
 
 
 @pytest.mark.parametrize("status", [302, 400, 409, 418])

@@ -94,7 +94,8 @@ class _Upload:
         return self._after(self._send(going), going)
 
     def _send(self, going: Sequence[OwnedNumber], *, other_form: bool = False) -> Answer[None]:
-        return self._provider.upload_paper([one.record_id for one in going], self._paper, other_form=other_form)
+        record_ids, numbers = [one.record_id for one in going], [one.number for one in going]
+        return self._provider.upload_paper(record_ids, self._paper, other_form=other_form, numbers=numbers)
 
     def _after(self, answer: Answer[None], going: Sequence[OwnedNumber]) -> dict[str, HandedIn]:
         match answer:

@@ -50,8 +50,13 @@ class Provider(Protocol):
     def set_route(self, record_ids: Sequence[int], route: Route, sms_relay_url: str | None) -> Answer[None]: ...
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]: ...
     def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]: ...
-    def upload_paper(self, record_ids: Sequence[int], paper: Paper, *, other_form: bool = False) -> Answer[None]:
-        """`other_form`: the type of document is written the other way, because the provider refused the first one."""
+    def upload_paper(
+        self, record_ids: Sequence[int], paper: Paper, *, other_form: bool = False, numbers: Sequence[str] = ()
+    ) -> Answer[None]:
+        """`other_form`: the type of document is written the other way, because the provider refused the first one.
+
+        `numbers`: those of the records, with which the answer is compared.
+        """
         ...
 
     def document_titles(self) -> Mapping[str, str]:

@@ -49,6 +49,7 @@ from worker.wavix.dialects import PUBLISHED, Dialect, candidates
 from worker.wavix.finding import DialectFinder, DialectSource, FixedDialect, meaning_of
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import DocumentForm, Fields, Unreadable
+from worker.wavix.subject import Subject, is_about_another
 from worker.wavix.transport import Params, Wire, fingerprint
 from worker.wavix.trunks import TrunkNames
 from worker.wavix.under_way import CallsUnderWay
@@ -211,7 +212,7 @@ class WavixClient:
 
     def put_in_cart(self, numbers: Sequence[str]) -> Answer[tuple[Offer, ...]]:
         """The answer lists what was really added, with the fees that will be charged."""
-        answer = self._mutate(Mutation.CART_PUT, lambda _: ("PUT", "/v1/buy/cart"), body=_ids(numbers))
+        answer = self._mutate(Mutation.CART_PUT, Subject.of(numbers), lambda _: ("PUT", "/v1/buy/cart"), body=_ids(numbers))
         if not isinstance(answer, Yes):
             return answer
         try:
@@ -221,7 +222,7 @@ class WavixClient:
 
     def remove_from_cart(self, numbers: Sequence[str]) -> Answer[None]:
         """`No(not_in_cart)`: at least one wasn't there; which ones are left must be looked up."""
-        return _bare(self._mutate(Mutation.CART_DELETE, lambda _: ("DELETE", "/v1/buy/cart"), body=_ids(numbers)))
+        return _bare(self._mutate(Mutation.CART_DELETE, Subject.of(numbers), lambda _: ("DELETE", "/v1/buy/cart"), body=_ids(numbers)))
 
     def cart(self) -> tuple[Offer, ...]:
         def read(raw: Fields) -> tuple[Offer, ...]:
@@ -239,7 +240,7 @@ class WavixClient:
 
     def check_out(self, numbers: Sequence[str]) -> Answer[None]:
         """Takes money at once, and can't be undone."""
-        return _bare(self._mutate(Mutation.CHECKOUT, lambda _: ("POST", "/v1/buy/cart/checkout"), body=_ids(numbers)))
+        return _bare(self._mutate(Mutation.CHECKOUT, Subject.of(numbers), lambda _: ("POST", "/v1/buy/cart/checkout"), body=_ids(numbers)))
 
     # Owned numbers
 
@@ -295,10 +296,11 @@ class WavixClient:
         body: dict[str, object] = {"ids": list(record_ids), "destinations": [_destination(one) for one in route]}
         if sms_relay_url is not None:
             body["sms_relay_url"] = sms_relay_url
-        return _bare(self._mutate(Mutation.ROUTE, lambda dialect: dialect.route, body=body))
+        return _bare(self._mutate(Mutation.ROUTE, Subject.of(record_ids=record_ids), lambda dialect: dialect.route, body=body))
 
     def set_sms_relay_url(self, record_id: int, url: str) -> Answer[None]:
-        return _bare(self._mutate(Mutation.UPDATE, lambda dialect: _update(dialect, record_id), body={"sms_relay_url": url}))
+        subject = Subject.of(record_ids=[record_id])
+        return _bare(self._mutate(Mutation.UPDATE, subject, lambda dialect: _update(dialect, record_id), body={"sms_relay_url": url}))
 
     def set_sms_enabled(self, record_id: int, enabled: bool) -> Answer[None]:
         """Inbound SMS on or off. The provider has it for US and Canadian numbers only, and refuses the others."""
@@ -308,10 +310,14 @@ class WavixClient:
                 return self._http.request("PUT", dialect.sms_path, body={"id": record_id, "sms_enabled": enabled})
             return self._http.request(*_update(dialect, record_id), body={"sms_enabled": enabled})
 
-        return _bare(self._change(Mutation.SMS, change))
+        return _bare(self._change(Mutation.SMS, Subject.of(record_ids=[record_id]), change))
 
-    def upload_paper(self, record_ids: Sequence[int], paper: Paper, *, other_form: bool = False) -> Answer[None]:
+    def upload_paper(
+        self, record_ids: Sequence[int], paper: Paper, *, other_form: bool = False, numbers: Sequence[str] = ()
+    ) -> Answer[None]:
         """Hand a document in for these records. What became of it is read from the numbers: their `documents`.
+
+        `numbers`: the phone numbers of these records, if they are known: an answer that names another number is unclear.
 
         `doc_id` is an id until summer 2026, and a name in the newest contract: it is sent in the form that the lists, or the last upload,
         showed; with `other_form` in the other one.
@@ -325,7 +331,7 @@ class WavixClient:
         def upload(dialect: Dialect) -> httpx.Request:
             return self._http.upload(f"{dialect.owned_path}/papers", fields, "doc_attachment", file)
 
-        answer = _bare(self._change(Mutation.PAPERS, upload))
+        answer = _bare(self._change(Mutation.PAPERS, Subject.of(numbers, record_ids), upload))
         if isinstance(answer, Yes):
             self._document_form, self._upload_form_is_known = form, True
         return answer
@@ -336,7 +342,10 @@ class WavixClient:
         A yes is a claim: a server that doesn't know the `form` may take one of the ids, and say yes. Raises ValueError for several ids
         in the form `single`.
         """
-        return _bare(self._mutate(Mutation.RELEASE, lambda dialect: ("DELETE", dialect.owned_path), params=_ids_query(record_ids, form)))
+        subject = Subject.of(record_ids=record_ids)
+        return _bare(
+            self._mutate(Mutation.RELEASE, subject, lambda dialect: ("DELETE", dialect.owned_path), params=_ids_query(record_ids, form))
+        )
 
     # Account
 
@@ -387,14 +396,21 @@ class WavixClient:
         return self._read_known("/v1/trunks", params, lambda raw: parsing.trunks_page(raw, page, self._max_pages))
 
     def _mutate(
-        self, call: Mutation, where: Callable[[Dialect], tuple[str, str]], *, body: object = None, params: Params | None = None
+        self,
+        call: Mutation,
+        subject: Subject,
+        where: Callable[[Dialect], tuple[str, str]],
+        *,
+        body: object = None,
+        params: Params | None = None,
     ) -> Answer[object]:
-        return self._change(call, lambda dialect: self._http.request(*where(dialect), params=params, body=body))
+        return self._change(call, subject, lambda dialect: self._http.request(*where(dialect), params=params, body=body))
 
-    def _change(self, call: Mutation, build: Callable[[Dialect], httpx.Request]) -> Answer[object]:
+    def _change(self, call: Mutation, subject: Subject, build: Callable[[Dialect], httpx.Request]) -> Answer[object]:
         """Send it once, in a dialect that reads have confirmed; nothing is sent where there is none.
 
-        Told before as well: what a worker that dies may have had under way is in its log.
+        An answer that names another number or record than the call is unclear, whatever it says. Logged before as well: what a worker that
+        dies may have had under way is in its log.
         """
         try:
             dialect = self.dialect()
@@ -409,6 +425,9 @@ class WavixClient:
             answer: Answer[object] = held.answer
         else:
             answer = classify(call, said) if isinstance(said, Said) else said
+            if isinstance(said, Said) and is_about_another(call, said.json(), subject):
+                self._http.distrust()
+                answer = Unclear("an answer about another number")
             if isinstance(answer, Barred):
                 answer = self._barred(answer.status, answer.message, RIGHT_TO[call])
             if isinstance(said, Said) and (said.status == 401 or (said.status == 404 and not said.is_about_a_record)):

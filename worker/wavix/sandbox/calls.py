@@ -94,6 +94,8 @@ def dids(world: World, account: AccountState, request: Request) -> Answer:
 
 def cart_put(world: World, account: AccountState, request: Request) -> Answer:
     added = world.put_in_cart(account, request.ids(), at_most=request.at_most)
+    if world.options.cart_answers == "all":
+        added = [world.stock[number] for number in account.cart_at(time.monotonic())]
     return 200, [shapes.offer(stocked, by_name=_by_name(world)) for stocked in added]
 
 

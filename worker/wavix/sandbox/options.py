@@ -33,6 +33,7 @@ class SandboxOptions:
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
+    cart_answers    what an addition to the cart answers: the numbers that were `added`, or `all` that are in the cart then
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     card_linked     a card pays for what the balance doesn't cover
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
@@ -63,6 +64,7 @@ class SandboxOptions:
     restock_s: float = 0.0
     numbers_per_city: int = 200
     city_route: Literal["cities", "city"] = "cities"
+    cart_answers: Literal["added", "all"] = "added"
     partial_checkout: bool = False
     short_names: bool = True
     trunk_needs_login: bool = False

@@ -31,6 +31,9 @@ PROFILES: Mapping[str, Profile] = {
         "The account is spoken to as published in June 2026.", settings={"wavix_dialect": "numbers"}, fixed=frozenset({"path", "key_place"})
     ),
     "city-route": Profile("The numbers of a city are listed under `/city/` and not under `/cities/`.", {"city_route": "city"}),
+    "cart-answers-all": Profile(
+        "An addition to the cart is answered with all that is in the cart.", {"cart_answers": "all"}, any_job=False
+    ),
     "partial-checkout": Profile(
         "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
     ),
