@@ -45,7 +45,10 @@ def dead_letters(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """List parked jobs, poison results, refused business events and foreign messages; with an option: settle them."""
+    """List parked jobs, poison results, refused business events and foreign messages; with an option: settle them.
+
+    With nothing to replay or to drop `--replay all` and `--drop messages` end with 0: all of none is done.
+    """
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         if replay or drop:
@@ -113,6 +116,7 @@ def _why(request: DeadRequest) -> str:
 
 
 def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
+    asked_to_drop = bool(drop)
     if "all" in replay or "messages" in drop:
         found = didflow.dead_letters(ALL)
         requests = [one.name for one in found.requests]
@@ -134,7 +138,7 @@ def _settle(didflow: Didflow, replay: tuple[str, ...], drop: tuple[str, ...], *,
         for one in refused:
             console.print(Text(f"{clean(one.name)}: {clean(one.message)}", style="red"))
         if not (replayed or dropped or refused):
-            console.print("nothing needs anybody", style="dim")
+            console.print(f"nothing to {'drop' if asked_to_drop else 'replay'}", style="dim")
     if refused:
         raise typer.Exit(ExitCode.INPUT)
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from producers.cli.job_records import route_text
 from producers.cli.output import plain, print_json
-from producers.cli.showing import route_text, show_numbers
+from producers.cli.showing import show_numbers
 from worker.contract.errors import InvalidRequest
 from worker.contract.results import NumberResult
 

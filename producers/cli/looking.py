@@ -116,9 +116,18 @@ def explain(job: JobId, as_json: given.Json = False) -> None:
         if as_json:
             print_json({"job": plain(view), "steps": [plain(step) for step in steps], "advice": advice(view.state, view.reason)})
             return
-        show_job(view)
         rows = [row for some in _alike(steps) for row in _step_rows(some)]
+        if is_terminal():
+            show_job(view)
+        else:  # One table for other programs: where the job stands is its last record.
+            rows.append(("", "", "now", "", "", _standing(view)))
         print_table(("time (UTC)", "att.", "step", "request", "answer", "what it showed"), rows, whole=3, indent=2)
+
+
+def _standing(view: JobView) -> str:
+    state = view.state.value + (f" ({view.reason})" if view.reason else "")
+    error = f"{view.error.code}: {view.error.message}" if view.error else ""
+    return "; ".join(part for part in (state, view.progress or "", error, advice(view.state, view.reason)) if part)
 
 
 def _alike(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from producers.cli.advice import advice
+from producers.cli.job_records import COLUMNS, balance_of, job_records, origin, prices_of, remark_of, route_text, where_listed
 from producers.cli.output import WholeWords, clean, print_table, state_text
 from producers.cli.tables import is_terminal
-from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, by_kind
@@ -22,12 +22,15 @@ WIDE = 110
 
 
 def show_job(view: JobView) -> None:
-    """State, numbers, totals, and what to do next."""
+    """State, numbers, totals, and what to do next; elsewhere than on a terminal as one table of records."""
+    if not is_terminal():
+        print_table(COLUMNS, list(job_records(view)))
+        return
     console = WholeWords()
     console.print(
         Text("job ") + Text(view.id, style="bold") + Text(f"  {clean(view.kind).replace('_', '-')}  ") + state_text(view.state, view.reason)
     )
-    console.print(f"  {_origin(view)}", style="dim", markup=False)
+    console.print(f"  {clean(origin(view))}", style="dim", markup=False)
     if view.progress and not view.state.is_terminal:
         console.print(f"  {clean(view.progress)}", markup=False)
     result = view.result
@@ -57,9 +60,9 @@ def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> 
             n.number,
             n.outcome.value if n.outcome else "would be done",
             _fees(n),
-            _prices(n),
+            prices_of(n),
             route_text(n.route_after),
-            _remark(n),
+            remark_of(n),
         )
         for n in (numbers[:at_most] if is_terminal() else numbers)
     ]
@@ -88,8 +91,7 @@ def show_summary(summary: Summary, job_id: str) -> None:
     rows = [(count, outcome.replace("_", " ")) for outcome, count in sorted(summary.outcomes.items(), key=lambda pair: -pair[1])]
     print_table(("numbers", "outcome"), rows, whole=2, indent=2)
     show_numbers(summary.errors)
-    how = f"  each of them: didflow status {job_id} --numbers --page 1 (of {summary.pages}), --numbers --all, or --csv FILE"
-    WholeWords().print(how, style="dim", soft_wrap=True)
+    WholeWords().print(f"  {where_listed(summary, job_id)}", style="dim", soft_wrap=True)
 
 
 def show_rungs(search: SearchReport) -> None:
@@ -109,8 +111,7 @@ def show_quote(quote: Quote, *, whole: bool = True) -> None:
         console.print(f"  {sum(number.outcome is None for number in quote.numbers)} of {len(quote.numbers)} numbers would be acted on")
     if quote.request is not None:
         console.print(f"  setup {quote.setup_usd} USD, monthly {quote.monthly_usd} USD, first year {quote.first_year_usd} USD")
-        known = f"{quote.balance_usd} USD, after the purchase {quote.balance_after_usd} USD"
-        console.print(f"  balance {known if quote.balance_usd is not None else 'not readable with this key'}")
+        console.print(f"  balance {balance_of(quote)}")
     if quote.documents:
         console.print(f"  documents needed: {clean(described(quote.documents, quote.document_titles))}", markup=False)
     if quote.signature is not None:
@@ -119,37 +120,5 @@ def show_quote(quote: Quote, *, whole: bool = True) -> None:
         console.print(how, style="dim", soft_wrap=True)
 
 
-def _origin(view: JobView) -> str:
-    parts = [f"account {view.account}", f"submitted {view.created_at:%Y-%m-%d %H:%M:%S} UTC", f"attempt {view.attempt}"]
-    parts += [f"key {view.idempotency_key}"] if view.idempotency_key else []
-    parts += [f"reference {view.reference}"] if view.reference else []
-    parts += [f"next look {view.due_at:%H:%M:%S} UTC"] if view.due_at and not view.state.is_terminal else []
-    return clean(", ".join(parts))
-
-
 def _fees(number: NumberResult) -> str:
     return f"{number.setup_usd} + {number.monthly_usd}" if number.monthly_usd is not None else ""
-
-
-def _prices(number: NumberResult) -> str:
-    """What using the number costs and what it can be used for, as far as the provider says."""
-    parts = [f"{number.per_minute_usd} a minute"] if number.per_minute_usd is not None else []
-    parts += [f"{number.free_minutes} free"] if number.free_minutes else []
-    parts += [f"{number.sms_usd} an SMS"] if number.sms_usd is not None else []
-    parts += ["CNAM"] if number.cnam else []
-    parts += ["domestic CLI"] if number.domestic_cli else []
-    return ", ".join(parts)
-
-
-def route_text(route: Route | None) -> str:
-    return "" if route is None else ", ".join(str(destination) for destination in route) or "(none)"
-
-
-def _remark(number: NumberResult) -> str:
-    if number.error is not None:
-        return number.error.message
-    if number.takes_calls is False:
-        return "inactive: takes no calls"
-    if not number.documents_needed:
-        return ""
-    return "needs documents: " + described(number.documents_needed, number.document_titles)

@@ -52,8 +52,8 @@ def test_many_numbers_are_summed_up_and_listed_page_by_page_and_as_csv(tmp_path:
         didflow = shell_of(many.stack, tmp_path)
         moved = didflow("reroute", "--all", "--to", "sip:b@example.net", "--wait", "--yes")
         assert moved.code == 0
-        assert re.search(r"1150\tconfirmed", moved.out)
-        job = re.search(r"job (\w+)", moved.out)
+        assert re.search(r"outcome\tconfirmed\t1150\t", moved.out)
+        job = re.search(r"^job\t(\w+)", moved.out, re.MULTILINE)
         assert job is not None
         assert f"didflow status {job[1]} --numbers --page 1 (of 12)" in moved.out
         page = didflow("status", job[1], "--numbers", "--page", "12", "--json").json

@@ -170,6 +170,9 @@ def test_asyncio_has_the_same_verbs(real_ledger: Ledger, didflow: Didflow, valke
 
 def test_the_command_line_lists_and_settles(real_ledger: Ledger, didflow: Didflow, shell: Shell) -> None:
     assert shell("dead-letters", columns=80).out == "nothing needs anybody\n"
+    for option, word in (("--replay", "all"), ("--drop", "messages")):
+        nothing = shell("dead-letters", option, word)
+        assert (nothing.code, nothing.out) == (0, f"nothing to {option[2:]}\n")
     job = parked(real_ledger)
     for delivery in read(didflow, "billing", "a"):
         delivery.ack()

@@ -1,14 +1,20 @@
 """What commands print on terminals of several widths and in a pipe: ids, numbers and keys are always whole, and no column is lost."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from producers import Destination, Didflow, Reroute
+from producers.cli.advice import advice
+from producers.cli.job_records import COLUMNS, job_records
 from tests.ledger.playing import claimed
 from tests.shell import Shell
+from worker.contract.errors import JobError
 from worker.contract.history import Happened, Happening
+from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.states import JobState, Outcome
 from worker.contract.writes import Write
 from worker.ledger.ledger import Ledger
 from worker.runtime.embedded import EmbeddedValkey
@@ -63,6 +69,38 @@ def test_colours_are_for_terminals_alone(shell: Shell, job: str) -> None:
 def test_an_empty_list_is_a_header_alone_in_a_pipe(shell: Shell) -> None:
     for command in (("jobs",), ("spend",), ("pool", "list"), ("dead-letters",), ("failover", "plan", "list")):
         assert shell(*command).out.count("\n") == 1, command
+
+
+def test_a_job_in_a_pipe_is_one_table_of_records(shell: Shell, job: str) -> None:
+    for command in (("status", job), ("explain", job)):
+        header, *lines = [line.split("\t") for line in shell(*command).out.splitlines()]
+        assert {len(line) for line in lines} == {len(header)}, command
+    records = [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in shell("status", job).out.splitlines()[1:]]
+    assert [(record["what"], record["name"], record["state"]) for record in records] == [("job", job, "queued"), ("advice", "", "")]
+    assert f"key {LONG_KEY}" in records[0]["remark"]
+    assert records[1]["remark"] == advice(JobState.QUEUED, None)
+
+
+def test_a_job_with_a_result_in_a_pipe_has_a_record_for_each_number_and_for_its_error(
+    valkey: EmbeddedValkey, namespace: str, job: str
+) -> None:
+    refused = JobError(code="not_found", message="the account doesn't own it")
+    numbers = (
+        NumberResult(number=NUMBERS[0], outcome=Outcome.CONFIRMED, route_after=(Destination.sip("backup@example.net"),)),
+        NumberResult(number=NUMBERS[1], outcome=Outcome.NOT_FOUND, error=refused),
+    )
+    result = Result(numbers=numbers, totals=Totals(requested=2, done=1), error=refused)
+    queued = Didflow.from_url(valkey.url, namespace).get(job)
+    view = replace(queued, state=JobState.PARTIAL, result=result, error=refused)
+    records = [dict(zip(COLUMNS, record, strict=True)) for record in job_records(view)]
+    assert [(one["what"], one["name"], one["state"]) for one in records] == [
+        ("job", job, "partial"),
+        ("number", NUMBERS[0], "confirmed"),
+        ("number", NUMBERS[1], "not_found"),
+        ("error", "not_found", ""),
+        ("advice", "", ""),
+    ]
+    assert (records[1]["route"], records[2]["remark"]) == ("sip:backup@example.net", refused.message)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
