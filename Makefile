@@ -1,9 +1,11 @@
 # Two commands do all: `make demo` and `make test`. They need Python >= 3.11 and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# Python compiles each module once and keeps it, also where the environment forbids that: the tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test long soak bench lint types imports unit lock clean
+.PHONY: help demo test long soak bench lint types imports compiled unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +26,9 @@ help:  ## what can be made
 demo: .venv/runtime  ## the main job, on an embedded Valkey and a sandbox Wavix
 	@$(BIN)/python -m producers.cli demo
 
-test: lint types imports unit  ## everything that must hold: lint, types, import rules, tests
+test: lint imports  ## everything that must hold: lint, types, import rules, tests
+	@$(MAKE) --no-print-directory -j 2 types compiled
+	@$(MAKE) --no-print-directory unit
 
 lint: .venv/dev  ## ruff, check only
 	@$(BIN)/ruff check .
@@ -35,6 +39,10 @@ types: .venv/dev  ## mypy --strict
 
 imports: .venv/dev  ## imports run one way
 	@$(BIN)/lint-imports
+
+# Else each of the processes that run the tests would do it for itself, at the same time. What can't be collected is for `unit` to report.
+compiled: .venv/dev
+	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 unit: .venv/dev  ## the tests, but for the long ones
 	@$(BIN)/python -m pytest -n 4 --dist worksteal

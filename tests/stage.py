@@ -1,8 +1,10 @@
 """A worker without threads or queues: the real runner on a real ledger and a sandbox, one attempt at a time, so that tests decide when."""
 
+import os
 import threading
 import time
 from decimal import Decimal
+from functools import cache
 from typing import cast
 
 from pydantic import SecretStr
@@ -29,11 +31,18 @@ HTTP_TIMEOUT_S = 0.4
 
 def settings_for(url: str, namespace: str, **changes: object) -> Settings:
     """Settings for tests: everything that waits, waits shortly."""
+    environment = tuple((name, value) for name, value in os.environ.items() if name.startswith(("DIDFLOW_", "WAVIX_")))
+    made = _settings(environment, tuple(changes.items()))
+    return made.model_copy(update={"wavix_base_url": url, "namespace": namespace})
+
+
+@cache
+def _settings(_environment: tuple[tuple[str, str], ...], changes: tuple[tuple[str, object], ...]) -> Settings:
+    """Made once for each environment and change: thousands of scenes have the same, and to read their sources takes longer than a job."""
     fields: dict[str, object] = {
         "WAVIX_API_KEY": SecretStr(SANDBOX_KEY),
-        "WAVIX_BASE_URL": url,
+        "WAVIX_BASE_URL": "http://127.0.0.1:1",
         "WAVIX_DIALECT": "mydids",  # Not found out, so that what a test counts is what its jobs ask.
-        "namespace": namespace,
         "settle_seconds": SETTLE_S,
         "settle_limit_seconds": 5.0,
         "http_timeout": HTTP_TIMEOUT_S,
@@ -41,7 +50,7 @@ def settings_for(url: str, namespace: str, **changes: object) -> Settings:
         "probe_seconds": 0.2,
         "rate_limit": 1000.0,
     }
-    return Settings(_env_file=None, **(fields | changes))  # type: ignore[arg-type]
+    return Settings(_env_file=None, **(fields | dict(changes)))  # type: ignore[arg-type]
 
 
 class Stage:

@@ -89,7 +89,8 @@ def called(running: Plant, call: str) -> int:
 
 def told(log: Path, event: str) -> list[dict[str, object]]:
     """The log's lines of this event."""
-    lines = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
+    whole = (line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n"))  # The last one may be under way.
+    lines = (json.loads(line) for line in whole if line.startswith("{"))
     return [line for line in lines if line["event"] == event]
 
 
@@ -172,18 +173,25 @@ def test_lost_and_doubled_messages_lose_and_double_no_job(running: Plant) -> Non
     assert [len(running.results_of(doubled)), len(running.results_of(lost))] == [1, 1]
 
 
+def is_carried_out(order: Path, pid: int) -> bool:
+    """Whether the thread is dying. If not, ask again: a process signs on before all of its threads run."""
+    if order.exists():
+        os.kill(pid, signal.SIGUSR1)
+    return not order.exists()
+
+
 @pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread"])
 def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folder: Path, part: str) -> None:
     before = set(running.workers())
-    victim = max(before)
-    (folder / "dying").write_text(part)
-    os.kill(victim, signal.SIGUSR1)
+    victim, order = max(before), folder / "dying"
+    order.write_text(part)
+    until(lambda: is_carried_out(order, victim), what="the thread's death")
     jobs = [running.submit(LOOK) for _ in range(8)]
     until(lambda: not lives(victim), what="its end")
     assert {running.wait(job).state for job in jobs} == {JobState.SUCCEEDED}
     until(lambda: len(running.workers()) == 2, what="the replacement")
     assert set(running.workers()) & before == before - {victim}
-    assert ExitCode.STUCK in {line["code"] for line in told(running.log, "supervisor.child_died")}
+    until(lambda: ExitCode.STUCK in {line["code"] for line in told(running.log, "supervisor.child_died")}, what="the supervisor's line")
     assert told(running.log, "watchdog.process_ends")
 
 
