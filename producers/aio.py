@@ -15,6 +15,7 @@ from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
+from worker.contract.actors import actor_named, os_user
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -40,18 +41,22 @@ T = TypeVar("T")
 class AsyncDidflow:
     """See `producers.Didflow`: every verb is the same, to be awaited."""
 
-    def __init__(self, client: redis.asyncio.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
+    def __init__(self, client: redis.asyncio.Redis, namespace: str = "didflow", *, shebang: bool = True, actor: str | None = None) -> None:
         self._client = client
-        self.plans = Plans(namespace, shebang=shebang)
+        self.plans = Plans(namespace, shebang=shebang, actor=os_user() if actor is None else actor_named(actor))
+
+    @property
+    def actor(self) -> str:
+        return self.plans.actor
 
     @classmethod
-    def from_env(cls) -> Self:
+    def from_env(cls, *, actor: str | None = None) -> Self:
         settings = load_settings()
-        return cls(connect_async(redis_url(settings)), settings.namespace)
+        return cls(connect_async(redis_url(settings)), settings.namespace, actor=settings.actor if actor is None else actor)
 
     @classmethod
-    def from_url(cls, url: str, namespace: str = "didflow") -> Self:
-        return cls(connect_async(url), namespace)
+    def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:
+        return cls(connect_async(url), namespace, actor=actor)
 
     async def perform(self, plan: Plan[T]) -> T:
         """Carry out one of `plans`: what the verbs stand on, for the modules beside this one."""
@@ -71,8 +76,9 @@ class AsyncDidflow:
         account: str = "default",
         priority: int = 5,
         not_before: datetime | None = None,
+        actor: str | None = None,
     ) -> Job:
-        one = asked(request, quote, idempotency_key, reference, account, priority, not_before)
+        one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
         return await self.perform(submit_one(self.plans, one))
 
     async def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
@@ -93,18 +99,21 @@ class AsyncDidflow:
         found = self.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
         return await self.perform(found)
 
-    async def cancel(self, job_id: str) -> JobView:
-        await self.perform(self.plans.run(calls.cancel(job_id)))
+    async def cancel(self, job_id: str, *, actor: str | None = None) -> JobView:
+        await self.perform(self.plans.run(calls.cancel(job_id, self._acts(actor))))
         return await self.get(job_id)
 
-    async def retry(self, job_id: str) -> JobView:
-        await self.perform(self.plans.run(calls.retry(job_id)))
+    async def retry(self, job_id: str, *, actor: str | None = None) -> JobView:
+        await self.perform(self.plans.run(calls.retry(job_id, self._acts(actor))))
         return await self.get(job_id)
 
-    async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
-        found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect)
+    async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None, actor: str | None = None) -> JobView:
+        found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect, self._acts(actor))
         check_resolved(job_id, await self.perform(self.plans.run(resolving(found))))
         return await self.get(job_id)
+
+    def _acts(self, actor: str | None) -> str:
+        return self.actor if actor is None else actor_named(actor)
 
     async def dead_letters(self, limit: int = 100) -> DeadLetters:
         return await self.perform(dead_letters(self.plans, limit))

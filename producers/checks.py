@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from producers.incident_keys import incident_of
 from worker.contract.errors import InvalidRequest, WrongJob
 from worker.contract.jobs import JobView
 from worker.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy, is_past
@@ -10,13 +11,18 @@ from worker.ledger.calls import Submission
 from worker.ledger.plans import Ask, Plan, Plans
 
 
-def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
-    """Raises WrongJob, JobNotFound or InvalidRequest if this can't be submitted, as the job with that id."""
+def check(plans: Plans, submission: Submission, job_id: str) -> Plan[str | None]:
+    """Raises WrongJob, JobNotFound or InvalidRequest if this can't be submitted, as the job with that id.
+
+    Returns the incident that it belongs to, if the job tells that.
+    """
     match submission.request:
         case Failback() as request:
-            check_undone((yield from plans.get(request.job_id)), submission)
+            undone = yield from plans.get(request.job_id)
+            check_undone(undone, submission)
             if not request.dry_run and (first := (yield from plans.run(calls.undo(request.job_id, job_id, submission.idempotency_key)))):
                 raise WrongJob(_undone_already(request.job_id, *first))
+            return None if request.dry_run else incident_of(undone)
         case FollowDocuments(job_id=str() as job_id):
             check_purchase((yield from plans.get(job_id)), submission)
         case FollowDocuments(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
@@ -30,6 +36,7 @@ def check(plans: Plans, submission: Submission, job_id: str) -> Plan[None]:
             yield from _check_time(plans, submission, "at", at, "leave it out to release now")
         case SearchAndBuy(wait_until=datetime() as until) if is_past(until, datetime.now(UTC)):
             yield from _check_time(plans, submission, "wait_until", until, "nothing could be bought")
+    return None
 
 
 def check_undone(view: JobView, submission: Submission) -> None:

@@ -13,6 +13,7 @@ from producers.numbers import as_ended, in_result, number_named, page_of
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
+from worker.contract.actors import actor_named, os_user
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -40,10 +41,19 @@ class Didflow:
     """Submit jobs, look at them, call them off, take in results. Every verb may raise ServiceUnavailable: repeat it then.
 
     A submit that is repeated with the same idempotency key gives the same job. Without a key a repeated submit is a second job.
+
+    `actor` is the person or service behind the changes, 1 to 100 printable characters: it is kept with each job, its story and the
+    histories of its numbers. None: the user of the operating system. A verb's own `actor` counts for that call.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str = "didflow", *, shebang: bool = True) -> None:
-        self._reader = LedgerReader(client, namespace, shebang=shebang)
+    def __init__(self, client: redis.Redis, namespace: str = "didflow", *, shebang: bool = True, actor: str | None = None) -> None:
+        name = os_user() if actor is None else actor_named(actor)
+        self._reader = LedgerReader(client, namespace, shebang=shebang, actor=name)
+
+    @property
+    def actor(self) -> str:
+        """Who is behind what this client changes."""
+        return self._reader.plans.actor
 
     @property
     def ledger(self) -> LedgerReader:
@@ -51,14 +61,17 @@ class Didflow:
         return self._reader
 
     @classmethod
-    def from_env(cls) -> Self:
-        """By DIDFLOW_REDIS_URL and DIDFLOW_NAMESPACE. Raises InvalidSettings; ServiceUnavailable if no server is known."""
+    def from_env(cls, *, actor: str | None = None) -> Self:
+        """By DIDFLOW_REDIS_URL, DIDFLOW_NAMESPACE and DIDFLOW_ACTOR.
+
+        Raises InvalidSettings; InvalidRequest for an actor that can't be stored; ServiceUnavailable if no server is known.
+        """
         settings = load_settings()
-        return cls(connect(redis_url(settings)), settings.namespace)
+        return cls(connect(redis_url(settings)), settings.namespace, actor=settings.actor if actor is None else actor)
 
     @classmethod
-    def from_url(cls, url: str, namespace: str = "didflow") -> Self:
-        return cls(connect(url), namespace)
+    def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:
+        return cls(connect(url), namespace, actor=actor)
 
     def submit(
         self,
@@ -70,6 +83,7 @@ class Didflow:
         account: str = "default",
         priority: int = 5,
         not_before: datetime | None = None,
+        actor: str | None = None,
     ) -> Job:
         """Accept a job, durably, once per `idempotency_key`.
 
@@ -77,7 +91,7 @@ class Didflow:
         order), to find the job by. `priority` 0–9, lower is sooner within a lane.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
-        one = asked(request, quote, idempotency_key, reference, account, priority, not_before)
+        one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
         return self._reader.perform(submit_one(self._reader.plans, one))
 
     def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
@@ -106,24 +120,24 @@ class Didflow:
         found = self._reader.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
         return self._reader.perform(found)
 
-    def cancel(self, job_id: str) -> JobView:
+    def cancel(self, job_id: str, *, actor: str | None = None) -> JobView:
         """Call a job off. One that hasn't begun is cancelled at once; one that runs winds up what can be undone.
 
         An ended job stays as it is, and so does a parked one, unless it is a release: that looks again, and is wound up.
         Returns the job after that. Raises JobNotFound.
         """
-        self._reader.run(calls.cancel(job_id))
+        self._reader.run(calls.cancel(job_id, self._acts(actor)))
         return self.get(job_id)
 
-    def retry(self, job_id: str) -> JobView:
+    def retry(self, job_id: str, *, actor: str | None = None) -> JobView:
         """Let a parked job look again and go on from what is written; its attempts count anew. Safe at any time.
 
         Returns the job after that; one that isn't parked stays as it is. Raises JobNotFound.
         """
-        self._reader.run(calls.retry(job_id))
+        self._reader.run(calls.retry(job_id, self._acts(actor)))
         return self.get(job_id)
 
-    def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None) -> JobView:
+    def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None, actor: str | None = None) -> JobView:
         """End a parked purchase or release with what you found out: these open numbers (E.164) were bought, or released; the others not.
 
         Writes the job's one result and event. The others stay reserved for a day. The same finding again changes nothing.
@@ -131,9 +145,12 @@ class Didflow:
         Without it the job counts as seen now.
         Raises WrongJob, InvalidRequest, JobNotFound.
         """
-        found = finding(the_same(job_id, seen) or self.get(job_id), took_effect)
+        found = finding(the_same(job_id, seen) or self.get(job_id), took_effect, self._acts(actor))
         check_resolved(job_id, self._reader.run(resolving(found)))
         return self.get(job_id)
+
+    def _acts(self, actor: str | None) -> str:
+        return self.actor if actor is None else actor_named(actor)
 
     def dead_letters(self, limit: int = 100) -> DeadLetters:
         """What needs somebody, at most `limit` of each: parked jobs, results that a consumer group set aside, business events that

@@ -12,21 +12,27 @@ With a plan it is known beforehand which numbers are meant:
 Whoever repeats a command, on whatever machine, repeats the same job: the incident is the key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from producers.client import Didflow
 from producers.differences import differences
+from producers.incident_keys import away_key, back_key, sweep_key
+from producers.submitting import submit_one
+from worker.contract.actors import actor_named
 from worker.contract.destinations import Destination
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
 from worker.contract.failover_plans import FailoverPlan
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Failback, Reroute, Selector, built
 from worker.contract.states import REPORTED, Outcome
+from worker.ledger.calls import Submission
 from worker.ledger.failover_plans import FailoverPlans, dry_run_of
 
+#: An incident and perhaps an account, as a key.
+KeyOf = Callable[[str, str | None], str]
 #: Who saves a plan finds out its numbers; the workers do it after this long, and then regularly.
 FIRST_REFRESH_S = 60.0
 #: A sweep that is called off is waited for this long, to know whether it moved anything.
@@ -79,7 +85,34 @@ class Failover:
 
     def move(self, incident: str, request: Reroute) -> Job:
         """The same with a request that is made already."""
-        return self._didflow.submit(request, idempotency_key=away_key(incident), reference=incident, account=self._account)
+        return self._submit(away_key, incident, request)
+
+    def _submit(self, key_of: KeyOf, incident: str, request: Reroute) -> Job:
+        key, _ = self._keyed(key_of, incident)
+        try:
+            return self._submit_as(key, incident, request)
+        except IdempotencyConflict:
+            now, _ = self._keyed(key_of, incident)
+            if now == key:
+                raise
+        return self._submit_as(now, incident, request)  # Another account's move took the plain key meanwhile.
+
+    def _submit_as(self, key: str, incident: str, request: Reroute) -> Job:
+        ledger = self._didflow.ledger
+        return ledger.perform(submit_one(ledger.plans, Submission(request, key, incident, self._account, incident=incident)))
+
+    def _keyed(self, key_of: KeyOf, incident: str) -> tuple[str, JobView | None]:
+        """The key of this account's job of that incident, and the job if there is one."""
+        plain, own = key_of(incident, None), key_of(incident, self._account)
+        first = self._with_key(plain)
+        if first is not None and first.account == self._account:
+            return plain, first
+        mine = self._with_key(own)
+        return (plain, None) if first is None and mine is None else (own, mine)
+
+    def _with_key(self, key: str) -> JobView | None:
+        found = self._didflow.find(idempotency_key=key)
+        return found[0] if found else None
 
     def back(self, incident: str) -> Job:
         """Give every number of the incident its own old route back; what somebody changed since is left alone.
@@ -119,15 +152,14 @@ class Failover:
 
         Raises JobNotFound.
         """
-        found = self._didflow.find(idempotency_key=away_key(incident))
-        if not found:
+        _, found = self._keyed(away_key, incident)
+        if found is None:
             raise JobNotFound(away_key(incident))
-        return found[0]
+        return found
 
     def swept(self, incident: str) -> JobView | None:
         """The sweep that followed the run of a plan, as it stands."""
-        found = self._didflow.find(idempotency_key=sweep_key(incident))
-        return found[0] if found else None
+        return self._keyed(sweep_key, incident)[1]
 
     def plan(
         self,
@@ -138,20 +170,22 @@ class Failover:
         expected_count: int | None = None,
         max_fraction: float | None = None,
         canary: int | None = None,
-        saved_by: str = "",
+        saved_by: str | None = None,
         timeout_s: float = 60.0,
     ) -> FailoverPlan:
         """Keep a plan, in place of one of the same name, and find out its numbers.
 
+        `saved_by`: who says so; None: the client's actor.
         Raises InvalidRequest; WaitTimeout if that takes longer: it is kept then, and its numbers come.
         """
         guards = {"expected_count": expected_count, "max_fraction": max_fraction, "canary": canary}
         self.keep_plan(name, _reroute(who, to, **guards), saved_by)
         return self.refresh_plan(name, timeout_s)
 
-    def keep_plan(self, name: str, request: Reroute, saved_by: str) -> None:
+    def keep_plan(self, name: str, request: Reroute, saved_by: str | None = None) -> None:
         """Keep a plan with a request that is made already; its numbers are to be found out."""
-        self._plans.save(name, self._account, request, saved_by, first_s=FIRST_REFRESH_S)
+        actor = self._didflow.actor if saved_by is None else actor_named(saved_by)
+        self._plans.save(name, self._account, request, actor, first_s=FIRST_REFRESH_S)
 
     def refresh_plan(self, name: str, timeout_s: float = 60.0) -> FailoverPlan:
         """Find out a plan's numbers now. Raises PlanNotFound, WaitTimeout (they come later). Look at `.trouble` of what is returned."""
@@ -185,32 +219,33 @@ class Failover:
         InvalidRequest (its numbers were never found out), IdempotencyConflict (this incident moved something else).
         """
         plan = self._plans.get(name)
+        if plan.account != self._account:
+            theirs = Failover(self._didflow, account=plan.account)
+            return theirs.run_plan(name, incident, deadline=deadline, read_routes=read_routes)
         job = self._run_before(incident, plan) or self.move(incident, _of_plan(plan, deadline, read_routes=read_routes))
         if plan.request.selector is None:
             return PlanRun(plan, job, None)
         rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
         request = built(Reroute, dict(plan.request) | rest)
-        sweep = self._didflow.submit(request, idempotency_key=sweep_key(incident), reference=incident, account=plan.account)
-        return PlanRun(plan, job, sweep)
+        return PlanRun(plan, job, self._submit(sweep_key, incident, request))
 
     def _run_before(self, incident: str, plan: FailoverPlan) -> Job | None:
         """The job that ran this plan, or one with the same destinations, for this incident. The sweep's own key tells plans apart that
         select their numbers; a plan that lists them is compared here."""
-        found = self._didflow.find(idempotency_key=away_key(incident))
-        if not found:
+        key, found = self._keyed(away_key, incident)
+        if found is None:
             return None
-        before = found[0].request
+        before = found.request
         if not isinstance(before, Reroute):
-            raise IdempotencyConflict(away_key(incident), found[0].id)
+            raise IdempotencyConflict(key, found.id)
         differ = differences(plan.request, before, leave_out=_FOUND_OUT)
         if not before.record_ids:
             differ = (*differ, "numbers: those of a plan asked, those of a failover without a plan there")
         elif plan.request.selector is None and set(before.record_ids) != set(plan.numbers.values()):
             differ = (*differ, f"numbers: those of plan {plan.name} asked, others there")
-        if differ or found[0].account != plan.account:
-            differ = differ or (f"account: {plan.account} asked, {found[0].account} there",)
-            raise IdempotencyConflict(away_key(incident), found[0].id, "; ".join(differ))
-        return Job(found[0].id, False, found[0].state)
+        if differ:
+            raise IdempotencyConflict(key, found.id, "; ".join(differ))
+        return Job(found.id, False, found.state)
 
 
 def _reroute(who: Selector | Sequence[str], to: Sequence[Destination], **more: Any) -> Reroute:
@@ -225,25 +260,3 @@ def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool
     # The count was expected of what was found out; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
     return built(Reroute, dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})
-
-
-def away_key(incident: str) -> str:
-    """The idempotency key of an incident's move."""
-    return f"failover:{incident}"
-
-
-def sweep_key(incident: str) -> str:
-    """That of the sweep after it."""
-    return f"failover-sweep:{incident}"
-
-
-def back_key(moved: JobView) -> str:
-    """That of the failback: the same whether the incident was named or its job."""
-    key = moved.idempotency_key or ""
-    prefix, colon, incident = key.partition(":")
-    match prefix:
-        case "failover" if colon:
-            return f"failback:{incident}"
-        case "failover-sweep" if colon:
-            return f"failback-sweep:{incident}"
-    return f"failback:{moved.id}"

@@ -24,10 +24,12 @@ class QuotedSubmission:
     priority: int = 5
     not_before: datetime | None = None
     request: Request | None = None
+    actor: str = ""
 
     def ordering(self, request: Request, use: QuoteUse | None) -> Submission:
         """The same as a submission of what is ordered."""
-        return Submission(request, self.idempotency_key, self.reference, self.account, self.priority, self.not_before, quote=use)
+        key, account = self.idempotency_key, self.account
+        return Submission(request, key, self.reference, account, self.priority, self.not_before, quote=use, actor=self.actor)
 
 
 def orders(plans: Plans, quoted: Sequence[QuotedSubmission]) -> Plan[list[Submission | InvalidRequest]]:

@@ -36,6 +36,7 @@ class Finding:
     history: Mapping[str, Happened]
     follows: bool
     unparks: bool = False
+    actor: str = ""
 
 
 def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
@@ -48,8 +49,8 @@ def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
     return found
 
 
-def finding(view: JobView, took_effect: Collection[str]) -> Finding:
-    """The end of the job if these open numbers were bought (or released) and the other open ones were not.
+def finding(view: JobView, took_effect: Collection[str], actor: str = "") -> Finding:
+    """The end of the job if these open numbers were bought (or released) and the other open ones were not, as `actor` found.
 
     Raises WrongJob as `open_numbers` does; InvalidRequest for a number that isn't open.
     """
@@ -81,7 +82,10 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     not_so = Happening.NOT_BOUGHT if buying else Happening.NOT_RELEASED
     history = {
         number.number: Happened(
-            what=not_so if number.outcome is Outcome.FAILED else Happening(number.outcome or yes), record_id=number.record_id, by="person"
+            what=not_so if number.outcome is Outcome.FAILED else Happening(number.outcome or yes),
+            record_id=number.record_id,
+            by="person",
+            actor=actor or None,
         )
         for number in numbers
         if number.number in open_ones
@@ -90,7 +94,7 @@ def finding(view: JobView, took_effect: Collection[str]) -> Finding:
     follows = isinstance(view.request, SearchAndBuy) and view.request.may_need_documents and bool(took_effect)
     parking = view.request.parking if isinstance(view.request, Release) else ()
     unparks = bool(parking) and any(_may_be_parked(number, parking) for number in before.numbers if number.number not in took_effect)
-    return Finding(view.id, view.token, view.account, state, result, bought, told, history, follows, unparks)
+    return Finding(view.id, view.token, view.account, state, result, bought, told, history, follows, unparks, actor)
 
 
 def _may_be_parked(number: NumberResult, parking: Route) -> bool:
@@ -106,7 +110,7 @@ def resolving(found: Finding) -> Call[str]:
     follower = follower_args(found.job_id, found.account) if found.follows else ()
     if found.unparks:
         follower = follow_up_args(UNPARK, Failback(job_id=found.job_id), found.account, delay_ms=0)
-    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history, follower)
+    return resolve(found.job_id, found.token, found.state, found.result, found.bought, found.detail, found.history, follower, found.actor)
 
 
 def the_same(job_id: str, seen: JobView | None) -> JobView | None:

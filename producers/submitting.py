@@ -1,6 +1,7 @@
 """From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Plans, so that the sync and the async client agree."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -31,13 +32,14 @@ def asked(
     account: str,
     priority: int,
     not_before: datetime | None,
+    actor: str | None = None,
 ) -> Asked:
     """What `submit` was given. Raises InvalidRequest if that is neither a request nor a quote."""
     if quote is not None:
-        return QuotedSubmission(quote, idempotency_key, reference, account, priority, not_before, request)
+        return QuotedSubmission(quote, idempotency_key, reference, account, priority, not_before, request, actor or "")
     if request is None:
         raise refusal("request", "give a request, or a quote")
-    return Submission(request, idempotency_key, reference, account, priority, not_before)
+    return Submission(request, idempotency_key, reference, account, priority, not_before, actor=actor or "")
 
 
 def submit_one(plans: Plans, one: Asked) -> Plan[Job]:
@@ -115,9 +117,10 @@ def _unlike(given: object, kind: Any) -> str | None:
 def _checked(plans: Plans, submission: Submission) -> Plan[Call[Job] | DidflowError]:
     try:
         job_id = calls.new_job_id()
-        call = calls.submit(submission, job_id)
+        named = replace(submission, actor=submission.actor or plans.actor)
+        call = calls.submit(named, job_id)
         with translated():  # What a damaged job answers refuses this one, and not the whole batch.
-            yield from check(plans, submission, job_id)
-        return call
+            incident = yield from check(plans, submission, job_id)
+        return call if incident is None else calls.submit(replace(named, incident=incident), job_id)
     except DidflowError as error:
         return error

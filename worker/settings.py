@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
+from worker.contract.actors import fault_of
 from worker.contract.errors import InvalidSettings
 from worker.contract.ids_form import IdsFormSetting
 from worker.contract.money import Usd
@@ -47,6 +48,12 @@ def _usable_path(path: Path | None) -> Path | None:
     if path is not None and not str(path).isprintable():
         raise ValueError("holds characters that can't be printed")
     return path
+
+
+def _usable_actor(name: str | None) -> str | None:
+    if name is not None and (fault := fault_of(name)) is not None:
+        raise ValueError(fault)
+    return name
 
 
 _KEY = re.compile(r"[\x21-\x7e]{1,2000}")
@@ -208,6 +215,9 @@ class Settings(BaseSettings):
         None, description="numbers that the jobs of one reference may buy in any day"
     )
 
+    actor: Annotated[str | None, AfterValidator(_usable_actor)] = Field(
+        None, description="who is behind what this process is asked to change, kept with it; none: the user of the operating system"
+    )
     processes: int = Field(2, ge=1, le=64, description="worker processes that `didflow worker` keeps running")
     threads: int = Field(
         8, ge=1, le=32, description="threads of a worker process for money and bulk jobs; a quarter as many again serve emergencies"

@@ -15,6 +15,7 @@ from producers.cli.documents import documents_app
 from producers.cli.examples import HELP, add_examples, as_lines
 from producers.cli.failing_over import failback, failover_app
 from producers.cli.history import history
+from producers.cli.incidents import incidents_app
 from producers.cli.knowing import schema, settings
 from producers.cli.looking import cancel, explain, jobs, results_app, status
 from producers.cli.moving import release, reroute
@@ -45,6 +46,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None] | typer.Typer | Role]] = {
         "jobs": jobs,
         "explain": explain,
         "history": history,
+        "incidents": incidents_app,
         "results": results_app,
         "onboarding": onboarding_app,
         "spend": spend,

@@ -16,7 +16,8 @@ from producers.cli.showing import inactive_of, show_inactive
 from producers.cli.submitting import report
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.client import Didflow
-from producers.failover import Failover, away_key, back_key
+from producers.failover import Failover
+from producers.incident_keys import away_key, back_key
 from worker.contract.errors import JobNotFound
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Failback, Reroute

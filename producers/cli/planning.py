@@ -1,7 +1,5 @@
 """`didflow failover plan`: failovers that are prepared, with their numbers found out beforehand."""
 
-import getpass
-import os
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -51,7 +49,7 @@ def save(
             lambda: requested(to, listed, selected, guards, None, f"plan:{name[:60]}", account),
         )
         failover = Failover(Didflow.from_env(), account=account)
-        failover.keep_plan(name, request, f"{getpass.getuser()}@{os.uname().nodename}")
+        failover.keep_plan(name, request)
         _show_refreshed(failover.refresh_plan(name, timeout), as_json=as_json)
 
 

@@ -38,6 +38,10 @@ def account(ledger: Ledger) -> Args:
     return ("default", "pause", 401, "wrong key", 60_000, "", "")
 
 
+def incident_list(ledger: Ledger) -> Args:
+    return ("INC-1", submitted(ledger).id)
+
+
 ONE_FAILURE = Breaker(failures=1, first_s=0.0, last_s=0.0)
 
 
@@ -98,7 +102,7 @@ def follow_up(ledger: Ledger) -> Args:
 def give(ledger: Ledger) -> Args:
     job_id = submitted(ledger).id
     happened = Happened(what=Happening.BOUGHT_INACTIVE, record_id=47000001, by="person")
-    return (job_id, "+12135550100", '{"status":"kept"}', happened.members(), *calls.follower_args(job_id, "default"))
+    return (job_id, "+12135550100", '{"status":"kept"}', happened.members(), "ann", *calls.follower_args(job_id, "default"))
 
 
 def moved(ledger: Ledger) -> str:
@@ -226,6 +230,7 @@ def resolve(ledger: Ledger) -> Args:
         "bought",
         json.dumps(spend_fields(TWO_USD)),
         json.dumps({"+12135550100": Happened(what=Happening.BOUGHT, by="person").members()}),
+        "ann",
         *calls.follower_args(job_id, "default"),
     )
 
@@ -409,6 +414,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "gone": (gone, 0),
     "history": (history, None),
     "history_forget": (history_forget, 0),
+    "incident_list": (incident_list, 0),
     "learn": (learn, None),
     "note_stock": (note_stock, None),
     "plan_delete": (plan_delete, "gone"),

@@ -12,6 +12,7 @@
     ├── WrongJob                wrong_job               the named job can't be used for this
     ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
     ├── PlanNotFound            plan_not_found
+    ├── IncidentNotFound        incident_not_found      the error names similar incidents
     ├── WaitTimeout             wait_timeout            the job goes on; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
@@ -168,6 +169,17 @@ class PlanNotFound(DidflowError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no failover plan {name[:60]!r}: `didflow failover plan list` shows those that are kept")
+
+
+class IncidentNotFound(DidflowError):
+    """`similar`: names of incidents that are much like it."""
+
+    code = "incident_not_found"
+
+    def __init__(self, name: str, similar: tuple[str, ...] = ()) -> None:
+        meant = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        super().__init__(f"there is no incident {name[:60]!r}{meant}: `didflow incidents` lists those that are kept")
+        self.similar = similar
 
 
 class WaitTimeout(DidflowError):

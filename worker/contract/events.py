@@ -28,7 +28,7 @@ class Timings(BaseModel):
 
 
 class EventBody(BaseModel):
-    """The JSON in an event's `data`."""
+    """The JSON in an event's `data`. `actor`: who decided about the job last (cancel, retry, resolve), else who submitted it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,6 +47,7 @@ class EventBody(BaseModel):
     quote: Quote | None = None
     error: JobError | None = None
     progress: str | None = None
+    actor: str | None = None
     timings: Timings
 
 

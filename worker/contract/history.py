@@ -43,6 +43,8 @@ class Happening(StrEnum):
 class Happened(BaseModel):
     """What a job did with a number, as it goes into the history. `by` is ``person`` where somebody said so.
 
+    `actor`: who that was; else who submitted the job.
+
     A later version may have written a word that this one doesn't know: then `what` is that word.
     """
 
@@ -56,6 +58,7 @@ class Happened(BaseModel):
     route_after: tuple[str, ...] | None = None
     error: str | None = None
     by: Literal["person"] | None = None
+    actor: str | None = None
 
     def members(self) -> str:
         """As JSON without the braces, `what` first: the script puts the others before it."""

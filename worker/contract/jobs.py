@@ -23,6 +23,9 @@ class JobView:
     """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version.
 
     `token` rises with each attempt: what was seen of a parked job is true of it as long as its token is the same.
+
+    `actor` submitted it; None: a worker did. `decided_by` called it off, retried or resolved it last.
+    `incident`: the one that it is part of.
     """
 
     id: str
@@ -46,6 +49,9 @@ class JobView:
     result: Result | None
     error: JobError | None
     token: int = 0
+    actor: str | None = None
+    decided_by: str | None = None
+    incident: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class AskedCall:
 class Step:
     """One line of a job's story, for `didflow explain`: what was done, when, and what it showed.
 
-    `calls` are those since the step before, in order. `witness`: what decided, where something was open.
+    `calls` are those since the step before, in order. `witness`: what decided, where something was open. `actor`: the person
+    whose decision it was.
     """
 
     at: datetime
@@ -74,3 +81,4 @@ class Step:
     detail: str
     calls: tuple[AskedCall, ...] = ()
     witness: str | None = None
+    actor: str | None = None

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from worker.contract.actors import fault_of
 from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
 from worker.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from worker.contract.history import Happened, History, members_of, read_history
@@ -63,6 +64,7 @@ class Submission:
     """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane).
 
     `lane`: another one than the request's own, for what nobody waits for. `quote`: what it is ordered by, if that is good for one order.
+    `incident`: the one that it is part of. `actor`: who submits it; '': the client's own, or a worker.
     """
 
     request: Request
@@ -73,6 +75,8 @@ class Submission:
     not_before: datetime | None = None
     lane: Lane | None = None
     quote: QuoteUse | None = None
+    incident: str | None = None
+    actor: str = ""
 
 
 def fingerprint(submission: Submission) -> str:
@@ -110,6 +114,7 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
     """
     faults = label_faults(submission.idempotency_key, submission.reference, submission.account, submission.priority)
     faults += [fault] if (fault := _time_fault(submission.not_before)) else []
+    faults += [fault for fault in (_label_fault("incident", submission.incident), _actor_fault(submission.actor)) if fault]
     text = submission.request.model_dump_json()
     if len(text) > MAX_REQUEST_BYTES:
         faults.append(("request", f"is {len(text)} bytes long; at most {MAX_REQUEST_BYTES}: split it into several jobs"))
@@ -133,6 +138,8 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
         RENUDGE_MS,
         submission.quote.quote_id if submission.quote else "",
         int(submission.quote.expires_at.timestamp() * 1000) if submission.quote else 0,
+        submission.incident or "",
+        submission.actor,
     )
     return Call("submit", args, lambda reply: _submitted(reply, key))
 
@@ -158,14 +165,14 @@ def undo(undone: str, failback: str, key: str | None) -> Call[tuple[str, str] | 
     )
 
 
-def cancel(job_id: str) -> Call[str]:
+def cancel(job_id: str, actor: str = "") -> Call[str]:
     """Call a job off. Reads ``cancelled``, ``asked`` (a worker winds it up), or the state in which it has already ended."""
-    return Call("cancel", (job_id, RETENTION_MS), lambda reply: _there(reply, job_id))
+    return Call("cancel", (job_id, RETENTION_MS, actor), lambda reply: _there(reply, job_id))
 
 
-def retry(job_id: str) -> Call[str]:
+def retry(job_id: str, actor: str = "") -> Call[str]:
     """Let a parked job go on. Reads ``queued``, or the state that it has if it wasn't parked."""
-    return Call("retry", (job_id, RENUDGE_MS), lambda reply: _there(reply, job_id))
+    return Call("retry", (job_id, RENUDGE_MS, actor), lambda reply: _there(reply, job_id))
 
 
 def follow_up_args(name: str, request: Request, account: str, *, delay_ms: int, version: int = REQUEST_VERSION) -> tuple[str | int, ...]:
@@ -188,6 +195,7 @@ def resolve(
     detail: str,
     happened: Mapping[str, Happened],
     follow_up: Sequence[str | int] = (),
+    actor: str = "",
 ) -> Call[str]:
     """End a parked job. `token`: the one that it had when somebody looked. `bought`: what its open checkout took.
 
@@ -206,6 +214,7 @@ def resolve(
         detail,
         json.dumps(spend_fields(bought)),
         json.dumps(members_of(happened)),
+        actor,
         *follow_up,
     )
     return Call("resolve", args, lambda reply: _there(reply, job_id))
@@ -249,6 +258,11 @@ def _label_fault(name: str, text: str | None) -> tuple[str, str] | None:
     if not isinstance(text, str) or not text or len(text) > 200 or not text.isprintable():
         return (name, "is 1 to 200 printable characters")
     return None
+
+
+def _actor_fault(actor: str) -> tuple[str, str] | None:
+    what = fault_of(actor) if actor else None
+    return ("actor", what) if what else None
 
 
 def _priority_fault(priority: int) -> tuple[str, str] | None:

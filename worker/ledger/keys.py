@@ -36,6 +36,20 @@ class Keys:
         return f"{self.namespace}:refs:{reference}"
 
     @property
+    def incidents(self) -> str:
+        """zset: incident by when its first job was submitted, ms."""
+        return f"{self.namespace}:incidents"
+
+    @property
+    def incidents_listed(self) -> str:
+        """Text: ``1`` once the jobs are listed that were submitted before incidents were."""
+        return f"{self.incidents}:listed"
+
+    def incident(self, name: str) -> str:
+        """zset: the incident's jobs by time of submit, ms."""
+        return f"{self.namespace}:incident:{name}"
+
+    @property
     def idempotency(self) -> str:
         return f"{self.namespace}:keys"
 

@@ -96,11 +96,12 @@ async def ask_async(client: redis.asyncio.Redis, step: Ask | tuple[Ask, ...]) ->
 
 
 class Plans:
-    """The plans of one namespace. `shebang=False` is for fakeredis."""
+    """The plans of one namespace. `shebang=False` is for fakeredis. `actor`: who is behind what they change; '' for a worker."""
 
-    def __init__(self, namespace: str, *, shebang: bool = True) -> None:
+    def __init__(self, namespace: str, *, shebang: bool = True, actor: str = "") -> None:
         self.keys = Keys(namespace)
         self.shebang = shebang
+        self.actor = actor
 
     def script(self, name: str) -> Script:
         return load_script(name, shebang=self.shebang)

@@ -35,7 +35,7 @@ class AccountState:
 class LedgerReader:
     """One namespace. Raises ServiceUnavailable where Redis doesn't answer. Threads may share one.
 
-    `shebang=False` is for fakeredis, which can't read the scripts' first line.
+    `shebang=False` is for fakeredis, which can't read the scripts' first line. `actor`: who is behind what is changed; '' for a worker.
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class LedgerReader:
         shebang: bool = True,
         retention_ms: int = RETENTION_MS,
         history_ms: int = HISTORY_MS,
+        actor: str = "",
     ) -> None:
         self.client = client
-        self.plans = Plans(namespace, shebang=shebang)
+        self.plans = Plans(namespace, shebang=shebang, actor=actor)
         self.keys = self.plans.keys
         self._retention_ms = retention_ms
         self._history_ms = history_ms

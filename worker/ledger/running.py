@@ -22,8 +22,8 @@ AGAIN_AFTER_S = 20.0
 KEPT_MS = 60_000
 #: May differ from one worker to the next: how much it does and what it says.
 OF_ONE_WORKER = frozenset({"processes", "threads", "log_format", "log_level"})
-#: Where a worker and a shell find their Redis, their files and their accounts; what is in the accounts' file is compared.
-NOT_WRITTEN = frozenset({"redis_url", "namespace", "state_dir", "accounts"})
+#: Who it acts for; where a worker and a shell find their Redis, their files and their accounts; what is in the accounts' file is compared.
+NOT_WRITTEN = frozenset({"actor", "redis_url", "namespace", "state_dir", "accounts"})
 
 
 class RunningWith(BaseModel):

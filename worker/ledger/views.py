@@ -58,6 +58,9 @@ def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
         result=result,
         error=result.error if result else None,
         token=whole(fields.get("token")),
+        actor=fields.get("actor") or None,
+        decided_by=fields.get("decided_by") or None,
+        incident=fields.get("incident") or None,
     )
 
 
@@ -95,6 +98,7 @@ def steps(entries: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[Step, ...]:
             detail=fields.get("detail", ""),
             calls=tuple(AskedCall(*call) for call in json.loads(fields.get("calls") or "[]")),
             witness=fields.get("witness"),
+            actor=fields.get("actor"),
         )
         for entry_id, fields in entries
     )

@@ -6,7 +6,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
   assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
-    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths')
+    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths', 'actor', 'decided_by')
   local state = f[1]
   if not state then return {'no', 'gone'} end
   if f[18] and f[5] ~= '1' and is_called_off(f[5], f[18]) then
@@ -79,7 +79,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
   -- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
   local told = f[10] or ''
   if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then
-    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18]}, 'running', '')}
+    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18], f[20], f[21]}, 'running', '')}
   end
   redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(crashes), 'owner', claimant,
     'lease_ms', int(now + lease_ms), 'lease_for', int(lease_ms), 'alone', alone and '1' or '0', 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',

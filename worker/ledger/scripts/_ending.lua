@@ -3,8 +3,8 @@ local function conclude(id, state, result, body, retention_ms, token)
   local job = job_key(id)
   local now = now_ms()
   local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
-    'progress', 'seq', 'parent', 'state')
-  local account, parent, old = f[3] or '', f[12], f[13]
+    'progress', 'seq', 'parent', 'actor', 'decided_by', 'state')
+  local account, parent, old = f[3] or '', f[12], f[15]
   f[2], f[9] = token and '' or f[2], int(now)
   local fields = {tell_event('results', id, f, state, body)}
   if token then fields[#fields + 1], fields[#fields + 2] = 'ended_by', token end

@@ -10,7 +10,7 @@ local function tell_history(id, happened, decision)
   local numbers = {}
   for number in pairs(happened or {}) do numbers[#numbers + 1] = number end
   if #numbers == 0 then return end
-  local f = decision or redis.call('HMGET', job_key(id), 'kind', 'account', 'reference')
+  local f = decision or redis.call('HMGET', job_key(id), 'kind', 'account', 'reference', 'actor')
   local now = int(now_ms())
   local told = ',"at_ms":' .. now .. ',"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"account":'
     .. cjson.encode(f[2] or '') .. ',"reference":' .. json(f[3]) .. ','
@@ -27,7 +27,8 @@ local function tell_history(id, happened, decision)
       if decision or said ~= id .. '|' .. what then
         note_holder(number, what, members, f[2], f[3])
         local entries, n = key('history', number), whole(count, 0) + 1
-        local content = '{"n":' .. int(n) .. told .. members .. '}'
+        local by = f[4] and f[4] ~= '' and not string.find(members, '"actor":', 1, true) and '"actor":' .. json(f[4]) .. ',' or ''
+        local content = '{"n":' .. int(n) .. told .. by .. members .. '}'
         head = sha1hex((head or '') .. '|' .. number .. '|' .. content)
         redis.pcall('RPUSH', entries, head .. '|' .. content)
         dropped, cut = whole(dropped, 0), cut or ''

@@ -10,6 +10,8 @@
 -- {ns}:job:{id}:reserved    set     numbers that the job holds
 -- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
 -- {ns}:refs:{reference}     zset    job id by time of submit, ms
+-- {ns}:incidents            zset    incident by when its first job was submitted, ms; {ns}:incident:{name} zset  its jobs by time of submit, ms;
+--                                   {ns}:incidents:listed text  '1' once the jobs of before are listed, too
 -- {ns}:keys                 hash    idempotency key -> job id
 -- {ns}:order                int     counts submits: who is newer
 -- {ns}:due                  zset    job id by when the sweeper has to nudge it, ms

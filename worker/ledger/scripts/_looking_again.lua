@@ -1,9 +1,9 @@
--- A parked job goes on from what is written. Its attempts and crashes count anew.
-local function look_again(id, lane, renudge_ms, why)
+-- A parked job goes on, because `actor` says so, from what is written. Its attempts and crashes count anew.
+local function look_again(id, lane, renudge_ms, why, actor)
   local job = job_key(id)
   redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'crashes_alone', '0', 'deaths', '', 'reason', '', 'result', '', 'finished_ms', '',
     'due_ms', '')
-  step(id, '0', 'retried', why)
+  step(id, '0', 'retried', why, '', '', actor)
   set_state(id, 'needs_review', 'queued')
   emit('events', id, 'queued', '')
   enqueue(id, lane, now_ms(), renudge_ms)

@@ -1,23 +1,30 @@
 -- cancel: call a job off.
--- ARGV  id, retention_ms (as long as no worker has told its own)
+-- ARGV  id, retention_ms (as long as no worker has told its own), actor: who calls it off
 -- A release that is parked goes on once more, to be wound up: what it has parked gets its route back, and a later retry gives nothing back.
 -- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
 -- Twice: the second run finds the state, or sets the same flag.
 local id = ARGV[1]
 local job = job_key(id)
-local f = redis.call('HMGET', job, 'state', 'phase', 'lane', 'kind')
+local actor = ARGV[3] or ''
+local f = redis.call('HMGET', job, 'state', 'phase', 'lane', 'kind', 'cancel')
 local state = f[1]
 if not state then return 'gone' end
 if state == 'needs_review' and f[4] == 'release' then
   redis.call('HSET', job, 'cancel', '1')
-  look_again(id, f[3], 15000, 'called off')
+  decided_by(id, actor)
+  look_again(id, f[3], 15000, 'called off', actor)
   return 'asked'
 end
 if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return state end
 if state ~= 'running' and (not f[2] or f[2] == '') then
-  step(id, '0', 'cancelled', 'before it began')
+  decided_by(id, actor)
+  step(id, '0', 'cancelled', 'before it began', '', '', actor)
   conclude(id, 'cancelled', '', '"numbers":[]', workers_retention_ms(ARGV[2]))
   return 'cancelled'
+end
+if f[5] ~= '1' and actor ~= '' then
+  decided_by(id, actor)
+  step(id, '0', 'called_off', '', '', '', actor)
 end
 redis.call('HSET', job, 'cancel', '1')
 for _, child in ipairs(call_off_batches(id)) do

@@ -1,5 +1,5 @@
 -- give: a person says that this number was bought by that purchase: it is kept by it and counts.
--- ARGV  job id, number, JSON (what the job keeps of a number that is its own), history (members, see tell_history),
+-- ARGV  job id, number, JSON (what the job keeps of a number that is its own), history (members, see tell_history), actor: who says so,
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
 -- Reply 'ok' | 'gone' | the state that it has, if it runs or has ended
 -- Twice: the second run writes the same.
@@ -14,6 +14,7 @@ redis.call('HSET', job .. ':numbers', number, text)
 -- It isn't a job any more that has done nothing: called off, it has this number to report.
 if not f[2] or f[2] == '' then redis.call('HSET', job, 'phase', 'new') end
 tell_history(id, {[number] = ARGV[4]})
-step(id, '0', 'given', number .. ' by a person')
-if ARGV[5] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 5, 11)) end
+decided_by(id, ARGV[5])
+step(id, '0', 'given', number .. ' by a person', '', '', ARGV[5])
+if ARGV[6] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 6, 12)) end
 return 'ok'

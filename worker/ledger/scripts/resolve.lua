@@ -1,7 +1,7 @@
 -- resolve: end a parked job with what a person found out.
 -- ARGV  id, token (as it was when the person looked: each attempt raises it), state, result (JSON), event members, retention_ms (as in cancel),
 --       taint_ms (what the job holds is bought by none of us for so long), detail, bought (JSON {numbers, usd}: what its open checkout took),
---       history (JSON {number: members}, see tell_history),
+--       history (JSON {number: members}, see tell_history), actor: who found it out,
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
 -- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked anew since: the finding is old)
 -- Twice: the second run finds the result that the first one wrote.
@@ -22,8 +22,9 @@ if ARGV[10] and ARGV[10] ~= '' then
   tell_history(id, happened)
   for number in pairs(happened) do goes_no_more(id, account, number) end
 end
-step(id, '0', 'resolved', detail)
-if ARGV[11] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 11, 17)) end
+decided_by(id, ARGV[11])
+step(id, '0', 'resolved', detail, '', '', ARGV[11])
+if ARGV[12] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 12, 18)) end
 redis.call('HSET', job, 'reason', '')
 conclude(id, state, result, body, workers_retention_ms(retention_ms))
 return 'ok'

@@ -137,7 +137,8 @@ end
 
 each_job('retention', function(id)
   local job = job_key(id)
-  local f = redis.call('HMGET', job, 'state', 'key', 'reference')
+  local f = redis.call('HMGET', job, 'state', 'key', 'reference', 'incident')
+  if f[4] then unlist_from_incident(f[4], id) end
   if f[1] then redis.call('ZREM', key('state', f[1]), id) end
   if f[2] and f[2] ~= '' and redis.call('HGET', key('keys'), f[2]) == id then redis.call('HDEL', key('keys'), f[2]) end
   if f[3] and f[3] ~= '' then redis.call('ZREM', key('refs', f[3]), id) end
