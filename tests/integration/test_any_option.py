@@ -35,6 +35,10 @@ GOOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("failover", "plan", "delete"): ("night",),
     ("failover", "plan", "refresh"): ("night", "--timeout", "0"),
     ("failover", "plan", "list"): (),
+    ("incidents",): (),
+    ("incidents", "status"): ("INC-1",),
+    ("incidents", "cancel"): ("INC-1", "--yes"),
+    ("incidents", "failback"): ("INC-1", "--yes"),
     ("churn", "churned"): ("acme", "--yes", "--timeout", "0"),
     ("churn", "returned"): ("acme", "--no-wait"),
     ("churn", "csv"): ("leavers.csv", "--yes"),
@@ -56,12 +60,13 @@ GOOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("spend",): (),
     ("dead-letters",): ("--yes",),
     ("schema",): (),
+    ("completion",): ("bash",),
     ("settings",): (),
 }
 #: They wait for news, or have tests of their own.
 LEFT_OUT = {("requests", "consume"), ("documents", "upload"), ("results",), ("onboarding", "fulfilments"), *((role,) for role in ROLES)}
 #: These only wait longer.
-WAITING = {"timeout", "follow", "wait"}
+WAITING = {"timeout", "follow", "wait", "watch"}
 #: Values at the edges of what times, durations, counts, money, names and paths can be.
 EDGES = [
     *("", " ", "-1", "0", "9" * 30, "1e400", "nan", "abc", "+12135550100", "1.5", "-", "a,b", "[bold]", "\x1b[2J"),
