@@ -52,12 +52,24 @@ class Shell:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
         self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
-    def __call__(self, *arguments: str, stdin: str = "", columns: int | None = None, stdout: Path | None = None) -> Ended:
-        """With `columns`, stdout is a terminal of that width; without, stdout and stderr are files, as in a pipe."""
+    def __call__(
+        self, *arguments: str, stdin: str = "", columns: int | None = None, stdout: Path | None = None, answers: str | None = None
+    ) -> Ended:
+        """With `columns`, stdout is a terminal of that width; without, stdout and stderr are files, as in a pipe.
+
+        With `answers`, stdin and stderr are a terminal on which a person types these.
+        """
         environment = self.environment | ({"COLUMNS": str(columns), "TERM": "xterm"} if columns else {})
-        with tempfile.TemporaryDirectory() as name, _terminal(Path(name) / "out", wanted=columns is not None) as drawn:
+        with (
+            tempfile.TemporaryDirectory() as name,
+            _terminal(Path(name) / "out", wanted=columns is not None) as drawn,
+            _terminal(Path(name) / "err", wanted=answers is not None, types=answers or "") as asked,
+        ):
             streams = Path(name)
-            (streams / "in").write_text(stdin)
+            if answers is None:
+                (streams / "in").write_text(stdin)
+            else:
+                (streams / "in").symlink_to((streams / "err").readlink())
             if stdout is not None:
                 (streams / "out").symlink_to(stdout)
             command = FORKING.Process(target=_become, args=(arguments, environment, self.folder, streams))
@@ -67,7 +79,7 @@ class Shell:
                 command.kill()
                 command.join()
             out = drawn() if columns else "" if stdout else (streams / "out").read_text()
-            err = (streams / "err").read_text()
+            err = asked() if answers is not None else (streams / "err").read_text()
         assert command.exitcode is not None
         assert command.exitcode >= 0, f"ended by signal {-command.exitcode}: {err}"
         assert "Traceback" not in err, err
@@ -75,13 +87,14 @@ class Shell:
 
 
 @contextmanager
-def _terminal(link: Path, *, wanted: bool) -> Iterator[Callable[[], str]]:
-    """A terminal behind this link; gives what was drawn on it, without its escapes, once its command has ended."""
+def _terminal(link: Path, *, wanted: bool, types: str = "") -> Iterator[Callable[[], str]]:
+    """A terminal behind this link on which somebody `types`. Gives what was drawn on it, without escapes, once its command has ended."""
     if not wanted:
         yield str
         return
     ours, theirs = pty.openpty()
     link.symlink_to(os.ttyname(theirs))
+    os.write(ours, types.encode())
     chunks: list[bytes] = []
 
     def read() -> None:

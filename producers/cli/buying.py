@@ -8,10 +8,12 @@ from pydantic import TypeAdapter
 
 from producers.cli import completing
 from producers.cli import options as given
-from producers.cli.confirming import FOR_GOOD, confirmed
+from producers.cli.confirming import FOR_GOOD, can_ask, confirmed
 from producers.cli.option_groups import Labels, Turn, grouped
 from producers.cli.output import errors_told
+from producers.cli.pricing import Priced, ordered_before, priced, shown
 from producers.cli.submitting import submit
+from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.requests import Rung, SearchAndBuy
 from worker.contract.results import Quote
@@ -117,9 +119,31 @@ def buy(
         if request is not None:
             request = SearchAndBuy.model_validate(vars(request) | {"destinations": places})
         if not dry_run:
-            what = f"{quantity} number(s) in {country}" if quoted is None else f"{len(quoted.numbers)} number(s) as quoted"
-            confirmed(f"buy {what}: this takes money and can't be undone. Go on?", FOR_GOOD, yes=yes)
+            request, quoted = _agreed(request, quoted, labels, later=begin is not None, yes=yes, as_json=as_json)
         submit(request, labels, quote=quoted, priority=turn.priority, not_before=begin, as_json=as_json)
+
+
+def _agreed(
+    request: SearchAndBuy | None, quote: Quote | None, labels: Labels, *, later: bool, yes: bool, as_json: bool
+) -> tuple[SearchAndBuy | None, Quote | None]:
+    """What to submit, once a person has agreed to its price. A key that has a job buys nothing, so there is nothing to agree to."""
+    if not yes and not can_ask():
+        confirmed("buy?", FOR_GOOD, yes=False)
+    didflow = Didflow.from_env()
+    if labels.key and didflow.find(idempotency_key=labels.key):
+        return ordered_before(didflow, request, labels.key), quote
+    if yes:
+        return request, quote
+    if request is not None:
+        price = priced(didflow, request, labels, later=later, as_json=as_json)
+    elif quote is not None and quote.request is not None:
+        price = shown(didflow, quote, quote.request, labels, binding=True)
+    else:
+        price = Priced("buy what this quote says? It can't be undone")
+    confirmed(price.question, FOR_GOOD, yes=False)
+    if price.quote is not None:
+        return None, price.quote
+    return request, quote
 
 
 def _request(fields: dict[str, Any], quote: Path | None) -> SearchAndBuy | None:

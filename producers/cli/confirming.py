@@ -9,7 +9,6 @@ On a terminal the question is asked instead; the answer no ends the command with
 
 from dataclasses import dataclass
 
-import click
 import typer
 
 from producers.cli.output import ExitCode, WholeWords
@@ -49,14 +48,14 @@ def confirmed(question: str, stake: Stake, *, yes: bool) -> None:
     """Return if it may be done. Raises InvalidRequest where nobody can be asked and a yes is needed; typer.Exit if the answer is no."""
     if yes:
         return
-    if not _can_ask():
+    if not can_ask():
         if stake.needs_yes:
             what = f"{stake.why}, and there is no terminal to ask on: look first (--dry-run, where there is one), then give --yes"
             raise InvalidRequest(what, (("yes", what),))
         return
     try:
         agreed = typer.confirm(question, err=True)
-    except click.Abort:  # Ctrl-C, or the end of the input.
+    except typer.Abort:  # Ctrl-C, or the end of the input.
         WholeWords(stderr=True).print("nothing was done")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if not agreed:
@@ -64,5 +63,6 @@ def confirmed(question: str, stake: Stake, *, yes: bool) -> None:
         raise typer.Exit(ExitCode.NOTHING_DONE)
 
 
-def _can_ask() -> bool:
+def can_ask() -> bool:
+    """Whether a person sees the question and can answer it."""
     return WholeWords(stderr=True).is_terminal and typer.get_text_stream("stdin").isatty()
