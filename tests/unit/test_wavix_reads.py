@@ -10,7 +10,9 @@ from pydantic import SecretStr
 
 from worker.contract.destinations import Destination
 from worker.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
-from worker.wavix.client import READ_ATTEMPTS, WavixClient
+from worker.wavix.client import MAX_TRUNKS, READ_ATTEMPTS, WavixClient
+from worker.wavix.locations import MOST_KEPT, LocationCache
+from worker.wavix.parsing import MAX_RECORDS, MAX_TITLES
 
 Read = Callable[[WavixClient], object]
 Answers = Callable[[httpx.Request], httpx.Response]
@@ -167,3 +169,62 @@ def test_a_gateways_page_is_no_word_about_the_key(status: int) -> None:
     with client_of(lambda _: httpx.Response(status, content=page.content)) as (client, sent):
         assert isinstance(client.release([1, 2]), Unclear)
         assert len(sent) == 1
+
+
+def test_titles_of_document_types_are_remembered_only_so_far_as_there_can_be_any() -> None:
+    def answers(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params.get("page", "1"))
+        types = [{"id": page * 1000 + place, "title": "t"} for place in range(300)]
+        pages = {"current_page": page, "per_page": 100, "total": 3, "total_pages": 3}
+        return httpx.Response(200, json={"items": [{"id": page, "number": "1213"}], "doc_types": types, "pagination": pages})
+
+    with client_of(answers) as (client, _):
+        for page in (1, 2, 3):
+            client.owned(page=page)
+        assert len(client.document_titles()) == MAX_TITLES
+
+
+def test_places_that_are_remembered_make_room_for_newer_ones() -> None:
+    cache, asked = LocationCache(), list[int]()
+
+    def read(key: int) -> tuple[int, ...]:
+        asked.append(key)
+        return (0,) * (MOST_KEPT // 2)
+
+    for key in (1, 2, 2, 3, 3, 1):
+        cache.get(key, lambda key=key: read(key))  # type: ignore[misc]
+    assert asked == [1, 2, 3, 1]
+    cache.get("all", lambda: (0,) * (2 * MOST_KEPT))
+    assert cache.get("all", lambda: ()) == (0,) * (2 * MOST_KEPT), "what is larger than all of it is there until the next one"
+
+
+def test_a_cookie_is_not_sent_back() -> None:
+    with client_of(lambda _: httpx.Response(200, json={"balance": "1"}, headers={"Set-Cookie": "a=b; Path=/"})) as (client, sent):
+        client.balance_usd()
+        client.balance_usd()
+    assert len(sent) == 2
+    assert not any("cookie" in request.headers for request in sent)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_answer_with_more_records_than_any_has_is_not_read(more: int) -> None:
+    offers = [{"id": 12565378257, "activation_fee": 1, "monthly_fee": 1}] * (MAX_RECORDS + more)
+    with client_of(lambda request: httpx.Response(200, json={"dids": offers} if request.method == "GET" else offers)) as (client, _):
+        if more:
+            with pytest.raises(ReadFailed):
+                client.cart()
+            assert client.put_in_cart(["+12565378257"]) == Unclear("unreadable answer")
+        else:
+            assert len(client.cart()) == MAX_RECORDS
+
+
+def test_trunks_are_read_only_so_far_as_an_account_can_have_them() -> None:
+    def answers(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params["page"])
+        pages = {"current_page": page, "per_page": 100, "total": 1, "total_pages": 9}
+        return httpx.Response(200, json={"sip_trunks": [{"id": page * 10_000 + one} for one in range(4_000)], "pagination": pages})
+
+    with client_of(answers) as (client, sent):
+        with pytest.raises(ReadFailed):
+            client.trunks()
+        assert len(sent) == MAX_TRUNKS // 4_000 + 1

@@ -60,6 +60,8 @@ T = TypeVar("T")
 PER_PAGE = 100
 #: A million records.
 MAX_PAGES = 10_000
+#: All of an account's trunks are kept in memory; more than so many aren't believed.
+MAX_TRUNKS = 10_000
 READ_ATTEMPTS = 4
 #: What the overview calls the types of numbers.
 TYPE_FILTERS: dict[NumberType, str] = {"geographic": "geo", "toll_free": "toll-free", "all": "all"}
@@ -226,7 +228,7 @@ class WavixClient:
 
     def cart(self) -> tuple[Offer, ...]:
         def read(raw: Fields) -> tuple[Offer, ...]:
-            self._titles |= parsing.document_titles(raw)
+            self._learn_titles(raw)
             return parsing.cart(raw)
 
         return self._read_known("/v1/buy/cart", {}, read)
@@ -253,7 +255,7 @@ class WavixClient:
 
         def read(raw: Fields) -> Page[OwnedNumber]:
             shown = parsing.owned_page(raw, page, self._max_pages)
-            self._titles |= parsing.document_titles(raw)
+            self._learn_titles(raw)
             self._learn_document_form(raw.get("items"))
             return replace(shown, items=tuple(parsing.with_titles(one, self._titles) for one in shown.items))
 
@@ -388,6 +390,9 @@ class WavixClient:
                 log.error("wavix.page_repeated", path="/v1/trunks", page=page)
                 raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
             found |= {trunk.id: trunk for trunk in shown.items}
+            if len(found) > MAX_TRUNKS:
+                log.error("wavix.too_many_trunks", most=MAX_TRUNKS)
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
             page, pages = page + 1, shown.total_pages
         return tuple(found.values())
 
@@ -434,6 +439,11 @@ class WavixClient:
                 self._dialects.doubt(dialect)  # What comes next is preceded by a read that finds out.
         told.log(logging.WARNING if isinstance(answer, Unclear) else logging.INFO, "wavix.answered", answer=answer_class(answer))
         return replace(answer, request=fingerprint(request))
+
+    def _learn_titles(self, raw: Fields) -> None:
+        for kind, title in parsing.document_titles(raw).items():
+            if kind in self._titles or len(self._titles) < parsing.MAX_TITLES:
+                self._titles[kind] = title
 
     def _learn_document_form(self, records: object) -> None:
         if self._upload_form_is_known or not isinstance(records, list):

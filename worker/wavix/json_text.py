@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
-#: More values than any page of a list has; the limit keeps what a hostile text of a few megabytes becomes in memory small.
-MAX_VALUES = 200_000
+#: More values than any page of a list has. A value takes up to half a kilobyte while it is read, so an answer takes up to 50 MB.
+MAX_VALUES = 100_000
 #: The contract's deepest answer has six levels.
 MAX_DEPTH = 32
 #: A longer number is kept as text: to make an integer of a million digits would hold the interpreter for minutes.

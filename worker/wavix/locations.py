@@ -8,6 +8,8 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 KEPT_S = 3600.0
+#: So many places and trunks are remembered, some 700 bytes each: all that the provider has, and no more than a broken server may bring.
+MOST_KEPT = 100_000
 
 
 class LocationCache:
@@ -26,5 +28,12 @@ class LocationCache:
             return cast("T", value)
         fresh = read()
         with self._lock:
+            self._known.pop(key, None)
             self._known[key] = (self._clock(), fresh)
+            while len(self._known) > 1 and sum(_count(value) for _, value in self._known.values()) > MOST_KEPT:
+                del self._known[next(iter(self._known))]  # What was read first.
         return fresh
+
+
+def _count(value: object) -> int:
+    return len(value) if isinstance(value, tuple) else 1

@@ -3,7 +3,7 @@
 Simple values are read by `worker.wavix.scalars`, which knows their bounds.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -21,8 +21,13 @@ from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whol
 #: The provider's document types by id; the OpenAPI descriptions list the same three.
 DOCUMENT_TYPES = {"1": "id", "2": "address", "3": "localaddress"}
 
+#: The most records in one answer, whatever a server makes of `per_page`. One takes some 3 kB in memory.
+MAX_RECORDS = 5_000
+
 #: A title of a type of documents is a few words.
 MAX_TITLE_CHARS = 200
+#: The contracts have three types. More than so many aren't remembered.
+MAX_TITLES = 100
 
 #: A list that says nothing of pages has one. Not so the owned list: what is on others would count as not ours.
 ONE_PAGE = {"total_pages": 1}
@@ -79,6 +84,7 @@ def offers(raws: object) -> tuple[Offer, ...]:
     """The readable ones; the others are left in the shop."""
     if not isinstance(raws, list):
         raise Unreadable("a list was expected")
+    _check_count(raws)
     return _read_each(raws, offer).found
 
 
@@ -167,6 +173,7 @@ def listed(raw: Fields, name: str) -> tuple[Fields, ...]:
     value = raw.get(name)
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise Unreadable(name)
+    _check_count(value)
     return tuple(value)
 
 
@@ -233,8 +240,14 @@ def _page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_p
         raws = []
     if not isinstance(raws, list):
         raise Unreadable(name)
+    _check_count(raws)
     read = _read_each(raws, parse)
     return Page(read.found, *_pagination(raw, page, max_pages, len(raws)), read.unread)
+
+
+def _check_count(raws: Sized) -> None:
+    if len(raws) > MAX_RECORDS:
+        raise Unreadable(f"more than {MAX_RECORDS} records in one answer")
 
 
 def _pagination(raw: Fields, page: int, max_pages: int, count: int) -> tuple[int, int, int]:
@@ -292,7 +305,7 @@ def _document(raw: Fields) -> Document:
 def document_titles(raw: Fields) -> dict[str, str]:
     """What the provider calls its types of documents, by name; lists bring that along as ``doc_types``."""
     listed = raw.get("doc_types")
-    types = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    types = [one for one in listed[:MAX_TITLES] if isinstance(one, dict)] if isinstance(listed, list) else []
     found = {_document_type(one.get("name") or one.get("id")): _text(one, "title")[:MAX_TITLE_CHARS] for one in types}
     return {kind: title for kind, title in found.items() if title and UNREADABLE not in (kind, title)}
 

@@ -40,11 +40,10 @@ def is_about_another(call: Mutation, body: object, asked: Subject) -> bool:
             refused = map(phone_digits, listed) if isinstance(listed, list) else ()
             return any(digits not in asked.numbers for digits in refused if digits)
         case Mutation.ROUTE:
-            return any(
-                whole(one.get("id")) not in asked.record_ids for one in _objects(body.get("items") if isinstance(body, dict) else None)
-            )
+            items = body.get("items") if isinstance(body, dict) else None
+            return isinstance(items, list) and any(_record_id(one) not in asked.record_ids for one in items)
         case Mutation.UPDATE | Mutation.SMS:
-            return isinstance(body, dict) and "id" in body and whole(body["id"]) not in asked.record_ids
+            return isinstance(body, dict) and "id" in body and _record_id(body) not in asked.record_ids
         case Mutation.PAPERS:
             return any(_is_anothers(paper, asked) for paper in _objects(body))
         case Mutation.CART_DELETE | Mutation.RELEASE:
@@ -55,6 +54,10 @@ def _is_anothers(paper: dict[str, object], asked: Subject) -> bool:
     number, address = phone_digits(paper.get("did_number")), _PAPER_OF.search(text(paper.get("url")) or "")
     other_number = number is not None and bool(asked.numbers) and number not in asked.numbers
     return other_number or (address is not None and int(address[1]) not in asked.record_ids)
+
+
+def _record_id(record: object) -> int | None:
+    return whole(record.get("id")) if isinstance(record, dict) else None
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 from pydantic import SecretStr
@@ -140,6 +141,8 @@ class Wire:
             transport=self._with_key,
             # A megabyte of gzip can be a gigabyte of zeros; the answers are small.
             headers={"Accept-Encoding": "identity"},
+            # Who sets cookies can't make a client remember them: each answer could bring new ones, and each request would send them all.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
             trust_env=False,
         )
