@@ -86,7 +86,7 @@ class Stage:
         self.runner.run(job.id)
         return self.ledger.get(job.id)
 
-    def finish(self, job: Job, *, within_s: float = 20.0) -> JobView:
+    def finish(self, job: Job, *, within_s: float = 60.0) -> JobView:
         """Attempt after attempt, each when it is due, until the job is reported."""
         deadline_s = time.monotonic() + within_s
         while (view := self.ledger.get(job.id)).state not in REPORTED:

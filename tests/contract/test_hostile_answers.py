@@ -18,7 +18,7 @@ from worker.wavix.sandbox.world import World
 
 TIMEOUT_S = 0.5
 #: Of a test machine that has other things to do.
-SLACK_S = 2.0
+SLACK_S = 10.0
 #: In the stock of every sandbox with this seed.
 NUMBER = "+" + next(iter(World(SandboxOptions(numbers_per_city=30)).stock))
 UNAVAILABLE = NotNow(NotNowReason.UNAVAILABLE)

@@ -129,7 +129,7 @@ def test_a_handshake_that_never_ends_is_given_up_in_time_and_nothing_was_sent(fr
     client = client_at(f"https://127.0.0.1:{front(handshake=never).port}")
     began_s = time.monotonic()
     assert client.check_out(["+12135550100"]) == NotNow(NotNowReason.UNREACHABLE)
-    assert time.monotonic() - began_s < TIMEOUT_S + 3
+    assert time.monotonic() - began_s < TIMEOUT_S + 10
     client.close()
 
 

@@ -81,7 +81,7 @@ class Plot:
     def gate(self) -> Gate:
         return Gate(self.ledger)
 
-    def go_on(self, job: Job, met: Callable[[], object], within_s: float = 15.0) -> JobView:
+    def go_on(self, job: Job, met: Callable[[], object], within_s: float = 60.0) -> JobView:
         """Sweep, look at the gate, run the job whenever it may, until it is so."""
 
         def tried() -> object:

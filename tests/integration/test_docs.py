@@ -90,7 +90,7 @@ def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
         ran.stdout.close()
     assert re.fullmatch(r"succeeded \['\+1213\d+', '\+1213\d+', '\+1213\d+'\]\n", said[0])
     assert said[1].startswith("customer-9 succeeded")
-    sandboxed = subprocess.run([sys.executable, "-c", sandbox], capture_output=True, text=True, check=True, timeout=20)
+    sandboxed = subprocess.run([sys.executable, "-c", sandbox], capture_output=True, text=True, check=True, timeout=60)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 0\n", sandboxed.stdout)
 
 
@@ -100,7 +100,7 @@ def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -
     stage.own(3, label="customer-9")
     stage.own(1)
     with working(stage):
-        ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
+        ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert re.fullmatch(r"3 None\n\w{26} \w{26}\n", ran.stdout)
 
 
@@ -109,7 +109,7 @@ def ran(page: str, stage: Stage, valkey: EmbeddedValkey, which: int = 0) -> list
     example = blocks(ROOT / "docs" / page, "python")[which]
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
     with working(stage):
-        ended = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=30)
+        ended = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
     return ended.stdout.splitlines()
 
 
@@ -142,7 +142,7 @@ def test_the_history_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) ->
     (example,) = blocks(ROOT / "docs/history.md", "python")
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
     moved = example.replace("+12135550100", number)
-    said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
+    said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
     assert re.fullmatch(r".* routed \w{26} None\nnobody wrote here but didflow\n", said)
 
 

@@ -61,7 +61,7 @@ def test_an_event_that_a_living_consumer_has_not_begun_is_another_one_s(didflow:
 CONSUMER = """
 import sys, time
 from producers import Didflow
-for delivery in Didflow.from_url(sys.argv[1], sys.argv[2]).results("billing", sys.argv[3], block_s=0.1, min_idle_s=1.5):
+for delivery in Didflow.from_url(sys.argv[1], sys.argv[2]).results("billing", sys.argv[3], block_s=0.1, min_idle_s=3.0):
     print(delivery.event.subject, flush=True)
     time.sleep(0.1)
     delivery.ack()
@@ -111,7 +111,7 @@ def test_living_consumers_never_share_a_result_and_a_dead_one_is_replaced_in_tim
     died_s = time.monotonic()
     until(lambda: set(consumers.all()) == set(jobs), what="every result")
     until(lambda: real_ledger.client.xpending(real_ledger.keys.results, "billing")["pending"] == 0, what="the last acknowledgement")
-    assert time.monotonic() - died_s < 10
+    assert time.monotonic() - died_s < 30
     twice = [job for job, count in Counter(consumers.all()).items() if count > 1]
     assert twice in ([], [consumers.had["c"][-1]]), "only what the dead one had in hand is handed out again"
 

@@ -35,11 +35,19 @@ ROLES = {"worker.runtime.supervisor": 2, "worker.runtime.process": ExitCode.MISC
 
 
 def started(module: str, environment: dict[str, str] | dict[bytes, bytes], folder: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", module], env=environment, cwd=folder, capture_output=True, timeout=30, check=False)
+    return subprocess.run([sys.executable, "-m", module], env=environment, cwd=folder, capture_output=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("module", ROLES)
-@pytest.mark.parametrize("what", WRONG)
+#: All roles read their settings in one place: each role meets two faults and each fault a role; `make long` tries all.
+DAILY = {(list(WRONG)[place % len(WRONG)], module) for step in (0, len(ROLES)) for place, module in enumerate(ROLES, step)}
+MET = [
+    pytest.param(what, module, marks=() if (what, module) in DAILY else pytest.mark.long, id=f"{what}-{module}")
+    for what in WRONG
+    for module in ROLES
+]
+
+
+@pytest.mark.parametrize(("what", "module"), MET)
 def test_every_role_ends_once(tmp_path: Path, module: str, what: str) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
     source = str(Path(__file__).parents[2])
@@ -80,7 +88,7 @@ def test_a_setting_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     }
     for command in (["jobs"], ["settings"]):
         run = subprocess.run(
-            [sys.executable, "-m", "producers.cli", *command], env=environment, cwd=tmp_path, capture_output=True, timeout=30, check=False
+            [sys.executable, "-m", "producers.cli", *command], env=environment, cwd=tmp_path, capture_output=True, timeout=60, check=False
         )
         assert run.returncode == 2
         assert b"DIDFLOW_REDIS_URL" in run.stderr

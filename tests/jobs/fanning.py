@@ -32,7 +32,7 @@ def run_batch(stage: Stage, batch: Job) -> JobView:
     return stage.attempt(batch)
 
 
-def play(stage: Stage, job: Job, *, order: random.Random | None = None, within_s: float = 20.0) -> JobView:
+def play(stage: Stage, job: Job, *, order: random.Random | None = None, within_s: float = 60.0) -> JobView:
     """Attempt after attempt of the job and its batches, in any order, until the job is reported."""
     deadline_s = time.monotonic() + within_s
     while (view := stage.ledger.get(job.id)).state not in REPORTED:

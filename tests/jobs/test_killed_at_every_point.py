@@ -23,6 +23,8 @@ from worker.contract.states import REPORTED, JobState
 PBX = (Destination.sip("pbx@example.net"),)
 #: Each test takes every so many-th point, so that two processes share the work.
 SHARES = 4
+#: Of the jobs with trouble besides, `make test` takes every second point and `make long` the others.
+DAILY_SHARES = (0, 2)
 #: Chosen at random, by a seed that doesn't change.
 SAMPLES = 10
 
@@ -107,6 +109,13 @@ KINDS = (
 )
 
 
+DEATHS = [
+    pytest.param(kind, share, marks=() if kind in PLAIN or share in DAILY_SHARES else pytest.mark.long)
+    for kind in KINDS
+    for share in range(SHARES)
+]
+
+
 class DyingWorkers:
     """Called at each point of every attempt, it lets the worker die at the points of these places, counted on after each death."""
 
@@ -168,8 +177,7 @@ def check(play: Play, undisturbed: tuple[object, ...]) -> None:
     assert play.scene.cart() == set()
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "share"), DEATHS)
 def test_a_worker_that_dies_at_any_point_leaves_a_job_that_another_finishes(
     quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
 ) -> None:

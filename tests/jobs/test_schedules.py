@@ -1,6 +1,7 @@
 """Every order in which workers, answers and other people can come: numbers bought are numbers reported, and never one too many.
 
-`DIDFLOW_EXAMPLES=5000` looks at that many schedules, other ones each time; without it a fixed set that takes some twenty seconds.
+`DIDFLOW_EXAMPLES=5000` looks at that many schedules, other ones each time; without it a fixed set,
+of which `make test` looks at a part and `make long` at all.
 """
 
 import os
@@ -14,8 +15,9 @@ from tests.scheduled.machine import Schedules
 from tests.scheduled.parkings import Parkings
 
 WANTED = os.environ.get("DIDFLOW_EXAMPLES")
+#: The longer set begins with the shorter one.
+SETS = [int(WANTED)] if WANTED else [40, pytest.param(400, marks=pytest.mark.long)]
 PROFILE = settings(
-    max_examples=int(WANTED or 80),
     stateful_step_count=40,
     derandomize=WANTED is None,
     deadline=None,
@@ -28,10 +30,11 @@ PROFILE = settings(
 
 
 @pytest.mark.parametrize("machine", [Schedules, Parkings])
-@pytest.mark.timeout(3600 if WANTED else 180)
-def test_any_schedule_buys_once_reports_all_and_loses_nothing(quick_valkey: redis.Redis, machine: type[Schedules]) -> None:
+@pytest.mark.parametrize("examples", SETS)
+@pytest.mark.timeout(3600 if WANTED else 600)
+def test_any_schedule_buys_once_reports_all_and_loses_nothing(quick_valkey: redis.Redis, machine: type[Schedules], examples: int) -> None:
     class Here(machine):  # type: ignore[misc, valid-type]
         pass
 
     Here.client = quick_valkey
-    run_state_machine_as_test(Here, settings=PROFILE)
+    run_state_machine_as_test(Here, settings=settings(PROFILE, max_examples=examples))

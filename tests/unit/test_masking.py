@@ -61,7 +61,7 @@ def test_a_megabyte_of_escapes_takes_no_long_time() -> None:
     for filler in ("\\", "%25", "&amp;", "&#0", "k", "\\u00", "k-5d41"):
         began_s = time.monotonic()
         mask.raw((filler * 1_000_000)[:1_000_000].encode())
-        assert time.monotonic() - began_s < 5, filler
+        assert time.monotonic() - began_s < 20, filler
 
 
 def test_short_keys_are_masked_as_they_are() -> None:
