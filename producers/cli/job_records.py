@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from producers.cli.advice import advice
+from producers.cli.next_commands import next_commands
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
@@ -22,6 +23,8 @@ def job_records(view: JobView) -> Iterator[Record]:
         yield from _of_result(view.result, view.id)
     if view.error is not None:
         yield _record("error", view.error.code, remark=view.error.message)
+    for what, command in next_commands(view):
+        yield _record("next", remark=f"{what}: {command}")
     yield _record("advice", remark=advice(view.state, view.reason))
 
 

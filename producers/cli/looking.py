@@ -15,6 +15,7 @@ from producers.cli import options as given
 from producers.cli.advice import advice
 from producers.cli.groups import delete_group, groups
 from producers.cli.listing import print_numbers, write_csv
+from producers.cli.next_commands import next_commands
 from producers.cli.output import WholeWords, clean, errors_told, json_text, nothing_done, plain, print_json, print_table, state_text
 from producers.cli.showing import show_job
 from producers.cli.submitting import show_or_report, wait_for
@@ -114,7 +115,8 @@ def explain(job: JobId, as_json: given.Json = False) -> None:
         didflow = Didflow.from_env()
         view, steps = didflow.get(job), didflow.explain(job)
         if as_json:
-            print_json({"job": plain(view), "steps": [plain(step) for step in steps], "advice": advice(view.state, view.reason)})
+            told = {"advice": advice(view.state, view.reason), "next": [command for _, command in next_commands(view)]}
+            print_json({"job": plain(view), "steps": [plain(step) for step in steps]} | told)
             return
         rows = [row for some in _alike(steps) for row in _step_rows(some)]
         if is_terminal():

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from producers.cli.advice import advice
 from producers.cli.job_records import COLUMNS, balance_of, job_records, origin, prices_of, remark_of, route_text, where_listed
+from producers.cli.next_commands import next_commands
 from producers.cli.output import WholeWords, clean, print_table, state_text
 from producers.cli.tables import is_terminal
 from worker.contract.jobs import JobView
@@ -50,6 +51,13 @@ def show_job(view: JobView) -> None:
         console.print(Text(f"  {clean(view.error.code)}: ", style="yellow") + Text(clean(view.error.message)))
     if view.state is not JobState.SUCCEEDED:
         console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
+    show_next(view)
+
+
+def show_next(view: JobView) -> None:
+    """The commands that come next, each on a line that can be copied."""
+    for what, command in next_commands(view):
+        WholeWords().print(f"  {clean(what)}: {clean(command)}", markup=False, soft_wrap=True)
 
 
 def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> None:

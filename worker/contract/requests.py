@@ -306,7 +306,7 @@ class Release(_OfNumbers):
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
         yield from super().faults_between(given, bad)
         if given.get("selector") is not None and given.get("expected_count") is None and not given.get("dry_run"):
-            yield "a release by selector needs expected_count: a dry run tells it"
+            yield "a release by selector needs expected_count (--expected-count): a dry run says it"
         waits = given.get("grace") or given.get("before_renewal") is not None
         if given.get("parking") and not waits and not {"grace", "before_renewal"} & set(bad):
             yield "parking needs a time in which the numbers are parked: grace or before_renewal"

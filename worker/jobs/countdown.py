@@ -458,4 +458,5 @@ def _stayed(leaving: Leaving) -> Leaving:
 
 def _calls_came(was_s: int, now_s: int) -> JobError:
     what = f"{now_s} s of calls this month, {was_s} when it was last looked at"
-    return JobError(code="calls_came", message=f"somebody calls this number ({what}): it stays, and has the route that it had")
+    anyway = "to release it all the same, --ignore-calls (field stop_on_traffic: false)"
+    return JobError(code="calls_came", message=f"somebody calls this number ({what}): it stays, and has the route that it had; {anyway}")

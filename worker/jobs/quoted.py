@@ -76,5 +76,5 @@ def quote_worse(worse: Iterable[str]) -> JobError:
     """The refusal that names what is worse."""
     told = tuple(worse)
     more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
-    message = f"the quote can't be kept: {'; '.join(told[:NAMED])}{more}. Ask for a new quote"
+    message = f"the quote can't be kept: {'; '.join(told[:NAMED])}{more}. Ask for a new quote (--dry-run; field dry_run)"
     return JobError(code="quote_worse", message=message)

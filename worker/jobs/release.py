@@ -87,7 +87,7 @@ def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, accoun
         return JobError(code="unknown_reference", message=message)
     if holder.reference != expected:
         whose = f"{holder.reference!r}" if holder.reference else "nobody in particular"
-        return JobError(code="other_reference", message=f"bought for {whose}, not for {expected!r}: not released")
+        return JobError(code="other_reference", message=f"bought for {whose}, not for {expected!r} (--expected-reference; field expected_reference): not released")
     return None
 
 
@@ -140,7 +140,7 @@ class _Release(LeavingBook):
             return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
         expected = self._request.expected_destination
         if leaving.park is None and expected is not None and not goes_to(owned.route, expected):
-            message = f"its calls don't go to {expected}: left alone"
+            message = f"its calls don't go to {expected} (--expected-destination; field expected_destination): left alone"
             return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
         now = guarded(owned, self._request, self._rules, holder, self._page.account)
         return leaving.stays(now.outcome, now.error) if now.outcome is not None else None

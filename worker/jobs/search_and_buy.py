@@ -1,5 +1,6 @@
 """Search-and-buy, told in order: settle what is open, buy rounds until it is enough, set the routes, report."""
 
+from worker.contract.changes import changes
 from worker.contract.errors import JobError
 from worker.contract.provider import ReadFailed
 from worker.contract.requests import SearchAndBuy
@@ -136,7 +137,8 @@ def _why_not_filled(purchase: Purchase, have: int, report: SearchReport) -> str:
         return f"{bought}, and the balance doesn't cover {purchase.memo.short_usd} USD: top up, then order the rest again"
     if reached := purchase.reached_limit():
         return reached.sentence(f"{bought}: raise {reached.limit.setting}, or order the rest later")
-    return f"{_too_few(purchase.request, have, report)} at the last look: order the rest again, with wider criteria"
+    later = changes(purchase.request, report.refused, 0)
+    return f"{_too_few(purchase.request, have, report)} at the last look: order the rest again, and then {later}"
 
 
 def _check_names(request: SearchAndBuy, provider: Provider) -> None:
@@ -158,8 +160,7 @@ def _least(request: SearchAndBuy) -> int:
 
 
 def _no_stock(request: SearchAndBuy, found: int, report: SearchReport) -> JobError:
-    hint = "allow numbers that need documents, or " if "documents" in report.refused else ""
-    message = f"{_too_few(request, found, report)}: {hint}widen the criteria, or ask again later"
+    message = f"{_too_few(request, found, report)}: {changes(request, report.refused, found)}"
     return JobError(code="no_stock", message=message, retryable=True)
 
 

@@ -129,7 +129,8 @@ def check_count(request: Reroute | Release, count: int) -> None:
     if request.selector is not None and not count:
         raise Refused(JobError(code=NOTHING_SELECTED, message="no number of the account matches the selector: nothing was changed"))
     if request.expected_count is not None and count != request.expected_count:
-        message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed"
+        message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed."
+        message += f" If these are meant, give --expected-count {count} (field expected_count)" if count else ""
         raise Refused(JobError(code="unexpected_count", message=message))
 
 
@@ -161,7 +162,8 @@ def check_fraction(count: int, max_fraction: float | None, provider: Provider) -
         return
     total = provider.owned(page=1).total
     if count > max_fraction * total:
-        message = f"{count} of {total} numbers are selected, more than max_fraction {max_fraction:g} allows: nothing was changed"
+        message = f"{count} of {total} numbers are selected, more than max_fraction {max_fraction:g} allows: nothing was changed."
+        message += " If so many are meant, raise --max-fraction (field max_fraction)"
         raise Refused(JobError(code="too_large_fraction", message=message))
 
 

@@ -1,0 +1,59 @@
+"""The commands that come next for a job, ready to be pasted."""
+
+import shlex
+from collections.abc import Iterator
+
+from worker.contract.follow_ups import DOCUMENTS
+from worker.contract.jobs import JobView
+from worker.contract.papers import described
+from worker.contract.requests import Release, Reroute
+from worker.contract.states import Outcome
+
+#: Of a number whose calls a reroute sent elsewhere.
+_MOVED = frozenset({Outcome.CONFIRMED, Outcome.ACCEPTED})
+
+
+def next_commands(view: JobView) -> tuple[tuple[str, str], ...]:
+    """What each is for, and the command."""
+    return (*_expecting(view), *_bringing_back(view), *_documents(view))
+
+
+def expecting(count: int) -> str:
+    """The option that keeps a command to as many numbers as a dry run found."""
+    return f"--expected-count {count}"
+
+
+def bring_back(view: JobView) -> str:
+    """The failback of a reroute, by its incident where it has one."""
+    prefix, colon, incident = (view.idempotency_key or "").partition(":")
+    named = incident if colon and prefix == "failover" else view.id
+    return f"didflow failback {shlex.quote(named)}{_of_account(view)}"
+
+
+def _expecting(view: JobView) -> Iterator[tuple[str, str]]:
+    request, result = view.request, view.result
+    if isinstance(request, Reroute | Release) and request.selector is not None and request.dry_run and result and result.quote:
+        yield "the same command for these numbers and no others has the option", expecting(result.totals.requested)
+
+
+def _bringing_back(view: JobView) -> Iterator[tuple[str, str]]:
+    if not isinstance(view.request, Reroute) or view.request.dry_run or view.result is None:
+        return
+    outcomes = {number.outcome for number in view.result.numbers}
+    outcomes |= {Outcome(name) for name in view.result.summary.outcomes if name in set(Outcome)} if view.result.summary else set()
+    if outcomes & _MOVED:
+        yield "bring them back with", bring_back(view)
+
+
+def _documents(view: JobView) -> Iterator[tuple[str, str]]:
+    inactive = [number for number in (view.result.numbers if view.result else ()) if number.outcome is Outcome.BOUGHT_INACTIVE]
+    kinds = {kind: number.document_titles for number in inactive for kind in number.documents_needed}
+    for kind, titles in sorted(kinds.items()):
+        command = f"didflow documents upload --type {shlex.quote(kind)} --file FILE --job {view.id}{_of_account(view)}"
+        yield f"hand in {described([kind], titles)} with", command
+    if inactive and view.kind == "search_and_buy":
+        yield "what is still missing is followed by", f"didflow status {view.id}-{DOCUMENTS}"
+
+
+def _of_account(view: JobView) -> str:
+    return "" if view.account == "default" else f" --account {shlex.quote(view.account)}"
