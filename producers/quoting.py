@@ -12,6 +12,8 @@ from worker.ledger import calls
 from worker.ledger.calls import QuoteUse, Submission
 from worker.ledger.plans import Ask, Plan, Plans
 
+_ASK = "ask for a new one (--dry-run; field dry_run)"
+
 
 @dataclass(frozen=True)
 class QuotedSubmission:
@@ -56,11 +58,11 @@ def _order(one: QuotedSubmission, now: datetime, known: Collection[str], *, genu
     quote = one.quote
     order = ordered(quote) if genuine else None
     if order is None or quote.expires_at is None or quote.id is None:
-        return refusal("quote", "was not signed here or was changed since: hand on the quote of a dry run as it is, or ask for a new one (--dry-run; field dry_run)")
+        return refusal("quote", f"was not signed here or was changed since: hand on the quote of a dry run as it is, or {_ASK}")
     if quote.account != one.account:
         return refusal("quote", f"is for account {quote.account!r}: submit it with that account (--account; field account)")
     if _has_expired(quote, now) and one.idempotency_key not in known:
-        return refusal("quote", f"expired at {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: ask for a new one (--dry-run; field dry_run)")
+        return refusal("quote", f"expired at {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC: {_ASK}")
     if one.request is not None and (not isinstance(one.request, SearchAndBuy) or quotable(one.request) != quote.request):
         return refusal("quote", "is for another request: leave the request out, or ask for a quote of it")
     return one.ordering(order, None if quote.reusable else QuoteUse(quote.id, quote.expires_at))

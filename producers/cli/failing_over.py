@@ -10,9 +10,10 @@ from producers.cli import completing
 from producers.cli import options as given
 from producers.cli.confirming import Stake, confirmed
 from producers.cli.moving import ANYWHERE
+from producers.cli.next_commands import bring_back, next_commands
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json
-from producers.cli.showing import inactive_of, show_inactive
+from producers.cli.showing import inactive_of, show_inactive, show_next
 from producers.cli.submitting import report
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.client import Didflow
@@ -190,6 +191,8 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
         show_inactive(inactive_of(numbers), len(numbers))
         console = WholeWords()
         console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
+        if only:
+            show_next(view)
         if not count:
             console.print("  nothing to do: every number that was found goes there already")
     return count
@@ -218,8 +221,13 @@ def finish(
             if wait and not as_json:
                 show_end(didflow, view, title)
     if as_json:
-        print_json({**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {}))
-    elif not wait:
+        told = {**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {})
+        print_json(told | {"next": [command for _, command in next_commands(ends[0])]})
+    elif wait:
+        show_next(ends[0])
+    else:
         say(f"follow it with: didflow status {job.id} --wait")
+        if isinstance(ends[0].request, Reroute):
+            say(f"bring them back with: {bring_back(ends[0])}")
     if any(view.state in REPORTED and view.state is not JobState.SUCCEEDED and not found_nothing(view) for view in ends):
         raise typer.Exit(ExitCode.JOB)

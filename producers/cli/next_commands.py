@@ -18,11 +18,6 @@ def next_commands(view: JobView) -> tuple[tuple[str, str], ...]:
     return (*_expecting(view), *_bringing_back(view), *_documents(view))
 
 
-def expecting(count: int) -> str:
-    """The option that keeps a command to as many numbers as a dry run found."""
-    return f"--expected-count {count}"
-
-
 def bring_back(view: JobView) -> str:
     """The failback of a reroute, by its incident where it has one."""
     prefix, colon, incident = (view.idempotency_key or "").partition(":")
@@ -33,11 +28,13 @@ def bring_back(view: JobView) -> str:
 def _expecting(view: JobView) -> Iterator[tuple[str, str]]:
     request, result = view.request, view.result
     if isinstance(request, Reroute | Release) and request.selector is not None and request.dry_run and result and result.quote:
-        yield "the same command for these numbers and no others has the option", expecting(result.totals.requested)
+        yield "to act on this count of numbers only, add", f"--expected-count {result.totals.requested}"
 
 
 def _bringing_back(view: JobView) -> Iterator[tuple[str, str]]:
     if not isinstance(view.request, Reroute) or view.request.dry_run or view.result is None:
+        return
+    if view.request.after is not None:  # A sweep comes back with its incident.
         return
     outcomes = {number.outcome for number in view.result.numbers}
     outcomes |= {Outcome(name) for name in view.result.summary.outcomes if name in set(Outcome)} if view.result.summary else set()

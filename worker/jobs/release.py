@@ -87,7 +87,10 @@ def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, accoun
         return JobError(code="unknown_reference", message=message)
     if holder.reference != expected:
         whose = f"{holder.reference!r}" if holder.reference else "nobody in particular"
-        return JobError(code="other_reference", message=f"bought for {whose}, not for {expected!r} (--expected-reference; field expected_reference): not released")
+        return JobError(
+            code="other_reference",
+            message=f"bought for {whose}, not for {expected!r} (--expected-reference; field expected_reference): not released",
+        )
     return None
 
 

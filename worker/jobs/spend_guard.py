@@ -74,7 +74,8 @@ def too_low(limit: SpendLimit, needed: Decimal) -> JobError:
     return JobError(
         code="spend_limit_too_low",
         message=f"this needs {told(needed, limit.unit)} at once, and the {limit.scope} may never spend more than {limit}: raise"
-        f" {limit.setting}{own}, or order fewer (--quantity; field quantity) or cheaper numbers (--max-monthly; field max_monthly_usd) in a new job",
+        f" {limit.setting}{own}, or order fewer (--quantity; field quantity) or cheaper numbers (--max-monthly; field max_monthly_usd)"
+        " in a new job",
     )
 
 

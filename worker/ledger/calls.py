@@ -150,7 +150,8 @@ def _submitted(reply: Sequence[str], key: str) -> Job:
         case "conflict":
             raise IdempotencyConflict(key, job_id)
         case "quote_used":
-            what = f"job {job_id} was ordered by it, and it is good for one order: repeat that order's key, or ask for a new quote (--dry-run; field dry_run)"
+            again = "repeat that order's key, or ask for a new quote (--dry-run; field dry_run)"
+            what = f"job {job_id} was ordered by it, and it is good for one order: {again}"
             raise InvalidRequest(f"quote: {what}", (("quote", what),))
         case "quote_expired":
             what = "expired a moment ago: ask for a new one (--dry-run; field dry_run)"
