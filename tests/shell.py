@@ -21,12 +21,14 @@ from typing import Any, NoReturn
 from producers.cli.app import app
 from tests.forking import FORKING
 from worker.logs import drain_logs
-from worker.runtime import adopt, demo, doctor, reconcile, supervisor, up, upload
+from worker.runtime import adopt, demo, doctor, embedded, process, reconcile, supervisor, up, upload
 from worker.wavix.sandbox import __main__ as sandbox
 
 WITHIN_S = 60.0
 #: What a command may become.
-MODULES: dict[str, Any] = {module.__name__: module for module in (adopt, demo, doctor, reconcile, supervisor, up, upload)}
+MODULES: dict[str, Any] = {
+    module.__name__: module for module in (adopt, demo, doctor, embedded, process, reconcile, supervisor, up, upload)
+}
 MODULES["worker.wavix.sandbox"] = sandbox
 
 
@@ -53,9 +55,17 @@ class Shell:
         self.environment = inherited | {"WAVIX_BASE_URL": "http://127.0.0.1:1", "COLUMNS": "200"} | environment
 
     def __call__(
-        self, *arguments: str, stdin: str = "", columns: int | None = None, stdout: Path | None = None, answers: str | None = None
+        self,
+        *arguments: str,
+        module: str | None = None,
+        stdin: str = "",
+        columns: int | None = None,
+        stdout: Path | None = None,
+        answers: str | None = None,
     ) -> Ended:
-        """With `columns`, stdout is a terminal of that width; without, stdout and stderr are files, as in a pipe.
+        """`didflow` with these arguments, or `python -m` with that `module`.
+
+        With `columns`, stdout is a terminal of that width; without, stdout and stderr are files, as in a pipe.
 
         With `answers`, stdin and stderr are a terminal on which a person types these.
         """
@@ -72,7 +82,7 @@ class Shell:
                 (streams / "in").symlink_to((streams / "err").readlink())
             if stdout is not None:
                 (streams / "out").symlink_to(stdout)
-            command = FORKING.Process(target=_become, args=(arguments, environment, self.folder, streams))
+            command = FORKING.Process(target=_become, args=(arguments, module, environment, self.folder, streams))
             command.start()
             command.join(WITHIN_S)
             if command.exitcode is None:
@@ -119,7 +129,7 @@ def _terminal(link: Path, *, wanted: bool, types: str = "") -> Iterator[Callable
         os.close(ours)
 
 
-def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, streams: Path) -> None:
+def _become(arguments: tuple[str, ...], module: str | None, environment: dict[str, str], folder: Path, streams: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -128,10 +138,13 @@ def _become(arguments: tuple[str, ...], environment: dict[str, str], folder: Pat
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", write_through=True)
-    sys.argv = ["didflow", *arguments]
+    sys.argv = [module or "didflow", *arguments]
     os.execv = _instead_of_another_interpreter  # type: ignore[assignment]
     try:
-        app(prog_name="didflow")
+        if module:
+            MODULES[module].main()
+        else:
+            app(prog_name="didflow")
     finally:
         drain_logs(1.0)  # A forked process runs no exit handlers.
 

@@ -61,8 +61,10 @@ def assert_exact(running: Plant, job: Job, ours: set[str], to: str = "backup@exa
 
 
 def test_a_failover_survives_the_death_of_half_the_workers(tmp_path: Path) -> None:
-    with plant(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
+    with plant(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST, DIDFLOW_BATCH_SIZE="25") as running:
         ours = own(running)
+        # Slow enough that it can't end between a look at its progress and the death.
+        running.sandbox.add_fault("destinations", "slow", seconds=0.3, times=None)
         job = running.submit(AWAY)
         until(lambda: moved(running, job) >= COUNT // 5, WITHIN_S, "a fifth of the numbers")
         os.kill(victim := min(running.workers()), signal.SIGKILL)

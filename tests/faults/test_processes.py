@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -14,6 +12,7 @@ from typing import cast
 import pytest
 
 from tests.faults.plant import NAMESPACE, Plant, lives, plant, until
+from tests.shell import Shell
 from worker.contract.destinations import Destination
 from worker.contract.exit_codes import ExitCode
 from worker.contract.requests import Release, Reroute, SearchAndBuy
@@ -230,11 +229,10 @@ def test_the_key_is_nowhere(running: Plant) -> None:
 def test_a_redis_that_could_forget_is_refused(tmp_path: Path, module: str, code: int) -> None:
     with EmbeddedValkey(tmp_path) as forgetful:
         connect(forgetful.url).config_set("appendfsync", "everysec")
-        environment = os.environ | {"DIDFLOW_REDIS_URL": forgetful.url, "WAVIX_API_KEY": "k", "DIDFLOW_LOG_FORMAT": "json"}
-        ended = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == code
-    assert "appendfsync always" in ended.stderr
-    assert "Traceback" not in ended.stderr
+        settings = {"DIDFLOW_REDIS_URL": forgetful.url, "WAVIX_API_KEY": "k", "DIDFLOW_LOG_FORMAT": "json"}
+        ended = Shell(tmp_path, settings)(module=module)
+    assert ended.code == code
+    assert "appendfsync always" in ended.err
 
 
 def test_every_lane_is_served(running: Plant) -> None:
@@ -246,13 +244,14 @@ def test_every_lane_is_served(running: Plant) -> None:
     assert {running.wait(job).state for job in (moving, giving, buying)} == {JobState.SUCCEEDED}
 
 
+@pytest.mark.parametrize("module", ["worker.runtime.process", "worker.runtime.supervisor"])
 @pytest.mark.parametrize(
-    ("module", "wrong"),
-    [("worker.runtime.process", {"DIDFLOW_THREADS": "many"}), ("worker.runtime.supervisor", {"DIDFLOW_REDIS_URL": "redis://host:port/0"})],
-    ids=["a count that is none", "a port that is none"],
+    "wrong",
+    [{"DIDFLOW_REDIS_URL": "redis://host:port/0"}, {"DIDFLOW_THREADS": "many"}],
+    ids=["a port that is none", "a count that is none"],
 )
-def test_settings_that_no_restart_can_help_end_the_supervisor(valkey: EmbeddedValkey, module: str, wrong: dict[str, str]) -> None:
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "WAVIX_API_KEY": "k", "DIDFLOW_NAMESPACE": "wrong-settings"} | wrong
-    ended = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == (ExitCode.MISCONFIGURED if module.endswith("process") else 2)
-    assert "Traceback" not in ended.stderr
+def test_settings_that_no_restart_can_help_end_the_supervisor(
+    tmp_path: Path, valkey: EmbeddedValkey, module: str, wrong: dict[str, str]
+) -> None:
+    settings = {"DIDFLOW_REDIS_URL": valkey.url, "WAVIX_API_KEY": "k", "DIDFLOW_NAMESPACE": "wrong-settings"} | wrong
+    assert Shell(tmp_path, settings)(module=module).code == (ExitCode.MISCONFIGURED if module.endswith("process") else 2)

@@ -1,8 +1,5 @@
 """A ledger belongs to one provider account: a worker of another one doesn't serve it, and says so."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from pydantic import SecretStr
 from producers import Didflow, SearchAndBuy
 from tests.faults.plant import until
 from tests.integration.test_roles import BIN, bought, started
+from tests.shell import Shell
 from tests.stage import Stage, settings_for
 from worker.contract.errors import WrongLedger
 from worker.contract.requests import Release
@@ -151,29 +149,26 @@ def test_the_sandbox_is_one_provider_at_every_port(real_ledger: Ledger, sandbox:
 # The processes
 
 
-def run(module: str, *arguments: str, url: str, namespace: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": namespace} | environment
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(
-        command, env=os.environ | settings, text=True, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL
-    )
+def shell_of(folder: Path, url: str, namespace: str, key: str, sandbox: Sandbox) -> Shell:
+    settings = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": namespace, "WAVIX_API_KEY": key, "WAVIX_BASE_URL": sandbox.url}
+    return Shell(folder, settings)
 
 
 def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_address(
-    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
+    tmp_path: Path, valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
 ) -> None:
     real_ledger.run(claim_ledger("default", "https://api.example.net"))
-    there = {"WAVIX_API_KEY": MINE, "WAVIX_BASE_URL": sandbox.url, "url": valkey.url, "namespace": namespace}
-    worker = run("worker.runtime.process", **there)
-    assert worker.returncode == 78
-    assert "https://api.example.net" in worker.stderr
-    assert sandbox.url in worker.stderr
-    assert run("worker.runtime.supervisor", "--processes", "1", **there).returncode == 2, "it doesn't try again and again"
-    assert "ledger default" in run("worker.runtime.doctor", **there).stdout
-    assert run("worker.runtime.adopt", **there).returncode == 2, "nobody can be asked here"
-    adopted = run("worker.runtime.adopt", "--yes", "--json", **there)
-    assert adopted.returncode == 0, adopted.stderr
-    assert MINE not in worker.stderr + adopted.stdout
+    there = shell_of(tmp_path, valkey.url, namespace, MINE, sandbox)
+    worker = there(module="worker.runtime.process")
+    assert worker.code == 78
+    assert "https://api.example.net" in worker.err
+    assert sandbox.url in worker.err
+    assert there("--processes", "1", module="worker.runtime.supervisor").code == 2, "it doesn't try again and again"
+    assert "ledger default" in there(module="worker.runtime.doctor").out
+    assert there(module="worker.runtime.adopt").code == 2, "nobody can be asked here"
+    adopted = there("--yes", "--json", module="worker.runtime.adopt")
+    assert adopted.code == 0, adopted.err
+    assert MINE not in worker.err + adopted.out
     note = noted_provider(real_ledger, "default")
     assert note is not None
     assert note.server == sandbox.url
@@ -181,15 +176,15 @@ def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_ad
 
 @pytest.mark.faults
 def test_a_worker_process_whose_account_turns_out_to_be_another_one_ends_with_78(
-    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
+    tmp_path: Path, valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox
 ) -> None:
     sandbox.order("seed_owned", count=2, account="default")
     Host(real_ledger, sandbox, MINE).start()
-    there = {"WAVIX_API_KEY": OTHER, "WAVIX_BASE_URL": sandbox.url, "url": valkey.url, "namespace": namespace}
-    worker = run("worker.runtime.process", **there)
-    assert worker.returncode == 78
-    assert "belong to another account of" in worker.stderr
-    assert run("worker.runtime.supervisor", "--processes", "1", **there).returncode == 2
+    there = shell_of(tmp_path, valkey.url, namespace, OTHER, sandbox)
+    worker = there(module="worker.runtime.process")
+    assert worker.code == 78
+    assert "belong to another account of" in worker.err
+    assert there("--processes", "1", module="worker.runtime.supervisor").code == 2
 
 
 @pytest.mark.faults

@@ -34,39 +34,23 @@ def test_every_command_ends_with_2_and_names_the_variable(tmp_path: Path, what: 
 ROLES = {"worker.runtime.supervisor": 2, "worker.runtime.process": ExitCode.MISCONFIGURED, "worker.runtime.embedded": 2}
 
 
-def started(module: str, environment: dict[str, str] | dict[bytes, bytes], folder: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", module], env=environment, cwd=folder, capture_output=True, timeout=60, check=False)
-
-
-#: All roles read their settings in one place: each role meets two faults and each fault a role; `make long` tries all.
-DAILY = {(list(WRONG)[place % len(WRONG)], module) for step in (0, len(ROLES)) for place, module in enumerate(ROLES, step)}
-MET = [
-    pytest.param(what, module, marks=() if (what, module) in DAILY else pytest.mark.long, id=f"{what}-{module}")
-    for what in WRONG
-    for module in ROLES
-]
-
-
-@pytest.mark.parametrize(("what", "module"), MET)
+@pytest.mark.parametrize("module", ROLES)
+@pytest.mark.parametrize("what", WRONG)
 def test_every_role_ends_once(tmp_path: Path, module: str, what: str) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
-    source = str(Path(__file__).parents[2])
-    ended = started(module, clean | {"PYTHONPATH": source} | WRONG[what], tmp_path)
-    said = (ended.stdout + ended.stderr).decode()
-    assert ended.returncode == ROLES[module], said
+    ended = Shell(tmp_path, WRONG[what])(module=module)
+    said = ended.out + ended.err
+    assert ended.code == ROLES[module], said
     assert next(iter(WRONG[what])) in said
     assert SECRET not in said
-    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("module", ["worker.runtime.supervisor", "worker.runtime.process"])
 def test_one_account_under_two_names_starts_no_worker(tmp_path: Path, valkey: EmbeddedValkey, module: str) -> None:
     (tmp_path / "accounts.toml").write_text(f"[reseller]\napi_key = '{SECRET}'\nbase_url = 'HTTP://127.0.0.1:1/'\n")
     accounts = {"WAVIX_API_KEY": SECRET, "WAVIX_BASE_URL": "http://127.0.0.1:1", "DIDFLOW_ACCOUNTS": str(tmp_path / "accounts.toml")}
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "PYTHONPATH": str(Path(__file__).parents[2])} | accounts
-    ended = started(module, environment, tmp_path)
-    said = (ended.stdout + ended.stderr).decode()
-    assert ended.returncode == ROLES[module], said
+    ended = Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url} | accounts)(module=module)
+    said = ended.out + ended.err
+    assert ended.code == ROLES[module], said
     assert "'default'" in said
     assert "'reseller'" in said
     assert SECRET not in said
@@ -77,8 +61,8 @@ def test_a_database_that_the_server_lacks_is_a_wrong_setting(tmp_path: Path, val
     ended = Shell(tmp_path, {"DIDFLOW_REDIS_URL": url})("jobs")
     assert (ended.code, "DIDFLOW_REDIS_URL names a database" in ended.err) == (2, True)
     assert Shell(tmp_path, {"DIDFLOW_REDIS_URL": url})("doctor").code == 2
-    environment = os.environ | {"DIDFLOW_REDIS_URL": url, "WAVIX_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
-    assert started("worker.runtime.process", environment, tmp_path).returncode == ExitCode.MISCONFIGURED
+    worker = Shell(tmp_path, {"DIDFLOW_REDIS_URL": url, "WAVIX_API_KEY": "k"})(module="worker.runtime.process")
+    assert worker.code == ExitCode.MISCONFIGURED
 
 
 def test_a_setting_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
