@@ -139,11 +139,14 @@ class Purchase(WrittenPurchase):
 
     def _fill_cart(self, search: StockSearch, want: int) -> set[str]:
         in_cart: set[str] = set()
+        chosen: dict[str, Offer] = {}
         try:
             while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart), in_cart)):
+                chosen |= {offer.number: offer for offer in offers}
                 for start in range(0, len(offers), self._rules.batch_size):
                     self._page.pause_point()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
+            filled = in_cart
             in_cart = self._within_budget(in_cart, search)
             allowed = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
             search.refuse("spend_limit", in_cart - allowed)
@@ -159,7 +162,10 @@ class Purchase(WrittenPurchase):
         if len(in_cart) < self.floor or is_over(self.request, self._page):
             self.abandon()
             raise OutOfStock
-        return self._payable(in_cart)
+        payable = self._payable(in_cart)
+        self._put_back(filled - payable)
+        search.give_back(chosen[number] for number in sorted(in_cart - payable))  # It still wants them, and waits until they can be paid.
+        return payable
 
     def _payable(self, in_cart: set[str]) -> set[str]:
         """The cheapest of them that the balance covers. Raises Wait, with nothing left in the cart, if those are fewer than the floor."""
@@ -425,6 +431,8 @@ class Purchase(WrittenPurchase):
 
     def _put_back(self, numbers: Collection[str]) -> None:
         """Give up some of what is bound. It was added and never checked out, so others may have it."""
+        if not numbers:
+            return
         picks = {number: self.picks[number].as_status("free") for number in numbers}
         if not isinstance(self._provider.remove_from_cart(sorted(picks)), Yes):
             self._take_out(picks)
