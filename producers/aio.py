@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Self, TypeVar
 
@@ -16,6 +16,7 @@ from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.actors import actor_named, os_user
+from worker.contract.departures import Departures
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -28,6 +29,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.departures import departures_of, upcoming
 from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.membership import Membership
@@ -126,6 +128,13 @@ class AsyncDidflow:
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         return await self.perform(self.plans.wait(job_id, timeout_s, time.monotonic))
+
+    async def departures(self, job_id: str) -> Departures | None:
+        return await self.perform(departures_of(self.plans, await self.get(job_id)))
+
+    async def upcoming(self, within: timedelta, account: str | None = None) -> tuple[Departures, ...]:
+        """See `Churn.upcoming`; `account` None: all accounts."""
+        return await self.perform(upcoming(self.plans, within, account))
 
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)

@@ -15,22 +15,30 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from producers.checks import check
 from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.client import Didflow
 from producers.leaving import leaves_with, same_as
+from producers.rehearsal import Rehearsal
 from producers.review import RELEASED
 from producers.similar import similar
+from producers.submitting import submit_one
+from worker.contract.departures import Departures
 from worker.contract.destinations import Destination
-from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable, WrongJob
+from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Release, SearchAndBuy, built
 from worker.contract.results import NumberResult
 from worker.contract.states import Outcome as NumberOutcome
+from worker.ledger.calls import Submission, submit
+from worker.ledger.departures import upcoming
 from worker.ledger.holdings import held_for, holders
 from worker.ledger.reuse import going
 
 #: How long the numbers of a customer who left are kept, where nobody says otherwise.
 GRACE = timedelta(days=7)
+#: Later than any release.
+MOST_DAYS = 365_000
 #: So many of a reference's newest jobs are looked at.
 JOBS_AT_MOST = 1000
 
@@ -95,17 +103,31 @@ class Churn:
 
         `timeout_s`: wait so long for workers to wind up; before that a number may just be going. Raises WaitTimeout, ServiceUnavailable.
         """
-        jobs = self._jobs(reference)
+        return self._returned(reference, timeout_s, None)
+
+    def upcoming(self, within: timedelta | None = timedelta(days=7), *, all_accounts: bool = False) -> tuple[Departures, ...]:
+        """The releases with numbers that go within this time (None: at any time), those that go first come first.
+
+        A release that is parked, or of which it isn't known when its numbers go, is among them. Looks at the kind of each open job.
+        """
+        ledger = self._didflow.ledger
+        span = timedelta(days=MOST_DAYS) if within is None else within
+        return ledger.perform(upcoming(ledger.plans, span, None if all_accounts else self._account))
+
+    def _returned(self, reference: str, timeout_s: float, rehearsal: Rehearsal | None) -> Returned:
+        jobs = self._jobs(reference) if rehearsal is None else rehearsal.of(reference, self._jobs(reference))
         releases = [view for view in jobs if _is_release(view)]
         open_ones = [view for view in releases if not view.state.is_terminal]
-        for view in open_ones:
+        for view in open_ones if rehearsal is None else ():
             self._didflow.cancel(view.id)
             if timeout_s:
                 self._didflow.wait(view.id, timeout_s)
         held = set(self._held(reference))
         known = {view.id for view in open_ones}
         last = next((view for view in releases if view.id not in known and _went(view)), None)
-        looked = [self._didflow.get(job_id) for job_id in known] + ([last] if last else [])
+        if rehearsal is not None:
+            rehearsal.call_off(sorted(known))
+        looked = (open_ones if rehearsal is not None else [self._didflow.get(job_id) for job_id in known]) + ([last] if last else [])
         gone = tuple(sorted({number for view in looked for number in _went(view)} - held))
         unclear = self._didflow.ledger.perform(going(self._didflow.ledger.keys, self._account, sorted(held)))
         outcome: Outcome = ("partly_gone" if held else "gone") if gone else ("kept" if held or open_ones else "nothing")
@@ -115,14 +137,17 @@ class Churn:
         kept = tuple(sorted(held - unclear))
         return Returned(reference, outcome, called_off, kept, gone, similar(gone, purchases), tuple(sorted(unclear)))
 
-    def from_csv(self, lines: Iterable[str | bytes]) -> Iterator[ChurnLine]:
+    def from_csv(self, lines: Iterable[str | bytes], *, dry_run: bool = False) -> Iterator[ChurnLine]:
         """Do what each line of a CSV says, and report each, as it is done; a broken line stops no other. See `producers.churn_csv`.
+
+        `dry_run`: say what each line would do after those before it, and submit nothing.
 
         Done again, the same file does nothing twice. Raises InvalidRequest for a header that can't be used; ServiceUnavailable between
         two lines: begin anew then.
         """
+        rehearsal = Rehearsal() if dry_run else None
         for line in read_lines(lines):
-            yield line if isinstance(line, ChurnLine) else self._told(line)
+            yield line if isinstance(line, ChurnLine) else self._told(line, rehearsal)
 
     def check(self, case: str, numbers: Sequence[str], *, timeout_s: float = 60.0) -> JobView:
         """What a release of these E.164 numbers would do, number by number, in `.result.quote`; waits for it.
@@ -161,20 +186,29 @@ class Churn:
         return view.result.quote.numbers
 
     def _churned(self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None) -> Job:
+        found = self._decided(reference, numbers, terms, key, None)
+        return found if isinstance(found, Job) else self._didflow.ledger.perform(submit_one(self._didflow.ledger.plans, found))
+
+    def _decided(
+        self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None, rehearsal: Rehearsal | None
+    ) -> Job | Submission:
+        """The job that has these numbers already, or what is to be submitted."""
         given = _request(reference, numbers or ("+12135550100",), terms, self._protected_labels)  # All faults, before anything is asked.
-        jobs = self._jobs(reference)
+        jobs = self._jobs(reference) if rehearsal is None else rehearsal.of(reference, self._jobs(reference))
         releases = [view for view in jobs if _is_release(view)]
-        if key is not None and (known := self._didflow.find(idempotency_key=key)):
+        if key is not None and (known := self._with_key(key, rehearsal)) is not None:
             asked = given if numbers else given.model_copy(update={"numbers": self._held(reference)})
-            return same_as(known[0], asked, all_numbers=not numbers, key=key, releases=releases, jobs=jobs)
+            return same_as(known, asked, all_numbers=not numbers, key=key, releases=releases, jobs=jobs)
         asked = given.model_copy(update={"numbers": self._theirs(reference, given.numbers if numbers else ())})
         found, rest = leaves_with([view for view in releases if not view.state.is_terminal], asked)
         if found is not None and not rest:
             return found
         request = asked.model_copy(update={"numbers": rest})
-        return self._didflow.submit(
-            request, idempotency_key=key or f"churned:{reference}:{len(releases)}", reference=reference, account=self._account
-        )
+        return Submission(request, key or f"churned:{reference}:{len(releases)}", reference, self._account)
+
+    def _with_key(self, key: str, rehearsal: Rehearsal | None) -> JobView | None:
+        found = self._didflow.find(idempotency_key=key)
+        return found[0] if found else rehearsal.with_key(key) if rehearsal is not None else None
 
     def _theirs(self, reference: str, numbers: Sequence[str]) -> tuple[str, ...]:
         """These numbers, or all, if they were bought for this reference. Raises InvalidRequest."""
@@ -185,7 +219,7 @@ class Churn:
             wanted = tuple(number for number in wanted if number in known and known[number].account == self._account)
         if not wanted:
             what = f"no number of ours was bought for {reference!r}: nothing to release"
-            raise InvalidRequest(f"reference: {what}", (("reference", what),))
+            raise _UnknownCustomer(f"reference: {what}", (("reference", what),))
         faults = []
         for number in wanted:
             holder = known.get(number)
@@ -208,9 +242,11 @@ class Churn:
         """This account's newest jobs of the reference."""
         return [view for view in self._didflow.find(reference=reference, limit=JOBS_AT_MOST) if view.account == self._account]
 
-    def _told(self, told: Told) -> ChurnLine:
-        """One line of a CSV, done."""
+    def _told(self, told: Told, rehearsal: Rehearsal | None) -> ChurnLine:
+        """One line of a CSV, done or rehearsed."""
         try:
+            if rehearsal is not None:
+                return self._rehearsed(told, rehearsal)
             if told.event == "churned":
                 job = self._churned(told.reference, told.numbers, {"grace": GRACE, **told.terms}, told.key)
                 return told.report("submitted" if job.is_new else "same", job=job.id)
@@ -218,10 +254,32 @@ class Churn:
             return told.report(found.outcome, job=found.called_off[0] if found.called_off else None, gone=found.gone)
         except ServiceUnavailable:
             raise
+        except _UnknownCustomer as error:
+            return told.report("refused" if rehearsal is None else "unknown_customer", fault=str(error.faults[0].message))
+        except IdempotencyConflict as error:
+            return told.report("refused" if rehearsal is None else "conflict", job=error.job_id, fault=str(error))
         except InvalidRequest as error:
             return told.report("refused", fault="; ".join(": ".join(fault) for fault in error.faults) or str(error))
         except DidflowError as error:
             return told.report("refused", fault=str(error))
+
+    def _rehearsed(self, told: Told, rehearsal: Rehearsal) -> ChurnLine:
+        if told.event == "returned":
+            found = self._returned(told.reference, 0.0, rehearsal)
+            return told.report(found.outcome, job=found.called_off[0] if found.called_off else None, gone=found.gone)
+        decided = self._decided(told.reference, told.numbers, {"grace": GRACE, **told.terms}, told.key, rehearsal)
+        if isinstance(decided, Job):
+            return told.report("same", job=decided.id)
+        plans = self._didflow.ledger.plans
+        submit(decided)  # Builds the call and sends nothing: what can't be stored is refused.
+        self._didflow.ledger.perform(check(plans, decided, ""))
+        if isinstance(decided.request, Release):
+            rehearsal.submit(told.line, decided.request, decided.idempotency_key or "", told.reference, self._account)
+        return told.report("new")
+
+
+class _UnknownCustomer(InvalidRequest):
+    """Nothing of ours was bought for that reference."""
 
 
 def _request(reference: str, numbers: Sequence[str], terms: Mapping[str, Any], protected_labels: Sequence[str]) -> Release:

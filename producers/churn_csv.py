@@ -22,7 +22,8 @@ class ChurnLine:
     """What came of a line (the header is line 1).
 
     outcome  ``submitted``, ``same`` (was submitted before), ``kept``, ``unclear``, ``partly_gone``, ``gone``, ``nothing``: see `Returned`;
-             ``refused`` with `fault`
+             ``refused`` with `fault`. Of a dry run also ``new`` (would be submitted), ``conflict`` and ``unknown_customer`` with `fault`
+    job      the job that has the numbers, or is called off; of a dry run perhaps an earlier line (``line 3``)
     gone     numbers of a customer who came back that are no longer ours
     """
 

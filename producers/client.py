@@ -14,6 +14,7 @@ from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.actors import actor_named, os_user
+from worker.contract.departures import Departures
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
 from worker.contract.jobs import Job, JobView, Step
@@ -27,6 +28,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.departures import departures_of
 from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
 from worker.ledger.membership import Membership
@@ -175,6 +177,13 @@ class Didflow:
     def tally(self, job_id: str) -> Tally:
         """How far a reroute or failback is: its numbers by outcome. Reads all of them: for 10,000 not twice a second."""
         return self._reader.perform(tally(self._reader.keys, job_id))
+
+    def departures(self, job_id: str) -> Departures | None:
+        """When each number of a release goes, and which don't. None for another kind of job, a dry run, and one that has ended.
+
+        Raises JobNotFound.
+        """
+        return self._reader.perform(departures_of(self._reader.plans, self.get(job_id)))
 
     def explain(self, job_id: str) -> tuple[Step, ...]:
         """The job's story, oldest step first. Raises JobNotFound."""

@@ -1,8 +1,10 @@
 """`didflow churn`: customers leave, and some come back."""
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +15,11 @@ from producers.churn_csv import ChurnLine
 from producers.cli import options as given
 from producers.cli import timing
 from producers.cli.confirming import FOR_GOOD, confirmed
+from producers.cli.departing import show_upcoming
 from producers.cli.option_groups import Listed, grouped
 from producers.cli.output import ExitCode, WholeWords, clean, errors_told, fail, plain, print_json, print_table
 from producers.cli.submitting import report, tell_submitted, wait_for
+from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from worker.contract.errors import DidflowError, InvalidRequest
 
@@ -101,24 +105,58 @@ def from_csv(
         Path, typer.Argument(help="columns reference, event (churned, returned), and more: docs/churn.md; - reads from a pipe")
     ],
     account: given.AccountName = "default",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only say what each line would do, after those before it; submits nothing")
+    ] = False,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Do what each line of a file says. A broken line stops no other; the report names it. Exit code 1 if there was one."""
+    """Do what each line of a file says. A broken line stops no other; the report names it. Exit code 1 if there was one.
+
+    A dry run says of each line: `new`, `same`, `conflict`, `unknown_customer`, `refused`, or what a customer who came back would find.
+    """
     with errors_told(as_json=as_json):
         lines = list(_lines(file))
-        confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", FOR_GOOD, yes=yes)
+        if not dry_run:
+            confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", FOR_GOOD, yes=yes)
         done: list[ChurnLine] = []
         try:
-            for line in Churn(Didflow.from_env(), account=account).from_csv(lines):
+            for line in Churn(Didflow.from_env(), account=account).from_csv(lines, dry_run=dry_run):
                 done.append(line)
         except DidflowError as error:
             if done and not as_json:
                 _report(done, as_json=False)
             fail(error, as_json=as_json, more={"lines": _plain(done)} if done else {})
         _report(done, as_json=as_json)
-        if any(line.outcome in ("refused", "gone", "partly_gone", "unclear") for line in done):
+        if any(line.outcome in _FOUND_WRONG for line in done):
             raise typer.Exit(ExitCode.JOB)
+
+
+@churn_app.command()
+def upcoming(
+    days: Annotated[float, typer.Option(min=0, max=36500, help="how far ahead")] = 7.0,
+    everything: Annotated[bool, typer.Option("--all", help="however far ahead")] = False,
+    account: given.AccountName = "default",
+    as_json: given.Json = False,
+) -> None:
+    """List the numbers that go soon: whose, when (UTC), which are parked meanwhile, and which stay because they are protected.
+
+    Releases that wait for a person are listed too; it isn't known when their numbers go.
+    """
+    with errors_told(as_json=as_json):
+        if math.isnan(days):
+            given.refuse("days", "nan is not a number of days")
+        found = Churn(Didflow.from_env(), account=account).upcoming(None if everything else timedelta(days=days))
+        if as_json:
+            print_json([plain(one) for one in found])
+        elif not found and is_terminal():
+            WholeWords().print("no number is going", style="dim")
+        else:
+            show_upcoming(found)
+
+
+#: A line with one of these did not do all that it says, or would not.
+_FOUND_WRONG = ("refused", "conflict", "unknown_customer", "gone", "partly_gone", "unclear")
 
 
 def _lines(file: Path) -> Iterator[bytes]:

@@ -50,7 +50,8 @@ def status(
         if numbers:
             print_numbers(didflow.numbers(job, page=None if everything else page), as_json=as_json)
             return
-        show_or_report(view, as_json=as_json)
+        departures = didflow.departures(job) if view.kind == "release" else None
+        show_or_report(view, as_json=as_json, departures=departures)
 
 
 def jobs(

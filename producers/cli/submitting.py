@@ -8,10 +8,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from producers.cli.departing import show_departures
 from producers.cli.option_groups import Labels
 from producers.cli.output import ExitCode, WholeWords, clean, plain, print_json
 from producers.cli.showing import show_job
 from producers.client import Didflow
+from worker.contract.departures import Departures
 from worker.contract.errors import WaitTimeout
 from worker.contract.jobs import Job, JobView
 from worker.contract.requests import Request
@@ -106,21 +108,28 @@ def _how_far(progress: str | None) -> tuple[int, int | None]:
     return (int(said[1]), int(said[2])) if said else (0, None)
 
 
-def report(view: JobView, *, as_json: bool) -> None:
+def report(view: JobView, *, as_json: bool, departures: Departures | None = None) -> None:
     """Show an ended job; exit code 1 unless it did all that was asked."""
-    if as_json:
-        print_json(plain(view))
-    else:
-        show_job(view)
+    _show(view, departures, as_json=as_json)
     if view.state is not JobState.SUCCEEDED:
         raise typer.Exit(ExitCode.JOB)
 
 
-def show_or_report(view: JobView, *, as_json: bool) -> None:
-    """Show a job as it is now; one that is over ends the command with the exit code that fits it."""
+def show_or_report(view: JobView, *, as_json: bool, departures: Departures | None = None) -> None:
+    """Show a job as it is now; one that is over ends the command with the exit code that fits it.
+
+    `departures`: when its numbers go, of a release that hasn't ended.
+    """
     if view.state in REPORTED:
-        report(view, as_json=as_json)
-    elif as_json:
-        print_json(view)
+        report(view, as_json=as_json, departures=departures)
     else:
-        show_job(view)
+        _show(view, departures, as_json=as_json)
+
+
+def _show(view: JobView, departures: Departures | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**plain(view), **({"departures": plain(departures)} if departures is not None else {})})
+        return
+    show_job(view)
+    if departures is not None:
+        show_departures(departures)

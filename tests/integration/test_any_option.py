@@ -42,6 +42,7 @@ GOOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("churn", "churned"): ("acme", "--yes", "--timeout", "0"),
     ("churn", "returned"): ("acme", "--no-wait"),
     ("churn", "csv"): ("leavers.csv", "--yes"),
+    ("churn", "upcoming"): (),
     ("documents", "missing"): (*NUMBER, "--timeout", "0"),
     ("documents", "follow"): (*NUMBER, "--timeout", "0"),
     ("onboarding", "status"): ("4711", "--timeout", "0"),
