@@ -13,9 +13,9 @@ _GOES = (Standing.COUNTS_DOWN, Standing.PARKED, Standing.GOING)
 
 
 def show_departures(one: Departures) -> None:
-    """When the release's numbers go, and which of them don't."""
+    """When the release's numbers go, and which of them don't: on a terminal, beside the job."""
     console = WholeWords()
-    console.print(f"  {_sentence(one)}", markup=False, soft_wrap=True)
+    console.print(f"  {sentence(one)}", markup=False, soft_wrap=True)
     if one.numbers:
         rows = [(number.number, number.standing, when(number.goes_at), number.why) for number in _shown(one.numbers)]
         print_table(("number", "standing", "goes (UTC)", "why"), rows, whole=3, indent=2)
@@ -47,7 +47,13 @@ def when(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
-def _sentence(one: Departures) -> str:
+def fate(one: Departure) -> str:
+    """When a number goes, or what keeps it."""
+    return "; ".join(part for part in (f"goes {when(one.goes_at)} UTC" if one.goes_at else "", one.why or "") if part)
+
+
+def sentence(one: Departures) -> str:
+    """When the first number goes, and how many go, are parked, and are protected."""
     counts = [(one.count(*_GOES), "to go"), (one.count(Standing.PARKED), "parked"), (one.count(Standing.PROTECTED), "protected")]
     said = ", ".join(f"{count} {word}" for count, word in counts if count)
     if one.goes_at is None:

@@ -73,7 +73,8 @@ def _more(happened: Happened) -> str:
         before = f"{', '.join(happened.route_before) or '(none)'} " if happened.route_before is not None else ""
         parts.append(f"{before}-> {', '.join(happened.route_after) or '(none)'}")
     parts += [happened.error] if happened.error else []
-    parts += [f"by a {happened.by}"] if happened.by else []
+    parts += [f"by a {happened.by}" + (f": {happened.actor}" if happened.actor else "")] if happened.by else []
+    parts += [f"asked for by {happened.actor}"] if happened.actor and not happened.by else []
     return "; ".join(parts)
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from producers.cli.advice import advice
+from producers.cli.departing import fate, sentence, when
 from producers.cli.next_commands import next_commands
+from worker.contract.departures import Departures
 from worker.contract.destinations import Route
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
@@ -14,11 +16,14 @@ COLUMNS = ("what", "name", "state", "USD setup", "USD month", "USD inbound", "ro
 Record = tuple[object, ...]
 
 
-def job_records(view: JobView) -> Iterator[Record]:
-    """The job, what became of its numbers, and what to do next, which is the last record."""
+def job_records(view: JobView, departures: Departures | None = None) -> Iterator[Record]:
+    """The job, when its numbers go (of an open release), what became of its numbers, and what to do next, which is the last record."""
     state = view.state.value + (f" ({view.reason})" if view.reason else "")
     progress = view.progress if view.progress and not view.state.is_terminal else ""
     yield _record("job", view.id, state, remark="; ".join(filter(None, (view.kind.replace("_", "-"), origin(view), progress))))
+    if departures is not None:
+        yield _record("goes", when(departures.goes_at), departures.state, remark=sentence(departures))
+        yield from (_record("number", one.number, one.standing, remark=fate(one)) for one in departures.numbers)
     if view.result is not None:
         yield from _of_result(view.result, view.id)
     if view.error is not None:
@@ -83,6 +88,9 @@ def origin(view: JobView) -> str:
     parts = [f"account {view.account}", f"submitted {view.created_at:%Y-%m-%d %H:%M:%S} UTC", f"attempt {view.attempt}"]
     parts += [f"key {view.idempotency_key}"] if view.idempotency_key else []
     parts += [f"reference {view.reference}"] if view.reference else []
+    parts += [f"by {view.actor}"] if view.actor else []
+    parts += [f"decided by {view.decided_by}"] if view.decided_by else []
+    parts += [f"incident {view.incident}"] if view.incident else []
     parts += [f"next look {view.due_at:%H:%M:%S} UTC"] if view.due_at and not view.state.is_terminal else []
     return ", ".join(parts)
 

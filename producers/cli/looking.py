@@ -138,7 +138,12 @@ def _alike(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
     groups: list[tuple[Step, ...]] = []
     for step in steps:
         before = groups[-1][-1] if groups else None
-        same = before is not None and (before.name, before.detail, before.witness) == (step.name, step.detail, step.witness)
+        same = before is not None and (before.name, before.detail, before.witness, before.actor) == (
+            step.name,
+            step.detail,
+            step.witness,
+            step.actor,
+        )
         if same and before is not None and not before.calls and not step.calls:
             groups[-1] += (step,)
         else:
@@ -151,7 +156,11 @@ def _step_rows(alike: Sequence[Step]) -> list[tuple[str, ...]]:
     step, last = alike[0], alike[-1]
     attempt = str(step.attempt) if last.attempt == step.attempt else f"{step.attempt}-{last.attempt}"
     again = f"{len(alike)} times, until {last.at:%H:%M:%S}" if len(alike) > 1 else ""
-    showed = "; ".join(text for text in (f"witness: {step.witness}" if step.witness else "", step.detail, again) if text)
+    showed = "; ".join(
+        text
+        for text in (f"witness: {step.witness}" if step.witness else "", step.detail, f"by {step.actor}" if step.actor else "", again)
+        if text
+    )
     calls = [(f"{call.call} {call.request}", call.answer) for call in step.calls] or [("", "")]
     head = (f"{step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}", attempt, step.name)
     beneath = ("", "", "") if is_terminal() else head

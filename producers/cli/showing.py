@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from producers.cli.advice import advice
+from producers.cli.departing import show_departures
 from producers.cli.job_records import COLUMNS, balance_of, job_records, origin, prices_of, remark_of, route_text, where_listed
 from producers.cli.next_commands import next_commands
 from producers.cli.output import WholeWords, clean, print_table, state_text
 from producers.cli.tables import is_terminal
+from worker.contract.departures import Departures
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
 from worker.contract.results import NumberResult, Quote, SearchReport, Summary, by_kind
@@ -22,10 +24,13 @@ PRICES = "USD inbound"
 WIDE = 110
 
 
-def show_job(view: JobView) -> None:
-    """State, numbers, totals, and what to do next; elsewhere than on a terminal as one table of records."""
+def show_job(view: JobView, departures: Departures | None = None) -> None:
+    """State, when its numbers go (of an open release), numbers, totals, and what to do next.
+
+    Elsewhere than on a terminal it is one table of records.
+    """
     if not is_terminal():
-        print_table(COLUMNS, list(job_records(view)))
+        print_table(COLUMNS, list(job_records(view, departures)))
         return
     console = WholeWords()
     console.print(
@@ -34,6 +39,8 @@ def show_job(view: JobView) -> None:
     console.print(f"  {clean(origin(view))}", style="dim", markup=False)
     if view.progress and not view.state.is_terminal:
         console.print(f"  {clean(view.progress)}", markup=False)
+    if departures is not None:
+        show_departures(departures)
     result = view.result
     if result is not None:
         show_numbers(result.numbers)

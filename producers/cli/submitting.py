@@ -8,7 +8,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from producers.cli.departing import show_departures
 from producers.cli.option_groups import Labels
 from producers.cli.output import ExitCode, WholeWords, clean, plain, print_json
 from producers.cli.showing import show_job
@@ -130,6 +129,4 @@ def _show(view: JobView, departures: Departures | None, *, as_json: bool) -> Non
     if as_json:
         print_json({**plain(view), **({"departures": plain(departures)} if departures is not None else {})})
         return
-    show_job(view)
-    if departures is not None:
-        show_departures(departures)
+    show_job(view, departures)

@@ -56,6 +56,8 @@ def test_a_release_says_when_its_numbers_go_and_which_are_parked_or_protected(
     assert timedelta(0) <= found.goes_at - (didflow.get(job.id).created_at + WEEK) < timedelta(seconds=30)
     shown = shell("status", job.id).out
     assert f"goes {found.goes_at:%Y-%m-%d %H:%M:%S} UTC (in 6 d 23 h): 1 to go, 1 parked, 1 protected" in shown
+    assert f"number\t{theirs[1]}\tprotected\t\t\t\t\tprotected by number or label: not released" in shown
+    assert f"{theirs[0]}  parked" in shell("status", job.id, columns=120).out
     said = shell("status", job.id, "--json").json["departures"]
     assert (said["numbers"][0]["standing"], datetime.fromisoformat(said["goes_at"])) == ("parked", found.goes_at)
     ledger.pass_time(WEEK)
