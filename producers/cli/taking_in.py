@@ -17,6 +17,7 @@ from producers.cli.tables import print_line
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest, ServiceUnavailable
 from worker.logs import configure_logs
+from worker.parent import end_with_parent
 from worker.settings import load_settings
 
 log = structlog.stdlib.get_logger("didflow.requests")
@@ -41,6 +42,7 @@ def consume(
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
+        end_with_parent(stopping.set)
         didflow = Didflow.from_env() if until_idle else _as_soon_as_known(stopping)
         if didflow is None:
             return

@@ -24,8 +24,9 @@ from tests.forking import FORKING
 from worker.contract.requests import REQUEST_VERSION
 from worker.ledger import witness
 from worker.ledger.ledger import Ledger
+from worker.parent import PARENT_VARIABLE
 from worker.runtime import process, solitary
-from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime.process_names import NAME_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05

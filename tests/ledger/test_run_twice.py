@@ -385,6 +385,12 @@ def sweep(ledger: Ledger) -> Args:
     return (100, 60_000, 5, 60_000, 60_000)
 
 
+def same_server(ledger: Ledger) -> Args:
+    submitted(ledger)
+    ledger.client.hset(ledger.keys.epoch, "server", "the one before")
+    return ("the one before",)
+
+
 def vouch(ledger: Ledger) -> Args:
     submitted(ledger)
     ledger.worker_alive("worker-1")
@@ -432,6 +438,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "reuse_return": (reuse_return, []),
     "reuse_take_back": (reuse_take_back, None),
     "routes": (routes, None),
+    "same_server": (same_server, "same"),
     "save": (save, None),
     "seal": (seal, None),
     "spending": (spending, None),

@@ -123,5 +123,10 @@ class Gate:
         told = json.loads(text or "{}")
         return Findings(account, told.get("owned", {}), tuple(told.get("in_cart", ())), tuple(told.get("candidates", ())))
 
+    def went_on(self, before: str) -> bool:
+        """This server has all that the server of that name had when it ended: there was no restart. False if the ledger was last written
+        on another one."""
+        return bool(self._script("same_server", before) != "other")
+
     def _script(self, name: str, *args: str | int) -> Any:
         return self._ledger.run(Call(name, args, lambda reply: reply))

@@ -29,6 +29,7 @@ from worker.ledger.running import RunningWith, running_with, running_workers, st
 from worker.logs import configure_logs
 from worker.runtime.account_checks import check_accounts
 from worker.runtime.account_overlap import check_overlap
+from worker.runtime.beside_up import beside_up
 from worker.runtime.checks import Check, Verdict
 from worker.runtime.redis_safety import check_redis
 from worker.runtime.stream_checks import check_streams
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     as_json = parser().parse_args(arguments).json
     configure_logs(level="critical")  # The checks say it all.
     try:
-        checks = list(examine(load_settings()))
+        checks = list(examine(beside_up(load_settings())))
     except DidflowError as error:
         checks = [Check("settings" if isinstance(error, InvalidSettings) else error.code, "fail", str(error))]
     # Whatever was said by the provider, or stands in the ledger, ends up on somebody's terminal.

@@ -12,42 +12,64 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from urllib.parse import quote
 
 import redis
 import structlog
 
-from worker.contract.errors import InvalidSettings, ServiceUnavailable
+from worker.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
 from worker.contract.exit_codes import ExitCode
 from worker.ledger.address import ADDRESS_FILE, address_file
+from worker.ledger.connection import connect
+from worker.ledger.gate import Gate
+from worker.ledger.reader import LedgerReader
 from worker.logs import configure_logs
+from worker.runtime.clean_end import DATA_FOLDER, note_clean_end, server_that_ended
 from worker.runtime.identity import SANDBOX, server_of
+from worker.runtime.running_server import data_folder, is_listening, locked, server_name, shut_down
 from worker.settings import load_settings
 
 #: A Unix socket's path must be shorter than this on every system.
 SOCKET_PATH_MAX = 100
 START_WITHIN_S = 20.0
+#: A stack that was killed leaves parts behind, which end by themselves once their calls are answered.
+LEFT_OVER_WITHIN_S = 60.0
 #: Modes of the state folder and of what is in it: for this user alone.
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 #: What the server and this module write there.
 #: The folder in the state folder for what the sandbox's jobs leave: they never mix with those of a real account.
 SANDBOX_FOLDER = "sandbox"
-_OURS = ("appendonlydir", "valkey.log", "dump.rdb", ADDRESS_FILE, SANDBOX_FOLDER)
+#: Locked by the process that a server belongs to, as long as it lives.
+OWNER_LOCK = "valkey.lock"
+#: Locked by every process that works on the server for its owner, as long as one of them lives.
+PARTS_LOCK = "parts.lock"
+_OURS = (DATA_FOLDER, "valkey.log", "dump.rdb", ADDRESS_FILE, OWNER_LOCK, PARTS_LOCK, SANDBOX_FOLDER)
 
 log = structlog.stdlib.get_logger("didflow.embedded")
+
+
+class OwnedElsewhere(ServiceUnavailable):
+    """Another living process has the folder's server."""
 
 
 class EmbeddedValkey:
     """Start it with `start`, reach it at `url`, end it with `stop`. Data stays in `state_dir`; None: a folder that goes with it.
 
-    Raises ServiceUnavailable if no server binary runs here, or if the folder's server is running already.
+    Raises ServiceUnavailable if no server binary runs here, or if the folder's server is running already and its owner lives. A server
+    whose owner was killed is taken over as it runs: nothing of it is lost.
     """
 
-    def __init__(self, state_dir: Path | None, *, sandbox: bool = False) -> None:
-        """`sandbox`: for jobs at the sandbox, whose ledger has a folder of its own in `state_dir`. One of the two runs at a time."""
+    def __init__(self, state_dir: Path | None, *, sandbox: bool = False, namespace: str | None = None) -> None:
+        """`sandbox`: for jobs at the sandbox, whose ledger has a folder of its own in `state_dir`. One of the two runs at a time.
+
+        `namespace`: of the ledger that goes on without a gate if its server has ended cleanly.
+        """
+        self._namespace = namespace
+        self._locks: list[IO[str]] = []
         self._temporary = Path(tempfile.mkdtemp(prefix="didflow-")) if state_dir is None else None
         self._outer = state_dir or self._temporary or Path()
         self._folder = self._outer / SANDBOX_FOLDER if sandbox and state_dir is not None else self._outer
@@ -62,12 +84,17 @@ class EmbeddedValkey:
                 keep_private(folder)
         except OSError as error:
             raise InvalidSettings(f"DIDFLOW_STATE_DIR can't be used as a folder ({type(error).__name__})") from None
-        self._refuse_second()
+        self._own()
+        if self._takes_over():
+            return self
+        before = server_that_ended(self._folder)
         socket = self._socket_path()
         self.url = f"unix://{quote(str(socket))}"
         for binary in server_binaries():
             self._server = _launch(binary, self._folder, socket)
             if _answers(self._server, self.url):
+                if before is not None and self._namespace is not None:
+                    self._go_on_from(before, self._namespace)
                 address_file(self._outer).write_text(self.url)
                 for folder in dict.fromkeys((self._outer, self._folder)):
                     keep_private(folder)
@@ -80,14 +107,55 @@ class EmbeddedValkey:
 
     def stop(self) -> None:
         """End the server cleanly; remove what was temporary."""
-        if self._server is not None and self._server.poll() is None:
-            self._server.terminate()
-            self._server.wait(timeout=START_WITHIN_S)
-        if self.url:
+        if self.url and not self.died and self._locks:
+            name = server_name(self.url)
+            if self._end() and name is not None and self._temporary is None:
+                note_clean_end(self._folder, name)
+        if self.url and self._locks:
             address_file(self._outer).unlink(missing_ok=True)
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
         for folder in (self._temporary, self._socket_folder):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _end(self) -> bool:
+        """True if the server ended by itself and wrote all to the disk."""
+        if self._server is None:
+            return shut_down(self.url)
+        self._server.terminate()
+        return self._server.wait(timeout=START_WITHIN_S) == 0
+
+    def _go_on_from(self, before: str, namespace: str) -> None:
+        client = connect(self.url)
+        with suppress(DidflowError):  # Then it is a restart like any other.
+            Gate(LedgerReader(client, namespace)).went_on(before)
+        client.close()
+
+    @property
+    def parts_lock(self) -> tuple[int, ...]:
+        """The descriptors that processes which work on this server for its owner must inherit: the next owner waits for their end."""
+        return tuple(lock.fileno() for lock in self._locks[1:])
+
+    @property
+    def folder(self) -> Path:
+        """Where the server keeps its data."""
+        return self._folder
+
+    @property
+    def has_data(self) -> bool:
+        return (self._folder / DATA_FOLDER).exists()
+
+    def erase(self) -> None:
+        """End the server, and delete its data for good; nobody else can start it meanwhile. Raises ServiceUnavailable as `start` does."""
+        if not self._locks:
+            self._own()
+        if self.url and not self.died:
+            self._end()
+        shutil.rmtree(self._folder / DATA_FOLDER, ignore_errors=True)
+        for name in ("valkey.log", "dump.rdb"):
+            (self._folder / name).unlink(missing_ok=True)
 
     @property
     def pid(self) -> int | None:
@@ -96,15 +164,38 @@ class EmbeddedValkey:
     @property
     def died(self) -> bool:
         """Whether it was started and has ended by itself."""
-        return self._server is not None and self._server.poll() is not None
+        if self._server is not None:
+            return self._server.poll() is not None
+        return bool(self.url) and not is_listening(self.url)
 
-    def _refuse_second(self) -> None:
+    def _own(self) -> None:
+        """Raises ServiceUnavailable if another living process owns the folder's server, or parts of a killed one don't end."""
+        for name, within_s in ((OWNER_LOCK, 0.0), (PARTS_LOCK, LEFT_OVER_WITHIN_S)):
+            lock = (self._outer / name).open("a")
+            self._locks.append(lock)
+            if not locked(lock, within_s):
+                for one in self._locks:
+                    one.close()
+                self._locks.clear()
+                if name == OWNER_LOCK:
+                    raise OwnedElsewhere(f"an embedded Valkey is already running on {self._outer}: use it, or stop it first")
+                raise OwnedElsewhere(f"parts of an earlier `didflow up` on {self._outer}, which was killed, don't end: end them first")
+
+    def _takes_over(self) -> bool:
+        """Whether the server of an owner that was killed still runs; one of the other kind is ended."""
         try:
             running = address_file(self._outer).read_text().strip()
-            redis.Redis.from_url(running, socket_timeout=1).ping()
-        except (OSError, ValueError, redis.RedisError):
-            return
-        raise ServiceUnavailable(f"an embedded Valkey is already running on {self._outer}: use it, or stop it first")
+        except (OSError, ValueError):
+            return False
+        if (folder := data_folder(running)) is None:
+            return False
+        if folder == self._folder.absolute():
+            self.url = running
+            return True
+        name = server_name(running)
+        if shut_down(running) and name is not None:
+            note_clean_end(folder, name)
+        return False
 
     def _socket_path(self) -> Path:
         wanted = (self._folder / "valkey.sock").absolute()
@@ -135,8 +226,10 @@ def keep_private(folder: Path) -> None:
     for entry in (
         found for one in ours if one.exists() and not one.is_symlink() for found in (one, *(one.iterdir() if one.is_dir() else ()))
     ):
-        if entry.is_dir() or entry.is_file():
-            entry.chmod(PRIVATE_FOLDER if entry.is_dir() else PRIVATE_FILE)
+        wanted = PRIVATE_FOLDER if entry.is_dir() else PRIVATE_FILE
+        # What has it already is left alone: the time of the last change is one of the marks of a file (`clean_end`).
+        if (entry.is_dir() or entry.is_file()) and stat.S_IMODE(entry.stat().st_mode) != wanted:
+            entry.chmod(wanted)
 
 
 def server_binaries() -> list[Path]:
@@ -204,7 +297,7 @@ def main() -> None:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level)
         sandbox = all(server_of(account) == SANDBOX for account in settings.all_accounts().values())
-        with EmbeddedValkey(settings.state_dir, sandbox=sandbox) as server:
+        with EmbeddedValkey(settings.state_dir, sandbox=sandbox, namespace=settings.namespace) as server:
             log.info("embedded.started", pid=server.pid, state_dir=str(settings.state_dir), sandbox=sandbox)
             while not stop.wait(0.5):
                 if server.died:

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from worker.contract.errors import ServiceUnavailable
 from worker.contract.exit_codes import ExitCode
+from worker.parent import PARENT_VARIABLE
 from worker.runtime.embedded import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -30,6 +31,7 @@ class LocalStack:
     sandbox       arguments of the sandbox; None: no sandbox, the environment names a real account
     with_requests also start the consumer of business events
     environment   for the workers and that consumer, over this process's own
+    namespace     of the ledger, for an embedded server that goes on from a clean end
     log           file that takes the children's log lines; None: they go where ours go
     """
 
@@ -40,6 +42,7 @@ class LocalStack:
     sandbox: Sequence[str] | None = ()
     with_requests: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    namespace: str | None = None
     log: Path | None = None
     sandbox_url: str | None = None
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -51,7 +54,8 @@ class LocalStack:
         try:
             self._log_file = self.log.open("ab") if self.log else None
             if self.redis_url is None:
-                self._valkey = EmbeddedValkey(self.state_dir, sandbox=self.sandbox is not None).start()
+                self._valkey = EmbeddedValkey(self.state_dir, sandbox=self.sandbox is not None, namespace=self.namespace)
+                self._valkey.start()
                 self.redis_url = self._valkey.url
             if self.sandbox is not None:
                 self._start_sandbox(self.sandbox)
@@ -73,29 +77,31 @@ class LocalStack:
 
     def start_workers(self) -> None:
         command = ["worker.runtime.supervisor", "--processes", str(self.processes), "--threads", str(self.threads)]
-        self.children["workers"] = subprocess.Popen(
-            [sys.executable, "-m", *command], env=self.worker_environment(), stderr=self._log_file, start_new_session=True
-        )
+        self._start("workers", command, self.worker_environment())
 
     def _start_requests(self) -> None:
         """Under a consumer's name of its own: another `didflow requests consume` on this host may run beside it."""
         command = ["producers.cli", "requests", "consume", "--consumer", f"{socket.gethostname()}-up"]
-        self.children["consumer of business events"] = subprocess.Popen(
-            [sys.executable, "-m", *command], env=self.worker_environment(), stderr=self._log_file, start_new_session=True
-        )
+        self._start("consumer of business events", command, self.worker_environment())
 
     def _start_sandbox(self, arguments: Sequence[str]) -> None:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "worker.wavix.sandbox", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._log_file,
-            start_new_session=True,
-        )
-        self.children["sandbox"] = child
+        child = self._start("sandbox", ["worker.wavix.sandbox", *arguments], dict(os.environ), stdout=subprocess.PIPE)
         line = _first_line(child)
         if not line.startswith("sandbox listening on "):
             raise ServiceUnavailable("the sandbox doesn't start: is its port taken? Take another one with --sandbox-port, 0 for any")
         self.sandbox_url = line.split()[3]
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+        """A child in a session of its own, so that Ctrl-C is for us alone. It ends by itself if this process is killed."""
+        child = self.children[name] = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=environment | {PARENT_VARIABLE: str(os.getpid())},
+            stdout=stdout,
+            stderr=self._log_file,
+            start_new_session=True,
+            pass_fds=self._valkey.parts_lock if self._valkey is not None else (),
+        )
+        return child
 
     @property
     def refused(self) -> bool:

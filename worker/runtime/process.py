@@ -23,6 +23,7 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.running import running_with
 from worker.ledger.witness import Witness
 from worker.logs import configure_logs
+from worker.parent import is_orphan
 from worker.runtime.broker import build_worker
 from worker.runtime.busy import BusyThreads
 from worker.runtime.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
@@ -30,7 +31,7 @@ from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import IdentityGuard, IdentityWatch, claim_server
 from worker.runtime.leases import Leases
 from worker.runtime.plan_refresh import PlanRefresher
-from worker.runtime.process_names import PREDECESSOR_VARIABLE, is_orphan, own_worker_id
+from worker.runtime.process_names import PREDECESSOR_VARIABLE, own_worker_id
 from worker.runtime.providers import Providers
 from worker.runtime.redis_safety import check_redis, refuse_unsafe
 from worker.runtime.runner import JobRunner, Story
@@ -241,7 +242,7 @@ def main() -> None:
     code = 0
     while not stop.wait(1.0):
         if is_orphan():
-            log.warning("process.orphaned")
+            log.info("process.orphaned")
             break
         if (refused := process.identity.refused) is not None:
             log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))

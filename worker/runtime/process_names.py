@@ -3,8 +3,6 @@
 import os
 import uuid
 
-#: The process ends when this one does, by pid.
-PARENT_VARIABLE = "DIDFLOW_SUPERVISOR_PID"
 #: A name that no other process has (a pid isn't one, where containers share a host's name), and for a child that takes another one's place
 #: that of the dead one, which the parent has seen end.
 NAME_VARIABLE, PREDECESSOR_VARIABLE = "DIDFLOW_WORKER_NAME", "DIDFLOW_PREDECESSOR"
@@ -18,9 +16,3 @@ def own_worker_id() -> str:
 def worker_id(pid: int, name: str) -> str:
     """As the ledger knows a process of this host."""
     return f"{os.uname().nodename}:{pid}:{name}"
-
-
-def is_orphan() -> bool:
-    """Whether the parent that it was to end with is gone."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    return bool(parent) and str(os.getppid()) != parent

@@ -29,6 +29,7 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.reader import LedgerReader
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
+from worker.runtime.beside_up import beside_up
 from worker.runtime.books import read_books
 from worker.runtime.charges import Month
 from worker.runtime.comparison import Drift, Reservation
@@ -173,7 +174,7 @@ def reconcile(
             raise _refused("--month", "only with --money")
         if money and (repair or accept or give):
             raise _refused("--money", "compares only: --repair, --accept and --give are for the other comparison")
-        settings = load_settings()
+        settings = beside_up(load_settings())
         known = settings.account(account)
         if known is None:
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")

@@ -18,7 +18,8 @@ from queue import Empty, Full, Queue
 import structlog
 
 from worker.contract.states import Lane
-from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE, worker_id
+from worker.parent import PARENT_VARIABLE
+from worker.runtime.process_names import NAME_VARIABLE, PREDECESSOR_VARIABLE, worker_id
 
 #: What is started. It takes job ids on its standard input, a line each, and answers each with a line.
 COMMAND = [sys.executable, "-m", "worker.runtime.solitary_process"]

@@ -12,9 +12,10 @@ from worker.contract.exit_codes import ExitCode
 from worker.ledger.address import redis_url
 from worker.ledger.witness import Witness
 from worker.logs import configure_logs
+from worker.parent import is_orphan
 from worker.runtime.leases import Leases
 from worker.runtime.process import ledger_from, with_fault_points
-from worker.runtime.process_names import is_orphan, own_worker_id
+from worker.runtime.process_names import own_worker_id
 from worker.runtime.providers import Providers
 from worker.runtime.runner import JobRunner
 from worker.settings import Settings, load_settings

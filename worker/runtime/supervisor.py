@@ -17,8 +17,9 @@ from worker.arguments import parser_of
 from worker.contract.errors import InvalidSettings
 from worker.contract.exit_codes import ExitCode
 from worker.logs import configure_logs
+from worker.parent import PARENT_VARIABLE, end_with_parent
 from worker.runtime.process import GRACE_S
-from worker.runtime.process_names import NAME_VARIABLE, PARENT_VARIABLE, PREDECESSOR_VARIABLE
+from worker.runtime.process_names import NAME_VARIABLE, PREDECESSOR_VARIABLE
 from worker.settings import Settings, load_settings, unknown_variables
 
 LOOK_EVERY_S = 0.2
@@ -139,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     supervisor = Supervisor(given.processes, given.threads, grace_s=settings.http_timeout + 2 * GRACE_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
+    end_with_parent(supervisor.stop)
     sys.exit(supervisor.run())
 
 

@@ -23,6 +23,7 @@ from worker.ledger.connection import connect
 from worker.ledger.ledger import Ledger
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
+from worker.runtime.beside_up import beside_up
 from worker.runtime.dialects import finder_of
 from worker.runtime.patience import UntilStopped
 from worker.runtime.providers import client_of, pace_from
@@ -44,7 +45,7 @@ def upload(
 ) -> None:
     """See `producers.cli.documents`, whose options these are."""
     with errors_told(as_json=as_json):
-        settings = load_settings()
+        settings = beside_up(load_settings())
         ledger = Ledger(connect(redis_url(settings)), settings.namespace)
         numbers, paper = given.together(
             lambda: _numbers(given.listed_numbers(number, numbers_file), job, kind, account, ledger), lambda: _paper(kind, file)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from worker.arguments import parser_of, port, real, usd, whole
+from worker.parent import end_with_parent
 from worker.settings import variable
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, Profile
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    end_with_parent(stop.set)
     try:
         sandbox = Sandbox(options, host=given.host, port=given.port)
     except (OSError, UnicodeError) as error:  # A host that can't be a name is a UnicodeError.
