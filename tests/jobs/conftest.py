@@ -10,12 +10,17 @@ from worker.ledger.connection import connect
 from worker.runtime.embedded import EmbeddedValkey
 
 
-@pytest.fixture(scope="module")
-def quick_valkey() -> Iterator[redis.Redis]:
+@pytest.fixture(scope="session")
+def quick_server() -> Iterator[redis.Redis]:
     with EmbeddedValkey(None) as server:
         client = connect(server.url)
         # Thousands of scenes wait for the disk at every write otherwise; what these tests kill are workers, not the server.
         client.config_set("appendfsync", "no")
-        with stamina.set_testing(True, attempts=2):
-            yield client
+        yield client
         client.close()
+
+
+@pytest.fixture
+def quick_valkey(quick_server: redis.Redis) -> Iterator[redis.Redis]:
+    with stamina.set_testing(True, attempts=2):
+        yield quick_server
