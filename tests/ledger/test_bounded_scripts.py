@@ -1,6 +1,7 @@
 """No script keeps the server from everybody else for long, however much there is to do; and what takes several of them is whole in the end,
 or wasn't begun, wherever it is cut off."""
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ import pytest
 
 from tests.ledger.playing import claimed, finished, submitted, wait_until_ms
 from worker.contract.destinations import Destination
+from worker.contract.errors import JobError
 from worker.contract.history import Happened, Happening
 from worker.contract.requests import Reroute
-from worker.contract.states import Lane
+from worker.contract.results import NumberResult, Quote, Result, Totals
+from worker.contract.states import JobState, Lane, Outcome
 from worker.contract.writes import Write
-from worker.jobs.ports import LostLease
+from worker.jobs.ports import Ended, LostLease, NumbersTaken
 from worker.ledger import calls
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect
@@ -239,3 +242,65 @@ def test_the_many_batches_of_a_job_are_called_off_with_it(measured: Measured, ho
     assert heard <= {"cancel", "lost"}
     begun_later = claimed(measured, f"{job_id}:299", "later:a") if measured.get(f"{job_id}:299").state == "queued" else None
     assert begun_later is None or begun_later.fields["cancel"] == "1"
+
+
+#: What a purchase may have at most.
+MOST_BOUGHT = 1_000
+
+
+@pytest.mark.parametrize("how", ["kept", "tainted", "freed", "held to the end"])
+def test_the_largest_purchase(measured: Measured, how: str) -> None:
+    job_id = submitted(measured).id
+    claim = claimed(measured, job_id)
+    page, ours = page_of(measured, claim), numbers(MOST_BOUGHT, "bound")
+    page.save(Write("bind", numbers=ours, reserve=list(ours), detail=" ".join(ours)))
+    reserved = measured.keys.reserved("default")
+    assert set(measured.client.hgetall(reserved).items()) == {(number, f"{job_id}|0") for number in ours}
+    happened = {number: Happened(what=Happening.BOUGHT, record_id=1) for number in ours}
+    match how:
+        case "kept":
+            page.save(Write("settled", numbers=ours, keep=list(ours), history=happened))
+        case "tainted":
+            page.save(Write("spent", numbers=ours, taint=list(ours)))
+            assert measured.strays("default") == frozenset(ours)
+        case "freed":
+            page.save(Write("abandon", numbers=ours, free=list(ours)))
+    other = page_of(measured, claimed(measured, submitted(measured).id, "second:a"))
+    if how == "freed":
+        other.save(Write("bind", numbers=ours, reserve=list(ours)))
+    else:
+        with pytest.raises(NumbersTaken) as taken:
+            other.save(Write("bind", numbers=ours, reserve=list(ours)))
+        assert set(taken.value.numbers) == set(ours)
+    assert finished(measured, claim)
+    left = measured.client.hlen(reserved)
+    assert left == (0 if how == "held to the end" else MOST_BOUGHT), "what is kept or tainted outlives the job; so does another job's"
+    assert max(measured.most[name] for name in ("save", "finish")) < 100, dict(measured.most)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
+    """The event and the stored result have a summary; whoever looks at the job sees every number."""
+    job_id = submitted(measured).id
+    claim = claimed(measured, job_id)
+    lost = JobError(code="release_unclear", message="no clear answer")
+    outcomes = {number: None if dry_run else Outcome.RELEASED if place else Outcome.UNCLEAR for place, number in enumerate(numbers(3_050))}
+    every = tuple(
+        NumberResult(number=number, record_id=place + 1, outcome=outcome, error=lost if outcome is Outcome.UNCLEAR else None)
+        for place, (number, outcome) in enumerate(outcomes.items())
+    )
+    totals = Totals(requested=len(every), done=0)
+    result = Result(quote=Quote(numbers=every), totals=totals) if dry_run else Result(numbers=every, totals=totals)
+    assert page_of(measured, claim).finish(Ended(JobState.SUCCEEDED, result))
+    client: Any = measured.client
+    ((_, entry),) = client.xrevrange(measured.keys.results, count=1)
+    assert len(entry["data"]) < 10_000
+    summary = json.loads(entry["data"])["summary"]
+    assert json.loads(measured.client.hget(measured.keys.job(job_id), "result") or "")["summary"] == summary
+    counts = {"would_be_done": 3_050} if dry_run else {"unclear": 1, "released": 3_049}
+    assert (summary["pages"], summary["outcomes"]) == (31, counts)
+    assert measured.get(job_id).result == result
+    assert [view.result for view in measured.perform(measured.plans.find(limit=5))] == [result]
+    history = measured.run(calls.history(every[0].number))
+    assert [one.happened.what for one in history.entries] == ([] if dry_run else [Happening.UNCLEAR])
+    assert max(measured.most.values()) < 200, dict(measured.most)

@@ -164,6 +164,11 @@ def note_stock(ledger: Ledger) -> Args:
     return (running.job_id, running.token, "8652:200:all:1", '{"at_ms":1}', 60_000)
 
 
+def rows(ledger: Ledger) -> Args:
+    running = claimed(ledger, submitted(ledger).id)
+    return (running.job_id, running.token, 0, '[{"number":"+12135550100"}]', '{"+12135550100":"\\"what\\":\\"unclear\\""}')
+
+
 def put_back(ledger: Ledger) -> Args:
     assert ledger.finish(claimed(ledger, submitted(ledger).id), JobState.SUCCEEDED, DONE)
     ledger.client.xgroup_create(ledger.keys.results, "billing", id="0")
@@ -438,6 +443,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "reuse_return": (reuse_return, []),
     "reuse_take_back": (reuse_take_back, None),
     "routes": (routes, None),
+    "rows": (rows, None),
     "same_server": (same_server, "same"),
     "save": (save, None),
     "seal": (seal, None),

@@ -132,6 +132,12 @@ class Quote(Input, _Frozen):
     signature: str | None = None
 
 
+#: A result with more numbers than this has a summary of them.
+SHOWN_AT_MOST = 1000
+#: So many errors a summary shows.
+ERRORS_SHOWN = 10
+
+
 class Summary(_Frozen):
     """Stands for the numbers of a job that has very many. Each with its outcome is on one of `pages` pages: `Didflow.numbers` reads
     them, and `didflow status JOB --numbers`.

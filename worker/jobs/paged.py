@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from worker.contract.errors import JobError
 from worker.contract.provider import OwnedNumber, Page
 from worker.contract.requests import is_past
-from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
+from worker.contract.results import ERRORS_SHOWN, SHOWN_AT_MOST, NumberResult, Quote, Result, Summary, Totals
 from worker.contract.states import JobState, Outcome, WaitReason
 from worker.contract.writes import Write
 from worker.jobs.move import GOOD, Move, MoveBatch, is_open
@@ -26,12 +26,8 @@ TOGETHER = 20
 FIRST_TOGETHER = 2
 #: The last batch wakes its parent; this is for the day when that doesn't work.
 BATCHES_AGAIN_S = 30.0
-#: A result with more numbers than this has a summary of them.
-SHOWN_AT_MOST = 1000
 #: So few numbers are read back by a question for each.
 ASKED_FOR_EACH = 20
-#: So many errors a summary shows.
-ERRORS_SHOWN = 10
 
 
 def pages_in(page: JobPage, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:

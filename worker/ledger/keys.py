@@ -20,6 +20,9 @@ class Keys:
     def pages(self, job_id: str) -> str:
         return f"{self.job(job_id)}:pages"
 
+    def rows(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:rows"
+
     def outcomes(self, job_id: str) -> str:
         return f"{self.job(job_id)}:outcomes"
 

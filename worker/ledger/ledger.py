@@ -20,6 +20,7 @@ from worker.ledger.event_body import event_members
 from worker.ledger.parked import route_text
 from worker.ledger.reader import WORKER_ALIVE_MS, LedgerReader
 from worker.ledger.reuse import loans_text
+from worker.ledger.rows import parts_of, summed_up, text_of
 from worker.ledger.spending import limit_reached, spend_fields
 from worker.ledger.witness import Witness
 from worker.ledger.write_text import PART_NUMBERS, calls_text, write_text
@@ -133,7 +134,17 @@ class Ledger(LedgerReader):
         calls: Sequence[AskedCall] = (),
         history: Mapping[str, Happened] | None = None,
     ) -> bool:
-        """End or park the job: state, result and event in one step. False if a newer attempt has it."""
+        """End or park the job: state, result and event in one step. False if a newer attempt has it.
+
+        Very many numbers are written before, in parts; the result has a summary of them then.
+        """
+        parts = tuple(parts_of(result))
+        for index, part in enumerate(parts):
+            happened = {one.number: history[one.number] for one in part if one.number in history} if history else {}
+            # Lost: the lease, or this is done again because its answer was. The script below knows.
+            self._script("rows", claim.job_id, claim.token, index, text_of(part), json.dumps(members_of(happened)) if happened else "")
+        if parts:
+            result, history = summed_up(result), None
         args = (
             claim.job_id,
             claim.token,
@@ -144,6 +155,7 @@ class Ledger(LedgerReader):
             detail,
             calls_text(calls),
             json.dumps(members_of(history)) if history else "",
+            len(parts),
         )
         return bool(self._script("finish", *args) == "ok")
 

@@ -5,7 +5,7 @@ replies; a refusal by the server is thrown into it. What it returns is the plan'
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,8 +19,9 @@ from worker.contract.states import REPORTED, JobState
 from worker.ledger.calls import Call
 from worker.ledger.connection import translated
 from worker.ledger.keys import Keys
+from worker.ledger.rows import with_numbers
 from worker.ledger.script_loader import Script, load_script
-from worker.ledger.views import job_view, moment, moved_number, steps
+from worker.ledger.views import job_view, moment, moved_number, steps, whole
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ MOST_LISTED = 10**12
 BLOCK_S = 2.0
 #: Numbers of a job that are read with one command.
 READ_TOGETHER = 1000
+#: Parts of a large result that are read with one command; each has a hundred numbers.
+ROWS_TOGETHER = 10
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Plans:
         fields = yield Ask("hgetall", (self.keys.job(job_id),))
         if not _is_job(fields):
             raise JobNotFound(job_id)
-        return job_view(job_id, fields)
+        return (yield from self._with_rows(job_view(job_id, fields), fields))
 
     def find(
         self,
@@ -154,8 +157,23 @@ class Plans:
             return ()
         hashes = yield tuple(Ask("hgetall", (self.keys.job(job_id),)) for job_id in ids)
         # A reply may also be a refusal: one job whose key has another type hides none of the others.
-        views = (job_view(job_id, fields) for job_id, fields in zip(ids, hashes, strict=True) if _is_job(fields))
-        return tuple(view for view in views if state is None or view.state is state)
+        views: list[JobView] = []
+        for job_id, fields in zip(ids, hashes, strict=True):
+            view = job_view(job_id, fields) if _is_job(fields) else None
+            if view is not None and (state is None or view.state is state):
+                views.append((yield from self._with_rows(view, fields)))
+        return tuple(views)
+
+    def _with_rows(self, view: JobView, fields: Mapping[str, str]) -> Plan[JobView]:
+        """The job with all its numbers, where its result was too large for one write."""
+        count = whole(fields.get("rows"))
+        if not count or view.result is None or view.result.summary is None:
+            return view
+        parts: list[str | None] = []
+        for start in range(0, count, ROWS_TOGETHER):
+            some = [str(index) for index in range(start, min(count, start + ROWS_TOGETHER))]
+            parts += yield Ask("hmget", (self.keys.rows(view.id), some))
+        return replace(view, result=with_numbers(view.result, parts))
 
     def _ids(self, idempotency_key: str | None, reference: str | None, state: JobState | None, count: int) -> Plan[list[str]]:
         if idempotency_key is not None:

@@ -35,14 +35,8 @@ if page.money and gate_closed(f[1]) then return {'closed'} end
 if (ARGV[6] or '') ~= '' and (page.money or #page.reserve > 0) and not is_witnessed(ARGV[6], ARGV[7]) then return {'closed'} end
 
 local now = now_ms()
-local reserved = key('reserved', f[1])
-local taken = {'taken'}
-for _, number in ipairs(page.reserve) do
-  local holder, until_ms = string.match(redis.call('HGET', reserved, number) or '', '^(.*)|(%d+)$')
-  local live = holder and (until_ms == '0' or tonumber(until_ms) > now)
-  if live and not (holder == id and until_ms == '0') then taken[#taken + 1] = number end
-end
-if #taken > 1 then return taken end
+local taken = taken_of(id, f[1], page.reserve, now)
+if #taken > 0 then return {'taken', unpack(taken)} end
 local wanted = {'wanted'}
 for number, known in pairs(page.unpark or {}) do
   local parked = read_parked(f[1], number)
@@ -52,19 +46,12 @@ if #wanted > 1 then return wanted end
 local reached = page.hold and limit_against(id, page.hold, now)
 if reached then return reached end
 
-for _, number in ipairs(page.reserve) do
-  redis.call('HSET', reserved, number, id .. '|0')
-  redis.call('SADD', job .. ':reserved', number)
-end
-for _, number in ipairs(page.taint) do
-  keep_reserved(id, f[1], number, now + taint_ms)
-  redis.call('SADD', key('strays', f[1]), number)
-end
-for _, number in ipairs(page.keep) do keep_reserved(id, f[1], number, now + taint_ms) end
-for _, number in ipairs(page.free) do
-  if redis.call('HGET', reserved, number) == id .. '|0' then redis.call('HDEL', reserved, number) end
-  redis.call('SREM', job .. ':reserved', number)
-end
+reserve_all(id, f[1], page.reserve)
+keep_all_reserved(id, f[1], page.taint, now + taint_ms)
+in_parts(page.taint, function(some) redis.call('SADD', key('strays', f[1]), unpack(some)) end)
+keep_all_reserved(id, f[1], page.keep, now + taint_ms)
+drop_reserved(id, f[1], page.free)
+in_parts(page.free, function(some) redis.call('SREM', job .. ':reserved', unpack(some)) end)
 for number in pairs(page.unpark or {}) do give_up_parked(id, f[1], number) end
 if page.hold then hold_spend(id, page.hold, now) end
 if page.settle then settle_spend(id, page.settle, now) end

@@ -143,7 +143,7 @@ each_job('retention', function(id)
   if f[2] and f[2] ~= '' and redis.call('HGET', key('keys'), f[2]) == id then redis.call('HDEL', key('keys'), f[2]) end
   if f[3] and f[3] ~= '' then redis.call('ZREM', key('refs', f[3]), id) end
   redis.call('UNLINK', job, job .. ':numbers', job .. ':pages', job .. ':outcomes', job .. ':children', job .. ':steps', job .. ':reserved',
-    job .. ':staged')
+    job .. ':staged', job .. ':rows')
   redis.call('ZREM', key('retention'), id)
   deleted = deleted + 1
 end)
