@@ -16,6 +16,7 @@ from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.actors import actor_named, os_user
+from worker.contract.decisions import Decision
 from worker.contract.departures import Departures
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
@@ -29,6 +30,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect_async, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.decisions import decisions, note_decision
 from worker.ledger.departures import departures_of, upcoming
 from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
@@ -126,6 +128,9 @@ class AsyncDidflow:
     async def drop(self, name: str) -> None:
         await self.perform(drop(self.plans, name))
 
+    async def decisions(self, limit: int = 20) -> tuple[Decision, ...]:
+        return await self.perform(decisions(self.plans, limit))
+
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         return await self.perform(self.plans.wait(job_id, timeout_s, time.monotonic))
 
@@ -220,6 +225,7 @@ class AsyncDidflow:
 
     async def delete_group(self, group: str, *, stream: StreamName = "results") -> None:
         await self.perform(delete_group(self.plans.keys, stream, group))
+        await self.perform(note_decision(self.plans, "results delete-group", group, f"of {stream}"))
 
 
 async def _pause(pause: Pause) -> None:

@@ -14,6 +14,7 @@ from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
 from worker.contract.actors import actor_named, os_user
+from worker.contract.decisions import Decision
 from worker.contract.departures import Departures
 from worker.contract.errors import DidflowError, ServiceUnavailable
 from worker.contract.history import History
@@ -28,6 +29,7 @@ from worker.ledger.address import redis_url
 from worker.ledger.calls import Submission
 from worker.ledger.connection import connect, translated
 from worker.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
+from worker.ledger.decisions import decisions, note_decision
 from worker.ledger.departures import departures_of
 from worker.ledger.groups import Group, StreamName, all_groups, delete_group
 from worker.ledger.histories import numbers_with_history
@@ -170,6 +172,10 @@ class Didflow:
         """Delete an entry that was set aside, or an undecodable message, for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
         self._reader.perform(drop(self._reader.plans, name))
 
+    def decisions(self, limit: int = 20) -> tuple[Decision, ...]:
+        """What people decided where no job's story tells it, newest first: plans, the pool, dead letters, groups, reconcile."""
+        return self._reader.perform(decisions(self._reader.plans, limit))
+
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""
         return self._reader.perform(self._reader.plans.wait(job_id, timeout_s, time.monotonic))
@@ -279,6 +285,7 @@ class Didflow:
         Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
         """
         self._reader.perform(delete_group(self._reader.keys, stream, group))
+        self._reader.perform(note_decision(self._reader.plans, "results delete-group", group, f"of {stream}"))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""

@@ -62,5 +62,5 @@ def _taken_back(plans: Plans, account: str, numbers: Sequence[str]) -> Plan[tupl
         raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
     back: list[str] = []
     for start in range(0, len(named), TOGETHER):
-        back += yield from plans.run(returned(account, named[start : start + TOGETHER]))
+        back += yield from plans.run(returned(account, named[start : start + TOGETHER], plans.actor))
     return tuple(back)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from worker.contract.actors import fault_of
+from worker.contract.actors import fault_of, os_user
 from worker.contract.errors import InvalidSettings
 from worker.contract.ids_form import IdsFormSetting
 from worker.contract.money import Usd
@@ -224,6 +224,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+
+    @property
+    def acting(self) -> str:
+        """Who is behind what this process is asked to change."""
+        return os_user() if self.actor is None else self.actor
 
     def spend_limits(self, account: Account | None) -> tuple[SpendLimit, ...]:
         """What the jobs of this account have to keep."""

@@ -11,6 +11,7 @@ from producers.cli.buying import buy
 from producers.cli.churning import churn_app
 from producers.cli.completing import completion, know_shells
 from producers.cli.dead_letters import dead_letters
+from producers.cli.deciding import decisions
 from producers.cli.documents import documents_app
 from producers.cli.examples import HELP, add_examples, as_lines
 from producers.cli.failing_over import failback, failover_app
@@ -46,6 +47,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None] | typer.Typer | Role]] = {
         "jobs": jobs,
         "explain": explain,
         "history": history,
+        "decisions": decisions,
         "incidents": incidents_app,
         "results": results_app,
         "onboarding": onboarding_app,

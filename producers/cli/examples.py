@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "status": ("status 019ad3f27c5e8a1b2c3d4e5f6a --wait", "status 019ad3f27c5e8a1b2c3d4e5f6a --csv numbers.csv"),
     "jobs": ("jobs --state needs_review", "jobs --reference acme --json"),
     "explain": ("explain 019ad3f27c5e8a1b2c3d4e5f6a",),
+    "decisions": ("decisions --limit 100",),
     "history": ("history +12135550100", "history --all"),
     "incidents": ("incidents", "incidents --limit 100 --json"),
     "incidents status": ("incidents status INC-7 --watch",),

@@ -56,6 +56,7 @@ GOOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("retry",): ("j",),
     ("resolve",): ("j", "--not-bought", "--yes"),
     ("history",): ("+12135550100",),
+    ("decisions",): (),
     ("results", "groups"): (),
     ("results", "delete-group"): ("cli", "--yes"),
     ("spend",): (),

@@ -183,7 +183,7 @@ def planned(ledger: Ledger) -> tuple[str, str]:
 
 
 def plan_delete(ledger: Ledger) -> Args:
-    return (planned(ledger)[0], 60_000)
+    return (planned(ledger)[0], 60_000, "ann")
 
 
 def plan_refreshing(ledger: Ledger) -> Args:
@@ -273,7 +273,7 @@ def reuse_return(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     ledger.hand_out(running, [HANDED_OUT])
     assert ledger.finish(running, JobState.SUCCEEDED, DONE)
-    return ("default", "+12135550100", "+12135550101")
+    return ("default", "ann", "+12135550100", "+12135550101")
 
 
 def routes(ledger: Ledger) -> Args:
@@ -380,7 +380,7 @@ def undo(ledger: Ledger) -> Args:
 
 def unreserve(ledger: Ledger) -> Args:
     ledger.client.hset(ledger.keys.reserved("default"), "+12135550100", "gone|0")
-    return ("default", "+12135550100", "gone")
+    return ("default", "+12135550100", "gone", "ann")
 
 
 def sweep(ledger: Ledger) -> Args:

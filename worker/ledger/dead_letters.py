@@ -15,6 +15,7 @@ from worker.contract.jobs import JobView
 from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.calls import Call
+from worker.ledger.decisions import note_decision
 from worker.ledger.plans import Ask, Plan, Plans
 
 #: A message's name begins so, and a business event's; a poison entry's is its id on the poison stream; a parked job's is the job's id.
@@ -99,8 +100,9 @@ def replay(plans: Plans, name: str) -> Plan[None]:
         if said != "ok":
             why = "its group is gone" if said == "no_group" else "its stream doesn't keep it any more"
             raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
+        yield from note_decision(plans, "dead-letters replay", name)
         return
-    state = yield from plans.run(calls.retry(name))
+    state = yield from plans.run(calls.retry(name, plans.actor))
     if state != JobState.QUEUED:
         raise WrongJob(f"job {name} is {state}: only one that needs a review is replayed")
 
@@ -110,10 +112,12 @@ def drop(plans: Plans, name: str) -> Plan[None]:
     if _ENTRY.fullmatch(name):
         if not (yield Ask("xdel", (plans.keys.poison, name))):
             raise DeadLetterNotFound(name)
+        yield from note_decision(plans, "dead-letters drop", name)
         return
     if name.startswith(REQUEST):
         if not (_ENTRY.fullmatch(entry := name.removeprefix(REQUEST)) and (yield Ask("xdel", (plans.keys.dead_requests, entry)))):
             raise DeadLetterNotFound(name)
+        yield from note_decision(plans, "dead-letters drop", name)
         return
     if not name.startswith(MESSAGE):
         raise InvalidRequest(f"{name}: a job isn't dropped: `didflow resolve` ends it with what you found")
@@ -122,6 +126,7 @@ def drop(plans: Plans, name: str) -> Plan[None]:
     if not meant:
         raise DeadLetterNotFound(name)
     yield from plans.run(_undecodable(0, *meant))
+    yield from note_decision(plans, "dead-letters drop", name)
 
 
 def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:

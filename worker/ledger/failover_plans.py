@@ -50,7 +50,7 @@ class FailoverPlans:
 
     def delete(self, name: str) -> None:
         """Raises PlanNotFound."""
-        if self._run("plan_delete", name, KEEP_MS) == "gone":
+        if self._run("plan_delete", name, KEEP_MS, self._ledger.plans.actor) == "gone":
             raise PlanNotFound(name)
 
     def due(self) -> list[tuple[str, int]]:

@@ -93,8 +93,12 @@ class Gate:
 
         It stands in their histories from then on. Returns how many were new.
         """
-        told = [(str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person")) for number, record in owned.items()]
-        told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person")) for number in in_cart]
+        by = self._ledger.plans.actor or None
+        told = [
+            (str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by))
+            for number, record in owned.items()
+        ]
+        told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person", actor=by)) for number in in_cart]
         return sum(
             int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in some)))
             for some in (told[start : start + ACCEPTED_TOGETHER] for start in range(0, len(told), ACCEPTED_TOGETHER))

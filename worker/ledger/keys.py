@@ -183,6 +183,11 @@ class Keys:
         return f"{self.namespace}:plans:open"
 
     @property
+    def decisions(self) -> str:
+        """Stream: what people decided where no job's story tells it."""
+        return f"{self.namespace}:decisions"
+
+    @property
     def history(self) -> str:
         """Hash: number -> the head of its history."""
         return f"{self.namespace}:history"

@@ -36,11 +36,11 @@ class Claimed:
 
 
 def claim_ledger(
-    account: str, server: str, records: Iterable[OwnedRecord] = (), *, how: Literal["claim", "adopt"] = "claim"
+    account: str, server: str, records: Iterable[OwnedRecord] = (), *, how: Literal["claim", "adopt"] = "claim", actor: str = ""
 ) -> Call[Claimed]:
-    """Note the server, if none is, and the records, if it is this server's. `adopt`: whatever was noted before."""
+    """Note the server, if none is, and the records, if it is this server's. `adopt`: whatever was noted before, as `actor` says."""
     text = " ".join(f"{record_id}:{number}" for record_id, number in records)
-    return Call("provider", (account, server, text, how), _claimed)
+    return Call("provider", (account, server, text, how, actor), _claimed)
 
 
 def noted_provider(ledger: LedgerReader, account: str) -> ProviderNote | None:

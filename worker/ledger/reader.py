@@ -1,7 +1,7 @@
 """What anybody may do with the ledger: submit, call off, and read. What a worker does is in `worker.ledger.ledger`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -77,7 +77,7 @@ class LedgerReader:
         return seconds * 1000 + microseconds // 1000
 
     def submit(self, submission: calls.Submission) -> Job:
-        return self.run(calls.submit(submission))
+        return self.run(calls.submit(submission if submission.actor else replace(submission, actor=self.plans.actor)))
 
     def get(self, job_id: str) -> JobView:
         """Raises JobNotFound."""

@@ -76,6 +76,6 @@ def loans_text(loans: Mapping[str, Loan]) -> str:
     return json.dumps({number: [loan.job_id, loan.kept, loan.lent] for number, loan in loans.items()}) if loans else ""
 
 
-def returned(account: str, numbers: Sequence[str]) -> Call[tuple[str, ...]]:
+def returned(account: str, numbers: Sequence[str], actor: str = "") -> Call[tuple[str, ...]]:
     """Put numbers back that were handed out. Reads those that are."""
-    return Call("reuse_return", (account, *numbers), lambda reply: tuple(map(str, reply)))
+    return Call("reuse_return", (account, actor, *numbers), lambda reply: tuple(map(str, reply)))

@@ -62,7 +62,7 @@ def adopt(
                 what = "give --yes: nobody can be asked here"
                 raise InvalidRequest(what, (("--yes", what),))
             typer.confirm(f"The jobs of {account!r} belong to {before}. From now on: {now}?", abort=True, err=True)
-        ledger.run(claim_ledger(account, server, seen.records, how="adopt"))
+        ledger.run(claim_ledger(account, server, seen.records, how="adopt", actor=settings.acting))
         if as_json:
             print_json({"account": account, "before": note.server if note else None, "server": server, "records": len(seen.records)})
         else:

@@ -102,9 +102,17 @@ class Desk:
         owned = self._owned[number]
         pick = Pick(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
         what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
-        happened = Happened(what=what, record_id=owned.record_id, setup_usd=pick.setup_usd, monthly_usd=pick.monthly_usd, by="person")
+        actor = self._ledger.plans.actor
+        happened = Happened(
+            what=what,
+            record_id=owned.record_id,
+            setup_usd=pick.setup_usd,
+            monthly_usd=pick.monthly_usd,
+            by="person",
+            actor=actor or None,
+        )
         follower = () if owned.is_active else follower_args(job_id, self._account)
-        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), *follower), str))
+        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), actor, *follower), str))
         if said != "ok":
             raise _refused("give", f"job {job_id} is {said}: only one that waits is given a number")
         Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is looked at at once.
@@ -112,7 +120,7 @@ class Desk:
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""
         for one in reservations:
-            self._ledger.run(Call("unreserve", (self._account, one.number, one.holder), str))
+            self._ledger.run(Call("unreserve", (self._account, one.number, one.holder, self._ledger.plans.actor), str))
         jobs = []
         for route, numbers, key in reroutes(drifts):
             request = Reroute(numbers=numbers, destinations=route)
@@ -178,7 +186,7 @@ def reconcile(
         known = settings.account(account)
         if known is None:
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
-        ledger = Ledger(connect(redis_url(settings)), settings.namespace)
+        ledger = Ledger(connect(redis_url(settings)), settings.namespace, actor=settings.acting)
         gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
         client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))

@@ -53,6 +53,7 @@
 -- {ns}:gate:{account}:held  zset    jobs that wait for it, by who goes on first; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:decisions            stream  what people decided where no job's story tells it: what, subject, actor, detail
 -- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
 -- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
 --                                   went, ms: their histories are forgotten in time

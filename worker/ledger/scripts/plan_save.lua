@@ -10,4 +10,5 @@ go_soon(redis.call('HGET', plan, 'snapshot'), tonumber(keep_ms))
 redis.call('DEL', plan)
 redis.call('HSET', plan, 'version', version, 'spec', spec, 'saved_by', by, 'saved_ms', int(now))
 redis.call('ZADD', key('plans'), int(now + tonumber(first_ms)), name)
+note_decision('plan save', name, by)
 return 'ok'

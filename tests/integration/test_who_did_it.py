@@ -1,0 +1,234 @@
+"""Who did it: every command that changes something leaves the name of whoever gave it, where a later reader finds it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from typer.testing import CliRunner
+
+from producers import AsyncDidflow, Destination, Didflow, InvalidRequest, Reroute, SearchAndBuy
+from producers.cli.app import app
+from producers.cli.roles import ROLES
+from producers.failover import Failover
+from tests.integration.test_any_option import COMMANDS
+from tests.ledger.playing import claimed
+from worker.contract.actors import os_user
+from worker.contract.errors import InvalidSettings, JobError
+from worker.contract.requests import Release
+from worker.contract.results import NumberResult, Result, Totals
+from worker.contract.states import JobState, Outcome
+from worker.ledger.connection import connect, connect_async
+from worker.ledger.gate import Gate
+from worker.ledger.ledger import Ledger
+from worker.ledger.provider_identity import claim_ledger
+from worker.ledger.running import running_with
+from worker.runtime.embedded import EmbeddedValkey
+from worker.settings import Settings, load_settings
+
+NUMBER = "+12135550100"
+OF = ("--number", NUMBER)
+TO = ("--to", "sip:a@example.net")
+PBX = (Destination.sip("pbx@example.net"),)
+#: They only look, wait or print; and roles that run processes.
+LOOKING = {
+    *((name,) for name in (*ROLES, "status", "jobs", "explain", "history", "decisions", "incidents", "results", "spend", "schema")),
+    *((name,) for name in ("settings", "completion")),
+    *(("failover", "plan", verb) for verb in ("list", "show")),
+    ("incidents", "status"),
+    ("churn", "upcoming"),
+    ("onboarding", "status"),
+    ("onboarding", "fulfilments"),
+    ("pool", "list"),
+    ("results", "groups"),
+    # What they do is done by the systems whose events they carry.
+    ("requests", "send"),
+    ("requests", "consume"),
+    # It is sent to the provider alone, and has no record of ours.
+    ("documents", "upload"),
+}
+
+
+@dataclass
+class Scene:
+    """A ledger without workers. What is there already was submitted by bob."""
+
+    ledger: Ledger
+    didflow: Didflow
+
+    def job(self, key: str | None = None) -> str:
+        return self.didflow.submit(SearchAndBuy(country="US"), idempotency_key=key).id
+
+    def parked(self) -> str:
+        job_id = self.didflow.submit(Release(numbers=(NUMBER,))).id
+        unclear = NumberResult(number=NUMBER, record_id=1, outcome=Outcome.UNCLEAR)
+        why = JobError(code="release_unclear", message="nobody knows")
+        claim = claimed(self.ledger, job_id)
+        assert self.ledger.finish(claim, JobState.NEEDS_REVIEW, Result(numbers=(unclear,), totals=Totals(requested=1, done=0), error=why))
+        return job_id
+
+    def bought(self, reference: str) -> None:
+        """The ledger knows of a number that was bought for this reference."""
+        keys = self.ledger.keys
+        self.ledger.client.hset(keys.holders, NUMBER, json.dumps([1, "default", reference]))
+        self.ledger.client.sadd(keys.holdings(reference), NUMBER)
+
+    def moved(self) -> str:
+        Failover(self.didflow).away("INC-1", [NUMBER], PBX)
+        return "INC-1"
+
+    def moving(self) -> str:
+        """An incident that a worker has begun with."""
+        name = self.moved()
+        self.ledger.client.hset(self.ledger.keys.job(self.didflow.find(reference=name)[0].id), "phase", "moving")
+        return name
+
+    def plan(self) -> str:
+        Failover(self.didflow).keep_plan("evening", Reroute(numbers=(NUMBER,), destinations=PBX))
+        keys = self.ledger.keys
+        self.ledger.client.hset(keys.plan("evening"), mapping={"numbers": json.dumps({NUMBER: 1}), "count": 1, "resolved_ms": 1})
+        return "evening"
+
+    def handed_out(self) -> None:
+        self.ledger.client.hset(self.ledger.keys.handed_out("default"), NUMBER, "1|job|1")
+
+    def group(self) -> None:
+        self.ledger.client.xgroup_create(self.ledger.keys.results, "billing", "0", mkstream=True)
+
+    def poison(self) -> str:
+        return str(self.ledger.client.xadd(self.ledger.keys.poison, {"poison_entry": "1-1", "poison_group": "billing"}))
+
+
+def args(*words: str) -> Callable[[Scene], tuple[str, ...]]:
+    return lambda scene: words
+
+
+def after(prepare: Callable[[Scene], object], *words: str) -> Callable[[Scene], tuple[str, ...]]:
+    def arguments(scene: Scene) -> tuple[str, ...]:
+        prepare(scene)
+        return words
+
+    return arguments
+
+
+def left(scene: Scene) -> tuple[str, ...]:
+    scene.bought("acme")
+    Path("left.csv").write_text("reference,event\nacme,churned\n")
+    return ("left.csv", "--yes")
+
+
+def came_back(scene: Scene) -> tuple[str, ...]:
+    scene.didflow.submit(Release(numbers=(NUMBER,), expected_reference="acme"), reference="acme")
+    return ("acme", "--no-wait")
+
+
+#: What is there before, and the arguments.
+CHANGING: dict[tuple[str, ...], Callable[[Scene], tuple[str, ...]]] = {
+    ("buy",): args("--country", "US", "--yes"),
+    ("reroute",): args(*OF, *TO),
+    ("release",): args(*OF, "--yes"),
+    ("failover",): args(*OF, *TO, "--no-check", "--no-wait"),
+    ("failback",): lambda scene: (scene.moved(), "--no-wait"),
+    ("failover", "plan", "save"): args("night", *OF, *TO, "--timeout", "0"),
+    ("failover", "plan", "run"): lambda scene: (scene.plan(), "--no-check", "--no-wait"),
+    ("failover", "plan", "refresh"): lambda scene: (scene.plan(), "--timeout", "0"),
+    ("failover", "plan", "delete"): lambda scene: (scene.plan(),),
+    ("incidents", "cancel"): lambda scene: (scene.moved(), "--yes"),
+    ("incidents", "failback"): lambda scene: (scene.moving(), "--yes"),
+    ("churn", "churned"): after(lambda scene: scene.bought("acme"), "acme", "--yes"),
+    ("churn", "returned"): came_back,
+    ("churn", "csv"): left,
+    ("documents", "missing"): args(*OF, "--timeout", "0"),
+    ("documents", "follow"): args(*OF),
+    ("pool", "return"): after(Scene.handed_out, *OF),
+    ("cancel",): lambda scene: (scene.job(),),
+    ("retry",): lambda scene: (scene.parked(),),
+    ("resolve",): lambda scene: (scene.parked(), "--not-released", "--yes"),
+    ("dead-letters",): lambda scene: ("--drop", scene.poison(), "--yes"),
+    ("results", "delete-group"): after(Scene.group, "billing", "--yes"),
+}
+
+
+@pytest.fixture
+def scene(real_ledger: Ledger) -> Scene:
+    return Scene(real_ledger, Didflow(real_ledger.client, real_ledger.keys.namespace, actor="bob"))
+
+
+def names(scene: Scene) -> str:
+    """Everything that is stored and shown of who did what."""
+    client: Any = scene.ledger.client
+    found = [str(one.actor) for one in scene.didflow.decisions()]
+    for view in scene.didflow.find():
+        found += [str(view.actor), str(view.decided_by), *(str(step.actor) for step in scene.didflow.explain(view.id))]
+    return " ".join(found) + str(client.xrange(scene.ledger.keys.events))
+
+
+def test_every_command_is_known_to_change_something_or_not() -> None:
+    assert set(COMMANDS) == set(CHANGING) | LOOKING
+
+
+@pytest.mark.parametrize("command", CHANGING, ids=" ".join)
+def test_no_change_is_without_a_name(
+    scene: Scene, valkey: EmbeddedValkey, namespace: str, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = CHANGING[command](scene)
+    assert "ann" not in names(scene)
+    environment = {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": namespace, "DIDFLOW_ACTOR": "ann"}
+    ended = CliRunner().invoke(app, [*command, *arguments], env=environment, input="")
+    assert ended.exit_code in (0, 1, 3), ended.output
+    assert "ann" in names(scene), ended.output
+
+
+def test_a_cancel_a_retry_and_a_finding_are_told_with_their_names(scene: Scene) -> None:
+    ann, job_id = Didflow(scene.ledger.client, scene.ledger.keys.namespace, actor="ann"), scene.parked()
+    ann.retry(job_id)
+    view = scene.didflow.get(job_id)
+    assert (view.actor, view.decided_by) == ("bob", "ann")
+    assert [(step.name, step.actor) for step in ann.explain(job_id) if step.actor] == [("retried", "ann")]
+    parked = scene.parked()
+    ann.resolve(parked, [NUMBER], actor="carl")
+    (released,) = [entry.happened for entry in scene.didflow.history(NUMBER).entries if entry.job == parked]
+    assert (released.what, released.by, released.actor) == ("released", "person", "carl")
+    assert scene.didflow.history(NUMBER).faults == ()
+    events = [json.loads(fields["data"]) for _, fields in scene.didflow.recent() if fields["subject"] == parked]
+    assert [event["actor"] for event in events] == ["bob", "carl"], "who submitted it when it was parked, and who ended it"
+
+
+def test_what_reconcile_accepts_and_whose_ledger_it_is_have_names(real_ledger: Ledger, valkey: EmbeddedValkey) -> None:
+    ledger = Ledger(real_ledger.client, real_ledger.keys.namespace, actor="ann")
+    Gate(ledger).accept("default", {NUMBER: 1})
+    didflow = Didflow(real_ledger.client, real_ledger.keys.namespace)
+    assert didflow.history(NUMBER).entries[0].happened.actor == "ann"
+    ledger.run(claim_ledger("default", "https://a.example.net", how="adopt", actor="ann"))
+    assert [(one.what, one.actor, one.detail) for one in didflow.decisions()] == [("adopt", "ann", " -> https://a.example.net")]
+
+
+def test_without_a_name_it_is_the_user_of_the_system(valkey: EmbeddedValkey, namespace: str) -> None:
+    assert Didflow.from_url(valkey.url, namespace).actor == AsyncDidflow(connect_async(valkey.url)).actor == os_user() != ""
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "x" * 101, "y" * 10_000])
+def test_a_name_that_cannot_be_printed_or_is_too_long_is_refused(
+    valkey: EmbeddedValkey, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(valkey.url)
+    with pytest.raises(InvalidRequest, match="actor: is 1 to 100 printable characters"):
+        Didflow(client, actor=name)
+    with pytest.raises(InvalidRequest, match="actor: is 1 to 100 printable characters"):
+        AsyncDidflow(cast("Any", client), actor=name)
+    with pytest.raises(InvalidRequest, match="actor"):
+        Didflow(client, actor="ann").cancel("job", actor=name)
+    monkeypatch.setenv("DIDFLOW_ACTOR", name)
+    with pytest.raises(InvalidSettings, match="DIDFLOW_ACTOR") as refused:
+        load_settings()
+    assert name.strip() == "" or name not in str(refused.value)
+    client.close()
+
+
+def test_workers_that_act_for_others_are_no_finding() -> None:
+    settings = Settings(_env_file=None, actor="ann")
+    assert settings.acting == "ann"
+    assert "DIDFLOW_ACTOR" not in running_with(settings).settings
