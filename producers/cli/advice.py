@@ -20,14 +20,15 @@ _WAITING = {
     WaitReason.RETRY: "an attempt failed; the next one comes by itself",
 }
 
+_NEW = "A new job with a new key (--key; field idempotency_key)"
 _STATES = {
     JobState.SCHEDULED: "it begins by itself at its time; `didflow cancel` calls it off",
     JobState.QUEUED: "a worker will take it; if none does: `didflow doctor`",
     JobState.RUNNING: "a worker is at it",
     JobState.NEEDS_REVIEW: "what happened isn't known: `didflow retry` looks again, `didflow resolve` ends it with what you found",
     JobState.SUCCEEDED: "all that was asked is done",
-    JobState.PARTIAL: "part of what was asked is done; the numbers tell which. A new job can ask for the rest",
-    JobState.FAILED: "nothing of what was asked was done; the error says why. A new job with a new key can try again",
+    JobState.PARTIAL: f"part of what was asked is done; the numbers tell which. {_NEW} can ask for the rest",
+    JobState.FAILED: f"nothing of what was asked was done; the error says why. {_NEW} can try again",
     JobState.CANCELLED: "called off before it took effect",
     JobState.EXPIRED: "its deadline passed before it took effect",
 }
@@ -52,11 +53,13 @@ _PARKED = {
 def to_settle(view: JobView) -> str:
     """What would settle a parked job."""
     code = view.error.code if view.error else ""
+    retry = f"`didflow retry {view.id}`"
     if code in _PARKED:
-        return _PARKED[code]
+        return _PARKED[code].replace("`didflow retry`", retry)
     open_ones = [number.number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR] if view.result else []
     if not open_ones:
-        return "`didflow retry` looks again; `didflow explain` tells its story"
+        return f"{retry} looks again; `didflow explain {view.id}` shows every step"
     shown = " ".join(open_ones[:10]) + (f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else "")
     word = "bought" if view.kind == "search_and_buy" else "released"
-    return f"`didflow retry` looks again; else find out whether {word}, and `didflow resolve`: {shown}"
+    ends = f"`didflow resolve {view.id} --{word} NUMBER`, once for each that was, or `--not-{word}`"
+    return f"{retry} looks again; else find out which of these were {word}: {shown}; and then {ends}"

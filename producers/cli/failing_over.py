@@ -15,6 +15,7 @@ from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json
 from producers.cli.showing import inactive_of, show_inactive, show_next
 from producers.cli.submitting import report
+from producers.cli.tables import is_terminal
 from producers.cli.watching import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.client import Didflow
 from producers.failover import Failover
@@ -187,9 +188,10 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
         if only or not count:
             print_json(plain(view))
     else:
-        show_routes(numbers)
+        if only or is_terminal():  # In a pipe the one table on stdout is that of the end.
+            show_routes(numbers)
         show_inactive(inactive_of(numbers), len(numbers))
-        console = WholeWords()
+        console = WholeWords(stderr=not is_terminal())
         console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
         if only:
             show_next(view)
@@ -219,7 +221,7 @@ def finish(
         if one is not None:
             ends.append(view := watch(didflow, one.id, title, timeout_s, quiet=as_json) if wait else didflow.get(one.id))
             if wait and not as_json:
-                show_end(didflow, view, title)
+                show_end(didflow, view, title, first=len(ends) == 1)
     if as_json:
         told = {**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {})
         print_json(told | {"next": [command for _, command in next_commands(ends[0])]})

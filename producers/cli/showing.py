@@ -64,7 +64,7 @@ def show_job(view: JobView, departures: Departures | None = None) -> None:
 def show_next(view: JobView) -> None:
     """The commands that come next, each on a line that can be copied."""
     for what, command in next_commands(view):
-        WholeWords().print(f"  {clean(what)}: {clean(command)}", markup=False, soft_wrap=True)
+        WholeWords(stderr=not is_terminal()).print(f"  {clean(what)}: {clean(command)}", markup=False, soft_wrap=True)
 
 
 def show_numbers(numbers: tuple[NumberResult, ...], *, at_most: int = SHOWN) -> None:
@@ -98,7 +98,9 @@ def show_inactive(count: int, total: int) -> None:
     """A line that says so, if there are any."""
     if count:
         they = "is inactive: it can be routed, but takes no calls until its" if count == 1 else INACTIVE
-        WholeWords().print(f"  {count:,} of {total:,} {they} documents are approved", style="yellow", soft_wrap=True)
+        WholeWords(stderr=not is_terminal()).print(
+            f"  {count:,} of {total:,} {they} documents are approved", style="yellow", soft_wrap=True
+        )
 
 
 def show_summary(summary: Summary, job_id: str) -> None:

@@ -18,6 +18,7 @@ from producers.cli.advice import advice
 from producers.cli.output import WholeWords, clean, print_table, state_text
 from producers.cli.showing import inactive_of, show_inactive
 from producers.cli.submitting import timed_out
+from producers.cli.tables import is_terminal, print_line
 from producers.client import Didflow
 from worker.contract.destinations import Route
 from worker.contract.errors import WaitTimeout
@@ -166,16 +167,26 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
         raise
 
 
-def show_end(didflow: Didflow, view: JobView, name: str) -> None:
-    """What became of the numbers, by outcome, with the first errors."""
-    console = WholeWords()
+def show_end(didflow: Didflow, view: JobView, name: str, *, first: bool = True) -> None:
+    """What became of the numbers, by outcome, with the first errors.
+
+    Elsewhere than on a terminal only these records are on stdout, with a header before the `first` of several jobs.
+    """
+    console = WholeWords(stderr=not is_terminal())
     console.print(Text(f"{clean(name)}  ", style="bold") + Text(f"job {view.id}  ") + state_text(view.state, view.reason))
     numbers = tuple(didflow.numbers(view.id))
     counts = Counter(number.outcome for number in numbers)
     words = Counter(_ending(number) for number in numbers)
     rows = [(word, str(count), _first_errors([one for one in numbers if _ending(one) == word])) for word, count in words.most_common()]
-    if rows:
+    if rows and is_terminal():
         print_table(("outcome", "numbers", "first errors"), rows, whole=2, indent=2)
+    elif not is_terminal():
+        for place, (word, count, errors) in enumerate(rows):
+            print_line(
+                ("job", "outcome", "numbers", "first errors"),
+                (view.id, word, count, "; ".join(errors.plain.splitlines())),
+                first=first and not place,
+            )
     show_inactive(inactive_of(numbers), len(numbers))
     if numbers and set(counts) == {Outcome.UNCHANGED}:
         console.print("  nothing to do: every number goes there already")

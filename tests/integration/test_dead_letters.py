@@ -180,7 +180,7 @@ def test_the_command_line_lists_and_settles(real_ledger: Ledger, didflow: Didflo
     real_ledger.client.lpush(real_ledger.keys.undecodable, "{celery")
     listed = shell("dead-letters")
     assert listed.code == 0
-    for word in (job, "purchase_unsettled", "didflow resolve`: +12135550100", bad, "billing", "{celery"):
+    for word in (job, "purchase_unsettled", "+12135550100", f"didflow resolve {job} --bought NUMBER`", bad, "billing", "{celery"):
         assert word in listed.out
     told = shell("dead-letters", "--json").json
     assert [one["id"] for one in told["parked"]] == [job]

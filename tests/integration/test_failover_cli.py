@@ -54,9 +54,10 @@ def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Plant, 
     ours = own(running, "a")
     away = didflow("failover", "--from-destination", "a@old.example.net", "--to", BACKUP, "--incident", "INC-1", "--yes")
     assert away.code == 0, away.out + away.err
-    assert re.search(r"sip:a@old\.example\.net\t3\twould move", away.out)
-    assert "3 of 3 numbers would move to sip:backup@example.net" in away.out
-    assert re.search(r"confirmed\t3", away.out)
+    assert "3 of 3 numbers would move to sip:backup@example.net" in away.err
+    moved = moved_by(running, "failover:INC-1").id
+    assert away.out == f"job\toutcome\tnumbers\tfirst errors\n{moved}\tconfirmed\t3\t\n", "in a pipe a table and nothing else"
+    assert "bring them back with: didflow failback INC-1" in away.err
     assert "incident INC-1: job " in away.err
     assert "3 selected" in away.err
     assert places(running, ours) == [{"backup@example.net"}] * 3
@@ -89,12 +90,13 @@ def test_numbers_that_take_no_calls_are_counted_before_and_after(running: Plant,
     running.sandbox.order("seed_owned", count=1, label="inactive", destinations=route, approved=False)
     words = "1 of 3 is inactive: it can be routed, but takes no calls until its documents are approved"
     looked = didflow("failover", "--label", "inactive", "--to", BACKUP, "--dry-run")
-    assert words in looked.out
+    assert words in looked.err
+    assert re.search(r"^sip:inactive@old\.example\.net\t3\twould move$", looked.out, re.MULTILINE)
     away = didflow("failover", "--label", "inactive", "--to", BACKUP, "--incident", "INC-inactive", "--yes")
     assert away.code == 0, away.out + away.err
-    assert away.out.count(words) == 2
+    assert away.err.count(words) == 2
     assert "3 selected, 1 inactive" in away.err
-    assert words in didflow("failback", "INC-inactive").out
+    assert words in didflow("failback", "INC-inactive").err
 
 
 def test_numbers_come_from_a_file_and_several_places_are_tried_in_their_order(running: Plant, didflow: Shell, tmp_path: Path) -> None:
@@ -113,10 +115,10 @@ def test_nothing_to_do_is_said_and_is_no_failure(running: Plant, didflow: Shell)
     own(running, "d")
     arguments = ("failover", "--label", "d", "--to", "sip:d@old.example.net")
     checked = didflow(*arguments, "--incident", "INC-4")
-    assert (checked.code, "nothing to do" in checked.out) == (0, True)
+    assert (checked.code, "nothing to do" in checked.err) == (0, True)
     assert running.didflow.find(idempotency_key="failover:INC-4") == ()
     at_once = didflow(*arguments, "--no-check")
-    assert (at_once.code, "nothing to do" in at_once.out) == (0, True)
+    assert (at_once.code, "nothing to do" in at_once.err) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Plant, d
     ran = didflow("failover", "plan", "run", "evening", "--incident", "INC-7", "--yes")
     assert ran.code == 0, ran.out + ran.err
     assert "plan evening: 3 numbers, found out 0:0" in ran.err
-    assert "the sweep found 2 numbers that the plan missed, and 2 of them are confirmed" in ran.out
+    assert "the sweep found 2 numbers that the plan missed, and 2 of them are confirmed" in ran.err
     assert places(running, ours + missed) == [{"backup@example.net"}] * 5
     assert len(moved_by(running, "failover:INC-7").result.numbers) == 3
     again = didflow("failover", "plan", "run", "evening", "--incident", "INC-7", "--json")
@@ -317,7 +319,8 @@ def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(runn
     ours = own(running, "m", 2)
     assert didflow("failover", "plan", "save", "whole", "--label", "m", "--to", BACKUP).code == 0
     ran = didflow("failover", "plan", "run", "whole", "--incident", "INC-12", "--no-check")
-    assert (ran.code, "the sweep found nothing that the plan missed" in ran.out) == (0, True), ran.out
+    assert (ran.code, "the sweep found nothing that the plan missed" in ran.err) == (0, True), ran.err
+    assert [line.split("\t")[1] for line in ran.out.splitlines()] == ["outcome", "confirmed", "unchanged"]
     back = didflow("failback", "INC-12", "--json")
     assert (back.code, "sweep" in back.json) == (0, False)
     assert places(running, ours) == [{"m@old.example.net"}] * 2

@@ -73,8 +73,8 @@ def test_after_a_failover_and_a_reroute_the_command_that_brings_it_back_does_so(
     for command in moves:
         with working(stage):
             moved = shell(*command)
-            said = re.search(r"bring them back with: (didflow failback .+)", moved.out)
-            assert said is not None, moved.out
+            said = re.search(r"bring them back with: (didflow failback .+)", moved.out + moved.err)
+            assert said is not None, moved.err
             back = shell(*shlex.split(said[1])[1:], "--json")
         assert back.code == 0, back.out
         assert back.json["next"] == []

@@ -98,6 +98,7 @@ def test_a_job_with_a_result_in_a_pipe_has_a_record_for_each_number_and_for_its_
         ("number", NUMBERS[0], "confirmed"),
         ("number", NUMBERS[1], "not_found"),
         ("error", "not_found", ""),
+        ("next", "", ""),
         ("advice", "", ""),
     ]
     assert (records[1]["route"], records[2]["remark"]) == ("sip:backup@example.net", refused.message)
