@@ -1,5 +1,6 @@
 """`didflow history`: everything that ever happened to a number through us, and whether somebody wrote there by hand."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ from rich.text import Text
 
 from producers.cli import options as given
 from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from producers.cli.tables import is_terminal
 from producers.client import Didflow
 from worker.contract.errors import InvalidRequest
 from worker.contract.history import Happened, History, HistoryEntry
@@ -40,19 +42,27 @@ def history(
             told = plain(found) | {"whole": not found.faults, "anchors": held}
             print_json({name: value for name, value in told.items() if name != "entries"} if verify else told)
         else:
-            if not verify:
-                _show(found)
-            _say_whether_whole(found, held)
+            _show(found, _verdicts(found, held), entries=not verify)
         if found.faults or False in held.values():
             raise typer.Exit(ExitCode.JOB)
 
 
-def _show(found: History) -> None:
-    if not found.entries:
-        WholeWords().print(f"no job ever had {found.number}", style="dim", markup=False)
-        return
-    rows = [_row(entry) for entry in found.entries]
-    print_table(("n", "time (UTC)", "what", "job", "reference", "more"), rows, whole=5)
+#: Of an entry; the verdict about the chain is one more, in a pipe.
+_COLUMNS = ("n", "time (UTC)", "what", "job", "reference", "more")
+
+
+def _show(found: History, verdicts: Sequence[tuple[str, str]], *, entries: bool) -> None:
+    """The entries, and what the chain shows: lines on a terminal, elsewhere records of the same table."""
+    rows: list[tuple[str, ...]] = [_row(entry) for entry in found.entries] if entries else []
+    if not is_terminal():
+        rows += [("", "", "chain", *[""] * (len(_COLUMNS) - 4), verdict) for verdict, _ in verdicts]
+    if rows or not is_terminal():
+        print_table(_COLUMNS, rows, whole=5)
+    if not found.entries and entries:
+        WholeWords(stderr=not is_terminal()).print(f"no job ever had {found.number}", style="dim", markup=False)
+    if is_terminal():
+        for verdict, style in verdicts:
+            WholeWords().print(Text(verdict, style=style))
 
 
 def _row(entry: HistoryEntry) -> tuple[str, ...]:
@@ -78,19 +88,16 @@ def _more(happened: Happened) -> str:
     return "; ".join(parts)
 
 
-def _say_whether_whole(found: History, held: dict[str, bool | None]) -> None:
-    console = WholeWords()
-    for fault in found.faults:
-        console.print(Text(f"  {clean(fault)}", style="red"))
+def _verdicts(found: History, held: Mapping[str, bool | None]) -> list[tuple[str, str]]:
+    """What the chain and the anchors show, each with its colour."""
+    told = [(clean(fault), "red") for fault in found.faults]
     if found.faults:
-        console.print("the chain is broken: somebody else wrote to this history", style="red")
+        told.append(("the chain is broken: somebody else wrote to this history", "red"))
     elif found.entries:
         dropped = f", after {found.dropped} that are no longer kept" if found.dropped else ""
-        console.print(f"the chain of {len(found.entries)} entries is whole{dropped}; its anchor, to keep elsewhere:")
-        console.print(f"  {found.anchor}", markup=False)
+        told.append((f"the chain of {len(found.entries)} entries is whole{dropped}; its anchor, to keep elsewhere: {found.anchor}", ""))
     words = {True: "is in the chain", None: "is of an entry that is no longer kept", False: "IS NOT IN THE CHAIN: it was rewritten"}
-    for one, holds in held.items():
-        console.print(Text(f"  anchor {clean(one)} {words[holds]}", style="red" if holds is False else ""))
+    return told + [(f"anchor {clean(one)} {words[holds]}", "red" if holds is False else "") for one, holds in held.items()]
 
 
 def _print_all(found: tuple[History, ...], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from producers.cli.departing import show_departures
 from producers.cli.job_records import COLUMNS, balance_of, job_records, origin, prices_of, remark_of, route_text, where_listed
 from producers.cli.next_commands import next_commands
 from producers.cli.output import WholeWords, clean, print_table, state_text
-from producers.cli.tables import is_terminal
+from producers.cli.tables import in_lines, is_terminal
 from worker.contract.departures import Departures
 from worker.contract.jobs import JobView
 from worker.contract.papers import described
@@ -36,7 +36,7 @@ def show_job(view: JobView, departures: Departures | None = None) -> None:
     console.print(
         Text("job ") + Text(view.id, style="bold") + Text(f"  {clean(view.kind).replace('_', '-')}  ") + state_text(view.state, view.reason)
     )
-    console.print(f"  {clean(origin(view))}", style="dim", markup=False)
+    console.print(in_lines(clean(origin(view)), console.width, "  "), style="dim", markup=False)
     if view.progress and not view.state.is_terminal:
         console.print(f"  {clean(view.progress)}", markup=False)
     if departures is not None:

@@ -150,6 +150,11 @@ def _print_fields(console: Console, headings: Sequence[str], rows: Sequence[Sequ
                 head = ""
 
 
+def in_lines(text: str, width: int, indent: str = "") -> str:
+    """A sentence in indented lines of at most this width, broken between words alone."""
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def _wrapped(cell: Text, width: int) -> Text:
     """The same in lines of this width, broken between words alone."""
     lines = [

@@ -112,7 +112,7 @@ def test_a_history_breaks_no_word(shell: Shell, real_ledger: Ledger, job: str, c
     assert real_ledger.save(claim, 1, Write("told", history={NUMBERS[0]: happened})) == ("ok",)
     shown = shell("history", NUMBERS[0], columns=columns).out
     for whole in (job, REFERENCE, "987654321;", place, "routed"):
-        assert re.search(rf"(^|\s){re.escape(whole)}(\s|$)", shown, re.MULTILINE), (whole, shown)
+        assert re.search(rf"(^|\s){re.escape(whole)}(;|\s|$)", shown, re.MULTILINE), (whole, shown)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
