@@ -45,11 +45,15 @@ class _Orphan(_Watched):
 
 @dataclass
 class _Restart(_Watched):
-    """Valkey came back at `back_s`, which was `at` by the clock; the first event after it came at `moved_s`."""
+    """Valkey came back at `back_s`, which was `at` by the clock; the first event after it came at `moved_s`.
+
+    `excused`: before that it was away once more, so the wait began again.
+    """
 
     back_s: float
     at: datetime
     moved_s: float | None = None
+    excused: bool = False
 
 
 class Recoveries:
@@ -99,6 +103,8 @@ class Recoveries:
     def _excuse(self) -> None:
         for orphan in self._orphans:
             orphan.excused = orphan.excused or orphan.back_s is None
+        for restart in self._restarts:
+            restart.excused = restart.excused or restart.moved_s is None
 
     def recovered_s(self) -> list[float]:
         return sorted(took_s for took_s, _ in self._recovered())
@@ -112,7 +118,7 @@ class Recoveries:
 
     def _restarted(self) -> list[tuple[float, _Restart]]:
         with self._lock:
-            return [(one.moved_s - one.back_s, one) for one in self._restarts if one.moved_s is not None]
+            return [(one.moved_s - one.back_s, one) for one in self._restarts if one.moved_s is not None and not one.excused]
 
     def late(self, job_within_s: float, server_within_s: float) -> list[str]:
         """What took longer than promised."""
