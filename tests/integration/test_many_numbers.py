@@ -18,7 +18,7 @@ from worker.contract.destinations import Destination
 from worker.contract.errors import JobError
 from worker.contract.events import Event
 from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Reroute, Selector
+from worker.contract.requests import Release, Reroute, Selector
 from worker.contract.results import NumberResult
 from worker.contract.states import JobState
 from worker.ledger.failover_plans import FailoverPlans
@@ -125,3 +125,25 @@ def test_a_plan_of_more_numbers_than_a_result_carries_has_them_all(real_ledger: 
     assert set(plan.numbers) == stage.owned()
     assert plan.count == len(stage.owned()) >= COUNT
     stage.close()
+
+
+def test_a_large_release_has_a_summary_in_its_event_and_every_number_in_its_job(
+    real_ledger: Ledger, wide: Sandbox, valkey: EmbeddedValkey
+) -> None:
+    stage = Stage(real_ledger, wide)
+    stage.own(COUNT - len(stage.owned()))
+    ours = sorted(stage.owned())
+    view = stage.run(Release(selector=Selector(all=True), expected_count=len(ours), dry_run=True))
+    stage.close()
+    quote = result_of(view).quote
+    assert quote is not None
+    assert sorted(number.number for number in quote.numbers) == ours
+    didflow = Didflow.from_url(valkey.url, real_ledger.keys.namespace)
+    assert sorted(number.number for number in didflow.numbers(view.id)) == ours
+    assert [number.number for number in didflow.numbers(view.id, page=2)] == [number.number for number in quote.numbers[100:200]]
+    (entry,) = [fields for _, fields in didflow.recent() if fields["subject"] == view.id]
+    event = Event.model_validate({**entry, "data": json.loads(entry["data"])})
+    assert len(entry["data"]) < 10_000
+    assert event.data.summary is not None
+    assert event.data.summary.outcomes == {"would_be_done": len(ours)}
+    assert event.data.summary.pages == -(-len(ours) // 100)

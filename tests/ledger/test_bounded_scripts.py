@@ -5,6 +5,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from worker.contract.errors import JobError
 from worker.contract.history import Happened, Happening
 from worker.contract.requests import Reroute
 from worker.contract.results import NumberResult, Quote, Result, Totals
+from worker.contract.spending import Spend
 from worker.contract.states import JobState, Lane, Outcome
 from worker.contract.writes import Write
 from worker.jobs.ports import Ended, LostLease, NumbersTaken
@@ -304,3 +306,18 @@ def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
     history = measured.run(calls.history(every[0].number))
     assert [one.happened.what for one in history.entries] == ([] if dry_run else [Happening.UNCLEAR])
     assert max(measured.most.values()) < 200, dict(measured.most)
+
+
+def test_a_large_release_that_a_person_resolves_has_a_summary_in_its_event(measured: Measured) -> None:
+    job_id = submitted(measured).id
+    claim = claimed(measured, job_id)
+    every = tuple(NumberResult(number=number, outcome=Outcome.UNCLEAR) for number in numbers(1_050))
+    assert page_of(measured, claim).finish(Ended(JobState.NEEDS_REVIEW, Result(numbers=every, totals=Totals(requested=1_050, done=0))))
+    gone = tuple(number.model_copy(update={"outcome": Outcome.RELEASED}) for number in every)
+    found = Result(numbers=gone, totals=Totals(requested=1_050, done=1_050))
+    spent = Spend(numbers=0, usd=Decimal(0))
+    assert measured.run(calls.resolve(job_id, int(claim.token), JobState.SUCCEEDED, found, spent, "gone", {})) == "ok"
+    client: Any = measured.client
+    ((_, entry),) = client.xrevrange(measured.keys.results, count=1)
+    assert json.loads(entry["data"])["summary"]["outcomes"] == {"released": 1_050}
+    assert measured.get(job_id).result == found

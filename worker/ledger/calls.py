@@ -24,6 +24,7 @@ from worker.contract.results import Result
 from worker.contract.spending import ScopeSpending, Spend
 from worker.contract.states import JobState, Lane
 from worker.ledger.event_body import event_members
+from worker.ledger.rows import summed_up
 from worker.ledger.spending import scope_spending, spend_fields
 
 T = TypeVar("T")
@@ -203,7 +204,7 @@ def resolve(
     `follow_up`: a job to leave behind, by `follow_up_args`, unless one of that name is there and goes on.
     Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked anew since.
     """
-    text, members = result.model_dump_json(), event_members(result)
+    text, members = result.model_dump_json(), event_members(summed_up(result))
     args = (
         job_id,
         token,
