@@ -59,11 +59,18 @@ def _named(plans: Plans, one: Asked, conflict: IdempotencyConflict) -> Plan[Idem
         there = yield from plans.get(conflict.job_id)
     except JobNotFound:  # It was deleted a moment ago.
         return conflict
-    if one.request is None or there.request is None:
+    if there.request is None:
         return conflict
     differ = [f"account: {one.account} asked, {there.account} there"] if one.account != there.account else []
-    differ += differences(one.request, there.request, leave_out=("v", "deadline", "terms"))
+    differ += differences(one.request, there.request, leave_out=("v", "deadline", "terms")) if one.request is not None else ()
+    by_quote, was_by_quote = isinstance(one, QuotedSubmission), getattr(there.request, "terms", None) is not None
+    if by_quote != was_by_quote:
+        differ.append(f"price: {_priced(quoted=by_quote)} asked, {_priced(quoted=was_by_quote)} there")
     return IdempotencyConflict(one.idempotency_key or "", conflict.job_id, "; ".join(differ))
+
+
+def _priced(*, quoted: bool) -> str:
+    return "that of a quote" if quoted else "none"
 
 
 def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:

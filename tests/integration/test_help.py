@@ -4,6 +4,7 @@ import io
 import shlex
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -140,4 +141,4 @@ def test_the_sections_stand_in_the_order_of_the_work() -> None:
 
 
 def test_the_version_is_the_installed_one() -> None:
-    assert ended(["--version"]) == (0, "didflow 0.1.0\n")
+    assert ended(["--version"]) == (0, f"didflow {version('didflow')}\n")

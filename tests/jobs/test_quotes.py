@@ -139,8 +139,13 @@ def test_a_quote_that_expired_is_refused_but_its_order_is_still_the_same_job(sta
 
 def test_an_order_by_a_quote_is_another_request_than_one_without(stage: Stage, didflow: Didflow) -> None:
     didflow.submit(TWO, idempotency_key="order-1")
-    with pytest.raises(IdempotencyConflict):
+    with pytest.raises(IdempotencyConflict) as conflict:
         didflow.submit(quote=quoted(stage), idempotency_key="order-1")
+    assert conflict.value.difference == "price: that of a quote asked, none there"
+    didflow.submit(quote=quoted(stage), idempotency_key="order-2")
+    with pytest.raises(IdempotencyConflict) as conflict:
+        didflow.submit(TWO, idempotency_key="order-2")
+    assert conflict.value.difference == "price: none asked, that of a quote there"
 
 
 def expired(stage: Stage, quote: Quote) -> Quote:
