@@ -157,6 +157,10 @@ class Failover:
             raise JobNotFound(away_key(incident))
         return found
 
+    def has_moved(self, incident: str) -> bool:
+        """Whether this account's move of that incident was submitted."""
+        return self._keyed(away_key, incident)[1] is not None
+
     def swept(self, incident: str) -> JobView | None:
         """The sweep that followed the run of a plan, as it stands."""
         return self._keyed(sweep_key, incident)[1]

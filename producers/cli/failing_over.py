@@ -1,6 +1,7 @@
 """`didflow failover` and `failback`: the producer for the bad moment."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -65,7 +66,7 @@ def failover(
         named = named_incident(incident) or derived_incident(selected.selector(), datetime.now(UTC))
         request = requested(to, listed, selected, guards, deadline, named, account)
         didflow = Didflow.from_env()
-        known = didflow.find(idempotency_key=away_key(named)) if incident else ()
+        known = incident is not None and Failover(didflow, account=account).has_moved(named)
         if dry_run:
             checked(didflow, request, account, timeout, only=True, as_json=as_json)
             return
@@ -97,17 +98,17 @@ def failback(
     with errors_told(as_json=as_json):
         given.together(lambda: Failback(job_id=moved, dry_run=dry_run), lambda: given.labels(key, reference, account))
         didflow = Didflow.from_env()
-        view, incident = _moved(didflow, moved)
+        view, incident = _moved(didflow, moved, account)
         if dry_run:
             looked = didflow.submit(Failback(job_id=view.id, dry_run=True), reference=reference, account=account)
             report(watch(didflow, looked.id, moved, timeout, quiet=as_json), as_json=as_json)
             return
         if not didflow.find(idempotency_key=key or back_key(view)):
-            stake = Stake(numbers=_moved_count(didflow, view, incident))
+            stake = Stake(numbers=_moved_count(didflow, view, incident, account))
             if stake.needs_yes:
                 which = "all its numbers" if stake.numbers is None else f"{stake.numbers} numbers"
                 confirmed(f"bring {which} back to where they were?", stake, yes=yes)
-        if incident is not None and key is None:
+        if incident is not None and key is None and view.account == account:
             job, *swept = Failover(didflow, account=account).back_all(incident)
         else:
             request = Failback(job_id=view.id)
@@ -118,9 +119,9 @@ def failback(
         finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
 
 
-def _moved_count(didflow: Didflow, view: JobView, incident: str | None) -> int | None:
+def _moved_count(didflow: Didflow, view: JobView, incident: str | None, account: str) -> int | None:
     """How many numbers a failback of this would touch at most; None while that isn't known."""
-    swept = Failover(didflow).swept(incident) if incident is not None else None
+    swept = Failover(didflow, account=account).swept(incident) if incident is not None else None
     counts = [_count(didflow, one) for one in (view, swept) if one is not None]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
@@ -133,15 +134,16 @@ def _count(didflow: Didflow, view: JobView) -> int | None:
     return len(view.request.numbers) or len(view.request.record_ids) or None
 
 
-def _moved(didflow: Didflow, name: str) -> tuple[JobView, str | None]:
+def _moved(didflow: Didflow, name: str, account: str) -> tuple[JobView, str | None]:
     """The reroute of that id or incident, and the incident if that was named. Raises JobNotFound."""
     try:
         return didflow.get(name), None
     except JobNotFound:
-        found = didflow.find(idempotency_key=away_key(name))
-        if not found:
-            raise
-        return found[0], name
+        with suppress(JobNotFound):
+            return Failover(didflow, account=account).moved(name), name
+        if found := didflow.find(idempotency_key=away_key(name)):  # Another account's: the submit says whose.
+            return found[0], name
+        raise
 
 
 def requested(

@@ -95,13 +95,13 @@ def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
 
 
 def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    (example,) = blocks(ROOT / "docs/failover.md", "python")
+    example = "\n".join(blocks(ROOT / "docs/failover.md", "python"))
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
     stage.own(3, label="customer-9")
     stage.own(1)
     with working(stage):
         ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
-    assert re.fullmatch(r"3 None\n\w{26} \w{26}\n", ran.stdout)
+    assert re.fullmatch(r"3 None\n\w{26} \w{26}\nINC-31 \w+ \d of \d no\n", ran.stdout)
 
 
 def ran(page: str, stage: Stage, valkey: EmbeddedValkey, which: int = 0) -> list[str]:

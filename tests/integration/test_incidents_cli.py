@@ -79,3 +79,22 @@ def test_a_failback_calls_off_what_goes_on_and_is_the_same_when_asked_twice(shel
     assert (first["is_new"], again["is_new"], again["failback"]) == (True, False, first["failback"])
     assert didflow.get(job.id).cancel_requested
     assert didflow.get(first["failback"]).actor == "ann"
+
+
+def test_a_move_of_another_account_is_asked_about_though_the_incident_is_known(shell: Shell, didflow: Didflow) -> None:
+    Failover(didflow).away("INC-31", NUMBERS, BACKUP)
+    looked = shell(
+        "failover", "--number", NUMBERS[0], "--to", "sip:backup@example.net", "--incident", "INC-31", "--account", "eu", "--timeout", "0"
+    )
+    assert looked.code == ExitCode.TIMEOUT, "its dry run comes first"
+    moves = [view for view in didflow.find() if view.request is not None and not view.request.dry_run]
+    assert [view.account for view in moves] == ["default"]
+
+
+def test_a_failback_by_name_is_of_the_account_that_is_named(shell: Shell, didflow: Didflow) -> None:
+    Failover(didflow).away("INC-31", NUMBERS, BACKUP)
+    there = Failover(didflow, account="eu").away("INC-31", NUMBERS, BACKUP)
+    assert shell("failback", "INC-31", "--account", "eu", "--no-wait", "--json").json["undoes"] == there.id
+    Failover(didflow, account="eu").away("INC-32", NUMBERS, BACKUP)
+    refused = shell("failback", "INC-32", "--no-wait")
+    assert (refused.code, "belongs to account 'eu'" in refused.err) == (ExitCode.INPUT, True), refused.err
