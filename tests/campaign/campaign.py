@@ -39,10 +39,12 @@ from worker.wavix.sandbox.profiles import draw, settings_of
 NAMESPACE = "campaign"
 LEASE_S = 2.0
 SETTLE_S = 1.5
+#: What a machine that has other things to do may add to them.
+SLACK_S = 6.0
 #: A killed worker's job runs again within its lease and this.
-RECOVER_WITHIN_S = LEASE_S + 5.0
+RECOVER_WITHIN_S = LEASE_S + 5.0 + SLACK_S
 #: After a restart of Valkey something moves again within this.
-GO_ON_WITHIN_S = 10.0
+GO_ON_WITHIN_S = 10.0 + SLACK_S
 ENVIRONMENT = {
     "DIDFLOW_NAMESPACE": NAMESPACE,
     "DIDFLOW_LEASE_SECONDS": str(LEASE_S),

@@ -18,7 +18,6 @@ class Server:
     """One data folder and whichever server process serves it now. `restarted` is called after each start but the first."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._valkey = EmbeddedValkey(folder)
         self.restarted: Callable[[], None] = lambda: None
         self._down = False
@@ -55,7 +54,7 @@ class Server:
 
     def start(self) -> None:
         """A new process on the same data."""
-        self._valkey = EmbeddedValkey(self._folder).start()
+        self._valkey.start()
         self._down = False
         self.restarted()
 

@@ -54,7 +54,7 @@ class LosingValkey:
         self.die(keep=written.rindex(b"*1\r\n$5\r\nMULTI", 0, written.rindex(words)))
 
     def restart(self) -> None:
-        self.server = EmbeddedValkey(self._folder).start()
+        self.server.start()
 
     def stop(self) -> None:
         self.server.stop()

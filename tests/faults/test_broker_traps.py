@@ -234,9 +234,10 @@ def test_an_outage_while_a_failed_attempt_is_put_back_loses_nothing(tmp_path: Pa
             until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", what="the failed attempt")
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
+            until(lambda: server.died, what="the server's death")
             os.kill(pid, signal.SIGCONT)
             until(lambda: told(running.log, "job.ledger_unreachable"), what="the put-back that fails")
-            server = EmbeddedValkey(tmp_path / "valkey").start()
+            server.start()
             back_s = time.monotonic()
             assert running.wait(job).state is JobState.SUCCEEDED
             assert time.monotonic() - back_s < TAKEN_OVER_WITHIN_S

@@ -87,7 +87,7 @@ def test_of_very_many_the_summary_counts_them_and_status_says_so(real_ledger: Le
         assert summary is not None
         assert summary.inactive == 12
         assert inactive(tuple(didflow.numbers(view.id))) == waiting
-        assert f"12 of 1,012 {INACTIVE}" in shell("status", view.id).out
+        assert f"12 of 1,012 {INACTIVE}" in shell("status", view.id, columns=200).out
         assert shell("status", view.id, "--json").json["result"]["summary"]["inactive"] == 12
     assert event_of(stage, away).data.summary == result_of(away).summary
 
@@ -96,7 +96,7 @@ def test_status_says_of_a_few_which_and_how_many(shell: Shell, stage: Stage) -> 
     stage.own(3)
     stage.own(2, approved=False)
     view = stage.run(AWAY)
-    shown = shell("status", view.id).out
+    shown = shell("status", view.id, columns=200).out
     assert f"2 of 5 {INACTIVE}" in shown
     assert shown.count("inactive: takes no calls") == 2
     lines = shell("status", view.id, "--csv", "-").out.splitlines()

@@ -124,7 +124,7 @@ def test_the_command_orders_once_and_a_reusable_quote_often(stage: Stage, didflo
     asked = ("buy", "--country", "US", "--city", "LOS ANGELES, CA", "--dry-run", "--json")
     with working(stage):
         once, often = shell(*asked), shell(*asked, "--reusable-quote")
-        said = shell("status", often.json["id"]).out
+        said = shell("status", often.json["id"], columns=200).out
     assert "good for any number of orders" in said
     order = ("buy", "--yes", "--quote", "-", "--json", "--key")
     assert shell(*order, "order-1", stdin=once.out).code == 0

@@ -84,7 +84,8 @@ class EmbeddedValkey:
                 keep_private(folder)
         except OSError as error:
             raise InvalidSettings(f"DIDFLOW_STATE_DIR can't be used as a folder ({type(error).__name__})") from None
-        self._own()
+        if not self._locks:  # Else its server has died, and is started again.
+            self._own()
         if self._takes_over():
             return self
         before = server_that_ended(self._folder)
