@@ -158,7 +158,7 @@ def test_the_real_protocol_passes_the_schedule(quick_valkey: redis.Redis, weakne
     assert len(scene.sandbox.ledger()) == 1
 
 
-@pytest.mark.provider  # Where charges name their numbers, they are a second defence.
+@pytest.mark.provider("charges-unlisted")  # Where they are listed, they are a second defence.
 def test_a_weaker_protocol_is_caught_by_its_schedule(
     quick_valkey: redis.Redis, weakness: Weakness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
