@@ -12,6 +12,7 @@ import redis.asyncio
 
 from producers.deliveries import AsyncDelivery, log_away
 from producers.numbers import as_ended, in_result, number_named, page_of
+from producers.provider_check import ProviderCheck
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
@@ -45,8 +46,16 @@ T = TypeVar("T")
 class AsyncDidflow:
     """See `producers.Didflow`: every verb is the same, to be awaited."""
 
-    def __init__(self, client: redis.asyncio.Redis, namespace: str = "didflow", *, shebang: bool = True, actor: str | None = None) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        namespace: str = "didflow",
+        *,
+        shebang: bool = True,
+        actor: str | None = None,
+        provider: ProviderCheck | None = None,
+    ) -> None:
+        self._client, self._provider = client, provider
         self.plans = Plans(namespace, shebang=shebang, actor=os_user() if actor is None else actor_named(actor))
 
     @property
@@ -56,7 +65,8 @@ class AsyncDidflow:
     @classmethod
     def from_env(cls, *, actor: str | None = None) -> Self:
         settings = load_settings()
-        return cls(connect_async(redis_url(settings)), settings.namespace, actor=settings.actor if actor is None else actor)
+        named = settings.actor if actor is None else actor
+        return cls(connect_async(redis_url(settings)), settings.namespace, actor=named, provider=ProviderCheck.of(settings))
 
     @classmethod
     def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:
@@ -65,7 +75,12 @@ class AsyncDidflow:
     async def perform(self, plan: Plan[T]) -> T:
         """Carry out one of `plans`: what the verbs stand on, for the modules beside this one."""
         with translated():
+            await self._check_provider()
             return await perform_async(self._client, plan)
+
+    async def _check_provider(self) -> None:
+        if self._provider is not None and not self._provider.is_done:
+            await perform_async(self._client, self._provider.plan(self.plans.keys))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -200,6 +215,7 @@ class AsyncDidflow:
                     continue
                 try:
                     with translated():
+                        await self._check_provider()
                         reply = await ask_async(self._client, step)
                 except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
                     step = conversation.throw(error)

@@ -10,6 +10,7 @@ import redis
 
 from producers.deliveries import Delivery, log_away
 from producers.numbers import as_ended, in_result, number_named, page_of
+from producers.provider_check import ProviderCheck
 from producers.quoting import QuotedSubmission
 from producers.review import check_resolved, finding, resolving, the_same
 from producers.submitting import asked, pipelines, submit_batch, submit_one
@@ -50,9 +51,17 @@ class Didflow:
     histories of its numbers. None: the user of the operating system. A verb's own `actor` counts for that call.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str = "didflow", *, shebang: bool = True, actor: str | None = None) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        namespace: str = "didflow",
+        *,
+        shebang: bool = True,
+        actor: str | None = None,
+        provider: ProviderCheck | None = None,
+    ) -> None:
         name = os_user() if actor is None else actor_named(actor)
-        self._reader = LedgerReader(client, namespace, shebang=shebang, actor=name)
+        self._reader = LedgerReader(client, namespace, shebang=shebang, actor=name, first=provider)
 
     @property
     def actor(self) -> str:
@@ -68,10 +77,12 @@ class Didflow:
     def from_env(cls, *, actor: str | None = None) -> Self:
         """By DIDFLOW_REDIS_URL, DIDFLOW_NAMESPACE and DIDFLOW_ACTOR.
 
-        Raises InvalidSettings; InvalidRequest for an actor that can't be stored; ServiceUnavailable if no server is known.
+        Raises InvalidSettings; InvalidRequest for an actor that can't be stored; ServiceUnavailable if no server is known. Where the
+        settings also name a provider's account, every verb raises WrongLedger if the ledger belongs to another provider.
         """
         settings = load_settings()
-        return cls(connect(redis_url(settings)), settings.namespace, actor=settings.actor if actor is None else actor)
+        named = settings.actor if actor is None else actor
+        return cls(connect(redis_url(settings)), settings.namespace, actor=named, provider=ProviderCheck.of(settings))
 
     @classmethod
     def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:

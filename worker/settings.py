@@ -22,6 +22,11 @@ from worker.contract.numbers import NumberList
 from worker.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
 from worker.urls import base_url, check_redis_url
 
+#: The key of the sandbox's account `default`. Not a secret: it opens nothing but a sandbox.
+SANDBOX_KEY = "sandbox-key"
+#: What the sandbox is called, at whichever port it listens. It forgets its numbers when it stops, so they tell nothing.
+SANDBOX = "sandbox"
+
 Dialect = Literal["auto", "mydids", "numbers"]
 KeyIn = Literal["auto", "query", "bearer"]
 
@@ -83,6 +88,11 @@ class Account(BaseModel):
     spend_usd_per_day: SpendUsd | None = None
     spend_numbers_per_hour: SpendNumbers | None = None
     spend_numbers_per_day: SpendNumbers | None = None
+
+    @property
+    def server(self) -> str:
+        """The name of its provider: the address, or `sandbox`."""
+        return SANDBOX if self.api_key.get_secret_value() == SANDBOX_KEY else self.base_url
 
 
 class Settings(BaseSettings):

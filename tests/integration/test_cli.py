@@ -381,7 +381,7 @@ def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Pl
     try:
         verdict, message = told(didflow)["account acme"]
         assert verdict == "fail"
-        assert "the provider said 401 unknown appid: correct its key where its workers run; this shell doesn't know" in message
+        assert "the provider said 401 unknown appid: correct its key where its workers run, unless that is done; this shell" in message
     finally:
         running.ledger.resume_account("acme")
     assert "account acme" not in told(didflow)

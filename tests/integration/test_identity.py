@@ -1,12 +1,12 @@
 """A ledger belongs to one provider account: a worker of another one doesn't serve it, and says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from producers import Didflow, SearchAndBuy
+from producers import AsyncDidflow, Didflow, SearchAndBuy
 from tests.faults.plant import until
 from tests.integration.test_roles import BIN, bought, started
 from tests.shell import Shell
@@ -144,6 +144,74 @@ def test_the_sandbox_is_one_provider_at_every_port(real_ledger: Ledger, sandbox:
         claim_server(real_ledger, "default", settings.all_accounts()["default"])
     with pytest.raises(WrongLedger, match="belong to sandbox"):
         Host(real_ledger, sandbox, MINE).start()
+
+
+# Who submits and looks
+
+
+def producer(valkey: EmbeddedValkey, namespace: str, **account: str) -> dict[str, str]:
+    return {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": namespace} | account
+
+
+def test_a_producer_with_the_settings_of_another_provider_is_refused_and_one_without_any_is_not(
+    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_ledger.run(claim_ledger("default", "sandbox"))
+    other = {"WAVIX_API_KEY": MINE, "WAVIX_BASE_URL": "https://api.example.net"}
+    message = r"belong to sandbox, since .* name https://api\.example\.net: set DIDFLOW_REDIS_URL"
+    for name, value in producer(valkey, namespace, **other).items():
+        monkeypatch.setenv(name, value)
+    refused = Didflow.from_env()
+    verbs: list[Callable[[], object]] = [
+        lambda: refused.submit(SearchAndBuy(country="US")),
+        lambda: refused.get("job"),
+        lambda: refused.find(),
+        lambda: list(refused.results(group="billing", consumer="one", give_up_idle=True)),
+        lambda: asyncio.run(AsyncDidflow.from_env().submit(SearchAndBuy(country="US"))),
+    ]
+    for verb in verbs:
+        with pytest.raises(WrongLedger, match=message) as error:
+            verb()
+        assert MINE not in str(error.value)
+    assert not any(real_ledger.counts().values())
+    for name in other:
+        monkeypatch.delenv(name)
+    assert Didflow.from_env().submit(SearchAndBuy(country="US")).is_new
+    shell = Shell(tmp_path, producer(valkey, namespace, **other))
+    for command in (("jobs",), ("buy", "--country", "US", "--yes"), ("reconcile",), ("spend",), ("requests", "consume", "--until-idle")):
+        ended = shell(*command)
+        assert (ended.code, "belong to sandbox" in ended.err) == (2, True), (command, ended)
+    assert shell("doctor").code in (1, 2, 5), "it says so in a check of its own"
+
+
+def test_a_producer_of_the_same_provider_and_of_a_ledger_without_one_are_let_in(
+    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in producer(valkey, namespace, WAVIX_API_KEY=MINE, WAVIX_BASE_URL="https://API.example.net/").items():
+        monkeypatch.setenv(name, value)
+    early = Didflow.from_env()
+    assert early.submit(SearchAndBuy(country="US")).is_new, "it belongs to nobody yet"
+    real_ledger.run(claim_ledger("default", "https://api.example.net"))
+    assert early.submit(SearchAndBuy(country="US")).is_new
+    late = Didflow.from_env()
+    assert late.submit(SearchAndBuy(country="US")).is_new
+    real_ledger.run(claim_ledger("other", "sandbox"))
+    assert Didflow.from_env().submit(SearchAndBuy(country="US")).is_new, "of an account that isn't named here"
+
+
+def test_reconcile_and_upload_touch_no_ledger_of_another_provider(
+    valkey: EmbeddedValkey, real_ledger: Ledger, namespace: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    real_ledger.run(claim_ledger("default", "https://api.example.net"))
+    shell = Shell(tmp_path, producer(valkey, namespace, WAVIX_API_KEY=MINE, WAVIX_BASE_URL=sandbox.url))
+    (tmp_path / "passport.pdf").write_bytes(b"%PDF-1.4\ntrailer << /Root 1 0 R >>")
+    for command in (
+        ("reconcile", "--repair", "--yes"),
+        ("documents", "upload", "--number", "+12135550100", "--type", "id", "--file", "passport.pdf"),
+    ):
+        ended = shell(*command)
+        assert (ended.code, "belong to https://api.example.net" in ended.err) == (2, True), ended
+    assert calls(sandbox) == 0
 
 
 # The processes

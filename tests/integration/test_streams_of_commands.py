@@ -12,6 +12,7 @@ from tests.stage import Stage
 from worker.contract.destinations import Destination
 from worker.contract.printable import printable
 from worker.contract.requests import Reroute
+from worker.runtime.account_overlap import Shown, shared_numbers
 from worker.runtime.embedded import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -64,10 +65,26 @@ def test_accounts_that_own_different_numbers_are_well_and_one_that_cannot_be_rea
         def verdict() -> tuple[str, str]:
             return next((one["verdict"], one["message"]) for one in two("doctor", "--json").json if one["name"] == "accounts")
 
-        assert verdict()[0] == "ok"
+        assert verdict() == ("ok", "no two of 2 accounts are one: records of each were looked for at the others")
         sandbox.order("set_key_valid", account="reseller", valid=False)
         assert verdict() == ("warn", "what 'reseller' owns can't be read, so it isn't compared with the others")
     assert "accounts" not in [one["name"] for one in shell("doctor", "--json").json], "one account has nothing to be compared with"
+
+
+def test_one_account_is_found_however_far_apart_its_two_lists_begin(stage: Stage) -> None:
+    stage.own(120)
+    pages = [tuple((one.record_id, one.number) for one in stage.client.owned(page=page).items) for page in (1, 2)]
+    assert pages[0]
+    assert pages[1]
+    assert not set(pages[0]) & set(pages[1])
+    newest, oldest, empty = (Shown(stage.client, records) for records in (*pages, ()))
+    before = sum(stage.sandbox.state()["calls"].values())
+    assert shared_numbers(newest, oldest) == [number for _, number in pages[0][:3]]
+    assert shared_numbers(empty, oldest) == [number for _, number in pages[1][:3]]
+    assert sum(stage.sandbox.state()["calls"].values()) - before == 6, "three of each, and no list"
+    assert shared_numbers(newest, Shown(stage.client, ((1, "+12135550100"),))), "whatever else the other shows"
+    assert not shared_numbers(Shown(stage.client, ((1, "+12135550100"),)), oldest)
+    assert not shared_numbers(empty, empty)
 
 
 NO_UTF_8 = os.fsdecode(b"job-\xff\xfe")

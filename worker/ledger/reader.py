@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import redis
 
@@ -13,6 +13,7 @@ from worker.contract.states import JobState
 from worker.ledger import calls
 from worker.ledger.calls import HISTORY_MS, RETENTION_MS, Call
 from worker.ledger.connection import translated
+from worker.ledger.keys import Keys
 from worker.ledger.plans import Ask, Plan, Plans, ask, perform
 from worker.ledger.views import moment
 
@@ -32,6 +33,17 @@ class AccountState:
     since: datetime | None = None
 
 
+class FirstCheck(Protocol):
+    """Whether this client may ask this ledger at all."""
+
+    @property
+    def is_done(self) -> bool: ...
+
+    def plan(self, keys: Keys) -> Plan[None]:
+        """Raises a DidflowError if it may not."""
+        ...
+
+
 class LedgerReader:
     """One namespace. Raises ServiceUnavailable where Redis doesn't answer. Threads may share one.
 
@@ -47,7 +59,10 @@ class LedgerReader:
         retention_ms: int = RETENTION_MS,
         history_ms: int = HISTORY_MS,
         actor: str = "",
+        first: FirstCheck | None = None,
     ) -> None:
+        """`first`: what is checked before anything else is asked, until it is done."""
+        self._first = first
         self.client = client
         self.plans = Plans(namespace, shebang=shebang, actor=actor)
         self.keys = self.plans.keys
@@ -57,10 +72,16 @@ class LedgerReader:
     def perform(self, plan: Plan[T]) -> T:
         """Carry out one of `plans`."""
         with translated():
+            self._check_first()
             return perform(self.client, plan)
+
+    def _check_first(self) -> None:
+        if self._first is not None and not self._first.is_done:
+            perform(self.client, self._first.plan(self.keys))
 
     def ask(self, step: Ask | tuple[Ask, ...]) -> Any:
         """One step of a plan, for who drives it himself."""
+        self._check_first()
         return ask(self.client, step)
 
     def run(self, call: Call[T]) -> T:

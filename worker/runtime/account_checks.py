@@ -14,9 +14,9 @@ from worker.ledger.provider_identity import noted_provider
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.checks import Check
 from worker.runtime.dialects import finder_of
-from worker.runtime.identity import SANDBOX, look_at, other_account, other_server, server_of
+from worker.runtime.identity import look_at, other_account, other_server
 from worker.runtime.providers import client_of, pace_from
-from worker.settings import Account, Settings
+from worker.settings import SANDBOX, Account, Settings
 from worker.wavix.client import WavixClient
 from worker.wavix.dialects import Dialect
 
@@ -44,7 +44,8 @@ def check_accounts(settings: Settings, ledger: Ledger | None) -> Iterator[Check]
             is_paused = check.name == f"account {name}" and name in paused
             yield _with_pause(check, paused[name], settings) if is_paused else check
     for name in paused.keys() - accounts.keys():
-        message = f"{paused[name]}: correct its key where its workers run; this shell doesn't know the account"
+        unless = "unless that is done; this shell doesn't know the account, so it can't try the key"
+        message = f"{paused[name]}: correct its key where its workers run, {unless}"
         yield Check(f"account {name}", "fail", message)
 
 
@@ -61,8 +62,9 @@ def _paused(ledger: Ledger) -> dict[str, str]:
 def _with_pause(check: Check, paused: str, settings: Settings) -> Check:
     """What is to be done about the pause depends on whether the key works now."""
     if check.verdict == "ok":
-        goes_on = f"its jobs go on when one of them has tried, within {settings.probe_seconds:g} s"
-        return Check(check.name, "warn", f"{check.message}; {paused}; {goes_on}")
+        goes_on = f"nothing is to be corrected here; its jobs go on when one of them has tried, within {settings.probe_seconds:g} s"
+        if_not = "; if they don't, the workers run with another key: restart them with this one"
+        return Check(check.name, "warn", f"{check.message}; it is still {paused}; {goes_on}{if_not}")
     return Check(check.name, check.verdict, f"{paused}; {check.message}")
 
 
@@ -115,7 +117,7 @@ def _dialect(name: str, account: Account, dialect: Dialect, ledger: Ledger | Non
 
 def _identity(name: str, account: Account, client: WavixClient, ledger: Ledger) -> Check:
     """Whether the ledger's jobs were done at this account."""
-    server = server_of(account)
+    server = account.server
     try:
         if (note := noted_provider(ledger, name)) is None:
             return Check(f"ledger {name}", "ok", "belongs to no provider account yet: to that of the first worker that starts")

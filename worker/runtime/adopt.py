@@ -17,7 +17,7 @@ from worker.ledger.provider_identity import claim_ledger, noted_provider
 from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.dialects import finder_of
-from worker.runtime.identity import look_at, server_of
+from worker.runtime.identity import look_at
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import load_settings
 
@@ -46,7 +46,7 @@ def adopt(
         if workers := ledger.workers():
             what = f"{len(workers)} worker processes are alive: stop them first"
             raise InvalidRequest(what, (("workers", what),))
-        note, server = noted_provider(ledger, account), server_of(known)
+        note, server = noted_provider(ledger, account), known.server
         gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
         client = client_of(known, finder_of(account, known, None), timeout_s=settings.http_timeout, admission=gate)
         try:

@@ -18,8 +18,7 @@ from pydantic import SecretStr
 from worker.contract.errors import ServiceUnavailable
 from worker.ledger.address import redis_url
 from worker.runtime.running_server import locked
-from worker.settings import Settings
-from worker.wavix.sandbox.options import SANDBOX_KEY
+from worker.settings import SANDBOX_KEY, Settings
 
 #: How long a command that looks at the file may hold it.
 LOOK_S = 2.0

@@ -29,9 +29,8 @@ from worker.ledger.gate import Gate
 from worker.ledger.reader import LedgerReader
 from worker.logs import configure_logs
 from worker.runtime.clean_end import DATA_FOLDER, note_clean_end, server_that_ended
-from worker.runtime.identity import SANDBOX, server_of
 from worker.runtime.running_server import data_folder, is_listening, locked, server_name, shut_down
-from worker.settings import load_settings
+from worker.settings import SANDBOX, load_settings
 
 #: A Unix socket's path must be shorter than this on every system.
 SOCKET_PATH_MAX = 100
@@ -297,7 +296,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level)
-        sandbox = all(server_of(account) == SANDBOX for account in settings.all_accounts().values())
+        sandbox = all(account.server == SANDBOX for account in settings.all_accounts().values())
         with EmbeddedValkey(settings.state_dir, sandbox=sandbox, namespace=settings.namespace) as server:
             log.info("embedded.started", pid=server.pid, state_dir=str(settings.state_dir), sandbox=sandbox)
             while not stop.wait(0.5):

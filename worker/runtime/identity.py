@@ -18,12 +18,9 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.provider_identity import Claimed, OwnedRecord, ProviderNote, claim_ledger, not_released, noted_provider
 from worker.runtime.own_command import own_command
 from worker.runtime.patience import UntilStopped
-from worker.settings import Account
+from worker.settings import SANDBOX, Account
 from worker.wavix.admission import with_patience
-from worker.wavix.sandbox.options import SANDBOX_KEY
 
-#: What the sandbox is called, at whichever port it listens. It forgets its numbers when it stops, so they tell nothing.
-SANDBOX = "sandbox"
 #: What the account owns is noted again after this time, so that it can be known again although all its numbers were replaced.
 NOTED_AGAIN_S = 3600.0
 #: How soon that is tried again.
@@ -34,15 +31,17 @@ ASKED_FOR = 10
 log = structlog.stdlib.get_logger("didflow.identity")
 
 
-def server_of(account: Account) -> str:
-    """The name of the account's provider."""
-    return SANDBOX if account.api_key.get_secret_value() == SANDBOX_KEY else account.base_url
-
-
 def claim_server(ledger: Ledger, name: str, account: Account) -> None:
     """Note that the account's jobs belong to this server. Raises WrongLedger if they belong to another one, ServiceUnavailable."""
-    if not (claimed := ledger.run(claim_ledger(name, server_of(account)))).ours:
-        raise other_server(name, server_of(account), claimed)
+    if not (claimed := ledger.run(claim_ledger(name, account.server))).ours:
+        raise other_server(name, account.server, claimed)
+
+
+def check_server(ledger: Ledger, name: str, account: Account) -> None:
+    """The same for who only looks: nothing is noted. Raises WrongLedger, ServiceUnavailable."""
+    note = noted_provider(ledger, name)
+    if note is not None and note.server != account.server:
+        raise other_server(name, account.server, note)
 
 
 def other_server(name: str, server: str, found: Claimed | ProviderNote) -> WrongLedger:
@@ -129,12 +128,12 @@ class IdentityGuard:
 
     def _is_fresh(self, name: str) -> bool:
         account = self._accounts.get(name)
-        if account is None or server_of(account) == SANDBOX:
+        if account is None or account.server == SANDBOX:
             return True
         return time.monotonic() - self._known_s.get(name, float("-inf")) < NOTED_AGAIN_S
 
     def _look(self, name: str, account: Account, provider: Provider) -> None:
-        server, note = server_of(account), noted_provider(self._ledger, name)
+        server, note = account.server, noted_provider(self._ledger, name)
         if note is not None and note.server != server:
             self._refuse(other_server(name, server, note))
         seen = look_at(provider, note, self._ledger)

@@ -16,7 +16,7 @@ from worker.contract.errors import ServiceUnavailable
 from worker.contract.exit_codes import ExitCode
 from worker.parent import PARENT_VARIABLE
 from worker.runtime.embedded import EmbeddedValkey
-from worker.wavix.sandbox.options import SANDBOX_KEY
+from worker.settings import SANDBOX_KEY
 
 START_WITHIN_S = 20.0
 STOP_WITHIN_S = 45.0

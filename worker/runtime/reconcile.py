@@ -34,6 +34,7 @@ from worker.runtime.books import read_books
 from worker.runtime.charges import Month
 from worker.runtime.comparison import Drift, Reservation
 from worker.runtime.dialects import finder_of
+from worker.runtime.identity import check_server
 from worker.runtime.money import money_report, month_of, print_money
 from worker.runtime.patience import UntilStopped
 from worker.runtime.providers import client_of, pace_from
@@ -187,6 +188,7 @@ def reconcile(
         if known is None:
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
         ledger = Ledger(connect(redis_url(settings)), settings.namespace, actor=settings.acting)
+        check_server(ledger, account, known)
         gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
         client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))

@@ -11,8 +11,7 @@ from worker.ledger.connection import connect, translated
 from worker.ledger.provider_identity import noted_provider
 from worker.ledger.reader import LedgerReader
 from worker.runtime.embedded import EmbeddedValkey, OwnedElsewhere
-from worker.runtime.identity import SANDBOX, server_of
-from worker.settings import Settings
+from worker.settings import SANDBOX, Settings
 from worker.urls import base_url
 
 
@@ -47,7 +46,7 @@ def reset(settings: Settings, *, sandbox: bool, named: Sequence[str], yes: bool)
 
 
 def _contents(valkey: EmbeddedValkey, settings: Settings, *, sandbox: bool) -> Contents:
-    supposed = (SANDBOX,) if sandbox else tuple(sorted({server_of(account) for account in settings.all_accounts().values()}))
+    supposed = (SANDBOX,) if sandbox else tuple(sorted({account.server for account in settings.all_accounts().values()}))
     try:
         valkey.start()
     except OwnedElsewhere:

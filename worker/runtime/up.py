@@ -21,9 +21,8 @@ from worker.runtime.beside_up import UpFile
 from worker.runtime.local_stack import LocalStack
 from worker.runtime.own_command import own_command
 from worker.runtime.reset import reset
-from worker.settings import Settings, load_settings
+from worker.settings import SANDBOX_KEY, Settings, load_settings
 from worker.urls import shown_redis_url
-from worker.wavix.sandbox.options import SANDBOX_KEY
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,6 +25,7 @@ from worker.logs import configure_logs
 from worker.runtime.admission import SharedAdmission
 from worker.runtime.beside_up import beside_up
 from worker.runtime.dialects import finder_of
+from worker.runtime.identity import check_server
 from worker.runtime.patience import UntilStopped
 from worker.runtime.providers import client_of, pace_from
 from worker.settings import Settings, load_settings
@@ -63,6 +64,7 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
     known = settings.account(account)
     if known is None:
         raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
+    check_server(ledger, account, known)
     gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
     client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
     try:

@@ -4,12 +4,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal, Self
 
+from worker.settings import SANDBOX_KEY as SANDBOX_KEY
 from worker.wavix.sandbox.profiles import changes_of
 from worker.wavix.sandbox.transactions import Charges
-
-#: The key of the account `default`. Not a secret: it opens nothing but a sandbox.
-SANDBOX_KEY = "sandbox-key"
-
 
 #: How several record ids may be written into a release.
 ReleaseIds = Literal["any", "repeat", "brackets", "comma", "first", "last"]
