@@ -1,5 +1,6 @@
 """A ledger belongs to one provider account: a worker of another one doesn't serve it, and says so."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -113,9 +113,7 @@ class EmbeddedValkey:
                 note_clean_end(self._folder, name)
         if self.url and self._locks:
             address_file(self._outer).unlink(missing_ok=True)
-        for lock in self._locks:
-            lock.close()
-        self._locks.clear()
+        self._disown()
         for folder in (self._temporary, self._socket_folder):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -170,16 +168,22 @@ class EmbeddedValkey:
 
     def _own(self) -> None:
         """Raises ServiceUnavailable if another living process owns the folder's server, or parts of a killed one don't end."""
+        if self._locks and self.url and not self.died:
+            raise OwnedElsewhere(f"this process runs the embedded Valkey on {self._outer} already")
+        self._disown()
         for name, within_s in ((OWNER_LOCK, 0.0), (PARTS_LOCK, LEFT_OVER_WITHIN_S)):
             lock = (self._outer / name).open("a")
             self._locks.append(lock)
             if not locked(lock, within_s):
-                for one in self._locks:
-                    one.close()
-                self._locks.clear()
+                self._disown()
                 if name == OWNER_LOCK:
                     raise OwnedElsewhere(f"an embedded Valkey is already running on {self._outer}: use it, or stop it first")
                 raise OwnedElsewhere(f"parts of an earlier `didflow up` on {self._outer}, which was killed, don't end: end them first")
+
+    def _disown(self) -> None:
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
 
     def _takes_over(self) -> bool:
         """Whether the server of an owner that was killed still runs; one of the other kind is ended."""
@@ -190,7 +194,7 @@ class EmbeddedValkey:
         if (folder := data_folder(running)) is None:
             return False
         if folder == self._folder.absolute():
-            self.url = running
+            self.url, self._server = running, None
             return True
         name = server_name(running)
         if shut_down(running) and name is not None:
