@@ -97,3 +97,12 @@ def test_health_counts_the_workers_of_this_host_only(real_ledger: Ledger, valkey
     real_ledger.worker_alive("here:1:abc")
     real_ledger.worker_alive("elsewhere:1:abc")
     assert living(settings, "here") == 1
+
+
+def test_compose_acts_on_business_events_as_up_and_the_procfile_do() -> None:
+    services = (DEPLOY / "compose.yaml").read_text().split("\nservices:\n")[1]
+    requests = re.split(r"^  (?=\w+:$)", services, flags=re.MULTILINE)
+    (consumer,) = [one for one in requests if one.startswith("requests:")]
+    assert "profiles:" not in consumer
+    assert '["requests", "consume"]' in consumer
+    assert "requests consume" in (DEPLOY.parent / "Procfile").read_text()
