@@ -168,9 +168,6 @@ class EmbeddedValkey:
 
     def _own(self) -> None:
         """Raises ServiceUnavailable if another living process owns the folder's server, or parts of a killed one don't end."""
-        if self._locks and self.url and not self.died:
-            raise OwnedElsewhere(f"this process runs the embedded Valkey on {self._outer} already")
-        self._disown()
         for name, within_s in ((OWNER_LOCK, 0.0), (PARTS_LOCK, LEFT_OVER_WITHIN_S)):
             lock = (self._outer / name).open("a")
             self._locks.append(lock)
