@@ -276,6 +276,16 @@ def test_errors_are_the_same_after_a_copy_and_a_pickle(again: Callable[[DidflowE
     assert repr(copied.faults[0]) == "Fault(path='country', message='Field required', code='missing', next_step='give it')"
 
 
+def test_a_request_can_not_be_changed() -> None:
+    request = SearchAndBuy(country="US")
+    changes: tuple[Callable[[], object], ...] = (lambda: setattr(request, "country", "CA"), lambda: delattr(request, "country"))
+    for change in changes:
+        with pytest.raises(InvalidRequest) as refused:
+            change()
+        assert [(fault.path, fault.next_step) for fault in refused.value.faults] == [("country", "build another one")]
+    assert request.country == "US"
+
+
 def test_a_pair_is_a_fault_whose_next_step_ends_its_sentence() -> None:
     error = InvalidRequest("labels: x", (("labels", "is empty: give one"), Fault("to", "is bad", "bad", "mend it")))
     assert [(one.path, one.code, one.next_step) for one in error.faults] == [

@@ -6,7 +6,7 @@ stored job) nothing changes: there the errors are pydantic's, so that places and
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -26,6 +26,20 @@ class Input(BaseModel):
 
     # Pydantic calls a constructor of one's own for each nested model, too, unless it has this mark; RootModel's has it as well.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    if not TYPE_CHECKING:  # Else the type checker would take any attribute for one that may be set.
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except ValidationError as error:
+                raise invalid(error, type(self)) from None
+
+        def __delattr__(self, name: str) -> None:
+            try:
+                super().__delattr__(name)
+            except ValidationError as error:
+                raise invalid(error, type(self)) from None
 
     @classmethod
     def model_validate(cls, obj: Any, **how: Any) -> Self:
