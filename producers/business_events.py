@@ -19,10 +19,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from producers.churn import GRACE, JOBS_AT_MOST, Churn
-from producers.client import Didflow
-from producers.onboarding import Onboarding
-from worker.contract.business_events import (
+from didflow.client.sync import Didflow
+from didflow.contract.business_events import (
     BusinessEvent,
     CustomerChurned,
     CustomerReturned,
@@ -32,14 +30,16 @@ from worker.contract.business_events import (
     RequestMade,
     parse_business_event,
 )
-from worker.contract.errors import DidflowError, InternalError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
-from worker.contract.jobs import Job
-from worker.contract.printable import printable
-from worker.contract.requests import Release
-from worker.ledger.dead_letters import faults_text
-from worker.ledger.groups import ACTING_GROUP
-from worker.ledger.membership import Membership
-from worker.ledger.streams import Entry, acknowledge, added, converse, follow, requests_of, set_aside
+from didflow.contract.errors import DidflowError, InternalError, InvalidRequest, NumbersGone, ServiceUnavailable, WrongJob
+from didflow.contract.jobs import Job
+from didflow.contract.printable import printable
+from didflow.contract.requests import Release
+from didflow.ledger.consumer_groups import Entry, acknowledge, added, converse, follow, requests_of, set_aside
+from didflow.ledger.dead_letters import faults_text
+from didflow.ledger.group_membership import Membership
+from didflow.ledger.group_progress import ACTING_GROUP
+from producers.churn import GRACE, JOBS_AT_MOST, Churn
+from producers.onboarding import Onboarding
 
 #: The consumer group that acts. Other groups may read along.
 GROUP = ACTING_GROUP

@@ -15,25 +15,25 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from producers.checks import check
+from didflow.client.review import RELEASED
+from didflow.client.similar import similar
+from didflow.client.submission import submit_one
+from didflow.client.submit_checks import check
+from didflow.client.sync import Didflow
+from didflow.contract.departures import Departures
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Release, SearchAndBuy, built
+from didflow.contract.results import NumberResult
+from didflow.contract.states import Outcome as NumberOutcome
+from didflow.ledger.departures import upcoming
+from didflow.ledger.number_holders import held_for, holders
+from didflow.ledger.number_pool import going
+from didflow.ledger.script_calls import Submission, submit
 from producers.churn_csv import ChurnLine, Told, read_lines
-from producers.client import Didflow
-from producers.leaving import leaves_with, same_as
-from producers.rehearsal import Rehearsal
-from producers.review import RELEASED
-from producers.similar import similar
-from producers.submitting import submit_one
-from worker.contract.departures import Departures
-from worker.contract.destinations import Destination
-from worker.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Release, SearchAndBuy, built
-from worker.contract.results import NumberResult
-from worker.contract.states import Outcome as NumberOutcome
-from worker.ledger.calls import Submission, submit
-from worker.ledger.departures import upcoming
-from worker.ledger.holdings import held_for, holders
-from worker.ledger.reuse import going
+from producers.churn_dry_run import Rehearsal
+from producers.churn_repeated import leaves_with, same_as
 
 #: How long the numbers of a customer who left are kept, where nobody says otherwise.
 GRACE = timedelta(days=7)
@@ -90,7 +90,7 @@ class Churn:
         """A customer left: schedule the release of `numbers`, or of all that were bought for this reference. For the times see `Release`.
 
         Only what was bought for this reference goes, and that is asked again at the moment it goes. A key has one job for ever. Numbers
-        that leave already on the same terms stay with the job that has them, and the others get a new one (`producers.leaving`).
+        that leave already on the same terms stay with the job that has them, and the others get a new one (`producers.churn_repeated`).
         Raises InvalidRequest (bad times, numbers of others, nothing to release); IdempotencyConflict if the key was used for something
         else; AlreadyLeaving if one of the numbers leaves on other terms; ServiceUnavailable: repeat it then.
         """

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidRequest
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest
 
 NEEDED = ("reference", "event")
 COLUMNS = (*NEEDED, "numbers", "at", "grace", "before_renewal", "parking", "key")

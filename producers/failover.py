@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from producers.client import Didflow
-from producers.differences import differences
-from producers.incident_keys import away_key, back_key, sweep_key
-from producers.submitting import submit_one
-from worker.contract.actors import actor_named
-from worker.contract.destinations import Destination
-from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
-from worker.contract.failover_plans import FailoverPlan
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Failback, Reroute, Selector, built
-from worker.contract.states import REPORTED, Outcome
-from worker.ledger.calls import Submission
-from worker.ledger.failover_plans import FailoverPlans, dry_run_of
+from didflow.client.incident_keys import away_key, back_key, sweep_key
+from didflow.client.request_diff import differences
+from didflow.client.submission import submit_one
+from didflow.client.sync import Didflow
+from didflow.contract.actors import actor_named
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout
+from didflow.contract.failover_plans import FailoverPlan
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Failback, Reroute, Selector, built
+from didflow.contract.states import REPORTED, Outcome
+from didflow.ledger.failover_plans import FailoverPlans, dry_run_of
+from didflow.ledger.script_calls import Submission
 
 #: An incident and perhaps an account, as a key.
 KeyOf = Callable[[str, str | None], str]

@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
-from producers.aio import AsyncDidflow
-from producers.client import Didflow
-from producers.incident_keys import away_key, back_key, incident_in, rest_key, sweep_key
-from producers.submitting import submit_one
-from worker.contract.errors import IncidentNotFound, JobNotFound
-from worker.contract.incidents import FailedBack, Incident, IncidentJob, IncidentState, Part
-from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, Reroute
-from worker.contract.states import REPORTED, JobState, Outcome
-from worker.contract.tally import Tally
-from worker.ledger import calls
-from worker.ledger.calls import Submission
-from worker.ledger.incidents import TOGETHER, jobs_of, list_older, names, undone_by
-from worker.ledger.plans import Ask, Plan, Plans
-from worker.ledger.tally import tally
+from didflow.client.aio import AsyncDidflow
+from didflow.client.incident_keys import away_key, back_key, incident_in, rest_key, sweep_key
+from didflow.client.submission import submit_one
+from didflow.client.sync import Didflow
+from didflow.contract.errors import IncidentNotFound, JobNotFound
+from didflow.contract.incidents import FailedBack, Incident, IncidentJob, IncidentState, Part
+from didflow.contract.jobs import JobView
+from didflow.contract.progress import Tally
+from didflow.contract.requests import Failback, Reroute
+from didflow.contract.states import REPORTED, JobState, Outcome
+from didflow.ledger import script_calls
+from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.incidents import TOGETHER, jobs_of, list_older, names, undone_by
+from didflow.ledger.progress import tally
+from didflow.ledger.script_calls import Submission
 
 #: Somebody else has them now, or nobody.
 _LEFT_ALONE = (Outcome.SUPERSEDED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND)
@@ -121,7 +121,7 @@ def _get(plans: Plans, name: str) -> Plan[Incident]:
 def _cancel(plans: Plans, name: str) -> Plan[Incident]:
     for view, _ in (yield from _known(plans, name)):
         if not view.state.is_terminal:
-            yield from plans.run(calls.cancel(view.id, plans.actor))
+            yield from plans.run(script_calls.cancel(view.id, plans.actor))
     return (yield from _get(plans, name))
 
 
@@ -132,7 +132,7 @@ def _failback(plans: Plans, name: str, *, dry_run: bool) -> Plan[tuple[WayBack, 
             continue
         goes_on = view.state not in REPORTED
         if goes_on and not dry_run:
-            yield from plans.run(calls.cancel(view.id, plans.actor))
+            yield from plans.run(script_calls.cancel(view.id, plans.actor))
             view = yield from plans.get(view.id)
         counts = yield from tally(plans.keys, view.id)
         if view.state.is_terminal and counts.selected <= counts.count(*_UNTOUCHED):

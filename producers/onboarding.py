@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from producers.client import Didflow
-from producers.deliveries import Delivery
-from worker.contract.errors import JobError, WrongJob
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult, Quote
-from worker.contract.states import JobState, Outcome
+from didflow.client.deliveries import Delivery
+from didflow.client.sync import Didflow
+from didflow.contract.errors import JobError, WrongJob
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.results import NumberResult, Quote
+from didflow.contract.states import JobState, Outcome
 
 #: An order's idempotency key begins with this, so that other jobs' keys can't be taken for orders.
 KEY = "onboarding:"

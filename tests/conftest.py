@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests import drawn
-from tests.drawn import Drawn, drawn_for, how_to_repeat
-from tests.stage import Stage
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from tests.support import provider_profiles
+from tests.support.inline_worker import Stage
+from tests.support.provider_profiles import Drawn, drawn_for, how_to_repeat
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 #: Whatever a test forgets to set, nothing that it starts reaches beyond this machine.
@@ -49,9 +49,9 @@ def real_ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[Ledger]:
 @pytest.fixture(autouse=True)
 def profiles(request: pytest.FixtureRequest) -> Iterator[Drawn]:
     """The variations of the provider that this test runs on."""
-    drawn.use(_profiles_of(request.node))
-    yield drawn.current
-    drawn.use(Drawn())
+    provider_profiles.use(_profiles_of(request.node))
+    yield provider_profiles.current
+    provider_profiles.use(Drawn())
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def _profiles_of(test: pytest.Item) -> Drawn:
 
 
 def pytest_report_header() -> str:
-    forced = "" if drawn.FORCED is None else f"; DIDFLOW_PROFILES={drawn.FORCED}"
-    return f"provider profiles of tests/jobs: DIDFLOW_PROFILE_SEED={drawn.SEED}{forced}"
+    forced = "" if provider_profiles.FORCED is None else f"; DIDFLOW_PROFILES={provider_profiles.FORCED}"
+    return f"provider profiles of tests/jobs: DIDFLOW_PROFILE_SEED={provider_profiles.SEED}{forced}"
 
 
 @pytest.hookimpl(wrapper=True)

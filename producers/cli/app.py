@@ -7,27 +7,27 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from producers.cli.buying import buy
-from producers.cli.churning import churn_app
-from producers.cli.completing import completion, know_shells
+from didflow.contract.exit_codes import MEANINGS, ExitCode
+from didflow.terminal.completion import completion, know_shells
+from didflow.terminal.examples import HELP, add_examples, as_lines
+from producers.cli.business_events import requests_app
+from producers.cli.buy import buy
+from producers.cli.churn import churn_app
 from producers.cli.dead_letters import dead_letters
-from producers.cli.deciding import decisions
+from producers.cli.decisions import decisions
 from producers.cli.documents import documents_app
-from producers.cli.examples import HELP, add_examples, as_lines
-from producers.cli.failing_over import failback, failover_app
+from producers.cli.failover import failback, failover_app
+from producers.cli.failover_plans import plan_app
 from producers.cli.history import history
 from producers.cli.incidents import incidents_app
-from producers.cli.knowing import schema, settings
-from producers.cli.looking import cancel, explain, jobs, results_app, status
-from producers.cli.moving import release, reroute
+from producers.cli.inspect import cancel, explain, jobs, results_app, status
 from producers.cli.onboarding import onboarding_app
-from producers.cli.planning import plan_app
 from producers.cli.pool import pool_app
-from producers.cli.reviewing import resolve, retry
-from producers.cli.roles import PASS_ON, ROLES, Role
-from producers.cli.spending import spend
-from producers.cli.taking_in import requests_app
-from worker.contract.exit_codes import MEANINGS, ExitCode
+from producers.cli.processes import PASS_ON, ROLES, Role
+from producers.cli.reroute_release import release, reroute
+from producers.cli.review import resolve, retry
+from producers.cli.settings import schema, settings
+from producers.cli.spend import spend
 
 #: The sections of `didflow --help`, and the commands of each.
 SECTIONS: dict[str, dict[str, Callable[..., None] | typer.Typer | Role]] = {

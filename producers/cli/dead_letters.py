@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from producers.cli import options as given
-from producers.cli.advice import to_settle
-from producers.cli.confirming import Stake, confirmed
-from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
-from producers.cli.tables import is_terminal
-from producers.client import Didflow
-from worker.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
-from worker.contract.jobs import JobView
-from worker.ledger.dead_letters import DeadLetters, DeadRequest
+from didflow.client.sync import Didflow
+from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
+from didflow.contract.jobs import JobView
+from didflow.ledger.dead_letters import DeadLetters, DeadRequest
+from didflow.terminal import options as given
+from didflow.terminal.confirmation import Stake, confirmed
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from didflow.terminal.tables import is_terminal
+from producers.cli.next_step import to_settle
 
 #: More of each than anybody acts on at once.
 ALL = 100_000

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from producers.cli import completing
-from producers.cli import options as given
+from didflow.contract.requests import FollowDocuments
+from didflow.terminal import completion
+from didflow.terminal import options as given
+from didflow.terminal.output import errors_told
 from producers.cli.option_groups import Labels, Listed, grouped
-from producers.cli.output import errors_told
-from producers.cli.submitting import submit
-from worker.contract.requests import FollowDocuments
+from producers.cli.submit import submit
 
 documents_app = typer.Typer(no_args_is_help=True, help="Numbers that wait for documents: what is missing, hand it in, follow them.")
 
-UPLOADER = "worker.runtime.upload"
+UPLOADER = "worker.operate.upload_document"
 
 JobOption = Annotated[
-    str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False, autocompletion=completing.jobs)
+    str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False, autocompletion=completion.jobs)
 ]
 
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from producers.cli import options as given
-from producers.cli.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
-from producers.cli.tables import is_terminal
-from producers.client import Didflow
-from worker.contract.errors import InvalidRequest
-from worker.contract.history import Happened, History, HistoryEntry
+from didflow.client.sync import Didflow
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.history import Happened, History, HistoryEntry
+from didflow.terminal import options as given
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from didflow.terminal.tables import is_terminal
 
 
 def history(

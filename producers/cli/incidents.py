@@ -8,22 +8,22 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from producers.cli import completing
-from producers.cli import options as given
-from producers.cli.confirming import FOR_GOOD, Stake, confirmed
-from producers.cli.output import ExitCode, WholeWords, clean, errors_told, nothing_done, plain, print_json, print_table
-from producers.cli.tables import is_terminal
-from producers.cli.watching import say
-from producers.client import Didflow
+from didflow.client.sync import Didflow
+from didflow.contract.errors import WaitTimeout
+from didflow.contract.incidents import Incident, IncidentJob, IncidentState
+from didflow.terminal import completion
+from didflow.terminal import options as given
+from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, nothing_done, plain, print_json, print_table
+from didflow.terminal.tables import is_terminal
+from producers.cli.progress import say
 from producers.incidents import Incidents, WayBack
-from worker.contract.errors import WaitTimeout
-from worker.contract.incidents import Incident, IncidentJob, IncidentState
 
 #: How often `--watch` looks.
 LOOK_EVERY_S = 1.0
 
 Name = Annotated[
-    str, typer.Argument(metavar="INCIDENT", help="its name, as `didflow incidents` lists it", autocompletion=completing.incidents)
+    str, typer.Argument(metavar="INCIDENT", help="its name, as `didflow incidents` lists it", autocompletion=completion.incidents)
 ]
 
 incidents_app = typer.Typer(

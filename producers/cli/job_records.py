@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from producers.cli.advice import advice
-from producers.cli.departing import fate, sentence, when
+from didflow.contract.departures import Departures
+from didflow.contract.destinations import Route
+from didflow.contract.document_file import described
+from didflow.contract.jobs import JobView
+from didflow.contract.results import NumberResult, Quote, Result, SearchReport, Summary, by_kind
 from producers.cli.next_commands import next_commands
-from worker.contract.departures import Departures
-from worker.contract.destinations import Route
-from worker.contract.jobs import JobView
-from worker.contract.papers import described
-from worker.contract.results import NumberResult, Quote, Result, SearchReport, Summary, by_kind
+from producers.cli.next_step import advice
+from producers.cli.release_dates import fate, sentence, when
 
 COLUMNS = ("what", "name", "state", "USD setup", "USD month", "USD inbound", "route", "remark")
 

@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Iterator
 
-from worker.contract.follow_ups import DOCUMENTS
-from worker.contract.jobs import JobView
-from worker.contract.papers import described
-from worker.contract.requests import Release, Reroute
-from worker.contract.states import Outcome
+from didflow.contract.document_file import described
+from didflow.contract.follow_ups import DOCUMENTS
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import Release, Reroute
+from didflow.contract.states import Outcome
 
 #: Of a number whose calls a reroute sent elsewhere.
 _MOVED = frozenset({Outcome.CONFIRMED, Outcome.ACCEPTED})

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from producers.cli import options as given
-from producers.cli.output import errors_told, plain
-from producers.cli.submitting import show_or_report, wait_for
-from producers.cli.tables import print_line
-from producers.client import Didflow
+from didflow.client.sync import Didflow
+from didflow.contract.errors import JobNotFound
+from didflow.terminal import options as given
+from didflow.terminal.output import errors_told, plain
+from didflow.terminal.tables import print_line
+from producers.cli.submit import show_or_report, wait_for
 from producers.onboarding import Fulfilment, Onboarding
-from worker.contract.errors import JobNotFound
 
 onboarding_app = typer.Typer(no_args_is_help=True, help="Follow the orders of new customers, and hand over what was bought.")
 

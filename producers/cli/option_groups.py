@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from typing import Any
 
-from producers.cli import options as given
+from didflow.terminal import options as given
 
 
 @dataclass(frozen=True)

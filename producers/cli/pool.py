@@ -2,12 +2,12 @@
 
 import typer
 
-from producers.cli import options as given
+from didflow.client.number_pool import Pool
+from didflow.client.sync import Didflow
+from didflow.terminal import options as given
+from didflow.terminal.output import WholeWords, errors_told, nothing_done, print_json, print_table
+from didflow.terminal.tables import is_terminal
 from producers.cli.option_groups import Listed, grouped
-from producers.cli.output import WholeWords, errors_told, nothing_done, print_json, print_table
-from producers.cli.tables import is_terminal
-from producers.client import Didflow
-from producers.pool import Pool
 
 pool_app = typer.Typer(no_args_is_help=True, help="Numbers that `buy --reuse` hands out before it buys: who has which.")
 

@@ -11,19 +11,19 @@ from decimal import Decimal
 
 import typer
 
+from didflow.client.sync import Didflow
+from didflow.contract.document_file import described
+from didflow.contract.errors import DidflowError, WaitTimeout
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.results import NumberResult, Quote
+from didflow.contract.spending import ScopeSpending, SpendLimit, told
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.worker_settings import running_with, running_workers, strictest
+from didflow.settings import load_settings
+from didflow.terminal.output import ExitCode, WholeWords, clean
 from producers.cli.job_records import balance_of
 from producers.cli.option_groups import Labels
-from producers.cli.output import ExitCode, WholeWords, clean
-from producers.cli.submitting import report, wait_for
-from producers.client import Didflow
-from worker.contract.errors import DidflowError, WaitTimeout
-from worker.contract.papers import described
-from worker.contract.requests import SearchAndBuy
-from worker.contract.results import NumberResult, Quote
-from worker.contract.spending import ScopeSpending, SpendLimit, told
-from worker.contract.states import JobState, Outcome
-from worker.ledger.running import running_with, running_workers, strictest
-from worker.settings import load_settings
+from producers.cli.submit import report, wait_for
 
 #: A person waits this long for a price, or for `--timeout` if that is shorter.
 WITHIN_S = 10.0

@@ -28,12 +28,12 @@ from typing import Any
 
 from wavix import NumberDestination, Wavix
 
-from producers import Destination, Didflow, Reroute, Selector
+from didflow import Destination, Didflow, Reroute, Selector
+from didflow.contract.states import JobState
+from didflow.settings import Settings
 from producers.failover import Failover
 from tests.bench.report import Bar, chart, table
-from worker.contract.states import JobState
-from worker.runtime.local_stack import LocalStack
-from worker.settings import Settings
+from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

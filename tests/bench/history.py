@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from worker.contract.destinations import Destination
-from worker.contract.history import Happened, Happening
-from worker.contract.requests import Reroute
-from worker.contract.writes import Write
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Claim, Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.history import Happened, Happening
+from didflow.contract.requests import Reroute
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.script_calls import Submission
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBERS = [f"+1213555{place:04d}" for place in range(100)]
 ROUNDS = 100

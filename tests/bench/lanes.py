@@ -13,11 +13,11 @@ from itertools import cycle, islice
 from rich.console import Console
 from rich.table import Table
 
-from producers import Destination, Didflow, JobView, Reroute, SearchAndBuy, Submission
-from worker.contract.states import JobState
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.local_stack import LocalStack
+from didflow import Destination, Didflow, JobView, Reroute, SearchAndBuy, Submission
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 
 NAMESPACE = "lanes"

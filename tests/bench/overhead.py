@@ -22,7 +22,7 @@ import redis
 
 from tests.bench.contenders.contender import URL_VARIABLE
 from tests.bench.report import Bar, chart, table
-from worker.runtime.embedded import EmbeddedValkey
+from worker.local.embedded_valkey import EmbeddedValkey
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
 #: Name, what it is called in the table, the package whose version is told.

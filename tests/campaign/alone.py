@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from tests.campaign.fleet import PIDS_VARIABLE, become
-from worker.runtime import solitary_process
+from worker.process import isolated_process
 
 if __name__ == "__main__":
     with Path(os.environ[PIDS_VARIABLE]).open("a") as file:  # One that was frozen doesn't notice that its worker is gone.
         file.write(f"{os.getpid()}\n")
     become(float(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3]))
-    solitary_process.main()
+    isolated_process.main()

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.errors import JobNotFound, ServiceUnavailable
+from didflow.contract.events import EventBody
+from didflow.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
+from didflow.contract.states import REPORTED, JobState
+from didflow.contract.states import Outcome as NumberOutcome
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.settings import variable
 from tests.campaign.countdown_oracle import Happened, countdown_violations
 from tests.campaign.evidence import Evidence, Witnesses
 from tests.campaign.fleet import Fleet
@@ -22,16 +30,8 @@ from tests.campaign.recovery import Recoveries
 from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
-from worker.contract.errors import JobNotFound, ServiceUnavailable
-from worker.contract.events import EventBody
-from worker.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
-from worker.contract.states import REPORTED, JobState
-from worker.contract.states import Outcome as NumberOutcome
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.fault_points import VARIABLE
-from worker.runtime.local_stack import LocalStack
-from worker.settings import variable
+from worker.attempt.fault_points import VARIABLE
+from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
 from worker.wavix.sandbox.profiles import draw, settings_of

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from didflow.contract.events import EventBody
+from didflow.contract.requests import Release
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState, Outcome
 from tests.campaign.countdowns import CalledOff
-from worker.contract.events import EventBody
-from worker.contract.requests import Release
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState, Outcome
 
 #: A call that had been begun when its job was called off comes within this: it waits for its turn for five seconds at most.
 GOING_S = 6.0

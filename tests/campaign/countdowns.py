@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import JobNotFound, ServiceUnavailable
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import Release
+from didflow.contract.states import JobState
 from producers.churn import Churn
-from worker.contract.destinations import Destination
-from worker.contract.errors import JobNotFound, ServiceUnavailable
-from worker.contract.jobs import JobView
-from worker.contract.requests import Release
-from worker.contract.states import JobState
 from worker.wavix.sandbox import SandboxAdmin
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from didflow.contract.errors import JobNotFound
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
 from tests.campaign.oracle import Heard
 from tests.campaign.trouble import Struck
-from worker.contract.errors import JobNotFound
-from worker.ledger import calls
-from worker.ledger.ledger import Ledger
 from worker.wavix.sandbox import SandboxAdmin
 
 JOB = re.compile(r"\b[0-9a-f]{26}\b")
@@ -105,7 +105,7 @@ class Witnesses:
         return sorted(found, key=lambda one: one.at_s)
 
     def _number(self, number: str) -> list[Happened]:
-        history = self._ledger.run(calls.history(number))
+        history = self._ledger.run(script_calls.history(number))
         return [
             Happened(entry.at.timestamp(), f"{entry.happened.model_dump_json(exclude_defaults=True)} by {entry.kind} {entry.job}")
             for entry in history.entries

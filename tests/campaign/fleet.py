@@ -1,4 +1,4 @@
-"""Worker processes that can be killed, frozen and replaced: the real `worker.runtime.process`, forked from a parent that has loaded it.
+"""Worker processes that can be killed, frozen and replaced: `worker.process.worker_process`, forked from a parent that has it.
 
 Forking instead of starting an interpreter makes a new worker cost a tenth of a second, so that a minute is enough for many deaths.
 """
@@ -19,14 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from didflow.contract.requests import REQUEST_VERSION
+from didflow.ledger import witness
+from didflow.ledger.ledger import Ledger
+from didflow.parent_process import PARENT_VARIABLE
 from tests.campaign.mutants import mutate
-from tests.forking import FORKING
-from worker.contract.requests import REQUEST_VERSION
-from worker.ledger import witness
-from worker.ledger.ledger import Ledger
-from worker.parent import PARENT_VARIABLE
-from worker.runtime import process, solitary
-from worker.runtime.process_names import NAME_VARIABLE, PREDECESSOR_VARIABLE
+from tests.support.forking import FORKING
+from worker.process import isolated, worker_process
+from worker.process.names import NAME_VARIABLE, PREDECESSOR_VARIABLE
 from worker.wavix import answers
 
 LOOK_EVERY_S = 0.05
@@ -39,7 +39,7 @@ PIDS_VARIABLE = "CAMPAIGN_PIDS"
 
 
 def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None, version: int) -> None:
-    """What a worker process does: as `python -m worker.runtime.process`, with a wrong clock and, to test the tests, a wrong protocol."""
+    """What `python -m worker.process.worker_process` does, with a wrong clock and, to test the tests, a wrong protocol."""
     os.setsid()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
@@ -48,8 +48,8 @@ def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str |
     os.environ[PARENT_VARIABLE] = str(os.getppid())
     os.environ[PIDS_VARIABLE] = str(log.with_suffix(".pids"))
     become(skew_s, mutant, version)
-    solitary.COMMAND = [sys.executable, "-m", "tests.campaign.alone", str(skew_s), mutant or "", str(version)]
-    process.main()
+    isolated.COMMAND = [sys.executable, "-m", "tests.campaign.alone", str(skew_s), mutant or "", str(version)]
+    worker_process.main()
 
 
 def become(skew_s: float, mutant: str | None, version: int) -> None:

@@ -7,8 +7,8 @@ from typing import cast
 
 import redis
 
-from worker.ledger.keys import Keys
-from worker.ledger.streams import KEPT_FOR_A_LOOK
+from didflow.ledger.consumer_groups import KEPT_FOR_A_LOOK
+from didflow.ledger.keys import Keys
 
 #: The sweepers of living workers have taken away what is due within this.
 SWEPT_WITHIN_S = 30.0

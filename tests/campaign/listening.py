@@ -10,13 +10,13 @@ from typing import Self, cast
 
 import redis
 
+from didflow.contract.release_events import CALLS_CAME
+from didflow.contract.states import REPORTED
+from didflow.ledger.commands import Entries, entries_of
+from didflow.ledger.connection import connect
+from didflow.ledger.consumer_groups import parse_event
+from didflow.ledger.keys import Keys
 from tests.campaign.oracle import Heard
-from worker.contract.release_events import CALLS_CAME
-from worker.contract.states import REPORTED
-from worker.ledger.connection import connect
-from worker.ledger.keys import Keys
-from worker.ledger.plans import Entries, entries_of
-from worker.ledger.streams import parse_event
 
 BLOCK_MS = 300
 GROUP = "campaign"

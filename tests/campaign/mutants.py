@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from worker.contract.errors import JobError
-from worker.contract.provider import Answer
-from worker.contract.states import Outcome
-from worker.jobs import purchase
-from worker.jobs.countdown import Countdown
-from worker.jobs.giving_back import GivingBack
-from worker.jobs.leaving import Leaving
-from worker.jobs.purchase import Purchase
-from worker.jobs.purchase_state import Checkout, Phase
-from worker.jobs.refused_checkout import what_is_known
-from worker.jobs.stock import StockSearch
-from worker.ledger import plans, script_loader
-from worker.runtime.attempt import LedgerPage
+from didflow.contract.errors import JobError
+from didflow.contract.provider import Answer
+from didflow.contract.states import Outcome
+from didflow.ledger import commands, script_loader
+from worker.attempt.job_context import LedgerPage
+from worker.jobs.purchase import protocol
+from worker.jobs.purchase.protocol import Purchase
+from worker.jobs.purchase.refusal import what_is_known
+from worker.jobs.purchase.state import Checkout, Phase
+from worker.jobs.purchase.stock_search import StockSearch
+from worker.jobs.release.executor import GivingBack
+from worker.jobs.release.grace_period import Countdown
+from worker.jobs.release.state import Leaving
 
 
 def no_token_check() -> None:
@@ -28,7 +28,7 @@ def no_token_check() -> None:
         source = right(name, shebang=shebang).source.replace("return f[1] == token and f[2] == 'running'", "return f[1] ~= false")
         return script_loader.Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
-    vars(plans)["load_script"] = wrong
+    vars(commands)["load_script"] = wrong
 
 
 def look_first() -> None:
@@ -62,7 +62,7 @@ def believe_refusals() -> None:
         known, detail = right(answer)
         return (Checkout.NOT_SENT if known is Checkout.REFUSED else known), detail
 
-    vars(purchase)["what_is_known"] = wrong
+    vars(protocol)["what_is_known"] = wrong
 
 
 def deaf_to_cancels() -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from didflow.contract.events import Event, EventBody
+from didflow.contract.follow_ups import DOCUMENTS
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, Outcome, WaitReason
 from tests.campaign.work import Asked
-from worker.contract.events import Event, EventBody
-from worker.contract.follow_ups import DOCUMENTS
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import JobState, Outcome, WaitReason
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})

@@ -10,9 +10,9 @@ from typing import Self, cast
 
 import redis
 
-from worker.contract.states import JobState
-from worker.ledger.connection import connect
-from worker.ledger.keys import Keys
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.keys import Keys
 
 LOOK_EVERY_S = 0.1
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)

@@ -10,8 +10,8 @@ from typing import Self
 
 import redis
 
-from tests.faults.plant import until
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.cluster import until
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 class Server:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from didflow.contract.errors import JobError
+from didflow.contract.events import EventBody, Timings
+from didflow.contract.requests import Release
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState, Outcome
 from tests.campaign.countdown_oracle import TRUNK, Countdown, Happened, countdown_violations
 from tests.campaign.countdowns import PARKING, CalledOff
-from worker.contract.errors import JobError
-from worker.contract.events import EventBody, Timings
-from worker.contract.requests import Release
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState, Outcome
 
 NUMBER, RECORD = "+12135550100", 47
 OLD, PARKED = ({"destination": to} for to in ("old@example.net", "parked@example.net"))

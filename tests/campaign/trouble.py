@@ -14,12 +14,12 @@ from typing import Any, cast
 
 import redis
 
+from didflow.contract.states import Lane
+from didflow.ledger.keys import Keys
+from didflow.ledger.script_loader import load_script
 from tests.campaign.fleet import Fleet
 from tests.campaign.proxy import Proxy
 from tests.campaign.server import Server
-from worker.contract.states import Lane
-from worker.ledger.keys import Keys
-from worker.ledger.script_loader import load_script
 from worker.wavix.sandbox import SandboxAdmin
 
 #: Scripts that workers and sweepers run; a lost reply of each must change nothing.

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable
+from didflow.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
+from didflow.contract.states import Outcome
+from didflow.ledger.script_calls import Submission
 from producers.churn import Churn
 from tests.campaign.countdown_oracle import TRUNK, Countdown
 from tests.campaign.countdowns import Meddling, insist
-from worker.contract.destinations import Destination
-from worker.contract.errors import DidflowError, InvalidRequest, ServiceUnavailable
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy
-from worker.contract.states import Outcome
-from worker.ledger.calls import Submission
 from worker.wavix.sandbox import SandboxAdmin
 
 CITIES = (

@@ -16,10 +16,10 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.provider import NotThere, ReadFailed
-from worker.jobs.owned import pages_of
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import NotThere, ReadFailed
+from worker.jobs.owned_numbers import pages_of
 from worker.wavix.client import WavixClient
 
 NUMBER = "+12565378257"

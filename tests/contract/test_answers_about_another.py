@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.provider import No, Unclear, Yes
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import No, Unclear, Yes
 from worker.wavix.answers import Mutation
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox

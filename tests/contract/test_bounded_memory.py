@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.hostile_server import Answering, HostileServer
+from tests.support.hostile_server import Answering, HostileServer
 from worker.wavix.connection import MAX_BODY_BYTES
 
 pytestmark = pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's /proc")

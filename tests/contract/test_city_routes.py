@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.provider import NotThere
+from didflow.contract.provider import NotThere
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.options import SANDBOX_KEY

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.destinations import Destination, same_route
-from worker.contract.papers import read_paper
-from worker.contract.provider import Barred, No, NotThere, ReadFailed, Yes
+from didflow.contract.destinations import Destination, same_route
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import Barred, No, NotThere, ReadFailed, Yes
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import Answer, NotThere, ReadFailed, Yes
 from tests.contract.openapi import Operation, contract
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.provider import Answer, NotThere, ReadFailed, Yes
 from worker.wavix import parsing
 from worker.wavix.client import WavixClient
-from worker.wavix.sandbox.papers import form
+from worker.wavix.sandbox.documents import form
 
 KEY = "k-3f9a1c77"
 ROUTE = (Destination.sip("pbx@example.net"), Destination.pstn("+13235550142", priority=2), Destination.trunk(144, "32882", priority=3))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import Barred, No, NotNow, NotThere, ReadFailed, Unclear, Yes
 from tests.contract.openapi import Contract, contract
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.provider import Barred, No, NotNow, NotThere, ReadFailed, Unclear, Yes
 from worker.wavix.client import WavixClient
 
 FUZZ = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.provider import UNREADABLE, NotNow, NotNowReason, ReadFailed, Unclear, Yes
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import UNREADABLE, NotNow, NotNowReason, ReadFailed, Unclear, Yes
 from worker.wavix.client import READ_ATTEMPTS, WavixClient
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.provider import NotNow, NotNowReason, ReadFailed, Yes
+from didflow.contract.provider import NotNow, NotNowReason, ReadFailed, Yes
 from worker.wavix import transport
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox

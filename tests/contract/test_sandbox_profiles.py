@@ -2,7 +2,7 @@
 
 import httpx
 
-from worker.runtime.local_stack import LocalStack
+from worker.local.stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 DIDS = "/v1/buy/countries/8652/{}/200/dids"

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from wavix import Wavix
 
-from worker.contract.provider import Barred, ReadFailed
-from worker.contract.transactions import ACTIVATION_FEE, MONTHLY_FEE, NUMBER_ORDER, Transaction
+from didflow.contract.provider import Barred, ReadFailed
+from didflow.contract.transactions import ACTIVATION_FEE, MONTHLY_FEE, NUMBER_ORDER, Transaction
 from worker.wavix import parsing
 from worker.wavix.client import WavixClient
 from worker.wavix.parsing import Unreadable

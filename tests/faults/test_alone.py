@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plant import Plant, plant, until
-from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute, SearchAndBuy
-from worker.contract.states import JobState
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Reroute, SearchAndBuy
+from didflow.contract.states import JobState
+from tests.support.cluster import Plant, plant, until
 
 PBX = Destination.sip("pbx@example.net")
 LOOK = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), dry_run=True)

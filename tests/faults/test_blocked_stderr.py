@@ -9,14 +9,14 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.plant import ENVIRONMENT, NAMESPACE, until
-from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute
-from worker.contract.states import JobState
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Reroute
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.cluster import ENVIRONMENT, NAMESPACE, until
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -35,7 +35,7 @@ def full_pipe() -> Iterator[int]:
     os.close(reading)
 
 
-@pytest.mark.parametrize("module", ["worker.runtime.process", "worker.runtime.supervisor"])
+@pytest.mark.parametrize("module", ["worker.process.worker_process", "worker.process.supervisor"])
 def test_a_worker_whose_log_is_blocked_works_and_ends(module: str, full_pipe: int, valkey: EmbeddedValkey, sandbox: Sandbox) -> None:
     environment = ENVIRONMENT | {"DIDFLOW_NAMESPACE": f"{NAMESPACE}-{full_pipe}-{module[-4:]}", "DIDFLOW_REDIS_URL": valkey.url}
     environment |= {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": sandbox.url, "DIDFLOW_PROCESSES": "1"}

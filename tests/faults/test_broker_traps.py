@@ -28,17 +28,17 @@ from typing import Any
 
 import pytest
 
-from producers import Job, JobView
-from tests.faults.dying_threads import VARIABLE as DYING_THREAD
-from tests.faults.dying_threads import folder_with_hook
-from tests.faults.plant import Plant, lives, plant, until
-from tests.ledger.playing import copies
-from worker.contract.destinations import Destination
-from worker.contract.exit_codes import ExitCode
-from worker.contract.requests import Request, Reroute, SearchAndBuy
-from worker.contract.states import JobState, Lane
-from worker.ledger.calls import RENUDGE_MS, Submission
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Job, JobView
+from didflow.contract.destinations import Destination
+from didflow.contract.exit_codes import ExitCode
+from didflow.contract.requests import Request, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.script_calls import RENUDGE_MS, Submission
+from tests.support.cluster import Plant, lives, plant, until
+from tests.support.dying_threads import VARIABLE as DYING_THREAD
+from tests.support.dying_threads import folder_with_hook
+from tests.support.ledger_roles import copies
+from worker.local.embedded_valkey import EmbeddedValkey
 
 LEASE_S = 2.0
 #: What a busy machine may add.

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from producers import SearchAndBuy, Submission
-from tests.faults.losing import LosingValkey
-from tests.faults.plant import plant
-from worker.contract.states import JobState
+from didflow import SearchAndBuy, Submission
+from didflow.contract.states import JobState
+from tests.support.cluster import plant
+from tests.support.lossy_valkey import LosingValkey
 
 #: What a machine that has other things to do may add.
 SLACK_S = 4.0

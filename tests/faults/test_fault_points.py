@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plant import Plant, plant, until
-from worker.contract.destinations import Destination
-from worker.contract.requests import Failback, Reroute, SearchAndBuy
-from worker.contract.states import JobState
-from worker.runtime.fault_points import VARIABLE, orders_from_environment
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Failback, Reroute, SearchAndBuy
+from didflow.contract.states import JobState
+from tests.support.cluster import Plant, plant, until
+from worker.attempt.fault_points import VARIABLE, orders_from_environment
 
 OLD = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tests.faults.losing import LosingValkey, Plot
-from tests.faults.plant import plant, until
-from tests.ledger.playing import stream
-from tests.stage import outcomes
-from worker.contract.requests import Release, SearchAndBuy
-from worker.contract.states import JobState
-from worker.runtime.gatekeeper import Gatekeeper
+from didflow.contract.requests import Release, SearchAndBuy
+from didflow.contract.states import JobState
+from tests.support.cluster import plant, until
+from tests.support.inline_worker import outcomes
+from tests.support.ledger_roles import stream
+from tests.support.lossy_valkey import LosingValkey, Plot
+from worker.reconcile.gatekeeper import Gatekeeper
 from worker.wavix.client import WavixClient
 from worker.wavix.locations import LocationCache
 from worker.wavix.sandbox import Sandbox, SandboxOptions

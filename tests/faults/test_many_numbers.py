@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from producers import Job, JobView
-from tests.faults.plant import NAMESPACE, Plant, lives, plant, until
-from worker.contract.destinations import Destination
-from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import JobState, Outcome
-from worker.ledger.keys import Keys
+from didflow import Job, JobView
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.keys import Keys
+from tests.support.cluster import NAMESPACE, Plant, lives, plant, until
 
 BIG = os.environ.get("DIDFLOW_BIG_TESTS") == "1"
 COUNT = 10_000 if BIG else 1_000

@@ -11,15 +11,15 @@ from typing import cast
 
 import pytest
 
-from tests.faults.plant import NAMESPACE, Plant, lives, plant, until
-from tests.shell import Shell
-from worker.contract.destinations import Destination
-from worker.contract.exit_codes import ExitCode
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import JobState, Lane
-from worker.ledger.connection import connect
-from worker.ledger.plans import Entries
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.destinations import Destination
+from didflow.contract.exit_codes import ExitCode
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.commands import Entries
+from didflow.ledger.connection import connect
+from tests.support.cluster import NAMESPACE, Plant, lives, plant, until
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 BUY_TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
@@ -226,7 +226,7 @@ def test_the_key_is_nowhere(running: Plant) -> None:
     assert {"didflow", "dramatiq"} <= loggers, "every line is data, Dramatiq's too"
 
 
-@pytest.mark.parametrize(("module", "code"), [("worker.runtime.process", ExitCode.MISCONFIGURED), ("worker.runtime.supervisor", 2)])
+@pytest.mark.parametrize(("module", "code"), [("worker.process.worker_process", ExitCode.MISCONFIGURED), ("worker.process.supervisor", 2)])
 def test_a_redis_that_could_forget_is_refused(tmp_path: Path, module: str, code: int) -> None:
     with EmbeddedValkey(tmp_path) as forgetful:
         connect(forgetful.url).config_set("appendfsync", "everysec")
@@ -245,7 +245,7 @@ def test_every_lane_is_served(running: Plant) -> None:
     assert {running.wait(job).state for job in (moving, giving, buying)} == {JobState.SUCCEEDED}
 
 
-@pytest.mark.parametrize("module", ["worker.runtime.process", "worker.runtime.supervisor"])
+@pytest.mark.parametrize("module", ["worker.process.worker_process", "worker.process.supervisor"])
 @pytest.mark.parametrize(
     "wrong",
     [{"DIDFLOW_REDIS_URL": "redis://host:port/0"}, {"DIDFLOW_THREADS": "many"}],

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plant import plant
-from worker.contract.requests import SearchAndBuy
-from worker.contract.spending import Spend
-from worker.contract.states import JobState
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.spending import Spend
+from didflow.contract.states import JobState
+from tests.support.cluster import plant
 
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 

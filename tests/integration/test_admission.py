@@ -16,20 +16,20 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.faults.plant import Plant, plant, until
-from tests.stage import Stage, settings_for
-from worker.contract.destinations import Destination
-from worker.contract.provider import No, NotNow, NotNowReason, ReadFailed
-from worker.contract.requests import Reroute, SearchAndBuy
-from worker.contract.states import JobState, Lane
-from worker.ledger.admission import LATE_S, Breaker, Pace, rate_state
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.admission import SharedAdmission
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.patience import PATIENCE_S
-from worker.runtime.providers import Providers
-from worker.runtime.runner import JobRunner
+from didflow.contract.destinations import Destination
+from didflow.contract.provider import No, NotNow, NotNowReason, ReadFailed
+from didflow.contract.requests import Reroute, SearchAndBuy
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.rate_limit import LATE_S, Breaker, Pace, rate_state
+from tests.support.cluster import Plant, plant, until
+from tests.support.inline_worker import Stage, settings_for
+from worker.attempt.patience import PATIENCE_S
+from worker.attempt.provider_clients import Providers
+from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.runner import JobRunner
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.client import READ_ATTEMPTS, WavixClient
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -45,7 +45,7 @@ NUMBER = "+12135550100"
 
 @dataclass
 class Asking:
-    """A process of `tests.integration.asking`."""
+    """A process of `tests.support.asking_process`."""
 
     process: subprocess.Popen[str]
 
@@ -73,7 +73,7 @@ def asking(valkey: EmbeddedValkey, ledger: Ledger, sandbox: Sandbox, threads: Ma
         "DIDFLOW_NAMESPACE": ledger.keys.namespace,
         "DIDFLOW_RATE_LIMIT": str(RATE),
     }
-    command = [sys.executable, "-m", "tests.integration.asking"]
+    command = [sys.executable, "-m", "tests.support.asking_process"]
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     processes = [
         subprocess.Popen([*command, lane.value, str(count)], env=environment, text=True, cwd=root, stdin=pipe, stdout=pipe)

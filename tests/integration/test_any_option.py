@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from didflow.contract.exit_codes import ExitCode
 from producers.cli.app import app
-from producers.cli.roles import ROLES
-from worker.contract.exit_codes import ExitCode
-from worker.runtime.embedded import EmbeddedValkey
+from producers.cli.processes import ROLES
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = ("--number", "+12135550100")
 TO = ("--to", "sip:a@example.net")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from producers import Didflow, SearchAndBuy
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage, settings_for
-from worker.contract.exit_codes import ExitCode
-from worker.contract.states import JobState
-from worker.ledger.ledger import Ledger
-from worker.ledger.running import note_running, running_with
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Didflow, SearchAndBuy
+from didflow.contract.exit_codes import ExitCode
+from didflow.contract.states import JobState
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.worker_settings import note_running, running_with
+from tests.support.inline_worker import Stage, settings_for
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import SandboxAdmin
 
 CITY = ("--country", "US", "--city", "LOS ANGELES, CA")

@@ -14,21 +14,22 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft202012Validator
 
-from producers import DeadLetterNotFound, Destination, Didflow, InvalidRequest, JobState, SearchAndBuy, ServiceUnavailable, business_events
+from didflow import DeadLetterNotFound, Destination, Didflow, InvalidRequest, JobState, SearchAndBuy, ServiceUnavailable
+from didflow.contract.business_events import APPROVED, CALLED_OFF, CHURNED, ORDER, REQUEST, RETURNED, business_event_schema
+from didflow.ledger.commands import Entries
+from didflow.ledger.connection import connect
+from didflow.ledger.consumer_groups import trim
+from didflow.ledger.dead_letters import DeadRequest
+from didflow.ledger.ledger import Ledger
+from producers import business_events
 from producers.business_events import KEPT_CHARACTERS, MAX_DELIVERIES, BusinessEvents, TakenIn
 from producers.churn import Churn
 from producers.onboarding import Onboarding
-from tests.faults.plant import until
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.contract.business_events import APPROVED, CALLED_OFF, CHURNED, ORDER, REQUEST, RETURNED, business_event_schema
-from worker.ledger.connection import connect
-from worker.ledger.dead_letters import DeadRequest
-from worker.ledger.ledger import Ledger
-from worker.ledger.plans import Entries
-from worker.ledger.streams import trim
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.cluster import until
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 
 IN_US: dict[str, Any] = {"kind": "search_and_buy", "country": "US", "quantity": 2}
 GOOD = {"request": IN_US, "reference": "customer-9"}

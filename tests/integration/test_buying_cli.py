@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from producers import AsyncDidflow, Didflow, InvalidRequest, Quote, Rung, SearchAndBuy
+from didflow import AsyncDidflow, Didflow, InvalidRequest, Quote, Rung, SearchAndBuy
+from didflow.contract.states import JobState
+from didflow.ledger.script_calls import Submission, fingerprint
 from producers.onboarding import Onboarding
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.contract.states import JobState
-from worker.ledger.calls import Submission, fingerprint
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 
 CITY = ("--country", "US", "--city", "LOS ANGELES, CA")
 

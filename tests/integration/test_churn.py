@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from producers import AlreadyLeaving, Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
+from didflow import AlreadyLeaving, Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
+from didflow.contract.jobs import Job
 from producers.churn import Churn, Returned
-from tests.moved_clock import MovedLedger, ledger, settle, stage
-from tests.stage import Stage, numbers, outcomes
-from worker.contract.jobs import Job
+from tests.support.inline_worker import Stage, numbers, outcomes
+from tests.support.moved_clock import MovedLedger, ledger, settle, stage
 
 __all__ = ["ledger", "stage"]
 

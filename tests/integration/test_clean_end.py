@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from producers import SearchAndBuy
-from worker.contract.errors import ServiceUnavailable
-from worker.ledger.address import address_file
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Ledger
-from worker.runtime.clean_end import server_that_ended
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import SearchAndBuy
+from didflow.contract.errors import ServiceUnavailable
+from didflow.ledger.address import address_file
+from didflow.ledger.connection import connect
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from worker.local.clean_end import server_that_ended
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NAMESPACE = "clean"
 
@@ -108,7 +108,7 @@ def test_a_ledger_that_was_last_written_on_another_server_is_none_that_goes_on(t
 OWNER = """
 import sys, threading
 from pathlib import Path
-from worker.runtime.embedded import EmbeddedValkey
+from worker.local.embedded_valkey import EmbeddedValkey
 server = EmbeddedValkey(Path(sys.argv[1]), sandbox=sys.argv[2] == "sandbox", namespace="clean").start()
 print(server.url, flush=True)
 threading.Event().wait()

@@ -10,16 +10,16 @@ from typing import cast
 
 import pytest
 
-from producers.cli.output import clean, exit_code
-from producers.cli.roles import ROLES
-from tests.faults.plant import NAMESPACE, Plant, plant, until
-from tests.shell import Shell
-from tests.stage import settings_for
-from worker.contract import errors
-from worker.ledger.admission import Breaker, report
-from worker.ledger.plans import Entries
-from worker.ledger.running import note_running, running_with
-from worker.runtime.local_stack import LocalStack
+from didflow.contract import errors
+from didflow.ledger.commands import Entries
+from didflow.ledger.rate_limit import Breaker, report
+from didflow.ledger.worker_settings import note_running, running_with
+from didflow.terminal.output import clean, exit_code
+from producers.cli.processes import ROLES
+from tests.support.cluster import NAMESPACE, Plant, plant, until
+from tests.support.inline_worker import settings_for
+from tests.support.shell import Shell
+from worker.local.stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 OF_LOS_ANGELES = ("--country", "US", "--city", "LOS ANGELES, CA")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 FAR = "99999999999d"
 NUMBER = ("--number", "+12135550100")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from producers import Destination, Didflow, Reroute, SearchAndBuy
-from producers.cli import completing
+from didflow import Destination, Didflow, Reroute, SearchAndBuy
+from didflow.terminal import completion
 from producers.failover import Failover
-from tests.shell import Shell
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 TO = (Destination.sip("backup@example.net"),)
 MOVE = Reroute(numbers=("+12135550100",), destinations=TO)
@@ -39,27 +39,27 @@ def test_a_shell_is_offered_jobs_incidents_plans_countries_and_states(tmp_path: 
     Failover(didflow).keep_plan("trunk-144", MOVE, "me")
     assert offered(shell, "didflow", "status", job.id[:20]) == [job.id]
     assert offered(shell, "didflow", "jobs", "--state", "need") == ["needs_review"]
-    assert [name for name, _ in completing.jobs("")] == [moved.id, job.id]
-    assert [name for name, _ in completing.jobs_and_incidents("")] == ["INC-7", moved.id]
-    assert completing.incidents("X") == []
-    assert completing.plans("trunk") == [("trunk-144", "0 numbers")]
-    assert ("DE", "Germany") in completing.countries("D")
+    assert [name for name, _ in completion.jobs("")] == [moved.id, job.id]
+    assert [name for name, _ in completion.jobs_and_incidents("")] == ["INC-7", moved.id]
+    assert completion.incidents("X") == []
+    assert completion.plans("trunk") == [("trunk-144", "0 numbers")]
+    assert ("DE", "Germany") in completion.countries("D")
 
 
 def test_nothing_is_offered_where_redis_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("DIDFLOW_REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        assert completing.jobs("") == []
+        assert completion.jobs("") == []
         silent.close()
-        assert completing.plans("") == completing.incidents("") == []
+        assert completion.plans("") == completion.incidents("") == []
     monkeypatch.delenv("DIDFLOW_REDIS_URL")
     monkeypatch.setenv("DIDFLOW_STATE_DIR", str(tmp_path))
-    assert completing.jobs("") == []
+    assert completion.jobs("") == []
     monkeypatch.setenv("DIDFLOW_REDIS_URL", "redis://:hunter2#x@127.0.0.1:6399/0")
-    assert completing.jobs("") == []
+    assert completion.jobs("") == []
 
 
-@pytest.mark.parametrize("shell", completing.Shell)
-def test_each_shell_has_a_script(tmp_path: Path, shell: completing.Shell) -> None:
+@pytest.mark.parametrize("shell", completion.Shell)
+def test_each_shell_has_a_script(tmp_path: Path, shell: completion.Shell) -> None:
     end = Shell(tmp_path, {})("completion", shell)
     assert (end.code, f"_DIDFLOW_COMPLETE=complete_{shell}" in end.out) == (0, True)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from producers import AsyncDidflow, DeadLetterNotFound, DeadLetters, Didflow, InvalidRequest, JobNotFound, JobState, WrongJob
-from producers.deliveries import Delivery
-from tests.ledger.playing import claimed, finished, submitted
-from tests.shell import Shell
-from worker.contract.errors import JobError
-from worker.contract.results import NumberResult, Result, Totals
-from worker.contract.states import Outcome
-from worker.ledger.connection import connect_async
-from worker.ledger.ledger import Ledger
-from worker.ledger.streams import trim
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import AsyncDidflow, DeadLetterNotFound, DeadLetters, Didflow, InvalidRequest, JobNotFound, JobState, WrongJob
+from didflow.client.deliveries import Delivery
+from didflow.contract.errors import JobError
+from didflow.contract.results import NumberResult, Result, Totals
+from didflow.contract.states import Outcome
+from didflow.ledger.connection import connect_async
+from didflow.ledger.consumer_groups import trim
+from didflow.ledger.ledger import Ledger
+from tests.support.ledger_roles import claimed, finished, submitted
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 OPEN = Result(
     numbers=(NumberResult(number="+12135550100", outcome=Outcome.UNCLEAR),),

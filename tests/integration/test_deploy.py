@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plant import until
-from worker.contract.errors import UnsafeRedis
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey, server_binaries
-from worker.runtime.health import living
-from worker.runtime.process import GRACE_S
-from worker.runtime.redis_safety import check_redis, refuse_unsafe
-from worker.settings import Settings
+from didflow.contract.errors import UnsafeRedis
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.settings import Settings
+from tests.support.cluster import until
+from worker.local.embedded_valkey import EmbeddedValkey, server_binaries
+from worker.process.health import living
+from worker.process.redis_durability import check_redis, refuse_unsafe
+from worker.process.worker_process import GRACE_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

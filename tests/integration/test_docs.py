@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Reroute
+from didflow.contract.states import JobState, Outcome, WaitReason
+from didflow.settings import Settings
 from producers.cli.app import app
-from producers.cli.roles import ROLES
-from tests.integration.working import working
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute
-from worker.contract.states import JobState, Outcome, WaitReason
-from worker.runtime.embedded import EmbeddedValkey
-from worker.settings import Settings
+from producers.cli.processes import ROLES
+from tests.support.inline_worker import Stage
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,7 +39,7 @@ def commands() -> list[str]:
 
 def error_codes() -> set[str]:
     """Every literal code of a job's or a number's error in the source."""
-    sources = [path.read_text() for folder in ("worker/jobs", "worker/runtime", "producers") for path in (ROOT / folder).glob("*.py")]
+    sources = [path.read_text() for folder in ("didflow", "producers", "worker") for path in (ROOT / folder).rglob("*.py")]
     return {code for source in sources for code in re.findall(r'JobError\(\s*code="(\w+)"', source)}
 
 
@@ -55,7 +55,7 @@ def test_every_error_code_is_explained_to_operators() -> None:
 
 def test_settings_that_the_pages_name_exist() -> None:
     known = {field.alias or f"DIDFLOW_{name.upper()}" for name, field in Settings.model_fields.items()}
-    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED"}  # Of the tests, see tests/drawn.py.
+    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED"}  # Of the tests, see tests/support/provider_profiles.py.
     named = {name for page in PAGES for name in re.findall(r"\b(?:DIDFLOW|WAVIX)_[A-Z_]+\b", page.read_text())}
     assert named <= known
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from didflow.contract.requests import SearchAndBuy
+from didflow.ledger.dialects import note_dialect
 from tests.integration.test_reconcile import shell_of
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.contract.requests import SearchAndBuy
-from worker.ledger.dialects import note_dialect
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 

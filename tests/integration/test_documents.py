@@ -6,26 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from producers import (
-    AsyncDidflow,
-    AsyncDocuments,
-    AsyncPool,
-    Didflow,
-    Documents,
-    InvalidRequest,
-    Job,
-    JobState,
-    SearchAndBuy,
-    WrongJob,
-)
+from didflow import AsyncDidflow, AsyncDocuments, AsyncPool, Didflow, Documents, InvalidRequest, Job, JobState, SearchAndBuy, WrongJob
+from didflow.contract.events import event_adapter
+from didflow.contract.requests import FollowDocuments, Release, request_adapter
+from didflow.contract.results import Result, Totals
 from tests.integration.test_reconcile import shell_of
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage, numbers
-from worker.contract.events import event_adapter
-from worker.contract.requests import FollowDocuments, Release, request_adapter
-from worker.contract.results import Result, Totals
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage, numbers
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 
 PASSPORT = b"%PDF-1.4\nErika Mustermann, born 1964-08-12\ntrailer << /Root 1 0 R >>"
 BERLIN = SearchAndBuy(country="DE", city=("Berlin",), quantity=2, documents="allow_inactive")

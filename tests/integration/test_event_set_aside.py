@@ -7,12 +7,12 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 
-from producers import Didflow, InvalidRequest
+from didflow import Didflow, InvalidRequest
+from didflow.contract.business_events import CHURNED, REQUEST
+from didflow.contract.errors import InternalError
+from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents, TakenIn
 from tests.unit.test_any_field import events
-from worker.contract.business_events import CHURNED, REQUEST
-from worker.contract.errors import InternalError
-from worker.ledger.ledger import Ledger
 
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}
 #: What each event asks for that can't be counted, or is of another type than it must be.

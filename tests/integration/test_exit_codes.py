@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from producers import Didflow, Failback, Reroute, SearchAndBuy, Selector
-from producers.cli.confirming import MANY_NUMBERS, Stake
-from tests.shell import Shell
-from worker.contract import errors
-from worker.contract.destinations import Destination
-from worker.contract.exit_codes import MEANINGS, ExitCode, exit_code
-from worker.contract.jobs import Job
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Didflow, Failback, Reroute, SearchAndBuy, Selector
+from didflow.contract import errors
+from didflow.contract.destinations import Destination
+from didflow.contract.exit_codes import MEANINGS, ExitCode, exit_code
+from didflow.contract.jobs import Job
+from didflow.ledger.connection import connect
+from didflow.terminal.confirmation import MANY_NUMBERS, Stake
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = "+12135550100"
 TO = ("--to", "sip:backup@example.net")

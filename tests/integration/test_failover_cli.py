@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from didflow.ledger.failover_plans import FailoverPlans
 from producers.failover import Failover
-from tests.faults.plant import Plant, plant, until
 from tests.integration.test_cli import shell_of
-from tests.shell import Shell
-from worker.ledger.failover_plans import FailoverPlans
+from tests.support.cluster import Plant, plant, until
+from tests.support.shell import Shell
 
 BACKUP = "sip:backup@example.net"
 

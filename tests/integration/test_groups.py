@@ -6,19 +6,19 @@ from typing import cast
 
 import pytest
 
-from producers import AsyncDidflow, Didflow, InvalidRequest
+from didflow import AsyncDidflow, Didflow, InvalidRequest
+from didflow.contract.business_events import REQUEST
+from didflow.ledger.commands import Entries
+from didflow.ledger.consumer_groups import trim
+from didflow.ledger.group_progress import COUNTED, Group
+from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents
 from tests.integration.test_reconcile import shell_of
-from tests.ledger.playing import claimed, finished, submitted
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.contract.business_events import REQUEST
-from worker.ledger.groups import COUNTED, Group
-from worker.ledger.ledger import Ledger
-from worker.ledger.plans import Entries
-from worker.ledger.streams import trim
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.stream_checks import check_streams
+from tests.support.inline_worker import Stage
+from tests.support.ledger_roles import claimed, finished, submitted
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.operate.stream_checks import check_streams
 
 
 @pytest.fixture

@@ -12,11 +12,14 @@ import typer
 from typer._click.core import Command
 from typer.core import TyperGroup
 
+from didflow.contract.exit_codes import ExitCode
+from didflow.settings import load_settings
 from producers.cli.app import SECTIONS, app
-from producers.cli.roles import ROLES
-from worker.contract.exit_codes import ExitCode
-from worker.runtime import adopt, demo, doctor, reconcile, supervisor, up
-from worker.settings import load_settings
+from producers.cli.processes import ROLES
+from worker.local import demo, up
+from worker.operate import adopt, doctor
+from worker.operate import reconcile as reconcile
+from worker.process import supervisor
 from worker.wavix.sandbox import __main__ as sandbox
 
 #: Of these, whose work needs no ledger, the examples end with 0.
@@ -72,7 +75,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_command_has_examples() -> None:
     without = [path for path in COMMANDS if not examples_of(path)]
-    assert without == [], f"add them in producers/cli/examples.py: {without}"
+    assert without == [], f"add them in didflow/terminal/examples.py: {without}"
 
 
 def test_every_example_is_of_its_command_and_fits_a_terminal() -> None:

@@ -16,19 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest, UnreadableRecord
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy, parse_request
+from didflow.contract.states import REPORTED, JobState, Lane
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import MAX_REQUEST_BYTES, Submission
 from producers.cli.app import app
 from tests.integration.test_queue import Seen, alive, consuming, until
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidRequest, UnreadableRecord
-from worker.contract.jobs import Job
-from worker.contract.requests import Release, Request, Reroute, SearchAndBuy, parse_request
-from worker.contract.states import REPORTED, JobState, Lane
-from worker.ledger import calls
-from worker.ledger.calls import MAX_REQUEST_BYTES, Submission
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage
+from worker.local.embedded_valkey import EmbeddedValkey
 
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 VALID: list[dict[str, Any]] = [
@@ -96,7 +96,7 @@ def accepted(given: Any, **labels: Any) -> Request | None:
     """The request if it was accepted, and then it can be stored and read back as it is; None if it was refused with its faults."""
     try:
         request = parse_request(given)
-        call = calls.submit(Submission(request, **labels))
+        call = script_calls.submit(Submission(request, **labels))
     except InvalidRequest as error:
         refused = error
     else:

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from producers import AsyncDidflow, Didflow, SearchAndBuy
-from tests.faults.plant import until
+from didflow import AsyncDidflow, Didflow, SearchAndBuy
+from didflow.contract.errors import WrongLedger
+from didflow.contract.requests import Release
+from didflow.ledger.address import address_file
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.provider_identity import claim_ledger, noted_provider
 from tests.integration.test_roles import BIN, bought, started
-from tests.shell import Shell
-from tests.stage import Stage, settings_for
-from worker.contract.errors import WrongLedger
-from worker.contract.requests import Release
-from worker.ledger.address import address_file
-from worker.ledger.ledger import Ledger
-from worker.ledger.provider_identity import claim_ledger, noted_provider
-from worker.runtime.account_checks import check_accounts
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.identity import IdentityGuard, IdentityWatch, claim_server
-from worker.runtime.runner import JobRunner
+from tests.support.cluster import until
+from tests.support.inline_worker import Stage, settings_for
+from tests.support.shell import Shell
+from worker.attempt.runner import JobRunner
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.operate.account_checks import check_accounts
+from worker.process.provider_identity import IdentityGuard, IdentityWatch, claim_server
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
@@ -228,14 +228,14 @@ def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_ad
 ) -> None:
     real_ledger.run(claim_ledger("default", "https://api.example.net"))
     there = shell_of(tmp_path, valkey.url, namespace, MINE, sandbox)
-    worker = there(module="worker.runtime.process")
+    worker = there(module="worker.process.worker_process")
     assert worker.code == 78
     assert "https://api.example.net" in worker.err
     assert sandbox.url in worker.err
-    assert there("--processes", "1", module="worker.runtime.supervisor").code == 2, "it doesn't try again and again"
-    assert "ledger default" in there(module="worker.runtime.doctor").out
-    assert there(module="worker.runtime.adopt").code == 2, "nobody can be asked here"
-    adopted = there("--yes", "--json", module="worker.runtime.adopt")
+    assert there("--processes", "1", module="worker.process.supervisor").code == 2, "it doesn't try again and again"
+    assert "ledger default" in there(module="worker.operate.doctor").out
+    assert there(module="worker.operate.adopt").code == 2, "nobody can be asked here"
+    adopted = there("--yes", "--json", module="worker.operate.adopt")
     assert adopted.code == 0, adopted.err
     assert MINE not in worker.err + adopted.out
     note = noted_provider(real_ledger, "default")
@@ -250,10 +250,10 @@ def test_a_worker_process_whose_account_turns_out_to_be_another_one_ends_with_78
     sandbox.order("seed_owned", count=2, account="default")
     Host(real_ledger, sandbox, MINE).start()
     there = shell_of(tmp_path, valkey.url, namespace, OTHER, sandbox)
-    worker = there(module="worker.runtime.process")
+    worker = there(module="worker.process.worker_process")
     assert worker.code == 78
     assert "belong to another account of" in worker.err
-    assert there("--processes", "1", module="worker.runtime.supervisor").code == 2
+    assert there("--processes", "1", module="worker.process.supervisor").code == 2
 
 
 @pytest.mark.faults

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from producers import Destination, Didflow
+from didflow import Destination, Didflow
+from didflow.contract.exit_codes import ExitCode
 from producers.failover import Failover
-from tests.shell import Shell
-from worker.contract.exit_codes import ExitCode
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBERS = ("+12135550100", "+12135550101")
 BACKUP = (Destination.sip("backup@example.net"),)

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from producers import AsyncDidflow, Didflow
-from producers.cli.listing import COLUMNS, write_csv
-from tests.jobs.fanning import play
-from tests.stage import Stage, result_of
-from worker.contract.destinations import Destination
-from worker.contract.errors import JobError
-from worker.contract.events import Event
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Release, Reroute, Selector
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState
-from worker.ledger.failover_plans import FailoverPlans
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.plan_refresh import PlanRefresher
+from didflow import AsyncDidflow, Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import JobError
+from didflow.contract.events import Event
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Release, Reroute, Selector
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState
+from didflow.ledger.failover_plans import FailoverPlans
+from didflow.ledger.ledger import Ledger
+from producers.cli.job_numbers import COLUMNS, write_csv
+from tests.support.fan_out import play
+from tests.support.inline_worker import Stage, result_of
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.process.plan_refresh import PlanRefresher
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 COUNT = 1200

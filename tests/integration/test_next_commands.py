@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from producers import Didflow
-from producers.documents import Documents
-from tests.integration.working import working
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Didflow
+from didflow.client.documents import Documents
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import SandboxAdmin
 
 TO = ("--to", "sip:backup@example.net")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from producers import Didflow, SearchAndBuy
-from worker.contract.errors import InvalidSettings
-from worker.ledger.address import address_file
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Didflow, SearchAndBuy
+from didflow.contract.errors import InvalidSettings
+from didflow.ledger.address import address_file
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 def modes(folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from producers import (
+from didflow import (
     AsyncDidflow,
     Destination,
     Didflow,
@@ -24,10 +24,10 @@ from producers import (
     WaitTimeout,
     WrongJob,
 )
-from tests.ledger.playing import claimed, finished
-from worker.ledger.connection import connect_async
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.ledger.connection import connect_async
+from didflow.ledger.ledger import Ledger
+from tests.support.ledger_roles import claimed, finished
+from worker.local.embedded_valkey import EmbeddedValkey
 
 BUY = SearchAndBuy(country="US")
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))

@@ -12,25 +12,25 @@ from types import SimpleNamespace
 import dramatiq
 import pytest
 
-from tests.ledger.playing import copies
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.errors import ServiceUnavailable
-from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
-from worker.contract.states import JobState, Lane
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import ServiceUnavailable
+from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.inline_worker import Stage
+from tests.support.ledger_roles import copies
+from worker.attempt import runner
+from worker.attempt.fault_points import watched_ledger
+from worker.attempt.heartbeat import Leases
+from worker.attempt.runner import JobRunner
+from worker.broker.broker import build_worker
+from worker.broker.consumer import LaneConsumer
+from worker.broker.idle_threads import IdleThreads
 from worker.jobs.ports import Ended, LostLease
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Claim, Ledger
-from worker.runtime import runner
-from worker.runtime.broker import build_worker
-from worker.runtime.consumer import LaneConsumer
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.fault_points import watched_ledger
-from worker.runtime.leases import Leases
-from worker.runtime.runner import JobRunner
-from worker.runtime.sweeper import Sweeper
-from worker.runtime.threads import IdleThreads
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.process.sweeper import Sweeper
 
 BUY = SearchAndBuy(country="US")
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))

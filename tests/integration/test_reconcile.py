@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.losing import LosingValkey, Plot
-from tests.shell import Shell
-from tests.stage import Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import JobState
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.states import JobState
+from tests.support.inline_worker import Stage, outcomes
+from tests.support.lossy_valkey import LosingValkey, Plot
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

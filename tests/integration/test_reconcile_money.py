@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from didflow.contract.jobs import JobView
+from didflow.contract.states import JobState
 from tests.integration.test_reconcile import TWO, shell_of
-from tests.shell import Shell
-from tests.stage import Stage, outcomes
-from worker.contract.jobs import JobView
-from worker.contract.states import JobState
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage, outcomes
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 

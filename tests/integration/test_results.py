@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from producers import Didflow, JobState
-from producers.deliveries import Delivery
-from tests.ledger.playing import claimed, finished, submitted
-from worker.ledger.ledger import Ledger
-from worker.ledger.plans import Entries
-from worker.ledger.streams import trim
+from didflow import Didflow, JobState
+from didflow.client.deliveries import Delivery
+from didflow.ledger.commands import Entries
+from didflow.ledger.consumer_groups import trim
+from didflow.ledger.ledger import Ledger
+from tests.support.ledger_roles import claimed, finished, submitted
 
 
 @pytest.fixture

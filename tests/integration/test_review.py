@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from producers import AsyncDidflow, Didflow, InvalidRequest, Job, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
-from tests.ledger.playing import stream
-from tests.shell import Shell
-from tests.stage import Stage, charged, outcomes
-from worker.contract.jobs import JobView
-from worker.ledger.connection import connect_async
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import AsyncDidflow, Didflow, InvalidRequest, Job, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
+from didflow.contract.jobs import JobView
+from didflow.ledger.connection import connect_async
+from tests.support.inline_worker import Stage, charged, outcomes
+from tests.support.ledger_roles import stream
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from producers import Didflow, SearchAndBuy
+from didflow import Didflow, SearchAndBuy
+from didflow.contract.business_events import ORDER
+from didflow.ledger.address import address_file
 from producers.business_events import BusinessEvents
-from tests.faults.plant import until
-from worker.contract.business_events import ORDER
-from worker.ledger.address import address_file
+from tests.support.cluster import until
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-from worker.contract.errors import ServiceUnavailable
-from worker.ledger.connection import ScriptClient, connect, translated
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.errors import ServiceUnavailable
+from didflow.ledger.connection import ScriptClient, connect, translated
+from worker.local.embedded_valkey import EmbeddedValkey
 
 ECHO = "return ARGV[1]"
 
@@ -112,8 +112,8 @@ def test_a_shortage_of_descriptors_ends_with_the_shortage(valkey: EmbeddedValkey
     """In a process of its own, in which no descriptor is left for a while."""
     code = """
 import resource, sys
-from worker.ledger.connection import connect, translated
-from worker.contract.errors import ServiceUnavailable
+from didflow.ledger.connection import connect, translated
+from didflow.contract.errors import ServiceUnavailable
 client = connect(sys.argv[1])
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from producers import AsyncDidflow, Destination, Didflow, InvalidRequest, ServiceUnavailable
+from didflow import AsyncDidflow, Destination, Didflow, InvalidRequest, ServiceUnavailable
+from didflow.contract.business_events import REQUEST
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents
 from producers.churn import Churn
 from producers.failover import Failover
 from producers.onboarding import Onboarding
-from tests.faults.plant import until
-from tests.ledger.playing import claimed, finished, submitted
-from worker.contract.business_events import REQUEST
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.cluster import until
+from tests.support.ledger_roles import claimed, finished, submitted
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_an_event_that_a_living_consumer_has_not_begun_is_another_one_s(didflow:
 #: Prints what it was handed out, and acknowledges it when its work of 0.1 s is done.
 CONSUMER = """
 import sys, time
-from producers import Didflow
+from didflow import Didflow
 for delivery in Didflow.from_url(sys.argv[1], sys.argv[2]).results("billing", sys.argv[3], block_s=0.1, min_idle_s=3.0):
     print(delivery.event.subject, flush=True)
     time.sleep(0.1)
@@ -145,7 +145,7 @@ def restarted(tmp_path: Path) -> Iterator[Restarted]:
 def away(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a consumer says that it waits for Redis."""
     said = threading.Event()
-    monkeypatch.setattr("producers.deliveries.log.warning", lambda *_: said.set())
+    monkeypatch.setattr("didflow.client.deliveries.log.warning", lambda *_: said.set())
     return said
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from didflow.contract.destinations import Destination
+from didflow.contract.printable import printable
+from didflow.contract.requests import Reroute
 from tests.integration.test_reconcile import shell_of
-from tests.shell import Shell
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.printable import printable
-from worker.contract.requests import Reroute
-from worker.runtime.account_overlap import Shown, shared_numbers
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.operate.account_overlap import Shown, shared_numbers
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

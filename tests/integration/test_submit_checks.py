@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from producers import AsyncDidflow, Destination, Didflow, Failback, InvalidRequest, Job, Reroute, Submission, WrongJob
-from tests.stage import Stage
-from worker.contract.states import JobState
-from worker.ledger import calls
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import AsyncDidflow, Destination, Didflow, Failback, InvalidRequest, Job, Reroute, Submission, WrongJob
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from tests.support.inline_worker import Stage
+from worker.local.embedded_valkey import EmbeddedValkey
 
 PBX = (Destination.sip("pbx@example.net"),)
 
@@ -52,13 +52,13 @@ def test_a_failback_that_was_called_off_leaves_the_job_to_another(stage: Stage, 
 
 def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(stage: Stage) -> None:
     job = moved(stage)
-    assert stage.ledger.run(calls.undo(job.id, "died", "one")) is None
-    assert stage.ledger.run(calls.undo(job.id, "next", "other")) == ("died", "one")
-    assert stage.ledger.run(calls.undo(job.id, "again", "one")) is None, "its key may go on"
+    assert stage.ledger.run(script_calls.undo(job.id, "died", "one")) is None
+    assert stage.ledger.run(script_calls.undo(job.id, "next", "other")) == ("died", "one")
+    assert stage.ledger.run(script_calls.undo(job.id, "again", "one")) is None, "its key may go on"
     held = str(stage.ledger.client.hget(stage.ledger.keys.job(job.id), "undone_by"))
     since_ms, rest = held.split("|", 1)
-    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "undone_by", f"{int(since_ms) - calls.UNDO_STALE_MS - 1}|{rest}")
-    assert stage.ledger.run(calls.undo(job.id, "next", "other")) is None
+    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "undone_by", f"{int(since_ms) - script_calls.UNDO_STALE_MS - 1}|{rest}")
+    assert stage.ledger.run(script_calls.undo(job.id, "next", "other")) is None
 
 
 def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(stage: Stage, didflow: Didflow) -> None:

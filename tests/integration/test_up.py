@@ -16,20 +16,20 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
-from producers import Didflow, SearchAndBuy
-from tests.faults.plant import until
+from didflow import Didflow, SearchAndBuy
+from didflow.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.provider_identity import claim_ledger
+from didflow.settings import Settings
 from tests.integration.test_roles import BIN, ROOT
-from tests.shell import Shell
-from worker.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.ledger.provider_identity import claim_ledger
-from worker.runtime.beside_up import UpFile, beside_up
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.local_stack import LocalStack
-from worker.runtime.reset import reset
-from worker.runtime.up import described, exports, tell
-from worker.settings import Settings
+from tests.support.cluster import until
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.local.reset import reset
+from worker.local.stack import LocalStack
+from worker.local.up import described, exports, tell
+from worker.operate.beside_up import UpFile, beside_up
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 REAL_KEY = "k-secret-3f9a"
@@ -249,7 +249,7 @@ def test_one_that_is_running_is_not_emptied(tmp_path: Path) -> None:
 
 @pytest.mark.faults
 def test_a_sandbox_whose_up_was_killed_ends_by_itself(tmp_path: Path) -> None:
-    starts = "from worker.runtime.local_stack import LocalStack; import threading\n"
+    starts = "from worker.local.stack import LocalStack; import threading\n"
     starts += "stack = LocalStack(processes=0, redis_url='unix:///unused', sandbox=('--port', '0')).start()\n"
     starts += "print(stack.children['sandbox'].pid, flush=True); threading.Event().wait()"
     with subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True) as parent:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from producers import Destination, Didflow, Release, SearchAndBuy
+from didflow import Destination, Didflow, Release, SearchAndBuy
+from didflow.contract.departures import Standing, in_words
 from producers.churn import Churn
-from tests.moved_clock import MovedLedger, ledger, settle, stage
-from tests.shell import Shell
-from tests.stage import Stage, numbers
-from worker.contract.departures import Standing, in_words
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage, numbers
+from tests.support.moved_clock import MovedLedger, ledger, settle, stage
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 __all__ = ["ledger", "stage"]
 pytestmark = pytest.mark.provider()

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from producers import Destination, Didflow, IdempotencyConflict, InvalidRequest, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
+from didflow import Destination, Didflow, IdempotencyConflict, InvalidRequest, JobNotFound, JobState, Release, SearchAndBuy, WrongJob
+from didflow.contract.requests import Selector
 from producers.churn import Churn
 from producers.failover import Failover
 from producers.onboarding import Fulfilment, Onboarding
-from tests.integration.working import working
-from tests.stage import Stage, outcomes
-from worker.contract.requests import Selector
+from tests.support.inline_worker import Stage, outcomes
+from tests.support.working_thread import working
 
 TORONTO = SearchAndBuy(country="CA", city=("TORONTO, ON",), quantity=2)
 PBX = (Destination.sip("pbx@example.net"),)

@@ -9,24 +9,24 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from producers import AsyncDidflow, Destination, Didflow, InvalidRequest, Reroute, SearchAndBuy
+from didflow import AsyncDidflow, Destination, Didflow, InvalidRequest, Reroute, SearchAndBuy
+from didflow.contract.actors import os_user
+from didflow.contract.errors import InvalidSettings, JobError
+from didflow.contract.requests import Release
+from didflow.contract.results import NumberResult, Result, Totals
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.connection import connect, connect_async
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.provider_identity import claim_ledger
+from didflow.ledger.worker_settings import running_with
+from didflow.settings import Settings, load_settings
 from producers.cli.app import app
-from producers.cli.roles import ROLES
+from producers.cli.processes import ROLES
 from producers.failover import Failover
 from tests.integration.test_any_option import COMMANDS
-from tests.ledger.playing import claimed
-from worker.contract.actors import os_user
-from worker.contract.errors import InvalidSettings, JobError
-from worker.contract.requests import Release
-from worker.contract.results import NumberResult, Result, Totals
-from worker.contract.states import JobState, Outcome
-from worker.ledger.connection import connect, connect_async
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Ledger
-from worker.ledger.provider_identity import claim_ledger
-from worker.ledger.running import running_with
-from worker.runtime.embedded import EmbeddedValkey
-from worker.settings import Settings, load_settings
+from tests.support.ledger_roles import claimed
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = "+12135550100"
 OF = ("--number", NUMBER)

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from producers import Destination, Didflow, Reroute
-from producers.cli.advice import advice
+from didflow import Destination, Didflow, Reroute
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import JobError
+from didflow.contract.history import Happened, Happening
+from didflow.contract.results import NumberResult, Result, Totals
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.ledger import Ledger
 from producers.cli.job_records import COLUMNS, job_records
-from tests.ledger.playing import claimed
-from tests.shell import Shell
-from worker.contract.errors import JobError
-from worker.contract.history import Happened, Happening
-from worker.contract.results import NumberResult, Result, Totals
-from worker.contract.states import JobState, Outcome
-from worker.contract.writes import Write
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from producers.cli.next_step import advice
+from tests.support.ledger_roles import claimed
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 WIDTHS = (40, 60, 80, 120)
 LONG_KEY = "order-of-a-customer-with-a-rather-long-name-4711"

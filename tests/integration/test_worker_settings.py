@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.faults.plant import until
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.worker_settings import note_running, running_with, running_workers
+from didflow.settings import Settings
 from tests.integration.test_reconcile import shell_of
-from tests.shell import Shell
-from tests.stage import Stage, settings_for
-from worker.ledger.ledger import Ledger
-from worker.ledger.running import note_running, running_with, running_workers
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.process import WorkerProcess
-from worker.settings import Settings
+from tests.support.cluster import until
+from tests.support.inline_worker import Stage, settings_for
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.process.worker_process import WorkerProcess
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 SECRETS = ("key-of-default", "key-of-reseller", "hunter2")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell
-from worker.contract.exit_codes import ExitCode
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.exit_codes import ExitCode
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 
 SECRET = "hunter2"
 WRONG: dict[str, dict[str, str]] = {
@@ -31,7 +31,7 @@ def test_every_command_ends_with_2_and_names_the_variable(tmp_path: Path, what: 
         assert SECRET not in ended.out + ended.err
 
 
-ROLES = {"worker.runtime.supervisor": 2, "worker.runtime.process": ExitCode.MISCONFIGURED, "worker.runtime.embedded": 2}
+ROLES = {"worker.process.supervisor": 2, "worker.process.worker_process": ExitCode.MISCONFIGURED, "worker.local.embedded_valkey": 2}
 
 
 @pytest.mark.parametrize("module", ROLES)
@@ -44,7 +44,7 @@ def test_every_role_ends_once(tmp_path: Path, module: str, what: str) -> None:
     assert SECRET not in said
 
 
-@pytest.mark.parametrize("module", ["worker.runtime.supervisor", "worker.runtime.process"])
+@pytest.mark.parametrize("module", ["worker.process.supervisor", "worker.process.worker_process"])
 def test_one_account_under_two_names_starts_no_worker(tmp_path: Path, valkey: EmbeddedValkey, module: str) -> None:
     (tmp_path / "accounts.toml").write_text(f"[reseller]\napi_key = '{SECRET}'\nbase_url = 'HTTP://127.0.0.1:1/'\n")
     accounts = {"WAVIX_API_KEY": SECRET, "WAVIX_BASE_URL": "http://127.0.0.1:1", "DIDFLOW_ACCOUNTS": str(tmp_path / "accounts.toml")}
@@ -61,7 +61,7 @@ def test_a_database_that_the_server_lacks_is_a_wrong_setting(tmp_path: Path, val
     ended = Shell(tmp_path, {"DIDFLOW_REDIS_URL": url})("jobs")
     assert (ended.code, "DIDFLOW_REDIS_URL names a database" in ended.err) == (2, True)
     assert Shell(tmp_path, {"DIDFLOW_REDIS_URL": url})("doctor").code == 2
-    worker = Shell(tmp_path, {"DIDFLOW_REDIS_URL": url, "WAVIX_API_KEY": "k"})(module="worker.runtime.process")
+    worker = Shell(tmp_path, {"DIDFLOW_REDIS_URL": url, "WAVIX_API_KEY": "k"})(module="worker.process.worker_process")
     assert worker.code == ExitCode.MISCONFIGURED
 
 

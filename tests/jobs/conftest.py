@@ -6,8 +6,8 @@ import pytest
 import redis
 import stamina
 
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.ledger.connection import connect
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from didflow.contract.destinations import Destination
+from didflow.contract.history import Happening
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.states import JobState
+from didflow.ledger.ledger import Ledger
 from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
-from tests.scheduled.scene import Scene
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.history import Happening
-from worker.contract.jobs import JobView
-from worker.contract.requests import SearchAndBuy
-from worker.contract.states import JobState
-from worker.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage
+from tests.support.simulation.simulation import Scene
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 #: Another call turns SMS on in the newer dialect.

@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 import redis
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release, SearchAndBuy
+from didflow.contract.states import JobState, Outcome
 from producers.churn import Churn
 from tests.jobs.test_parked_and_routed import PARKING, away, counting_down, goes_to, outcome
-from tests.scheduled.scene import Attempt, Scene
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Release, SearchAndBuy
-from worker.contract.states import JobState, Outcome
+from tests.support.simulation.simulation import Attempt, Scene
 
 GRACE = timedelta(hours=1)
 SETTLE_LIMIT_MS = 600_000

@@ -6,14 +6,14 @@ from typing import cast
 
 import pytest
 
-from tests.moved_clock import MovedLedger, ledger, settle, stage
-from tests.stage import Stage, numbers, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.errors import IdempotencyConflict
-from worker.contract.provider import Yes
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.ledger import calls
-from worker.ledger.calls import Submission
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import IdempotencyConflict
+from didflow.contract.provider import Yes
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.ledger import script_calls
+from didflow.ledger.script_calls import Submission
+from tests.support.inline_worker import Stage, numbers, outcomes
+from tests.support.moved_clock import MovedLedger, ledger, settle, stage
 from worker.wavix.sandbox import Sandbox
 
 __all__ = ["ledger", "stage"]
@@ -50,7 +50,7 @@ def test_called_off_in_its_grace_period_a_release_gives_back_the_routes_that_wer
     settle(stage, ledger, job)
     settled = settle(stage, ledger, stage.submit(Reroute(numbers=(ours[1],), destinations=(Destination.sip("new@example.net"),))))
     assert settled.state == "succeeded"
-    assert ledger.run(calls.cancel(job.id)) == "asked"
+    assert ledger.run(script_calls.cancel(job.id)) == "asked"
     view = settle(stage, ledger, job)
     assert view.state == "cancelled"
     assert stage.routes() == before | {ours[1]: ["new@example.net"]}
@@ -174,7 +174,7 @@ def test_called_off_while_parking_had_no_clear_answer_the_old_routes_are_there_i
     job = stage.submit(Release(numbers=tuple(ours), grace=WEEK, parking=PARKING))
     stage.sandbox.add_fault("destinations", kind, seconds=0.5)
     assert stage.attempt(job).reason == "retry"
-    ledger.run(calls.cancel(job.id))
+    ledger.run(script_calls.cancel(job.id))
     assert settle(stage, ledger, job).state == "cancelled"
     assert stage.routes() == before
 
@@ -227,7 +227,7 @@ def test_a_worker_that_was_off_for_a_day_releases_what_is_due_and_not_what_was_c
     for job in jobs:
         settle(stage, ledger, job)
     for job in jobs[:10]:
-        ledger.run(calls.cancel(job.id))
+        ledger.run(script_calls.cancel(job.id))
     ledger.pass_time(DAY)
     assert ledger.sweep(max_crashes=5, batch=7).nudged <= 7 * 2
     for job in jobs:

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from tests.scheduled.oracle import GIVEN_BACK, Oracle
-from tests.scheduled.scene import ATTEMPTS_AT_MOST, LONG_MS, SETTLE_S, Attempt, Killed, Scene, Worker
-from worker.contract.destinations import Destination
-from worker.contract.provider import Yes
-from worker.contract.requests import Release, Reroute
-from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
+from didflow.contract.destinations import Destination
+from didflow.contract.provider import Yes
+from didflow.contract.requests import Release, Reroute
+from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
+from tests.support.simulation.oracle import GIVEN_BACK, Oracle
+from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, LONG_MS, SETTLE_S, Attempt, Killed, Scene, Worker
 
 PARKING = (Destination.sip("parked@example.net"),)
 GRACE = timedelta(hours=1)

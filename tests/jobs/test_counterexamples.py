@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stage import SETTLE_S, Stage, charged, outcomes
-from worker.contract.jobs import Job
-from worker.contract.requests import SearchAndBuy
-from worker.jobs.purchase_state import Checkout, Memo
-from worker.ledger.ledger import Ledger
-from worker.runtime.fault_points import Reached, watched_ledger
+from didflow.contract.jobs import Job
+from didflow.contract.requests import SearchAndBuy
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import SETTLE_S, Stage, charged, outcomes
+from worker.attempt.fault_points import Reached, watched_ledger
+from worker.jobs.purchase.state import Checkout, Memo
 from worker.wavix.sandbox import Sandbox
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=1)

@@ -3,10 +3,10 @@
 import pytest
 from pydantic import SecretStr
 
-from tests.stage import Stage, numbers, outcomes, result_of
-from worker.contract.destinations import Destination
-from worker.contract.provider import Country
-from worker.contract.requests import Reroute, SearchAndBuy, Selector
+from didflow.contract.destinations import Destination
+from didflow.contract.provider import Country
+from didflow.contract.requests import Reroute, SearchAndBuy, Selector
+from tests.support.inline_worker import Stage, numbers, outcomes, result_of
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

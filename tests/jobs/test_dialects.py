@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.stage import Stage, charged, numbers, outcomes, result_of
-from worker.contract.destinations import Destination
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import JobState, WaitReason
-from worker.ledger.dialects import noted_dialect
-from worker.ledger.ledger import Ledger
-from worker.runtime.dialects import finder_of
-from worker.runtime.providers import client_of
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger.dialects import noted_dialect
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage, charged, numbers, outcomes, result_of
+from worker.attempt.dialects import finder_of
+from worker.attempt.provider_clients import client_of
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 import redis
 
+from didflow.contract.document_file import read_paper
+from didflow.contract.provider import Document, OwnedNumber, Page
+from didflow.contract.requests import FollowDocuments, SearchAndBuy
 from tests.jobs.test_follow_documents import bought
-from tests.scheduled.scene import SETTLE_S, Scene
-from tests.stage import Stage, numbers, result_of
-from worker.contract.papers import read_paper
-from worker.contract.provider import Document, OwnedNumber, Page
-from worker.contract.requests import FollowDocuments, SearchAndBuy
-from worker.jobs.handing_in import hand_in
+from tests.support.inline_worker import Stage, numbers, result_of
+from tests.support.simulation.simulation import SETTLE_S, Scene
+from worker.jobs.documents.upload import hand_in
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import SandboxOptions
 

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.faults.plant import until
-from tests.jobs.fanning import batches, fanning, play, run_batch
-from tests.stage import Stage, outcomes, result_of
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import REPORTED, Outcome, WaitReason
-from worker.contract.tally import Tally
-from worker.ledger import calls
-from worker.ledger.ledger import Claim
-from worker.ledger.tally import tally
-from worker.runtime.fault_points import watched_ledger
-from worker.runtime.runner import JobRunner
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.progress import Tally
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.states import REPORTED, Outcome, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Claim
+from didflow.ledger.progress import tally
+from tests.support.cluster import until
+from tests.support.fan_out import batches, fanning, play, run_batch
+from tests.support.inline_worker import Stage, outcomes, result_of
+from worker.attempt.fault_points import watched_ledger
+from worker.attempt.runner import JobRunner
 
 __all__ = ["fanning"]
 
@@ -121,7 +121,7 @@ def test_a_batch_that_never_gets_a_clear_answer_parks_the_job_which_looks_again_
     assert Counter(outcomes(view).values()) == {"confirmed": 31, "unclear": 10}
     assert view.error is not None
     assert view.error.code == "route_unclear"
-    short.ledger.run(calls.retry(job.id))
+    short.ledger.run(script_calls.retry(job.id))
     again = play(short, job)
     short.close()
     assert again.state == "succeeded"
@@ -147,7 +147,7 @@ def test_cancelled_in_the_middle_it_ends_when_its_batches_have(fanning: Stage) -
     run_batch(fanning, first)
     fanning.sandbox.add_fault("destinations", "rate_limit", seconds=0.0)
     run_batch(fanning, second)  # It has begun, and waits.
-    fanning.ledger.run(calls.cancel(job.id))
+    fanning.ledger.run(script_calls.cancel(job.id))
     assert [batch.id for batch in batches(fanning, job)] == [second.id], "those that hadn't begun are gone"
     assert fanning.attempt(job).reason == WaitReason.DEPENDS
     view = play(fanning, job)
@@ -193,7 +193,7 @@ def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: Stage) -> 
     view = play(short, short.submit(AWAY.model_copy(update={"canary": 5})))
     assert view.state == "needs_review"
     assert len(outcomes(view)) == 41
-    short.ledger.run(calls.retry(view.id))
+    short.ledger.run(script_calls.retry(view.id))
     assert set(outcomes(play(short, Job(view.id, False, view.state))).values()) == {"confirmed"}
     short.close()
 

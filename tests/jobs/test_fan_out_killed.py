@@ -6,14 +6,14 @@ from typing import cast
 import pytest
 import redis
 
-from tests.jobs.fanning import names_of_batches
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Reroute, Selector
+from didflow.contract.states import REPORTED, JobState, WaitReason
+from didflow.ledger.commands import Entries
 from tests.jobs.test_killed_at_every_point import DyingWorkers
-from tests.scheduled.scene import Attempt, Killed, Scene
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Reroute, Selector
-from worker.contract.states import REPORTED, JobState, WaitReason
-from worker.ledger.plans import Entries
+from tests.support.fan_out import names_of_batches
+from tests.support.simulation.simulation import Attempt, Killed, Scene
 
 AWAY = Reroute(selector=Selector(all=True), destinations=(Destination.sip("pbx@example.net"),))
 #: Seven numbers, two to a call: four batches.

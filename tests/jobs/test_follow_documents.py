@@ -10,20 +10,20 @@ from typing import cast
 import pytest
 import redis
 
-from producers import Didflow
-from producers.documents import Documents
+from didflow import Didflow
+from didflow.client.documents import Documents
+from didflow.contract.document_file import read_paper
+from didflow.contract.events import NumberEvent, event_adapter
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.provider import Yes
+from didflow.contract.requests import FollowDocuments, Release, SearchAndBuy
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState
 from tests.jobs.test_killed_at_every_point import DyingWorkers, play_on
 from tests.jobs.test_killed_at_every_point import Play as Playing
-from tests.scheduled.scene import Attempt, Killed, Scene
-from worker.contract.events import NumberEvent, event_adapter
-from worker.contract.jobs import Job, JobView
-from worker.contract.papers import read_paper
-from worker.contract.provider import Yes
-from worker.contract.requests import FollowDocuments, Release, SearchAndBuy
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState
-from worker.jobs.places import find_country
-from worker.runtime.reconcile import Desk
+from tests.support.simulation.simulation import Attempt, Killed, Scene
+from worker.jobs.purchase.locations import find_country
+from worker.operate.reconcile import Desk
 
 HOUR_MS = 3_600_000
 GERMAN = SearchAndBuy(country="DE", city=("Berlin",), documents="allow_inactive")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.stage import Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Reroute, Selector
-from worker.contract.states import JobState
-from worker.ledger import calls
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Reroute, Selector
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from tests.support.inline_worker import Stage, outcomes
 
 PBX = (Destination.sip("pbx@example.net"),)
 
@@ -37,7 +37,7 @@ def test_a_first_one_that_was_held_holds_it_too(stage: Stage, how: str) -> None:
     if how == "canary":
         stage.sandbox.add_fault("destinations", "refuse")
     if how == "cancelled":
-        stage.ledger.run(calls.cancel(first.id))
+        stage.ledger.run(script_calls.cancel(first.id))
     before = stage.routes()
     assert stage.finish(first).state in (JobState.FAILED, JobState.CANCELLED)
     view = stage.finish(sweep)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from didflow.contract.provider import OwnedNumber
 from tests.jobs.test_listing import Watched
-from tests.stage import Stage
-from worker.contract.provider import OwnedNumber
-from worker.jobs.owned import find_each, find_owned, find_records, find_surely
+from tests.support.inline_worker import Stage
+from worker.jobs.owned_numbers import find_each, find_owned, find_records, find_surely
 from worker.jobs.ports import Provider
 
 Find = Callable[[Provider, Collection[str]], dict[str, OwnedNumber]]

@@ -6,12 +6,12 @@ from typing import cast
 import pytest
 import redis
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release
+from didflow.contract.states import JobState, Outcome, WaitReason
 from tests.jobs.test_lent import ASKED, GRACE, LABEL, PARKING, PBX, outcomes, parked, play, reused
-from tests.scheduled.scene import Attempt, Scene
-from worker.contract.jobs import Job
-from worker.contract.requests import Release
-from worker.contract.states import JobState, Outcome, WaitReason
+from tests.support.simulation.simulation import Attempt, Scene
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from didflow.contract.document_file import read_paper
 from tests.jobs.test_follow_documents import bought
-from tests.scheduled.scene import SETTLE_S, Scene
-from worker.contract.papers import read_paper
-from worker.jobs.handing_in import Fate, hand_in
+from tests.support.simulation.simulation import SETTLE_S, Scene
+from worker.jobs.documents.upload import Fate, hand_in
 
 PASSPORT = read_paper("id", b"%PDF-1.4 a passport")
 

@@ -1,11 +1,11 @@
 """What the jobs put into the histories of their numbers: a number's whole life, and each thing once."""
 
-from tests.jobs.fanning import fanning, play
-from tests.stage import Stage, numbers
-from worker.contract.destinations import Destination
-from worker.contract.history import Happened, Happening
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
-from worker.ledger import calls
+from didflow.contract.destinations import Destination
+from didflow.contract.history import Happened, Happening
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from didflow.ledger import script_calls
+from tests.support.fan_out import fanning, play
+from tests.support.inline_worker import Stage, numbers
 
 __all__ = ["fanning"]
 
@@ -13,7 +13,7 @@ PBX, BACKUP = Destination.sip("pbx@example.net"), Destination.sip("backup@exampl
 
 
 def life(stage: Stage, number: str) -> list[tuple[str | None, Happened]]:
-    history = stage.ledger.run(calls.history(number))
+    history = stage.ledger.run(script_calls.history(number))
     assert history.faults == ()
     return [(entry.job, entry.happened) for entry in history.entries]
 

@@ -6,19 +6,19 @@ from typing import cast
 
 import pytest
 
-from producers import Didflow
-from tests.jobs.fanning import fanning, play
-from tests.shell import Shell
-from tests.stage import Stage, result_of
-from worker.contract.destinations import Destination
-from worker.contract.events import Event
-from worker.contract.jobs import JobView
-from worker.contract.provider import OwnedNumber
-from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.results import NumberResult
-from worker.ledger.ledger import Ledger
-from worker.ledger.tally import tally
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.events import Event
+from didflow.contract.jobs import JobView
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.results import NumberResult
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.progress import tally
+from tests.support.fan_out import fanning, play
+from tests.support.inline_worker import Stage, result_of
+from tests.support.shell import Shell
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 __all__ = ["fanning"]

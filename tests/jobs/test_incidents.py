@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from producers import AsyncDidflow, Destination, Didflow, Selector
+from didflow import AsyncDidflow, Destination, Didflow, Selector
+from didflow.contract.errors import IncidentNotFound
+from didflow.contract.incidents import IncidentState
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Reroute
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect_async
+from didflow.ledger.script_calls import Submission
 from producers.failover import Failover
 from producers.incidents import AsyncIncidents, Incidents
-from tests.stage import Stage
-from worker.contract.errors import IncidentNotFound
-from worker.contract.incidents import IncidentState
-from worker.contract.jobs import Job
-from worker.contract.requests import Reroute
-from worker.contract.states import JobState
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect_async
-from worker.runtime.embedded import EmbeddedValkey
+from tests.support.inline_worker import Stage
+from worker.local.embedded_valkey import EmbeddedValkey
 
 BACKUP = (Destination.sip("backup@example.net"),)
 pytestmark = pytest.mark.provider()

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from tests.scheduled.oracle import Oracle
-from tests.scheduled.scene import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
-from worker.contract.destinations import Destination
-from worker.contract.history import Happening
-from worker.contract.jobs import Job
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
-from worker.contract.states import REPORTED, JobState
+from didflow.contract.destinations import Destination
+from didflow.contract.history import Happening
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from didflow.contract.states import REPORTED, JobState
+from tests.support.simulation.oracle import Oracle
+from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
 
 PBX = (Destination.sip("pbx@example.net"),)
 #: Each test takes every so many-th point, so that two processes share the work.

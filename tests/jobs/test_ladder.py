@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from tests.stage import Stage, charged, numbers, result_of
-from worker.contract.jobs import JobView
-from worker.contract.requests import Rung, SearchAndBuy
-from worker.contract.results import RungReport, by_kind
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import Rung, SearchAndBuy
+from didflow.contract.results import RungReport, by_kind
+from tests.support.inline_worker import Stage, charged, numbers, result_of
 
 CITY = Rung(name="city", city="LOS ANGELES, CA")
 REGION = Rung(name="region", region="California")

@@ -7,16 +7,16 @@ from datetime import timedelta
 import pytest
 import redis
 
-from producers import Didflow
+from didflow import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
+from didflow.ledger.number_holders import held_for
+from didflow.ledger.number_pool import handed_out
 from producers.churn import Churn
 from tests.jobs.test_killed_at_every_point import DyingWorkers
-from tests.scheduled.scene import Attempt, Killed, Scene
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Release, Reroute, SearchAndBuy
-from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
-from worker.ledger.holdings import held_for
-from worker.ledger.reuse import handed_out
+from tests.support.simulation.simulation import Attempt, Killed, Scene
 
 LABEL = "spare"
 PARKING, PBX = ((Destination.sip(f"{name}@example.net"),) for name in ("parked", "pbx"))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from tests.jobs.fanning import fanning, play
-from tests.stage import Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.provider import OwnedNumber, Page
-from worker.contract.requests import Reroute, Selector
-from worker.jobs.owned import LIST_TRIES, listed, pages_of
+from didflow.contract.destinations import Destination
+from didflow.contract.provider import OwnedNumber, Page
+from didflow.contract.requests import Reroute, Selector
+from tests.support.fan_out import fanning, play
+from tests.support.inline_worker import Stage, outcomes
+from worker.jobs.owned_numbers import LIST_TRIES, listed, pages_of
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY

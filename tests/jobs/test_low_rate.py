@@ -7,22 +7,22 @@ from datetime import timedelta
 
 import pytest
 
-from tests.jobs.fanning import batches
-from tests.moved_clock import MovedLedger, ledger
-from tests.stage import Stage, result_of
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
-from worker.contract.states import REPORTED, Lane
-from worker.jobs.owned import owned_whole
-from worker.ledger import calls
-from worker.ledger.admission import Pace
-from worker.runtime.leases import LeaseFlags
-from worker.runtime.patience import PATIENCE_S, AttemptPatience, UntilStopped
-from worker.runtime.providers import Providers
-from worker.runtime.runner import JobRunner
-from worker.wavix.admission import with_patience
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from didflow.contract.states import REPORTED, Lane
+from didflow.ledger import script_calls
+from didflow.ledger.rate_limit import Pace
+from tests.support.fan_out import batches
+from tests.support.inline_worker import Stage, result_of
+from tests.support.moved_clock import MovedLedger, ledger
+from worker.attempt.heartbeat import LeaseFlags
+from worker.attempt.patience import PATIENCE_S, AttemptPatience, UntilStopped
+from worker.attempt.provider_clients import Providers
+from worker.attempt.runner import JobRunner
+from worker.jobs.owned_numbers import owned_whole
 from worker.wavix.client import READ_ATTEMPTS
+from worker.wavix.request_gate import with_patience
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SandboxOptions
 
@@ -139,7 +139,7 @@ def test_a_worker_that_stops_and_a_cancel_are_heard_while_a_list_waits(slow: Cal
     stage.stopping.clear()
 
     def cancel() -> None:
-        stage.ledger.run(calls.cancel(job.id))
+        stage.ledger.run(script_calls.cancel(job.id))
         stage.leases.beat()
 
     stage.while_waiting = cancel

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 import redis
 
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Release, Reroute
+from didflow.contract.states import JobState, WaitReason
 from tests.jobs.test_lent import GRACE, LABEL, PARKING, PBX, all_to, ordered, parked, play, reused, scene
-from tests.scheduled.scene import Attempt, Scene
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Release, Reroute
-from worker.contract.states import JobState, WaitReason
+from tests.support.simulation.simulation import Attempt, Scene
 
 __all__ = ["scene"]
 

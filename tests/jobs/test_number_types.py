@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stage import Stage, numbers, result_of
-from worker.contract.numbers import NumberType, is_of_type
-from worker.contract.provider import City
-from worker.contract.requests import Rung, SearchAndBuy
-from worker.ledger.ledger import Ledger
+from didflow.contract.numbers import NumberType, is_of_type
+from didflow.contract.provider import City
+from didflow.contract.requests import Rung, SearchAndBuy
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage, numbers, result_of
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 

@@ -3,12 +3,12 @@
 import threading
 import time
 
-from tests.faults.plant import until
-from tests.stage import SETTLE_S, Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.requests import Failback, Reroute
-from worker.contract.states import WaitReason
-from worker.ledger.ledger import Ledger
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Failback, Reroute
+from didflow.contract.states import WaitReason
+from didflow.ledger.ledger import Ledger
+from tests.support.cluster import until
+from tests.support.inline_worker import SETTLE_S, Stage, outcomes
 from worker.wavix.sandbox import Sandbox
 
 FIRST, SECOND = (Destination.sip(f"{name}@example.net") for name in ("first", "second"))

@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 import redis
 
-from tests.scheduled.scene import Attempt, Scene
-from tests.stage import SETTLE_S, Stage
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, Selector
-from worker.contract.results import NumberResult
-from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
-from worker.ledger import calls
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, Selector
+from didflow.contract.results import NumberResult
+from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
+from didflow.ledger import script_calls
+from tests.support.inline_worker import SETTLE_S, Stage
+from tests.support.simulation.simulation import Attempt, Scene
 
 PARKING, BACKUP, OTHER = ((Destination.sip(f"{name}@example.net"),) for name in ("parked", "backup", "other"))
 GRACE = timedelta(days=2)
@@ -250,7 +250,7 @@ def test_a_list_that_is_older_than_the_failover_is_not_taken_for_the_old_route(s
     while stage.attempt(release).reason != WaitReason.GRACE:
         stage.wait_until_due(release)
     assert stage.routes() == {number: ["parked@example.net"]}
-    stage.ledger.run(calls.cancel(release.id))
+    stage.ledger.run(script_calls.cancel(release.id))
     stage.finish(release)
     assert stage.routes() == {number: ["backup@example.net"]}
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 import pytest
 import redis
 
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Failback
+from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from tests.jobs.test_killed_at_every_point import DyingWorkers
 from tests.jobs.test_parked_and_routed import GRACE, away, goes_to, leaving, outcome
-from tests.scheduled.scene import Killed, Scene
-from worker.contract.jobs import Job
-from worker.contract.requests import Failback
-from worker.contract.states import REPORTED, JobState, Outcome, WaitReason
+from tests.support.simulation.simulation import Killed, Scene
 
 #: Each test takes every so many-th point; `make long` takes all.
 STEP = 12

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.jobs.fanning import batches, fanning, play, run_batch
-from tests.stage import SETTLE_S, Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.jobs import JobView
-from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import WaitReason
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.states import WaitReason
+from tests.support.fan_out import batches, fanning, play, run_batch
+from tests.support.inline_worker import SETTLE_S, Stage, outcomes
 
 __all__ = ["fanning"]
 

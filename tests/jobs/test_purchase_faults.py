@@ -6,15 +6,15 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from tests.faults.plant import until
-from tests.stage import HTTP_TIMEOUT_S, SETTLE_S, Stage, charged, numbers, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.jobs import JobView
-from worker.contract.provider import Answer
-from worker.contract.requests import SearchAndBuy
-from worker.contract.states import JobState, WaitReason
-from worker.ledger import calls
-from worker.ledger.ledger import Ledger
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import JobView
+from didflow.contract.provider import Answer
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
+from tests.support.cluster import until
+from tests.support.inline_worker import HTTP_TIMEOUT_S, SETTLE_S, Stage, charged, numbers, outcomes
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -434,7 +434,7 @@ def test_numbers_are_reported_when_the_job_is_cancelled_before_their_routes_are_
     stage.sandbox.add_fault("destinations", "drop")
     job = stage.submit(TWO.model_copy(update={"destinations": (Destination.sip("pbx@example.net"),)}))
     assert stage.attempt(job).reason == WaitReason.RETRY
-    assert stage.ledger.run(calls.cancel(job.id)) == "asked"
+    assert stage.ledger.run(script_calls.cancel(job.id)) == "asked"
     view = stage.finish(job)
     assert view.state == "partial"
     assert view.error is not None
@@ -447,7 +447,7 @@ def test_a_job_called_off_while_it_waits_buys_nothing_more(stage: Stage) -> None
     stage.sandbox.add_fault("cart_put", "drop")
     job = stage.submit(TWO)
     assert stage.attempt(job).reason == WaitReason.RETRY
-    stage.ledger.run(calls.cancel(job.id))
+    stage.ledger.run(script_calls.cancel(job.id))
     view = stage.finish(job)
     assert view.state == "cancelled"
     assert stage.owned() == set()

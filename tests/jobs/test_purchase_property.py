@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.stage import Stage, charged, outcomes, result_of
-from worker.contract.requests import SearchAndBuy
-from worker.contract.states import JobState
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage, charged, outcomes, result_of
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 MUTATING = ("cart_put", "cart_delete", "checkout", "destinations")

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers import AsyncDidflow, Didflow, DidflowError, InvalidRequest, Job, Quote, QuotedSubmission, SearchAndBuy
+from didflow import AsyncDidflow, Didflow, DidflowError, InvalidRequest, Job, Quote, QuotedSubmission, SearchAndBuy
+from didflow.contract.business_events import ORDER
+from didflow.ledger.connection import connect
 from producers.business_events import BusinessEvents
 from producers.onboarding import Onboarding
-from tests.integration.working import working
 from tests.jobs.test_quotes import TWO, quoted
-from tests.shell import Shell
-from tests.stage import Stage
+from tests.support.inline_worker import Stage
+from tests.support.shell import Shell
+from tests.support.working_thread import working
 from tests.unit.test_any_field import EDGES
-from worker.contract.business_events import ORDER
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
+from worker.local.embedded_valkey import EmbeddedValkey
 
 ONCE = "it is good for one order"
 

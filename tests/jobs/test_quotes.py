@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from producers import (
+from didflow import (
     AsyncDidflow,
     Didflow,
     DidflowError,
@@ -21,13 +21,13 @@ from producers import (
     SearchAndBuy,
     Submission,
 )
-from producers.submitting import submit_batch
-from tests.stage import Stage, charged, numbers, result_of
-from worker.contract.jobs import JobView
-from worker.contract.quotes import is_genuine, signature
-from worker.ledger import calls
-from worker.ledger.plans import ask
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.client.submission import submit_batch
+from didflow.contract.jobs import JobView
+from didflow.contract.quotes import is_genuine, signature
+from didflow.ledger import script_calls
+from didflow.ledger.commands import ask
+from tests.support.inline_worker import Stage, charged, numbers, result_of
+from worker.local.embedded_valkey import EmbeddedValkey
 
 CITY = "LOS ANGELES, CA"
 TWO = SearchAndBuy(country="US", city=(CITY,), quantity=2)
@@ -150,7 +150,7 @@ def test_an_order_by_a_quote_is_another_request_than_one_without(stage: Stage, d
 
 def expired(stage: Stage, quote: Quote) -> Quote:
     late = quote.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=5)})
-    return late.model_copy(update={"signature": signature(late, stage.ledger.run(calls.seal()))})
+    return late.model_copy(update={"signature": signature(late, stage.ledger.run(script_calls.seal()))})
 
 
 def test_many_orders_by_quotes_are_refused_as_single_ones_are_and_the_others_go_through(stage: Stage, didflow: Didflow) -> None:
@@ -304,9 +304,9 @@ def test_what_can_t_be_had_as_asked_isn_t_signed(stage: Stage, didflow: Didflow)
 
 def test_the_secret_is_in_the_ledger_alone(stage: Stage) -> None:
     quote = quoted(stage)
-    secret = stage.ledger.run(calls.seal())
+    secret = stage.ledger.run(script_calls.seal())
     assert secret not in json.dumps(quote.model_dump(mode="json"))
-    assert secret == stage.ledger.run(calls.seal())
+    assert secret == stage.ledger.run(script_calls.seal())
 
 
 def one_for_sale(stage: Stage) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.stage import Stage, outcomes
-from worker.contract.provider import Yes
-from worker.contract.requests import Release, SearchAndBuy, Selector
-from worker.contract.states import JobState
-from worker.ledger import calls
+from didflow.contract.provider import Yes
+from didflow.contract.requests import Release, SearchAndBuy, Selector
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from tests.support.inline_worker import Stage, outcomes
 
 
 def test_numbers_are_given_back_and_stay_out_of_our_own_search(stage: Stage) -> None:
@@ -136,9 +136,9 @@ def test_a_release_that_stays_unclear_is_parked_not_guessed(stage: Stage, sandbo
 def test_a_cancelled_release_says_what_was_already_given_back(stage: Stage) -> None:
     ours = stage.own(1)
     job = stage.submit(Release(numbers=tuple(ours)))
-    from worker.ledger import calls
+    from didflow.ledger import script_calls
 
-    assert stage.ledger.run(calls.cancel(job.id)) == "cancelled"
+    assert stage.ledger.run(script_calls.cancel(job.id)) == "cancelled"
     assert stage.finish(job).state == "cancelled"
     assert stage.owned() == set(ours)
 
@@ -164,7 +164,7 @@ def test_a_release_that_is_called_off_says_what_went_and_by_whom(stage: Stage, s
     assert isinstance(stage.client.release(gone), Yes)
     capped.make_due(job)
     assert capped.attempt(job).reason == "daily_cap", "it has seen that two are gone"
-    stage.ledger.run(calls.cancel(job.id))
+    stage.ledger.run(script_calls.cancel(job.id))
     view = capped.finish(job)
     capped.close()
     assert [outcomes(view)[number] for number in ours[:2]] == ["already_released"] * 2

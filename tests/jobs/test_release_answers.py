@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.stage import SETTLE_S, Stage, numbers, outcomes
-from worker.contract.errors import JobError
-from worker.contract.ids_form import IdsForm
-from worker.contract.provider import Yes
-from worker.contract.requests import Release, SearchAndBuy
-from worker.contract.states import JobState
-from worker.jobs.giving_back import what_next
-from worker.jobs.leaving import Leaving
+from didflow.contract.errors import JobError
+from didflow.contract.ids_form import IdsForm
+from didflow.contract.provider import Yes
+from didflow.contract.requests import Release, SearchAndBuy
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.observed_behaviour import IDS_FORM, learned
+from tests.support.inline_worker import SETTLE_S, Stage, numbers, outcomes
 from worker.jobs.ports import Rules
-from worker.ledger import calls
-from worker.ledger.learned import IDS_FORM, learned
-from worker.ledger.ledger import Ledger
+from worker.jobs.release.executor import what_next
+from worker.jobs.release.state import Leaving
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.options import ReleaseIds
 
@@ -112,7 +112,7 @@ def test_a_yes_without_effect_is_sent_again_alone_and_then_parked(stage: Stage) 
     stage.sandbox.clear_faults()
     for number in ours:  # A person releases them by hand.
         assert isinstance(stage.client.release([record_of(stage, number)]), Yes)
-    stage.ledger.run(calls.retry(job.id))
+    stage.ledger.run(script_calls.retry(job.id))
     assert outcomes(stage.finish(job)) == dict.fromkeys(ours, "released")
 
 
@@ -232,7 +232,7 @@ def test_called_off_while_a_rate_limit_holds_it_a_release_says_what_went(stage: 
     stage.sandbox.add_fault("release", kind, status=429)
     job = stage.submit(Release(numbers=tuple(ours)))
     assert stage.attempt(job).reason == "rate_limited"
-    stage.ledger.run(calls.cancel(job.id))
+    stage.ledger.run(script_calls.cancel(job.id))
     view = stage.finish(job)
     assert (view.state, outcomes(view)) == (ends, {ours[0]: outcome})
     assert stage.owned() == (set() if outcome == "released" else set(ours))
@@ -269,7 +269,7 @@ def test_one_that_was_sent_is_never_called_handed_out(stage: Stage) -> None:
     deadline_s = time.monotonic() + 5
     while stage.owned():
         assert time.monotonic() < deadline_s
-    stage.ledger.run(calls.retry(job.id))
+    stage.ledger.run(script_calls.retry(job.id))
     assert outcomes(stage.finish(job)) == {ours[0]: "released"}
 
 

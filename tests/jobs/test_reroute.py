@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.stage import Stage, numbers, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidRequest
-from worker.contract.requests import Failback, Reroute, Selector
-from worker.contract.states import JobState, WaitReason
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.states import JobState, WaitReason
+from tests.support.inline_worker import Stage, numbers, outcomes
 
 BACKUP = Destination.sip("backup@example.net")
 

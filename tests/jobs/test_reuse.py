@@ -6,15 +6,15 @@ from decimal import Decimal
 import pytest
 import redis
 
-from producers import Didflow
-from producers.pool import Pool
+from didflow import Didflow
+from didflow.client.number_pool import Pool
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import Release, SearchAndBuy
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState
 from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
-from tests.scheduled.scene import Attempt, Scene
-from worker.contract.destinations import Destination
-from worker.contract.jobs import JobView
-from worker.contract.requests import Release, SearchAndBuy
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState
+from tests.support.simulation.simulation import Attempt, Scene
 
 LABEL = "spare"
 ASKED = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True)

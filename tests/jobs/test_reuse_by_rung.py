@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 import redis
 
-from producers import Didflow, Quote, Rung, SearchAndBuy
+from didflow import Didflow, Quote, Rung, SearchAndBuy
+from didflow.contract.jobs import JobView
+from didflow.contract.results import NumberResult, RungReport
 from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
 from tests.jobs.test_reuse import bought, handed_out, numbers, outcomes, scene, spare
-from tests.scheduled.scene import Attempt, Scene
-from worker.contract.jobs import JobView
-from worker.contract.results import NumberResult, RungReport
+from tests.support.simulation.simulation import Attempt, Scene
 
 __all__ = ["scene"]
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.stage import SETTLE_S, Stage, charged, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job, JobView
-from worker.contract.provider import Answer, OwnedNumber, Page, Unclear
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
-from worker.contract.states import JobState, WaitReason
-from worker.jobs.move import MoveMemo
-from worker.jobs.search_and_buy import MAX_CHECKOUTS
-from worker.ledger import calls
-from worker.ledger.ledger import Ledger
-from worker.runtime.sweeper import Sweeper
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.provider import Answer, OwnedNumber, Page, Unclear
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import SETTLE_S, Stage, charged, outcomes
+from worker.jobs.purchase.job import MAX_CHECKOUTS
+from worker.jobs.reroute.route_change import MoveMemo
+from worker.process.sweeper import Sweeper
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
@@ -180,7 +180,7 @@ def test_a_question_that_is_refused_for_good_is_not_asked_for_ever(real_ledger: 
 
 def test_an_account_that_no_worker_knows_is_said_so_in_the_end(real_ledger: Ledger, sandbox: Sandbox) -> None:
     stage = Stage(real_ledger, sandbox, max_attempts=2)
-    job = real_ledger.submit(calls.Submission(TWO, account="elsewhere"))
+    job = real_ledger.submit(script_calls.Submission(TWO, account="elsewhere"))
     assert stage.attempt(job).reason == WaitReason.RETRY, "another worker may know it"
     view = stage.finish(job)
     assert view.error is not None
@@ -225,7 +225,7 @@ def test_a_cancelled_release_looks_at_what_had_no_answer(stage: Stage) -> None:
     stage.sandbox.add_fault("release", "act_and_drop")
     job = stage.submit(Release(numbers=tuple(ours)))
     stage.attempt(job)
-    assert stage.ledger.run(calls.cancel(job.id)) == "asked"
+    assert stage.ledger.run(script_calls.cancel(job.id)) == "asked"
     view = stage.finish(job)
     assert (view.state, outcomes(view)) == ("partial", {ours[0]: "released"})
 
@@ -235,7 +235,7 @@ def test_a_cancelled_release_that_may_still_act_is_parked(stage: Stage) -> None:
     stage.sandbox.add_fault("release", "drop")
     job = stage.submit(Release(numbers=tuple(ours)))
     stage.attempt(job)
-    stage.ledger.run(calls.cancel(job.id))
+    stage.ledger.run(script_calls.cancel(job.id))
     view = stage.finish(job)
     assert (view.state, outcomes(view)) == ("needs_review", {ours[0]: "unclear"})
 

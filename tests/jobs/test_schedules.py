@@ -11,8 +11,8 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.scheduled.machine import Schedules
-from tests.scheduled.parkings import Parkings
+from tests.support.simulation.machine import Schedules
+from tests.support.simulation.parking_machine import Parkings
 
 WANTED = os.environ.get("DIDFLOW_EXAMPLES")
 #: The longer set begins with the shorter one.

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.stage import Stage, charged, numbers, outcomes, result_of
-from worker.contract.destinations import Destination
-from worker.contract.requests import SearchAndBuy
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import SearchAndBuy
+from tests.support.inline_worker import Stage, charged, numbers, outcomes, result_of
 
 LOS_ANGELES = ("LOS ANGELES, CA",)
 

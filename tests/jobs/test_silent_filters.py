@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.jobs.fanning import fanning, play
+from didflow.contract.destinations import Destination
+from didflow.contract.document_file import read_paper
+from didflow.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, Selector
 from tests.jobs.test_follow_documents import bought
-from tests.scheduled.scene import SETTLE_S, Scene
-from tests.stage import Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.papers import read_paper
-from worker.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, Selector
-from worker.jobs.handing_in import hand_in
+from tests.support.fan_out import fanning, play
+from tests.support.inline_worker import Stage, outcomes
+from tests.support.simulation.simulation import SETTLE_S, Scene
+from worker.jobs.documents.upload import hand_in
 
 __all__ = ["fanning"]
 

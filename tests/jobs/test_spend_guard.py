@@ -13,22 +13,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.review import finding, resolving
+from didflow.client.review import finding, resolving
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.provider import Answer
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.spending import Scope, ScopeSpending, Spend, SpendLimit
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.settings import Settings
 from tests.jobs.test_purchase_property import FAULTS
 from tests.jobs.test_reviewed_sequences import Meddled
-from tests.ledger.playing import let_pass, stream
-from tests.stage import SETTLE_S, Stage, charged, numbers, outcomes
-from worker.contract.jobs import Job, JobView
-from worker.contract.provider import Answer
-from worker.contract.requests import SearchAndBuy
-from worker.contract.spending import Scope, ScopeSpending, Spend, SpendLimit
-from worker.contract.states import JobState
-from worker.jobs.spend_guard import most_affordable
-from worker.ledger import calls
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
-from worker.settings import Settings
+from tests.support.inline_worker import SETTLE_S, Stage, charged, numbers, outcomes
+from tests.support.ledger_roles import let_pass, stream
+from worker.jobs.purchase.spend_limits import most_affordable
+from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
@@ -174,7 +174,7 @@ def test_a_job_that_waits_for_a_limit_with_numbers_bought_lists_them_when_it_is_
     stage = limited(spend_account_numbers_per_hour=3)
     job = stage.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=5, policy="best_effort"))
     waits(stage.attempt(job))
-    stage.ledger.run(calls.cancel(job.id))
+    stage.ledger.run(script_calls.cancel(job.id))
     view = stage.finish(job)
     assert view.state == "partial"
     assert set(outcomes(view)) == stage.owned()
@@ -260,7 +260,7 @@ def test_a_parked_job_keeps_its_hold_until_a_person_ends_it(limited: Callable[..
     waits(stage.attempt(other))
     stage.sandbox.clear_faults()
     if ends == "retried":
-        stage.ledger.run(calls.retry(parked.id))
+        stage.ledger.run(script_calls.retry(parked.id))
         assert spending(stage).held.numbers == 2
         assert stage.finish(Job(parked.id, False, JobState.QUEUED)).state == "succeeded"
         assert settled_only(stage) == Spend(numbers=2, usd=stage.sandbox.charged_usd())

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import redis
 
-from tests.ledger.playing import stream
-from tests.scheduled.oracle import Oracle
-from tests.scheduled.scene import Killed, Scene
-from worker.contract.jobs import Job, JobView
-from worker.contract.requests import Rung, SearchAndBuy
-from worker.contract.states import REPORTED, JobState, WaitReason
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Rung, SearchAndBuy
+from didflow.contract.states import REPORTED, JobState, WaitReason
+from tests.support.ledger_roles import stream
+from tests.support.simulation.oracle import Oracle
+from tests.support.simulation.simulation import Killed, Scene
 
 CITY = "LOS ANGELES, CA"
 HOUR_MS = 3_600_000

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.stage import Stage
-from worker.contract.destinations import Destination
-from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
-from worker.contract.states import JobState
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy
+from didflow.contract.states import JobState
+from tests.support.inline_worker import Stage
 
 BUY = SearchAndBuy(country="US")
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))

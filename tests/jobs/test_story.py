@@ -7,11 +7,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.ledger.playing import stream
-from tests.stage import SETTLE_S, Stage
-from worker.contract.destinations import Destination
-from worker.contract.jobs import AskedCall, Job, JobView
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import AskedCall, Job, JobView
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy
+from tests.support.inline_worker import SETTLE_S, Stage
+from tests.support.ledger_roles import stream
 from worker.wavix.transport import fingerprint
 
 ROUTED = SearchAndBuy(country="US", quantity=2, destinations=(Destination.sip("pbx@example.net"),))

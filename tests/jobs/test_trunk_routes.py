@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.stage import Stage, outcomes
-from worker.contract.destinations import Destination
-from worker.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy, Selector
+from tests.support.inline_worker import Stage, outcomes
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 TO_TRUNK = (Destination.trunk(144),)

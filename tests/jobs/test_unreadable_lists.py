@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.plant import until
-from tests.stage import Stage, numbers, outcomes, settings_for
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job, JobView
-from worker.contract.provider import NotNow, NotNowReason, ReadFailed
-from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
-from worker.contract.states import JobState, WaitReason
-from worker.jobs.owned import find_each, find_owned, find_surely, owned_whole
-from worker.ledger import calls
-from worker.ledger.calls import Submission
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.process import WorkerProcess
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.provider import NotNow, NotNowReason, ReadFailed
+from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.script_calls import Submission
+from tests.support.cluster import until
+from tests.support.inline_worker import Stage, numbers, outcomes, settings_for
+from worker.jobs.owned_numbers import find_each, find_owned, find_surely, owned_whole
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.process.worker_process import WorkerProcess
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 BACKUP = Destination.sip("backup@example.net")
@@ -147,7 +147,7 @@ def test_answers_that_trickle_hold_no_thread_and_no_cancel(valkey: EmbeddedValke
             jobs = [ledger.submit(Submission(SearchAndBuy(country="CA"))) for _ in range(3)]
             until(lambda: any(ledger.get(job.id).reason == WaitReason.PROVIDER_DOWN for job in jobs), what="a read is given up")
             for job in jobs:
-                ledger.run(calls.cancel(job.id))
+                ledger.run(script_calls.cancel(job.id))
             until(lambda: all(ledger.get(job.id).state == "cancelled" for job in jobs), what="all are called off")
             assert not sandbox.ledger()
         finally:

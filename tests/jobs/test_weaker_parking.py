@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pytest
 import redis
 
+from didflow.ledger.commands import Plans
+from didflow.ledger.script_loader import Script
 from tests.jobs import test_going_numbers as going
 from tests.jobs import test_parked_and_routed as routed
 from tests.jobs.test_lent import LABEL
-from tests.scheduled.clock import Clock
-from tests.scheduled.scene import Scene, TimedLedger
-from worker.ledger.plans import Plans
-from worker.ledger.script_loader import Script
+from tests.support.simulation.clock import Clock
+from tests.support.simulation.simulation import Scene, TimedLedger
 
 
 @dataclass(frozen=True)

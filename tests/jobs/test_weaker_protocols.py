@@ -12,20 +12,20 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.scheduled.clock import Clock
-from tests.scheduled.machine import Schedules
-from tests.scheduled.oracle import Oracle
-from tests.scheduled.scene import SETTLE_S, Attempt, Scene, TimedLedger
-from worker.contract.provider import Answer, OwnedNumber
-from worker.contract.requests import SearchAndBuy
-from worker.jobs import purchase
-from worker.jobs.owned import find_owned
+from didflow.contract.provider import Answer, OwnedNumber
+from didflow.contract.requests import SearchAndBuy
+from didflow.ledger.commands import Plans
+from didflow.ledger.script_loader import Script
+from tests.support.simulation.clock import Clock
+from tests.support.simulation.machine import Schedules
+from tests.support.simulation.oracle import Oracle
+from tests.support.simulation.simulation import SETTLE_S, Attempt, Scene, TimedLedger
+from worker.jobs.owned_numbers import find_owned
 from worker.jobs.ports import Provider
-from worker.jobs.purchase import Purchase
-from worker.jobs.purchase_state import Checkout
-from worker.jobs.refused_checkout import what_is_known
-from worker.ledger.plans import Plans
-from worker.ledger.script_loader import Script
+from worker.jobs.purchase import protocol
+from worker.jobs.purchase.protocol import Purchase
+from worker.jobs.purchase.refusal import what_is_known
+from worker.jobs.purchase.state import Checkout
 from worker.wavix.sandbox import SandboxOptions
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
@@ -140,8 +140,8 @@ WEAKER = {
         checkout_lands_after_it_was_given_up, patch=(Purchase, "revoke", look_without_removing)
     ),
     "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_spend_bound", use_again)),
-    "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(purchase, "what_is_known", believe_refusals)),
-    "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(purchase, "find_surely", search_once)),
+    "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(protocol, "what_is_known", believe_refusals)),
+    "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(protocol, "find_surely", search_once)),
 }
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 import pytest
 import redis
 
-from tests.scheduled.oracle import Oracle
-from tests.scheduled.scene import SETTLE_S, Scene
-from worker.contract.errors import JobError
-from worker.contract.provider import OwnedNumber
-from worker.contract.requests import Release
-from worker.contract.states import Outcome
-from worker.jobs import giving_back, release
-from worker.jobs.giving_back import GivingBack, Next, what_next
-from worker.jobs.leaving import Leaving
-from worker.jobs.owned import find_owned
+from didflow.contract.errors import JobError
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.requests import Release
+from didflow.contract.states import Outcome
+from tests.support.simulation.oracle import Oracle
+from tests.support.simulation.simulation import SETTLE_S, Scene
+from worker.jobs.owned_numbers import find_owned
 from worker.jobs.ports import Rules
+from worker.jobs.release import executor, job
+from worker.jobs.release.executor import GivingBack, Next, what_next
+from worker.jobs.release.state import Leaving
 
 answered = GivingBack._answered
 
@@ -38,7 +38,7 @@ def believe_an_early_read(leaving: Leaving, looked_ms: int, forms_alone: int, ru
     return what_next(leaving, looked_ms, forms_alone, replace(rules, settle_s=0), guarded=guarded)
 
 
-def believe_the_list(self: release._Release, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
+def believe_the_list(self: job._Release, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
     """A record that the list doesn't show is gone."""
     return {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
 
@@ -85,8 +85,8 @@ class Weakness:
 WEAKER = {
     "a yes is believed": Weakness(one_id_a_call, GivingBack, "_answered", believe_yes),
     "a refusal is believed": Weakness(acts_and_refuses, GivingBack, "_after_refusal", believe_no),
-    "an early read is believed": Weakness(acts_and_refuses_while_lists_lag, giving_back, "what_next", believe_an_early_read),
-    "one read is believed": Weakness(search_finds_nothing, release._Release, "records", believe_the_list),
+    "an early read is believed": Weakness(acts_and_refuses_while_lists_lag, executor, "what_next", believe_an_early_read),
+    "one read is believed": Weakness(search_finds_nothing, job._Release, "records", believe_the_list),
 }
 
 

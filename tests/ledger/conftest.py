@@ -3,9 +3,9 @@
 import fakeredis
 import pytest
 
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ledger.playing import DONE, claimed, states, stream, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.requests import Request, Reroute, SearchAndBuy
-from worker.contract.states import JobState, WaitReason
-from worker.ledger.admission import CREEP_PER_S, FLOOR, LATE_S, WIRE_S, Breaker, Pace, Verdict, admit, rate_state, report
-from worker.ledger.calls import Submission
-from worker.ledger.ledger import Claim, Ledger
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Request, Reroute, SearchAndBuy
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.rate_limit import CREEP_PER_S, FLOOR, LATE_S, WIRE_S, Breaker, Pace, Verdict, admit, rate_state, report
+from didflow.ledger.script_calls import Submission
+from tests.support.ledger_roles import DONE, claimed, states, stream, submitted, wait_until_ms
 
 HUNDRED = Pace.of(100, 0.5)
 #: Opens at the second failure, and lets a probe through at once.

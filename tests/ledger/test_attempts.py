@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from tests.ledger.playing import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.requests import FollowDocuments, Reroute
-from worker.contract.states import JobState, WaitReason
-from worker.contract.writes import Write
-from worker.ledger.calls import RENUDGE_MS, Submission
-from worker.ledger.ledger import Claim, Ledger
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import FollowDocuments, Reroute
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.script_calls import RENUDGE_MS, Submission
+from tests.support.ledger_roles import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
 
 def told(ledger: Ledger) -> list[tuple[str, str | None, int, str | None]]:

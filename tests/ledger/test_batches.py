@@ -3,18 +3,18 @@
 import json
 from collections.abc import Sequence
 
-from producers import Didflow
-from producers.cli.watching import Watch
-from tests.ledger.playing import DONE, claimed, finished, states, stream, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.jobs import Job
-from worker.contract.requests import Reroute
-from worker.contract.results import Result
-from worker.contract.states import JobState, WaitReason
-from worker.contract.writes import Write
-from worker.ledger import calls
-from worker.ledger.calls import Submission
-from worker.ledger.ledger import Claim, Ledger
+from didflow import Didflow
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Reroute
+from didflow.contract.results import Result
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.script_calls import Submission
+from producers.cli.progress import Watch
+from tests.support.ledger_roles import DONE, claimed, finished, states, stream, submitted, wait_until_ms
 
 BATCHES = {"0": '{"page":0}', "1": '{"page":1}', "2": '{"page":2}'}
 AWAY = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
@@ -114,7 +114,7 @@ def test_a_batch_that_is_parked_or_kills_workers_ends_for_its_parent(ledger: Led
     assert ledger.sweep(max_crashes=1).parked == 1
     assert ledger.get(killer.job_id).error is not None
     assert isinstance(ledger.claim(job.id, "worker-3", lease_ms=1000), Claim)
-    assert ledger.run(calls.retry(f"{job.id}:0")) == "needs_review", "its parent begins another one"
+    assert ledger.run(script_calls.retry(f"{job.id}:0")) == "needs_review", "its parent begins another one"
 
 
 def test_outcomes_are_counted_exactly_whoever_writes_them_and_how_often(ledger: Ledger) -> None:
@@ -177,7 +177,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
     begun = batch(ledger, job, 1)
     ledger.save(begun, 1, Write("not_now", phase="moving"))
     ledger.suspend(begun, JobState.WAITING, WaitReason.RATE_LIMITED, delay_ms=60_000, refund=True)
-    assert ledger.run(calls.cancel(job.id)) == "asked"
+    assert ledger.run(script_calls.cancel(job.id)) == "asked"
     assert ledger.fan_out(claim, "move_batch", {"3": "{}"}) == "cancelled"
     assert ledger.get(f"{job.id}:2").state is JobState.CANCELLED
     assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): "cancel"}

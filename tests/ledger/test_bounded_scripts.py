@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.playing import claimed, finished, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.errors import JobError
-from worker.contract.history import Happened, Happening
-from worker.contract.requests import Reroute
-from worker.contract.results import NumberResult, Quote, Result, Totals
-from worker.contract.spending import Spend
-from worker.contract.states import JobState, Lane, Outcome
-from worker.contract.writes import Write
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import JobError
+from didflow.contract.history import Happened, Happening
+from didflow.contract.requests import Reroute
+from didflow.contract.results import NumberResult, Quote, Result, Totals
+from didflow.contract.spending import Spend
+from didflow.contract.states import JobState, Lane, Outcome
+from didflow.ledger import script_calls
+from didflow.ledger.connection import connect
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.ledger_roles import claimed, finished, submitted, wait_until_ms
+from worker.attempt.heartbeat import LeaseFlags
+from worker.attempt.job_context import LedgerPage
 from worker.jobs.ports import Ended, LostLease, NumbersTaken
-from worker.ledger import calls
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Claim, Ledger
-from worker.runtime.attempt import LedgerPage
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.leases import LeaseFlags
+from worker.local.embedded_valkey import EmbeddedValkey
 
 #: Commands in one script. A number, or a job, takes up to a dozen of them.
 MOST_COMMANDS = 1_500
@@ -234,7 +234,7 @@ def test_the_many_batches_of_a_job_are_called_off_with_it(measured: Measured, ho
     assert len(running) == 100
     measured.most.clear()
     if how == "cancelled":
-        assert measured.run(calls.cancel(job_id)) == "asked"
+        assert measured.run(script_calls.cancel(job_id)) == "asked"
     else:
         assert finished(measured, parent)
     heard = set()
@@ -303,7 +303,7 @@ def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
     assert (summary["pages"], summary["outcomes"]) == (31, counts)
     assert measured.get(job_id).result == result
     assert [view.result for view in measured.perform(measured.plans.find(limit=5))] == [result]
-    history = measured.run(calls.history(every[0].number))
+    history = measured.run(script_calls.history(every[0].number))
     assert [one.happened.what for one in history.entries] == ([] if dry_run else [Happening.UNCLEAR])
     assert max(measured.most.values()) < 200, dict(measured.most)
 
@@ -316,7 +316,7 @@ def test_a_large_release_that_a_person_resolves_has_a_summary_in_its_event(measu
     gone = tuple(number.model_copy(update={"outcome": Outcome.RELEASED}) for number in every)
     found = Result(numbers=gone, totals=Totals(requested=1_050, done=1_050))
     spent = Spend(numbers=0, usd=Decimal(0))
-    assert measured.run(calls.resolve(job_id, int(claim.token), JobState.SUCCEEDED, found, spent, "gone", {})) == "ok"
+    assert measured.run(script_calls.resolve(job_id, int(claim.token), JobState.SUCCEEDED, found, spent, "gone", {})) == "ok"
     client: Any = measured.client
     ((_, entry),) = client.xrevrange(measured.keys.results, count=1)
     assert json.loads(entry["data"])["summary"]["outcomes"] == {"released": 1_050}

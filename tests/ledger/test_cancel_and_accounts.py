@@ -2,25 +2,25 @@
 
 import pytest
 
-from tests.ledger.playing import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
-from worker.contract.errors import JobNotFound
-from worker.contract.states import JobState, WaitReason
-from worker.contract.writes import Write
-from worker.ledger import calls
-from worker.ledger.ledger import Claim, Ledger, RoutesClaimed
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import JobNotFound
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Claim, Ledger, RoutesClaimed
+from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
 
 
 def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Ledger) -> None:
     job = submitted(ledger)
-    assert ledger.run(calls.cancel(job.id)) == "cancelled"
-    assert ledger.run(calls.cancel(job.id)) == "cancelled"
+    assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
+    assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
     assert states(ledger, "results") == ["cancelled"]
     assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "cancelled"
 
 
 def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
-    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
     assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "cancel"}
 
 
@@ -28,7 +28,7 @@ def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woke
     """Its heartbeat hadn't told it yet; it would have slept for as long as it meant to."""
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("selected", phase="releasing"))
-    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
     assert ledger.suspend(claim, JobState.WAITING, WaitReason.GRACE, delay_ms=86_400_000, refund=True)
     again = claimed(ledger, claim.job_id, "worker-2")
     assert again.fields["cancel"] == "1"
@@ -40,14 +40,14 @@ def test_a_waiting_job_that_has_begun_is_woken_to_wind_up(ledger: Ledger) -> Non
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("fence", phase="carted"))
     ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=60_000, refund=True)
-    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
     assert claimed(ledger, claim.job_id, "worker-2").fields["cancel"] == "1"
 
 
 def test_an_ended_job_is_not_cancelled(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     finished(ledger, claim)
-    assert ledger.run(calls.cancel(claim.job_id)) == "succeeded"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == "succeeded"
     assert states(ledger, "results") == ["succeeded"]
 
 
@@ -156,7 +156,7 @@ def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(l
     claim = claimed(ledger, submitted(ledger).id)
     last_word = Write("releasing", numbers={"+1": "{}"}, unless_cancelled=True)
     assert ledger.save(claim, 1, last_word) == ("ok",)
-    assert ledger.run(calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
     assert ledger.save(claim, 1, last_word) == ("ok",), "the same write once more: it was made before the cancel"
     assert ledger.save(claim, 2, Write("releasing", numbers={"+2": "{}"}, unless_cancelled=True)) == ("cancelled",)
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}
@@ -167,7 +167,7 @@ def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(led
     short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
     short.sweep(max_crashes=5)
     job_id = submitted(ledger).id
-    ledger.run(calls.cancel(job_id))
+    ledger.run(script_calls.cancel(job_id))
     wait_until_ms(short, short.now_ms() + 2)
     assert short.sweep(max_crashes=5).deleted == 1
     with pytest.raises(JobNotFound):

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from tests.ledger.playing import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
-from worker.contract.errors import JobNotFound, UnreadableRecord
-from worker.contract.events import event_adapter
-from worker.contract.jobs import Job
-from worker.contract.states import JobState, Lane
-from worker.contract.writes import Write
-from worker.ledger.calls import cancel, retry
-from worker.ledger.ledger import Ledger
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import JobNotFound, UnreadableRecord
+from didflow.contract.events import event_adapter
+from didflow.contract.jobs import Job
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import cancel, retry
+from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
 FIELDS = (
     *("state", "lane", "unanswered", "nudges", "attempt", "crashes", "token", "seq", "priority", "created_ms", "due_ms", "order", "owner"),

@@ -1,9 +1,9 @@
 """Which deaths of workers count against a job: those in which it ran alone, and only real ones."""
 
-from tests.ledger.playing import claimed, submitted, wait_until_ms
-from worker.contract.states import JobState, Lane
-from worker.ledger.calls import retry
-from worker.ledger.ledger import Claim, Ledger, Taken
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.ledger import Claim, Ledger, Taken
+from didflow.ledger.script_calls import retry
+from tests.support.ledger_roles import claimed, submitted, wait_until_ms
 
 LEASE_MS = 40
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.ledger.playing import claimed, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.requests import Reroute
-from worker.contract.states import JobState, WaitReason
-from worker.ledger.calls import Submission
-from worker.ledger.ledger import Ledger
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Reroute
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.ledger_roles import claimed, submitted, wait_until_ms
 
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-from tests.ledger.playing import claimed
-from worker.contract.destinations import Destination
-from worker.contract.errors import PlanNotFound
-from worker.contract.jobs import Job
-from worker.contract.requests import Reroute, Selector
-from worker.contract.results import NumberResult, Quote, Result, Summary, Totals
-from worker.contract.states import JobState, Lane
-from worker.contract.writes import Write
-from worker.jobs.move import Move
-from worker.ledger.failover_plans import FailoverPlans
-from worker.ledger.ledger import Ledger
-from worker.runtime.plan_refresh import PlanRefresher
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import PlanNotFound
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Reroute, Selector
+from didflow.contract.results import NumberResult, Quote, Result, Summary, Totals
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.failover_plans import FailoverPlans
+from didflow.ledger.ledger import Ledger
+from tests.support.ledger_roles import claimed
+from worker.jobs.reroute.route_change import Move
+from worker.process.plan_refresh import PlanRefresher
 
 MOVE = Reroute(selector=Selector(trunk_id=144), destinations=(Destination.sip("backup@example.net"),), canary=5, max_fraction=0.5)
 

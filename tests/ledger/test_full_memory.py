@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ledger.playing import claimed, finished, states, submitted
-from worker.contract.errors import ServiceUnavailable
-from worker.contract.requests import FollowDocuments
-from worker.contract.spending import Spend
-from worker.contract.states import JobState
-from worker.contract.writes import Write
-from worker.ledger.admission import Breaker, Pace, admit, report
-from worker.ledger.connection import connect
-from worker.ledger.ledger import Ledger, RoutesClaimed
-from worker.runtime.embedded import EmbeddedValkey
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import ServiceUnavailable
+from didflow.contract.requests import FollowDocuments
+from didflow.contract.spending import Spend
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger, RoutesClaimed
+from didflow.ledger.rate_limit import Breaker, Pace, admit, report
+from tests.support.ledger_roles import claimed, finished, states, submitted
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture

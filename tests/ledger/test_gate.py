@@ -2,14 +2,14 @@
 
 import json
 
-from tests.ledger.playing import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.requests import Release, Reroute
-from worker.contract.states import JobState
-from worker.contract.writes import Write
-from worker.ledger.calls import Submission
-from worker.ledger.gate import Findings, Gate, Turn
-from worker.ledger.ledger import Ledger
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Release, Reroute
+from didflow.contract.states import JobState
+from didflow.ledger.gate import Findings, Gate, Turn
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
 OPEN = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
 

@@ -6,18 +6,18 @@ from typing import cast
 
 import pytest
 
-from producers import AsyncDidflow, Didflow
-from tests.ledger.playing import DONE, claimed, submitted
-from worker.contract.errors import InvalidRequest
-from worker.contract.history import Happened, Happening, History
-from worker.contract.spending import Spend
-from worker.contract.states import JobState
-from worker.contract.writes import Write
-from worker.ledger import calls
-from worker.ledger.connection import connect_async
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Claim, Ledger
-from worker.runtime.embedded import EmbeddedValkey
+from didflow import AsyncDidflow, Didflow
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.history import Happened, Happening, History
+from didflow.contract.spending import Spend
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.connection import connect_async
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Claim, Ledger
+from tests.support.ledger_roles import DONE, claimed, submitted
+from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = "+12135550100"
 MOST = 100
@@ -26,7 +26,7 @@ BY_A_PERSON = Happened(what=Happening.BOUGHT, by="person")
 
 
 def told(ledger: Ledger, number: str = NUMBER) -> History:
-    return ledger.run(calls.history(number))
+    return ledger.run(script_calls.history(number))
 
 
 def words(ledger: Ledger) -> list[str]:
@@ -96,7 +96,7 @@ def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
 def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
     claim = begun(ledger)
     assert ledger.finish(claim, JobState.NEEDS_REVIEW, DONE, history={NUMBER: Happened(what=Happening.UNCLEAR)})
-    found = calls.resolve(
+    found = script_calls.resolve(
         claim.job_id,
         int(claim.token),
         JobState.SUCCEEDED,

@@ -10,12 +10,12 @@ from typing import cast
 
 import pytest
 
-from producers import Didflow, Job, SearchAndBuy, Submission
-from tests.moved_clock import MovedLedger
-from worker.contract.states import JobState
-from worker.ledger.connection import connect
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.sweeper import SWEEP_EVERY_S
+from didflow import Didflow, Job, SearchAndBuy, Submission
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from tests.support.moved_clock import MovedLedger
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.process.sweeper import SWEEP_EVERY_S
 
 COUNT = 100_000 if os.environ.get("DIDFLOW_BIG_TESTS") == "1" else 2_700
 DAYS = 90

@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.playing import DONE, claimed, submitted, wait_until_ms
-from worker.contract.destinations import Destination
-from worker.contract.history import Happened, Happening
-from worker.contract.holdings import Loan
-from worker.contract.requests import SearchAndBuy
-from worker.contract.spending import Spend, SpendLimit
-from worker.contract.states import JobState, WaitReason
-from worker.contract.writes import Write
-from worker.ledger import admission, calls
-from worker.ledger.admission import Breaker, Pace
-from worker.ledger.dialects import note_dialect
-from worker.ledger.event_body import event_members
-from worker.ledger.ledger import Claim, Ledger
-from worker.ledger.parked import route_text
-from worker.ledger.plans import entries_of
-from worker.ledger.provider_identity import claim_ledger
-from worker.ledger.reuse import loans_text
-from worker.ledger.script_loader import script_names
-from worker.ledger.spending import spend_fields
-from worker.ledger.write_text import PART_NUMBERS, in_parts, write_text
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Destination
+from didflow.contract.history import Happened, Happening
+from didflow.contract.number_holders import Loan
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.spending import Spend, SpendLimit
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import rate_limit, script_calls
+from didflow.ledger.commands import entries_of
+from didflow.ledger.dialects import note_dialect
+from didflow.ledger.event_body import event_members
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.number_pool import loans_text
+from didflow.ledger.parked_numbers import route_text
+from didflow.ledger.provider_identity import claim_ledger
+from didflow.ledger.rate_limit import Breaker, Pace
+from didflow.ledger.script_loader import script_names
+from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
+from didflow.ledger.spending import spend_fields
+from tests.support.ledger_roles import DONE, claimed, submitted, wait_until_ms
 
 Args = tuple[str | int, ...]
 TWO_USD = Spend(numbers=1, usd=Decimal(2))
@@ -47,9 +47,9 @@ ONE_FAILURE = Breaker(failures=1, first_s=0.0, last_s=0.0)
 
 def admit(ledger: Ledger) -> Args:
     """The one that probes: what it is told must reach it. (Any other loses a moment: see test_admission.)"""
-    ledger.run(admission.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0))
+    ledger.run(rate_limit.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0))
     pace = Pace.of(10, 0.5)
-    return admission.admit("default", "ask-1", pace, emergency=False, patience_s=5.0, probe_s=30.0).args
+    return rate_limit.admit("default", "ask-1", pace, emergency=False, patience_s=5.0, probe_s=30.0).args
 
 
 def alive(ledger: Ledger) -> Args:
@@ -102,7 +102,7 @@ def follow_up(ledger: Ledger) -> Args:
 def give(ledger: Ledger) -> Args:
     job_id = submitted(ledger).id
     happened = Happened(what=Happening.BOUGHT_INACTIVE, record_id=47000001, by="person")
-    return (job_id, "+12135550100", '{"status":"kept"}', happened.members(), "ann", *calls.follower_args(job_id, "default"))
+    return (job_id, "+12135550100", '{"status":"kept"}', happened.members(), "ann", *script_calls.follower_args(job_id, "default"))
 
 
 def moved(ledger: Ledger) -> str:
@@ -211,7 +211,7 @@ def renew(ledger: Ledger) -> Args:
 
 
 def report(ledger: Ledger) -> Args:
-    return admission.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0).args
+    return rate_limit.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0).args
 
 
 def parked(ledger: Ledger) -> str:
@@ -236,7 +236,7 @@ def resolve(ledger: Ledger) -> Args:
         json.dumps(spend_fields(TWO_USD)),
         json.dumps({"+12135550100": Happened(what=Happening.BOUGHT, by="person").members()}),
         "ann",
-        *calls.follower_args(job_id, "default"),
+        *script_calls.follower_args(job_id, "default"),
     )
 
 
@@ -334,7 +334,7 @@ def seal(ledger: Ledger) -> Args:
 
 
 def submit(ledger: Ledger) -> Args:
-    return calls.submit(calls.Submission(SearchAndBuy(country="US"), idempotency_key="order-1", reference="customer-9")).args
+    return script_calls.submit(script_calls.Submission(SearchAndBuy(country="US"), idempotency_key="order-1", reference="customer-9")).args
 
 
 def suspend(ledger: Ledger) -> Args:

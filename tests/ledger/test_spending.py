@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.ledger.playing import DONE, claimed, finished, let_pass, submitted, wait_until_ms
-from worker.contract.spending import LimitReached, Scope, Spend, SpendLimit, Unit, Window
-from worker.contract.states import JobState
-from worker.contract.writes import Write
-from worker.ledger import calls
-from worker.ledger.ledger import Claim, Ledger
+from didflow.contract.attempt_write import Write
+from didflow.contract.spending import LimitReached, Scope, Spend, SpendLimit, Unit, Window
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Claim, Ledger
+from tests.support.ledger_roles import DONE, claimed, finished, let_pass, submitted, wait_until_ms
 
 ACCOUNT, REFERENCE = "account:default", "reference:customer-9"
 
@@ -201,7 +201,9 @@ def test_a_parked_job_keeps_its_hold_until_it_is_resolved(ledger: Ledger) -> Non
     (told,) = ledger.spending([("account", "default")])
     assert (told.day, told.held, told.open_jobs) == (spend("3", 2), spend("3", 2), (claim.job_id,))
     for _ in range(2):
-        assert ledger.run(calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})) == "ok"
+        assert (
+            ledger.run(script_calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})) == "ok"
+        )
     assert spent(ledger) == spent(ledger, "reference", "customer-9") == (spend("1"), spend("1"), NOTHING)
 
 
@@ -209,7 +211,7 @@ def test_a_parked_job_that_is_retried_keeps_its_hold_and_settles_it(ledger: Ledg
     claim = begun(ledger)
     hold(ledger, claim, spend("3", 2))
     finished(ledger, claim, JobState.NEEDS_REVIEW)
-    ledger.run(calls.retry(claim.job_id))
+    ledger.run(script_calls.retry(claim.job_id))
     assert spent(ledger)[2] == spend("3", 2)
     settle(ledger, claimed(ledger, claim.job_id, "worker-2"), spend("3", 2), count=1)
     assert spent(ledger) == (spend("3", 2), spend("3", 2), NOTHING)

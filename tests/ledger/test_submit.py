@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from tests.ledger.playing import claimed, finished, states, stream, submitted
-from worker.contract.destinations import Destination
-from worker.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
-from worker.contract.requests import Release, Request, Reroute, SearchAndBuy
-from worker.contract.states import JobState
-from worker.ledger import calls
-from worker.ledger.calls import Submission
-from worker.ledger.ledger import Ledger
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
+from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from tests.support.ledger_roles import claimed, finished, states, stream, submitted
 
 PBX = Destination.sip("pbx@example.net")
 
@@ -87,7 +87,7 @@ def test_the_same_key_for_another_account_is_a_conflict(ledger: Ledger) -> None:
 
 
 def test_a_submit_whose_reply_was_lost_may_be_sent_again(ledger: Ledger) -> None:
-    call = calls.submit(Submission(SearchAndBuy(country="US")), job_id="0" * 26)
+    call = script_calls.submit(Submission(SearchAndBuy(country="US")), job_id="0" * 26)
     assert ledger.run(call) == ledger.run(call)
     assert states(ledger, "events") == ["queued"]
 
@@ -111,7 +111,7 @@ def test_fifty_threads_with_one_key_make_one_job(ledger: Ledger) -> None:
 
 def test_many_are_submitted_in_one_pipeline_and_one_conflict_stops_no_other(ledger: Ledger) -> None:
     submitted(ledger, "taken")
-    batch = [calls.submit(Submission(SearchAndBuy(country="CA"), idempotency_key=key)) for key in ("a", "taken", "b")]
+    batch = [script_calls.submit(Submission(SearchAndBuy(country="CA"), idempotency_key=key)) for key in ("a", "taken", "b")]
     first, conflict, last = ledger.perform(ledger.plans.run_many(tuple(batch)))
     assert isinstance(conflict, IdempotencyConflict)
     assert not isinstance(first, Exception)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.ledger.playing import LEASE_MS, claimed, copies, finished, submitted, wait_until_ms
-from worker.contract.states import JobState, Lane
-from worker.ledger.ledger import Ledger, Taken
+from didflow.contract.states import JobState, Lane
+from didflow.ledger.ledger import Ledger, Taken
+from tests.support.ledger_roles import LEASE_MS, claimed, copies, finished, submitted, wait_until_ms
 
 
 def take(ledger: Ledger, most: int = 10, claimant: str = "worker-1:a", consumer: str = "money", lease_ms: int = LEASE_MS) -> Taken:

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from tests.ledger.playing import claimed, submitted
+from didflow.contract.attempt_write import Write
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.serialization import write_text
+from didflow.ledger.witness import SILENCE_S, Before, Witness
 from tests.ledger.test_gate import gate_events, restart
-from worker.contract.writes import Write
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Ledger
-from worker.ledger.witness import SILENCE_S, Before, Witness
-from worker.ledger.write_text import write_text
+from tests.support.ledger_roles import claimed, submitted
 
 BOUND = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
 FENCE = Write("fence", phase="carted", money=True)

@@ -9,7 +9,7 @@ Run:  python -m tests.model.closed_gate_protocol      the protocol, and what bre
 | model | code |
 | --- | --- |
 | `closed_gate` | `Gatekeeper._find` and `_decide`, gate_check.lua, gate_open.lua |
-| what is unknown there | `strangers` and `unclaimed` in `worker.runtime.comparison` |
+| what is unknown there | `strangers` and `unclaimed` in `worker.reconcile.diff` |
 | `new_attempt` | `Purchase.recover`: `doubt`, `revoke`, `look` |
 
 What `vouching_protocol.py` takes from here: once it has been opened in this way, nothing of what was lost can be bought any more that the

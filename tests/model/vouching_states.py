@@ -103,7 +103,7 @@ class Cut(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What a process can say of the epoch before, see `worker.ledger.witness.Before`."""
+    """What a process can say of the epoch before, see `didflow.ledger.witness.Before`."""
 
     epoch: int
     known: int

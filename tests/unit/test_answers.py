@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
-from worker.wavix.admission import Heard
+from didflow.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
 from worker.wavix.answers import Mutation, Said, classify, classify_failure, heard_of
+from worker.wavix.request_gate import Heard
 
 SUCCESS = {"success": True}
 REFUSED = {"success": False, "message": "no"}

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from worker.contract.business_events import TYPES, parse_business_event
-from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidRequest
-from worker.contract.requests import (
+from didflow.contract.business_events import TYPES, parse_business_event
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.quote_terms import QuotedNumber, Terms
+from didflow.contract.requests import (
     Failback,
     FollowDocuments,
     Release,
@@ -24,8 +25,7 @@ from worker.contract.requests import (
     Selector,
     parse_request,
 )
-from worker.contract.terms import QuotedNumber, Terms
-from worker.ledger.calls import Submission, submit
+from didflow.ledger.script_calls import Submission, submit
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 

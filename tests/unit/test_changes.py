@@ -4,9 +4,9 @@ import re
 
 import typer
 
-from producers import Rung, SearchAndBuy
+from didflow import Rung, SearchAndBuy
+from didflow.contract.changes import _ADMITS, changes
 from producers.cli.app import app
-from worker.contract.changes import _ADMITS, changes
 
 
 def test_the_cause_of_most_refusals_comes_first_and_what_refused_nothing_is_not_advised() -> None:

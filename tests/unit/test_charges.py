@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from worker.contract.provider import OwnedNumber
-from worker.contract.states import JobState
-from worker.contract.transactions import ACTIVATION_FEE, MONTHLY_FEE, NUMBER_ORDER, Transaction
-from worker.runtime.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
-from worker.runtime.comparison import Books, JobBook
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.states import JobState
+from didflow.contract.transactions import ACTIVATION_FEE, MONTHLY_FEE, NUMBER_ORDER, Transaction
+from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
+from worker.reconcile.diff import Books, JobBook
 
 NOVEMBER = Month.parse("2026-11")
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)

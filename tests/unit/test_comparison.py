@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from worker.contract.destinations import Destination, Route, SeenDestination
-from worker.contract.provider import OwnedNumber
-from worker.contract.states import JobState
-from worker.runtime.comparison import (
+from didflow.contract.destinations import Destination, Route, SeenDestination
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.states import JobState
+from worker.operate.reconcile import reroutes
+from worker.reconcile.diff import (
     CLOCKS_APART_MS,
     Books,
     JobBook,
@@ -21,8 +22,7 @@ from worker.runtime.comparison import (
     strangers,
     unclaimed,
 )
-from worker.runtime.reconcile import reroutes
-from worker.runtime.report import Report, compare
+from worker.reconcile.report import Report, compare
 
 NOON = datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.wavix.answers import Said
-from worker.wavix.json_text import read_json
+from worker.wavix.bounded_json import read_json
 
 ESCAPE = "\x1b[31mred\x1b]0;title\x07\x9b2J"
 HARMFUL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

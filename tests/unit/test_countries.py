@@ -3,7 +3,7 @@
 import iso3166
 import pytest
 
-from worker.contract.countries import iso_code_of, same_country
+from didflow.contract.countries import iso_code_of, same_country
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_everything_that_is_imported_is_pinned_for_production() -> None:
     of_module = packages_distributions()
     missing = {
         f"{path.relative_to(ROOT)}: {name}"
-        for folder in ("worker", "producers")
+        for folder in ("didflow", "producers", "worker")
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(ast.parse(path.read_text()))
-        if name not in sys.stdlib_module_names and name not in ("worker", "producers")
+        if name not in sys.stdlib_module_names and name not in ("didflow", "producers", "worker")
         if not {plain(one) for one in of_module.get(name, [])} & pinned
     }
     assert missing == set()

@@ -1,6 +1,6 @@
 """The tests of jobs run on several combinations of provider profiles, the same for the same seed."""
 
-from tests.drawn import FOR_ANY_JOB, drawn_for
+from tests.support.provider_profiles import FOR_ANY_JOB, drawn_for
 
 TESTS = [f"tests/jobs/test_one.py::test_{place}" for place in range(100)]
 

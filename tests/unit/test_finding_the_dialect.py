@@ -9,11 +9,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed, Yes
-from worker.settings import Settings
+from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed, Yes
+from didflow.settings import Settings
 from worker.wavix.client import WavixClient
+from worker.wavix.dialect_detection import BELIEVED_S, DialectFinder, Remembered
 from worker.wavix.dialects import Dialect, candidates
-from worker.wavix.finding import BELIEVED_S, DialectFinder, Remembered
 
 KEY = "k-5d41402abc4b2a76"
 AUTO = candidates("auto", "auto")

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from worker.runtime.threads import IdleThreads
+from worker.broker.idle_threads import IdleThreads
 
 
 def test_no_more_are_had_than_are_idle() -> None:

@@ -16,8 +16,8 @@ import structlog
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from worker.contract.provider import NotThere, ReadFailed, Unclear
-from worker.settings import Account, Settings
+from didflow.contract.provider import NotThere, ReadFailed, Unclear
+from didflow.settings import Account, Settings
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 from worker.wavix.sandbox.faults import KeyForm

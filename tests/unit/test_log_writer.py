@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from worker.log_writer import LogWriter
+from didflow.log_writer import LogWriter
 
 #: More than a pipe holds.
 MUCH = 200_000
@@ -85,13 +85,15 @@ def test_a_closed_pipe_costs_its_lines_and_no_thread(pipe: tuple[int, int]) -> N
 
 @pytest.mark.parametrize("serves", ["False", "True"])
 def test_a_command_that_ends_at_once_has_its_last_line_written(serves: str) -> None:
-    code = f"from worker.logs import configure_logs; import structlog; configure_logs(serves={serves}); structlog.get_logger().info('last')"
+    code = (
+        f"from didflow.logs import configure_logs; import structlog; configure_logs(serves={serves}); structlog.get_logger().info('last')"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "last" in ended.stderr
 
 
 def test_a_process_without_stderr_logs_nowhere() -> None:
-    code = "from worker.logs import configure_logs; import structlog; configure_logs(); structlog.get_logger().info('last'); print('done')"
+    code = "from didflow.logs import configure_logs; import structlog; configure_logs(); structlog.get_logger().info('last'); print('done')"
     command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&-"
     ended = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, timeout=60, check=True)  # noqa: S602
     assert ended.stdout == "done\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from worker.logs import configure_logs
+from didflow.logs import configure_logs
 
 
 @pytest.fixture

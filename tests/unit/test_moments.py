@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from producers.cli import options
-from worker.contract.business_events import CHURNED, ORDER, REQUEST, parse_business_event
-from worker.contract.errors import InvalidRequest
-from worker.contract.moments import EARLIEST, LATEST, bounded, later, read_span
-from worker.contract.requests import Release, SearchAndBuy, parse_request
-from worker.ledger.calls import Submission, submit
+from didflow.contract.business_events import CHURNED, ORDER, REQUEST, parse_business_event
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.requests import Release, SearchAndBuy, parse_request
+from didflow.contract.time_values import EARLIEST, LATEST, bounded, later, read_span
+from didflow.ledger.script_calls import Submission, submit
+from didflow.terminal import options
 
 BEFORE_ALL, AFTER_ALL = "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.contract.errors import InvalidRequest
-from worker.contract.papers import MAX_BYTES, read_paper
+from didflow.contract.document_file import MAX_BYTES, read_paper
+from didflow.contract.errors import InvalidRequest
 
 PDF = b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>"
 

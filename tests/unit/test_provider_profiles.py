@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from worker.settings import Settings
+from didflow.settings import Settings
 from worker.wavix.sandbox.__main__ import main
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, changes_of, draw

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from worker.contract.destinations import Destination
-from worker.contract.errors import InvalidRequest
-from worker.contract.requests import Reroute, is_past, parse_request, request_adapter
-from worker.ledger.calls import Submission, submit
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.requests import Reroute, is_past, parse_request, request_adapter
+from didflow.ledger.script_calls import Submission, submit
 
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}
 REROUTE: dict[str, Any] = {

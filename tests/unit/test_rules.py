@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract.provider import City, Country, Offer
-from worker.contract.requests import SearchAndBuy
-from worker.jobs.fitting import affordable, matches, reason_against
-from worker.jobs.places import find_country, likely_has
+from didflow.contract.provider import City, Country, Offer
+from didflow.contract.requests import SearchAndBuy
+from worker.attempt.runner import BACKOFF_LAST_S, backoff_s
 from worker.jobs.ports import Refused, Rules
-from worker.jobs.purchase_state import Checkout, Memo
-from worker.jobs.settling import LookAgain, Settled, Unsettled, judge
-from worker.runtime.runner import BACKOFF_LAST_S, backoff_s
+from worker.jobs.purchase.criteria import affordable, matches, reason_against
+from worker.jobs.purchase.locations import find_country, likely_has
+from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
+from worker.jobs.purchase.state import Checkout, Memo
 
 OFFER = Offer(number="+12135680501", setup_usd=Decimal("1.00"), monthly_usd=Decimal("0.99"), channels=4, sms_enabled=True)
 RULES = Rules(settle_s=10, settle_limit_s=600)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from worker.contract.destinations import Destination, SeenDestination, same_route
-from worker.contract.requests import Reroute, parse_request
+from didflow.contract.destinations import Destination, SeenDestination, same_route
+from didflow.contract.requests import Reroute, parse_request
 
 TRUNK = {"transport": 5, "destination": "32882", "trunk_id": 144}
 

@@ -1,10 +1,36 @@
-"""Each script gets the parts that it uses, in an order in which every name is known where it is used, and no others."""
+"""Each script gets the parts that it names, in an order in which every name is known where it is used, and names no others."""
 
 import re
 
 import pytest
 
-from worker.ledger.script_loader import load_script, part_names, parts_of, script_names
+from didflow.ledger.script_loader import includes_in, load_script, part_paths, parts_of, script_names, script_paths, source_texts
+
+
+def code_of(path: str) -> str:
+    return re.sub(r"'[^'\n]*'|\"[^\"\n]*\"|--.*$", "", source_texts()[path], flags=re.MULTILINE)
+
+
+def defined_in(path: str) -> set[str]:
+    """What stands at the beginning of a line is there for others."""
+    return {
+        name for names in re.findall(r"^local (?:function )?(\w+(?:, \w+)*)", code_of(path), re.MULTILINE) for name in names.split(", ")
+    }
+
+
+def used_in(path: str) -> set[str]:
+    """Names that the file itself uses and doesn't declare anywhere; fields of tables and keys of constructors are none."""
+    code = code_of(path)
+    declared = re.findall(r"\blocal (?!function)([\w, ]+)|\bfunction\s*[\w.]*\s*\(([^)]*)\)|\bfor ([\w, ]+?)\s*(?:=|\bin\b)", code)
+    own = {name.strip() for groups in declared for names in groups for name in names.split(",")} | defined_in(path)
+    return set(re.findall(r"(?<![.\w:])[A-Za-z_]\w*\b(?!\s*=(?!=))", code)) - own
+
+
+@pytest.mark.parametrize("path", sorted(source_texts()))
+def test_every_part_that_is_used_is_included_and_every_include_is_used(path: str) -> None:
+    wanted = {part for part in part_paths() if part != path and defined_in(part) & used_in(path)}
+    assert set(includes_in(path)) == wanted
+    assert len(includes_in(path)) == len(wanted), "once each"
 
 
 @pytest.mark.parametrize("name", script_names())
@@ -21,7 +47,7 @@ EVERY_FUNCTION = {word for name in script_names() for word in re.findall(r"^loca
 
 
 def test_every_part_is_used_and_no_script_gets_what_it_does_not_use() -> None:
-    assert {part for name in script_names() for part in parts_of(name)} == set(part_names())
-    assert parts_of("seal") == ("_keys",)
-    assert "_histories" in parts_of("finish")
-    assert "_histories" not in parts_of("claim")
+    assert {part for path in script_paths().values() for part in parts_of(path)} == set(part_paths())
+    assert parts_of("numbers/seal.lua") == ("include/keys.lua",)
+    assert "include/histories.lua" in parts_of("jobs/finish.lua")
+    assert "include/steps.lua" not in parts_of("accounts/admit.lua")

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.provider import NotNow, NotNowReason, Unclear, Yes
+from didflow.contract.provider import NotNow, NotNowReason, Unclear, Yes
 from worker.wavix.client import WavixClient
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n" + b'{"success": true}'

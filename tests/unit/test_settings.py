@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.contract.errors import InvalidSettings
-from worker.settings import Settings, load_settings, unknown_variables, variable
+from didflow.contract.errors import InvalidSettings
+from didflow.settings import Settings, load_settings, unknown_variables, variable
 
 SECRET = "hunter2"
 FLOATS = [variable(name) for name, field in Settings.model_fields.items() if field.annotation is float]

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from worker.contract.requests import REQUEST_VERSION, Request
-from worker.jobs.documents import Followed
-from worker.jobs.follow_documents import FollowMemo
-from worker.jobs.leaving import Leaving, ReleaseMemo
-from worker.jobs.move import Move, MoveBatch, MoveMemo
-from worker.jobs.purchase_state import Memo, Pick
+from didflow.contract.requests import REQUEST_VERSION, Request
+from worker.jobs.documents.job import FollowMemo
+from worker.jobs.documents.status import Followed
+from worker.jobs.purchase.state import Memo, Pick
+from worker.jobs.release.state import Leaving, ReleaseMemo
+from worker.jobs.reroute.route_change import Move, MoveBatch, MoveMemo
 
 STORED: tuple[type[BaseModel], ...] = (Memo, Pick, Move, MoveMemo, MoveBatch, Leaving, ReleaseMemo, Followed, FollowMemo)
 #: The shape of each version that was released, and of the one to come.

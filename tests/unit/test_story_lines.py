@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from producers.cli.looking import _alike, _step_rows
-from worker.contract.jobs import AskedCall, Step
+from didflow.contract.jobs import AskedCall, Step
+from producers.cli.inspect import _alike, _step_rows
 
 BEGAN = datetime(2026, 12, 1, 8, tzinfo=UTC)
 CALL = (AskedCall("destinations", "1a2b3c4d", "yes"),)

@@ -3,10 +3,10 @@
 import pytest
 import redis
 
-from worker.contract.errors import ServiceUnavailable
-from worker.ledger.membership import Membership
-from worker.ledger.plans import Ask
-from worker.ledger.streams import AGAIN_FIRST_S, AGAIN_LAST_S, Channel, Conversation, Pause, follow
+from didflow.contract.errors import ServiceUnavailable
+from didflow.ledger.commands import Ask
+from didflow.ledger.consumer_groups import AGAIN_FIRST_S, AGAIN_LAST_S, Channel, Conversation, Pause, follow
+from didflow.ledger.group_membership import Membership
 
 CHANNEL = Channel("results", "results:poison", "poison")
 AWAY = ServiceUnavailable("away")

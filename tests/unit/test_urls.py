@@ -3,7 +3,7 @@
 import pytest
 import redis.connection
 
-from worker.urls import base_url, check_redis_url, shown_redis_url
+from didflow.urls import base_url, check_redis_url, shown_redis_url
 
 
 @pytest.mark.parametrize(

@@ -11,25 +11,25 @@ from typing import cast
 import pytest
 import structlog.testing
 
-from tests.faults.plant import until
-from tests.stage import settings_for
-from worker.contract.destinations import Destination
-from worker.contract.exit_codes import ExitCode
-from worker.contract.requests import Reroute, SearchAndBuy
+from didflow.contract.destinations import Destination
+from didflow.contract.exit_codes import ExitCode
+from didflow.contract.requests import Reroute, SearchAndBuy
+from didflow.ledger.connection import connect
+from didflow.ledger.gate import Gate
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.script_calls import Submission
+from didflow.ledger.witness import Witness
+from didflow.ledger.worker_settings import running_with
+from tests.support.cluster import until
+from tests.support.inline_worker import settings_for
 from worker.jobs.ports import Provider
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.gate import Gate
-from worker.ledger.ledger import Ledger
-from worker.ledger.running import running_with
-from worker.ledger.witness import Witness
-from worker.runtime.busy import BusyThreads
-from worker.runtime.doctor import _calls
-from worker.runtime.embedded import EmbeddedValkey
-from worker.runtime.gatekeeper import Gatekeeper
-from worker.runtime.process import WorkerProcess
-from worker.runtime.process_names import PREDECESSOR_VARIABLE
-from worker.runtime.watchdog import END_WITHIN_S, STUCK_AFTER_S, Watchdog
+from worker.local.embedded_valkey import EmbeddedValkey
+from worker.operate.doctor import _calls
+from worker.process.busy_threads import BusyThreads
+from worker.process.names import PREDECESSOR_VARIABLE
+from worker.process.watchdog import END_WITHIN_S, STUCK_AFTER_S, Watchdog
+from worker.process.worker_process import WorkerProcess
+from worker.reconcile.gatekeeper import Gatekeeper
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 
@@ -129,7 +129,7 @@ def test_every_thread_that_jobs_depend_on_is_watched(valkey: EmbeddedValkey, nam
 def test_a_process_ends_also_where_nothing_can_be_logged() -> None:
     """The kernel ends it, whatever holds up the line that says why."""
     code = (
-        "import threading, structlog; from worker.runtime.watchdog import Watchdog\n"
+        "import threading, structlog; from worker.process.watchdog import Watchdog\n"
         "structlog.configure(processors=[lambda *_: threading.Event().wait()])\n"
         "dead = threading.Thread(target=int); dead.start(); dead.join()\n"
         "Watchdog(lambda: [dead], {}).start(); threading.Event().wait()"
@@ -141,7 +141,7 @@ def test_a_process_ends_also_where_nothing_can_be_logged() -> None:
 def test_a_computation_that_holds_the_interpreter_ends_the_process() -> None:
     """No thread runs then, and no signal is handled; such a process outlived its supervisor."""
     code = (
-        "import threading, time; from decimal import Decimal; from worker.runtime.watchdog import Watchdog; "
+        "import threading, time; from decimal import Decimal; from worker.process.watchdog import Watchdog; "
         "Watchdog(lambda: [], {}, held_after_s=1.5).start(); time.sleep(4); print('alive', flush=True); int(Decimal('1e99999999'))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -152,7 +152,7 @@ def test_a_computation_that_holds_the_interpreter_ends_the_process() -> None:
 
 def test_a_process_that_stops_has_a_limited_time_for_it() -> None:
     code = (
-        "import threading; from worker.runtime.watchdog import Watchdog; "
+        "import threading; from worker.process.watchdog import Watchdog; "
         "watchdog = Watchdog(lambda: [], {}, held_after_s=60); watchdog.start(); watchdog.stop(0.5); threading.Event().wait()"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == -signal.SIGALRM

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from producers.cli.failing_over import derived_incident
-from producers.cli.watching import Watch, _ending
-from worker.contract.errors import JobError
-from worker.contract.results import NumberResult
-from worker.contract.states import JobState, Outcome
-from worker.contract.tally import Tally
+from didflow.contract.errors import JobError
+from didflow.contract.progress import Tally
+from didflow.contract.results import NumberResult
+from didflow.contract.states import JobState, Outcome
+from producers.cli.failover import derived_incident
+from producers.cli.progress import Watch, _ending
 
 NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from worker.contract.destinations import Destination
-from worker.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
+from didflow.contract.destinations import Destination
+from didflow.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
 from worker.wavix.client import MAX_TRUNKS, READ_ATTEMPTS, WavixClient
 from worker.wavix.locations import MOST_KEPT, LocationCache
 from worker.wavix.parsing import MAX_RECORDS, MAX_TITLES

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-import producers
-from producers import (
+import didflow
+from didflow import (
     Destination,
     Didflow,
     Event,
@@ -26,11 +26,11 @@ from producers import (
     Selector,
     Submission,
 )
+from didflow.contract import errors
+from didflow.contract.business_events import TYPES, CustomerChurned
+from didflow.contract.errors import DidflowError, Fault
+from didflow.contract.requests import Request, parse_request
 from tests.unit.test_any_field import GOOD, INNER
-from worker.contract import errors
-from worker.contract.business_events import TYPES, CustomerChurned
-from worker.contract.errors import DidflowError, Fault
-from worker.contract.requests import Request, parse_request
 
 #: A good one of every model that a caller may fill in.
 INPUTS: dict[type[BaseModel], dict[str, Any]] = {
@@ -97,7 +97,7 @@ def test_any_wrong_value_in_any_field_is_an_invalid_request_that_says_where_and_
 
 
 def test_every_model_that_producers_export_is_walked() -> None:
-    exported = {value for name in producers.__all__ if isinstance(value := getattr(producers, name), type) and issubclass(value, BaseModel)}
+    exported = {value for name in didflow.__all__ if isinstance(value := getattr(didflow, name), type) and issubclass(value, BaseModel)}
     assert exported - {Event} <= set(INPUTS), "an event comes out of the stream"
 
 

@@ -1,6 +1,6 @@
 """What a job needs from the world: a provider to ask, a page in the ledger to write on, and the ways an attempt can end.
 
-`Provider` is what `worker.wavix` offers; `JobPage` is what `worker.ledger` offers. Jobs know these and nothing else, so they
+`Provider` is what `worker.wavix` offers; `JobPage` is what `didflow.ledger` offers. Jobs know these and nothing else, so they
 run the same against the sandbox, against a fake written in a test, and against the real thing.
 """
 
@@ -10,20 +10,20 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from worker.contract.destinations import Route
-from worker.contract.errors import JobError
-from worker.contract.holdings import Holder, Loan
-from worker.contract.ids_form import IdsForm, IdsFormSetting
-from worker.contract.numbers import NumberType
-from worker.contract.papers import Paper
-from worker.contract.parked import Parked
-from worker.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
-from worker.contract.requests import Request
-from worker.contract.results import Quote, Result
-from worker.contract.spending import LimitReached, Spend, SpendLimit
-from worker.contract.states import JobState, WaitReason
-from worker.contract.transactions import Transaction
-from worker.contract.writes import Write
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Route
+from didflow.contract.document_file import Paper
+from didflow.contract.errors import JobError
+from didflow.contract.ids_form import IdsForm, IdsFormSetting
+from didflow.contract.number_holders import Holder, Loan
+from didflow.contract.numbers import NumberType
+from didflow.contract.parked_numbers import Parked
+from didflow.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
+from didflow.contract.requests import Request
+from didflow.contract.results import Quote, Result
+from didflow.contract.spending import LimitReached, Spend, SpendLimit
+from didflow.contract.states import JobState, WaitReason
+from didflow.contract.transactions import Transaction
 
 
 class Provider(Protocol):

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
-from worker.contract.countries import same_country
-from worker.contract.destinations import Route, Transport
-from worker.contract.errors import JobError
-from worker.contract.provider import Barred, NotNow, NotNowReason, NotThere, OwnedNumber, ReadFailed
-from worker.contract.requests import Release, Reroute, SearchAndBuy, Selector
-from worker.contract.results import NumberResult
-from worker.jobs.move import UNREADABLE_MARK, Move
-from worker.jobs.owned import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
+from didflow.contract.countries import same_country
+from didflow.contract.destinations import Route, Transport
+from didflow.contract.errors import JobError
+from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, OwnedNumber, ReadFailed
+from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
+from didflow.contract.results import NumberResult
+from worker.jobs.owned_numbers import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports import Provider, Refused
+from worker.jobs.reroute.route_change import UNREADABLE_MARK, Move
 
 #: Up to so many named numbers are looked for in one go.
 _AT_ONCE = 1000

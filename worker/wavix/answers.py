@@ -12,11 +12,11 @@ from functools import cached_property
 
 import httpx
 
-from worker.contract.numbers import from_provider
-from worker.contract.printable import printable
-from worker.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
-from worker.wavix.admission import Heard
-from worker.wavix.json_text import read_json
+from didflow.contract.numbers import from_provider
+from didflow.contract.printable import printable
+from didflow.contract.provider import Barred, No, NotNow, NotNowReason, Unclear, Yes
+from worker.wavix.bounded_json import read_json
+from worker.wavix.request_gate import Heard
 from worker.wavix.scalars import phone_digits
 
 #: A provider that asks for more patience than this is asked again after this.

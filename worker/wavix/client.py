@@ -17,11 +17,11 @@ import stamina
 import structlog
 from pydantic import SecretStr
 
-from worker.contract.destinations import Route, SeenDestination, Transport
-from worker.contract.ids_form import IdsForm
-from worker.contract.numbers import NumberType, to_provider
-from worker.contract.papers import DOCUMENT_IDS, Paper
-from worker.contract.provider import (
+from didflow.contract.destinations import Route, SeenDestination, Transport
+from didflow.contract.document_file import DOCUMENT_IDS, Paper
+from didflow.contract.ids_form import IdsForm
+from didflow.contract.numbers import NumberType, to_provider
+from didflow.contract.provider import (
     Answer,
     Barred,
     City,
@@ -41,18 +41,18 @@ from worker.contract.provider import (
     Yes,
     answer_class,
 )
-from worker.contract.transactions import Transaction
+from didflow.contract.transactions import Transaction
 from worker.wavix import parsing
-from worker.wavix.admission import Admission, Free, NotAdmitted
 from worker.wavix.answers import Mutation, Said, classify, not_now
+from worker.wavix.calls_in_flight import CallsUnderWay
+from worker.wavix.dialect_detection import DialectFinder, DialectSource, FixedDialect, meaning_of
 from worker.wavix.dialects import PUBLISHED, Dialect, candidates
-from worker.wavix.finding import DialectFinder, DialectSource, FixedDialect, meaning_of
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import DocumentForm, Fields, Unreadable
+from worker.wavix.request_gate import Admission, Free, NotAdmitted
 from worker.wavix.subject import Subject, is_about_another
 from worker.wavix.transport import Params, Wire, fingerprint
 from worker.wavix.trunks import TrunkNames
-from worker.wavix.under_way import CallsUnderWay
 
 T = TypeVar("T")
 

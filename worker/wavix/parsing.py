@@ -11,11 +11,11 @@ from typing import Generic, Literal, TypeVar
 
 import structlog
 
-from worker.contract.countries import iso_code_of
-from worker.contract.destinations import SeenDestination
-from worker.contract.numbers import from_provider
-from worker.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
-from worker.contract.transactions import Transaction
+from didflow.contract.countries import iso_code_of
+from didflow.contract.destinations import SeenDestination
+from didflow.contract.numbers import from_provider
+from didflow.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
+from didflow.contract.transactions import Transaction
 from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whole_up
 
 #: The provider's document types by id; the OpenAPI descriptions list the same three.

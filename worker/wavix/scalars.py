@@ -6,7 +6,7 @@ thread runs.
 
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
-from worker.contract.money import MOST_DIGITS, MOST_PLACES
+from didflow.contract.money import MOST_DIGITS, MOST_PLACES
 
 #: The largest id and count that the contract's int64 allows.
 INT64_MAX = 2**63 - 1

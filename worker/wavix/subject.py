@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from worker.contract.numbers import to_provider
+from didflow.contract.numbers import to_provider
 from worker.wavix.answers import Mutation
 from worker.wavix.scalars import phone_digits, text, whole
 

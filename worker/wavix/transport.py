@@ -11,13 +11,13 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 from pydantic import SecretStr
 
-from worker.contract.provider import NotNow, Unclear
-from worker.wavix.admission import Admission, Leave
+from didflow.contract.provider import NotNow, Unclear
 from worker.wavix.answers import Said, classify_failure, heard_of
+from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.connection import MAX_BODY_BYTES, AnswerTooLarge, Connection, Deadline
 from worker.wavix.dialects import KeyPlace, authenticated
 from worker.wavix.masking import KeyMask
-from worker.wavix.under_way import CallsUnderWay
+from worker.wavix.request_gate import Admission, Leave
 
 #: To reach the provider at all; the time-out of the whole call is a setting.
 CONNECT_TIMEOUT_S = 5.0

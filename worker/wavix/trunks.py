@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import structlog
 
-from worker.contract.destinations import Route, SeenDestination, Transport
-from worker.contract.provider import Barred, No, NotThere, OwnedNumber, ReadFailed, Trunk
+from didflow.contract.destinations import Route, SeenDestination, Transport
+from didflow.contract.provider import Barred, No, NotThere, OwnedNumber, ReadFailed, Trunk
 from worker.wavix.locations import LocationCache
 
 #: A trunk that isn't in the list is looked for again, but not more often than this.

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from producers import Didflow, SearchAndBuy
+from didflow import Didflow, SearchAndBuy
+from didflow.contract.requests import Request
+from didflow.contract.results import Result, Totals
+from didflow.contract.states import JobState
+from didflow.ledger.connection import connect
+from didflow.ledger.keys import Keys
+from didflow.ledger.script_calls import Submission
+from didflow.logs import configure_logs
+from didflow.settings import Settings
 from tests.bench.contenders.contender import PROCESSES, server_url
-from worker.contract.requests import Request
-from worker.contract.results import Result, Totals
-from worker.contract.states import JobState
-from worker.jobs.move import MoveBatch
 from worker.jobs.ports import Ended, JobPage, Provider, Rules
-from worker.ledger.calls import Submission
-from worker.ledger.connection import connect
-from worker.ledger.keys import Keys
-from worker.logs import configure_logs
-from worker.runtime.process import WorkerProcess
-from worker.settings import Settings
+from worker.jobs.reroute.route_change import MoveBatch
+from worker.process.worker_process import WorkerProcess
 
 NAMESPACE = "didflow"
 REQUEST = SearchAndBuy(country="US", city="LOS ANGELES, CA", quantity=1)
@@ -56,7 +56,7 @@ def nothing(request: Request | MoveBatch, page: JobPage, provider: Provider, rul
 
 
 def main() -> None:
-    """One worker process, as `worker.runtime.process` runs it."""
+    """One worker process, as `worker.process.worker_process` runs it."""
     fields = {"WAVIX_API_KEY": SecretStr("none"), "WAVIX_BASE_URL": "http://127.0.0.1:1", "redis_url": SecretStr(server_url())}
     settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type]
     configure_logs(log_format=settings.log_format, level=settings.log_level)

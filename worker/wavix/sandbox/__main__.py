@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from worker.arguments import parser_of, port, real, usd, whole
-from worker.parent import end_with_parent
-from worker.settings import variable
+from didflow.parent_process import end_with_parent
+from didflow.settings import variable
+from didflow.terminal.argument_types import parser_of, port, real, usd, whole
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, Profile
 from worker.wavix.sandbox.server import Sandbox

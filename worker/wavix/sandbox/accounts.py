@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from worker.wavix.sandbox.papers import Paper
+from worker.wavix.sandbox.documents import Paper
 from worker.wavix.sandbox.stock import StockNumber
 from worker.wavix.sandbox.timeline import Timeline
 from worker.wavix.sandbox.transactions import Transaction

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from worker.wavix.sandbox import shapes, stock
 from worker.wavix.sandbox.accounts import AccountState, Record
+from worker.wavix.sandbox.documents import upload_of
 from worker.wavix.sandbox.options import ReleaseIds
-from worker.wavix.sandbox.papers import upload_of
 from worker.wavix.sandbox.stock import StockCountry
 from worker.wavix.sandbox.transactions import matching, shown
 from worker.wavix.sandbox.world import TRUNKS, World, refusal

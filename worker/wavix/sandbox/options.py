@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal, Self
 
-from worker.settings import SANDBOX_KEY as SANDBOX_KEY
+from didflow.settings import SANDBOX_KEY as SANDBOX_KEY
 from worker.wavix.sandbox.profiles import changes_of
 from worker.wavix.sandbox.transactions import Charges
 

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from worker.wavix.sandbox.accounts import AccountState
+from worker.wavix.sandbox.call_log import Entry, Journal, named_ids, shown
 from worker.wavix.sandbox.calls import Request, Route, routes
+from worker.wavix.sandbox.documents import form
 from worker.wavix.sandbox.faults import Fault, Faults
-from worker.wavix.sandbox.garbling import packed, refusal_with, with_field
-from worker.wavix.sandbox.journal import Entry, Journal, named_ids, shown
+from worker.wavix.sandbox.hostile_answers import packed, refusal_with, with_field
 from worker.wavix.sandbox.options import SandboxOptions
-from worker.wavix.sandbox.papers import form
 from worker.wavix.sandbox.traffic import Bucket, Traffic
 from worker.wavix.sandbox.world import Refusal, World, refusal
 

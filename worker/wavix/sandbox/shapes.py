@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.wavix.sandbox.accounts import Record
+from worker.wavix.sandbox.documents import Paper
 from worker.wavix.sandbox.options import SandboxOptions
-from worker.wavix.sandbox.papers import Paper
 from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
 from worker.wavix.sandbox.world import TRUNKS
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from worker.wavix.sandbox.accounts import AccountState, Destinations, LedgerEntry, Record, month_later, now_utc
+from worker.wavix.sandbox.documents import Paper, Upload, content_type
 from worker.wavix.sandbox.options import SandboxOptions
-from worker.wavix.sandbox.papers import Paper, Upload, content_type
 from worker.wavix.sandbox.stock import StockNumber, build_stock
 from worker.wavix.sandbox.timeline import Timeline
 from worker.wavix.sandbox.transactions import charges_of

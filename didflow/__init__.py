@@ -1,0 +1,83 @@
+"""What a system needs that asks for numbers: submit jobs, follow them, take in their results.
+
+    from didflow import Destination, Didflow, SearchAndBuy
+
+    didflow = Didflow.from_env()
+    job = didflow.submit(SearchAndBuy(country="US", city="LOS ANGELES, CA"), idempotency_key="order-4711")
+    print(didflow.wait(job.id, timeout_s=60).result)
+
+Importing this loads neither httpx nor Dramatiq: a producer needs Redis and nothing else.
+"""
+
+from didflow.client.aio import AsyncDidflow
+from didflow.client.deliveries import AsyncDelivery, Delivery
+from didflow.client.documents import AsyncDocuments, Documents
+from didflow.client.number_pool import AsyncPool, Pool
+from didflow.client.quotes import QuotedSubmission
+from didflow.client.sync import Didflow
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import (
+    AlreadyLeaving,
+    DeadLetterNotFound,
+    DidflowError,
+    IdempotencyConflict,
+    InvalidRequest,
+    InvalidSettings,
+    JobNotFound,
+    PlanNotFound,
+    ServiceUnavailable,
+    WaitTimeout,
+    WrongJob,
+)
+from didflow.contract.events import Event
+from didflow.contract.history import Happening, History, HistoryEntry
+from didflow.contract.jobs import Job, JobView, Step
+from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector, parse_request
+from didflow.contract.results import Quote
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.dead_letters import DeadLetters
+from didflow.ledger.script_calls import Submission
+
+__all__ = [
+    "AlreadyLeaving",
+    "AsyncDelivery",
+    "AsyncDidflow",
+    "AsyncDocuments",
+    "AsyncPool",
+    "DeadLetterNotFound",
+    "DeadLetters",
+    "Delivery",
+    "Destination",
+    "Didflow",
+    "DidflowError",
+    "Documents",
+    "Event",
+    "Failback",
+    "FollowDocuments",
+    "Happening",
+    "History",
+    "HistoryEntry",
+    "IdempotencyConflict",
+    "InvalidRequest",
+    "InvalidSettings",
+    "Job",
+    "JobNotFound",
+    "JobState",
+    "JobView",
+    "Outcome",
+    "PlanNotFound",
+    "Pool",
+    "Quote",
+    "QuotedSubmission",
+    "Release",
+    "Reroute",
+    "Rung",
+    "SearchAndBuy",
+    "Selector",
+    "ServiceUnavailable",
+    "Step",
+    "Submission",
+    "WaitTimeout",
+    "WrongJob",
+    "parse_request",
+]

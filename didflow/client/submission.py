@@ -1,0 +1,133 @@
+"""From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Plans, so that the sync and the async client agree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from didflow.client.quotes import QuotedSubmission, orders, refusal
+from didflow.client.request_diff import differences
+from didflow.client.submit_checks import check
+from didflow.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, JobNotFound
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Request
+from didflow.contract.results import Quote
+from didflow.ledger import script_calls
+from didflow.ledger.commands import Plan, Plans
+from didflow.ledger.connection import translated
+from didflow.ledger.script_calls import Call, Submission
+
+#: So many submits go into one pipeline.
+PIPELINE = 500
+
+Asked = Submission | QuotedSubmission
+
+
+def asked(
+    request: Request | None,
+    quote: Quote | None,
+    idempotency_key: str | None,
+    reference: str | None,
+    account: str,
+    priority: int,
+    not_before: datetime | None,
+    actor: str | None = None,
+) -> Asked:
+    """What `submit` was given. Raises InvalidRequest if that is neither a request nor a quote."""
+    if quote is not None:
+        return QuotedSubmission(quote, idempotency_key, reference, account, priority, not_before, request, actor or "")
+    if request is None:
+        raise refusal("request", "give a request, or a quote")
+    return Submission(request, idempotency_key, reference, account, priority, not_before, actor=actor or "")
+
+
+def submit_one(plans: Plans, one: Asked) -> Plan[Job]:
+    """Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob."""
+    (call,) = yield from _prepared(plans, (one,))
+    if isinstance(call, DidflowError):
+        raise call
+    try:
+        return (yield from plans.run(call))
+    except IdempotencyConflict as conflict:
+        raise (yield from _named(plans, one, conflict)) from None
+
+
+def _named(plans: Plans, one: Asked, conflict: IdempotencyConflict) -> Plan[IdempotencyConflict]:
+    """The same conflict, with what differs where that can be told."""
+    try:
+        there = yield from plans.get(conflict.job_id)
+    except JobNotFound:  # It was deleted a moment ago.
+        return conflict
+    if there.request is None:
+        return conflict
+    differ = [f"account: {one.account} asked, {there.account} there"] if one.account != there.account else []
+    differ += differences(one.request, there.request, leave_out=("v", "deadline", "terms")) if one.request is not None else ()
+    by_quote, was_by_quote = isinstance(one, QuotedSubmission), getattr(there.request, "terms", None) is not None
+    if by_quote != was_by_quote:
+        differ.append(f"price: {_priced(quoted=by_quote)} asked, {_priced(quoted=was_by_quote)} there")
+    return IdempotencyConflict(one.idempotency_key or "", conflict.job_id, "; ".join(differ))
+
+
+def _priced(*, quoted: bool) -> str:
+    return "that of a quote" if quoted else "none"
+
+
+def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:
+    """As many as go into one, read when it is their turn."""
+    rest = iter(submissions)
+    while batch := tuple(islice(rest, PIPELINE)):
+        yield batch
+
+
+def submit_batch(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Job | DidflowError]]:
+    """In one pipeline. What is refused is its error, in its place; anything else is an error of ours and is raised."""
+    prepared = yield from _prepared(plans, batch)
+    good = tuple(call for call in prepared if isinstance(call, Call))
+    replies = iter((yield from plans.run_many(good)) if good else ())
+    results: list[Job | DidflowError] = []
+    for call in prepared:
+        reply = call if isinstance(call, DidflowError) else next(replies)
+        if not isinstance(reply, Job | DidflowError):
+            raise reply
+        results.append(reply)
+    return results
+
+
+def _prepared(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Call[Job] | DidflowError]]:
+    checked = [_wrong_type(one) or one for one in batch]
+    by_quote = iter((yield from orders(plans, [one for one in checked if isinstance(one, QuotedSubmission)])))
+    prepared: list[Call[Job] | DidflowError] = []
+    for one in checked:
+        settled = next(by_quote) if isinstance(one, QuotedSubmission) else one
+        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(plans, settled)))
+    return prepared
+
+
+def _wrong_type(one: object) -> InvalidRequest | None:
+    """Why it can't be submitted, whatever its fields say: a caller without type checks may give anything."""
+    if not isinstance(one, Submission | QuotedSubmission):
+        return refusal("submission", f"is a {type(one).__name__}: give a `Submission` or a `QuotedSubmission`")
+    if isinstance(one, QuotedSubmission) and (name := _unlike(one.quote, Quote)):
+        return refusal("quote", f"is a {name}: give the `Quote` of a dry run, or `Quote.model_validate(…)` of its fields")
+    by_quote_alone = isinstance(one, QuotedSubmission) and one.request is None
+    if not by_quote_alone and (name := _unlike(one.request, Request)):
+        return refusal("request", f"is a {name}: give a request such as `SearchAndBuy`, or `parse_request(…)` of its fields")
+    return None
+
+
+def _unlike(given: object, kind: Any) -> str | None:
+    """What it is instead of that kind."""
+    return None if isinstance(given, kind) else type(given).__name__
+
+
+def _checked(plans: Plans, submission: Submission) -> Plan[Call[Job] | DidflowError]:
+    try:
+        job_id = script_calls.new_job_id()
+        named = replace(submission, actor=submission.actor or plans.actor)
+        call = script_calls.submit(named, job_id)
+        with translated():  # What a damaged job answers refuses this one, and not the whole batch.
+            incident = yield from check(plans, submission, job_id)
+        return call if incident is None else script_calls.submit(replace(named, incident=incident), job_id)
+    except DidflowError as error:
+        return error

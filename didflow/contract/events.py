@@ -1,0 +1,146 @@
+"""Events on the two streams: CloudEvents attributes as flat fields; `data` is JSON.
+
+`{namespace}:results` gets one entry per terminal state or `needs_review`; `{namespace}:events` all other transitions and
+progress. An event's `id` is `<job id>:<seq>`; it is stable, so a reader that has seen it may drop it.
+"""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
+
+from didflow.contract.errors import JobError
+from didflow.contract.release_events import CallsCame
+from didflow.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
+from didflow.contract.states import JobState
+
+SOURCE = "didflow"
+
+
+class Timings(BaseModel):
+    """Milliseconds since the epoch, on Redis's clock; None where it hasn't happened."""
+
+    model_config = ConfigDict(frozen=True)
+
+    submitted_ms: int
+    started_ms: int | None = None
+    finished_ms: int | None = None
+
+
+class EventBody(BaseModel):
+    """The JSON in an event's `data`. `actor`: who decided about the job last (cancel, retry, resolve), else who submitted it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job: str
+    kind: str
+    state: JobState
+    reason: str | None = None
+    account: str
+    reference: str | None = None
+    idempotency_key: str | None = None
+    attempt: int
+    numbers: tuple[NumberResult, ...] = ()
+    summary: Summary | None = None
+    totals: Totals | None = None
+    search: SearchReport | None = None
+    quote: Quote | None = None
+    error: JobError | None = None
+    progress: str | None = None
+    actor: str | None = None
+    timings: Timings
+
+
+class _CloudEvent(BaseModel):
+    """The attributes that every entry of a stream has."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
+class Event(_CloudEvent):
+    """What became of a job; `subject` is its id."""
+
+    data: EventBody
+
+
+class AccountBody(BaseModel):
+    """The JSON in the `data` of an event about an account: what the provider answered when it was paused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    account: str
+    status: int | None = None
+    message: str | None = None
+
+
+class AccountEvent(_CloudEvent):
+    """An account was paused, or goes on; only on the events stream. `subject` is the account."""
+
+    type: Literal["didflow.account.paused.v1", "didflow.account.resumed.v1"]
+    data: AccountBody
+
+
+class ReleaseEvent(_CloudEvent):
+    """A number stays that was to be given back; only on the events stream. `subject` is the number."""
+
+    type: Literal["didflow.release.calls_came.v1"]
+    data: CallsCame
+
+
+NumberEventType = Literal[
+    "didflow.number.documents_missing.v1",
+    "didflow.number.documents_in_review.v1",
+    "didflow.number.documents_rejected.v1",
+    "didflow.number.activated.v1",
+    "didflow.number.left.v1",
+]
+
+
+class DocumentShown(BaseModel):
+    """A document as the provider lists it: its type, its review status, the provider's id. Never its contents, nor a file's name."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    status: str
+    id: int | None = None
+
+
+class NumberBody(BaseModel):
+    """The JSON in the `data` of an event about a number whose documents are followed. `job` follows them.
+
+    `documents_needed`: the types that somebody has to hand in, because they are missing or were rejected. `document_titles`: what
+    the provider calls the types, where it says so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job: str
+    account: str
+    reference: str | None = None
+    number: str
+    record_id: int
+    documents_needed: tuple[str, ...] = ()
+    document_titles: dict[str, str] = {}
+    documents: tuple[DocumentShown, ...] = ()
+
+
+class NumberEvent(_CloudEvent):
+    """A number that waits for documents has changed; only on the events stream. `subject` is the number."""
+
+    type: NumberEventType
+    data: NumberBody
+
+
+@cache
+def event_adapter() -> TypeAdapter[Event | AccountEvent | NumberEvent | ReleaseEvent]:
+    """Reads any entry of either stream; also gives the JSON Schema."""
+    return TypeAdapter(Event | AccountEvent | NumberEvent | ReleaseEvent)

@@ -1,0 +1,174 @@
+"""The history of a number: everything that ever happened to it through us, each entry chained to the one before by its hash.
+
+An entry as it is kept is ``hash|content``. The content is JSON, never written anew; the hash is the SHA-1 of
+``hash of the entry before|number|content``, so that an entry that was changed, moved, put in or taken out by hand shows. Somebody
+who works out the whole chain anew isn't found out by it, but by an anchor that was kept elsewhere.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.money import Usd
+
+
+class Happening(StrEnum):
+    """What an entry says. Public: others match on these words."""
+
+    BOUGHT = "bought"
+    BOUGHT_INACTIVE = "bought_inactive"
+    ACCEPTED = "accepted"  #: it is owned and no job bought it: a person said that it stays as it is
+    ACCEPTED_IN_CART = "accepted_in_cart"  #: somebody else put it into the cart: a person said so
+    NOT_BOUGHT = "not_bought"  #: its checkout was unclear; it isn't ours, and is kept from all jobs for a day
+    ROUTED = "routed"  #: the provider said yes to its new route, or it was read back; a confirmation later adds no entry
+    NOT_CONFIRMED = "not_confirmed"  #: the provider said yes and never showed it
+    CHANGED_ELSEWHERE = "changed_elsewhere"  #: after we routed it somebody else did
+    NOT_FOUND = "not_found"  #: after we routed it the number was gone
+    HANDED_OUT = "handed_out"  #: it was ours and waited in the pool: given to this purchase
+    TAKEN_BACK = "taken_back"  #: that purchase came to nothing: it waits in the pool again
+    QUARANTINED = "quarantined"  #: about to be given back: kept from our own purchases for a day
+    RELEASED = "released"
+    ALREADY_RELEASED = "already_released"
+    NOT_RELEASED = "not_released"  #: a person found that an unclear release didn't take effect
+    REFUSED = "refused"  #: the provider said no
+    UNCLEAR = "unclear"  #: can't be found out: the job waits for a person, or gave up
+
+
+class Happened(BaseModel):
+    """What a job did with a number, as it goes into the history. `by` is ``person`` where somebody said so.
+
+    `actor`: who that was; else who submitted the job.
+
+    A later version may have written a word that this one doesn't know: then `what` is that word.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    what: Annotated[Happening | str, Field(union_mode="left_to_right")]
+    record_id: int | None = None
+    setup_usd: Usd | None = None
+    monthly_usd: Usd | None = None
+    route_before: tuple[str, ...] | None = None
+    route_after: tuple[str, ...] | None = None
+    error: str | None = None
+    by: Literal["person"] | None = None
+    actor: str | None = None
+
+    def members(self) -> str:
+        """As JSON without the braces, `what` first: the script puts the others before it."""
+        return self.model_dump_json(exclude_none=True)[1:-1]
+
+
+class _Content(Happened):
+    n: int
+    at_ms: int
+    job: str | None = None
+    kind: str
+    account: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """The `n`th thing that happened to a number, on the ledger's clock, by which job, for whom.
+
+    job   None where a person decided and no job did anything; `kind` is then the command's name
+    """
+
+    n: int
+    at: datetime
+    job: str | None
+    kind: str
+    account: str
+    reference: str | None
+    happened: Happened
+    hash: str
+
+
+@dataclass(frozen=True)
+class History:
+    """A number's history, oldest entry first.
+
+    dropped  so many entries before the first are gone; the chain goes on from the hash of the last of them
+    anchor   count and hash of the newest entry (``7:3f0c…``); kept elsewhere it proves later that nothing up to there was rewritten.
+             Empty without a history
+    faults   where the chain is broken, in words: somebody else wrote here. Empty: it is whole
+    """
+
+    number: str
+    entries: tuple[HistoryEntry, ...]
+    dropped: int
+    anchor: str
+    faults: tuple[str, ...]
+    cut: str = ""
+
+    def holds(self, anchor: str) -> bool | None:
+        """Whether an anchor of before is in this chain; None if the entry that it names is no longer kept.
+
+        Raises InvalidRequest for what isn't an anchor.
+        """
+        count, colon, digest = anchor.partition(":")
+        if not colon or not count.isdecimal() or len(digest) != len(_hash("", "", "")):
+            raise InvalidRequest(f"anchor: {anchor[:60]!r} is not one: `didflow history` prints them, such as 7:3f0c…")
+        if int(count) == self.dropped and self.dropped:
+            return digest == self.cut
+        if int(count) < self.dropped:
+            return None
+        return any(entry.n == int(count) and entry.hash == digest for entry in self.entries)
+
+
+def read_history(number: str, head: str | None, kept: Sequence[str]) -> History:
+    """The history as it lies in the ledger: its head (``count|hash|dropped|cut|job|what``) and its entries. Tells each broken link."""
+    if head is None and not kept:
+        return History(number, (), 0, "", ())
+    count, newest, dropped, cut = _head(head)
+    entries: list[HistoryEntry] = []
+    faults = [] if head is not None and newest else ["what the chain ends in isn't there, or can't be read"]
+    before, n = cut, dropped
+    for element in kept:
+        n += 1
+        digest, _, content = element.partition("|")
+        entry = _entry(digest, content)
+        if entry is None:
+            faults.append(f"entry {n} can't be read")
+        elif entry.n != n:
+            faults.append(f"entry {n}: entry {entry.n} is in its place")
+        if digest != _hash(before, number, content):
+            faults.append(f"entry {n}: its hash is not that of its contents and of the entry before")
+        entries += [entry] if entry else []
+        before = digest
+    if newest and (n, before) != (count, newest):
+        faults.append(
+            f"the chain ends in entry {count} with hash {newest}, but what is kept ends in entry {n} with hash {before or 'none'}"
+        )
+    return History(number, tuple(entries), dropped, f"{count}:{newest}" if newest else "", tuple(faults), cut)
+
+
+def members_of(happened: Mapping[str, Happened]) -> dict[str, str]:
+    """As the scripts take it: number -> members."""
+    return {number: one.members() for number, one in happened.items()}
+
+
+def _head(text: str | None) -> tuple[int, str, int, str]:
+    count, newest, dropped, cut = [*(text or "").split("|"), "", "", "", ""][:4]
+    return (int(count), newest, int(dropped), cut) if count.isdecimal() and dropped.isdecimal() else (0, "", 0, "")
+
+
+def _entry(digest: str, content: str) -> HistoryEntry | None:
+    try:
+        read = _Content.model_validate_json(content)
+        at = datetime.fromtimestamp(read.at_ms / 1000, UTC)
+    except (ValidationError, OverflowError, ValueError, OSError):
+        return None
+    happened = Happened.model_validate(read.model_dump(include=set(Happened.model_fields)))
+    return HistoryEntry(read.n, at, read.job, read.kind, read.account, read.reference, happened, digest)
+
+
+def _hash(before: str, number: str, content: str) -> str:
+    return hashlib.sha1(f"{before}|{number}|{content}".encode(), usedforsecurity=False).hexdigest()

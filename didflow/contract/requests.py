@@ -1,0 +1,383 @@
+"""The requests a producer submits. Checked here, completely, before anything happens.
+
+Every fault of a request is named at once; fields that don't exist are faults. A stored job carries `v`, the newest version that wrote it
+or ran it, and no older worker takes it; one that an older version wrote is either still understood or parked by name.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sized
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from didflow.contract.destinations import Destination, ProviderId
+from didflow.contract.money import Usd
+from didflow.contract.numbers import NumberList, NumberType
+from didflow.contract.quote_terms import Terms
+from didflow.contract.release_timing import AfterMoment, Grace, Margin
+from didflow.contract.states import Lane
+from didflow.contract.texts import DIGITS, PRINTABLE, URL, WILD
+from didflow.contract.time_values import Moment
+from didflow.contract.validation import Checked, invalid
+
+#: The version of what this code stores of a job: its request, and what it writes while it runs. To be raised with any change that an
+#: older worker can't read, or would drop when it writes; see tests/unit/test_stored_shape.py.
+REQUEST_VERSION = 1
+
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
+Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=DIGITS)]
+HttpUrl = Annotated[str, Field(max_length=2000, pattern=URL)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class _Request(Checked):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1
+    #: Only look: what would be done and what it would cost; nothing is changed.
+    dry_run: bool = False
+
+
+#: With a ladder these stand in its rungs.
+PLACE = ("region", "city", "area_code", "prefix", "pattern")
+
+
+class Rung(Checked):
+    """One rung of a ladder: where to look and what to take there. The rungs are tried in their order.
+
+    name           for the report; none: the rung's own words
+    region, city, area_code, prefix, pattern   as in SearchAndBuy; left out they admit everything
+    country, number_type, min_channels, max_setup_usd, max_monthly_usd, documents   left out they are the request's
+    sms            ``needed`` · ``preferred``: numbers with SMS first · ``any``; left out it is the request's
+    quantity       so many numbers at most from this rung; none: as many as are missing
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text | None = None
+    country: Text | None = None
+    region: Text | None = None
+    city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
+    area_code: Digits | None = None
+    prefix: Digits | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
+    number_type: NumberType | None = None
+    sms: Literal["needed", "preferred", "any"] | None = None
+    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    max_setup_usd: Usd | None = None
+    max_monthly_usd: Usd | None = None
+    documents: Literal["refuse", "allow_inactive"] | None = None
+    quantity: int | None = Field(default=None, ge=1, le=1000, strict=True)
+
+
+class SearchAndBuy(_Request):
+    """Buy `quantity` numbers that fit every criterion given; a criterion left out admits everything.
+
+    country        ISO code (``US``) or the provider's name (``United States``)
+    region         state or province, where the country has them
+    city           one name or several, as the provider writes them (``LOS ANGELES, CA``); none = any
+    area_code      digits after the country code that the number must begin with (``213``)
+    prefix         digits that the whole number must begin with, country code first (``1213``)
+    pattern        of the whole number's digits: digits, ``?`` for one digit, ``*`` for any (``*777``)
+    number_type    ``geographic`` · ``toll_free`` · ``all`` (default); each number is checked by its own digits
+    sms            the number must receive SMS
+    min_channels   inbound channels at least
+    max_setup_usd, max_monthly_usd   fees of one number at most
+    max_total_usd  what the whole job may take from the balance now (activation and first month of all numbers)
+    documents      ``refuse`` numbers that need documents (default), or ``allow_inactive``
+    policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
+                   of that name · ``best_effort``: whatever there is
+    destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
+    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest; with a
+                   ladder rung by rung, with a quote after the numbers that it names
+    ladder         rungs of criteria, tried in their order until there is enough; then region, city, area_code, prefix and pattern
+                   stand in the rungs, and what else the request says holds for each rung that doesn't say otherwise
+    wait_until     a standing order: where the stock has too few, go on looking until then. Nothing is bought from that moment on
+    terms          what a quote promised; `submit(quote=…)` sets it
+    reusable_quote of a dry run: its quote is good for any number of orders until it expires, instead of one
+    """
+
+    kind: Literal["search_and_buy"] = "search_and_buy"
+    country: Text
+    region: Text | None = None
+    city: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=50)] = ()
+    area_code: Digits | None = None
+    prefix: Digits | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
+    number_type: NumberType = "all"
+    sms: bool = False
+    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    max_setup_usd: Usd | None = None
+    max_monthly_usd: Usd | None = None
+    max_total_usd: Usd | None = None
+    documents: Literal["refuse", "allow_inactive"] = "refuse"
+    quantity: int = Field(default=1, ge=1, le=1000, strict=True)
+    policy: Literal["all_or_nothing", "at_least", "best_effort"] = "all_or_nothing"
+    at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
+    destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
+    sms_relay_url: HttpUrl | None = None
+    reuse: bool = False
+    ladder: Annotated[tuple[Rung, ...], Field(max_length=20, json_schema_extra={"minItems": 1})] | None = None
+    wait_until: Moment | None = None
+    terms: Terms | None = None
+    reusable_quote: bool = False
+
+    @field_validator("ladder", mode="before")
+    @classmethod
+    def _has_rungs(cls, given: object) -> object:
+        if isinstance(given, Sized) and not len(given):
+            raise ValueError("a ladder needs at least 1 rung; leave it out to search by the request's own criteria")
+        return given
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        at_least, quantity = given.get("at_least"), given.get("quantity", 1)
+        if "policy" not in bad and (given.get("policy") == "at_least") != (at_least is not None):
+            yield "policy at_least and the field at_least go together: give both or neither"
+        if at_least is not None and not {"at_least", "quantity"} & set(bad) and at_least > quantity:
+            yield f"at_least {at_least} is more than quantity {quantity}"
+        if given.get("reusable_quote") and not given.get("dry_run") and not {"reusable_quote", "dry_run"} & set(bad):
+            yield "reusable_quote goes with dry_run, which gives the quote"
+        if given.get("ladder") and "ladder" not in bad:
+            yield from cls._faults_of_ladder(given, bad)
+
+    @classmethod
+    def _faults_of_ladder(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        if beside := [name for name in PLACE if given.get(name)]:
+            yield f"with a ladder {', '.join(beside)} stand in its rungs"
+        if {"quantity", "at_least", "policy"} & set(bad):
+            return
+        shares = [rung.quantity if isinstance(rung, Rung) else rung.get("quantity") for rung in given["ladder"]]
+        least = {"all_or_nothing": given.get("quantity", 1), "at_least": given.get("at_least")}.get(given.get("policy", "all_or_nothing"))
+        known = [share for share in shares if isinstance(share, int)]
+        if len(known) == len(shares) and least is not None and sum(known) < least:
+            yield f"the rungs allow {sum(known)} numbers together, fewer than the {least} without which nothing is bought"
+
+    @property
+    def may_need_documents(self) -> bool:
+        """Whether numbers that take no calls without documents may be bought."""
+        return "allow_inactive" in (self.documents, *(rung.documents for rung in self.ladder or ()))
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.MONEY
+
+
+class Selector(Checked):
+    """Owned numbers by what they are now; every field given must match, and at least one is needed.
+
+    `all` is the explicit word for the whole account.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trunk_id: ProviderId | None = None
+    destination: Text | None = None
+    label: Text | None = None
+    country: Text | None = None
+    city: Text | None = None
+    all: bool = False
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        criteria = (given.get(name) for name in ("trunk_id", "destination", "label", "country", "city"))
+        if "all" not in bad and bool(given.get("all")) == any(criterion is not None for criterion in criteria):
+            yield "a selector names what to match (trunk_id, destination, label, country, city), or all: true, not both"
+
+
+class _OfNumbers(_Request):
+    """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
+
+    numbers: NumberList = Field(default=(), max_length=100_000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=100_000)
+    selector: Selector | None = None
+    expected_count: Count | None = None
+
+    @field_validator("record_ids")
+    @classmethod
+    def _each_once(cls, ids: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(ids)) != len(ids):
+            raise ValueError("a record id is listed more than once: name each once")
+        return ids
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
+        if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("selector") is not None)) != 1:
+            yield "name the numbers in exactly one way: numbers, record_ids or selector, and not an empty list"
+
+
+class Reroute(_OfNumbers):
+    """Send the numbers' calls to `destinations`, which replace the whole list of each.
+
+    expected_count  refuse if another count of numbers is selected
+    max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
+    canary          move this many first and go on only when they are confirmed
+    deadline        after it nothing more is sent; what was not sent is reported as such
+    after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
+    snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
+                    since, its routes are the snapshot, and nothing has to be listed before the first number moves
+    """
+
+    kind: Literal["reroute"] = "reroute"
+    destinations: tuple[Destination, ...] = Field(max_length=20, json_schema_extra={"minItems": 1})
+    max_fraction: float | None = Field(default=None, gt=0, le=1)
+    canary: Count | None = None
+    deadline: Moment | None = None
+    after: Text | None = None
+    snapshot_of: Text | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        yield from super().faults_between(given, bad)
+        if given.get("snapshot_of") and not given.get("record_ids"):
+            yield "snapshot_of goes with record_ids: those that the dry run has read"
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _somewhere(cls, given: object) -> object:
+        # Not `min_length`: that counts the good ones, and would call a list of one bad destination empty.
+        if isinstance(given, Sized) and not len(given):
+            raise ValueError("needs at least 1 destination")
+        return given
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.EMERGENCY
+
+
+class Failback(_Request):
+    """Give every number of a reroute job its own old destinations back; numbers changed since are left alone."""
+
+    kind: Literal["failback"] = "failback"
+    job_id: Text
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.EMERGENCY
+
+
+class Release(_OfNumbers):
+    """Give numbers back to the provider's stock, for good. A selector is a dry run, until `expected_count` says how many it means.
+
+    Which records go is fixed when a worker first sees the job, whatever their time; each is read again at the moment it goes.
+
+    protected_labels  numbers with one of these labels are left alone, besides those that the settings protect
+    expected_reference, expected_destination   a number that wasn't bought for this reference, or doesn't go there, is left alone
+    at              their time: with its zone, or a date, which then is over everywhere. None: now
+    grace           so long after it they go. Until then `cancel` brings back what was
+    before_renewal  they go no sooner than this margin before the renewal that comes after the grace period
+    parking         where their calls go meanwhile
+    stop_on_traffic a number that is called in that time stays, and an event tells it
+    reusable        in that time a purchase with `reuse` may be given a parked one; then a cancel doesn't bring it back
+    """
+
+    kind: Literal["release"] = "release"
+    protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
+    expected_reference: Text | None = None
+    expected_destination: Text | None = None
+    at: AfterMoment | None = None
+    grace: Grace = timedelta(0)
+    before_renewal: Margin | None = None
+    parking: tuple[Destination, ...] = Field(default=(), max_length=20)
+    stop_on_traffic: bool = True
+    reusable: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_looks(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("selector") is not None and given.get("expected_count") is None:
+            return {"dry_run": True, **given}
+        return given
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        yield from super().faults_between(given, bad)
+        if given.get("selector") is not None and given.get("expected_count") is None and not given.get("dry_run"):
+            yield "a release by selector needs expected_count (--expected-count): a dry run says it"
+        waits = given.get("grace") or given.get("before_renewal") is not None
+        if given.get("parking") and not waits and not {"grace", "before_renewal"} & set(bad):
+            yield "parking needs a time in which the numbers are parked: grace or before_renewal"
+        if given.get("reusable") and not given.get("parking") and "parking" not in bad:
+            yield "reusable needs parking: only numbers that are parked are handed out"
+
+    @property
+    def counts_down(self) -> bool:
+        """Whether there is a time between the request and the end of its numbers, in which it can be called off."""
+        return self.at is not None or bool(self.grace) or self.before_renewal is not None
+
+    @property
+    def watches(self) -> bool:
+        """Whether calls in that time keep a number. Until `at` they are what is expected."""
+        return self.stop_on_traffic and (bool(self.grace) or self.before_renewal is not None)
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+class FollowDocuments(_Request):
+    """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
+
+    A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
+
+    deadline  then it ends as expired; none: `DIDFLOW_DOCUMENTS_DEADLINE_DAYS` after its first look
+    """
+
+    kind: Literal["follow_documents"] = "follow_documents"
+    job_id: Text | None = None
+    numbers: NumberList = Field(default=(), max_length=1000)
+    record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
+    deadline: Moment | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
+        if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
+            yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.BULK
+
+
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
+
+
+@cache
+def request_adapter() -> TypeAdapter[Request]:
+    """Reads any request by its `kind`; also gives the JSON Schema."""
+    return TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+
+
+def parse_request(fields: dict[str, Any] | str) -> Request:
+    """Read a request from fields or from JSON text. Raises InvalidRequest with every fault."""
+    try:
+        adapter = request_adapter()
+        return adapter.validate_json(fields) if isinstance(fields, str) else adapter.validate_python(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+AnyRequest = TypeVar("AnyRequest", bound=Checked)
+
+
+def built(model: type[AnyRequest], fields: Mapping[str, Any]) -> AnyRequest:
+    """A request, or a part of one, from arguments of a caller. Raises InvalidRequest with every fault."""
+    return model.model_validate(dict(fields))
+
+
+def is_past(deadline: datetime | None, now: datetime) -> bool:
+    """Whether a deadline, if any, has passed."""
+    return deadline is not None and deadline <= now

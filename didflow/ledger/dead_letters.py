@@ -1,0 +1,172 @@
+"""What needs somebody: parked jobs, results that no consumer of a group could take in, business events that we couldn't act on, messages
+on the queues that aren't ours.
+
+Nothing of it is lost and nothing of it goes on by itself. Each has a name, by which it is given back or dropped.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, WrongJob
+from didflow.contract.jobs import JobView
+from didflow.contract.states import JobState
+from didflow.ledger import script_calls
+from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.decisions import note_decision
+from didflow.ledger.script_calls import Call
+
+#: A message's name begins so, and a business event's; a poison entry's is its id on the poison stream; a parked job's is the job's id.
+MESSAGE = "message-"
+REQUEST = "request-"
+_ENTRY = re.compile(r"\d+-\d+")
+#: The code of a business event that nobody said anything of: handed out too often.
+UNDELIVERABLE = "undeliverable"
+#: The first bytes of a message tell where it comes from.
+SHOWN_BYTES = 200
+#: More messages than the consumers keep.
+ALL_MESSAGES = 10_000
+
+
+@dataclass(frozen=True)
+class PoisonEntry:
+    """A result that `group` set aside, and why. `entry`: its id on the results stream; `fields`: the event as it lay there."""
+
+    name: str
+    group: str
+    reason: str
+    entry: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ForeignMessage:
+    """Something on a queue that isn't a nudge of ours: how long it is, and its beginning."""
+
+    name: str
+    length: int
+    start: str
+
+
+@dataclass(frozen=True)
+class DeadRequest:
+    """A business event that `group` couldn't act on, and why. `entry`: its id on the requests stream.
+
+    `faults`: every one, (where, what). `fields`: as it lay there, or its beginning.
+    """
+
+    name: str
+    group: str
+    code: str
+    reason: str
+    faults: tuple[tuple[str, str], ...]
+    entry: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """All that needs somebody. Where there is more than was asked for: the newest jobs and messages, the oldest entries."""
+
+    parked: tuple[JobView, ...]
+    poison: tuple[PoisonEntry, ...]
+    undecodable: tuple[ForeignMessage, ...]
+    requests: tuple[DeadRequest, ...] = ()
+
+
+def dead_letters(plans: Plans, limit: int) -> Plan[DeadLetters]:
+    """At most `limit` of each."""
+    parked = yield from plans.find(state=JobState.NEEDS_REVIEW, limit=limit)
+    entries = yield Ask("xrange", (plans.keys.poison,), {"count": limit})
+    messages = yield from plans.run(_undecodable(limit))
+    dead = yield Ask("xrange", (plans.keys.dead_requests,), {"count": limit})
+    poison, requests = tuple(_poison(*entry) for entry in entries), tuple(_request(*entry) for entry in dead)
+    return DeadLetters(parked, poison, tuple(map(_message, messages)), requests)
+
+
+def replay(plans: Plans, name: str) -> Plan[None]:
+    """Let a parked job go on, or give a poison entry or a business event back to its group.
+
+    Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
+    """
+    if name.startswith(MESSAGE):
+        raise InvalidRequest(f"{name} isn't one of our messages, so nobody could take it in: it can only be dropped")
+    if _ENTRY.fullmatch(name) or name.startswith(REQUEST):
+        said = yield from plans.run(_put_back(name))
+        if said == "gone":
+            raise DeadLetterNotFound(name)
+        if said != "ok":
+            why = "its group is gone" if said == "no_group" else "its stream doesn't keep it any more"
+            raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
+        yield from note_decision(plans, "dead-letters replay", name)
+        return
+    state = yield from plans.run(script_calls.retry(name, plans.actor))
+    if state != JobState.QUEUED:
+        raise WrongJob(f"job {name} is {state}: only one that needs a review is replayed")
+
+
+def drop(plans: Plans, name: str) -> Plan[None]:
+    """Delete a poison entry, a business event or an undecodable message. Raises InvalidRequest for a job, DeadLetterNotFound."""
+    if _ENTRY.fullmatch(name):
+        if not (yield Ask("xdel", (plans.keys.poison, name))):
+            raise DeadLetterNotFound(name)
+        yield from note_decision(plans, "dead-letters drop", name)
+        return
+    if name.startswith(REQUEST):
+        if not (_ENTRY.fullmatch(entry := name.removeprefix(REQUEST)) and (yield Ask("xdel", (plans.keys.dead_requests, entry)))):
+            raise DeadLetterNotFound(name)
+        yield from note_decision(plans, "dead-letters drop", name)
+        return
+    if not name.startswith(MESSAGE):
+        raise InvalidRequest(f"{name}: a job isn't dropped: `didflow resolve` ends it with what you found")
+    messages = yield from plans.run(_undecodable(ALL_MESSAGES))
+    meant = [text for text in messages if _message(text).name == name]
+    if not meant:
+        raise DeadLetterNotFound(name)
+    yield from plans.run(_undecodable(0, *meant))
+    yield from note_decision(plans, "dead-letters drop", name)
+
+
+def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:
+    return Call("undecodable", (limit, *dropped), list)
+
+
+def _put_back(name: str) -> Call[str]:
+    entry = name.removeprefix(REQUEST)
+    if not _ENTRY.fullmatch(entry):
+        raise DeadLetterNotFound(name)
+    where = ("results", "poison", "poison") if entry == name else ("requests", "dead", "dead")
+    return Call("put_back", (entry, *where), str)
+
+
+def _request(entry_id: str, kept: Mapping[str, str]) -> DeadRequest:
+    said = {name.removeprefix("dead_"): text for name, text in kept.items() if name.startswith("dead_")}
+    fields = {name: text for name, text in kept.items() if not name.startswith("dead_")}
+    code, faults = said.get("code") or UNDELIVERABLE, faults_read(said.get("faults", ""))
+    return DeadRequest(REQUEST + entry_id, said.get("group", ""), code, said.get("reason", ""), faults, said.get("entry", ""), fields)
+
+
+def faults_text(faults: Iterable[tuple[str, str]]) -> str:
+    """Faults as they are kept with a business event: JSON, pairs of where and what."""
+    return json.dumps([list(fault) for fault in faults], ensure_ascii=False)
+
+
+def faults_read(text: str) -> tuple[tuple[str, str], ...]:
+    """The same, read; none from what isn't ours."""
+    try:
+        return tuple((str(where), str(what)) for where, what in json.loads(text or "[]"))
+    except (ValueError, TypeError):
+        return ()
+
+
+def _poison(entry_id: str, kept: Mapping[str, str]) -> PoisonEntry:
+    fields = {name: text for name, text in kept.items() if not name.startswith("poison_")}
+    return PoisonEntry(entry_id, kept.get("poison_group", ""), kept.get("poison_reason", ""), kept.get("poison_entry", ""), fields)
+
+
+def _message(hexadecimal: str) -> ForeignMessage:
+    body = bytes.fromhex(hexadecimal)
+    name = MESSAGE + hashlib.sha256(body).hexdigest()[:12]
+    return ForeignMessage(name, len(body), body[:SHOWN_BYTES].decode(errors="replace"))

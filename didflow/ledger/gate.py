@@ -1,0 +1,136 @@
+"""The reconcile gate: a Redis that restarted may have lost its last writes, so money waits until what they were about has been looked for.
+
+Scripts notice a restart by themselves (`notice_restart` in `include/restarts.lua`); from then on no attempt of before can write, and `save`
+refuses what lets money move, account by account, until `let_through`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any, cast
+
+from didflow.contract.history import Happened, Happening
+from didflow.ledger.client import LedgerReader
+from didflow.ledger.connection import translated
+from didflow.ledger.script_calls import Call
+from didflow.ledger.witness import Before
+
+#: Numbers that are accepted with one script.
+ACCEPTED_TOGETHER = 100
+
+
+@dataclass(frozen=True)
+class Turn:
+    """This process looks, for one account. Times are the ledger's, ms.
+
+    since_ms    when the restart was noticed
+    after_ms    what was written before is there; what was written later may be lost
+    open_jobs   purchases that have to settle first
+    cart_ms     when the cart was seen with nothing unknown in it; 0: not yet
+    """
+
+    epoch: int
+    since_ms: int
+    after_ms: int
+    open_jobs: int
+    cart_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What keeps a gate closed until a person decides. Numbers in E.164, jobs by id.
+
+    owned       record id by number: owned, and no job that the ledger knows bought it
+    in_cart     in the cart, and no job that the ledger knows put it there
+    candidates  unfinished purchases that may have bought them
+    """
+
+    account: str
+    owned: dict[str, int]
+    in_cart: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.owned or self.in_cart)
+
+    def as_fields(self) -> dict[str, object]:
+        """As they are told: in the event and in the log."""
+        return asdict(self)
+
+
+class Gate:
+    """One ledger's gates."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        self._ledger = ledger
+
+    def take_turn(self, account: str, checker: str, *, turn_ms: int) -> Turn | None:
+        """The account's gate is closed and this process is to look. None: it is open, or another process looks."""
+        reply = self._script("gate_check", account, checker, turn_ms, "")
+        return Turn(*map(int, reply[1:])) if reply[0] == "check" else None
+
+    def saw_cart(self, turn: Turn, account: str, checker: str, *, turn_ms: int) -> None:
+        """This process saw a cart with nothing unknown in it; whoever has the next turn goes on from there."""
+        self._script("gate_check", account, checker, turn_ms, turn.epoch)
+
+    def tell(self, turn: Turn, findings: Findings) -> bool:
+        """Say what keeps it closed; True if that is new."""
+        text = json.dumps(findings.as_fields(), sort_keys=True) if findings else ""
+        return bool(self._script("gate_findings", findings.account, turn.epoch, text) == "changed")
+
+    def let_through(self, turn: Turn, account: str) -> bool:
+        """Open it. False if it was open, if the server changed again, or if a purchase is open after all."""
+        return bool(self._script("gate_open", account, turn.epoch) == "changed")
+
+    def vouch(self, account: str, worker: str, before: Before) -> str:
+        """Say that the server misses nothing of what it acknowledged to this process: ``opened`` if that was the last word needed,
+        ``open``, ``waiting`` for others, ``lost`` if it does miss something, ``late`` if it is no help."""
+        return str(self._script("vouch", account, worker, before.epoch, before.count, before.after))
+
+    def accept(self, account: str, owned: Mapping[str, int], in_cart: Iterable[str] = ()) -> int:
+        """A person says that these are no job's: owned numbers, with their record ids, and numbers in the cart.
+
+        It stands in their histories from then on. Returns how many were new.
+        """
+        by = self._ledger.plans.actor or None
+        told = [
+            (str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by))
+            for number, record in owned.items()
+        ]
+        told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person", actor=by)) for number in in_cart]
+        return sum(
+            int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in some)))
+            for some in (told[start : start + ACCEPTED_TOGETHER] for start in range(0, len(told), ACCEPTED_TOGETHER))
+        )
+
+    def accept_given(self, account: str, record_id: int, number: str) -> None:
+        """A person gave this number to a job, which its history tells already: the gate needn't wait for it any more."""
+        self._script("gate_accept", account, record_id, number, "")
+
+    def accepted(self, account: str) -> frozenset[str]:
+        """What was accepted so far."""
+        with translated():
+            return frozenset(cast("set[str]", self._ledger.client.smembers(self._ledger.keys.accepted(account))))
+
+    def closed(self, account: str) -> bool:
+        """Whether this account's money waits."""
+        with translated():
+            number = self._ledger.client.hget(self._ledger.keys.epoch, "number")
+            passed = self._ledger.client.hget(self._ledger.keys.gate(account), "epoch")
+        return number not in (None, "1") and passed != number
+
+    def findings(self, account: str) -> Findings:
+        """What was last found to keep it closed."""
+        with translated():
+            text = cast("str | None", self._ledger.client.hget(self._ledger.keys.gate(account), "findings"))
+        told = json.loads(text or "{}")
+        return Findings(account, told.get("owned", {}), tuple(told.get("in_cart", ())), tuple(told.get("candidates", ())))
+
+    def went_on(self, before: str) -> bool:
+        """This server has all that the server of that name had when it ended: there was no restart. False if the ledger was last written
+        on another one."""
+        return bool(self._script("same_server", before) != "other")
+
+    def _script(self, name: str, *args: str | int) -> Any:
+        return self._ledger.run(Call(name, args, lambda reply: reply))

@@ -1,0 +1,236 @@
+"""The keys that Python reads. The scripts' part `include/keys.lua` lists them all."""
+
+from dataclasses import dataclass
+
+from didflow.contract.states import JobState
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names under one namespace. On a Redis Cluster give the namespace a hash tag (``{didflow}``), so that all share a slot."""
+
+    namespace: str
+
+    def job(self, job_id: str) -> str:
+        return f"{self.namespace}:job:{job_id}"
+
+    def numbers(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:numbers"
+
+    def pages(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:pages"
+
+    def rows(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:rows"
+
+    def outcomes(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:outcomes"
+
+    def children(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:children"
+
+    def steps(self, job_id: str) -> str:
+        return f"{self.job(job_id)}:steps"
+
+    def state(self, state: JobState) -> str:
+        return f"{self.namespace}:state:{state.value}"
+
+    def reference(self, reference: str) -> str:
+        return f"{self.namespace}:refs:{reference}"
+
+    @property
+    def incidents(self) -> str:
+        """zset: incident by when its first job was submitted, ms."""
+        return f"{self.namespace}:incidents"
+
+    @property
+    def incidents_listed(self) -> str:
+        """Text: ``1`` once the jobs are listed that were submitted before incidents were."""
+        return f"{self.incidents}:listed"
+
+    def incident(self, name: str) -> str:
+        """zset: the incident's jobs by time of submit, ms."""
+        return f"{self.namespace}:incident:{name}"
+
+    @property
+    def idempotency(self) -> str:
+        return f"{self.namespace}:keys"
+
+    @property
+    def results(self) -> str:
+        return f"{self.namespace}:results"
+
+    @property
+    def events(self) -> str:
+        return f"{self.namespace}:events"
+
+    @property
+    def workers(self) -> str:
+        """zset: worker process by when it was last alive, ms."""
+        return f"{self.namespace}:workers"
+
+    def oldest_call(self, worker: str) -> str:
+        """Text, for seconds: the age of the oldest call to the provider that this process has under way, ms."""
+        return f"{self.namespace}:call:{worker}"
+
+    def running(self, worker: str) -> str:
+        """JSON, for a minute: what this process runs with, see `didflow.ledger.worker_settings`."""
+        return f"{self.namespace}:running:{worker}"
+
+    @property
+    def leases(self) -> str:
+        """zset: job that a worker runs, by when its lease ends, ms."""
+        return f"{self.namespace}:leases"
+
+    @property
+    def vouch_acked(self) -> str:
+        """Hash: worker process -> how many of its counted writes it said to know of."""
+        return f"{self.namespace}:vouch:acked"
+
+    @property
+    def poison(self) -> str:
+        """Stream: entries of the results that no consumer of a group could take in."""
+        return f"{self.namespace}:results:poison"
+
+    @property
+    def requests(self) -> str:
+        """Stream: business events of other systems, on which we act."""
+        return f"{self.namespace}:requests"
+
+    @property
+    def dead_requests(self) -> str:
+        """Stream: those that we couldn't act on, and why."""
+        return f"{self.namespace}:requests:dead"
+
+    @property
+    def broker(self) -> str:
+        """Dramatiq's own namespace, inside ours."""
+        return f"{self.namespace}:queue"
+
+    @property
+    def undecodable(self) -> str:
+        """List: messages on the queues that aren't ours, newest first."""
+        return f"{self.namespace}:queue:undecodable"
+
+    def reserved(self, account: str) -> str:
+        return f"{self.namespace}:reserved:{account}"
+
+    def handed_out(self, account: str) -> str:
+        """Hash: number of the pool -> who has it."""
+        return f"{self.namespace}:handed_out:{account}"
+
+    def offered(self, account: str) -> str:
+        """Hash: number that is parked and may be handed out -> the release that has it."""
+        return f"{self.namespace}:offered:{account}"
+
+    def going(self, account: str) -> str:
+        """Hash: number -> the release that is about to give it back, or has begun to."""
+        return f"{self.namespace}:going:{account}"
+
+    def parked(self, account: str) -> str:
+        """Hash: number -> the release that parks it, and its ways; see `didflow.ledger.parked_numbers`."""
+        return f"{self.namespace}:parked:{account}"
+
+    def stock_note(self, account: str, place: str) -> str:
+        """What a job saw of the stock there."""
+        return f"{self.namespace}:stock:{account}:{place}"
+
+    def strays(self, account: str) -> str:
+        return f"{self.namespace}:strays:{account}"
+
+    def account(self, account: str) -> str:
+        return f"{self.namespace}:account:{account}"
+
+    def learned(self, account: str) -> str:
+        """Hash: what the account's server was seen to take, see `didflow.ledger.observed_behaviour`."""
+        return f"{self.namespace}:learned:{account}"
+
+    @property
+    def paused(self) -> str:
+        """Set: accounts that are paused."""
+        return f"{self.namespace}:accounts:paused"
+
+    def provider(self, account: str) -> str:
+        """Hash: to which provider account the jobs of this one belong, see `didflow.ledger.provider_identity`."""
+        return f"{self.namespace}:provider:{account}"
+
+    @property
+    def history_gone(self) -> str:
+        """zset: number that isn't ours any more, by when it went, ms."""
+        return f"{self.history}:gone"
+
+    def dialect(self, account: str) -> str:
+        """Hash: which dialect the account's server takes."""
+        return f"{self.namespace}:dialect:{account}"
+
+    def rate(self, account: str) -> str:
+        return f"{self.namespace}:rate:{account}"
+
+    def routes(self, account: str) -> str:
+        return f"{self.namespace}:routes:{account}"
+
+    def plan(self, name: str) -> str:
+        return f"{self.namespace}:plan:{name}"
+
+    @property
+    def plans(self) -> str:
+        """zset: failover plan by when its numbers are found out anew, ms."""
+        return f"{self.namespace}:plans"
+
+    @property
+    def plans_open(self) -> str:
+        """Hash: dry run that finds out a plan's numbers -> version|name."""
+        return f"{self.namespace}:plans:open"
+
+    @property
+    def decisions(self) -> str:
+        """Stream: what people decided where no job's story tells it."""
+        return f"{self.namespace}:decisions"
+
+    @property
+    def history(self) -> str:
+        """Hash: number -> the head of its history."""
+        return f"{self.namespace}:history"
+
+    def history_of(self, number: str) -> str:
+        return f"{self.history}:{number}"
+
+    @property
+    def epoch(self) -> str:
+        return f"{self.namespace}:epoch"
+
+    def gate(self, account: str) -> str:
+        return f"{self.namespace}:gate:{account}"
+
+    def accepted(self, account: str) -> str:
+        return f"{self.gate(account)}:accepted"
+
+    @property
+    def holders(self) -> str:
+        """Hash: number -> record id, account and reference of its purchase, as JSON."""
+        return f"{self.namespace}:holders"
+
+    def holdings(self, reference: str) -> str:
+        """Set: the numbers that were bought for this reference and are ours."""
+        return f"{self.namespace}:holdings:{reference}"
+
+    def wake(self, lane: str) -> str:
+        return f"{self.namespace}:wake:{lane}"
+
+    def spent(self, scope: str) -> str:
+        """Hash: minute -> what was settled in it. `scope` as in the scripts: ``account:default``."""
+        return f"{self.namespace}:spent:{scope}"
+
+    @property
+    def retention(self) -> str:
+        """zset: job by when it is deleted, ms."""
+        return f"{self.namespace}:retention"
+
+    @property
+    def spent_until(self) -> str:
+        """zset: scope by when nothing of it counts any more, ms."""
+        return f"{self.namespace}:spent_until"
+
+    def held(self, scope: str) -> str:
+        """Hash: job -> what its open checkout may cost."""
+        return f"{self.namespace}:held:{scope}"

@@ -1,0 +1,398 @@
+"""What a worker does with jobs. Every write is one script; every script but `claim` of a new attempt names a lease token or needs none."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Route
+from didflow.contract.history import Happened, members_of
+from didflow.contract.jobs import AskedCall
+from didflow.contract.number_holders import Loan
+from didflow.contract.requests import REQUEST_VERSION, Request
+from didflow.contract.results import Result
+from didflow.contract.spending import LimitReached, Spend, SpendLimit
+from didflow.contract.states import JobState, Lane, WaitReason
+from didflow.ledger.client import WORKER_ALIVE_MS, LedgerReader
+from didflow.ledger.connection import translated
+from didflow.ledger.event_body import event_members
+from didflow.ledger.number_pool import loans_text
+from didflow.ledger.parked_numbers import route_text
+from didflow.ledger.result_parts import parts_of, summed_up, text_of
+from didflow.ledger.script_calls import RENUDGE_MS, TAINT_MS, follow_up_args
+from didflow.ledger.serialization import PART_NUMBERS, calls_text, write_text
+from didflow.ledger.spending import limit_reached, spend_fields
+from didflow.ledger.witness import Witness
+
+T = TypeVar("T")
+
+#: A number that we gave back stays out of our own search for this long.
+QUARANTINE_MS = 24 * 3600 * 1000
+NO_LOANS: Mapping[str, Loan] = {}
+#: A lease is taken for over only so long after its end.
+#: Longer than the pause between two heartbeats.
+OLDEST_CALL_KEPT_MS = 6_000
+VOUCH_SLACK_MS = 5_000
+#: A note of the stock is dropped after this long; mostly it is out of date sooner.
+STOCK_NOTE_MS = 600_000
+#: Later than any moment.
+NEVER_MS = 2**53
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it.
+
+    epoch        changes when the server does, and may then have lost what was written last
+    gate_closed  until that has been looked for, no money may move
+    """
+
+    job_id: str
+    token: str
+    probe: bool
+    fields: Mapping[str, str]
+    epoch: int = 1
+    gate_closed: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came off a lane's queue. `refused`: jobs that weren't claimed, and why; `foreign`: how long each message was that isn't ours.
+
+    `emptied`: none was left.
+    """
+
+    claims: tuple[Claim, ...]
+    refused: tuple[tuple[str, str], ...]
+    foreign: tuple[int, ...]
+    emptied: bool
+
+
+@dataclass(frozen=True)
+class RoutesClaimed:
+    """`newer`: numbers with a newer job. `since_ms`: since when older calls may still act on others; `moved_by`: which job was answered for
+    those of them on which none may. `parked`: those of `newer` that a release has, which knows now what they are to have if they stay."""
+
+    newer: frozenset[str] = frozenset()
+    since_ms: Mapping[str, int] = field(default_factory=dict)
+    moved_by: Mapping[str, str] = field(default_factory=dict)
+    parked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one pass of the sweeper did. `set_back`: jobs for which it could do nothing; it tries again in ten minutes. `more`: of some kind
+    there is more to be done now than one pass does."""
+
+    nudged: int
+    recovered: int
+    parked: int
+    deleted: int
+    set_back: int
+    more: bool = False
+
+
+class Ledger(LedgerReader):
+    """The worker's side of one namespace. `witness`, if there is one, remembers what was written for it."""
+
+    witness: Witness | None = None
+    #: Of what is stored of a job. A test may be a worker of another version.
+    version: int = REQUEST_VERSION
+
+    def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
+        """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
+        return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version))
+
+    def take(self, lane: Lane, most: int, *, worker: str, consumer: str, claimant: str, lease_ms: int, probe_ms: int = 30_000) -> Taken:
+        """Take at most so many messages off the lane's queue, and claim their jobs.
+
+        `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call.
+        """
+        args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version)
+        replies, foreign, emptied = self._script("take", *args)
+        found = [(str(job_id), _claim(str(job_id), reply)) for job_id, reply in replies]
+        claims = tuple(one for _, one in found if isinstance(one, Claim))
+        refused = tuple((job_id, one) for job_id, one in found if isinstance(one, str))
+        return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
+
+    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[tuple[str, str], str]:
+        """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each of them: a process that slept may
+        hold an old lease of a job, which is lost, beside its new one."""
+        pairs = list(leases)
+        if not pairs:
+            return {}
+        reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
+        return dict(zip(pairs, reply, strict=True))
+
+    def finish(
+        self,
+        claim: Claim,
+        state: JobState,
+        result: Result,
+        detail: str = "",
+        calls: Sequence[AskedCall] = (),
+        history: Mapping[str, Happened] | None = None,
+    ) -> bool:
+        """End or park the job: state, result and event in one step. False if a newer attempt has it.
+
+        Very many numbers are written before, in parts; the result has a summary of them then.
+        """
+        parts = tuple(parts_of(result))
+        for index, part in enumerate(parts):
+            happened = {one.number: history[one.number] for one in part if one.number in history} if history else {}
+            # Lost: the lease, or this is done again because its answer was. The script below knows.
+            self._script("rows", claim.job_id, claim.token, index, text_of(part), json.dumps(members_of(happened)) if happened else "")
+        if parts:
+            result, history = summed_up(result), None
+        args = (
+            claim.job_id,
+            claim.token,
+            state.value,
+            result.model_dump_json(exclude_none=True),
+            event_members(result),
+            self._retention_ms,
+            detail,
+            calls_text(calls),
+            json.dumps(members_of(history)) if history else "",
+            len(parts),
+        )
+        return bool(self._script("finish", *args) == "ok")
+
+    def suspend(
+        self,
+        claim: Claim,
+        state: JobState,
+        reason: WaitReason | None,
+        *,
+        delay_ms: int,
+        refund: bool,
+        detail: str = "",
+        calls: Sequence[AskedCall] = (),
+    ) -> bool:
+        """End the attempt, not the job: it goes on after `delay_ms`. `refund`: this attempt doesn't count. False if a newer one has it."""
+        told = (detail, RENUDGE_MS, calls_text(calls))
+        args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), *told)
+        return bool(self._script("suspend", *args) == "ok")
+
+    def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 50) -> Swept:
+        """One pass of healing; any number of processes may do it at once."""
+        nudged, recovered, parked, deleted, set_back, more = map(
+            int, self._script("sweep", batch, RENUDGE_MS, max_crashes, retry_ms, self._retention_ms)
+        )
+        return Swept(nudged, recovered, parked, deleted, set_back, more == 1)
+
+    def forget_histories(self, batch: int = 100) -> int:
+        """Forget what happened to numbers that haven't been ours for the time that histories are kept. Returns how many."""
+        return int(self._script("history_forget", batch, self._history_ms))
+
+    def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000, claim: Claim | None = None) -> bool:
+        """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before.
+
+        `claim`: the attempt that found it out; one that lost its lease changes nothing.
+        """
+        return bool(self._script("account", account, "pause", status, message, probe_ms, *_by(claim)) == "changed")
+
+    def resume_account(self, account: str, *, claim: Claim | None = None) -> bool:
+        """Let the account's jobs go on, now. True if it was paused and `claim`, if given, still holds."""
+        return bool(self._script("account", account, "resume", "", "", 0, *_by(claim)) == "changed")
+
+    def probe_again(self, account: str, after_ms: int, *, claim: Claim | None = None) -> None:
+        """A paused account's probe had no answer: the next one may go after this time. Changes nothing if the account isn't paused."""
+        self._script("account", account, "probe", "", "", after_ms, *_by(claim))
+
+    def worker_alive(self, worker: str, *, lease_ms: int = 30_000) -> None:
+        """Note that this worker process lives; forget those that don't. `lease_ms`: its leases end so long after its last sign of life."""
+        vouch_ms = lease_ms + VOUCH_SLACK_MS
+        times = (vouch_ms, max(WORKER_ALIVE_MS, vouch_ms))
+        if self.witness is None:
+            self._script("alive", worker, *times, 0, 0, "")
+            return
+        known = self.witness.life
+        with self.witness.call(sign_of_life=True) as answered:
+            told = (*self.witness.told, known.name if known else "")
+            count, epoch, life, others = self._script("alive", worker, *times, *told)
+            answered(int(count), int(epoch))
+        self.witness.began(str(life), others)
+
+    def is_seen(self) -> bool:
+        """Ask what the others know of by now: whether they have seen this process's life, in which it may bind numbers from then on."""
+        if self.witness is None or self.witness.seen:
+            return True
+        if (life := self.witness.life) is None:
+            return False
+        names = list(life.others)
+        with translated():
+            counts = cast("list[str | None]", self.client.hmget(self.keys.vouch_acked, names)) if names else []
+            here = self.client.zmscore(self.keys.workers, names) if names else []
+        known = {name: int(count or 0) if seen is not None else None for name, count, seen in zip(names, counts, here, strict=True)}
+        self.witness.seen_by(life, known)
+        return bool(self.witness.seen)
+
+    def call_under_way(self, worker: str, age_ms: int) -> None:
+        """Note how old this process's oldest call to the provider is. Forgotten by itself unless it is said again."""
+        with translated():
+            self.client.set(self.keys.oldest_call(worker), age_ms, px=OLDEST_CALL_KEPT_MS)
+
+    def worker_gone(self, worker: str) -> None:
+        self._script("gone", worker)
+
+    def stage(self, claim: Claim, index: int, part: str) -> bool:
+        """Put down a part of a large write (see `in_parts`). It means nothing before the save. False if the lease is lost."""
+        return bool(self._script("stage", claim.job_id, claim.token, index, part) == "ok")
+
+    def apply(self, claim: Claim) -> str:
+        """Make the next part of a staged write that was saved true: ``more`` are left, ``done``, or ``lost``."""
+        return str(self._script("apply", claim.job_id, claim.token))
+
+    def save(
+        self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0
+    ) -> tuple[str, ...] | LimitReached:
+        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``,
+        ``("wanted", number, …)``, or the limit
+        against its hold.
+
+        `count` numbers the writes; `staged` parts of it were put down before.
+        """
+        args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls, staged))
+        if self.witness is None:
+            reply = tuple(map(str, self._script("save", *args)))
+        else:
+            with self.witness.call() as answered:
+                reply = tuple(map(str, self._script("save", *args, self.witness.worker, self.witness.seen)))
+                if reply[0] == "ok" and len(reply) > 1:
+                    answered(int(reply[1]), int(reply[2]))
+                    reply = reply[:1]
+        return limit_reached(reply, write.hold, write.limits) if write.hold and reply[0] == "limit" else reply
+
+    def limit_against(self, claim: Claim, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
+        """The limit that keeps this job from spending so much now; None if all allow it. Holds nothing."""
+        reply = self._script("fits", claim.job_id, json.dumps(spend_fields(spend, limits)))
+        return None if reply[0] == "ok" else limit_reached(tuple(map(str, reply)), spend, limits)
+
+    def claim_routes(
+        self,
+        claim: Claim,
+        numbers: Sequence[str],
+        *,
+        calling: bool = True,
+        seen_ms: int | None = None,
+        wanted: Route | None = None,
+        parking: bool = False,
+    ) -> RoutesClaimed | None:
+        """Note this job as the newest to route the numbers, where it is. None if the lease is lost.
+
+        `wanted`: what those that a release has are to have if they stay. `parking`: this job is a release, which takes them to park them.
+        """
+        mode = "park" if parking else str(int(calling))
+        asked = (mode, NEVER_MS if seen_ms is None else seen_ms, "" if wanted is None else route_text(wanted))
+        every = RoutesClaimed()
+        for some in _together(numbers):
+            reply = self._script("routes", claim.job_id, claim.token, *asked, *some)
+            if reply[0] == "lost":
+                return None
+            _, newer, disturbed, lately, noted = reply
+            since_ms = zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True)
+            by = zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True)
+            every = RoutesClaimed(
+                every.newer.union(map(str, newer)),
+                {**every.since_ms, **dict(since_ms)},
+                {**every.moved_by, **dict(by)},
+                every.parked.union(map(str, noted)),
+            )
+        return every
+
+    def want(self, claim: Claim, routes: Mapping[str, Route]) -> frozenset[str] | None:
+        """Ask for routes of numbers that releases have. Those that have been noted; None if the lease is lost."""
+        found: set[str] = set()
+        for some in _together(list(routes)):
+            pairs = (text for number in some for text in (number, route_text(routes[number])))
+            verdict, *noted = self._script("want", claim.job_id, claim.token, *pairs)
+            if verdict == "lost":
+                return None
+            found |= set(map(str, noted))
+        return frozenset(found)
+
+    def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
+        """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
+        pairs = (text for pair in batches.items() for text in pair)
+        return str(self._script("fan_out", claim.job_id, claim.token, self.version, kind, RENUDGE_MS, *pairs))
+
+    def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
+        """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
+        args = follow_up_args(name, request, claim.fields.get("account", ""), delay_ms=delay_ms, version=self.version)
+        return bool(self._script("follow_up", claim.job_id, claim.token, *args) == "ok")
+
+    def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
+        """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
+        return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+
+    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], int] | None:
+        """Those of these records that may go today, and in how many ms the next day begins. None if the lease is lost."""
+        may_go, next_day_ms = set[int](), 0
+        for some in _together(record_ids):
+            verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *some)
+            if verdict != "ok":
+                return None
+            next_day_ms = int(rest[0])
+            may_go |= set(map(int, rest[1:]))
+        return frozenset(may_go), next_day_ms
+
+    def stock_note(self, account: str, place: str) -> str | None:
+        """What some job saw of the stock there; None if nobody has looked of late."""
+        with translated():
+            return cast("str | None", self.client.get(self.keys.stock_note(account, place)))
+
+    def note_stock(self, claim: Claim, place: str, text: str) -> bool:
+        """Leave such a note. False if the lease is lost."""
+        return bool(self._script("note_stock", claim.job_id, claim.token, place, text, STOCK_NOTE_MS) == "ok")
+
+    def learn(self, claim: Claim, what: str, value: str) -> bool:
+        """Remember what the account's server takes. False if the lease is lost."""
+        return bool(self._script("learn", claim.job_id, claim.token, what, value) == "ok")
+
+    def strays(self, account: str) -> frozenset[str]:
+        """Tainted numbers, which a late add may bring into the cart."""
+        with translated():
+            return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
+
+    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
+        """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
+        stay = set[str]()
+        for some in _together(numbers):
+            verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *some)
+            if verdict == "lost":
+                return None
+            stay |= set(map(str, handed_out))
+        return frozenset(stay)
+
+    def hand_out(
+        self, claim: Claim, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan] = NO_LOANS
+    ) -> frozenset[str] | None:
+        """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
+        every = (text for one in numbers for text in one)
+        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, loans_text(loans), *every)
+        return None if verdict == "lost" else frozenset(map(str, granted))
+
+    def take_back(self, claim: Claim, numbers: Mapping[str, str], loans: Mapping[str, Loan] = NO_LOANS) -> bool:
+        """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
+        pairs = (text for pair in numbers.items() for text in pair)
+        return bool(self._script("reuse_take_back", claim.job_id, claim.token, loans_text(loans), *pairs) == "ok")
+
+
+def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:
+    if reply[0] == "no":
+        return str(reply[1])
+    flat = reply[3]
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
+
+
+def _together(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many as go into one script; one empty part, where there are none."""
+    for start in range(0, max(1, len(things)), PART_NUMBERS):
+        yield things[start : start + PART_NUMBERS]
+
+
+def _by(claim: Claim | None) -> tuple[str, str]:
+    return (claim.job_id, claim.token) if claim else ("", "")

@@ -1,0 +1,36 @@
+"""Whom our numbers were bought for: read from what the histories' script keeps beside them."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from didflow.contract.number_holders import Holder
+from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.keys import Keys
+
+#: So many numbers are asked for at once.
+TOGETHER = 1000
+
+
+def holders(keys: Keys, numbers: Sequence[str]) -> Plan[Mapping[str, Holder]]:
+    """The purchases of those of these numbers that are ours and were bought through us."""
+    found: dict[str, Holder] = {}
+    for start in range(0, len(numbers), TOGETHER):
+        some = numbers[start : start + TOGETHER]
+        texts: list[str | None] = yield Ask("hmget", (keys.holders, list(some)))
+        found |= {number: holder for number, text in zip(some, texts, strict=True) if (holder := _holder(text)) is not None}
+    return found
+
+
+def held_for(keys: Keys, reference: str) -> Plan[tuple[str, ...]]:
+    """The numbers that were bought for this reference and are ours, in order."""
+    numbers: set[str] = yield Ask("smembers", (keys.holdings(reference),))
+    return tuple(sorted(numbers))
+
+
+def _holder(text: str | None) -> Holder | None:
+    """None for what can't be read: then nobody is known."""
+    try:
+        record, account, reference = json.loads(text or "")
+        return Holder(int(record) if record else None, account or "", reference or None)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,32 @@
+"""What the server of an account was seen to take, where published sources differ; each with when it was seen."""
+
+from dataclasses import dataclass
+
+from didflow.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
+from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.keys import Keys
+
+#: The array form of `ids`, see `didflow.contract.ids_form`.
+IDS_FORM = "ids_form"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """`seen_ms`: on the ledger's clock."""
+
+    value: str
+    seen_ms: int
+
+
+def learned(keys: Keys, account: str, what: str) -> Plan[Learned | None]:
+    """None if nothing was learned, or what is kept can't be read."""
+    text: str | None = yield Ask("hget", (keys.learned(account), what))
+    value, _, seen_ms = (text or "").rpartition("|")
+    return Learned(value, int(seen_ms)) if value and seen_ms.isdigit() else None
+
+
+def ids_form_of(kept: Learned | None, now_ms: int) -> IdsForm | None:
+    """The form that was learned, if that isn't too long ago."""
+    if kept is None or now_ms - kept.seen_ms >= LEARNED_FOR_DAYS * 86_400_000:
+        return None
+    return next((form for form in IDS_FORMS if form == kept.value), None)

@@ -1,0 +1,76 @@
+"""To which provider account the ledger's jobs belong: its address, and some of the numbers that it was last seen to own.
+
+No key is part of it, so that a key can be replaced. The API has no id of an account; the records of its numbers are what tells two apart.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from didflow.ledger.client import LedgerReader
+from didflow.ledger.connection import translated
+from didflow.ledger.script_calls import Call
+
+#: An owned number as it is noted: the id of its record, which is new with each purchase, and the number.
+OwnedRecord = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class ProviderNote:
+    """`server`: the address, or `sandbox`. `records`: some that the account owned at `seen_at`; none where its list was empty or unread."""
+
+    server: str
+    records: tuple[OwnedRecord, ...]
+    since: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """`ours`: the ledger belongs to the caller's server. Else to `server`, since then."""
+
+    ours: bool
+    server: str
+    since: datetime
+
+
+def claim_ledger(
+    account: str, server: str, records: Iterable[OwnedRecord] = (), *, how: Literal["claim", "adopt"] = "claim", actor: str = ""
+) -> Call[Claimed]:
+    """Note the server, if none is, and the records, if it is this server's. `adopt`: whatever was noted before, as `actor` says."""
+    text = " ".join(f"{record_id}:{number}" for record_id, number in records)
+    return Call("provider", (account, server, text, how, actor), _claimed)
+
+
+def noted_provider(ledger: LedgerReader, account: str) -> ProviderNote | None:
+    """None if the account's jobs belong to no provider yet. Raises ServiceUnavailable."""
+    with translated():
+        fields = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.provider(account)))
+    if not fields.get("server"):
+        return None
+    records = tuple(_record(word) for word in fields.get("records", "").split())
+    return ProviderNote(fields["server"], records, _moment(fields.get("since_ms")), _moment(fields.get("seen_ms")))
+
+
+def not_released(ledger: LedgerReader, records: Sequence[OwnedRecord]) -> tuple[OwnedRecord, ...]:
+    """Those of the records that the ledger doesn't know to be gone. Raises ServiceUnavailable."""
+    if not records:
+        return ()
+    with translated():
+        gone = ledger.client.zmscore(ledger.keys.history_gone, [number for _, number in records])
+    return tuple(record for record, went in zip(records, gone, strict=True) if went is None)
+
+
+def _claimed(reply: Sequence[str]) -> Claimed:
+    word, server, since_ms = reply
+    return Claimed(word == "ok", server, _moment(since_ms))
+
+
+def _record(word: str) -> OwnedRecord:
+    record_id, _, number = word.partition(":")
+    return (int(record_id) if record_id.isdigit() else 0, number)
+
+
+def _moment(milliseconds: str | None) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds or 0) / 1000, UTC)

@@ -1,0 +1,147 @@
+"""How fast an account's provider is asked, and whether at all: one for all workers, in Redis, on its clock.
+
+Requests are spaced, never bunched: a burst that is let through after a pause and one that is let through before the next would meet at
+a provider that counts a second of its own. The breaker opens after failures in a row, and one request then finds out what has become.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from didflow.ledger.client import LedgerReader
+from didflow.ledger.connection import translated
+from didflow.ledger.script_calls import Call
+
+#: A request that has its moment may be late by this much on our side: the thread that wakes up, the reply that was under way.
+LATE_S = 0.04
+#: And one may be longer on the wire by this much than another: a new connection, a detour.
+WIRE_S = 0.05
+#: What a second regains of the configured rate after a 429, and the part of it that is never taken away.
+CREEP_PER_S = 0.01
+FLOOR = 0.1
+#: Everybody's pause after a 429, where the provider asks for none or for less.
+PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`interval_us` apart are two requests of an account; emergencies keep `emergency_share` of them while there are any."""
+
+    interval_us: int
+    emergency_share: float
+
+    @classmethod
+    def of(cls, rate_per_s: float, emergency_share: float) -> "Pace":
+        """So far apart that the provider never counts more than the rate within a second, though one is late and the next is not.
+
+        A rate that isn't whole is rounded down, since nobody can count half a request; below one, a request every so many seconds.
+        """
+        slack_s = LATE_S + WIRE_S
+        interval_s = (1 + slack_s) / math.floor(rate_per_s) if rate_per_s >= 1 else 1 / rate_per_s + slack_s
+        return cls(math.ceil(interval_s * 1_000_000), emergency_share)
+
+    @property
+    def spare_s(self) -> float:
+        """A request may be late by this much more where they are far apart: no second then holds two."""
+        return max(0.0, self.interval_us / 1_000_000 - 1 - LATE_S - WIRE_S) / 2
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Opens after `failures` in a row, whoever had them, within `window_s`; then one request in a while may probe.
+
+    The first waits `first_s`, the next ones twice as long each up to `last_s`, a quarter more or less at random. A probe that says
+    nothing for `probe_s` has died, and another one goes.
+    """
+
+    failures: int = 5
+    window_s: float = 120.0
+    first_s: float = 5.0
+    last_s: float = 30.0
+    probe_s: float = 40.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an ask is told; the script's header says what each word means."""
+
+    word: Literal["go", "back", "limited", "down"]
+    wait_s: float
+    moment_us: int = 0
+    note: str = ""
+
+
+def admit(
+    account: str, ask: str, pace: Pace, *, emergency: bool, waited_s: float = 0.0, patience_s: float, probe_s: float | None
+) -> Call[Verdict]:
+    """May a request go? `ask` is unique to it, `waited_s` is how long it has been in the line, `patience_s` how long it still would be.
+
+    `probe_s` None: whatever the breaker says.
+    """
+    args = (
+        account,
+        ask,
+        "emergency" if emergency else "other",
+        int(waited_s * 1_000_000),
+        pace.interval_us,
+        f"{pace.emergency_share:f}",
+        f"{CREEP_PER_S:f}",
+        int(patience_s * 1_000_000),
+        int((probe_s or 0) * 1_000_000),
+    )
+    return Call("admit", args, _verdict)
+
+
+def _verdict(reply: Sequence[str]) -> Verdict:
+    word, wait_us, *moment = reply
+    return Verdict(cast("Literal['go', 'back', 'limited', 'down']", word), int(wait_us) / 1_000_000, *_moment(moment))
+
+
+def _moment(rest: Sequence[str]) -> tuple[int, str]:
+    return (int(rest[0]), str(rest[1])) if rest else (0, "")
+
+
+def report(
+    account: str, moment_us: int, heard: Literal["fine", "limited", "down"], words: str, breaker: Breaker, *, pause_s: float, jitter: float
+) -> Call[str]:
+    """How it went with the request of that moment. Reads ``same``, ``slowed``, ``opened`` or ``closed``. `jitter` is 0 to 1."""
+    spans_us = (int(span_s * 1_000_000) for span_s in (breaker.window_s, breaker.first_s, breaker.last_s))
+    rates = (int(max(PAUSE_S, pause_s) * 1_000_000), f"{CREEP_PER_S:f}", f"{FLOOR:f}")
+    return Call("report", (account, moment_us, heard, words, *rates, breaker.failures, *spans_us, f"{jitter:f}"), str)
+
+
+@dataclass(frozen=True)
+class RateState:
+    """How an account is asked now. `pace` is the part of the configured rate that is in force."""
+
+    pace: float = 1.0
+    paused_until: datetime | None = None
+    limit_words: str = ""
+    failures: int = 0
+    open_since: datetime | None = None
+    probe_at: datetime | None = None
+    words: str = ""
+
+
+def rate_state(ledger: LedgerReader, account: str) -> RateState:
+    """Look, and change nothing."""
+    now_us = ledger.now_ms() * 1000
+    with translated():
+        fields = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.rate(account)))
+    cut_us, until_us = int(fields.get("cut_us") or 0), int(fields.get("until_us") or 0)
+    is_open = fields.get("open") == "1"
+    return RateState(
+        pace=min(1.0, float(fields.get("pace") or 1) + max(0, now_us - cut_us) / 1_000_000 * CREEP_PER_S),
+        paused_until=_time(until_us) if until_us > now_us else None,
+        limit_words=fields.get("limit_words", ""),
+        failures=int(fields.get("fails") or 0),
+        open_since=_time(int(fields.get("since_us") or 0)) if is_open else None,
+        probe_at=_time(int(fields.get("again_us") or 0)) if is_open else None,
+        words=fields.get("words", ""),
+    )
+
+
+def _time(moment_us: int) -> datetime:
+    return datetime.fromtimestamp(moment_us / 1_000_000, UTC)

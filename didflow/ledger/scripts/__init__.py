@@ -1,0 +1,1 @@
+"""The Lua scripts, one per file. `didflow.ledger.script_loader` reads them."""

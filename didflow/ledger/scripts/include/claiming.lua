@@ -1,0 +1,103 @@
+-- Takes a due job for one attempt: raises the token, counts the attempt (so that a crash counts), sets the lease. `claimant` is unique to this
+-- claim: a second one of the same is told the same yes. `version`: of what is stored of a job, as the worker knows it; `epoch`: as
+-- notice_restart says; `alone`: the claimant's process runs nothing else meanwhile. A job with which workers died is left to such a one.
+-- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
+--- @include "include/batches.lua"
+--- @include "include/clock.lua"
+--- @include "include/deaths.lua"
+--- @include "include/events.lua"
+--- @include "include/gates.lua"
+--- @include "include/keys.lua"
+--- @include "include/nudges.lua"
+--- @include "include/reading.lua"
+--- @include "include/states.lua"
+--- @include "include/waiting.lua"
+--- @include "include/wakes.lua"
+local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone)
+  assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
+  local job = job_key(id)
+  local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
+    'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths', 'actor', 'decided_by')
+  local state = f[1]
+  if not state then return {'no', 'gone'} end
+  if f[18] and f[5] ~= '1' and is_called_off(f[5], f[18]) then
+    redis.call('HSET', job, 'cancel', '1')
+    f[5] = '1'
+  end
+  local gate = gate_closed_in(epoch, f[3] or '') and 'closed' or ''
+  if state == 'running' and redis.call('HGET', job, 'owner') == claimant then
+    return {'yes', redis.call('HGET', job, 'token'), '', redis.call('HGETALL', job), epoch, gate}
+  end
+  if state ~= 'queued' and state ~= 'scheduled' and state ~= 'waiting' then return {'no', state} end
+  local now = now_ms()
+  if is_early(f[2], now) then return {'no', 'early'} end
+
+  local function hold(reason, until_ms)
+    look_at(id, redis.call('HGET', job, 'lane'), until_ms)
+    redis.call('HSET', job, 'due_ms', until_ms, 'unanswered', '0')
+    if state ~= 'waiting' or redis.call('HGET', job, 'reason') ~= reason then
+      redis.call('HSET', job, 'reason', reason)
+      set_state(id, state, 'waiting')
+      emit('events', id, 'waiting', '')
+    end
+    return {'no', reason}
+  end
+
+  -- Those whose workers turn out to live count no more.
+  local deaths, crashes, crashes_alone = f[19] or '', whole(f[8], 0), nil
+  if crashes > 0 or deaths ~= '' then
+    deaths, crashes, crashes_alone = true_deaths(deaths)
+    redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
+    if crashes >= SUSPECT and not alone then
+      look_at(id, redis.call('HGET', job, 'lane'), now + 5000)  -- In case whoever was told so can't run it alone.
+      redis.call('HSET', job, 'unanswered', '0')
+      return {'no', 'alone'}
+    end
+  end
+
+  -- Another worker is to take it: this one might drop what it doesn't know. From here on no older one than this may.
+  local written = whole(f[11], 1)
+  if written > version then return hold('newer_version', int(now + 5000)) end
+
+  -- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
+  -- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
+  local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
+  if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
+    and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
+    wait_in(key('gate', f[3] or '', 'held'), id)
+    return hold('reconciling', int(now + 60000))
+  end
+
+  local account = key('account', f[3] or '')
+  local pause = redis.call('HMGET', account, 'paused', 'probe_ms')
+  local probe = ''
+  if pause[1] == '1' then
+    -- One job in a while may try whether the account works again; the others wait for what it finds.
+    if tonumber(pause[2]) > now then
+      wait_in(account .. ':held', id)
+      return hold('account_paused', pause[2])
+    end
+    redis.call('HSET', account, 'probe_ms', int(now + probe_ms))
+    probe = 'probe'
+  end
+
+  local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epoch)))
+  -- Events that were lost may have been read by somebody: their ids aren't given to others.
+  local seq = f[17]
+  if token == epoch and epoch ~= '1' then seq = int(count_up(id, 'seq', 1000, now)) end
+  local attempt, started_ms, fields = int(whole(f[7], 0) + 1), f[9] or int(now), {}
+  -- A job that was told to wait may do nothing but look whether it still has to: then readers go on taking it for waiting, until it gets
+  -- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
+  local told = f[10] or ''
+  if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then
+    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18], f[20], f[21]}, 'running', '')}
+  end
+  redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(crashes), 'owner', claimant,
+    'lease_ms', int(now + lease_ms), 'lease_for', int(lease_ms), 'alone', alone and '1' or '0', 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',
+    'v', int(version), unpack(fields))
+  redis.call('ZADD', key('leases'), int(now + lease_ms), id)
+  redis.call('ZREM', key('due'), id)
+  if state == 'waiting' then wait_no_more(id, f[3] or '') end
+  list_under(id, f[18], f[14], state, 'running')
+  return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}
+end

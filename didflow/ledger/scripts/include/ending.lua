@@ -1,0 +1,34 @@
+-- Ends the job, or parks it: state, stored result and the one event on the results stream, together. `token`: of the attempt that ends it.
+--- @include "include/batches.lua"
+--- @include "include/clock.lua"
+--- @include "include/events.lua"
+--- @include "include/keys.lua"
+--- @include "include/reservations.lua"
+--- @include "include/settling.lua"
+--- @include "include/states.lua"
+--- @include "include/waiting.lua"
+local function conclude(id, state, result, body, retention_ms, token)
+  local job = job_key(id)
+  local now = now_ms()
+  local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
+    'progress', 'seq', 'parent', 'actor', 'decided_by', 'state')
+  local account, parent, old = f[3] or '', f[12], f[15]
+  f[2], f[9] = token and '' or f[2], int(now)
+  local fields = {tell_event('results', id, f, state, body)}
+  if token then fields[#fields + 1], fields[#fields + 2] = 'ended_by', token end
+  redis.call('HSET', job, 'state', state, 'reason', f[2] or '', 'finished_ms', int(now), 'result', result, 'due_ms', '', 'owner', '', 'lease_ms', '',
+    unpack(fields))
+  list_under(id, parent, f[7], old, state)
+  redis.call('ZREM', key('leases'), id)
+  redis.call('ZREM', key('due'), id)
+  if old ~= 'running' then wait_no_more(id, account) end
+  redis.call('SREM', key('open', account), id)
+  if state ~= 'needs_review' then
+    give_up_reservations(id, account)
+    settle_unsettled(id, account, now)
+    if redis.call('EXISTS', job .. ':children') == 1 then call_off_batches(id) end
+  end
+  -- A batch isn't parked: its parent says what is open.
+  if state ~= 'needs_review' or parent then redis.call('ZADD', key('retention'), int(now + retention_ms), id) end
+  if parent then leave_parent(id, parent) end
+end

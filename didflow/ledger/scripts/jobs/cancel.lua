@@ -1,0 +1,53 @@
+-- cancel: call a job off.
+-- ARGV  id, retention_ms (as long as no worker has told its own), actor: who calls it off
+-- A release that is parked goes on once more, to be wound up: what it has parked gets its route back, and a later retry gives nothing back.
+-- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
+-- Twice: the second run finds the state, or sets the same flag.
+--- @include "include/batches.lua"
+--- @include "include/clock.lua"
+--- @include "include/decided_by.lua"
+--- @include "include/ending.lua"
+--- @include "include/keys.lua"
+--- @include "include/nudges.lua"
+--- @include "include/resume_parked_job.lua"
+--- @include "include/retention.lua"
+--- @include "include/steps.lua"
+local id = ARGV[1]
+local job = job_key(id)
+local actor = ARGV[3] or ''
+local f = redis.call('HMGET', job, 'state', 'phase', 'lane', 'kind', 'cancel')
+local state = f[1]
+if not state then return 'gone' end
+if state == 'needs_review' and f[4] == 'release' then
+  redis.call('HSET', job, 'cancel', '1')
+  decided_by(id, actor)
+  look_again(id, f[3], 15000, 'called off', actor)
+  return 'asked'
+end
+if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return state end
+if state ~= 'running' and (not f[2] or f[2] == '') then
+  decided_by(id, actor)
+  step(id, '0', 'cancelled', 'before it began', '', '', actor)
+  conclude(id, 'cancelled', '', '"numbers":[]', workers_retention_ms(ARGV[2]))
+  return 'cancelled'
+end
+if f[5] ~= '1' and actor ~= '' then
+  decided_by(id, actor)
+  step(id, '0', 'called_off', '', '', '', actor)
+end
+redis.call('HSET', job, 'cancel', '1')
+for _, child in ipairs(call_off_batches(id)) do
+  local c = redis.call('HMGET', job_key(child), 'state', 'phase', 'lane')
+  redis.call('HSET', job_key(child), 'cancel', '1')
+  if c[1] ~= 'running' and (not c[2] or c[2] == '') then
+    conclude(child, 'cancelled', '', '', workers_retention_ms(ARGV[2]))
+  elseif c[1] ~= 'running' then
+    redis.call('HSET', job_key(child), 'due_ms', '')
+    enqueue(child, c[3], now_ms(), 15000)
+  end
+end
+if state ~= 'running' then
+  redis.call('HSET', job, 'due_ms', '')
+  enqueue(id, f[3], now_ms(), 15000)
+end
+return 'asked'

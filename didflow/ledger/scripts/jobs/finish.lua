@@ -1,0 +1,24 @@
+-- finish: the end of a job, or its parking: state, result and event in one. May run when memory is full: what was done must be written.
+-- ARGV  id, token, state, result (JSON), event members (JSON members without braces), retention_ms, detail,
+--       calls (see step), history (JSON {number: members}, see tell_history; '' = none),
+--       how many parts of the result's numbers are there already, see `rows`
+-- Reply 'ok' | 'lost'
+-- Twice: the second run finds the state that this token wrote and changes nothing.
+-- flags: allow-oom
+--- @include "include/batches.lua"
+--- @include "include/ending.lua"
+--- @include "include/histories.lua"
+--- @include "include/keys.lua"
+--- @include "include/steps.lua"
+--- @include "include/tokens.lua"
+local id, token, state, result, body, retention_ms, detail, calls, history, rows = unpack(ARGV, 1, 10)
+local job = job_key(id)
+if not holds(id, token) then
+  if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
+  return 'lost'
+end
+step(id, redis.call('HGET', job, 'attempt'), state, detail, calls)
+if history and history ~= '' then tell_history((route_caller(id, token)), cjson.decode(history)) end
+redis.call('HSET', job, 'rows', rows or '0')
+conclude(id, state, result, body, tonumber(retention_ms), token)
+return 'ok'

@@ -1,0 +1,15 @@
+-- retry: let a parked job go on from what is written. Its attempts and crashes count anew.
+-- ARGV  id, renudge_ms, actor: who says so
+-- Reply 'gone' | 'queued' | the state that it has, if it isn't parked
+-- Twice: the second run finds it queued, or further.
+--- @include "include/decided_by.lua"
+--- @include "include/keys.lua"
+--- @include "include/resume_parked_job.lua"
+local id = ARGV[1]
+local job = job_key(id)
+local f = redis.call('HMGET', job, 'state', 'lane', 'account', 'parent')
+if not f[1] then return 'gone' end
+if f[1] ~= 'needs_review' or f[4] then return f[1] end  -- A batch has ended with it: its parent begins another one.
+decided_by(id, ARGV[3])
+look_again(id, f[2], tonumber(ARGV[2]), 'by a person', ARGV[3])
+return 'queued'

@@ -1,0 +1,15 @@
+-- undecodable: the messages on the queues that weren't ours, newest first, and dropping some of them. In hex: they may be any bytes.
+-- ARGV  how many to tell, then hex of a message to drop, …
+-- Reply {hex of a message that is left, …}
+-- Twice: the second run finds none of them left.
+--- @include "include/keys.lua"
+local list = key('queue', 'undecodable')
+for i = 2, #ARGV do
+  local message = string.gsub(ARGV[i], '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+  redis.call('LREM', list, 0, message)
+end
+local replies = {}
+for _, message in ipairs(redis.call('LRANGE', list, 0, tonumber(ARGV[1]) - 1)) do
+  replies[#replies + 1] = string.gsub(message, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+end
+return replies

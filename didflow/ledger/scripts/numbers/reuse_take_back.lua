@@ -1,0 +1,31 @@
+-- reuse_take_back: a running purchase gives numbers back that were handed out to it.
+-- ARGV  id, token, loans (JSON: {number: loan} of those that a release has, see lend; '' = none),
+--       then for each: number, text (JSON, what the job keeps of it)
+-- Reply 'ok' | 'lost'
+-- Twice: the second run finds them nobody's, or another job's, and leaves them so.
+-- flags: allow-oom
+--- @include "include/histories.lua"
+--- @include "include/keys.lua"
+--- @include "include/loans.lua"
+--- @include "include/steps.lua"
+--- @include "include/tokens.lua"
+local id, token = ARGV[1], ARGV[2]
+if not holds(id, token) then return 'lost' end
+local job = job_key(id)
+local account, happened = redis.call('HGET', job, 'account') or '', {}
+local loans = read_loans(ARGV[3])
+for i = 4, #ARGV, 2 do
+  local number = ARGV[i]
+  local record, has = string.match(redis.call('HGET', key('handed_out', account), number) or '', '^(%d+)|([^|]*)|')
+  redis.call('HSET', job .. ':numbers', number, ARGV[i + 1])
+  if has == id then
+    redis.call('HDEL', key('handed_out', account), number)
+    if redis.call('HGET', key('reserved', account), number) == id .. '|0' then redis.call('HDEL', key('reserved', account), number) end
+    redis.call('SREM', job .. ':reserved', number)
+    if loans[number] then end_loan(id, account, number, record, loans[number]) end
+    happened[number] = '"what":"taken_back"'
+    step(id, redis.call('HGET', job, 'attempt'), 'taken_back', number)
+  end
+end
+tell_history(id, happened)
+return 'ok'

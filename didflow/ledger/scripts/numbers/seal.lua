@@ -1,0 +1,7 @@
+-- seal: the secret by which quotes are signed; made by whoever asks for it first.
+-- ARGV  secret (a new one, for the first)
+-- Reply the secret of this namespace
+-- Twice: the second run finds the first one's.
+--- @include "include/keys.lua"
+redis.call('SETNX', key('seal'), ARGV[1])
+return redis.call('GET', key('seal'))

@@ -1,0 +1,73 @@
+"""A write, and the calls that go into the story with it, as the scripts read them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from didflow.contract.attempt_write import Write
+from didflow.contract.history import members_of
+from didflow.contract.jobs import AskedCall
+from didflow.ledger.spending import spend_fields
+
+#: What every write names, though it is empty: the script goes through each.
+_LISTS = ("reserve", "taint", "free", "keep", "answered", "settled", "withdraw")
+
+
+#: Numbers of one write that go into one script; with more it is staged.
+PART_NUMBERS = 100
+
+
+def in_parts(write: Write) -> tuple[Sequence[str], Write]:
+    """What of it is staged first, part by part as JSON for the script `stage`, and the write that makes them hold. No parts: it is small.
+
+    What concerns single numbers goes into the parts, each number with all of it; the order of the parts is that of the numbers.
+    """
+    every = dict.fromkeys((*write.numbers, *write.history, *write.answered, *write.offer, *write.withdraw, *write.settled, *write.parks))
+    if len(every) <= PART_NUMBERS:
+        return (), write
+    numbers = list(every)
+    answered, withdraw, settled = frozenset(write.answered), frozenset(write.withdraw), frozenset(write.settled)
+    parts = []
+    for start in range(0, len(numbers), PART_NUMBERS):
+        some = numbers[start : start + PART_NUMBERS]
+        part: dict[str, object] = {
+            "numbers": {number: write.numbers[number] for number in some if number in write.numbers},
+            "answered": [number for number in some if number in answered],
+            "withdraw": [number for number in some if number in withdraw],
+            "settled": [number for number in some if number in settled],
+            "offer": {number: write.offer[number] for number in some if number in write.offer},
+            "parks": {number: write.parks[number] for number in some if number in write.parks},
+            "history": members_of({number: write.history[number] for number in some if number in write.history}),
+        }
+        if start + PART_NUMBERS >= len(numbers) and write.progress is not None:
+            part["progress"] = write.progress
+        parts.append(json.dumps(part))
+    return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), parks={}, progress=None)
+
+
+def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str:
+    """JSON for the script `save`; its header tells the members. `staged`: so many parts of it are there."""
+    told = {name: getattr(write, name) for name in ("witness", "phase", "memo", "progress", "unsettled")}
+    fields: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+    fields |= {"step": write.step, "detail": write.detail, "calls": calls_text(calls), "numbers": dict(write.numbers)}
+    fields |= {name: list(getattr(write, name)) for name in _LISTS}
+    fields |= {name: True for name in ("anew", "clear", "money", "unless_cancelled") if getattr(write, name)}
+    if staged:
+        fields["staged"] = staged
+    if write.pages:
+        fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
+    if write.history:
+        fields["history"] = members_of(write.history)
+    fields |= {name: dict(given) for name in ("parks", "unpark") if (given := getattr(write, name))}
+    if write.offer:
+        fields["offer"] = dict(write.offer)
+    if write.hold:
+        fields["hold"] = spend_fields(write.hold, write.limits)
+    if write.settle:
+        fields["settle"] = spend_fields(write.settle)
+    return json.dumps(fields)
+
+
+def calls_text(calls: Sequence[AskedCall]) -> str:
+    """Calls as a step keeps them; empty for none."""
+    return json.dumps([[one.call, one.request, one.answer] for one in calls]) if calls else ""

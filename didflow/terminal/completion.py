@@ -1,0 +1,114 @@
+"""Shell completion: `didflow completion SHELL` prints the script, and the ledger completes jobs, incidents and plans.
+
+Completion never shows an error and never keeps the shell waiting: without an answer from Redis within `WITHIN_S` there is nothing to offer.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import iso3166
+import redis
+import typer
+from typer._completion_classes import completion_init
+from typer._completion_shared import get_completion_script
+
+from didflow.contract.errors import DidflowError
+from didflow.ledger.address import redis_url
+from didflow.ledger.client import LedgerReader
+from didflow.ledger.connection import connect
+from didflow.ledger.failover_plans import FailoverPlans
+from didflow.ledger.job_summaries import newest
+from didflow.settings import load_settings
+
+T = TypeVar("T")
+
+#: How long Redis may take for a connection, and for each answer.
+WITHIN_S = 0.15
+#: The shell sets it when it wants completions instead of the command.
+COMPLETE_VARIABLE = "_DIDFLOW_COMPLETE"
+
+Completions = list[tuple[str, str]]
+
+
+class Shell(StrEnum):
+    """The shells that have a script."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(help="bash | zsh | fish")]) -> None:
+    """Print the script that completes didflow's commands, options, jobs, incidents and plans in a shell.
+
+    bash: add `eval "$(didflow completion bash)"` to ~/.bashrc. zsh: add `eval "$(didflow completion zsh)"` to ~/.zshrc, after
+    compinit. fish: write it to ~/.config/fish/completions/didflow.fish.
+    """
+    typer.echo(get_completion_script(prog_name="didflow", complete_var=COMPLETE_VARIABLE, shell=shell.value))
+
+
+def know_shells() -> None:
+    """Answer in the form in which those scripts ask."""
+    completion_init()
+
+
+def jobs(incomplete: str) -> Completions:
+    """Ids of the newest jobs, with what they are."""
+    return _of_ledger(lambda ledger: _jobs(ledger, incomplete))
+
+
+def incidents(incomplete: str) -> Completions:
+    """Names of the newest failovers."""
+    return [(name, job) for name, job in _of_ledger(_incidents) if name.startswith(incomplete)]
+
+
+def jobs_and_incidents(incomplete: str) -> Completions:
+    """What a failback takes."""
+    return [*incidents(incomplete), *_of_ledger(lambda ledger: _jobs(ledger, incomplete, kind="reroute"))]
+
+
+def plans(incomplete: str) -> Completions:
+    """Names of the failover plans, with their counts."""
+    found = _of_ledger(lambda ledger: [(plan.name, f"{plan.count} numbers") for plan in FailoverPlans(ledger).all()])
+    return [(name, what) for name, what in found if name.startswith(incomplete)]
+
+
+def countries(incomplete: str) -> Completions:
+    """ISO codes with the countries' names."""
+    return [(one.alpha2, one.name) for one in iso3166.countries if one.alpha2.startswith(incomplete)]
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """For an option that takes one of these words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def _jobs(ledger: LedgerReader, prefix: str, kind: str = "") -> Completions:
+    found = [brief for brief in ledger.perform(newest(ledger.keys, prefix)) if brief.kind.startswith(kind)]
+    return [(one.id, " ".join(part for part in (one.kind, one.state, one.reference) if part)) for one in found]
+
+
+def _incidents(ledger: LedgerReader) -> Completions:
+    return list(dict(_named(ledger)).items())
+
+
+def _named(ledger: LedgerReader) -> Iterator[tuple[str, str]]:
+    for brief in ledger.perform(newest(ledger.keys)):
+        prefix, colon, incident = (brief.idempotency_key or "").partition(":")
+        if colon and prefix == "failover":
+            yield incident, f"job {brief.id} {brief.state}"
+
+
+def _of_ledger(ask: Callable[[LedgerReader], list[T]]) -> list[T]:
+    """Nothing if the ledger can't be asked, for whatever reason: an error message would end up in the command line."""
+    try:
+        settings = load_settings()
+        client = connect(redis_url(settings), timeout_s=WITHIN_S, connect_timeout_s=WITHIN_S, retries=0)
+        return ask(LedgerReader(client, settings.namespace))
+    except (DidflowError, redis.RedisError, OSError, ValueError):
+        return []

@@ -1,0 +1,92 @@
+"""The numbers of a job on the terminal, page by page, and as CSV: `didflow status JOB --numbers`, `--csv`."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from didflow.contract.errors import InvalidRequest
+from didflow.contract.results import NumberResult
+from didflow.terminal.output import plain, print_json
+from producers.cli.job_records import route_text
+from producers.cli.render import show_numbers
+
+COLUMNS = (
+    "number",
+    "record_id",
+    "outcome",
+    "route_before",
+    "route_after",
+    "setup_usd",
+    "monthly_usd",
+    "error_code",
+    "error",
+    "takes_calls",
+)
+#: So many lines make a table.
+TABLE = 100
+
+
+def print_numbers(numbers: Iterable[NumberResult], *, as_json: bool) -> None:
+    """All of them; as JSON one array, else tables of a hundred lines."""
+    if as_json:
+        print_json([plain(number) for number in numbers])
+        return
+    table: list[NumberResult] = []
+    for number in numbers:
+        table.append(number)
+        if len(table) == TABLE:
+            show_numbers(tuple(table), at_most=TABLE)
+            table.clear()
+    show_numbers(tuple(table), at_most=TABLE)
+
+
+def write_csv(numbers: Iterable[NumberResult], to: Path) -> int:
+    """A line for each number; `-` is stdout. Returns how many. Raises InvalidRequest if the file can't be written."""
+    count = 0
+    try:
+        with _opened(to) as file:
+            lines = csv.writer(file)
+            lines.writerow(COLUMNS)
+            for number in numbers:
+                lines.writerow(map(_unfooled, _cells(number)))
+                count += 1
+    except OSError as error:
+        if str(to) == "-":
+            raise
+        what = f"can't be written: {error.strerror}"
+        raise InvalidRequest(f"csv: {what}", (("csv", what),)) from None
+    return count
+
+
+def _cells(number: NumberResult) -> tuple[object, ...]:
+    error = number.error
+    return (
+        number.number,
+        number.record_id,
+        number.outcome.value if number.outcome else "",
+        route_text(number.route_before),
+        route_text(number.route_after),
+        number.setup_usd,
+        number.monthly_usd,
+        error.code if error else "",
+        error.message if error else "",
+        "" if number.takes_calls is None else "yes" if number.takes_calls else "no",
+    )
+
+
+def _unfooled(cell: object) -> object:
+    """A spreadsheet takes what begins like this for a formula, and the provider's words come from outside. A number's plus is ours."""
+    text = str(cell if cell is not None else "")
+    return f"'{text}" if text[:1] in ("=", "-", "@", "\t", "\r") or (text[:1] == "+" and not text[1:].isdigit()) else text
+
+
+@contextmanager
+def _opened(to: Path) -> Iterator[TextIO]:
+    if str(to) == "-":
+        yield sys.stdout
+        return
+    with to.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        yield file

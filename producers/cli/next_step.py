@@ -1,0 +1,65 @@
+"""What each state means for who looks at it, and what to do."""
+
+from didflow.contract.jobs import JobView
+from didflow.contract.states import JobState, Outcome, WaitReason
+
+_WAITING = {
+    WaitReason.RATE_LIMITED: "the provider limits the rate; it goes on by itself",
+    WaitReason.PROVIDER_DOWN: "the provider can't be reached or fails; it goes on by itself when that ends, no attempt is lost",
+    WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct it and restart the workers; it goes on by itself",
+    WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; it goes on by itself",
+    WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it goes on by itself",
+    WaitReason.STOCK: "too few numbers fit now; it looks again until its time is over, then it ends. `didflow cancel` ends it now",
+    WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
+    WaitReason.DEPENDS: "another job must end first",
+    WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
+    WaitReason.DAILY_CAP: "as many numbers as may be given back in a day are gone; the rest goes on the next day (UTC)",
+    WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
+    WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; it goes on by itself",
+    WaitReason.NEWER_VERSION: "a newer version of didflow had it in hand: a worker of that version takes it; if none runs, start one",
+    WaitReason.RETRY: "an attempt failed; the next one comes by itself",
+}
+
+_NEW = "A new job with a new key (--key; field idempotency_key)"
+_STATES = {
+    JobState.SCHEDULED: "it begins by itself at its time; `didflow cancel` calls it off",
+    JobState.QUEUED: "a worker will take it; if none does: `didflow doctor`",
+    JobState.RUNNING: "a worker is at it",
+    JobState.NEEDS_REVIEW: "what happened isn't known: `didflow retry` looks again, `didflow resolve` ends it with what you found",
+    JobState.SUCCEEDED: "all that was asked is done",
+    JobState.PARTIAL: f"part of what was asked is done; the numbers tell which. {_NEW} can ask for the rest",
+    JobState.FAILED: f"nothing of what was asked was done; the error says why. {_NEW} can try again",
+    JobState.CANCELLED: "called off before it took effect",
+    JobState.EXPIRED: "its deadline passed before it took effect",
+}
+
+
+def advice(state: JobState, reason: str | None) -> str:
+    """A sentence for a person."""
+    if state is JobState.WAITING:
+        known = {one.value: text for one, text in _WAITING.items()}
+        return known.get(reason or "", "it goes on by itself")
+    return _STATES[state]
+
+
+_PARKED = {
+    "too_many_crashes": "read the logs of the workers that died, mend that, then `didflow retry`",
+    "unreadable_request": "start workers of the version that wrote it, then `didflow retry`",
+    "unreadable_progress": "start workers of the version that wrote it, then `didflow retry`",
+    "internal_error": "read the worker's log and report it; `didflow retry` looks again",
+}
+
+
+def to_settle(view: JobView) -> str:
+    """What would settle a parked job."""
+    code = view.error.code if view.error else ""
+    retry = f"`didflow retry {view.id}`"
+    if code in _PARKED:
+        return _PARKED[code].replace("`didflow retry`", retry)
+    open_ones = [number.number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR] if view.result else []
+    if not open_ones:
+        return f"{retry} looks again; `didflow explain {view.id}` shows every step"
+    shown = " ".join(open_ones[:10]) + (f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else "")
+    word = "bought" if view.kind == "search_and_buy" else "released"
+    ends = f"`didflow resolve {view.id} --{word} NUMBER`, once for each that was, or `--not-{word}`"
+    return f"{retry} looks again; else find out which of these were {word}: {shown}; and then {ends}"

@@ -1,0 +1,33 @@
+"""The commands that are processes of their own: this one becomes them, so that signals go straight to who should get them."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+import typer
+
+#: Arguments, `--help` included, belong to the role.
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A module that is run in place of this process, and what it does."""
+
+    module: str
+    summary: str
+
+    def become(self, context: typer.Context) -> None:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", self.module, *context.args])
+
+
+ROLES = {
+    "demo": Role("worker.local.demo", "Run the main job here: embedded Valkey, sandbox, two worker processes. Costs nothing."),
+    "up": Role("worker.local.up", "Run everything on this machine until Ctrl-C."),
+    "worker": Role("worker.process.supervisor", "Keep worker processes running."),
+    "sandbox": Role("worker.wavix.sandbox", "Serve a Wavix on loopback, for trying and testing."),
+    "reconcile": Role("worker.operate.reconcile", "Compare owned numbers and routes with what the jobs did, and say what to do."),
+    "adopt": Role("worker.operate.adopt", "Declare that the ledger belongs to another address or account of the provider from now on."),
+    "doctor": Role("worker.operate.doctor", "Check Redis, accounts and workers, and say what to fix."),
+}

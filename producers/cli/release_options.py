@@ -1,0 +1,46 @@
+"""Options that say when a release takes effect."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from didflow.contract.release_timing import RENEWAL_MARGIN
+from didflow.contract.requests import Release
+from didflow.terminal import options as given
+
+At = Annotated[
+    str | None,
+    typer.Option("--at", help="their time: with its zone, 2h from now, or a date (when it is over everywhere)", show_default=False),
+]
+Grace = Annotated[
+    str | None, typer.Option("--grace", help="so long after it they go (36h, 7d); until then all can be brought back", show_default=False)
+]
+BeforeRenewal = Annotated[
+    str | None,
+    typer.Option(
+        "--before-renewal", help="no sooner than this (24h) before they renew, for which the safe side of a date counts", show_default=False
+    ),
+]
+Park = Annotated[
+    list[str] | None, typer.Option("--park", help="where their calls go meanwhile: sip:…, pstn:… or trunk:…", show_default=False)
+]
+Reusable = Annotated[bool, typer.Option("--reusable", help="what is parked may be handed out to `didflow buy --reuse`")]
+IgnoreCalls = Annotated[bool, typer.Option("--ignore-calls", help="give them back although somebody calls them in that time")]
+
+_DATE = re.compile(r"^\d{4}-\d\d-\d\d$")
+
+
+def fields(at: str | None, grace: str | None, before_renewal: str | None) -> dict[str, Any]:
+    """Those fields of a Release that were given. Raises InvalidRequest."""
+    when = at if at is None or _DATE.match(at) else given.moment(at, "at")
+    found = {"at": when, "grace": grace, "before_renewal": before_renewal}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def in_words(request: Release) -> str:
+    """When they go, for the question."""
+    parts = [f"at {request.at:%Y-%m-%d %H:%M %Z}"] if request.at else []
+    parts += [f"after {request.grace}"] if request.grace else []
+    parts += [f"{request.before_renewal or RENEWAL_MARGIN} before they renew"] if request.before_renewal is not None else []
+    return ": " + ", ".join(parts) if parts else " now: somebody else may get them"

@@ -1,0 +1,75 @@
+"""`didflow settings` and `didflow schema`: what can be set, and what the messages look like."""
+
+import os
+from typing import Annotated, Literal
+
+import typer
+from pydantic import SecretStr
+from rich.padding import Padding
+from rich.text import Text
+
+from didflow.contract.business_events import business_event_schema
+from didflow.contract.events import event_adapter
+from didflow.contract.requests import request_adapter
+from didflow.settings import Settings, load_settings, unknown_variables, variable
+from didflow.terminal import options as given
+from didflow.terminal.output import WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.tables import is_terminal
+from didflow.urls import shown_redis_url
+
+
+def settings(as_json: given.Json = False) -> None:
+    """List every setting with its value and where that comes from. Secrets are masked."""
+    with errors_told(as_json=as_json):
+        loaded = load_settings()
+        rows = [
+            {
+                "name": variable(name),
+                "value": _shown(name, getattr(loaded, name)),
+                "source": _source(name, loaded),
+                "description": field.description or "",
+            }
+            for name, field in Settings.model_fields.items()
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for unknown in unknown_variables():
+            WholeWords(stderr=True).print(Text(f"no setting, so nobody reads it: {clean(unknown)}", style="yellow"), soft_wrap=True)
+        if not is_terminal():
+            print_table(("name", "value", "source", "description"), [tuple(row.values()) for row in rows])
+            return
+        console = WholeWords()
+        for row in rows:
+            line = Text(row["name"], style="bold") + Text(f"={clean(row['value'])}")
+            console.print(line + Text(f"  ({row['source']})", style="dim"), soft_wrap=True)
+            console.print(Padding(Text(row["description"], style="dim"), (0, 0, 0, 4)))
+
+
+def schema(
+    what: Annotated[
+        Literal["requests", "events", "business-events"], typer.Argument(help="requests | events | business-events")
+    ] = "requests",
+) -> None:
+    """Print the JSON Schema of the requests, of the events on both streams, or of those that other systems write to us."""
+    match what:
+        case "requests":
+            print_json(request_adapter().json_schema())
+        case "events":
+            print_json(event_adapter().json_schema())
+        case "business-events":
+            print_json(business_event_schema())
+
+
+def _source(name: str, loaded: Settings) -> str:
+    if variable(name) in {key.upper() for key in os.environ}:
+        return "environment"
+    return ".env" if name in loaded.model_fields_set else "default"
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        return shown_redis_url(value.get_secret_value()) if name == "redis_url" else "********"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

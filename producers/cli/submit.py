@@ -1,0 +1,132 @@
+"""What all submitting commands do in the end: submit, say so, wait if asked, show what came of it."""
+
+import re
+import time
+from datetime import datetime
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from didflow.client.sync import Didflow
+from didflow.contract.departures import Departures
+from didflow.contract.errors import WaitTimeout
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.requests import Request
+from didflow.contract.results import Quote
+from didflow.contract.states import REPORTED, JobState
+from didflow.terminal.output import ExitCode, WholeWords, clean, plain, print_json
+from producers.cli.option_groups import Labels
+from producers.cli.render import show_job
+
+#: How often the progress line is brought up to date.
+LOOK_EVERY_S = 0.5
+
+
+def submit(
+    request: Request | None,
+    labels: Labels,
+    *,
+    quote: Quote | None = None,
+    priority: int = 5,
+    not_before: datetime | None = None,
+    as_json: bool,
+) -> None:
+    """Submit and report. Ends the command with the exit code that fits the job."""
+    didflow = Didflow.from_env()
+    job = didflow.submit(
+        request,
+        quote=quote,
+        idempotency_key=labels.key,
+        reference=labels.reference,
+        account=labels.account,
+        priority=priority,
+        not_before=not_before,
+    )
+    if labels.wait or (request is not None and request.dry_run):
+        try:
+            view = wait_for(didflow, job.id, labels.timeout, quiet=as_json)
+        except KeyboardInterrupt:
+            WholeWords(stderr=True).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
+            raise
+        report(view, as_json=as_json)
+        return
+    if as_json:
+        print_json(job)
+        return
+    tell_submitted(job, labels.key)
+
+
+def tell_submitted(job: Job, key: str | None, *, again: str = "it was submitted before: this is the same job") -> None:
+    console = WholeWords()
+    again = "" if job.is_new else f" ({again})"
+    console.print(Text("job ") + Text(job.id, style="bold") + Text(f" is {job.state.value}{again}"))
+    if key is None:
+        console.print("without --key a repeated submit is a second job", style="dim")
+    console.print(f"follow it with: didflow status {job.id} --wait", style="dim")
+
+
+def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) -> JobView:
+    """Wait for the end; on a terminal with a bar that shows how far it is. Raises WaitTimeout."""
+    console = WholeWords(stderr=True)
+    if quiet or not console.is_terminal:
+        return didflow.wait(job_id, timeout_s)
+    deadline_s = time.monotonic() + timeout_s
+    with _progress(console) as bar:
+        task = bar.add_task(job_id, total=None)
+        while True:
+            left_s = deadline_s - time.monotonic()
+            try:
+                return didflow.wait(job_id, max(0.0, min(LOOK_EVERY_S, left_s)))
+            except WaitTimeout:
+                if left_s <= LOOK_EVERY_S:
+                    raise timed_out(didflow.get(job_id), timeout_s) from None
+                view = didflow.get(job_id)
+                done, total = _how_far(view.progress)
+                bar.update(task, description=_standing(view), completed=done, total=total)
+
+
+def timed_out(view: JobView, timeout_s: float) -> WaitTimeout:
+    """The error of a wait that was made of many short ones."""
+    return WaitTimeout(f"job {view.id} is {view.state.value} after {timeout_s:g} s: it goes on; wait again, or look with `didflow status`")
+
+
+def _progress(console: WholeWords) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _standing(view: JobView) -> str:
+    """The job and its state, safe as console markup."""
+    return f"job {view.id} {view.state.value}" + (f" ({clean(view.reason)})".replace("[", "(") if view.reason else "")
+
+
+def _how_far(progress: str | None) -> tuple[int, int | None]:
+    """`3 of 10 numbers` as numbers; no total where nothing is said yet."""
+    said = re.match(r"(\d+) of (\d+)", progress or "")
+    return (int(said[1]), int(said[2])) if said else (0, None)
+
+
+def report(view: JobView, *, as_json: bool, departures: Departures | None = None) -> None:
+    """Show an ended job; exit code 1 unless it did all that was asked."""
+    _show(view, departures, as_json=as_json)
+    if view.state is not JobState.SUCCEEDED:
+        raise typer.Exit(ExitCode.JOB)
+
+
+def show_or_report(view: JobView, *, as_json: bool, departures: Departures | None = None) -> None:
+    """Show a job as it is now; one that is over ends the command with the exit code that fits it.
+
+    `departures`: when its numbers go, of a release that hasn't ended.
+    """
+    if view.state in REPORTED:
+        report(view, as_json=as_json, departures=departures)
+    else:
+        _show(view, departures, as_json=as_json)
+
+
+def _show(view: JobView, departures: Departures | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**plain(view), **({"departures": plain(departures)} if departures is not None else {})})
+        return
+    show_job(view, departures)

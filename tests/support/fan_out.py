@@ -1,0 +1,58 @@
+"""A large job and its batches, played by hand: the test says who runs when."""
+
+import random
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from didflow.contract.jobs import Job, JobView
+from didflow.contract.states import REPORTED, WaitReason
+from didflow.ledger.ledger import Ledger
+from tests.support.inline_worker import Stage
+
+#: So few numbers fit into a call that forty make a large job.
+BATCH = 10
+
+
+def names_of_batches(ledger: Ledger, job: Job) -> list[str]:
+    """The batches that haven't ended, in the order of their pages."""
+    names = cast("set[str]", ledger.client.smembers(ledger.keys.children(job.id)))
+    return sorted(names, key=lambda name: float(name.rpartition(":")[2]))
+
+
+def batches(stage: Stage, job: Job) -> list[Job]:
+    return [Job(name, False, stage.ledger.get(name).state) for name in names_of_batches(stage.ledger, job)]
+
+
+def run_batch(stage: Stage, batch: Job) -> JobView:
+    """An attempt of it, now."""
+    stage.make_due(batch)
+    return stage.attempt(batch)
+
+
+def play(stage: Stage, job: Job, *, order: random.Random | None = None, within_s: float = 60.0) -> JobView:
+    """Attempt after attempt of the job and its batches, in any order, until the job is reported."""
+    deadline_s = time.monotonic() + within_s
+    while (view := stage.ledger.get(job.id)).state not in REPORTED:
+        assert time.monotonic() < deadline_s, (view, stage.steps(job))
+        waiting = batches(stage, job)
+        if order:
+            order.shuffle(waiting)
+        for batch in waiting[: 1 + len(waiting) // 2]:
+            run_batch(stage, batch)
+        if view.reason != WaitReason.DEPENDS or not waiting:
+            if view.reason == WaitReason.SETTLING and view.due_at is not None:
+                time.sleep(max(0.0, view.due_at.timestamp() - stage.ledger.now_ms() / 1000))
+            stage.make_due(job)
+            stage.attempt(job)
+    return view
+
+
+@pytest.fixture
+def fanning(stage: Stage) -> Iterator[Stage]:
+    """The stage, with small calls."""
+    small = Stage(stage.ledger, stage.sandbox, batch_size=BATCH)
+    yield small
+    small.close()

@@ -1,0 +1,44 @@
+"""The provider as a job has it: every call that may change something is noted, with what it was asked and how it was answered."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from didflow.contract.jobs import AskedCall
+from didflow.contract.provider import answer_class
+from worker.jobs.ports import Provider
+
+#: The calls that may change something, as the story names them.
+CALLS = {
+    "put_in_cart": "cart_add",
+    "remove_from_cart": "cart_remove",
+    "check_out": "checkout",
+    "set_route": "set_route",
+    "set_sms_relay_url": "sms_relay",
+    "set_sms_enabled": "sms_on",
+    "upload_paper": "papers",
+    "release": "release",
+}
+
+
+def overheard(provider: Provider, asked: Callable[[AskedCall], None]) -> Provider:
+    """The provider, with `asked` told of every answered call of these."""
+    return cast("Provider", _Overheard(provider, asked))
+
+
+class _Overheard:
+    """Stands in for `inner`."""
+
+    def __init__(self, inner: object, asked: Callable[[AskedCall], None]) -> None:
+        self._inner, self._asked = inner, asked
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._inner, name)
+        return self._around(CALLS[name], attribute) if name in CALLS else attribute
+
+    def _around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def heard(*args: Any, **kwargs: Any) -> Any:
+            answer = call(*args, **kwargs)
+            self._asked(AskedCall(name, answer.request, answer_class(answer)))
+            return answer
+
+        return heard

@@ -1,0 +1,411 @@
+"""Runs one job for one attempt: claim it, tell its kind's story, write down how the attempt ended."""
+
+import errno
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import ValidationError
+
+from didflow.contract.errors import (
+    DidflowError,
+    InvalidRequest,
+    InvalidSettings,
+    JobError,
+    ServiceUnavailable,
+    UnreadableRecord,
+    WrongLedger,
+)
+from didflow.contract.provider import Barred, No, NotNow, ReadFailed
+from didflow.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, parse_request
+from didflow.contract.results import Result, Totals
+from didflow.contract.states import JobState, Lane, WaitReason
+from didflow.contract.validation import invalid
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.observed_behaviour import Learned
+from didflow.settings import Account, Settings
+from worker.attempt.call_recorder import overheard
+from worker.attempt.heartbeat import LeaseFlags, Leases
+from worker.attempt.job_context import LedgerPage
+from worker.attempt.patience import AttemptPatience
+from worker.jobs.documents.job import follow_documents
+from worker.jobs.partial_result import in_doubt, known_so_far, nothing_done
+from worker.jobs.ports import (
+    AccountBarred,
+    AttemptFailed,
+    CancelRequested,
+    Ended,
+    HandBack,
+    JobPage,
+    LostLease,
+    NeedsReview,
+    Provider,
+    Refused,
+    Rules,
+    Wait,
+)
+from worker.jobs.provider_answers import waiting_for
+from worker.jobs.purchase.job import search_and_buy
+from worker.jobs.release.job import release
+from worker.jobs.reroute.batch import send_batch
+from worker.jobs.reroute.dependency import follow
+from worker.jobs.reroute.job import failback, reroute
+from worker.jobs.reroute.route_change import BATCH_KIND, MoveBatch
+from worker.wavix.request_gate import with_patience
+from worker.wavix.transport import before_change
+
+#: The wait after a failed attempt doubles from the first to the last of these.
+BACKOFF_FIRST_S = 1.0
+BACKOFF_LAST_S = 300.0
+
+#: The wait of a job that a worker of another provider account took.
+WRONG_LEDGER_S = 5.0
+
+#: The wait where the host has no file descriptors or memory left.
+SHORTAGE_S = 5.0
+
+log = structlog.stdlib.get_logger("didflow.job")
+
+#: Why a job wasn't claimed with which workers died.
+ALONE = "alone"
+#: Why an attempt ended that never began, or stopped at a safe point.
+HANDED_BACK = "handed back by a stopping worker"
+
+#: What a job does once it is claimed: `tell`, or what the bench puts in its place.
+Story = Callable[[Request | MoveBatch, JobPage, Provider, Rules], Ended]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A claimed job and what the heartbeat learns of its lease."""
+
+    claim: Claim = field(repr=False)
+    flags: LeaseFlags
+
+
+class JobRunner:
+    """Everything a Dramatiq consumer and actor do. Running raises nothing for a job's own trouble."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        providers: Callable[[str, Lane], Provider],
+        leases: Leases,
+        stopping: threading.Event,
+        story: Story | None = None,
+        *,
+        run_alone: Callable[[str, Lane], None] | None = None,
+        check_account: Callable[[str, Provider], None] | None = None,
+    ) -> None:
+        """`run_alone` has a job run that nothing else may run beside, and returns at once. Without it such jobs are left to others.
+        `check_account` raises WrongLedger where the ledger isn't that account's."""
+        self._check_account = check_account
+        self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
+        self._story, self._run_alone = story or tell, run_alone
+        self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
+        self._general_rules = rules_from(settings, None)
+        self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
+        self._learned: dict[str, Learned] = {}  #: of each account, what its server was seen to take
+        self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
+
+    def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
+        """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord.
+
+        One that wasn't answered is asked again: what it claimed would have nobody to run it until its lease ends.
+        """
+        before = self._unanswered.get(consumer)
+        if before is None or time.monotonic() - before[1] > self._settings.lease_seconds / 2:
+            before = self._claimant(), time.monotonic()
+        claimant, asked_s = self._unanswered[consumer] = before
+        taken = self._ledger.take(
+            lane,
+            most,
+            worker=self._leases.worker,
+            consumer=consumer,
+            claimant=claimant,
+            lease_ms=self._lease_ms,
+            probe_ms=self._probe_ms,
+        )
+        del self._unanswered[consumer]
+        for job_id, why in taken.refused:
+            _not_claimed(job_id, why)
+            if why == ALONE and self._run_alone is not None:
+                self._run_alone(job_id, lane)
+        for length in taken.foreign:
+            log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
+        return [one for claim in taken.claims if (one := self._begun(claim, asked_s))], taken.emptied
+
+    def run(self, job_id: str) -> None:
+        """Claim this job and run one attempt of it, in a process that runs nothing else meanwhile. Returns quietly if there is nothing
+        to do."""
+        asked_s = time.monotonic()
+        try:
+            claim = self._ledger.claim(job_id, self._claimant(), lease_ms=self._lease_ms, probe_ms=self._probe_ms)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(job_id, error)
+            return
+        if isinstance(claim, str):
+            _not_claimed(job_id, claim)
+            return
+        if one := self._begun(claim, asked_s):
+            self.attempt(one)
+
+    def _begun(self, claim: Claim, asked_s: float) -> Attempt | None:
+        """None if this process runs it already."""
+        flags = self._leases.add(claim, asked_s)
+        if flags is None:
+            log.error("job.claimed_twice", job_id=claim.job_id)
+            return None
+        return Attempt(claim, flags)
+
+    def attempt(self, one: Attempt) -> None:
+        """Run it; or hand it back, where this process stops."""
+        if self._stopping.is_set():
+            self.hand_back(one)
+            return
+        claim = one.claim
+        try:
+            lease_s = self._settings.lease_seconds
+            page = LedgerPage(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
+            with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
+                self._attempt(page, one.flags)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(claim.job_id, error)
+        finally:
+            self._leases.drop(claim)
+
+    def hand_back(self, one: Attempt) -> None:
+        """For others: it has not begun."""
+        try:
+            self._ledger.suspend(one.claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
+            log.info("job.handed_back", job_id=one.claim.job_id)
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(one.claim.job_id, error)
+        finally:
+            self._leases.drop(one.claim)
+
+    def _claimant(self) -> str:
+        return f"{self._leases.worker}:{uuid.uuid4().hex[:8]}"
+
+    def _attempt(self, page: LedgerPage, flags: LeaseFlags) -> None:
+        claim = page.claim
+        log.info("job.started", kind=claim.fields.get("kind"))
+        guard, patience = before_change.set(flags.check_before_change), AttemptPatience(flags, self._stopping)
+        try:
+            page.complete_write()
+            if int(claim.fields.get("crashes_alone", "0")) >= self._settings.max_crashes:
+                self._park_crashed(page)
+                return
+            rules = self._rules.get(page.account, self._general_rules)
+            provider = overheard(self._providers(page.account, page.lane), page.asked)
+            with with_patience(patience):
+                if self._check_account is not None:
+                    self._check_account(page.account, provider)
+                ended = self._story(_request(claim), page, provider, rules)
+            if claim.probe:
+                self._resume_account(claim)
+            self._finish(page, ended)
+        except LostLease:
+            log.warning("job.lease_lost")
+        except ServiceUnavailable:
+            raise
+        except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
+            self._trouble(page, trouble)
+        finally:
+            patience.end()
+            before_change.reset(guard)
+
+    def _park_crashed(self, page: LedgerPage) -> None:
+        """Not run again: it may be what kills them. The result has what is written."""
+        crashes = page.claim.fields.get("crashes_alone")
+        message = f"{crashes} workers died while they ran this job and no other: see `didflow explain` and their logs"
+        self._finish(page, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
+
+    def _trouble(self, page: LedgerPage, trouble: Exception) -> None:
+        """How an attempt that raised goes on."""
+        claim = page.claim
+        if claim.probe and _was_answered(trouble):
+            self._resume_account(claim)
+        match trouble:
+            case Wait(reason=reason, after_s=after_s, message=message):
+                if claim.probe and reason in (WaitReason.RATE_LIMITED, WaitReason.PROVIDER_DOWN):
+                    # Nothing was said of the key: whoever comes next asks again, as soon as something can be asked.
+                    self._ledger.probe_again(page.account, int(after_s * 1000), claim=claim)
+                self._suspend(page, reason, after_s, message)
+            case ReadFailed(answer=No(code=code, message=message)):
+                self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
+            case ReadFailed(answer=NotNow() | Barred() as answer):
+                self._trouble(page, waiting_for(answer))
+            case AccountBarred():
+                self._trouble_with(page, trouble)
+            case HandBack():
+                log.info("job.handed_back")
+                page.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
+            case CancelRequested():
+                self._finish(page, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
+            case Refused(error=error):
+                self._finish(page, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
+            case NeedsReview(result=result):
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, result))
+            case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
+                self._again(page, error, so_far, doubtful=doubtful)
+            case InvalidRequest() as known:
+                message = f"this version can't run the stored job: {known}"
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+            case UnreadableRecord() as known:
+                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
+            case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM) as shortage:
+                # It is this host that is short of something. The job has done nothing wrong, and may go on wherever there is enough.
+                log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
+                self._suspend(page, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
+            case WrongLedger() as wrong:
+                # This process ends for it; a worker of the account that the ledger belongs to runs the job.
+                self._suspend(page, WaitReason.RETRY, WRONG_LEDGER_S, str(wrong))
+            case InvalidSettings() as known:
+                # Another worker may know the account: in a rolling change of settings some do and some don't.
+                self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))
+            case DidflowError() as known:
+                error = JobError(code=known.code, message=str(known), retryable=known.retryable)
+                self._finish(page, Ended(JobState.FAILED, _failure(error)))
+            case _:
+                log.error("job.bug", exc_info=trouble)
+                message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
+                self._again(page, JobError(code="internal_error", message=message, retryable=True), doubtful=True)
+
+    def _trouble_with(self, page: LedgerPage, answer: Wait | AccountBarred) -> None:
+        if isinstance(answer, Wait):
+            self._suspend(page, answer.reason, answer.after_s, answer.message)
+            return
+        probe_ms = int(self._settings.probe_seconds * 1000)
+        if self._ledger.pause_account(page.account, answer.status, answer.message, probe_ms=probe_ms, claim=page.claim):
+            log.error(
+                "account.paused", account=page.account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
+            )
+        self._suspend(page, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
+
+    def _again(self, page: LedgerPage, error: JobError, so_far: Result | None = None, *, doubtful: bool = False) -> None:
+        """Another attempt after a backoff, or the end where there were enough: parked, if it leaves anything open."""
+        attempt = page.attempt
+        if attempt < self._settings.max_attempts:
+            delay_s = backoff_s(attempt, random.random())
+            log.warning("job.attempt_failed", code=error.code, message=error.message, again_in_s=round(delay_s, 1))
+            page.suspend(JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message)
+            return
+        result = so_far or _known(page, error)
+        done = result.totals.done > 0
+        state = JobState.NEEDS_REVIEW if doubtful or in_doubt(result) else JobState.PARTIAL if done else JobState.FAILED
+        self._finish(page, Ended(state, result))
+
+    def _suspend(self, page: LedgerPage, reason: WaitReason, after_s: float, detail: str) -> None:
+        log.info("job.waiting", reason=reason.value, after_s=after_s)
+        page.suspend(JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
+
+    def _finish(self, page: LedgerPage, ended: Ended) -> None:
+        if not page.finish(ended):
+            log.warning("job.lease_lost")
+            return
+        totals = ended.result.totals
+        log.info("job.ended", state=ended.state.value, done=totals.done, requested=totals.requested, charged_usd=str(totals.charged_usd))
+
+    def _resume_account(self, claim: Claim) -> None:
+        account = claim.fields.get("account", "")
+        with suppress(ServiceUnavailable):
+            if self._ledger.resume_account(account, claim=claim):
+                log.info("account.resumed", account=account)
+
+
+def _not_claimed(job_id: str, why: str) -> None:
+    # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
+    tell = log.info if why == WaitReason.NEWER_VERSION else log.debug
+    tell("job.not_claimed", job_id=job_id, why=why)
+
+
+def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> None:
+    """The lease runs out, the sweeper nudges again; whatever was open is recovered then."""
+    if isinstance(error, ServiceUnavailable):
+        log.warning("job.ledger_unreachable", job_id=job_id, error=str(error))
+    else:
+        log.error("job.record_unreadable", job_id=job_id, error=str(error))
+
+
+def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """The job of that kind."""
+    match request:
+        case SearchAndBuy():
+            return search_and_buy(request, page, provider, rules)
+        case Reroute():
+            if request.after is not None:
+                follow(request.after, page)
+            return reroute(request, page, provider, rules)
+        case Failback():
+            return failback(request, page, provider, rules)
+        case Release():
+            return release(request, page, provider, rules)
+        case FollowDocuments():
+            return follow_documents(request, page, provider, rules)
+        case MoveBatch():
+            return send_batch(request, page, provider, rules)
+
+
+def rules_from(settings: Settings, account: Account | None) -> Rules:
+    """The settings that the jobs of this account know."""
+    return Rules(
+        settle_s=settings.settle_seconds,
+        settle_limit_s=settings.settle_limit_seconds,
+        batch_size=settings.batch_size,
+        spend_limits=settings.spend_limits(account),
+        look_s=settings.stock_look_seconds,
+        quote_s=settings.quote_seconds,
+        protected_numbers=frozenset(settings.protected_numbers),
+        protected_labels=frozenset(settings.protected_labels),
+        releases_per_day=settings.releases_per_day,
+        look_every_s=settings.grace_look_hours * 3600,
+        card_linked=settings.linked_card if account is None or account.linked_card is None else account.linked_card,
+        reuse_label=settings.reuse_label,
+        ids_form=(account.ids_form if account else None) or settings.wavix_ids_form,
+        documents_every_s=settings.documents_poll_seconds,
+        documents_deadline_s=settings.documents_deadline_days * 86_400,
+    )
+
+
+def backoff_s(attempt: int, jitter: float) -> float:
+    """The wait after failed attempt number `attempt` (from 1): doubling, with up to half of it added at random (`jitter` 0–1)."""
+    return float(min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)) * (1 + jitter / 2))
+
+
+def _was_answered(trouble: Exception) -> bool:
+    """Whether the provider took the key, for all that can be told from how the attempt ended."""
+    match trouble:
+        case Wait(reason=reason):
+            return reason in (WaitReason.FUNDS, WaitReason.SETTLING, WaitReason.STOCK)
+        case AttemptFailed() | Refused() | NeedsReview():
+            return True
+    return False
+
+
+def _request(claim: Claim) -> Request | MoveBatch:
+    """Raises InvalidRequest for one that this version can't read."""
+    if claim.fields.get("kind") == BATCH_KIND:
+        try:
+            return MoveBatch.model_validate_json(claim.fields.get("request", ""))
+        except ValidationError as error:
+            raise invalid(error) from None
+    return parse_request(claim.fields.get("request", ""))
+
+
+def _known(page: LedgerPage, error: JobError) -> Result:
+    """What the job has written, as a result with this error; only the error, where that can't be read."""
+    try:
+        return known_so_far(_request(page.claim), page, error)
+    except (NeedsReview, InvalidRequest, UnreadableRecord):
+        return _failure(error)
+
+
+def _failure(error: JobError) -> Result:
+    return Result(totals=Totals(requested=0, done=0), error=error)

@@ -1,0 +1,90 @@
+"""What a write of a job adds to the histories of its numbers: pure, from what was known of a number before and what is now.
+
+What adds nothing happened to nobody's number, or is said by another entry: a confirmation says what the acceptance said.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from didflow.contract.destinations import Route, same_route
+from didflow.contract.errors import JobError
+from didflow.contract.history import Happened, Happening
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.results import NumberResult
+from didflow.contract.states import Outcome
+from worker.jobs.purchase.state import Pick
+from worker.jobs.reroute.route_change import Move
+
+#: Outcomes that tell of what became of a number after we had routed it.
+_AFTERWARDS = {Outcome.CHANGED_ELSEWHERE: Happening.CHANGED_ELSEWHERE, Outcome.NOT_FOUND: Happening.NOT_FOUND}
+#: Outcomes of a release that are told; one that was left alone was never touched.
+_OF_A_RELEASE = {
+    Outcome.RELEASED: Happening.RELEASED,
+    Outcome.ALREADY_RELEASED: Happening.ALREADY_RELEASED,
+    Outcome.REFUSED: Happening.REFUSED,
+}
+
+
+def moved(before: Mapping[str, Move], now: Iterable[Move]) -> dict[str, Happened]:
+    """By moves that were written: each at most once on its way from accepted to confirmed."""
+    found = ((move.number, _moved(before.get(move.number), move)) for move in now)
+    return {number: happened for number, happened in found if happened is not None}
+
+
+def _moved(old: Move | None, new: Move) -> Happened | None:
+    if old is None or (old.outcome, old.error) == (new.outcome, new.error):
+        return None
+    error = new.error.code if new.error else None
+    was_accepted = old.outcome is Outcome.ACCEPTED and old.refusal is None
+    match new.outcome:
+        case Outcome.ACCEPTED if new.refusal:
+            return None  # What it comes to is read back.
+        case Outcome.ACCEPTED if new.error:
+            return Happened(what=Happening.NOT_CONFIRMED, record_id=new.record_id, error=error)
+        case Outcome.ACCEPTED | Outcome.CONFIRMED if not was_accepted and not same_route(new.before, new.target):
+            return routed(new.record_id, new.before, new.target)
+        case Outcome.CHANGED_ELSEWHERE | Outcome.NOT_FOUND if was_accepted:
+            return Happened(what=_AFTERWARDS[new.outcome], record_id=new.record_id, error=error)
+        case Outcome.REFUSED:
+            return Happened(what=Happening.REFUSED, record_id=new.record_id, error=error)
+        case Outcome.UNCLEAR:
+            return Happened(what=Happening.UNCLEAR, record_id=new.record_id, error=error)
+    return None
+
+
+def picked(before: Mapping[str, Pick], now: Mapping[str, Pick]) -> dict[str, Happened]:
+    """By the picks of a purchase that were written: what was bought, and what an unclear checkout left behind."""
+    found: dict[str, Happened] = {}
+    for number, pick in now.items():
+        status = before[number].status if number in before else None
+        if pick.status == "kept" and status != "kept" and pick.owned is not None:
+            what = Happening.BOUGHT if pick.owned.is_active else Happening.BOUGHT_INACTIVE
+            found[number] = Happened(what=what, record_id=pick.owned.record_id, setup_usd=pick.setup_usd, monthly_usd=pick.monthly_usd)
+        elif pick.status == "spent" and status == "carted":
+            found[number] = Happened(what=Happening.NOT_BOUGHT)
+    return found
+
+
+def routed_after_purchase(owned: OwnedNumber | None, after: Route) -> Happened:
+    """The first route of a bought number."""
+    return routed(owned.record_id if owned else None, owned.route if owned else None, after)
+
+
+def routed(record_id: int | None, before: Route | None, after: Route) -> Happened:
+    """The provider said yes to a route. `before` None: nobody looked."""
+    shown = None if before is None else tuple(map(str, before))
+    return Happened(what=Happening.ROUTED, record_id=record_id, route_before=shown, route_after=tuple(map(str, after)))
+
+
+def released(outcome: Outcome | None, record_id: int, error: JobError | None) -> Happened | None:
+    """By the outcome of one number of a release."""
+    what = _OF_A_RELEASE.get(outcome) if outcome else None
+    return Happened(what=what, record_id=record_id, error=error.code if error else None) if what else None
+
+
+def left_unclear(numbers: Iterable[NumberResult]) -> dict[str, Happened]:
+    """By the end of a job, or its parking: numbers of which nobody knows."""
+    return {
+        number.number: Happened(what=Happening.UNCLEAR, record_id=number.record_id, error=number.error.code if number.error else None)
+        for number in numbers
+        if number.outcome is Outcome.UNCLEAR
+    }

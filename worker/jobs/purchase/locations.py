@@ -1,0 +1,126 @@
+"""From the names in a request to the provider's countries and cities. An unknown name is refused with the nearest ones."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from itertools import islice
+
+from didflow.contract.countries import iso_code_of
+from didflow.contract.errors import JobError
+from didflow.contract.provider import City, Country, NotThere, Region
+from didflow.contract.requests import SearchAndBuy
+from worker.jobs.ports import Provider, Refused
+
+#: A country whose name isn't known as anybody's is asked for a number, which has the code; at most so many of them.
+ASKED_FOR_A_NUMBER = 20
+
+
+def country_of(provider: Provider, wanted: str) -> Country:
+    """The provider's country of that ISO code or name. Raises Refused (`unknown_country`)."""
+    known = provider.countries()
+    try:
+        return find_country(known, wanted)
+    except Refused:
+        code = iso_code_of(wanted)
+        for country in [one for one in known if one.iso_code is None][: ASKED_FOR_A_NUMBER if code else 0]:
+            if code == _code_of_a_number(provider, country):
+                return country.model_copy(update={"iso_code": code})
+        raise
+
+
+def find_country(countries: Iterable[Country], wanted: str) -> Country:
+    """The country of that ISO code or name, as the list alone shows it. Raises Refused (`unknown_country`)."""
+    known = list(countries)
+    for country in known:
+        if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
+            return country
+    code = iso_code_of(wanted)
+    for country in known:
+        if code is not None and code == (country.iso_code or "").upper():
+            return country
+    if len(wanted) == 2 and (nameless := sum(country.iso_code is None for country in known)):
+        message = (
+            f"the provider has no country {wanted!r}: its list doesn't show the codes of {nameless} countries, so write the country's name"
+        )
+        raise Refused(JobError(code="unknown_country", message=message))
+    raise unknown("country", wanted, [country.name for country in known] + [country.iso_code for country in known if country.iso_code])
+
+
+def _code_of_a_number(provider: Provider, country: Country) -> str | None:
+    """The ISO code that the country's numbers in stock show: those of its first city that has any."""
+    for city in islice(_cities(provider, country, None), 3):
+        with suppress(NotThere):
+            for offer in provider.offers(country.id, city.id, sms_only=False, page=1).items:
+                return iso_code_of(offer.country_iso_code)
+    return None
+
+
+def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
+    """The refusal of a name that the provider doesn't have."""
+    by_folded = {name.casefold(): name for name in known}
+    near = [by_folded[folded] for folded in get_close_matches(wanted.casefold(), by_folded, n=5, cutoff=0.6)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "nothing there has a similar name"
+    return Refused(JobError(code=f"unknown_{what}", message=f"the provider has no {what} {wanted!r}: {hint}"))
+
+
+def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
+    """The cities in which numbers that fit may be; asked for one region at a time, as far as they are needed.
+
+    With an area code those come first whose own one leaves room for it. The others come after them and aren't left out: a city is listed
+    with one area code and may have numbers of several, and toll-free ones have no city's. The numbers themselves decide. Raises Refused
+    for a country, region or city that the provider doesn't have.
+    """
+    country = country_of(provider, request.country)
+    missing = {name.casefold(): name for name in request.city}
+    seen: list[str] = []
+    later: list[City] = []
+    for city in _cities(provider, country, request.region):
+        seen.append(city.name)
+        if request.city and city.name.casefold() not in {name.casefold() for name in request.city}:
+            continue
+        missing.pop(city.name.casefold(), None)
+        if likely_has(city, request):
+            yield country, city
+        else:
+            later.append(city)
+    if missing:
+        raise unknown("city", next(iter(missing.values())), seen)
+    yield from ((country, city) for city in later)
+
+
+def check_place(provider: Provider, request: SearchAndBuy) -> None:
+    """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked for there."""
+    if request.region is None and not request.city:
+        country_of(provider, request.country)
+        return
+    for _ in cities_to_search(provider, request):
+        pass
+
+
+def likely_has(city: City, request: SearchAndBuy) -> bool:
+    """Whether the city's area code leaves room for the area code asked for. A city without one does."""
+    if not request.area_code or not city.area_code:
+        return True
+    return city.area_code.startswith(request.area_code) or request.area_code.startswith(city.area_code)
+
+
+def _cities(provider: Provider, country: Country, wanted_region: str | None) -> Iterator[City]:
+    regions = _regions(provider, country)
+    if wanted_region is not None:
+        regions = [region for region in regions if region.name.casefold() == wanted_region.casefold()]
+        if not regions:
+            raise unknown("region", wanted_region, [region.name for region in _regions(provider, country)])
+    ids: list[int | None] = [region.id for region in regions]
+    for region_id in ids or [None]:
+        with suppress(NotThere):  # No cities there, by now.
+            yield from provider.cities(country.id, region_id)
+
+
+def _regions(provider: Provider, country: Country) -> list[Region]:
+    if not country.has_regions:
+        return []
+    try:
+        return list(provider.regions(country.id))
+    except NotThere:
+        # The country list said that there are regions; the regions call is the authority.
+        return []

@@ -1,0 +1,142 @@
+"""Reuse before buying: numbers of ours that wait in a pool are handed out first. They cost nothing and nobody else gets them.
+
+The pool is what the settings name: numbers with a label, without destinations and without an SMS callback; and what releases have parked
+that said so. Who has which number is the ledger's to say: it hands one out by a script, so two jobs never get the same; a release that
+was submitted before leaves it alone. A parked one is taken out of its release in the same moment, and is its release's again if the
+purchase comes to nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from didflow.contract.countries import same_country
+from didflow.contract.destinations import Route, same_route
+from didflow.contract.errors import JobError
+from didflow.contract.number_holders import Loan
+from didflow.contract.provider import Offer, OwnedNumber
+from didflow.contract.requests import SearchAndBuy
+from worker.jobs.checkpoint import read_if_readable
+from worker.jobs.owned_numbers import all_owned, find_surely
+from worker.jobs.ports import JobPage, Provider, Refused, Rules
+from worker.jobs.purchase.criteria import reason_against
+from worker.jobs.purchase.locations import cities_to_search, country_of
+from worker.jobs.purchase.state import Phase, Pick, PurchaseRecord
+from worker.jobs.release.state import Leaving
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A number that may be handed out. `parked_at`: where its calls go while it waits; nowhere, if it is in the pool."""
+
+    owned: OwnedNumber
+    parked_at: Route = ()
+    loan: Loan | None = None
+
+
+#: Whether it waits where it should, and is what was asked for.
+Fits = Callable[[Spare], bool]
+
+
+def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: PurchaseRecord, page: JobPage, provider: Provider) -> int:
+    """Hand these out, if they are still to be had and fit; how many were. Raises LostLease, ReadFailed, CancelRequested, HandBack."""
+    page.pause_point()
+    granted = _handed_out(offered, rung, purchase, page)
+    # Read again now that nobody else can have it: the list may be older than what was done to the number since.
+    fresh, was = find_surely(provider, granted), {one.owned.number: one for one in offered}
+    gone = [number for number in granted if number not in fresh or not fits(replace(was[number], owned=fresh[number]))]
+    _taken_back(gone, purchase, page)
+    return len(granted) - len(gone)
+
+
+def waiting(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> list[Spare]:
+    """What nobody has, the cheapest first. Another job may yet be quicker."""
+    theirs = page.handed_out()
+    spare = [*map(Spare, pool(provider, rules)), *_parked(request, page, provider)]
+    found = [one for one in spare if theirs.get(one.owned.number) != one.owned.record_id]
+    return sorted(found, key=lambda one: (one.owned.monthly_usd, one.owned.number))
+
+
+def _parked(request: SearchAndBuy, page: JobPage, provider: Provider) -> list[Spare]:
+    """What releases have parked and may lend; to nobody who wouldn't give it another route."""
+    if not request.destinations or not (offered := page.offered()):
+        return []
+    owned, found = find_surely(provider, offered), []
+    for number, (record_id, job_id, text) in offered.items():
+        leaving = read_if_readable(Leaving, text)
+        if leaving is None or leaving.park is None or not leaving.may_be_lent or number not in owned:
+            continue
+        if owned[number].record_id == record_id == leaving.record_id:
+            lent = leaving.model_copy(update={"lent": page.job_id})
+            found.append(Spare(owned[number], leaving.park.target, Loan(job_id, text, lent.model_dump_json())))
+    return found
+
+
+def pool(provider: Provider, rules: Rules) -> Iterator[OwnedNumber]:
+    """What may be handed out, if it fits."""
+    if rules.reuse_label is None:
+        message = "reuse was asked for, and the workers' settings name no pool: set DIDFLOW_REUSE_LABEL, or leave out --reuse (field reuse)"
+        raise Refused(JobError(code="no_pool", message=message))
+    yield from all_owned(provider, label=rules.reuse_label)
+
+
+def fitting(request: SearchAndBuy, provider: Provider, rules: Rules) -> Fits:
+    """Whether a number of ours is in the pool and what the request asks for. Raises Refused for a place that doesn't exist."""
+    country = country_of(provider, request.country)
+    by_city = bool(request.city or request.region)
+    cities = {city.name.casefold() for _, city in cities_to_search(provider, request)} if by_city else set()
+
+    def fits(spare: Spare) -> bool:
+        owned = spare.owned
+        return (
+            (bool(spare.parked_at) or owned.label == rules.reuse_label)
+            and same_route(owned.route, spare.parked_at)
+            and owned.sms_relay_url is None  # Else the next customer's messages would go to the last one.
+            and owned.is_active
+            and owned.number not in rules.protected_numbers
+            and same_country(owned.country_iso_code, country.iso_code or country.name)
+            and (not by_city or owned.city.casefold() in cities)
+            and reason_against(_as_offer(owned), request) is None
+        )
+
+    return fits
+
+
+def _as_offer(owned: OwnedNumber) -> Offer:
+    """As the search sees numbers: nothing is paid now, the monthly fee goes on."""
+    return Offer(
+        number=owned.number,
+        setup_usd=Decimal(0),
+        monthly_usd=owned.monthly_usd,
+        channels=owned.channels,
+        sms_enabled=owned.sms_enabled,
+    )
+
+
+def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, page: JobPage) -> list[str]:
+    kept = Pick(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
+    picks = {one.owned.number: kept.kept(one.owned).model_copy(update={"loan": one.loan}) for one in offered}
+    asked = [(one.owned.number, one.owned.record_id, picks[one.owned.number].model_dump_json()) for one in offered]
+    granted = page.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
+    purchase.picks |= {number: pick for number, pick in picks.items() if number in granted}
+    return sorted(granted)
+
+
+def give_back(purchase: PurchaseRecord, page: JobPage) -> None:
+    """Into the pool again with all that was handed out, if this job comes to nothing; not once it has bought, or begun to set routes."""
+    if not purchase.bought and purchase.memo.phase is Phase.NEW:
+        _taken_back(list(purchase.kept), purchase, page)
+
+
+def give_back_unless_enough(purchase: PurchaseRecord, page: JobPage, least: int) -> None:
+    """The same where the search is over and the policy calls what there is too few."""
+    if not purchase.bought and len(purchase.kept) < least:
+        _taken_back(list(purchase.kept), purchase, page)
+
+
+def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, page: JobPage) -> None:
+    picks = {number: purchase.picks[number].as_status("free") for number in numbers}
+    if picks:
+        loans = {number: pick.loan for number, pick in picks.items() if pick.loan}
+        page.take_back({number: pick.model_dump_json() for number, pick in picks.items()}, loans)
+        purchase.picks |= picks

@@ -1,0 +1,118 @@
+"""Whether bought numbers are what was asked: read back, because neither a yes nor a refusal is a proof.
+
+What a read begun after the answer shows is so. What none shows within the settle time isn't: until then the list may be old, the
+provider may still apply the change, and a duplicate of a call that was refused may still act.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import same_route
+from didflow.contract.errors import JobError
+from didflow.contract.history import Happened
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.states import WaitReason
+from worker.jobs.history_entries import routed_after_purchase
+from worker.jobs.owned_numbers import find_owned, find_records
+from worker.jobs.ports import JobPage, Provider, Rules, Wait
+from worker.jobs.purchase.state import Pick, PurchaseRecord, Setting
+
+SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
+
+#: How soon a job looks again whether what was said yes to shows.
+LOOK_AGAIN_S = 0.5
+
+
+def read_back(purchase: PurchaseRecord, picks: Mapping[str, Pick], page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+    """Returns why a number isn't as asked, by number. Raises Wait while it may yet turn out to be."""
+    awaited = {number: pick for number, pick in picks.items() if _open(pick)}
+    if awaited:
+        asked_ms = page.now_ms()
+        owned = _read(awaited, provider)
+        seen = {number: _seen(pick, owned.get(number), purchase.request) for number, pick in awaited.items()}
+        changed = {number: pick for number, pick in seen.items() if pick != awaited[number]}
+        write_picks("set_up", changed, purchase, page, history=_history(awaited, seen, purchase.request))
+        _wait_for([setting for pick in seen.values() for setting in _open(pick)], asked_ms, rules)
+    left = {number: pick for number, pick in purchase.picks.items() if number in picks and _open(pick)}
+    unrouted = [number for number, pick in left.items() if pick.route and not pick.route.seen]
+    newer = page.claim_routes(unrouted, calling=False).newer if unrouted else frozenset()
+    why = {number: _why_not(pick, rules, superseded=number in newer) for number, pick in left.items()}
+    return {number: error for number, error in why.items() if error is not None}
+
+
+def write_picks(
+    step: str,
+    picks: Mapping[str, Pick],
+    purchase: PurchaseRecord,
+    page: JobPage,
+    *,
+    answered: Sequence[str] = (),
+    history: Mapping[str, Happened] | None = None,
+) -> None:
+    """Write these, if there are any; `answered`: see `Write`."""
+    if picks:
+        stored = {number: pick.model_dump_json() for number, pick in picks.items()}
+        page.save(Write(step, detail=f"{len(picks)} numbers", numbers=stored, answered=answered, history=history or {}))
+        purchase.picks |= picks
+
+
+def _read(picks: Mapping[str, Pick], provider: Provider) -> dict[str, OwnedNumber]:
+    """The bought numbers as they are now, by number. A search may find nothing: those that it doesn't show are read by record id."""
+    owned = find_owned(provider, picks)
+    record_ids = {number: pick.owned.record_id for number, pick in picks.items() if pick.owned}
+    hidden = [record_id for number, record_id in record_ids.items() if number not in owned or owned[number].record_id != record_id]
+    return owned | {one.number: one for one in find_records(provider, hidden)}
+
+
+def _open(pick: Pick) -> list[Setting]:
+    """What was asked for and isn't seen."""
+    return [setting for setting in (pick.sms, pick.route) if setting is not None and not setting.seen]
+
+
+def _seen(pick: Pick, owned: OwnedNumber | None, request: SearchAndBuy) -> Pick:
+    """As a read shows it; a setting that it doesn't show stays open."""
+    if owned is None or pick.owned is None or owned.record_id != pick.owned.record_id:
+        return pick
+    sms = pick.sms.model_copy(update={"seen": True}) if pick.sms and owned.sms_enabled else pick.sms
+    route = pick.route.model_copy(update={"seen": True}) if pick.route and _is_routed(owned, request) else pick.route
+    if (sms, route) == (pick.sms, pick.route):
+        return pick
+    return pick.kept(owned).model_copy(update={"sms": sms, "route": route})
+
+
+def _is_routed(owned: OwnedNumber, request: SearchAndBuy) -> bool:
+    called_back = request.sms_relay_url is None or owned.sms_relay_url == request.sms_relay_url
+    return called_back and (not request.destinations or same_route(owned.route, request.destinations))
+
+
+def _history(before: Mapping[str, Pick], now: Mapping[str, Pick], request: SearchAndBuy) -> dict[str, Happened]:
+    """Routes that are seen for the first time."""
+    if not request.destinations:
+        return {}
+    fresh = [number for number, pick in now.items() if pick.route and pick.route.seen and pick.route != before[number].route]
+    return {number: routed_after_purchase(before[number].owned, request.destinations) for number in fresh}
+
+
+def _wait_for(settings: Sequence[Setting], asked_ms: int, rules: Rules) -> None:
+    """Raises Wait until the last of these can be judged."""
+    until_ms = max((setting.answered_ms for setting in settings), default=0) + int(rules.settle_s * 1000)
+    if settings and asked_ms < until_ms:
+        left_s = (until_ms - asked_ms) / 1000
+        # What was refused stays as it is; what was accepted may show at any moment.
+        raise Wait(WaitReason.SETTLING, min(LOOK_AGAIN_S, left_s) if any(one.refusal is None for one in settings) else left_s)
+
+
+def _why_not(pick: Pick, rules: Rules, *, superseded: bool) -> JobError | None:
+    if pick.sms is not None and not pick.sms.seen:
+        return pick.sms.refusal or _not_confirmed("sms", "SMS is off", rules)
+    if superseded:
+        return SUPERSEDED
+    if pick.route is not None and not pick.route.seen:
+        return pick.route.refusal or _not_confirmed("routing", "its route or SMS callback isn't the one that was asked for", rules)
+    return None
+
+
+def _not_confirmed(what: str, how_it_is: str, rules: Rules) -> JobError:
+    message = f"bought, but {how_it_is}, though the provider said yes {rules.settle_s:g} s before: look at it, or `didflow reroute`"
+    return JobError(code=f"{what}_not_confirmed", message=message, retryable=True)

@@ -1,0 +1,56 @@
+"""A purchase's record as a result: pure, so that it can be told at any moment, by whoever has the record."""
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+
+from didflow.contract.errors import JobError
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.results import NumberResult, Result, SearchReport, Totals
+from worker.jobs.purchase.state import PurchaseRecord
+from worker.jobs.release.state import STILL_PARKED
+
+
+def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Mapping[str, JobError] | None) -> Result:
+    """The numbers that are ours, and what they cost.
+
+    `routing`: the refusals by number, if routes were set; None: it didn't come to that, and the routes shown are those seen.
+    """
+    numbers = tuple(
+        pick.result(number).model_copy(update=_routed(record.request, routing.get(number)) if routing is not None else {})
+        for number, pick in sorted(record.kept.items())
+    )
+    return Result(numbers=numbers, totals=_totals(record), search=_with_bought(record), error=error)
+
+
+def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
+    """What is known of a purchase that isn't at its end: the numbers that are ours, and those of an open checkout as unclear."""
+    known = purchase_result(record, error, None)
+    open_ones: tuple[NumberResult, ...] = tuple(pick.result(number) for number, pick in sorted(record.with_status("carted").items()))
+    # What a release lent still goes where that parked it, as far as is written.
+    numbers = (one.model_copy(update={"error": STILL_PARKED}) if record.picks[one.number].loan else one for one in known.numbers)
+    return known.model_copy(update={"numbers": (*numbers, *open_ones)})
+
+
+def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object]:
+    routed: dict[str, object] = {"route_after": request.destinations or None}
+    if refusal is None:
+        return routed
+    # A number whose SMS can't be turned on is routed all the same.
+    return (routed if refusal.code.startswith("sms_") else {}) | {"error": refusal}
+
+
+def _with_bought(record: PurchaseRecord) -> SearchReport:
+    bought = Counter(pick.rung for pick in record.bought.values())
+    reused = Counter(pick.rung for pick in record.kept.values()) - bought
+    report = record.memo.search
+    rungs = (rung.model_copy(update={"bought": bought[rung.rung], "reused": reused[rung.rung]}) for rung in report.rungs)
+    return report.model_copy(update={"rungs": tuple(rungs)})
+
+
+def _totals(record: PurchaseRecord) -> Totals:
+    setup = sum((pick.setup_usd for pick in record.kept.values()), Decimal(0))
+    monthly = sum((pick.monthly_usd for pick in record.kept.values()), Decimal(0))
+    return Totals(
+        requested=record.request.quantity, done=len(record.kept), setup_usd=setup, monthly_usd=monthly, charged_usd=setup + monthly
+    )

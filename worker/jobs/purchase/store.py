@@ -1,0 +1,74 @@
+"""A purchase's record with the page that it is written on: every step goes to the ledger first, and only then is believed."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from didflow.contract.attempt_write import Write
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.spending import Spend
+from worker.jobs.history_entries import picked
+from worker.jobs.ports import JobPage, Provider, Rules
+from worker.jobs.purchase.spend_limits import limits_for
+from worker.jobs.purchase.state import Phase, Pick, PurchaseRecord
+
+
+class WrittenPurchase(PurchaseRecord):
+    """One job's purchase, as this attempt sees and writes it."""
+
+    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
+        super().__init__(request, page.memo, page.numbers())
+        self._page, self._provider, self._rules = page, provider, rules
+        self._limits = limits_for(rules.spend_limits, page.reference)
+        self._balance: Decimal | None = None  #: as it was read before this round; None: not known
+
+    def _write(
+        self,
+        step: str,
+        detail: str = "",
+        picks: Mapping[str, Pick] | None = None,
+        *,
+        witness: str | None = None,
+        reserve: Iterable[str] = (),
+        taint: Iterable[str] = (),
+        free: Iterable[str] = (),
+        keep: Iterable[str] = (),
+        hold: Spend | None = None,
+        settle: Spend | None = None,
+        **memo_changes: object,
+    ) -> None:
+        """Write to the ledger, and only then believe it ourselves."""
+        memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
+        changed = dict(picks or {})
+        self._page.save(
+            Write(
+                step,
+                detail=detail,
+                witness=witness,
+                phase=memo.phase.value,
+                memo=memo.model_dump_json(),
+                numbers={number: pick.model_dump_json() for number, pick in changed.items()},
+                reserve=sorted(reserve),
+                taint=sorted(taint),
+                free=sorted(free),
+                keep=sorted(keep),
+                hold=hold,
+                limits=self._limits,
+                settle=settle,
+                progress=self._progress(changed) if step in ("settled", "looked") else None,
+                money=step == "fence",
+                history=picked(self.picks, changed),
+                unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
+            )
+        )
+        self.memo = memo
+        self.picks |= changed
+
+    def _progress(self, changed: Mapping[str, Pick]) -> str:
+        kept = sum(pick.status == "kept" for pick in (self.picks | dict(changed)).values())
+        return f"{kept} of {self.request.quantity} bought"
+
+
+def listed(numbers: Iterable[str]) -> str:
+    """Numbers for the job's story, the first twenty of them."""
+    shown = sorted(numbers)
+    return " ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "") or "none"

@@ -1,0 +1,169 @@
+"""Release: give numbers back, by record id, exactly those that were meant.
+
+A number that is bought again has a new record id, so a release that is repeated can't hit the new purchase.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from didflow.contract.destinations import same_route
+from didflow.contract.errors import JobError
+from didflow.contract.number_holders import Holder
+from didflow.contract.provider import NotThere, OwnedNumber
+from didflow.contract.requests import Release
+from didflow.contract.results import Quote, Result, Totals
+from didflow.contract.states import JobState, Outcome, WaitReason
+from worker.jobs.owned_numbers import find_owned
+from worker.jobs.ports import CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
+from worker.jobs.release.executor import GivingBack
+from worker.jobs.release.grace_period import Countdown
+from worker.jobs.release.state import Leaving, LeavingBook
+from worker.jobs.selection import Selected, goes_to, select
+
+
+def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+    """Run one attempt of a release to its end."""
+    job = _Release(request, page, provider, rules)
+    if not job.memo.selected:
+        page.pause_point()
+        selected = select(request, provider)
+        holders = job.holders([owned.number for owned in selected.owned])
+        leaving = [guarded(owned, request, rules, holders.get(owned.number), page.account) for owned in selected.owned]
+        if request.dry_run:
+            return _preview(leaving, selected)
+        job.take(leaving, selected.not_found)
+    countdown = Countdown(request, job, page, provider, rules)
+    giving_back = GivingBack(job, page, provider, rules)
+    try:
+        while due := countdown.due():
+            giving_back.go_on(due)
+    except CancelRequested:
+        _wind_up(countdown, giving_back)
+        counts = Counter(leaving.outcome for leaving in job.leaving.values())
+        gone, before = counts[Outcome.RELEASED], counts[Outcome.ALREADY_RELEASED]
+        told = (
+            f"; {_numbers(gone)} listed as released {'was' if gone == 1 else 'were'} given back by then, for good"
+            if gone
+            else ": no number was given back"
+        )
+        told += f"; {_numbers(before)} had gone before, not by this job" if before else ""
+        return job.ended(JobError(code="cancelled", message=f"cancelled{told}"))
+    return job.ended(None)
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
+
+
+def _wind_up(countdown: Countdown, giving_back: GivingBack) -> None:
+    """The job is called off. Raises NeedsReview for what may still go, Wait, AttemptFailed."""
+    countdown.call_off()
+    try:
+        if giving_back.look_at_open():
+            countdown.call_off()
+    except NeedsReview:
+        # It is still ours and may stay so: its calls go where they went before it was parked, whatever a person finds out.
+        countdown.bring_back_open()
+        if giving_back.look_at_open():
+            countdown.call_off()
+
+
+def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> Leaving:
+    """The number as something to release, or as protected."""
+    leaving = Leaving(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
+    labels = rules.protected_labels | frozenset(request.protected_labels)
+    if owned.number in rules.protected_numbers or (owned.label is not None and owned.label in labels):
+        return leaving.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
+    if request.expected_reference is not None and (error := _not_theirs(owned, request.expected_reference, holder, account)):
+        return leaving.became(Outcome.PROTECTED, error)
+    return leaving
+
+
+def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, account: str) -> JobError | None:
+    """Why it can't be said that this record was bought for that reference."""
+    if holder is None or holder.account != account or holder.record_id not in (None, owned.record_id):
+        message = f"nothing shows that this purchase of the number was made for {expected!r}: not released"
+        return JobError(code="unknown_reference", message=message)
+    if holder.reference != expected:
+        whose = f"{holder.reference!r}" if holder.reference else "nobody in particular"
+        return JobError(
+            code="other_reference",
+            message=f"bought for {whose}, not for {expected!r} (--expected-reference; field expected_reference): not released",
+        )
+    return None
+
+
+class _Release(LeavingBook):
+    """A release, as this attempt carries it out."""
+
+    def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
+        super().__init__(page, lends=request.reusable, parks=bool(request.parking))
+        self._request, self._provider, self._rules = request, provider, rules
+
+    def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
+        """Whom they were bought for, where that counts."""
+        return self._page.holders(numbers) if self._request.expected_reference is not None else {}
+
+    def still_ours(self, batch: Sequence[Leaving]) -> list[Leaving]:
+        """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
+        owned = self.records(batch)
+        self.record_gone([leaving for leaving in batch if leaving.record_id not in owned])
+        here = [leaving for leaving in batch if leaving.record_id in owned]
+        stays = self.reasons_to_stay(here, owned)
+        self.write("left_alone", list(stays.values()))
+        return [leaving for leaving in here if leaving.number not in stays]
+
+    def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
+        """The records that are still there. One that the list doesn't show is asked for by itself: pages may have shifted."""
+        owned = {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
+        for leaving in batch:
+            if leaving.record_id not in owned:
+                with suppress(NotThere):
+                    owned[leaving.record_id] = self._provider.owned_one(leaving.record_id)
+        return owned
+
+    def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]:
+        """Those that are left alone, as such: protected by now, not the purchase that was meant, or not going where they should."""
+        asked = [leaving for leaving in here if not leaving.sent]
+        holders = self.holders([leaving.number for leaving in asked])
+        found = {one.number: self._reason_to_stay(one, owned[one.record_id], holders.get(one.number)) for one in asked}
+        return {number: leaving for number, leaving in found.items() if leaving is not None}
+
+    def _reason_to_stay(self, leaving: Leaving, owned: OwnedNumber, holder: Holder | None) -> Leaving | None:
+        if owned.added != leaving.added:
+            message = "the time of purchase is not the one seen at the start: left alone"
+            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
+        if self._request.before_renewal is not None and owned.paid_until is None:
+            return leaving.stays(
+                Outcome.FAILED, JobError(code="no_renewal_date", message="the provider doesn't say when it renews: left alone")
+            )
+        if leaving.park is not None and not same_route(owned.route, leaving.park.target):
+            message = "parked, and somebody else has sent its calls elsewhere since: left alone"
+            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
+        expected = self._request.expected_destination
+        if leaving.park is None and expected is not None and not goes_to(owned.route, expected):
+            message = f"its calls don't go to {expected} (--expected-destination; field expected_destination): left alone"
+            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
+        now = guarded(owned, self._request, self._rules, holder, self._page.account)
+        return leaving.stays(now.outcome, now.error) if now.outcome is not None else None
+
+    def within_cap(self, batch: Sequence[Leaving]) -> list[Leaving]:
+        """Those that the account may still give back today. Raises Wait if that is none of them."""
+        most, fresh = self._rules.releases_per_day, [leaving.record_id for leaving in batch if not leaving.sent]
+        if most is None or not fresh:
+            return list(batch)
+        may_go, tomorrow_s = self._page.count_releases(fresh, most)
+        going = [leaving for leaving in batch if leaving.sent or leaving.record_id in may_go]
+        if not going:
+            message = (
+                f"the account gives back at most {most} numbers a day (DIDFLOW_RELEASES_PER_DAY): {len(self.todo())} wait for the next"
+            )
+            raise Wait(WaitReason.DAILY_CAP, tomorrow_s, message)
+        return going
+
+
+def _preview(leaving: Sequence[Leaving], selected: Selected) -> Ended:
+    would = tuple(one.result().model_copy(update={"outcome": one.outcome}) for one in leaving)
+    quote = Quote(numbers=would + selected.missing_results())
+    return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))

@@ -1,0 +1,288 @@
+"""A move of very many numbers: its moves lie in pages, batches send them, whoever takes them, and what is in memory is a few pages.
+
+The job writes down all numbers first (`snapshot`). Then it submits one batch for each page with something to send, and waits; a batch
+is a job of its own, with a lease and attempts of its own, that runs `Moves.send` on its page. When the last one has ended the job
+reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from didflow.contract.attempt_write import Write
+from didflow.contract.errors import JobError
+from didflow.contract.provider import OwnedNumber, Page
+from didflow.contract.requests import is_past
+from didflow.contract.results import ERRORS_SHOWN, SHOWN_AT_MOST, NumberResult, Quote, Result, Summary, Totals
+from didflow.contract.states import JobState, Outcome, WaitReason
+from worker.jobs.checkpoint import read_stored
+from worker.jobs.owned_numbers import find_each, pages_of, shared_digits
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
+from worker.jobs.reroute.executor import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, Moves, end_state, memo_of
+from worker.jobs.reroute.route_change import GOOD, Move, MoveBatch, is_open
+from worker.jobs.reroute.snapshot import SnapshotWriter
+
+#: So many batches are submitted in one write, and so many in the first one: the sooner they are there, the sooner threads are busy.
+TOGETHER = 20
+FIRST_TOGETHER = 2
+#: The last batch wakes its parent; this is for the day when that doesn't work.
+BATCHES_AGAIN_S = 30.0
+#: So few numbers are read back by a question for each.
+ASKED_FOR_EACH = 20
+
+
+def pages_in(page: JobPage, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The pages of this job, or of another one, with the numbers on each."""
+    index = 0
+    while (numbers := page.page_of_numbers(index, job_id)) is not None:
+        yield index, numbers
+        index += 1
+
+
+def moves_in(page: JobPage) -> Iterator[Move]:
+    """All moves of a job with pages."""
+    for _, numbers in pages_in(page):
+        yield from (read_stored(Move, text) for text in page.numbers(numbers).values())
+
+
+class PagedMoves:
+    """The moves of one large job."""
+
+    def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
+        self._page, self._provider, self._rules = page, provider, rules
+        self.memo = memo_of(page)
+
+    def selected(self, snapshot: SnapshotWriter, *, label: str | None = None) -> None:
+        """The snapshot is complete. `label`: all its numbers have it."""
+        snapshot.close()
+        search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
+        counts = self._page.outcomes()
+        how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
+        how |= {"inactive": snapshot.inactive}
+        nothing_to_claim = not counts.get(Outcome.UNCHANGED)
+        self._remember("selected", f"{snapshot.count} numbers, {counts.get('open', 0)} to move", claimed=nothing_to_claim, **how)
+
+    def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
+        """Send and confirm; return why it stopped early, if it did. Raises Wait while batches are under way."""
+        if self.memo.doubtful:
+            self._send_unclear_again()
+        self._claim_unchanged()
+        if canary is not None and not self.memo.cleared and (stopped := self._move_first(canary, deadline)):
+            return stopped
+        while True:
+            stopped = self._fan_out(deadline) if not self.memo.fanned_out else None
+            if self._page.open_batches():
+                raise Wait(WaitReason.DEPENDS, BATCHES_AGAIN_S, "batches are under way")
+            stopped = stopped or self._stopped_batches()
+            self._confirm()
+            if not self._page.outcomes().get("open"):
+                return None
+            if stopped:
+                return stopped
+            self._another_round("what was undone meanwhile is sent again")
+
+    def ended(self, error: JobError | None) -> Ended:
+        """The job's end: by how many numbers are as asked."""
+        counts = self._page.outcomes()
+        outcomes: dict[Outcome | None, int] = {Outcome(word): count for word, count in counts.items() if word != "open"}
+        result = result_of_pages(self._page, error)
+        if outcomes.get(Outcome.UNCLEAR):
+            self._remember("unclear", f"{outcomes[Outcome.UNCLEAR]} numbers", doubtful=True)
+            return Ended(JobState.NEEDS_REVIEW, result)
+        return Ended(end_state(outcomes, result.totals, error), result)
+
+    def preview(self) -> Ended:
+        """A dry run's end."""
+        result = result_of_pages(self._page, None, dry_run=True)
+        totals = result.totals.model_copy(update={"done": 0})
+        quote = Quote(numbers=result.numbers)
+        return Ended(JobState.SUCCEEDED, Result(totals=totals, summary=result.summary, quote=quote))
+
+    # Sending
+
+    def _claim_unchanged(self) -> None:
+        """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
+        if self.memo.claimed:
+            return
+        for _, numbers in pages_in(self._page):
+            part = self._part(numbers)
+            if unchanged := [number for number, move in part.moves.items() if move.outcome is Outcome.UNCHANGED]:
+                part.claim_without_call(unchanged, seen_ms=self.memo.taken_ms)
+        self._remember("claimed", "numbers that are as asked", claimed=True)
+
+    def _move_first(self, count: int, deadline: datetime | None) -> JobError | None:
+        if not self.memo.canary:
+            first = tuple(self._first_open(count))
+            self._remember("canary", " ".join(first[:20]), canary=first)
+        part = self._part(self.memo.canary)
+        try:
+            if self._page.attempt > 1:
+                part.notice_what_is_done()
+            stopped = part.move_first(self.memo.canary, deadline)
+        except AttemptFailed as failed:
+            raise AttemptFailed(failed.error, in_doubt=True) from None  # What is known so far is on all pages, not only in this part.
+        self.memo = part.memo
+        if stopped is None:
+            self._remember("canary_confirmed", cleared=True)
+        return stopped
+
+    def _first_open(self, count: int) -> list[str]:
+        found: list[str] = []
+        for _, numbers in pages_in(self._page):
+            stored = self._page.numbers(numbers)
+            found += [number for number in numbers if is_open(stored[number])]
+            if len(found) >= count:
+                break
+        return found[:count]
+
+    def _fan_out(self, deadline: datetime | None) -> JobError | None:
+        """A batch for each page with something to send. Repeated, it changes nothing: a batch has its page's name."""
+        batches, together = dict[str, str](), FIRST_TOGETHER
+        try:
+            for index, numbers in pages_in(self._page):
+                if any(is_open(text) for text in self._page.numbers(numbers).values()):
+                    batch = MoveBatch(page=index, taken_ms=self.memo.taken_ms, deadline=deadline)
+                    batches[self._batch(index)] = batch.model_dump_json()
+                if len(batches) == together:
+                    self._submit(batches, deadline)
+                    together = TOGETHER
+            self._submit(batches, deadline)
+        except CancelRequested:
+            return CANCELLED
+        except _TooLate:
+            return TOO_LATE
+        self._remember("fanned_out", f"round {self.memo.round + 1}", fanned_out=True)
+        return None
+
+    def _submit(self, batches: dict[str, str], deadline: datetime | None) -> None:
+        self._page.pause_point()
+        if not batches:
+            return
+        if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
+            raise _TooLate
+        self._page.fan_out(batches)
+        batches.clear()
+
+    def _batch(self, index: int) -> str:
+        return f"{index}.{self.memo.round}" if self.memo.round else str(index)
+
+    def _stopped_batches(self) -> JobError | None:
+        """What batches left without an outcome: because the job was stopped, which is returned; else it is unclear."""
+        if not self._page.outcomes().get("open"):
+            return None
+        stopped = None
+        try:
+            self._page.pause_point()
+        except CancelRequested:
+            stopped = CANCELLED
+        for index, numbers in pages_in(self._page):
+            part = self._part(numbers)
+            open_ones = [move for move in part.moves.values() if move.outcome is None]
+            error = self._page.batch_error(self._batch(index)) if open_ones else None
+            if error is not None and error.code in STOPPED:
+                stopped = stopped or error
+            elif error is not None:
+                part.write("unclear", [move.became(Outcome.UNCLEAR, error) for move in open_ones])
+        return stopped
+
+    def _another_round(self, why: str) -> None:
+        anew = {"round": self.memo.round + 1, "fanned_out": False, "read_back": False, "doubtful": False}
+        self._remember("another_round", why, **anew)
+
+    def _send_unclear_again(self) -> None:
+        for _, numbers in pages_in(self._page):
+            part = self._part(numbers)
+            unclear = [move for move in part.moves.values() if move.outcome is Outcome.UNCLEAR]
+            part.write("unclear_again", [move.became(None) for move in unclear])
+        self._another_round("what was unclear is looked at again")
+
+    # Reading back
+
+    def _confirm(self) -> None:
+        """Read back what was accepted. Raises Wait while the provider may still be applying it."""
+        if not (accepted := self._page.outcomes().get(Outcome.ACCEPTED)):
+            return
+        asked_ms = self._page.now_ms()
+        if not self.memo.read_back:
+            # Later than the batches' calls, which errs on the safe side.
+            self._remember("reading_back", f"{accepted} numbers", accepted_ms=asked_ms, read_back=True)
+        settled = asked_ms >= self.memo.accepted_ms + int(self._rules.settle_s * 1000)
+        if accepted > ASKED_FOR_EACH:
+            self._judge_list(pages_of(self._provider, self.memo.search, self.memo.label), asked_ms, settled=settled)
+        if settled and (self.memo.search or self.memo.label) and self._page.outcomes().get(Outcome.ACCEPTED):
+            # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
+            self._judge_list(pages_of(self._provider), asked_ms, settled=settled)
+        # What no list showed is asked for by itself, before anything is said of it.
+        each = settled or accepted <= ASKED_FOR_EACH
+        open_ones = (when for part in self._accepted_parts() for when in self._judge_rest(part, asked_ms, each, settled=settled))
+        if (after_ms := min(open_ones, default=None)) is not None:
+            took_ms = self._page.now_ms() - asked_ms
+            raise Wait(WaitReason.SETTLING, max(READ_AGAIN_S, took_ms / 1000, (after_ms - asked_ms) / 1000))
+
+    def _judge_list(self, pages: Iterable[Page[OwnedNumber]], asked_ms: int, *, settled: bool) -> None:
+        for listed in pages:
+            owned = {item.number: item for item in listed.items}
+            self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
+
+    def _accepted_parts(self) -> Iterator[Moves]:
+        if self._page.outcomes().get(Outcome.ACCEPTED):
+            for _, numbers in pages_in(self._page):
+                yield self._part(numbers)
+
+    def _judge_rest(self, part: Moves, asked_ms: int, each: bool, *, settled: bool) -> list[int]:
+        """The same for a page of ours. Returns, for each number that is still open, when it can be judged at the earliest (0: any time)."""
+        ready = [number for number in part.awaited(part.moves) if part.moves[number].check_after_ms <= asked_ms]
+        if each and ready:
+            self._judge(part, find_each(self._provider, ready), asked_ms, settled=settled)
+        return [part.moves[number].check_after_ms for number in part.awaited(part.moves)]
+
+    def _judge(self, part: Moves, owned: Mapping[str, OwnedNumber], asked_ms: int, *, settled: bool) -> None:
+        """Confirm what is shown as asked; when it is settled, say what the others are."""
+        awaited = part.awaited(part.moves)
+        part.confirm_shown(awaited, owned, asked_ms)
+        if settled and (ready := [n for n in part.awaited(awaited) if part.moves[n].check_after_ms <= asked_ms]):
+            part.give_up(ready, owned)
+
+    def _part(self, numbers: Sequence[str]) -> Moves:
+        return Moves(self._page, self._provider, self._rules, memo=self.memo, only=numbers)
+
+    def _remember(self, step: str, detail: str = "", **changes: object) -> None:
+        self.memo = self.memo.model_copy(update=changes)
+        self._page.save(Write(step, detail=detail, phase="moving", memo=self.memo.model_dump_json(), progress=""))
+
+
+class _TooLate(Exception):
+    """The deadline came before all batches were submitted."""
+
+
+def result_of_pages(page: JobPage, error: JobError | None, *, dry_run: bool = False) -> Result:
+    """What became of all numbers; a summary where they are very many. The first error stands for the job's if it has none of its own."""
+    counts = page.outcomes()
+    total, done = sum(counts.values()), sum(counts.get(outcome, 0) for outcome in GOOD)
+    totals = Totals(requested=total, done=done)
+    if total <= SHOWN_AT_MOST:
+        numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in moves_in(page)), key=lambda number: number.number))
+        first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
+        return Result(numbers=numbers, totals=totals, error=error or first)
+    undecided = "would_be_done" if dry_run else Outcome.FAILED.value
+    told = {word: count for word, count in counts.items() if word != "open"}
+    if counts.get("open"):
+        told[undecided] = told.get(undecided, 0) + counts["open"]
+    errors = tuple(_first_errors(page)) if done < total else ()
+    pages = sum(1 for _ in pages_in(page))
+    summary = Summary(pages=pages, outcomes=told, inactive=memo_of(page).inactive, errors=errors)
+    return Result(summary=summary, totals=totals, error=error or next((number.error for number in errors), None))
+
+
+def shown(move: Move, *, dry_run: bool) -> NumberResult:
+    """A dry run's numbers have no outcome where something would be done."""
+    return move.result().model_copy(update={"outcome": move.outcome}) if dry_run else move.result()
+
+
+def _first_errors(page: JobPage) -> Iterator[NumberResult]:
+    found = 0
+    for move in moves_in(page):
+        if move.error is not None and move.outcome not in GOOD:
+            yield move.result()
+            found += 1
+        if found == ERRORS_SHOWN:
+            return

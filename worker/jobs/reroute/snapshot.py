@@ -1,0 +1,78 @@
+"""Writing down the numbers of a large job, page by page: each number once, and on one page what may share a call."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from didflow.contract.attempt_write import Write
+from worker.jobs.ports import JobPage
+from worker.jobs.reroute.route_change import Move, MoveMemo
+
+#: So many numbers are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
+CHUNK = 200
+#: So many more at most wait for others that may share a call with them.
+LEFT_OVER = 1000
+
+
+class SnapshotWriter:
+    """Takes moves in any order and any number of times, and keeps few of them. Begins the job's numbers anew."""
+
+    def __init__(self, page: JobPage, batch_size: int, taken_ms: int) -> None:
+        self._page, self._batch_size, self.taken_ms = page, batch_size, taken_ms
+        self._gathered: dict[str, Move] = {}
+        self._groups: dict[tuple[str, str, bool], list[Move]] = defaultdict(list)
+        self._pages = 0
+        self.count = 0
+        self.inactive = 0
+        self.first = self.last = ""
+        page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
+
+    def add(self, moves: Iterable[Move]) -> None:
+        for move in moves:
+            self._gathered[move.number] = move.model_copy(update={"taken_ms": self.taken_ms})
+        if len(self._gathered) >= CHUNK:
+            self._write(LEFT_OVER)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._write(0)
+
+    def _write(self, may_stay: int) -> None:
+        waiting = {move.number for group in self._groups.values() for move in group}
+        known = self._page.numbers([number for number in self._gathered if number not in waiting])
+        for move in self._gathered.values():
+            if move.number not in waiting and move.number not in known:
+                self._groups[_shares_a_call(move)].append(move)
+                self.count += 1
+                self.inactive += move.takes_calls is False
+                self.first = min(self.first or move.number, move.number)
+                self.last = max(self.last, move.number)
+        self._gathered = {}
+        pages = dict(enumerate(self._full_pages(may_stay), self._pages))
+        if not pages:
+            return
+        self._pages += len(pages)
+        self._page.save(
+            Write(
+                "snapshot",
+                detail=f"{sum(map(len, pages.values()))} numbers on {len(pages)} pages",
+                numbers={move.number: move.model_dump_json() for listed in pages.values() for move in listed},
+                pages={index: [move.number for move in listed] for index, listed in pages.items()},
+            )
+        )
+
+    def _full_pages(self, may_stay: int) -> Iterator[list[Move]]:
+        """Whole pages; and of what is left the largest groups, until no more than `may_stay` wait."""
+        size = self._batch_size
+        for group in self._groups.values():
+            while len(group) >= size:
+                yield group[:size]
+                del group[:size]
+        for key in sorted(self._groups, key=lambda key: -len(self._groups[key])):
+            if sum(map(len, self._groups.values())) <= may_stay:
+                break
+            yield self._groups.pop(key)
+        self._groups = defaultdict(list, {key: group for key, group in self._groups.items() if group})
+
+
+def _shares_a_call(move: Move) -> tuple[str, str, bool]:
+    return (" ".join(map(repr, move.target)), move.sms_relay_url or "", move.outcome is None)

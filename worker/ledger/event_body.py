@@ -1,9 +1,0 @@
-"""A result as the members of an event's `data`: JSON without the braces, which the finish script puts beside its own."""
-
-from worker.contract.results import Result
-
-
-def event_members(result: Result) -> str:
-    """Encoded here because Redis's cjson would make `{}` of an empty list and floats of money."""
-    text = result.model_dump_json(exclude_none=True)
-    return text[1:-1]

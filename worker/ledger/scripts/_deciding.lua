@@ -1,4 +1,0 @@
--- Notes who decided about the job last, so that its events say so.
-local function decided_by(id, actor)
-  if actor and actor ~= '' then redis.call('HSET', job_key(id), 'decided_by', actor) end
-end

@@ -1,7 +1,0 @@
--- Notes what a person decided where no job's story tells it. What has no actor was no person's decision.
-local DECISIONS_MOST = 10000
-
-local function note_decision(what, subject, actor, detail)
-  if not actor or actor == '' then return end
-  redis.call('XADD', key('decisions'), 'MAXLEN', '~', DECISIONS_MOST, '*', 'what', what, 'subject', subject, 'actor', actor, 'detail', detail or '')
-end

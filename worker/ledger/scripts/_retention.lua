@@ -1,2 +1,0 @@
--- How long an ended job is kept, for scripts that a producer runs: the workers' setting holds, `otherwise` before there was a worker.
-local function workers_retention_ms(otherwise) return tonumber(redis.call('HGET', key('epoch'), 'retention_ms') or otherwise) end

@@ -1,7 +1,0 @@
--- A token of an earlier epoch is none, even where its number was given anew: the claim that gave it may be lost.
-local function holds(id, token)
-  local e = redis.call('HMGET', key('epoch'), 'server', 'number')
-  if e[1] ~= server() or (tonumber(token) or 0) < tonumber(e[2]) then return false end
-  local f = redis.call('HMGET', job_key(id), 'token', 'state')
-  return f[1] == token and f[2] == 'running'
-end

@@ -1,6 +1,0 @@
--- The job waits for none of what jobs wait for together. One that runs doesn't, since its claim.
-local function wait_no_more(id, account)
-  redis.call('ZREM', key('account', account, 'held'), id)
-  redis.call('ZREM', key('gate', account, 'held'), id)
-  redis.call('ZREM', key('rate', account, 'down'), id)
-end

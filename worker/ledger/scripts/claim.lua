@@ -1,5 +1,0 @@
--- claim: take a due job for one attempt, for a process that runs nothing else meanwhile.
--- ARGV  id, claimant (unique to this claim), lease_ms, probe_ms, version (of what is stored of a job, as the worker knows it)
--- Reply as claim_job says
--- Twice: the second run finds the lease that the first one set and replies as it did.
-return claim_job(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), notice_restart(), true)

@@ -1,9 +1,0 @@
--- gone: a worker process signs off: nothing of it is under way any more. A restart is noticed first, so that its writes are asked after.
--- ARGV  worker
--- Reply 1 if it was there, else 0
--- Twice: the second run finds it gone.
--- flags: allow-oom
-notice_restart()
-for _, name in ipairs({'counts', 'acked', 'life'}) do redis.call('HDEL', key('vouch', name), ARGV[1]) end
-redis.call('DEL', key('taken', ARGV[1]))
-return redis.call('ZREM', key('workers'), ARGV[1])

@@ -1,0 +1,55 @@
+"""What the doctor says of the streams: who reads them, and how far each group is."""
+
+from collections.abc import Iterator
+
+from didflow.ledger.group_progress import ACTING_GROUP, Group, StreamGroups, all_groups
+from didflow.ledger.ledger import Ledger
+from worker.operate.check import Check, Verdict
+
+CONSUME = "start `didflow requests consume`"
+
+
+def check_streams(ledger: Ledger) -> Iterator[Check]:
+    """One check for each group, and one for a stream without groups."""
+    for stream in ledger.perform(all_groups(ledger.keys)):
+        yield from _stream(stream)
+
+
+def _stream(stream: StreamGroups) -> Iterator[Check]:
+    if stream.stream == "requests" and stream.entries and ACTING_GROUP not in [group.name for group in stream.groups]:
+        unacted = f"{stream.entries} business events, and nobody has acted on any: {CONSUME}"
+        yield Check(f"group {stream.stream}/{ACTING_GROUP}", "fail", unacted)
+    elif not stream.groups:
+        yield Check(f"stream {stream.stream}", "ok", f"{stream.entries} entries, no consumer group")
+    for group in stream.groups:
+        yield _group(group)
+
+
+def _group(group: Group) -> Check:
+    held = f" (the oldest for {_long(group.held_s)})" if group.held_s is not None else ""
+    told = f"{group.unread} not read, {group.pending} handed out and not acknowledged{held}; {_seen(group)}"
+    verdict: Verdict = "ok"
+    if group.waits and not group.lives:
+        acts = group.stream == "requests" and group.name == ACTING_GROUP
+        verdict = "fail" if acts else "warn"
+        told += f": nobody reads: {CONSUME}" if acts else f": nobody reads: start its consumer; if it was given up, {_delete(group)}"
+    if group.lost:
+        verdict = "fail" if verdict == "fail" else "warn"
+        told += f"; {group.lost} entries were trimmed before it read them"
+    return Check(f"group {group.stream}/{group.name}", verdict, told)
+
+
+def _delete(group: Group) -> str:
+    stream = "" if group.stream == "results" else f" --stream {group.stream}"
+    return f"`didflow results delete-group {group.name}{stream}`"
+
+
+def _seen(group: Group) -> str:
+    return "no consumer was ever seen" if group.seen_s is None else f"a consumer was seen {_long(group.seen_s)} ago"
+
+
+def _long(seconds: float) -> str:
+    for unit, length_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length_s:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"

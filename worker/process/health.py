@@ -1,0 +1,35 @@
+"""`python -m worker.process.health`: would a restart of this host's workers help? For a container's health check.
+
+Healthy is: a worker process of this host has shown in the ledger that it lives. An unreachable Redis is nobody's illness
+here: a restart would only add to the outage. `didflow doctor` looks at everything.
+"""
+
+import os
+import sys
+
+from didflow.contract.errors import DidflowError
+from didflow.ledger.address import redis_url
+from didflow.ledger.connection import connect
+from didflow.ledger.ledger import Ledger
+from didflow.settings import Settings, load_settings
+
+
+def living(settings: Settings, host: str) -> int:
+    """How many worker processes of this host live. Raises ServiceUnavailable."""
+    ledger = Ledger(connect(redis_url(settings)), settings.namespace)
+    return sum(worker.startswith(f"{host}:") for worker in ledger.workers())
+
+
+def main() -> None:
+    """Exit code 0 if one lives or Redis can't be asked, 1 if none does."""
+    try:
+        count = living(load_settings(), os.uname().nodename)
+    except DidflowError as error:
+        sys.stdout.write(f"can't tell: {error.code}\n")
+        sys.exit(0)
+    sys.stdout.write(f"{count} worker processes alive here\n")
+    sys.exit(0 if count else 1)
+
+
+if __name__ == "__main__":
+    main()

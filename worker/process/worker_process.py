@@ -1,0 +1,256 @@
+"""`python -m worker.process.worker_process`: one worker process, told in order."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import dramatiq
+import httpx
+import structlog
+
+from didflow.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
+from didflow.contract.exit_codes import ExitCode
+from didflow.contract.states import Lane
+from didflow.ledger.address import redis_url
+from didflow.ledger.connection import ScriptClient, connect
+from didflow.ledger.keys import Keys
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.witness import Witness
+from didflow.ledger.worker_settings import running_with
+from didflow.logs import configure_logs
+from didflow.parent_process import is_orphan
+from didflow.settings import Settings, load_settings, unknown_variables
+from worker.attempt.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
+from worker.attempt.heartbeat import Leases
+from worker.attempt.provider_clients import Providers
+from worker.attempt.runner import JobRunner, Story
+from worker.broker.broker import build_worker
+from worker.jobs.ports import Provider
+from worker.process.busy_threads import BusyThreads
+from worker.process.isolated import SolitaryRuns
+from worker.process.names import PREDECESSOR_VARIABLE, own_worker_id
+from worker.process.plan_refresh import PlanRefresher
+from worker.process.provider_identity import IdentityGuard, IdentityWatch, claim_server
+from worker.process.redis_durability import check_redis, refuse_unsafe
+from worker.process.sweeper import Sweeper
+from worker.process.watchdog import HELD_AFTER_S, Watchdog
+from worker.reconcile.gatekeeper import Gatekeeper
+
+#: Longer than any provider call: a stopping process waits for the calls that are out.
+GRACE_S = 5.0
+#: Of it, to hand back what hasn't begun although a thread hangs.
+HAND_BACK_S = 1.5
+
+log = structlog.stdlib.get_logger("didflow.process")
+
+
+class WorkerProcess:
+    """All threads of one process and the order in which they start and stop.
+
+    `owns_process`: nothing else runs in it, so the kernel may end it when the interpreter is held, or doesn't stop in time.
+    """
+
+    def __init__(self, settings: Settings, story: Story | None = None, *, owns_process: bool = False) -> None:
+        url = redis_url(settings)
+        self._grace_s = settings.http_timeout + GRACE_S
+        self.worker_id = own_worker_id()
+        self.stopping = threading.Event()
+        witness = Witness(self.worker_id)
+        self._ledger, beating = ledger_from(url, settings), ledger_from(url, settings)
+        self._ledger.witness = beating.witness = witness
+        running = running_with(settings, unknown_variables())
+        accounts = Providers(settings, self._ledger)
+        self.identity = IdentityGuard(self._ledger, settings.all_accounts())
+        self._identity_watch = IdentityWatch(self.identity, lambda name: accounts(name, Lane.BULK), self.stopping)
+        self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls, running=running)
+        sweeping = ledger_from(url, settings)
+        plans = PlanRefresher(sweeping, every_s=settings.plan_refresh_seconds)
+        self._sweeper = Sweeper(sweeping, max_crashes=settings.max_crashes, plans=plans)
+        self._gatekeepers = [
+            Gatekeeper(
+                ledger_from(url, settings),
+                name,
+                accounts(name, Lane.BULK),
+                settle_s=settings.settle_seconds,
+                worker=self.worker_id,
+                witness=witness,
+                is_its_ledger=self.identity.is_known,
+            )
+            for name in settings.all_accounts()
+        ]
+        ledger, providers = with_fault_points(self._ledger, accounts)
+        self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
+        check = self.identity.check
+        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, run_alone=self._run_alone, check_account=check)
+        keys, client = Keys(settings.namespace), connect(url)
+        # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
+        reserved = max(1, settings.threads // 4)
+        self.workers = (
+            build_worker(client, keys, [Lane.EMERGENCY], reserved, runner, self.stopping),
+            # Idle threads help with an emergency's batches.
+            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner, self.stopping, helping=[Lane.EMERGENCY]),
+        )
+        beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
+        calls, asked_s = accounts.calls, cast("ScriptClient", self._ledger.client).asked_s
+        # Within its own time-out a call can't hang, but a look-up of a name can.
+        beats["provider call"] = lambda: (calls.oldest_s() or time.monotonic()) + settings.http_timeout
+        self._watchdog = Watchdog(
+            self._threads,
+            beats,
+            busy=BusyThreads(self._job_threads, lambda native_id: asked_s.get(native_id, 0.0)).names,
+            held_after_s=HELD_AFTER_S if owns_process else None,
+        )
+
+    def start(self) -> None:
+        self._sign_off_the_dead()
+        self._leases.beat()
+        self._leases.start()
+        self._sweeper.start()
+        for gatekeeper in self._gatekeepers:
+            gatekeeper.start()
+        for worker in self.workers:
+            worker.start()
+        self._identity_watch.start()
+        self._watchdog.start()
+        log.info("process.started", worker=self.worker_id)
+
+    def _sign_off_the_dead(self) -> None:
+        """For whom this one replaces: what it wrote was written before this, and nobody has to wait for a word of it."""
+        dead = os.environ.get(PREDECESSOR_VARIABLE)
+        if not dead:
+            return
+        try:
+            for worker in self._ledger.workers():
+                if worker.endswith(f":{dead}"):
+                    self._ledger.worker_gone(worker)
+        except ServiceUnavailable as error:
+            log.warning("process.predecessor_not_signed_off", error=str(error))
+
+    def _sign_off(self, worker_id: str) -> None:
+        """The same for a child of this one that it has seen end."""
+        try:
+            self._ledger.worker_gone(worker_id)
+        except ServiceUnavailable as error:
+            log.warning("process.child_not_signed_off", error=str(error))
+
+    def _run_alone(self, job_id: str, lane: Lane) -> None:
+        """Emergencies don't wait for the others of these."""
+        self._solitary[lane if lane is Lane.EMERGENCY else Lane.BULK].offer(job_id)
+
+    def stop(self) -> None:
+        """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
+        log.info("process.stopping", worker=self.worker_id)
+        self.stopping.set()
+        self._watchdog.stop(self._grace_s + GRACE_S)
+        self._sweeper.stop()
+        for gatekeeper in self._gatekeepers:
+            gatekeeper.stop()
+        stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
+        threads = [threading.Thread(target=worker.stop, args=(stop_ms,), daemon=True) for worker in self.workers]
+        threads += [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
+        for thread in threads:
+            thread.start()
+        deadline_s = time.monotonic() + self._grace_s
+        for thread in threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._leases.stop()
+        try:
+            self._ledger.worker_gone(self.worker_id)
+        except ServiceUnavailable as error:
+            log.warning("process.not_signed_off", error=str(error))
+        log.info("process.stopped", worker=self.worker_id, clean=not any(thread.is_alive() for thread in threads))
+
+    def _threads(self) -> Iterator[threading.Thread]:
+        yield self._leases
+        yield self._sweeper
+        yield from self._gatekeepers
+        for runs in self._solitary.values():
+            yield from runs.threads()
+        for worker in self.workers:
+            yield from _dramatiq_threads(worker)
+
+    def _job_threads(self) -> Iterator[threading.Thread]:
+        for worker in self.workers:
+            yield from list(worker.workers)
+
+
+def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
+    yield from list(worker.consumers.values())
+    yield from list(worker.workers)
+
+
+def ledger_from(url: str, settings: Settings) -> Ledger:
+    """A ledger on a connection of its own, with what the settings say of it."""
+    return Ledger(
+        connect(url),
+        settings.namespace,
+        retention_ms=int(settings.retention_days * 86_400_000),
+        history_ms=int(settings.history_days * 86_400_000),
+    )
+
+
+def with_fault_points(ledger: Ledger, providers: Callable[[str, Lane], Provider]) -> tuple[Ledger, Callable[[str, Lane], Provider]]:
+    """As they are; under test, with the points at which a test may let this process die."""
+    orders = orders_from_environment()
+    if orders is None:
+        return ledger, providers
+    log.critical("process.fault_points_on", variable=VARIABLE)
+    return watched_ledger(ledger, orders.reached), lambda account, lane: watched_provider(providers(account, lane), orders.reached)
+
+
+def check_start(settings: Settings) -> None:
+    """Refuse to start where jobs could be forgotten, where no account is known, or where the jobs are another provider's.
+
+    Raises DidflowError.
+    """
+    if not settings.all_accounts():
+        raise InvalidSettings("no account: set WAVIX_API_KEY, or name a TOML file in DIDFLOW_ACCOUNTS; to try without one, `didflow demo`")
+    client = connect(redis_url(settings))
+    for finding in refuse_unsafe(check_redis(client), override=settings.unsafe_redis):
+        log.critical("process.unsafe_redis", finding=finding.sentence)
+    ledger = Ledger(client, settings.namespace)
+    for name, account in settings.all_accounts().items():
+        claim_server(ledger, name, account)
+
+
+def main() -> None:
+    """Run until SIGTERM, SIGINT, or the supervisor's death; a second signal ends at once, whatever is running."""
+    configure_logs(serves=True)
+    try:
+        settings = load_settings()
+        configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
+        check_start(settings)
+        process = WorkerProcess(settings, owns_process=True)
+    except (InvalidSettings, UnsafeRedis) as error:
+        log.critical("process.refused_to_start", code=error.code, error=str(error))
+        sys.exit(ExitCode.MISCONFIGURED)
+    except ServiceUnavailable as error:
+        log.critical("process.ledger_unreachable", error=str(error))
+        sys.exit(ExitCode.NOT_YET)
+    except (ValueError, httpx.InvalidURL) as error:
+        # Nothing is asked before the start, so this comes from the settings and would come again. Its text may show a key.
+        log.critical("process.refused_to_start", code="invalid_settings", error=type(error).__name__, next="look at WAVIX_* and DIDFLOW_*")
+        sys.exit(ExitCode.MISCONFIGURED)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
+    process.start()
+    code = 0
+    while not stop.wait(1.0):
+        if is_orphan():
+            log.info("process.orphaned")
+            break
+        if (refused := process.identity.refused) is not None:
+            log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))
+            code = ExitCode.MISCONFIGURED
+            break
+    process.stop()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

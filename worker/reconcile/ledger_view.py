@@ -1,0 +1,122 @@
+"""Reads what the ledger's jobs say of an account's numbers."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from didflow.contract.jobs import JobView
+from didflow.contract.requests import SearchAndBuy
+from didflow.contract.results import NumberResult
+from didflow.contract.states import OURS, JobState, Outcome
+from didflow.ledger.client import LedgerReader
+from didflow.ledger.connection import translated
+from didflow.ledger.gate import Gate
+from didflow.ledger.parked_numbers import all_parked
+from didflow.ledger.views import job_view
+from worker.jobs.purchase.state import Pick
+from worker.jobs.release.state import GOOD as GONE
+from worker.jobs.release.state import Leaving
+from worker.jobs.reroute.route_change import Move
+from worker.reconcile.diff import Books, JobBook, Reservation
+
+Stored = TypeVar("Stored", bound=BaseModel)
+
+#: So many jobs are read at a time.
+CHUNK = 200
+
+#: After these the route is the one that was asked for, or will be in a moment.
+ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
+
+
+def read_books(ledger: LedgerReader, account: str) -> Books:
+    """Everything that the ledger keeps of the account. Raises ServiceUnavailable.
+
+    Read the provider first: what a job does between the two readings is then in the books.
+    """
+    jobs = tuple(_jobs(ledger, account))
+    with translated():
+        reserved = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.reserved(account)))
+        routes = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.routes(account)))
+        parked = ledger.perform(all_parked(ledger.keys, account))
+    reservations = tuple(_reservation(number, text) for number, text in sorted(reserved.items()))
+    newest = {number: int(entry.partition("|")[0]) for number, entry in routes.items()}
+    return Books(jobs, reservations, newest, Gate(ledger).accepted(account), parked)
+
+
+def _jobs(ledger: LedgerReader, account: str) -> Iterator[JobBook]:
+    with translated():
+        # In one transaction: a job that moves from one state to another meanwhile is in one of the lists.
+        pipe = ledger.client.pipeline(transaction=True)
+        for state in JobState:
+            pipe.zrange(ledger.keys.state(state), 0, -1)
+        ids = [job_id for listed in pipe.execute() for job_id in listed]
+        for start in range(0, len(ids), CHUNK):
+            pipe = ledger.client.pipeline(transaction=False)
+            for job_id in ids[start : start + CHUNK]:
+                pipe.hgetall(ledger.keys.job(job_id))
+                pipe.hgetall(ledger.keys.numbers(job_id))
+            replies = pipe.execute()
+            for job_id, fields, numbers in zip(ids[start : start + CHUNK], replies[::2], replies[1::2], strict=True):
+                if "state" in fields and fields.get("account") == account:
+                    yield job_book(job_view(job_id, fields), int(fields.get("order") or 0), numbers)
+
+
+def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
+    """One job's record. What can't be read says nothing, so a number of it is nobody's: that is looked into, never passed over."""
+    facts: dict[str, Any]
+    match view.kind:
+        case "search_and_buy":
+            facts = _purchase(view, numbers)
+        case "release":
+            facts = {"released": _released(view, numbers)}
+        case "reroute" | "failback" if not (view.request is not None and view.request.dry_run):
+            moves = _readable(Move, numbers)
+            facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
+        case _:
+            facts = {}
+    facts["ended_ms"] = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
+    facts["charged_usd"] = view.result.totals.charged_usd if view.result else Decimal(0)
+    return JobBook(view.id, view.kind, view.state, int(view.created_at.timestamp() * 1000), order, **facts)
+
+
+def _purchase(view: JobView, numbers: Mapping[str, str]) -> dict[str, Any]:
+    picks = _readable(Pick, numbers)
+    told = {one.number: one for one in view.result.numbers if one.outcome in OURS} if view.result else {}
+    bought = {number: one.record_id for number, one in told.items()}
+    bought |= {number: pick.owned.record_id for number, pick in picks.items() if pick.status == "kept" and pick.owned}
+    open_ones = frozenset() if view.state.is_terminal else frozenset(n for n, pick in picks.items() if pick.status in ("bound", "carted"))
+    asked = view.request.destinations if isinstance(view.request, SearchAndBuy) else ()
+    ended = view.state.is_terminal
+    routes = {number: asked if ended and number in told and not told[number].error else None for number in bought} if asked else {}
+    spent = frozenset(number for number, pick in picks.items() if pick.status == "spent")
+    costs = {number: pick.setup_usd + pick.monthly_usd for number, pick in picks.items() if pick.status == "kept" and not pick.reused}
+    costs |= {number: (one.setup_usd or Decimal(0)) + (one.monthly_usd or Decimal(0)) for number, one in told.items() if _was_bought(one)}
+    return {"bought": bought, "open": open_ones, "spent": spent, "routes": routes, "costs": costs}
+
+
+def _was_bought(one: NumberResult) -> bool:
+    return one.outcome in (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)
+
+
+def _released(view: JobView, numbers: Mapping[str, str]) -> frozenset[int]:
+    told = {one.record_id for one in view.result.numbers if one.outcome in GONE and one.record_id} if view.result else set()
+    leaving = _readable(Leaving, numbers).values()
+    going = {one.record_id for one in leaving if one.outcome in GONE or (one.sent and not view.state.is_terminal)}
+    return frozenset(told | going)
+
+
+def _readable(model: type[Stored], numbers: Mapping[str, str]) -> dict[str, Stored]:
+    found = {}
+    for number, text in numbers.items():
+        try:
+            found[number] = model.model_validate_json(text)
+        except ValidationError:
+            continue
+    return found
+
+
+def _reservation(number: str, text: str) -> Reservation:
+    holder, _, until_ms = text.rpartition("|")
+    return Reservation(number, holder, int(until_ms) if until_ms.isdigit() else 0)
