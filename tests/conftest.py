@@ -10,7 +10,7 @@ import pytest
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from tests.support import provider_profiles
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.provider_profiles import Drawn, drawn_for, how_to_repeat
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
@@ -61,11 +61,11 @@ def sandbox(profiles: Drawn) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stage(real_ledger: Ledger, sandbox: Sandbox, profiles: Drawn) -> Iterator[Stage]:
+def inline(real_ledger: Ledger, sandbox: Sandbox, profiles: Drawn) -> Iterator[InlineWorker]:
     """The real jobs on the real ledger, talking HTTP to a sandbox, run by hand in this thread."""
-    stage = Stage(real_ledger, sandbox, **profiles.settings)
-    yield stage
-    stage.close()
+    inline = InlineWorker(real_ledger, sandbox, **profiles.settings)
+    yield inline
+    inline.close()
 
 
 def _profiles_of(test: pytest.Item) -> Drawn:

@@ -27,7 +27,7 @@ from didflow.contract.spending import Scope, ScopeSpending
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.address import redis_url
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Ask
 from didflow.ledger.connection import connect, translated
 from didflow.ledger.consumer_groups import Pause, acknowledge, converse, follow, parse_event, pauses, results_of
@@ -61,7 +61,7 @@ class Didflow:
         provider: ProviderCheck | None = None,
     ) -> None:
         name = os_user() if actor is None else actor_named(actor)
-        self._reader = LedgerReader(client, namespace, shebang=shebang, actor=name, first=provider)
+        self._reader = LedgerClient(client, namespace, shebang=shebang, actor=name, first=provider)
 
     @property
     def actor(self) -> str:
@@ -69,7 +69,7 @@ class Didflow:
         return self._reader.plans.actor
 
     @property
-    def ledger(self) -> LedgerReader:
+    def ledger(self) -> LedgerClient:
         """What the verbs stand on, for the modules beside this one."""
         return self._reader
 

@@ -40,7 +40,7 @@ class Write:
     detail: str = ""
     witness: str | None = None
     phase: str | None = None
-    memo: str | None = None
+    checkpoint: str | None = None
     progress: str | None = None
     numbers: Mapping[str, str] = field(default_factory=dict)
     anew: bool = False

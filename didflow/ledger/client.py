@@ -44,7 +44,7 @@ class FirstCheck(Protocol):
         ...
 
 
-class LedgerReader:
+class LedgerClient:
     """One namespace. Raises ServiceUnavailable where Redis doesn't answer. Threads may share one.
 
     `shebang=False` is for fakeredis, which can't read the scripts' first line. `actor`: who is behind what is changed; '' for a worker.

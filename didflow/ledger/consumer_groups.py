@@ -9,7 +9,7 @@ import redis
 
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.events import Event
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import BLOCK_S, Ask, Entries, Plan, entries_of
 from didflow.ledger.connection import translated
 from didflow.ledger.group_membership import Membership
@@ -219,7 +219,7 @@ def set_aside(
     yield Ask("xack", (channel.stream, member.group, entry_id))
 
 
-def converse(reader: LedgerReader, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
+def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
     """Carry a conversation out, and hand out its entries. `pause` waits for the length of the pause.
 
     Raises ServiceUnavailable where the member doesn't wait for Redis: begin a new one then.
@@ -246,7 +246,7 @@ def converse(reader: LedgerReader, conversation: Conversation[T], pause: Callabl
         return
 
 
-def trim(reader: LedgerReader, *, keep: int = KEPT_FOR_A_LOOK) -> int:
+def trim(reader: LedgerClient, *, keep: int = KEPT_FOR_A_LOOK) -> int:
     """Delete the entries of each stream that every consumer group has read and acknowledged; none where there is no group.
 
     What a group set aside, and what came after it, is kept until it is given back or dropped; the newest `keep` are, whoever read them.

@@ -26,15 +26,15 @@ def departures_of(plans: Plans, view: JobView) -> Plan[Departures | None]:
     if not isinstance(view.request, Release) or view.request.dry_run or view.state.is_terminal:
         return None
     memo_text, saved = yield (Ask("hget", (plans.keys.job(view.id), "memo")), Ask("hvals", (plans.keys.numbers(view.id),)))
-    memo = _object(memo_text)
+    checkpoint = _object(memo_text)
     known = [one for text in saved if (one := _object(text)).get("number")]
-    return departures(view, view.request, memo, known)
+    return departures(view, view.request, checkpoint, known)
 
 
-def departures(view: JobView, request: Release, memo: Mapping[str, Any], saved: list[Mapping[str, Any]]) -> Departures:
+def departures(view: JobView, request: Release, checkpoint: Mapping[str, Any], saved: list[Mapping[str, Any]]) -> Departures:
     """The same from what the release saved: its memo, and each number as JSON."""
-    seen, called_off = bool(memo.get("selected")), view.cancel_requested
-    begins = _moment(memo.get("from_ms")) or max(request.at or view.created_at, view.created_at)
+    seen, called_off = bool(checkpoint.get("selected")), view.cancel_requested
+    begins = _moment(checkpoint.get("from_ms")) or max(request.at or view.created_at, view.created_at)
     if seen:
         numbers = [_departure(one, request, begins, called_off=called_off) for one in saved]
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
 
@@ -28,7 +28,7 @@ def note_dialect(account: str, base_url: str, path: str, key_in: str) -> Call[st
     return Call("dialect", (account, _server(base_url), path, key_in, KEPT_MS), str)
 
 
-def noted_dialect(ledger: LedgerReader, account: str, base_url: str) -> DialectNote | None:
+def noted_dialect(ledger: LedgerClient, account: str, base_url: str) -> DialectNote | None:
     """What is noted for the account at this address. Raises ServiceUnavailable."""
     with translated():
         fields = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.dialect(account)))

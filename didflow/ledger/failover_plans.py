@@ -10,7 +10,7 @@ from didflow.contract.failover_plans import FailoverPlan
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Reroute
 from didflow.contract.states import Lane
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Ask
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call, Submission
@@ -25,7 +25,7 @@ KEEP_MS = 600_000
 class FailoverPlans:
     """The plans of one namespace."""
 
-    def __init__(self, ledger: LedgerReader) -> None:
+    def __init__(self, ledger: LedgerClient) -> None:
         self._ledger, self._keys = ledger, ledger.keys
 
     def save(self, name: str, account: str, request: Reroute, saved_by: str, *, first_s: float) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, cast
 
 from didflow.contract.history import Happened, Happening
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
 from didflow.ledger.witness import Before
@@ -62,7 +62,7 @@ class Findings:
 class Gate:
     """One ledger's gates."""
 
-    def __init__(self, ledger: LedgerReader) -> None:
+    def __init__(self, ledger: LedgerClient) -> None:
         self._ledger = ledger
 
     def take_turn(self, account: str, checker: str, *, turn_ms: int) -> Turn | None:

@@ -14,7 +14,7 @@ from didflow.contract.requests import REQUEST_VERSION, Request
 from didflow.contract.results import Result
 from didflow.contract.spending import LimitReached, Spend, SpendLimit
 from didflow.contract.states import JobState, Lane, WaitReason
-from didflow.ledger.client import WORKER_ALIVE_MS, LedgerReader
+from didflow.ledger.client import WORKER_ALIVE_MS, LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.event_body import event_members
 from didflow.ledger.number_pool import loans_text
@@ -93,7 +93,7 @@ class Swept:
     more: bool = False
 
 
-class Ledger(LedgerReader):
+class Ledger(LedgerClient):
     """The worker's side of one namespace. `witness`, if there is one, remembers what was written for it."""
 
     witness: Witness | None = None

@@ -14,7 +14,7 @@ OPEN = "open"
 
 def tally(keys: Keys, job_id: str) -> Plan[Tally]:
     """The numbers of the job's newest snapshot by outcome. Of a job without pages all are read: not more often than it is worth."""
-    counts, batches, memo = yield (
+    counts, batches, checkpoint = yield (
         Ask("hgetall", (keys.outcomes(job_id),)),
         Ask("smembers", (keys.children(job_id),)),
         Ask("hget", (keys.job(job_id), "memo")),
@@ -23,7 +23,7 @@ def tally(keys: Keys, job_id: str) -> Plan[Tally]:
         leases = (yield Ask("zmscore", (keys.leases, sorted(batches)))) if batches else []
         running = sum(lease is not None for lease in leases)
         known = {Outcome(word): int(count) for word, count in counts.items() if word != OPEN and count != "0"}
-        return Tally(sum(map(int, counts.values())), known, len(batches), running, _inactive(memo))
+        return Tally(sum(map(int, counts.values())), known, len(batches), running, _inactive(checkpoint))
     saved = [json.loads(text) for text in (yield Ask("hvals", (keys.numbers(job_id),)))]
     newest_ms = max((one.get("taken_ms", 0) for one in saved), default=0)
     newest = [one for one in saved if one.get("taken_ms", 0) == newest_ms]
@@ -31,9 +31,9 @@ def tally(keys: Keys, job_id: str) -> Plan[Tally]:
     return Tally(len(newest), outcomes, inactive=sum(one.get("takes_calls") is False for one in newest))
 
 
-def _inactive(memo: str | None) -> int:
+def _inactive(checkpoint: str | None) -> int:
     """What the snapshot of a large job counted; 0 while there is none, or where it can't be read."""
     try:
-        return int(json.loads(memo or "{}").get("inactive", 0))
+        return int(json.loads(checkpoint or "{}").get("inactive", 0))
     except (ValueError, TypeError, AttributeError):
         return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
 
@@ -43,7 +43,7 @@ def claim_ledger(
     return Call("provider", (account, server, text, how, actor), _claimed)
 
 
-def noted_provider(ledger: LedgerReader, account: str) -> ProviderNote | None:
+def noted_provider(ledger: LedgerClient, account: str) -> ProviderNote | None:
     """None if the account's jobs belong to no provider yet. Raises ServiceUnavailable."""
     with translated():
         fields = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.provider(account)))
@@ -53,7 +53,7 @@ def noted_provider(ledger: LedgerReader, account: str) -> ProviderNote | None:
     return ProviderNote(fields["server"], records, _moment(fields.get("since_ms")), _moment(fields.get("seen_ms")))
 
 
-def not_released(ledger: LedgerReader, records: Sequence[OwnedRecord]) -> tuple[OwnedRecord, ...]:
+def not_released(ledger: LedgerClient, records: Sequence[OwnedRecord]) -> tuple[OwnedRecord, ...]:
     """Those of the records that the ledger doesn't know to be gone. Raises ServiceUnavailable."""
     if not records:
         return ()

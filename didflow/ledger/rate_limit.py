@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
 
@@ -125,7 +125,7 @@ class RateState:
     words: str = ""
 
 
-def rate_state(ledger: LedgerReader, account: str) -> RateState:
+def rate_state(ledger: LedgerClient, account: str) -> RateState:
     """Look, and change nothing."""
     now_us = ledger.now_ms() * 1000
     with translated():

@@ -47,7 +47,8 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
 
 def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str:
     """JSON for the script `save`; its header tells the members. `staged`: so many parts of it are there."""
-    told = {name: getattr(write, name) for name in ("witness", "phase", "memo", "progress", "unsettled")}
+    told = {name: getattr(write, name) for name in ("witness", "phase", "progress", "unsettled")}
+    told["memo"] = write.checkpoint  # The field's name in the job's hash.
     fields: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     fields |= {"step": write.step, "detail": write.detail, "calls": calls_text(calls), "numbers": dict(write.numbers)}
     fields |= {name: list(getattr(write, name)) for name in _LISTS}

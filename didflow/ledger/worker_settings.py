@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from didflow.contract.ids_form import IdsFormSetting
 from didflow.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Ask, Plan
 from didflow.ledger.keys import Keys
 from didflow.settings import Settings, variable
@@ -86,7 +86,7 @@ def note_running(keys: Keys, worker: str, running: RunningWith) -> Plan[None]:
     yield Ask("set", (keys.running(worker), running.model_dump_json()), {"px": KEPT_MS})
 
 
-def running_workers(reader: LedgerReader) -> dict[str, RunningWith]:
+def running_workers(reader: LedgerClient) -> dict[str, RunningWith]:
     """What the living workers run with, by worker. Those that wrote nothing that can be read are left out. Raises ServiceUnavailable."""
     workers = sorted(reader.workers())
     texts = reader.perform(_texts(reader.keys, workers)) if workers else ()

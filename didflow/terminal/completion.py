@@ -15,7 +15,7 @@ from typer._completion_shared import get_completion_script
 
 from didflow.contract.errors import DidflowError
 from didflow.ledger.address import redis_url
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.failover_plans import FailoverPlans
 from didflow.ledger.job_summaries import newest
@@ -88,27 +88,27 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
     return complete
 
 
-def _jobs(ledger: LedgerReader, prefix: str, kind: str = "") -> Completions:
+def _jobs(ledger: LedgerClient, prefix: str, kind: str = "") -> Completions:
     found = [brief for brief in ledger.perform(newest(ledger.keys, prefix)) if brief.kind.startswith(kind)]
     return [(one.id, " ".join(part for part in (one.kind, one.state, one.reference) if part)) for one in found]
 
 
-def _incidents(ledger: LedgerReader) -> Completions:
+def _incidents(ledger: LedgerClient) -> Completions:
     return list(dict(_named(ledger)).items())
 
 
-def _named(ledger: LedgerReader) -> Iterator[tuple[str, str]]:
+def _named(ledger: LedgerClient) -> Iterator[tuple[str, str]]:
     for brief in ledger.perform(newest(ledger.keys)):
         prefix, colon, incident = (brief.idempotency_key or "").partition(":")
         if colon and prefix == "failover":
             yield incident, f"job {brief.id} {brief.state}"
 
 
-def _of_ledger(ask: Callable[[LedgerReader], list[T]]) -> list[T]:
+def _of_ledger(ask: Callable[[LedgerClient], list[T]]) -> list[T]:
     """Nothing if the ledger can't be asked, for whatever reason: an error message would end up in the command line."""
     try:
         settings = load_settings()
         client = connect(redis_url(settings), timeout_s=WITHIN_S, connect_timeout_s=WITHIN_S, retries=0)
-        return ask(LedgerReader(client, settings.namespace))
+        return ask(LedgerClient(client, settings.namespace))
     except (DidflowError, redis.RedisError, OSError, ValueError):
         return []

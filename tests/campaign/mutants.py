@@ -9,7 +9,7 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Answer
 from didflow.contract.states import Outcome
 from didflow.ledger import commands, script_loader
-from worker.attempt.job_context import LedgerPage
+from worker.attempt.job_context import LedgerJobContext
 from worker.jobs.purchase import protocol
 from worker.jobs.purchase.protocol import Purchase
 from worker.jobs.purchase.refusal import what_is_known
@@ -17,7 +17,7 @@ from worker.jobs.purchase.state import Checkout, Phase
 from worker.jobs.purchase.stock_search import StockSearch
 from worker.jobs.release.executor import GivingBack
 from worker.jobs.release.grace_period import Countdown
-from worker.jobs.release.state import Leaving
+from worker.jobs.release.state import ReleaseItem
 
 
 def no_token_check() -> None:
@@ -35,8 +35,8 @@ def look_first() -> None:
     """After an unclear checkout: look, without taking the numbers out of the cart."""
 
     def wrong(self: Purchase) -> None:
-        if self.memo.revoked_ms is None:
-            self._write("revoke", revoked_ms=self._page.now_ms())
+        if self.checkpoint.revoked_ms is None:
+            self._write("revoke", revoked_ms=self._context.now_ms())
 
     Purchase.revoke = wrong  # type: ignore[method-assign]
 
@@ -48,7 +48,7 @@ def reuse_tainted() -> None:
         bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
         self._write(step, detail, bound, free=bound, phase=Phase.NEW)
 
-    Purchase._spend_bound = wrong  # type: ignore[method-assign]
+    Purchase._burn_bound = wrong  # type: ignore[method-assign]
     Purchase.tidy = lambda self: None  # type: ignore[method-assign]
     right_next: Callable[..., Any] = StockSearch.next
     StockSearch.next = lambda self, wanted, used: right_next(self, wanted, ())  # type: ignore[method-assign]
@@ -67,9 +67,9 @@ def believe_refusals() -> None:
 
 def deaf_to_cancels() -> None:
     """A release that counts down to its end, whoever was told that it was called off."""
-    right: Callable[..., None] = LedgerPage.save
-    LedgerPage.pause_point = lambda self: None  # type: ignore[method-assign]
-    LedgerPage.save = lambda self, write: right(self, replace(write, unless_cancelled=False))  # type: ignore[method-assign]
+    right: Callable[..., None] = LedgerJobContext.save
+    LedgerJobContext.check_interrupts = lambda self: None  # type: ignore[method-assign]
+    LedgerJobContext.save = lambda self, write: right(self, replace(write, unless_cancelled=False))  # type: ignore[method-assign]
 
 
 def leaves_parked() -> None:
@@ -81,7 +81,7 @@ def believe_yes_to_releases() -> None:
     """What was said yes to is gone."""
     right = GivingBack._answered
 
-    def wrong(self: GivingBack, step: str, batch: Sequence[Leaving], refusal: JobError | None, *, alone: bool = False) -> None:
+    def wrong(self: GivingBack, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
         right(self, step, batch, refusal, alone=alone)
         if refusal is None:
             self._book.record_gone(self._now(batch))
@@ -92,7 +92,7 @@ def believe_yes_to_releases() -> None:
 def believe_refused_releases() -> None:
     """What was refused is still here."""
 
-    def wrong(self: GivingBack, batch: Sequence[Leaving]) -> None:
+    def wrong(self: GivingBack, batch: Sequence[ReleaseItem]) -> None:
         self._book.write("refused", [one.became(Outcome.REFUSED, one.refusal) for one in batch])
 
     GivingBack._after_refusal = wrong  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ import pytest
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Reroute, SearchAndBuy
 from didflow.contract.states import JobState
-from tests.support.cluster import Plant, plant, until
+from tests.support.cluster import Cluster, cluster, until
 
 PBX = Destination.sip("pbx@example.net")
 LOOK = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), dry_run=True)
@@ -22,12 +22,12 @@ def orders(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def running(tmp_path: Path, orders: Path) -> Iterator[Plant]:
-    with plant(tmp_path, orders=orders, DIDFLOW_MAX_CRASHES=str(DEATHS)) as running:
+def running(tmp_path: Path, orders: Path) -> Iterator[Cluster]:
+    with cluster(tmp_path, orders=orders, DIDFLOW_MAX_CRASHES=str(DEATHS)) as running:
         yield running
 
 
-def test_a_job_that_kills_its_workers_is_parked_and_its_neighbours_are_not(running: Plant, orders: Path) -> None:
+def test_a_job_that_kills_its_workers_is_parked_and_its_neighbours_are_not(running: Cluster, orders: Path) -> None:
     running.sandbox.add_fault("dids", "slow", seconds=1.0, times=None)
     neighbours = [running.submit(LOOK) for _ in range(15)]
     (number,) = running.sandbox.order("seed_owned", count=1)
@@ -48,7 +48,7 @@ def test_a_job_that_kills_its_workers_is_parked_and_its_neighbours_are_not(runni
 
 
 @pytest.mark.long
-def test_a_suspected_job_that_does_no_harm_ends_like_any_other(running: Plant, orders: Path) -> None:
+def test_a_suspected_job_that_does_no_harm_ends_like_any_other(running: Cluster, orders: Path) -> None:
     (number,) = running.sandbox.order("seed_owned", count=1)
     job = running.submit(Reroute(numbers=(f"+{number}",), destinations=(PBX,)))
     order = orders / "before:claim_routes.kill"
@@ -64,7 +64,7 @@ def test_a_suspected_job_that_does_no_harm_ends_like_any_other(running: Plant, o
 
 def test_a_shortage_of_descriptors_parks_nothing(tmp_path: Path) -> None:
     """No process dies of it; jobs whose worker can't write wait until it is over, or until another worker takes them."""
-    with plant(tmp_path, DIDFLOW_MAX_CRASHES="1", DIDFLOW_MAX_ATTEMPTS="3") as running:
+    with cluster(tmp_path, DIDFLOW_MAX_CRASHES="1", DIDFLOW_MAX_ATTEMPTS="3") as running:
         running.sandbox.add_fault("dids", "slow", seconds=0.5, times=None)
         pids = set(running.workers())
         jobs = [running.submit(LOOK) for _ in range(30)]
@@ -85,5 +85,5 @@ def test_a_shortage_of_descriptors_parks_nothing(tmp_path: Path) -> None:
         assert {running.ledger.client.hget(running.ledger.keys.job(job.id), "crashes_alone") for job in jobs} <= {None, "0"}
 
 
-def lease_expired(running: Plant, job_id: str) -> bool:
+def lease_expired(running: Cluster, job_id: str) -> bool:
     return "lease_expired" in [step.name for step in running.ledger.perform(running.ledger.plans.steps(job_id))]

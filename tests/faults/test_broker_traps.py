@@ -34,7 +34,7 @@ from didflow.contract.exit_codes import ExitCode
 from didflow.contract.requests import Request, Reroute, SearchAndBuy
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.script_calls import RENUDGE_MS, Submission
-from tests.support.cluster import Plant, lives, plant, until
+from tests.support.cluster import Cluster, cluster, lives, until
 from tests.support.dying_threads import VARIABLE as DYING_THREAD
 from tests.support.dying_threads import folder_with_hook
 from tests.support.ledger_roles import copies
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared(folder: Path) -> Iterator[Plant]:
+def shared(folder: Path) -> Iterator[Cluster]:
     environment: dict[str, Any] = {
         "DIDFLOW_LEASE_SECONDS": str(LEASE_S),
         "DIDFLOW_HTTP_TIMEOUT": str(LONG_S + 5),
@@ -68,24 +68,24 @@ def shared(folder: Path) -> Iterator[Plant]:
         "PYTHONPATH": str(folder_with_hook(folder)),
         DYING_THREAD: str(folder / "dying"),
     }
-    with plant(folder, orders=folder / "orders", **environment) as running:
+    with cluster(folder, orders=folder / "orders", **environment) as running:
         yield running
 
 
 @pytest.fixture
-def running(shared: Plant) -> Iterator[Plant]:
+def running(shared: Cluster) -> Iterator[Cluster]:
     """The shared plant, with all its workers and no faults left of the test before."""
     until(lambda: len(shared.workers()) == 2, what="two workers")
     yield shared
     shared.sandbox.clear_faults()
 
 
-def reroute(running: Plant) -> Request:
+def reroute(running: Cluster) -> Request:
     [number] = running.sandbox.order("seed_owned", count=1)
     return Reroute(numbers=(f"+{number}",), destinations=(PBX,))
 
 
-def called(running: Plant, call: str) -> int:
+def called(running: Cluster, call: str) -> int:
     return int(running.sandbox.state()["calls"].get(call, 0))
 
 
@@ -101,13 +101,13 @@ def started_after_s(view: JobView, moment: datetime) -> float:
     return (view.started_at - moment).total_seconds()
 
 
-def test_an_idle_worker_begins_a_job_within_milliseconds(running: Plant) -> None:
+def test_an_idle_worker_begins_a_job_within_milliseconds(running: Cluster) -> None:
     views = [running.wait(running.submit(LOOK)) for _ in range(30)]
     waits_s = [started_after_s(view, view.created_at) for view in views]
     assert median(waits_s) < 0.25, sorted(waits_s)  # Milliseconds; a poll with back-off would take up to a second.
 
 
-def test_jobs_of_next_month_hide_none_that_is_due(running: Plant) -> None:
+def test_jobs_of_next_month_hide_none_that_is_due(running: Cluster) -> None:
     month, soon = datetime.now(UTC) + timedelta(days=30), datetime.now(UTC) + timedelta(seconds=1)
     far = running.didflow.submit_many(Submission(LOOK, not_before=month) for _ in range(500))
     near = running.didflow.submit(LOOK, not_before=soon)
@@ -118,7 +118,7 @@ def test_jobs_of_next_month_hide_none_that_is_due(running: Plant) -> None:
     assert {running.didflow.cancel(job.id).state for job in jobs} == {JobState.CANCELLED}, "none had begun"
 
 
-def test_cut_connections_strand_no_delayed_job(running: Plant) -> None:
+def test_cut_connections_strand_no_delayed_job(running: Cluster) -> None:
     due = datetime.now(UTC) + timedelta(seconds=1)
     job = running.didflow.submit(LOOK, not_before=due)
     while datetime.now(UTC) < due:
@@ -127,7 +127,7 @@ def test_cut_connections_strand_no_delayed_job(running: Plant) -> None:
     assert started_after_s(running.wait(job), due) < SWEPT_WITHIN_S
 
 
-def test_a_full_server_costs_no_process_and_no_job(running: Plant) -> None:
+def test_a_full_server_costs_no_process_and_no_job(running: Cluster) -> None:
     before = set(running.workers())
     running.sandbox.add_fault("dids", "slow", seconds=1.0, times=None)
     jobs = [running.submit(SearchAndBuy(country="US")) for _ in range(4)]
@@ -141,7 +141,7 @@ def test_a_full_server_costs_no_process_and_no_job(running: Plant) -> None:
     assert set(running.workers()) == before
 
 
-def test_a_long_job_runs_once_though_others_are_given_its_message(running: Plant) -> None:
+def test_a_long_job_runs_once_though_others_are_given_its_message(running: Cluster) -> None:
     changes = called(running, "destinations")
     running.sandbox.add_fault("owned", "slow", seconds=LONG_S)
     job = running.submit(reroute(running))
@@ -156,7 +156,7 @@ def test_a_long_job_runs_once_though_others_are_given_its_message(running: Plant
     assert "running" in refused, "the other process was given the message"
 
 
-def test_lost_and_doubled_messages_lose_and_double_no_job(running: Plant) -> None:
+def test_lost_and_doubled_messages_lose_and_double_no_job(running: Cluster) -> None:
     queue = f"{running.ledger.keys.broker}:{Lane.MONEY.value}"
     for pid in running.workers():
         os.kill(pid, signal.SIGSTOP)
@@ -183,7 +183,7 @@ def is_carried_out(order: Path, pid: int) -> bool:
 
 
 @pytest.mark.parametrize("part", ["ConsumerThread", "WorkerThread"])
-def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folder: Path, part: str) -> None:
+def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Cluster, folder: Path, part: str) -> None:
     before = set(running.workers())
     victim, order = max(before), folder / "dying"
     order.write_text(part)
@@ -197,7 +197,7 @@ def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Plant, folde
     assert told(running.log, "watchdog.process_ends")
 
 
-def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Plant) -> None:
+def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Cluster) -> None:
     running.sandbox.add_fault("dids", "slow", seconds=2.5, times=8)
     jobs = [running.submit(SearchAndBuy(country="US")) for _ in range(16)]
     until(lambda: sum(running.owner_pid(job) is not None for job in jobs) >= 6, what="both processes at work")
@@ -209,7 +209,7 @@ def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Pla
     assert len(running.charged()) == len(set(running.charged()))
 
 
-def test_a_job_that_kills_its_workers_is_parked_after_a_few(running: Plant, folder: Path) -> None:
+def test_a_job_that_kills_its_workers_is_parked_after_a_few(running: Cluster, folder: Path) -> None:
     job = running.submit(reroute(running))
     order = folder / "orders" / "before:claim_routes.kill"
     for _ in range(2 + 2):  # Twice with others, then as often as the setting says alone.
@@ -226,7 +226,7 @@ def test_an_outage_while_a_failed_attempt_is_put_back_loses_nothing(tmp_path: Pa
     server = EmbeddedValkey(tmp_path / "valkey").start()
     orders = tmp_path / "orders"
     try:
-        with plant(tmp_path, processes=1, redis_url=server.url, orders=orders) as running:
+        with cluster(tmp_path, processes=1, redis_url=server.url, orders=orders) as running:
             running.sandbox.add_fault("destinations", "status_500_before")
             (orders / "before:suspend.freeze").touch()
             job = running.submit(reroute(running))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from didflow import SearchAndBuy, Submission
 from didflow.contract.states import JobState
-from tests.support.cluster import plant
+from tests.support.cluster import cluster
 from tests.support.lossy_valkey import LosingValkey
 
 #: What a machine that has other things to do may add.
@@ -23,7 +23,7 @@ def later(count: int, begin: datetime, span: timedelta) -> Iterator[Submission]:
 
 def test_the_due_ones_run_within_two_seconds_of_their_time_though_redis_and_the_workers_restart(tmp_path: Path) -> None:
     valkey = LosingValkey(tmp_path / "valkey")
-    with plant(tmp_path, redis_url=valkey.url) as running:
+    with cluster(tmp_path, redis_url=valkey.url) as running:
         soon = datetime.now(UTC) + timedelta(seconds=10)
         jobs = list(running.didflow.submit_many(later(20, soon, timedelta(seconds=2))))
         valkey.die()

@@ -9,7 +9,7 @@ import pytest
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Failback, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
-from tests.support.cluster import Plant, plant, until
+from tests.support.cluster import Cluster, cluster, until
 from worker.attempt.fault_points import VARIABLE, orders_from_environment
 
 OLD = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
@@ -27,7 +27,7 @@ def orders(tmp_path: Path) -> Path:
 
 
 def test_an_order_is_carried_out_once_and_every_point_leaves_its_name(tmp_path: Path, orders: Path) -> None:
-    with plant(tmp_path, orders=orders) as running:
+    with cluster(tmp_path, orders=orders) as running:
         before = set(running.workers())
         (orders / "after:check_out.kill").touch()
         job = running.submit(BUY_ONE)
@@ -42,7 +42,7 @@ def test_an_order_is_carried_out_once_and_every_point_leaves_its_name(tmp_path: 
 
 
 def test_a_worker_that_sleeps_before_a_change_of_routes_sends_nothing_when_it_wakes(tmp_path: Path, orders: Path) -> None:
-    with plant(tmp_path, orders=orders) as running:
+    with cluster(tmp_path, orders=orders) as running:
         numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=3, destinations=OLD)]
         (orders / "before:set_route.freeze").touch()
         moving = running.submit(Reroute(numbers=tuple(numbers), destinations=(Destination.sip("backup@example.net"),)))
@@ -60,5 +60,5 @@ def test_a_worker_that_sleeps_before_a_change_of_routes_sends_nothing_when_it_wa
         assert running.sandbox.state()["calls"]["destinations"] == 2
 
 
-def bought_once(running: Plant) -> bool:
+def bought_once(running: Cluster) -> bool:
     return len(running.charged()) == 1

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from didflow.contract.requests import Release, SearchAndBuy
 from didflow.contract.states import JobState
-from tests.support.cluster import plant, until
+from tests.support.cluster import cluster, until
 from tests.support.inline_worker import outcomes
 from tests.support.ledger_roles import stream
 from tests.support.lossy_valkey import LosingValkey, Plot
@@ -39,7 +39,7 @@ def valkey(tmp_path: Path) -> Iterator[LosingValkey]:
 @pytest.fixture
 def plot(valkey: LosingValkey, sandbox: Sandbox, namespace: str) -> Iterator[Plot]:
     plot = Plot(valkey, sandbox, namespace)
-    plot.finish(plot.stage.submit(ONE))  # The ledger has a past.
+    plot.finish(plot.inline.submit(ONE))  # The ledger has a past.
     plot.sizes.clear()
     yield plot
     plot.close()
@@ -53,14 +53,14 @@ def gate_events(plot: Plot) -> list[str]:
 @pytest.mark.parametrize("lost", WRITES)
 def test_whatever_of_a_purchase_is_lost_it_is_not_bought_twice(plot: Plot, valkey: LosingValkey, lost: str, torn: int) -> None:
     before_submit = valkey.size
-    job = plot.stage.submit(TWO)
+    job = plot.inline.submit(TWO)
     bought = set(outcomes(plot.finish(job)))
     assert [point for point, _ in plot.sizes] == WRITES[1:]
     keep = dict([("submit", before_submit), *plot.sizes])[lost]
     valkey.die(keep=keep + torn)
     valkey.restart()
     if lost in ("submit", "claim", "save.bind"):  # The numbers are in no job's record: that is for a person.
-        again = plot.stage.submit(TWO, "again") if lost == "submit" else job
+        again = plot.inline.submit(TWO, "again") if lost == "submit" else job
         plot.go_on(again, lambda: plot.gate.findings("default"))
         findings = plot.gate.findings("default")
         assert set(findings.owned) == bought
@@ -73,47 +73,47 @@ def test_whatever_of_a_purchase_is_lost_it_is_not_bought_twice(plot: Plot, valke
         assert set(outcomes(view)) == bought
         plot.go_on(job, lambda: not plot.gate.closed("default"))
         assert gate_events(plot) == ["gate_closed", "gate_opened"]
-    assert len(plot.stage.sandbox.ledger()) == 3
-    assert plot.stage.owned() >= bought
+    assert len(plot.inline.sandbox.ledger()) == 3
+    assert plot.inline.owned() >= bought
 
 
 @pytest.mark.parametrize("lost", ["claim", "save.selected", "save.releasing", "quarantine", "save.released", "finish"])
 def test_whatever_of_a_release_is_lost_it_goes_once_and_hits_no_newer_purchase(plot: Plot, valkey: LosingValkey, lost: str) -> None:
     mine, other = plot.own(2)
-    job = plot.stage.submit(Release(numbers=(mine,)))
+    job = plot.inline.submit(Release(numbers=(mine,)))
     plot.finish(job)
-    assert mine not in plot.stage.owned()
+    assert mine not in plot.inline.owned()
     valkey.die(keep=dict(plot.sizes)[lost])
     valkey.restart()
     again = plot.finish(job)
     assert again.state is (JobState.FAILED if lost in ("claim", "save.selected") else JobState.SUCCEEDED)
     assert set(outcomes(again).values()) <= {"released", "already_released", "not_found"}
-    assert other in plot.stage.owned()
+    assert other in plot.inline.owned()
 
 
 def test_a_number_that_was_bought_anew_is_not_given_back_by_a_release_that_was_forgotten(plot: Plot, valkey: LosingValkey) -> None:
     (mine,) = plot.own(1)
-    job = plot.stage.submit(Release(numbers=(mine,)))
+    job = plot.inline.submit(Release(numbers=(mine,)))
     plot.finish(job)
-    plot.stage.sandbox.order("reconfigure", restock_s=0.0)
-    while mine not in plot.stage.owned():  # The first that is for sale is the one that was given back.
-        assert plot.stage.own(1, days_ago=0)
+    plot.inline.sandbox.order("reconfigure", restock_s=0.0)
+    while mine not in plot.inline.owned():  # The first that is for sale is the one that was given back.
+        assert plot.inline.own(1, days_ago=0)
     valkey.die(keep=dict(plot.sizes)["save.released"])
     valkey.restart()
     plot.go_on(job, lambda: plot.gate.findings("default"))
     plot.gate.accept("default", plot.gate.findings("default").owned)
     assert set(outcomes(plot.finish(job)).values()) == {"released"}
-    assert mine in plot.stage.owned()
+    assert mine in plot.inline.owned()
 
 
 def test_a_checkout_that_is_out_while_redis_forgets_its_fence_can_buy_nothing_later(plot: Plot, valkey: LosingValkey) -> None:
     """The old attempt lives on: its call acts after the recovery has begun, and then it wants to write."""
-    slow = Plot(valkey, plot.stage.sandbox, plot.ledger.keys.namespace, http_timeout=10.0)
-    plot.stage.sandbox.add_fault("checkout", "slow", seconds=1.0)
-    job = slow.stage.submit(TWO)
-    zombie = threading.Thread(target=slow.stage.attempt, args=(job,))
+    slow = Plot(valkey, plot.inline.sandbox, plot.ledger.keys.namespace, http_timeout=10.0)
+    plot.inline.sandbox.add_fault("checkout", "slow", seconds=1.0)
+    job = slow.inline.submit(TWO)
+    zombie = threading.Thread(target=slow.inline.attempt, args=(job,))
     zombie.start()
-    until(lambda: plot.stage.sandbox.state()["faults"].get("checkout:slow"), what="the checkout")
+    until(lambda: plot.inline.sandbox.state()["faults"].get("checkout:slow"), what="the checkout")
     valkey.die(keep=dict(slow.sizes)["save.fence"])
     valkey.restart()
     view = plot.finish(job)
@@ -121,33 +121,33 @@ def test_a_checkout_that_is_out_while_redis_forgets_its_fence_can_buy_nothing_la
     slow.close()
     assert view.state is JobState.SUCCEEDED
     assert plot.ledger.get(job.id) == view, "what the zombie did later changed nothing"
-    assert len(plot.stage.sandbox.ledger()) == 3
-    assert set(outcomes(view)) <= plot.stage.owned()
+    assert len(plot.inline.sandbox.ledger()) == 3
+    assert set(outcomes(view)) <= plot.inline.owned()
 
 
 def test_numbers_in_the_cart_that_a_forgotten_attempt_may_still_check_out_keep_the_gate_closed(plot: Plot, valkey: LosingValkey) -> None:
-    slow = Plot(valkey, plot.stage.sandbox, plot.ledger.keys.namespace, http_timeout=10.0)
-    plot.stage.sandbox.add_fault("checkout", "slow", seconds=3.0)
-    job = slow.stage.submit(TWO)
-    zombie = threading.Thread(target=slow.stage.attempt, args=(job,))
+    slow = Plot(valkey, plot.inline.sandbox, plot.ledger.keys.namespace, http_timeout=10.0)
+    plot.inline.sandbox.add_fault("checkout", "slow", seconds=3.0)
+    job = slow.inline.submit(TWO)
+    zombie = threading.Thread(target=slow.inline.attempt, args=(job,))
     zombie.start()
-    until(lambda: plot.stage.sandbox.state()["faults"].get("checkout:slow"), what="the checkout")
-    in_cart = {f"+{number}" for number in plot.stage.sandbox.state()["accounts"]["default"]["cart"]}
+    until(lambda: plot.inline.sandbox.state()["faults"].get("checkout:slow"), what="the checkout")
+    in_cart = {f"+{number}" for number in plot.inline.sandbox.state()["accounts"]["default"]["cart"]}
     valkey.die(keep=dict(slow.sizes)["save.bind"])
     valkey.restart()
     plot.go_on(job, lambda: plot.gate.findings("default"))
     assert set(plot.gate.findings("default").in_cart) == in_cart
     zombie.join()
     slow.close()
-    assert len(plot.stage.sandbox.ledger()) == 3, "it bought them, and the job buys nothing beside them"
+    assert len(plot.inline.sandbox.ledger()) == 3, "it bought them, and the job buys nothing beside them"
     plot.keeper.look_again()
     plot.go_on(job, lambda: plot.gate.findings("default").owned)
     assert set(plot.gate.findings("default").owned) == in_cart
-    assert len(plot.stage.sandbox.ledger()) == 3
+    assert len(plot.inline.sandbox.ledger()) == 3
 
 
 def test_when_a_person_says_that_the_numbers_are_no_jobs_the_job_buys_its_own(plot: Plot, valkey: LosingValkey) -> None:
-    job = plot.stage.submit(TWO)
+    job = plot.inline.submit(TWO)
     others = set(outcomes(plot.finish(job)))
     valkey.die(keep=dict(plot.sizes)["save.bind"])
     valkey.restart()
@@ -156,7 +156,7 @@ def test_when_a_person_says_that_the_numbers_are_no_jobs_the_job_buys_its_own(pl
     view = plot.finish(job)
     assert view.state is JobState.SUCCEEDED
     assert not set(outcomes(view)) & others
-    assert len(plot.stage.sandbox.ledger()) == 5
+    assert len(plot.inline.sandbox.ledger()) == 5
     assert gate_events(plot) == ["gate_closed", "gate_findings", "gate_opened"]
 
 
@@ -178,24 +178,24 @@ def test_a_restart_that_lost_nothing_holds_up_nobody_for_long(plot: Plot, valkey
     valkey.die()
     valkey.restart()
     back_s = time.monotonic()
-    assert plot.finish(plot.stage.submit(TWO)).state is JobState.SUCCEEDED
+    assert plot.finish(plot.inline.submit(TWO)).state is JobState.SUCCEEDED
     assert time.monotonic() - back_s < 15.0
     assert gate_events(plot) == ["gate_closed", "gate_opened"]
 
 
 def test_numbers_that_the_ledgers_jobs_bought_are_nothing_to_ask_about(plot: Plot, valkey: LosingValkey) -> None:
-    bought = plot.finish(plot.stage.submit(TWO))
+    bought = plot.finish(plot.inline.submit(TWO))
     valkey.die()
     valkey.restart()
-    assert plot.finish(plot.stage.submit(ONE)).state is JobState.SUCCEEDED
-    assert set(outcomes(bought)) < plot.stage.owned()
+    assert plot.finish(plot.inline.submit(ONE)).state is JobState.SUCCEEDED
+    assert set(outcomes(bought)) < plot.inline.owned()
     assert "gate_findings" not in gate_events(plot)
 
 
 def test_an_account_whose_key_is_wrong_stays_closed_and_blocks_no_other(valkey: LosingValkey, namespace: str, tmp_path: Path) -> None:
     with Sandbox(SandboxOptions(accounts={"default": SANDBOX_KEY, "other": "other-key"})) as sandbox:
         plot = Plot(valkey, sandbox, namespace)
-        job = plot.stage.submit(ONE)
+        job = plot.inline.submit(ONE)
         bad = WavixClient(sandbox.url, SecretStr("wrong"), "mydids", timeout_s=1.0, locations=LocationCache())
         other = Gatekeeper(plot.ledger, "other", bad, settle_s=0.1, worker="plot")
         valkey.die()
@@ -213,7 +213,7 @@ def test_an_account_whose_key_is_wrong_stays_closed_and_blocks_no_other(valkey: 
 
 
 def test_worker_processes_go_on_after_redis_forgot_a_fence(tmp_path: Path, valkey: LosingValkey) -> None:
-    with plant(tmp_path, redis_url=valkey.url) as running:
+    with cluster(tmp_path, redis_url=valkey.url) as running:
         running.wait(running.submit(ONE))
         running.sandbox.add_fault("checkout", "act_and_hang", seconds=1.5)
         job = running.submit(TWO)
@@ -238,7 +238,7 @@ def test_worker_processes_go_on_after_redis_forgot_a_fence(tmp_path: Path, valke
 
 def test_worker_processes_go_on_within_seconds_after_a_plain_restart(tmp_path: Path, valkey: LosingValkey) -> None:
     """However long the provider's lists may lag: every process found all that it had written, so nothing has to be looked for."""
-    with plant(tmp_path, redis_url=valkey.url, DIDFLOW_SETTLE_SECONDS="60") as running:
+    with cluster(tmp_path, redis_url=valkey.url, DIDFLOW_SETTLE_SECONDS="60") as running:
         running.wait(running.submit(ONE))
         valkey.die()
         valkey.restart()

@@ -16,7 +16,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.requests import Failback, Reroute, Selector
 from didflow.contract.states import JobState, Outcome
 from didflow.ledger.keys import Keys
-from tests.support.cluster import NAMESPACE, Plant, lives, plant, until
+from tests.support.cluster import NAMESPACE, Cluster, cluster, lives, until
 
 BIG = os.environ.get("DIDFLOW_BIG_TESTS") == "1"
 COUNT = 10_000 if BIG else 1_000
@@ -32,19 +32,19 @@ STOCK = LARGE_STOCK if BIG else SMALL_STOCK
 FAST = "500"
 
 
-def own(running: Plant, count: int = COUNT) -> set[str]:
+def own(running: Cluster, count: int = COUNT) -> set[str]:
     numbers = {f"+{number}" for number in running.sandbox.order("seed_owned", count=count, destinations=OLD)}
     assert len(numbers) == count
     return numbers
 
 
-def moved(running: Plant, job: Job) -> int:
+def moved(running: Cluster, job: Job) -> int:
     """How many of its numbers have an outcome by now."""
     said = re.match(r"(\d+) of", running.ledger.get(job.id).progress or "")
     return int(said[1]) if said else 0
 
 
-def assert_exact(running: Plant, job: Job, ours: set[str], to: str = "backup@example.net") -> JobView:
+def assert_exact(running: Cluster, job: Job, ours: set[str], to: str = "backup@example.net") -> JobView:
     """Every number once, where it should be, told as confirmed; one result; and no batch left behind."""
     view = running.wait(job, WITHIN_S)
     assert view.state is JobState.SUCCEEDED, (view.error, running.didflow.explain(job.id)[-5:])
@@ -62,7 +62,7 @@ def assert_exact(running: Plant, job: Job, ours: set[str], to: str = "backup@exa
 
 
 def test_a_failover_survives_the_death_of_half_the_workers(tmp_path: Path) -> None:
-    with plant(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST, DIDFLOW_BATCH_SIZE="25") as running:
+    with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST, DIDFLOW_BATCH_SIZE="25") as running:
         ours = own(running)
         # Slow enough that it can't end between a look at its progress and the death.
         running.sandbox.add_fault("destinations", "slow", seconds=0.3, times=None)
@@ -91,7 +91,7 @@ def test_a_failover_survives_the_death_of_half_the_workers(tmp_path: Path) -> No
 )
 def test_workers_die_at_the_worst_moments(tmp_path: Path, points: tuple[str, ...]) -> None:
     orders = tmp_path / "orders"
-    with plant(tmp_path, orders=orders, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
+    with cluster(tmp_path, orders=orders, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         ours = own(running)
         for point in points:
             (orders / f"{point}.kill").touch()
@@ -101,7 +101,7 @@ def test_workers_die_at_the_worst_moments(tmp_path: Path, points: tuple[str, ...
 
 def test_a_worker_frozen_with_batches_in_hand_changes_nothing_when_it_wakes(tmp_path: Path) -> None:
     orders = tmp_path / "orders"
-    with plant(tmp_path, orders=orders, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
+    with cluster(tmp_path, orders=orders, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         ours = own(running)
         (orders / "before:set_route.freeze").touch()
         job = running.submit(AWAY)
@@ -116,7 +116,7 @@ def test_a_worker_frozen_with_batches_in_hand_changes_nothing_when_it_wakes(tmp_
         assert_exact(running, job, ours)
 
 
-def frozen(running: Plant) -> list[int]:
+def frozen(running: Cluster) -> list[int]:
     """Worker processes that stand still."""
     supervisor = running.stack.children["workers"].pid
     workers = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
@@ -124,7 +124,7 @@ def frozen(running: Plant) -> list[int]:
 
 
 def test_a_cancelled_failover_tells_exactly_what_moved(tmp_path: Path) -> None:
-    with plant(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT="40") as running:
+    with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT="40") as running:
         ours = own(running)
         job = running.submit(AWAY)
         until(lambda: moved(running, job) >= COUNT // 10, WITHIN_S, "a tenth of the numbers")
@@ -140,7 +140,7 @@ def test_a_cancelled_failover_tells_exactly_what_moved(tmp_path: Path) -> None:
 
 
 def test_a_provider_that_is_down_at_the_beginning_is_waited_for(tmp_path: Path) -> None:
-    with plant(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
+    with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         ours = own(running)
         running.sandbox.add_fault("*", "refuse", times=None, status=502, body={"message": "bad gateway"})
         job = running.submit(AWAY)
@@ -153,7 +153,7 @@ def test_a_provider_that_is_down_at_the_beginning_is_waited_for(tmp_path: Path) 
 
 @pytest.mark.long
 def test_a_workers_memory_does_not_grow_with_the_job(tmp_path: Path) -> None:
-    with plant(tmp_path, processes=1, sandbox=LARGE_STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
+    with cluster(tmp_path, processes=1, sandbox=LARGE_STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         (worker,) = running.workers()
         ours = own(running, 1_000)
         assert_exact(running, running.submit(AWAY), ours)

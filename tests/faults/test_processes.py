@@ -17,7 +17,7 @@ from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.commands import Entries
 from didflow.ledger.connection import connect
-from tests.support.cluster import NAMESPACE, Plant, lives, plant, until
+from tests.support.cluster import NAMESPACE, Cluster, cluster, lives, until
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -27,13 +27,13 @@ PBX = Destination.sip("pbx@example.net")
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    with plant(tmp_path_factory.mktemp("plant")) as running:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("plant")) as running:
         yield running
 
 
 @pytest.fixture
-def running(shared: Plant) -> Iterator[Plant]:
+def running(shared: Cluster) -> Iterator[Cluster]:
     """The shared plant, with all its workers and nothing left of the test before."""
     until(lambda: len(shared.workers()) == 2, what="two workers")
     shared.charged_before = len(shared.sandbox.ledger())
@@ -43,7 +43,7 @@ def running(shared: Plant) -> Iterator[Plant]:
     shared.sandbox.order("set_key_valid", valid=True)
 
 
-def assert_bought_once(running: Plant, job_numbers: list[str]) -> None:
+def assert_bought_once(running: Cluster, job_numbers: list[str]) -> None:
     assert len(set(job_numbers)) == 2
     assert running.charged() == sorted(job_numbers), "what was charged is what is reported, each number once"
 
@@ -53,7 +53,7 @@ def assert_bought_once(running: Plant, job_numbers: list[str]) -> None:
     [("act_and_hang", True), ("hang", False), ("slow", False)],
     ids=["done, answer lost", "not done, answer lost", "done while the worker is dead"],
 )
-def test_a_worker_killed_in_the_middle_of_a_checkout_buys_once(running: Plant, fault: str, bought_by_then: bool) -> None:
+def test_a_worker_killed_in_the_middle_of_a_checkout_buys_once(running: Cluster, fault: str, bought_by_then: bool) -> None:
     running.sandbox.add_fault("checkout", fault, seconds=1.5)
     job = running.submit(BUY_TWO)
     until(lambda: running.sandbox.state()["faults"].get(f"checkout:{fault}"), what="the checkout")
@@ -70,7 +70,7 @@ def test_a_worker_killed_in_the_middle_of_a_checkout_buys_once(running: Plant, f
     assert running.sandbox.state()["accounts"]["default"]["cart"] == []
 
 
-def test_a_worker_that_sleeps_through_its_lease_buys_nothing_when_it_wakes(running: Plant) -> None:
+def test_a_worker_that_sleeps_through_its_lease_buys_nothing_when_it_wakes(running: Cluster) -> None:
     running.sandbox.add_fault("cart_put", "slow", seconds=1.5)
     job = running.submit(BUY_TWO)
     until(lambda: running.sandbox.state()["faults"].get("cart_put:slow"), what="the cart call")
@@ -89,7 +89,7 @@ def test_a_worker_that_sleeps_through_its_lease_buys_nothing_when_it_wakes(runni
     assert len(running.results_of(job)) + len(running.results_of(other)) == 2
 
 
-def test_a_killed_child_is_replaced_and_its_neighbour_goes_on(running: Plant) -> None:
+def test_a_killed_child_is_replaced_and_its_neighbour_goes_on(running: Cluster) -> None:
     before = set(running.workers())
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
@@ -99,7 +99,7 @@ def test_a_killed_child_is_replaced_and_its_neighbour_goes_on(running: Plant) ->
 
 
 def test_a_stopped_process_hands_its_jobs_over_at_once(tmp_path: Path) -> None:
-    with plant(tmp_path, DIDFLOW_LEASE_SECONDS="60") as running:
+    with cluster(tmp_path, DIDFLOW_LEASE_SECONDS="60") as running:
         numbers = running.sandbox.order("seed_owned", count=20)
         running.sandbox.order("reconfigure", latency_ms=250)
         jobs = [running.submit(Reroute(numbers=(f"+{number}",), destinations=(PBX,))) for number in numbers[:8]]
@@ -116,7 +116,7 @@ def test_a_stopped_process_hands_its_jobs_over_at_once(tmp_path: Path) -> None:
 
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
-    with plant(tmp_path) as running:
+    with cluster(tmp_path) as running:
         children = set(running.workers())
         supervisor = running.stack.children["workers"]
         supervisor.kill()
@@ -126,7 +126,7 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 
 def test_a_stop_ends_all_and_loses_nothing(tmp_path: Path) -> None:
     with EmbeddedValkey(tmp_path / "valkey") as valkey:
-        with plant(tmp_path, redis_url=valkey.url) as running:
+        with cluster(tmp_path, redis_url=valkey.url) as running:
             running.sandbox.order("reconfigure", latency_ms=100)
             jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(100)]
             until(lambda: running.sandbox.ledger(), what="a first purchase")
@@ -137,7 +137,7 @@ def test_a_stop_ends_all_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_what_was_left_is_done_by_the_next_start(tmp_path: Path) -> None:
-    with EmbeddedValkey(tmp_path / "valkey") as valkey, plant(tmp_path, processes=1, redis_url=valkey.url) as running:
+    with EmbeddedValkey(tmp_path / "valkey") as valkey, cluster(tmp_path, processes=1, redis_url=valkey.url) as running:
         running.sandbox.add_fault("countries", "slow", seconds=1.0, times=None)
         jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(6)]
         until(lambda: any(running.owner_pid(job) for job in jobs), what="a running job")
@@ -155,7 +155,7 @@ def test_what_was_left_is_done_by_the_next_start(tmp_path: Path) -> None:
 def test_valkey_killed_and_restarted_loses_no_job(tmp_path: Path) -> None:
     server = EmbeddedValkey(tmp_path / "valkey").start()
     try:
-        with plant(tmp_path, redis_url=server.url) as running:
+        with cluster(tmp_path, redis_url=server.url) as running:
             running.sandbox.order("reconfigure", latency_ms=50)
             jobs = [running.submit(BUY_TWO, f"order-{place}") for place in range(8)]
             until(lambda: running.sandbox.ledger(), what="a first purchase")
@@ -174,7 +174,7 @@ def test_valkey_killed_and_restarted_loses_no_job(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_a_wrong_key_pauses_the_account_with_one_event_and_all_goes_on_when_it_works(running: Plant) -> None:
+def test_a_wrong_key_pauses_the_account_with_one_event_and_all_goes_on_when_it_works(running: Cluster) -> None:
     events = running.ledger.client.xlen(running.ledger.keys.events)
     running.sandbox.order("set_key_valid", valid=False)
     jobs = [running.submit(BUY_TWO) for _ in range(6)]
@@ -188,7 +188,7 @@ def test_a_wrong_key_pauses_the_account_with_one_event_and_all_goes_on_when_it_w
     assert {running.ledger.get(job.id).attempt for job in jobs} == {1}, "a wait costs no attempt"
 
 
-def test_an_absent_provider_burns_no_attempts(running: Plant) -> None:
+def test_an_absent_provider_burns_no_attempts(running: Cluster) -> None:
     for call in ("countries", "owned", "cart"):
         running.sandbox.add_fault(call, "drop", times=None)
     jobs = [running.submit(BUY_TWO) for _ in range(3)]
@@ -198,7 +198,7 @@ def test_an_absent_provider_burns_no_attempts(running: Plant) -> None:
     assert {running.ledger.get(job.id).attempt for job in jobs} == {1}
 
 
-def test_the_key_is_nowhere(running: Plant) -> None:
+def test_the_key_is_nowhere(running: Cluster) -> None:
     """Neither in a command line, nor in Redis, nor in a log at its most talkative, whatever went wrong."""
     running.sandbox.add_fault("checkout", "html_error")
     running.sandbox.add_fault("countries", "status_500_before")
@@ -236,7 +236,7 @@ def test_a_redis_that_could_forget_is_refused(tmp_path: Path, module: str, code:
     assert "appendfsync always" in ended.err
 
 
-def test_every_lane_is_served(running: Plant) -> None:
+def test_every_lane_is_served(running: Cluster) -> None:
     numbers = running.sandbox.order("seed_owned", count=2)
     moving = running.submit(Reroute(numbers=(f"+{numbers[0]}",), destinations=(PBX,)))
     giving = running.submit(Release(numbers=(f"+{numbers[1]}",)))

@@ -8,7 +8,7 @@ import pytest
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend
 from didflow.contract.states import JobState
-from tests.support.cluster import plant
+from tests.support.cluster import cluster
 
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 
@@ -23,7 +23,7 @@ def test_a_worker_killed_around_a_hold_leaves_it_to_be_settled_once(tmp_path: Pa
     orders = tmp_path / "orders"
     orders.mkdir()
     (orders / f"{point}.kill").touch()
-    with plant(tmp_path, orders=orders, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="1") as running:
+    with cluster(tmp_path, orders=orders, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="1") as running:
         assert running.wait(running.submit(BUY_ONE)).state is JobState.SUCCEEDED
         assert not (orders / f"{point}.kill").exists(), "a worker died there"
         (told,) = running.ledger.spending([("account", "default")])

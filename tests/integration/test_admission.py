@@ -23,8 +23,8 @@ from didflow.contract.states import JobState, Lane
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.rate_limit import LATE_S, Breaker, Pace, rate_state
-from tests.support.cluster import Plant, plant, until
-from tests.support.inline_worker import Stage, settings_for
+from tests.support.cluster import Cluster, cluster, until
+from tests.support.inline_worker import InlineWorker, settings_for
 from worker.attempt.patience import PATIENCE_S
 from worker.attempt.provider_clients import Providers
 from worker.attempt.rate_limiter import SharedAdmission
@@ -323,19 +323,19 @@ def test_a_thread_that_is_always_late_gives_up_and_sends_nothing(real_ledger: Le
 # Jobs
 
 
-def test_a_job_s_lane_reaches_the_gate(stage: Stage) -> None:
-    settings = settings_for(stage.sandbox.url, stage.ledger.keys.namespace)
-    stage.runner = JobRunner(stage.ledger, settings, Providers(settings, stage.ledger), stage.leases, stage.stopping)
-    numbers = stage.own(1)
-    rate = stage.ledger.keys.rate("default")
-    assert stage.run(SearchAndBuy(country="US")).state is JobState.SUCCEEDED
-    assert stage.ledger.client.hget(rate, "emergency_us") is None
-    assert stage.run(Reroute(numbers=tuple(numbers), destinations=(Destination.sip("pbx@example.net"),))).state is JobState.SUCCEEDED
-    assert stage.ledger.client.hget(rate, "emergency_us") is not None
+def test_a_job_s_lane_reaches_the_gate(inline: InlineWorker) -> None:
+    settings = settings_for(inline.sandbox.url, inline.ledger.keys.namespace)
+    inline.runner = JobRunner(inline.ledger, settings, Providers(settings, inline.ledger), inline.leases, inline.stopping)
+    numbers = inline.own(1)
+    rate = inline.ledger.keys.rate("default")
+    assert inline.run(SearchAndBuy(country="US")).state is JobState.SUCCEEDED
+    assert inline.ledger.client.hget(rate, "emergency_us") is None
+    assert inline.run(Reroute(numbers=tuple(numbers), destinations=(Destination.sip("pbx@example.net"),))).state is JobState.SUCCEEDED
+    assert inline.ledger.client.hget(rate, "emergency_us") is not None
 
 
 def test_an_outage_burns_no_attempt_and_holds_no_thread(tmp_path: Path) -> None:
-    with plant(tmp_path) as running:
+    with cluster(tmp_path) as running:
         running.sandbox.add_fault("*", "drop", times=None)
         jobs = [running.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)), f"order-{place}") for place in range(24)]
         until(lambda: "didflow.account.breaker_opened.v1" in event_types(running), what="the breaker")
@@ -354,11 +354,11 @@ def test_an_outage_burns_no_attempt_and_holds_no_thread(tmp_path: Path) -> None:
         assert event_types(running).count("didflow.account.breaker_closed.v1") == 1
 
 
-def waits(running: Plant, job_id: str) -> bool:
+def waits(running: Cluster, job_id: str) -> bool:
     view = running.ledger.get(job_id)
     return (view.state, view.reason, view.attempt) == (JobState.WAITING, "provider_down", 0)
 
 
-def event_types(running: Plant) -> list[str]:
+def event_types(running: Cluster) -> list[str]:
     entries = cast("list[tuple[str, dict[str, str]]]", running.ledger.client.xrange(running.ledger.keys.events))
     return [fields["type"] for _, fields in entries]

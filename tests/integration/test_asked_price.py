@@ -13,7 +13,7 @@ from didflow.contract.exit_codes import ExitCode
 from didflow.contract.states import JobState
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.worker_settings import note_running, running_with
-from tests.support.inline_worker import Stage, settings_for
+from tests.support.inline_worker import InlineWorker, settings_for
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -24,20 +24,20 @@ YES, NO, END_OF_INPUT = "y\n", "n\n", "\x04"
 
 
 @pytest.fixture
-def stage(real_ledger: Ledger, sandbox: SandboxAdmin) -> Iterator[Stage]:
-    stage = Stage(real_ledger, sandbox)
-    yield stage
-    stage.close()
+def inline(real_ledger: Ledger, sandbox: SandboxAdmin) -> Iterator[InlineWorker]:
+    inline = InlineWorker(real_ledger, sandbox)
+    yield inline
+    inline.close()
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace})
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
 def orders(didflow: Didflow) -> list[SearchAndBuy]:
@@ -46,11 +46,11 @@ def orders(didflow: Didflow) -> list[SearchAndBuy]:
     return [request for request in asked if isinstance(request, SearchAndBuy) and not request.dry_run]
 
 
-def test_the_question_has_the_price_and_the_order_is_for_that_price(shell: Shell, stage: Stage, didflow: Didflow) -> None:
-    stage.leases.beat()
-    limited = settings_for(stage.sandbox.url, stage.settings.namespace, spend_account_usd_per_day=100)
-    stage.ledger.perform(note_running(stage.ledger.keys, "stage", running_with(limited)))
-    with working(stage):
+def test_the_question_has_the_price_and_the_order_is_for_that_price(shell: Shell, inline: InlineWorker, didflow: Didflow) -> None:
+    inline.leases.beat()
+    limited = settings_for(inline.sandbox.url, inline.settings.namespace, spend_account_usd_per_day=100)
+    inline.ledger.perform(note_running(inline.ledger.keys, "stage", running_with(limited)))
+    with working(inline):
         command = ("buy", *CITY, "-q", "2", "--max-total", "20", "--key", "order-1", "--wait", "--json")
         bought = shell(*command, answers=YES)
     assert bought.code == 0, bought.err
@@ -70,10 +70,10 @@ def test_the_question_has_the_price_and_the_order_is_for_that_price(shell: Shell
     assert {one.number for one in order.terms.numbers} == {number["number"] for number in bought.json["result"]["numbers"]}
 
 
-def test_the_same_command_again_is_the_same_job_and_asks_nothing(shell: Shell, stage: Stage, didflow: Didflow) -> None:
-    stage.leases.beat()
+def test_the_same_command_again_is_the_same_job_and_asks_nothing(shell: Shell, inline: InlineWorker, didflow: Didflow) -> None:
+    inline.leases.beat()
     command = ("buy", *CITY, "--key", "order-2", "--json")
-    with working(stage):
+    with working(inline):
         first = shell(*command, answers=YES)
     for again in (shell(*command, answers=""), shell(*command, "--yes")):
         assert (again.code, again.json["id"], again.json["is_new"]) == (0, first.json["id"], False), again.err
@@ -81,9 +81,9 @@ def test_the_same_command_again_is_the_same_job_and_asks_nothing(shell: Shell, s
     assert len(orders(didflow)) == 1
 
 
-def test_no_and_the_end_of_the_input_buy_nothing(shell: Shell, stage: Stage, didflow: Didflow) -> None:
-    stage.leases.beat()
-    with working(stage):
+def test_no_and_the_end_of_the_input_buy_nothing(shell: Shell, inline: InlineWorker, didflow: Didflow) -> None:
+    inline.leases.beat()
+    with working(inline):
         declined = shell("buy", *CITY, answers=NO)
         ended = shell("buy", *CITY, answers=END_OF_INPUT)
     assert (declined.code, "nothing was done" in declined.err) == (ExitCode.NOTHING_DONE, True)
@@ -91,9 +91,9 @@ def test_no_and_the_end_of_the_input_buy_nothing(shell: Shell, stage: Stage, did
     assert orders(didflow) == []
 
 
-def test_an_order_for_later_is_not_bound_to_the_price_of_today(shell: Shell, stage: Stage, didflow: Didflow) -> None:
-    stage.leases.beat()
-    with working(stage):
+def test_an_order_for_later_is_not_bound_to_the_price_of_today(shell: Shell, inline: InlineWorker, didflow: Didflow) -> None:
+    inline.leases.beat()
+    with working(inline):
         placed = shell("buy", *CITY, "--key", "order-3", "--not-before", "1h", "--json", answers=YES)
         assert "what they cost then (now" in placed.err
         job = shell("buy", *CITY, "--key", "order-4", "--json", answers=YES).json["id"]
@@ -103,14 +103,14 @@ def test_an_order_for_later_is_not_bound_to_the_price_of_today(shell: Shell, sta
 
 
 def test_without_workers_and_without_an_answer_the_question_says_that_the_price_is_not_known(
-    shell: Shell, stage: Stage, didflow: Didflow
+    shell: Shell, inline: InlineWorker, didflow: Didflow
 ) -> None:
     nobody = shell("buy", *CITY, "--max-total", "5", answers=NO)
     assert "no worker runs, so nobody can say what this costs now" in nobody.err
     assert "limit of this order: max total 5 USD (--max-total)" in nobody.err
     assert "buy 1 number in LOS ANGELES, CA, US at a price that isn't known yet?" in nobody.err
     assert didflow.find() == ()
-    stage.leases.beat()
+    inline.leases.beat()
     silent = shell("buy", *CITY, "--timeout", "0.1", answers=YES)
     assert silent.code == 0, silent.err
     assert "the workers didn't say within 0.1 s" in silent.err
@@ -121,9 +121,9 @@ def test_without_workers_and_without_an_answer_the_question_says_that_the_price_
     }
 
 
-def test_numbers_that_cannot_be_had_are_not_asked_about(shell: Shell, stage: Stage, didflow: Didflow) -> None:
-    stage.leases.beat()
-    with working(stage):
+def test_numbers_that_cannot_be_had_are_not_asked_about(shell: Shell, inline: InlineWorker, didflow: Didflow) -> None:
+    inline.leases.beat()
+    with working(inline):
         none = shell("buy", *CITY, "--max-monthly", "0.01", "--json", answers="")
         stands = shell("buy", *CITY, "--max-monthly", "0.01", "--wait-until", "2d", answers=NO)
     assert (none.code, none.json["error"]["code"]) == (ExitCode.JOB, "no_stock")
@@ -132,8 +132,8 @@ def test_numbers_that_cannot_be_had_are_not_asked_about(shell: Shell, stage: Sta
     assert orders(didflow) == []
 
 
-def test_a_quote_from_a_file_is_shown_before_it_is_ordered_by(shell: Shell, stage: Stage) -> None:
-    with working(stage):
+def test_a_quote_from_a_file_is_shown_before_it_is_ordered_by(shell: Shell, inline: InlineWorker) -> None:
+    with working(inline):
         printed = shell("buy", *CITY, "--dry-run", "--json").json
     (shell.folder / "quote.json").write_text(json.dumps(printed))
     asked = shell("buy", "--quote", "quote.json", answers=NO)

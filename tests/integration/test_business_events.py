@@ -26,7 +26,7 @@ from producers.business_events import KEPT_CHARACTERS, MAX_DELIVERIES, BusinessE
 from producers.churn import Churn
 from producers.onboarding import Onboarding
 from tests.support.cluster import until
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -89,7 +89,7 @@ def test_an_event_that_is_seen_twice_is_one_job(didflow: Didflow) -> None:
     assert len(didflow.find()) == 1
 
 
-def test_an_order_is_one_purchase_whichever_way_it_is_placed_and_its_fulfilment_comes(stage: Stage, didflow: Didflow) -> None:
+def test_an_order_is_one_purchase_whichever_way_it_is_placed_and_its_fulfilment_comes(inline: InlineWorker, didflow: Didflow) -> None:
     us = {"country": "US", "quantity": 2}
     send(didflow, "evt-1", {"request": us, "order": "4711", "customer": "acme"}, ORDER)
     send(didflow, "4712", {"request": us}, ORDER)
@@ -97,18 +97,18 @@ def test_an_order_is_one_purchase_whichever_way_it_is_placed_and_its_fulfilment_
     jobs = [taken.job.id for taken in taken_in(didflow) if taken.job]
     onboarding = Onboarding(didflow)
     assert jobs == [onboarding.order(order, SearchAndBuy(country="US", quantity=2)).id for order in ("4711", "4712", "4711")]
-    with working(stage):
+    with working(inline):
         for job in set(jobs):
             didflow.wait(job, 20)
     fulfilled = {one.order: (one.customer, len(one.active)) for one in onboarding.fulfilments("crm", block_s=0.01, give_up_idle=True)}
     assert fulfilled == {"4711": ("acme", 2), "4712": (None, 2)}
-    assert len(stage.sandbox.ledger()) == 4
+    assert len(inline.sandbox.ledger()) == 4
 
 
-def test_a_churn_case_is_released_and_called_off_by_events(stage: Stage, didflow: Didflow) -> None:
-    ours = stage.own(2)
+def test_a_churn_case_is_released_and_called_off_by_events(inline: InlineWorker, didflow: Didflow) -> None:
+    ours = inline.own(2)
     churn = Churn(didflow)
-    with working(stage):
+    with working(inline):
         check = churn.check("contract-88", ours)
     for event_id in ("evt-1", "evt-1", "evt-2"):
         send(didflow, event_id, {"case": "contract-88", "check": check.id}, APPROVED)
@@ -117,31 +117,31 @@ def test_a_churn_case_is_released_and_called_off_by_events(stage: Stage, didflow
     send(didflow, "evt-3", {"case": "contract-88"}, CALLED_OFF)
     (off,) = taken_in(didflow)
     assert off.job is not None
-    assert ({off.job.id}, off.job.state, stage.owned()) == (jobs, JobState.CANCELLED, set(ours))
+    assert ({off.job.id}, off.job.state, inline.owned()) == (jobs, JobState.CANCELLED, set(ours))
     send(didflow, "evt-4", {"case": "contract-89"}, CALLED_OFF)
     taken_in(didflow)
     assert refused(didflow).code == "wrong_job"
 
 
-def test_a_customer_leaves_and_comes_back_by_events(stage: Stage, didflow: Didflow) -> None:
+def test_a_customer_leaves_and_comes_back_by_events(inline: InlineWorker, didflow: Didflow) -> None:
     order = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=(Destination.sip("pbx@example.net"),))
-    with working(stage):
+    with working(inline):
         didflow.wait(didflow.submit(order, reference="acme").id, 20)
         for event_id in ("evt-1", "evt-1"):
             send(didflow, event_id, {"reference": "acme", "parking": [{"transport": 1, "destination": "goodbye@example.net"}]}, CHURNED)
         (release,) = {taken.job.id for taken in taken_in(didflow) if taken.job}
         until(lambda: didflow.get(release).reason == "grace", what="the grace period")
-        assert set(map(tuple, stage.routes().values())) == {("goodbye@example.net",)}
+        assert set(map(tuple, inline.routes().values())) == {("goodbye@example.net",)}
         for event_id in ("evt-2", "evt-3"):
             send(didflow, event_id, {"reference": "acme"}, RETURNED)
         assert {taken.job.id for taken in taken_in(didflow) if taken.job} == {release}
         assert didflow.wait(release, 20).state is JobState.CANCELLED
-    assert set(map(tuple, stage.routes().values())) == {("pbx@example.net",)}
-    assert len(stage.owned()) == 2
+    assert set(map(tuple, inline.routes().values())) == {("pbx@example.net",)}
+    assert len(inline.owned()) == 2
 
 
-def test_a_customer_who_comes_back_too_late_is_told_what_to_order_and_a_stranger_nothing(stage: Stage, didflow: Didflow) -> None:
-    with working(stage):
+def test_a_customer_who_comes_back_too_late_is_told_what_to_order_and_a_stranger_nothing(inline: InlineWorker, didflow: Didflow) -> None:
+    with working(inline):
         didflow.wait(didflow.submit(SearchAndBuy(country="CA", city=("TORONTO, ON",)), reference="acme").id, 20)
         send(didflow, "evt-1", {"reference": "acme", "grace": "0s"}, CHURNED)
         (gone,) = taken_in(didflow)

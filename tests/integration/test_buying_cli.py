@@ -13,7 +13,7 @@ from didflow import AsyncDidflow, Didflow, InvalidRequest, Quote, Rung, SearchAn
 from didflow.contract.states import JobState
 from didflow.ledger.script_calls import Submission, fingerprint
 from producers.onboarding import Onboarding
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -22,19 +22,19 @@ CITY = ("--country", "US", "--city", "LOS ANGELES, CA")
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace})
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
-def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, stage: Stage) -> None:
-    stage.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
+def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, inline: InlineWorker) -> None:
+    inline.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
     rungs = ("--rung", "name=here; city=LOS ANGELES, CA", "--rung", "region=California; max_monthly=9.00; quantity=2")
-    with working(stage):
+    with working(inline):
         told = shell("buy", "--yes", "--country", "US", *rungs, "-q", "3", "--wait")
         ended = shell("buy", "--yes", "--country", "US", *rungs, "-q", "2", "--wait", "--json", "--key", "second")
     assert told.code == 0, told.err
@@ -44,18 +44,18 @@ def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, stage: Stage) 
     assert [rung["bought"] for rung in ended.json["result"]["search"]["rungs"]] == [0, 2]
 
 
-def test_a_standing_order_waits_and_is_cancelled(shell: Shell, stage: Stage) -> None:
+def test_a_standing_order_waits_and_is_cancelled(shell: Shell, inline: InlineWorker) -> None:
     job = shell("buy", "--yes", *CITY, "-q", "99", "--wait-until", "2d", "--key", "order-1", "--json").json["id"]
-    stage.runner.run(job)
+    inline.runner.run(job)
     assert "waiting (stock)" in shell("status", job).out
     shell("cancel", job)
-    stage.runner.run(job)
-    assert stage.ledger.get(job).state is JobState.CANCELLED
-    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    inline.runner.run(job)
+    assert inline.ledger.get(job).state is JobState.CANCELLED
+    assert inline.sandbox.state()["accounts"]["default"]["cart"] == []
 
 
-def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shell: Shell, stage: Stage) -> None:
-    with working(stage):
+def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shell: Shell, inline: InlineWorker) -> None:
+    with working(inline):
         printed = shell("buy", "--yes", *CITY, "-q", "2", "--dry-run", "--json").out
         (shell.folder / "quote.json").write_text(printed)
         bought = shell("buy", "--yes", "--quote", "quote.json", "--key", "order-3", "--wait", "--json")
@@ -70,10 +70,10 @@ def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shel
     assert "was changed since" in changed.json["error"]["message"]
 
 
-def test_a_dry_run_shows_what_using_a_number_costs_where_there_is_room(shell: Shell, stage: Stage) -> None:
-    with working(stage):
+def test_a_dry_run_shows_what_using_a_number_costs_where_there_is_room(shell: Shell, inline: InlineWorker) -> None:
+    with working(inline):
         offered = shell("buy", *CITY, "--dry-run", "--json").json["result"]["quote"]["numbers"][0]["number"]
-        stage.sandbox.order("show_offer", number=offered[1:], per_min="0.0059", sms_price=0.25, free_min=123, cnam=True)
+        inline.sandbox.order("show_offer", number=offered[1:], per_min="0.0059", sms_price=0.25, free_min=123, cnam=True)
         job = shell("buy", *CITY, "--dry-run", "--json").json["id"]
     assert "0.0059 a minute, 123 free, 0.25 an SMS, CNAM" in shell("status", job, columns=160).out
     assert "a minute" not in shell("status", job, columns=80).out
@@ -113,11 +113,11 @@ def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_
         didflow.submit(late)
 
 
-def test_the_async_client_orders_by_a_quote_and_refuses_the_same(stage: Stage, valkey: EmbeddedValkey) -> None:
+def test_the_async_client_orders_by_a_quote_and_refuses_the_same(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     request = SearchAndBuy(country="US", dry_run=True)
 
     async def ordered() -> tuple[bool, str]:
-        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        client = AsyncDidflow.from_url(valkey.url, inline.settings.namespace)
         dry_run = await client.submit(request)
         quote = (await client.wait(dry_run.id, 20)).result.quote  # type: ignore[union-attr]
         assert isinstance(quote, Quote)
@@ -128,20 +128,20 @@ def test_the_async_client_orders_by_a_quote_and_refuses_the_same(stage: Stage, v
         await client.aclose()
         return job.is_new, str(refused.value)
 
-    with working(stage):
+    with working(inline):
         is_new, refusal = asyncio.run(ordered())
     assert is_new
     assert refusal.startswith("quote: was not signed here")
-    assert len(stage.owned()) == 1
+    assert len(inline.owned()) == 1
 
 
-def test_an_onboarding_order_that_waits_can_be_called_off(stage: Stage, didflow: Didflow) -> None:
+def test_an_onboarding_order_that_waits_can_be_called_off(inline: InlineWorker, didflow: Didflow) -> None:
     onboarding = Onboarding(didflow)
     until = datetime.now(UTC) + timedelta(hours=1)
     job = onboarding.order("4711", SearchAndBuy(country="US", city=("MIAMI, FL",), quantity=99, wait_until=until))
-    stage.attempt(job)
+    inline.attempt(job)
     assert onboarding.cancel("4711") is not None
-    assert stage.attempt(job).state is JobState.CANCELLED
+    assert inline.attempt(job).state is JobState.CANCELLED
     assert onboarding.cancel("none such") is None
 
 

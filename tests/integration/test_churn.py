@@ -8,40 +8,40 @@ import pytest
 from didflow import AlreadyLeaving, Destination, Didflow, IdempotencyConflict, InvalidRequest, Release, SearchAndBuy
 from didflow.contract.jobs import Job
 from producers.churn import Churn, Returned
-from tests.support.inline_worker import Stage, numbers, outcomes
-from tests.support.moved_clock import MovedLedger, ledger, settle, stage
+from tests.support.inline_worker import InlineWorker, numbers, outcomes
+from tests.support.moved_clock import MovedLedger, inline, ledger, settle
 
-__all__ = ["ledger", "stage"]
+__all__ = ["inline", "ledger"]
 
 WEEK = timedelta(days=7)
 PARKING = (Destination.sip("goodbye@example.net"),)
 
 
 @pytest.fixture
-def churn(stage: Stage, ledger: MovedLedger) -> Churn:
-    didflow = Didflow(ledger.client, stage.settings.namespace)
+def churn(inline: InlineWorker, ledger: MovedLedger) -> Churn:
+    didflow = Didflow(ledger.client, inline.settings.namespace)
     didflow._reader = ledger  # The same clock for all.
     return Churn(didflow)
 
 
-def bought(stage: Stage, ledger: MovedLedger, reference: str, count: int = 1) -> list[str]:
+def bought(inline: InlineWorker, ledger: MovedLedger, reference: str, count: int = 1) -> list[str]:
     request = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=count, destinations=(Destination.sip("pbx@example.net"),))
-    return [number.number for number in numbers(settle(stage, ledger, stage.submit(request, reference=reference)))]
+    return [number.number for number in numbers(settle(inline, ledger, inline.submit(request, reference=reference)))]
 
 
 def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_nobody_else_s(
-    stage: Stage, ledger: MovedLedger, churn: Churn
+    inline: InlineWorker, ledger: MovedLedger, churn: Churn
 ) -> None:
-    theirs, others = bought(stage, ledger, "acme", 2) + bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
+    theirs, others = bought(inline, ledger, "acme", 2) + bought(inline, ledger, "acme"), bought(inline, ledger, "umbrella")
     job = churn.churned("acme", parking=PARKING, idempotency_key="event-1")
     assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id
     assert churn.churned("acme", parking=PARKING).id == job.id, "an open release on the same terms"
     with pytest.raises(IdempotencyConflict, match=r"grace: 1d asked, 7d there"):
         churn.churned("acme", grace="1d", parking=PARKING, idempotency_key="event-1")
-    assert settle(stage, ledger, job).reason == "grace"
+    assert settle(inline, ledger, job).reason == "grace"
     ledger.pass_time(WEEK)
-    assert outcomes(settle(stage, ledger, job)) == dict.fromkeys(sorted(theirs), "released")
-    assert stage.owned() == set(others)
+    assert outcomes(settle(inline, ledger, job)) == dict.fromkeys(sorted(theirs), "released")
+    assert inline.owned() == set(others)
     assert churn.churned("acme", parking=PARKING, idempotency_key="event-1").id == job.id, "the event comes once more, late"
     with pytest.raises(InvalidRequest, match="no number of ours"):
         churn.churned("acme")
@@ -49,9 +49,9 @@ def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_
 
 @pytest.mark.parametrize("key", [None, "later"])
 def test_who_is_leaving_already_leaves_on_other_terms_only_after_a_cancel(
-    stage: Stage, ledger: MovedLedger, churn: Churn, key: str | None
+    inline: InlineWorker, ledger: MovedLedger, churn: Churn, key: str | None
 ) -> None:
-    theirs = bought(stage, ledger, "omega", 3)
+    theirs = bought(inline, ledger, "omega", 3)
     part = churn.churned("omega", numbers=theirs[:1], grace="7d", idempotency_key="part")
     for some in ((), theirs, theirs[:1]):
         with pytest.raises(AlreadyLeaving, match=rf"{part.id} \(grace: 1d asked, 7d there\)") as refused:
@@ -64,21 +64,21 @@ def test_who_is_leaving_already_leaves_on_other_terms_only_after_a_cancel(
     assert leaving(ledger, other) == set(theirs[1:])
 
 
-def test_on_the_same_terms_only_the_numbers_that_stay_get_a_new_release(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    theirs = bought(stage, ledger, "omega", 3)
+def test_on_the_same_terms_only_the_numbers_that_stay_get_a_new_release(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(inline, ledger, "omega", 3)
     part = churn.churned("omega", numbers=theirs[:1], grace="7d", idempotency_key="part")
     rest = churn.churned("omega", idempotency_key="all")
     assert (rest.is_new, leaving(ledger, rest)) == (True, set(theirs[1:]))
     again = churn.churned("omega", idempotency_key="all")
     assert (again.is_new, again.id) == (False, rest.id), "of the three, one is in the release of before"
     assert churn.churned("omega", numbers=theirs[:1]).id == part.id
-    (later,) = bought(stage, ledger, "omega")
+    (later,) = bought(inline, ledger, "omega")
     assert churn.churned("omega", idempotency_key="all").id == rest.id, "that key meant those of then"
     assert leaving(ledger, churn.churned("omega")) == {later}
 
 
-def test_a_key_is_the_same_job_only_for_the_same_numbers_and_reference(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    theirs, others = bought(stage, ledger, "omega", 3), bought(stage, ledger, "acme")
+def test_a_key_is_the_same_job_only_for_the_same_numbers_and_reference(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    theirs, others = bought(inline, ledger, "omega", 3), bought(inline, ledger, "acme")
     part = churn.churned("omega", numbers=theirs[:1], idempotency_key="part")
     with pytest.raises(IdempotencyConflict, match=re.escape(f"numbers: {theirs[1]} asked and not there")):
         churn.churned("omega", numbers=theirs[:2], idempotency_key="part")
@@ -86,20 +86,20 @@ def test_a_key_is_the_same_job_only_for_the_same_numbers_and_reference(stage: St
         churn.churned("omega", idempotency_key="part")
     with pytest.raises(IdempotencyConflict, match="reference: acme asked, omega there"):
         churn.churned("acme", numbers=others, idempotency_key="part")
-    settle(stage, ledger, part)
+    settle(inline, ledger, part)
     ledger.pass_time(WEEK)
-    settle(stage, ledger, part)
+    settle(inline, ledger, part)
     assert churn.churned("omega", numbers=theirs[:1], idempotency_key="part").id == part.id, "repeated when the number is gone"
 
 
-def test_a_release_that_is_being_called_off_is_not_the_same_job(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    bought(stage, ledger, "omega")
+def test_a_release_that_is_being_called_off_is_not_the_same_job(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    bought(inline, ledger, "omega")
     job = churn.churned("omega", parking=PARKING)
-    settle(stage, ledger, job)
+    settle(inline, ledger, job)
     churn.returned("omega")
     with pytest.raises(AlreadyLeaving, match="being called off"):
         churn.churned("omega", parking=PARKING)
-    assert settle(stage, ledger, job).state == "cancelled"
+    assert settle(inline, ledger, job).state == "cancelled"
     assert churn.churned("omega", parking=PARKING).is_new
 
 
@@ -110,35 +110,35 @@ def leaving(ledger: MovedLedger, job: Job) -> set[str]:
     return set(request.numbers)
 
 
-def test_a_customer_who_returns_in_time_finds_everything_as_it_was(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    theirs = bought(stage, ledger, "acme", 2)
-    before = stage.routes()
+def test_a_customer_who_returns_in_time_finds_everything_as_it_was(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(inline, ledger, "acme", 2)
+    before = inline.routes()
     job = churn.churned("acme", parking=PARKING)
-    settle(stage, ledger, job)
-    assert stage.routes() != before
+    settle(inline, ledger, job)
+    assert inline.routes() != before
     assert churn.returned("acme") == Returned("acme", "kept", (job.id,), tuple(sorted(theirs)), (), ())
-    assert settle(stage, ledger, job).state == "cancelled"
-    assert stage.routes() == before
+    assert settle(inline, ledger, job).state == "cancelled"
+    assert inline.routes() == before
     again = churn.churned("acme")
     assert again.is_new, "they leave once more"
-    assert settle(stage, ledger, again).reason == "grace"
+    assert settle(inline, ledger, again).reason == "grace"
 
 
-def test_a_customer_whose_number_is_gone_is_told_and_offered_one_like_it(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    theirs = bought(stage, ledger, "acme", 2)
+def test_a_customer_whose_number_is_gone_is_told_and_offered_one_like_it(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    theirs = bought(inline, ledger, "acme", 2)
     job = churn.churned("acme", numbers=theirs[:1], grace="0s")
-    assert settle(stage, ledger, job).state == "succeeded"
+    assert settle(inline, ledger, job).state == "succeeded"
     found = churn.returned("acme")
     assert (found.outcome, found.kept, found.gone, found.called_off) == ("partly_gone", (theirs[1],), (theirs[0],), ())
     (request,) = found.similar
     assert request == SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=(Destination.sip("pbx@example.net"),))
-    assert settle(stage, ledger, stage.submit(request, reference="acme")).state == "succeeded"
+    assert settle(inline, ledger, inline.submit(request, reference="acme")).state == "succeeded"
     assert churn.returned("nobody").outcome == "nothing"
 
 
-def test_what_is_like_a_number_is_known_when_its_purchase_is_forgotten(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    (number,) = bought(stage, ledger, "acme")
-    settle(stage, ledger, churn.churned("acme", grace="0s"))
+def test_what_is_like_a_number_is_known_when_its_purchase_is_forgotten(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    (number,) = bought(inline, ledger, "acme")
+    settle(inline, ledger, churn.churned("acme", grace="0s"))
     (purchase,) = (view for view in ledger.perform(ledger.plans.find(reference="acme")) if view.kind == "search_and_buy")
     ledger.client.delete(ledger.keys.job(purchase.id))
     (request,) = churn.returned("acme").similar
@@ -154,33 +154,33 @@ def test_what_is_like_a_number_is_known_when_its_purchase_is_forgotten(stage: St
         ({"before_renewal": "40d"}, "before"),
     ],
 )
-def test_bad_times_are_refused_at_once(stage: Stage, ledger: MovedLedger, churn: Churn, terms: dict[str, str], where: str) -> None:
-    bought(stage, ledger, "acme")
+def test_bad_times_are_refused_at_once(inline: InlineWorker, ledger: MovedLedger, churn: Churn, terms: dict[str, str], where: str) -> None:
+    bought(inline, ledger, "acme")
     with pytest.raises(InvalidRequest) as refused:
         churn.churned("acme", **terms)  # type: ignore[arg-type]
     assert [place for place, _ in refused.value.faults if place.startswith(where)]
 
 
 def test_numbers_of_another_reference_are_refused_at_once_and_again_when_they_would_go(
-    stage: Stage, ledger: MovedLedger, churn: Churn
+    inline: InlineWorker, ledger: MovedLedger, churn: Churn
 ) -> None:
-    mine, theirs = bought(stage, ledger, "acme"), bought(stage, ledger, "umbrella")
+    mine, theirs = bought(inline, ledger, "acme"), bought(inline, ledger, "umbrella")
     with pytest.raises(InvalidRequest, match=r"bought for .umbrella."):
         churn.churned("acme", numbers=mine + theirs)
     with pytest.raises(InvalidRequest, match="nothing shows"):
-        churn.churned("acme", numbers=stage.own(1))
+        churn.churned("acme", numbers=inline.own(1))
     job = churn.churned("acme", numbers=mine)
-    settle(stage, ledger, job)
-    settle(stage, ledger, stage.submit(Release(numbers=tuple(mine))))
+    settle(inline, ledger, job)
+    settle(inline, ledger, inline.submit(Release(numbers=tuple(mine))))
     ledger.client.hdel(ledger.keys.reserved("default"), *mine)
-    assert bought(stage, ledger, "umbrella", 26)
+    assert bought(inline, ledger, "umbrella", 26)
     ledger.pass_time(WEEK)
-    assert set(outcomes(settle(stage, ledger, job)).values()) == {"already_released"}
+    assert set(outcomes(settle(inline, ledger, job)).values()) == {"already_released"}
 
 
-def test_a_broken_line_of_a_file_stops_no_other_and_the_report_names_it(stage: Stage, ledger: MovedLedger, churn: Churn) -> None:
-    (one,), (two,), (three,) = (bought(stage, ledger, reference) for reference in ("one", "two", "three"))
-    settle(stage, ledger, churn.churned("three"))
+def test_a_broken_line_of_a_file_stops_no_other_and_the_report_names_it(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+    (one,), (two,), (three,) = (bought(inline, ledger, reference) for reference in ("one", "two", "three"))
+    settle(inline, ledger, churn.churned("three"))
     lines = [
         b"\xef\xbb\xbfreference,event,numbers,at,grace,parking\r\n",
         f"one,churned,{one},,7d,sip:goodbye@example.net\r\n".encode(),
@@ -219,13 +219,13 @@ def test_a_broken_line_of_a_file_stops_no_other_and_the_report_names_it(stage: S
     assert [line.outcome for line in again if line.outcome != "refused"] == ["same", "same", "kept"]
     for line in report:
         if line.job:
-            settle(stage, ledger, Job(line.job, False, ledger.get(line.job).state))
+            settle(inline, ledger, Job(line.job, False, ledger.get(line.job).state))
     ledger.pass_time(WEEK)
     for line in report:
         if line.job:
-            settle(stage, ledger, Job(line.job, False, ledger.get(line.job).state))
-    assert stage.owned() == {three}
-    assert two not in stage.owned()
+            settle(inline, ledger, Job(line.job, False, ledger.get(line.job).state))
+    assert inline.owned() == {three}
+    assert two not in inline.owned()
 
 
 @pytest.mark.parametrize("lines", [[], [b"\n"], [b"reference,what\n"], [b"event\n"], [b"reference,event,event\n"], [b"\xff\n"]])

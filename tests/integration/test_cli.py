@@ -16,7 +16,7 @@ from didflow.ledger.rate_limit import Breaker, report
 from didflow.ledger.worker_settings import note_running, running_with
 from didflow.terminal.output import clean, exit_code
 from producers.cli.processes import ROLES
-from tests.support.cluster import NAMESPACE, Plant, plant, until
+from tests.support.cluster import NAMESPACE, Cluster, cluster, until
 from tests.support.inline_worker import settings_for
 from tests.support.shell import Shell
 from worker.local.stack import LocalStack
@@ -26,13 +26,13 @@ OF_LOS_ANGELES = ("--country", "US", "--city", "LOS ANGELES, CA")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    with plant(tmp_path_factory.mktemp("plant"), processes=1) as running:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("plant"), processes=1) as running:
         yield running
 
 
 @pytest.fixture
-def didflow(running: Plant, tmp_path: Path) -> Shell:
+def didflow(running: Cluster, tmp_path: Path) -> Shell:
     return shell_of(running.stack, tmp_path)
 
 
@@ -47,7 +47,7 @@ def offline(tmp_path: Path) -> Shell:
 
 
 def test_many_numbers_are_summed_up_and_listed_page_by_page_and_as_csv(tmp_path: Path) -> None:
-    with plant(tmp_path, processes=1, sandbox=("--numbers-per-city", "400"), DIDFLOW_RATE_LIMIT="1000") as many:
+    with cluster(tmp_path, processes=1, sandbox=("--numbers-per-city", "400"), DIDFLOW_RATE_LIMIT="1000") as many:
         assert len(many.sandbox.order("seed_owned", count=1_150)) == 1_150
         didflow = shell_of(many.stack, tmp_path)
         moved = didflow("reroute", "--all", "--to", "sip:b@example.net", "--wait", "--yes")
@@ -113,7 +113,7 @@ def test_a_story_has_its_columns_on_a_narrow_terminal(didflow: Shell) -> None:
         assert line[heading.index("request") :].split()[0] == "checkout"
 
 
-def test_a_dry_run_changes_nothing(running: Plant, didflow: Shell) -> None:
+def test_a_dry_run_changes_nothing(running: Cluster, didflow: Shell) -> None:
     before = (running.charged(), running.sandbox.state()["accounts"])
     numbers = list(before[1]["default"]["owned"])
     assert didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "5", "--dry-run").code == 0
@@ -123,7 +123,7 @@ def test_a_dry_run_changes_nothing(running: Plant, didflow: Shell) -> None:
     assert (running.charged(), running.sandbox.state()["accounts"]) == before
 
 
-def test_a_round_of_operations(running: Plant, didflow: Shell, tmp_path: Path) -> None:
+def test_a_round_of_operations(running: Cluster, didflow: Shell, tmp_path: Path) -> None:
     numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=3, label="round")]
     (tmp_path / "numbers.txt").write_text("# three\n" + "\n".join(numbers) + "\n")
     moved = didflow("reroute", "--numbers-file", "numbers.txt", "--to", "sip:b@example.net", "--wait", "--json")
@@ -140,7 +140,7 @@ def test_a_round_of_operations(running: Plant, didflow: Shell, tmp_path: Path) -
     assert not set(numbers) & {f"+{number}" for number in running.sandbox.owned()}
 
 
-def test_numbers_come_through_a_pipe(running: Plant, didflow: Shell) -> None:
+def test_numbers_come_through_a_pipe(running: Cluster, didflow: Shell) -> None:
     (number,) = running.sandbox.order("seed_owned", count=1)
     gone = didflow("release", "--numbers-file", "-", "--yes", "--wait", stdin=f"{number}\n")
     assert gone.code == 0
@@ -154,7 +154,7 @@ def test_a_job_that_ends_badly_ends_the_command_with_one(didflow: Shell) -> None
     assert "refused" in nothing.out
 
 
-def test_a_job_that_was_refused_says_how_many_were_asked_for(running: Plant, didflow: Shell) -> None:
+def test_a_job_that_was_refused_says_how_many_were_asked_for(running: Cluster, didflow: Shell) -> None:
     refused = didflow("buy", "--yes", "--country", "Nowhere", "--quantity", "7", "--wait", "--json")
     assert refused.json["result"]["totals"]["requested"] == 7
     numbers = [f"+{number}" for number in running.sandbox.order("seed_owned", count=2)]
@@ -163,7 +163,7 @@ def test_a_job_that_was_refused_says_how_many_were_asked_for(running: Plant, did
     assert stopped.json["result"]["totals"]["requested"] == 2
 
 
-def test_waiting_too_long_ends_with_three_and_the_job_goes_on(running: Plant, didflow: Shell) -> None:
+def test_waiting_too_long_ends_with_three_and_the_job_goes_on(running: Cluster, didflow: Shell) -> None:
     late = didflow("buy", "--yes", *OF_LOS_ANGELES, "--not-before", "1h", "--wait", "--timeout", "0.2", "--json")
     assert late.code == 3
     assert late.json["error"]["code"] == "wait_timeout"
@@ -280,7 +280,7 @@ def test_schemas_are_json_schemas(offline: Shell, what: str) -> None:
     assert schema.get("discriminator") or schema["anyOf"]
 
 
-def test_every_entry_of_both_streams_is_as_its_schema_says(running: Plant, didflow: Shell) -> None:
+def test_every_entry_of_both_streams_is_as_its_schema_says(running: Cluster, didflow: Shell) -> None:
     from jsonschema import Draft202012Validator
 
     running.sandbox.order("set_key_valid", valid=False)
@@ -315,13 +315,13 @@ def test_results_are_read_once_by_a_group(didflow: Shell) -> None:
     assert job["id"] in didflow("results").out
 
 
-def test_results_say_that_there_are_none(running: Plant, tmp_path: Path) -> None:
+def test_results_say_that_there_are_none(running: Cluster, tmp_path: Path) -> None:
     empty = shell_of(running.stack, tmp_path, DIDFLOW_NAMESPACE="empty")
     assert empty("results").err == "no results yet: no job has ended\n"
     assert (empty("results", "--json").out, empty("results").code) == ("", 0)
 
 
-def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant, tmp_path: Path) -> None:
+def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Cluster, tmp_path: Path) -> None:
     didflow = shell_of(running.stack, tmp_path)
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "2", "--reference", "customer-1", "--wait", "--json").json
     usd = Decimal(bought["result"]["totals"]["charged_usd"])
@@ -348,7 +348,7 @@ def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Plant
 
 
 def test_a_job_that_waits_for_a_limit_says_for_which_and_until_when(tmp_path: Path) -> None:
-    with plant(tmp_path, processes=1, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="2") as limited:
+    with cluster(tmp_path, processes=1, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="2") as limited:
         didflow = shell_of(limited.stack, tmp_path)
         assert didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "2", "--wait").code == 0
         job = didflow("buy", "--yes", *OF_LOS_ANGELES, "--json").json["id"]
@@ -359,7 +359,7 @@ def test_a_job_that_waits_for_a_limit_says_for_which_and_until_when(tmp_path: Pa
         assert "didflow spend" in story.out
 
 
-def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: Shell) -> None:
+def test_doctor_finds_all_well_and_says_what_is_not(running: Cluster, didflow: Shell) -> None:
     well = didflow("doctor")
     assert well.code == 0, well.out
     running.ledger.client.config_set("maxmemory-policy", "allkeys-lru")
@@ -376,7 +376,7 @@ def test_doctor_finds_all_well_and_says_what_is_not(running: Plant, didflow: She
         running.sandbox.order("set_key_valid", valid=True)
 
 
-def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Plant, didflow: Shell) -> None:
+def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Cluster, didflow: Shell) -> None:
     running.ledger.pause_account("acme", 401, "unknown appid")
     try:
         verdict, message = told(didflow)["account acme"]
@@ -387,7 +387,7 @@ def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Pl
     assert "account acme" not in told(didflow)
 
 
-def test_doctor_tells_how_several_ids_are_sent(running: Plant, didflow: Shell) -> None:
+def test_doctor_tells_how_several_ids_are_sent(running: Cluster, didflow: Shell) -> None:
     kept = running.ledger.keys.learned("default")
     running.ledger.client.delete(kept)  # Other tests of this module have released numbers.
     assert told(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
@@ -398,7 +398,7 @@ def test_doctor_tells_how_several_ids_are_sent(running: Plant, didflow: Shell) -
         running.ledger.client.delete(kept)
 
 
-def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Plant, didflow: Shell) -> None:
+def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Cluster, didflow: Shell) -> None:
     well = told(didflow)
     assert well["rate default"] == ("ok", "200 requests a second, of which emergencies keep 50%")
     assert well["breaker default"] == ("ok", "closed")
@@ -456,7 +456,7 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     assert didflow("results", "--follow").code == 2
 
 
-def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Plant, didflow: Shell) -> None:
+def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Cluster, didflow: Shell) -> None:
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--to", "sip:pbx@example.net", "--wait", "--reference", "customer-9", "--json").json
     number = bought["result"]["numbers"][0]["number"]
     shown = didflow("history", number)
@@ -489,7 +489,7 @@ def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> Non
     assert "4711\tacme\tsucceeded" in didflow("onboarding", "fulfilments", "--group", "mail").out
 
 
-def test_a_customer_leaves_and_comes_back_from_the_shell(didflow: Shell, running: Plant) -> None:
+def test_a_customer_leaves_and_comes_back_from_the_shell(didflow: Shell, running: Cluster) -> None:
     didflow("buy", "--yes", *OF_LOS_ANGELES, "--reference", "leaver", "--to", "sip:pbx@example.net", "--wait")
     unasked = didflow("churn", "churned", "leaver", "--grace", "7d")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)

@@ -16,7 +16,7 @@ from didflow.contract.states import JobState, Outcome, WaitReason
 from didflow.settings import Settings
 from producers.cli.app import app
 from producers.cli.processes import ROLES
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -78,10 +78,10 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+def test_the_readme_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     submit, consume, sandbox = blocks(ROOT / "README.md", "python")
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
-    with working(stage):
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
+    with working(inline):
         ran = subprocess.Popen([sys.executable, "-u", "-c", submit + consume], env=environment, stdout=subprocess.PIPE, text=True)
         assert ran.stdout is not None
         said = [ran.stdout.readline(), ran.stdout.readline()]
@@ -94,70 +94,70 @@ def test_the_readme_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 0\n", sandboxed.stdout)
 
 
-def test_the_failover_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
+def test_the_failover_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     example = "\n".join(blocks(ROOT / "docs/failover.md", "python"))
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
-    stage.own(3, label="customer-9")
-    stage.own(1)
-    with working(stage):
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
+    inline.own(3, label="customer-9")
+    inline.own(1)
+    with working(inline):
         ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert re.fullmatch(r"3 None\n\w{26} \w{26}\nINC-31 \w+ \d of \d no\n", ran.stdout)
 
 
-def ran(page: str, stage: Stage, valkey: EmbeddedValkey, which: int = 0) -> list[str]:
+def ran(page: str, inline: InlineWorker, valkey: EmbeddedValkey, which: int = 0) -> list[str]:
     """What an example of the page prints."""
     example = blocks(ROOT / "docs" / page, "python")[which]
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
-    with working(stage):
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
+    with working(inline):
         ended = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
     return ended.stdout.splitlines()
 
 
-def test_the_onboarding_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    ordered, handed_over = ran("onboarding.md", stage, valkey)
+def test_the_onboarding_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    ordered, handed_over = ran("onboarding.md", inline, valkey)
     assert ordered == "False acme"
-    assert handed_over == f"4711 acme succeeded 2 {stage.sandbox.charged_usd()}"
+    assert handed_over == f"4711 acme succeeded 2 {inline.sandbox.charged_usd()}"
 
 
-def test_the_onboarding_page_s_ladder_and_quote_run(stage: Stage, valkey: EmbeddedValkey) -> None:
-    quoted, by_ladder, by_quote = ran("onboarding.md", stage, valkey, 1)
+def test_the_onboarding_page_s_ladder_and_quote_run(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    quoted, by_ladder, by_quote = ran("onboarding.md", inline, valkey, 1)
     assert re.fullmatch(r"1 number, first year \d+\.\d\d USD, documents \[\]", quoted)
     shares = re.findall(r"\('([^']+)', \d+, (\d)\)", by_ladder)
     assert shares == [("LOS ANGELES, CA", "2"), ("SAN DIEGO, CA or SAN FRANCISCO, CA", "1"), ("California", "0"), ("US", "0")]
     assert by_quote == "succeeded []"
 
 
-def test_the_events_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    *taken, handed_over = ran("events.md", stage, valkey)
+def test_the_events_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    *taken, handed_over = ran("events.md", inline, valkey)
     assert taken[:2] == ["4711 True", "4711 False"]
     assert "'data.request.country'" in taken[2]
     assert "'data.request.quantity'" in taken[2]
     assert re.fullmatch(r"4711 acme \['\+1\d+', '\+1\d+'\]", handed_over)
 
 
-def test_the_history_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    (number,) = stage.own(1)
-    with working(stage):
-        stage.finish(stage.submit(Reroute(numbers=(number,), destinations=(Destination.sip("pbx@example.net"),))))
+def test_the_history_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    (number,) = inline.own(1)
+    with working(inline):
+        inline.finish(inline.submit(Reroute(numbers=(number,), destinations=(Destination.sip("pbx@example.net"),))))
     (example,) = blocks(ROOT / "docs/history.md", "python")
-    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
+    environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
     moved = example.replace("+12135550100", number)
     said = subprocess.run([sys.executable, "-c", moved], env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
     assert re.fullmatch(r".* routed \w{26} None\nnobody wrote here but didflow\n", said)
 
 
-def test_the_documents_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    *needs, followed = ran("documents.md", stage, valkey)
+def test_the_documents_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    *needs, followed = ran("documents.md", inline, valkey)
     assert needs == ["bought_inactive needs id, localaddress"] * 2
     assert re.fullmatch(r"followed by \w{26}-documents", followed)
 
 
-def test_the_page_of_after_the_purchase_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    stage.sandbox.order("reconfigure", sms_off_at_first=True)
-    assert ran("after-purchase.md", stage, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
-    assert all(one["sms_enabled"] and one["sms_relay_url"] for one in stage.sandbox.owned().values())
+def test_the_page_of_after_the_purchase_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    inline.sandbox.order("reconfigure", sms_off_at_first=True)
+    assert ran("after-purchase.md", inline, valkey) == ["succeeded ['sip:pbx@example.net', 'sip:pbx@example.net']"]
+    assert all(one["sms_enabled"] and one["sms_relay_url"] for one in inline.sandbox.owned().values())
 
 
-def test_the_churn_page_s_python_runs(stage: Stage, valkey: EmbeddedValkey) -> None:
-    assert ran("churn.md", stage, valkey) == ["kept 2 kept 0 gone", "cancelled"]
-    assert set(map(tuple, stage.routes().values())) == {("pbx@example.net",)}
+def test_the_churn_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    assert ran("churn.md", inline, valkey) == ["kept 2 kept 0 gone", "cancelled"]
+    assert set(map(tuple, inline.routes().values())) == {("pbx@example.net",)}

@@ -9,7 +9,7 @@ import pytest
 from didflow.contract.requests import SearchAndBuy
 from didflow.ledger.dialects import note_dialect
 from tests.integration.test_reconcile import shell_of
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -17,8 +17,8 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
 def checks(shell: Shell, **environment: str) -> dict[str, tuple[str, str]]:
@@ -40,8 +40,8 @@ def checks(shell: Shell, **environment: str) -> dict[str, tuple[str, str]]:
         ({"path": "numbers", "key_place": "query", "unknown_route": "record_json"}, "/v1/numbers with the key in the query"),
     ],
 )
-def test_the_dialect_is_found_out_and_told(stage: Stage, shell: Shell, options: dict[str, Any], said: str) -> None:
-    stage.sandbox.order("reconfigure", **options)
+def test_the_dialect_is_found_out_and_told(inline: InlineWorker, shell: Shell, options: dict[str, Any], said: str) -> None:
+    inline.sandbox.order("reconfigure", **options)
     found = checks(shell)
     assert found["account default"][0] == "ok"
     assert found["dialect default"][0] == "ok"
@@ -49,8 +49,8 @@ def test_the_dialect_is_found_out_and_told(stage: Stage, shell: Shell, options: 
 
 
 @pytest.mark.parametrize("unknown_route", ["html", "json", "record_json"])
-def test_a_setting_that_does_not_fit_the_server_fails(stage: Stage, shell: Shell, unknown_route: str) -> None:
-    stage.sandbox.order("reconfigure", path="numbers", unknown_route=unknown_route)
+def test_a_setting_that_does_not_fit_the_server_fails(inline: InlineWorker, shell: Shell, unknown_route: str) -> None:
+    inline.sandbox.order("reconfigure", path="numbers", unknown_route=unknown_route)
     found = checks(shell, WAVIX_DIALECT="mydids")
     verdict, message = found["account default"]
     assert verdict == "fail"
@@ -58,10 +58,10 @@ def test_a_setting_that_does_not_fit_the_server_fails(stage: Stage, shell: Shell
     assert "as set (dialect)" in checks(shell, WAVIX_DIALECT="numbers")["dialect default"][1]
 
 
-def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(stage: Stage, shell: Shell) -> None:
-    stage.ledger.run(note_dialect("default", stage.sandbox.url, "numbers", "bearer"))
+def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(inline: InlineWorker, shell: Shell) -> None:
+    inline.ledger.run(note_dialect("default", inline.sandbox.url, "numbers", "bearer"))
     assert re.search(r"the workers found it \d+ s ago and confirmed it \d+ s ago", checks(shell)["dialect default"][1])
-    stage.sandbox.order("reconfigure", path="mydids", key_place="query")
+    inline.sandbox.order("reconfigure", path="mydids", key_place="query")
     verdict, message = checks(shell)["dialect default"]
     assert verdict == "warn"
     assert "the workers use /v1/numbers with the key in bearer" in message
@@ -81,9 +81,9 @@ def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(stage:
         (("numbers", "trunks", "account"), "fail", "may read numbers, trunks, balance; not stock (The API key lacks the scope buy:read)"),
     ],
 )
-def test_what_the_key_may_do_is_listed(stage: Stage, shell: Shell, scopes: Any, verdict: str, said: str) -> None:
+def test_what_the_key_may_do_is_listed(inline: InlineWorker, shell: Shell, scopes: Any, verdict: str, said: str) -> None:
     if scopes:
-        stage.sandbox.order("reconfigure", scopes={"default": scopes})
+        inline.sandbox.order("reconfigure", scopes={"default": scopes})
     found = checks(shell)
     assert found["account default"][0] == "ok"
     assert found["key default"][0] == verdict
@@ -91,24 +91,24 @@ def test_what_the_key_may_do_is_listed(stage: Stage, shell: Shell, scopes: Any, 
 
 
 @pytest.mark.parametrize("as_json", [("--json",), ()])
-def test_the_provider_s_words_command_no_terminal(stage: Stage, shell: Shell, as_json: tuple[str, ...]) -> None:
+def test_the_provider_s_words_command_no_terminal(inline: InlineWorker, shell: Shell, as_json: tuple[str, ...]) -> None:
     words = "\x1b[2J\x1b]0;owned\x07not you"
-    stage.sandbox.add_fault("*", "refuse", status=403, times=None, body={"success": False, "message": words})
-    stage.attempt(stage.submit(SearchAndBuy(country="US")))
+    inline.sandbox.add_fault("*", "refuse", status=403, times=None, body={"success": False, "message": words})
+    inline.attempt(inline.submit(SearchAndBuy(country="US")))
     shown = shell("doctor", *as_json).out
     assert shown.count("not you") >= 2, "of the pause, and of the refusal"
     assert "\x1b]" not in shown + shown.encode().decode("unicode_escape")
     assert "\x07" not in shown + shown.encode().decode("unicode_escape")
 
 
-def test_a_paused_account_whose_key_works_again_is_said_to_go_on(stage: Stage, shell: Shell) -> None:
-    stage.sandbox.order("set_key_valid", valid=False)
-    stage.attempt(stage.submit(SearchAndBuy(country="US")))
+def test_a_paused_account_whose_key_works_again_is_said_to_go_on(inline: InlineWorker, shell: Shell) -> None:
+    inline.sandbox.order("set_key_valid", valid=False)
+    inline.attempt(inline.submit(SearchAndBuy(country="US")))
     verdict, message = checks(shell)["account default"]
     assert verdict == "fail"
     assert "paused since" in message
     assert "refuses the key: Unauthorized: check the key" in message
-    stage.sandbox.order("set_key_valid", valid=True)
+    inline.sandbox.order("set_key_valid", valid=True)
     verdict, message = checks(shell)["account default"]
     assert verdict == "warn"
     assert "takes the key" in message
@@ -120,19 +120,19 @@ def test_a_paused_account_whose_key_works_again_is_said_to_go_on(stage: Stage, s
     )
 
 
-def test_a_dry_run_says_that_the_balance_is_not_readable(stage: Stage, shell: Shell) -> None:
-    stage.sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
-    with working(stage):
+def test_a_dry_run_says_that_the_balance_is_not_readable(inline: InlineWorker, shell: Shell) -> None:
+    inline.sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
+    with working(inline):
         shown = shell("buy", "--yes", "--country", "US", "--dry-run", "--wait")
     assert shown.code == 0
     assert "balance not readable with this key" in shown.out
     assert "nothing is reserved" in shown.out
 
 
-def test_a_doctor_changes_nothing(stage: Stage, shell: Shell) -> None:
-    before = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
+def test_a_doctor_changes_nothing(inline: InlineWorker, shell: Shell) -> None:
+    before = set(inline.ledger.client.scan_iter(match=f"{inline.ledger.keys.namespace}:*"))
     checks(shell)
-    calls = stage.sandbox.state()["calls"]
+    calls = inline.sandbox.state()["calls"]
     assert set(calls) == {"owned", "countries", "cart", "trunks", "profile", "transactions"}
-    after = set(stage.ledger.client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
-    assert after - before <= {stage.ledger.keys.rate("default")}
+    after = set(inline.ledger.client.scan_iter(match=f"{inline.ledger.keys.namespace}:*"))
+    assert after - before <= {inline.ledger.keys.rate("default")}

@@ -11,7 +11,7 @@ from didflow.contract.events import event_adapter
 from didflow.contract.requests import FollowDocuments, Release, request_adapter
 from didflow.contract.results import Result, Totals
 from tests.integration.test_reconcile import shell_of
-from tests.support.inline_worker import Stage, numbers
+from tests.support.inline_worker import InlineWorker, numbers
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -21,27 +21,27 @@ BERLIN = SearchAndBuy(country="DE", city=("Berlin",), quantity=2, documents="all
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
-def papers(stage: Stage, number: str) -> list[tuple[int, str, str]]:
-    return [(one["kind"], one["status"], one["file_name"]) for one in stage.sandbox.owned()[number.removeprefix("+")]["documents"]]
+def papers(inline: InlineWorker, number: str) -> list[tuple[int, str, str]]:
+    return [(one["kind"], one["status"], one["file_name"]) for one in inline.sandbox.owned()[number.removeprefix("+")]["documents"]]
 
 
-def everything_in(stage: Stage) -> bytes:
+def everything_in(inline: InlineWorker) -> bytes:
     """All that Redis holds of this namespace."""
-    client = stage.ledger.client
-    return b"".join(client.dump(name) or b"" for name in client.scan_iter(match=f"{stage.ledger.keys.namespace}:*"))
+    client = inline.ledger.client
+    return b"".join(client.dump(name) or b"" for name in client.scan_iter(match=f"{inline.ledger.keys.namespace}:*"))
 
 
-def test_a_passport_goes_to_the_provider_and_nowhere_else(stage: Stage, didflow: Didflow, shell: Shell, tmp_path: Path) -> None:
-    purchase = stage.run(BERLIN)
+def test_a_passport_goes_to_the_provider_and_nowhere_else(inline: InlineWorker, didflow: Didflow, shell: Shell, tmp_path: Path) -> None:
+    purchase = inline.run(BERLIN)
     first, second = (one.number for one in numbers(purchase))
     (tmp_path / "Mustermann.pdf").write_bytes(PASSPORT)
     handed_in = shell("documents", "upload", "--number", first, "--type", "id", "--file", "Mustermann.pdf", "--json")
@@ -50,11 +50,11 @@ def test_a_passport_goes_to_the_provider_and_nowhere_else(stage: Stage, didflow:
     again = shell("documents", "upload", "--job", purchase.id, "--type", "id", "--file", "Mustermann.pdf")
     assert again.code == 0
     assert "there already" in again.out
-    assert papers(stage, first) == papers(stage, second) == [(1, "pending", "id.pdf")]
+    assert papers(inline, first) == papers(inline, second) == [(1, "pending", "id.pdf")]
     for said in (handed_in, again):
         assert "Mustermann" not in said.out + said.err
-    assert b"Mustermann" not in everything_in(stage)
-    with working(stage):
+    assert b"Mustermann" not in everything_in(inline)
+    with working(inline):
         told = shell("documents", "missing", "--job", purchase.id, "--json").json
     assert [(one["number"], one["documents_needed"]) for one in told["result"]["numbers"]] == [
         (first, ["localaddress"]),
@@ -62,39 +62,39 @@ def test_a_passport_goes_to_the_provider_and_nowhere_else(stage: Stage, didflow:
     ]
 
 
-def test_what_can_not_be_handed_in_says_why_and_is_not_sent(stage: Stage, shell: Shell, tmp_path: Path) -> None:
+def test_what_can_not_be_handed_in_says_why_and_is_not_sent(inline: InlineWorker, shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "cat.pdf").write_bytes(b"GIF89a")
     refused = shell("documents", "upload", "--number", "12", "--type", "passport", "--file", "cat.pdf", "--json")
     assert refused.code == 2
     assert [where for where, _ in refused.json["error"]["faults"]] == ["number", "type", "file"]
-    assert "papers" not in stage.sandbox.state()["calls"]
+    assert "papers" not in inline.sandbox.state()["calls"]
 
 
-def test_a_purchase_is_followed_and_anybody_may_follow(stage: Stage, didflow: Didflow) -> None:
+def test_a_purchase_is_followed_and_anybody_may_follow(inline: InlineWorker, didflow: Didflow) -> None:
     documents = Documents(didflow)
-    purchase = stage.run(BERLIN)
+    purchase = inline.run(BERLIN)
     named = [one.number for one in numbers(purchase)]
     follower = documents.follower(purchase.id)
     assert follower is not None
     assert (follower.kind, follower.state) == ("follow_documents", JobState.SCHEDULED)
-    assert documents.follower(stage.run(SearchAndBuy(country="US")).id) is None
+    assert documents.follower(inline.run(SearchAndBuy(country="US")).id) is None
     job = documents.follow(named, idempotency_key="papers-1", reference="customer-9")
     assert documents.follow(named, idempotency_key="papers-1", reference="customer-9").id == job.id
-    assert stage.attempt(job).reason == "documents"
+    assert inline.attempt(job).reason == "documents"
     for number in named:
-        stage.sandbox.order("approve_documents", number=number.removeprefix("+"))
-    with working(stage):
+        inline.sandbox.order("approve_documents", number=number.removeprefix("+"))
+    with working(inline):
         assert [one.outcome for one in documents.missing(named)] == ["activated"] * 2
-    stage.make_due(job)
-    assert stage.attempt(job).state is JobState.SUCCEEDED
+    inline.make_due(job)
+    assert inline.attempt(job).state is JobState.SUCCEEDED
 
 
-def test_documents_and_the_pool_have_the_same_verbs_for_asyncio(stage: Stage, valkey: EmbeddedValkey) -> None:
-    purchase = stage.run(BERLIN)
+def test_documents_and_the_pool_have_the_same_verbs_for_asyncio(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    purchase = inline.run(BERLIN)
     named = [one.number for one in numbers(purchase)]
 
     async def asked() -> list[object]:
-        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        client = AsyncDidflow.from_url(valkey.url, inline.settings.namespace)
         documents, pool = AsyncDocuments(client), AsyncPool(client)
         follower = await documents.follower(purchase.id)
         jobs = [await documents.follow(named, idempotency_key="papers-1", reference="customer-9") for _ in range(2)]
@@ -108,20 +108,20 @@ def test_documents_and_the_pool_have_the_same_verbs_for_asyncio(stage: Stage, va
         await client.aclose()
         return told
 
-    (ours,) = stage.own(1)
-    ended = given(stage, ours)
-    with working(stage):
+    (ours,) = inline.own(1)
+    ended = given(inline, ours)
+    with working(inline):
         told = asyncio.run(asked())
     assert told == [f"{purchase.id}-documents", None, [("id", "localaddress")] * 2, [(ours, ended.id)], (ours,), ()]
 
 
-def given(stage: Stage, number: str) -> Job:
+def given(inline: InlineWorker, number: str) -> Job:
     """A purchase that was handed this number of the pool, and has ended."""
-    job = stage.submit(BERLIN)
-    claim = stage.ledger.claim(job.id, "worker-1", lease_ms=60_000)
+    job = inline.submit(BERLIN)
+    claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
     assert not isinstance(claim, str)
-    assert stage.ledger.hand_out(claim, [(number, 47000001, "{}")]) == frozenset({number})
-    assert stage.ledger.finish(claim, JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
+    assert inline.ledger.hand_out(claim, [(number, 47000001, "{}")]) == frozenset({number})
+    assert inline.ledger.finish(claim, JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
     return job
 
 
@@ -130,21 +130,21 @@ def test_the_schemas_know_the_request_and_the_events() -> None:
     assert "didflow.number.documents_rejected.v1" in json.dumps(event_adapter().json_schema())
 
 
-def test_a_follower_of_no_purchase_is_refused_at_once(stage: Stage, didflow: Didflow) -> None:
-    other = stage.submit(Release(numbers=("+12135550100",)))
+def test_a_follower_of_no_purchase_is_refused_at_once(inline: InlineWorker, didflow: Didflow) -> None:
+    other = inline.submit(Release(numbers=("+12135550100",)))
     with pytest.raises(WrongJob):
         didflow.submit(FollowDocuments(job_id=other.id))
     with pytest.raises(InvalidRequest):
         Documents(didflow).follow([])
 
 
-def test_the_pool_is_listed_and_a_number_put_back(stage: Stage, shell: Shell) -> None:
-    ours = stage.own(1)
-    job = stage.submit(BERLIN)
-    claim = stage.ledger.claim(job.id, "worker-1", lease_ms=60_000)
+def test_the_pool_is_listed_and_a_number_put_back(inline: InlineWorker, shell: Shell) -> None:
+    ours = inline.own(1)
+    job = inline.submit(BERLIN)
+    claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
     assert not isinstance(claim, str)
-    assert stage.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
+    assert inline.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
     assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase goes on"
-    stage.ledger.client.hdel(stage.ledger.keys.reserved("default"), ours[0])  # As at its end.
+    inline.ledger.client.hdel(inline.ledger.keys.reserved("default"), ours[0])  # As at its end.
     assert [(one["number"], one["job_id"]) for one in shell("pool", "list", "--json").json] == [(ours[0], job.id)]
     assert f"1 of 1 numbers are back: {ours[0]}" in shell("pool", "return", "--number", ours[0]).out

@@ -17,40 +17,40 @@ import pytest
 from didflow.ledger.failover_plans import FailoverPlans
 from producers.failover import Failover
 from tests.integration.test_cli import shell_of
-from tests.support.cluster import Plant, plant, until
+from tests.support.cluster import Cluster, cluster, until
 from tests.support.shell import Shell
 
 BACKUP = "sip:backup@example.net"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    with plant(tmp_path_factory.mktemp("plant"), processes=1, DIDFLOW_PLAN_REFRESH_SECONDS="1", DIDFLOW_BATCH_SIZE="2") as running:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("plant"), processes=1, DIDFLOW_PLAN_REFRESH_SECONDS="1", DIDFLOW_BATCH_SIZE="2") as running:
         yield running
 
 
 @pytest.fixture
-def didflow(running: Plant, tmp_path: Path) -> Shell:
+def didflow(running: Cluster, tmp_path: Path) -> Shell:
     return shell_of(running.stack, tmp_path, DIDFLOW_PLAN_REFRESH_SECONDS="1")
 
 
-def own(running: Plant, label: str, count: int = 3, host: str = "old.example.net") -> list[str]:
+def own(running: Cluster, label: str, count: int = 3, host: str = "old.example.net") -> list[str]:
     """Numbers of ours with a label of their own, at a place of their own."""
     route = [{"transport": 1, "destination": f"{label}@{host}", "priority": 1}]
     return [f"+{number}" for number in running.sandbox.order("seed_owned", count=count, label=label, destinations=route)]
 
 
-def places(running: Plant, numbers: list[str]) -> list[set[str]]:
+def places(running: Cluster, numbers: list[str]) -> list[set[str]]:
     owned = running.sandbox.owned()
     return [{one["destination"] for one in owned[number.removeprefix("+")]["destinations"]} for number in numbers]
 
 
-def moved_by(running: Plant, key: str) -> Any:
+def moved_by(running: Cluster, key: str) -> Any:
     (view,) = running.didflow.find(idempotency_key=key)
     return view
 
 
-def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Plant, didflow: Shell) -> None:
+def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "a")
     away = didflow("failover", "--from-destination", "a@old.example.net", "--to", BACKUP, "--incident", "INC-1", "--yes")
     assert away.code == 0, away.out + away.err
@@ -69,7 +69,7 @@ def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Plant, 
     assert places(running, ours) == [{"a@old.example.net"}] * 3
 
 
-def test_a_dry_run_groups_by_present_route_and_fits_eighty_columns(running: Plant, didflow: Shell) -> None:
+def test_a_dry_run_groups_by_present_route_and_fits_eighty_columns(running: Cluster, didflow: Shell) -> None:
     own(running, "b1", 2)
     own(running, "b2", 1, "a-rather-long-name-of-a-host.of-a-customer.somewhere.example.net")
     ours = [f"+{number}" for number, one in running.sandbox.owned().items() if one["label"] in ("b1", "b2")]
@@ -84,7 +84,7 @@ def test_a_dry_run_groups_by_present_route_and_fits_eighty_columns(running: Plan
     assert len(as_json.json["result"]["quote"]["numbers"]) == 1
 
 
-def test_numbers_that_take_no_calls_are_counted_before_and_after(running: Plant, didflow: Shell) -> None:
+def test_numbers_that_take_no_calls_are_counted_before_and_after(running: Cluster, didflow: Shell) -> None:
     own(running, "inactive", 2)
     route = [{"transport": 1, "destination": "inactive@old.example.net", "priority": 1}]
     running.sandbox.order("seed_owned", count=1, label="inactive", destinations=route, approved=False)
@@ -99,7 +99,7 @@ def test_numbers_that_take_no_calls_are_counted_before_and_after(running: Plant,
     assert words in didflow("failback", "INC-inactive").err
 
 
-def test_numbers_come_from_a_file_and_several_places_are_tried_in_their_order(running: Plant, didflow: Shell, tmp_path: Path) -> None:
+def test_numbers_come_from_a_file_and_several_places_are_tried_in_their_order(running: Cluster, didflow: Shell, tmp_path: Path) -> None:
     (ours,) = own(running, "c", 1)
     (tmp_path / "numbers.txt").write_text(f"# one\n{ours}\n")
     away = didflow("failover", "--numbers", "numbers.txt", "--to", "trunk:144", "--to", BACKUP, "--no-check", "--json")
@@ -111,7 +111,7 @@ def test_numbers_come_from_a_file_and_several_places_are_tried_in_their_order(ru
     ]
 
 
-def test_nothing_to_do_is_said_and_is_no_failure(running: Plant, didflow: Shell) -> None:
+def test_nothing_to_do_is_said_and_is_no_failure(running: Cluster, didflow: Shell) -> None:
     own(running, "d")
     arguments = ("failover", "--label", "d", "--to", "sip:d@old.example.net")
     checked = didflow(*arguments, "--incident", "INC-4")
@@ -136,7 +136,7 @@ def test_nothing_to_do_is_said_and_is_no_failure(running: Plant, didflow: Shell)
         (("--numbers", "missing.txt", "--to", BACKUP), 2, "numbers_file"),
     ],
 )
-def test_bad_input_moves_nothing(running: Plant, didflow: Shell, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_bad_input_moves_nothing(running: Cluster, didflow: Shell, arguments: tuple[str, ...], code: int, words: str) -> None:
     if not any(one["label"] == "e" for one in running.sandbox.owned().values()):
         own(running, "e")
     before = running.sandbox.owned()
@@ -148,7 +148,7 @@ def test_bad_input_moves_nothing(running: Plant, didflow: Shell, arguments: tupl
         assert running.sandbox.owned() == before
 
 
-def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running: Plant, didflow: Shell) -> None:
+def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running: Cluster, didflow: Shell) -> None:
     own(running, "f")
     job = didflow("failover", "--label", "f", "--to", BACKUP, "--no-check", "--incident", "INC-6", "--json").json["job"]["id"]
     first = didflow("failback", job, "--json").json["job"]["id"]
@@ -159,7 +159,7 @@ def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running
     assert "failback:INC-6" in other.err
 
 
-def test_only_a_reroute_is_brought_back(running: Plant, didflow: Shell) -> None:
+def test_only_a_reroute_is_brought_back(running: Cluster, didflow: Shell) -> None:
     bought = didflow("buy", "--yes", "--country", "US", "--city", "LOS ANGELES, CA", "--json").json["id"]
     refused = didflow("failback", bought)
     assert (refused.code, "a failback undoes a reroute" in refused.err) == (2, True), refused.err
@@ -167,7 +167,7 @@ def test_only_a_reroute_is_brought_back(running: Plant, didflow: Shell) -> None:
     assert (nobody.code, "there is no job" in nobody.err) == (2, True)
 
 
-def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Plant, didflow: Shell) -> None:
+def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "g")
     saved = didflow("failover", "plan", "save", "evening", "--label", "g", "--to", BACKUP)
     assert saved.code == 0, saved.out + saved.err
@@ -193,7 +193,7 @@ def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Plant, d
     assert didflow("failover", "plan", "show", "evening").code == 2
 
 
-def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Plant, didflow: Shell) -> None:
+def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "large", 7)
     assert didflow("failover", "plan", "save", "large", "--from-destination", "large@old.example.net", "--to", BACKUP).code == 0
     plans = FailoverPlans(running.ledger)
@@ -215,7 +215,7 @@ def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Pla
     didflow("failover", "plan", "delete", "large")
 
 
-def keep_as_it_is(running: Plant, name: str, numbers: list[str]) -> None:
+def keep_as_it_is(running: Cluster, name: str, numbers: list[str]) -> None:
     """Let no worker refresh the plan any more, and let it know these numbers."""
     client, keys = running.ledger.client, running.ledger.keys
     client.zadd(keys.plans, {name: running.ledger.now_ms() + 3_600_000})
@@ -226,7 +226,7 @@ def keep_as_it_is(running: Plant, name: str, numbers: list[str]) -> None:
     client.hset(keys.plan(name), mapping={"numbers": json.dumps({f"+{n}": i for n, i in known.items()}), "count": len(numbers)})
 
 
-def test_workers_keep_a_plan_fresh_and_say_what_keeps_them_from_it(running: Plant, didflow: Shell) -> None:
+def test_workers_keep_a_plan_fresh_and_say_what_keeps_them_from_it(running: Cluster, didflow: Shell) -> None:
     own(running, "h", 1)
     assert didflow("failover", "plan", "save", "night", "--label", "h", "--to", BACKUP, "--expected-count", "1").code == 0
     plans = FailoverPlans(running.ledger)
@@ -266,7 +266,7 @@ def on_a_terminal(didflow: Shell, *arguments: str, answer: str) -> tuple[int, st
         return running.wait(20), re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", drawn.decode())
 
 
-def test_on_a_terminal_it_asks_first_and_then_draws_how_far_it_is(running: Plant, didflow: Shell) -> None:
+def test_on_a_terminal_it_asks_first_and_then_draws_how_far_it_is(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "i", 3)
     running.sandbox.order("reconfigure", apply_late_s=1.0)
     try:
@@ -284,7 +284,7 @@ def test_on_a_terminal_it_asks_first_and_then_draws_how_far_it_is(running: Plant
     assert places(running, ours) == [{"backup@example.net"}] * 3
 
 
-def test_a_plan_that_was_held_by_its_canary_is_not_swept(running: Plant, didflow: Shell) -> None:
+def test_a_plan_that_was_held_by_its_canary_is_not_swept(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "j", 4)
     assert didflow("failover", "plan", "save", "careful", "--label", "j", "--to", BACKUP, "--canary", "1").code == 0
     running.sandbox.add_fault("destinations", "refuse", times=1)
@@ -297,7 +297,7 @@ def test_a_plan_that_was_held_by_its_canary_is_not_swept(running: Plant, didflow
     didflow("failover", "plan", "delete", "careful")
 
 
-def test_a_failback_ends_a_sweep_that_has_not_begun(running: Plant, didflow: Shell) -> None:
+def test_a_failback_ends_a_sweep_that_has_not_begun(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "k", 2)
     assert didflow("failover", "plan", "save", "early", "--label", "k", "--to", BACKUP).code == 0
     failover = Failover(running.didflow)
@@ -315,7 +315,7 @@ def test_a_failback_ends_a_sweep_that_has_not_begun(running: Plant, didflow: She
     failover.delete_plan("early")
 
 
-def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(running: Plant, didflow: Shell) -> None:
+def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "m", 2)
     assert didflow("failover", "plan", "save", "whole", "--label", "m", "--to", BACKUP).code == 0
     ran = didflow("failover", "plan", "run", "whole", "--incident", "INC-12", "--no-check")
@@ -327,7 +327,7 @@ def test_a_sweep_that_found_all_in_its_place_has_nothing_to_be_brought_back(runn
     didflow("failover", "plan", "delete", "whole")
 
 
-def test_another_plan_to_the_same_place_is_not_the_same_incident(running: Plant, didflow: Shell) -> None:
+def test_another_plan_to_the_same_place_is_not_the_same_incident(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "n", 2)
     for name, number in zip(("first", "second"), ours, strict=True):
         assert didflow("failover", "plan", "save", name, "--number", number, "--to", BACKUP).code == 0
@@ -339,7 +339,7 @@ def test_another_plan_to_the_same_place_is_not_the_same_incident(running: Plant,
         didflow("failover", "plan", "delete", name)
 
 
-def test_a_plan_of_a_list_has_no_sweep_and_an_unknown_plan_is_named(running: Plant, didflow: Shell) -> None:
+def test_a_plan_of_a_list_has_no_sweep_and_an_unknown_plan_is_named(running: Cluster, didflow: Shell) -> None:
     (number,) = own(running, "l", 1)
     assert didflow("failover", "plan", "save", "one", "--number", number, "--to", BACKUP).code == 0
     ran = didflow("failover", "plan", "run", "one", "--no-check")

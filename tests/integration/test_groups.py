@@ -14,7 +14,7 @@ from didflow.ledger.group_progress import COUNTED, Group
 from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents
 from tests.integration.test_reconcile import shell_of
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import claimed, finished, submitted
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -27,8 +27,8 @@ def didflow(real_ledger: Ledger) -> Didflow:
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
 def send(didflow: Didflow, event_id: str) -> None:
@@ -147,7 +147,7 @@ def test_the_asyncio_client_lists_and_deletes_too(valkey: EmbeddedValkey, didflo
     ended(real_ledger, 1)
     real_ledger.client.xgroup_create(real_ledger.keys.results, "given-up", id="0")
 
-    async def scene() -> tuple[tuple[Group, ...], tuple[Group, ...]]:
+    async def simulation() -> tuple[tuple[Group, ...], tuple[Group, ...]]:
         client = AsyncDidflow.from_url(valkey.url, real_ledger.keys.namespace)
         before = await client.groups()
         await client.delete_group("given-up")
@@ -155,6 +155,6 @@ def test_the_asyncio_client_lists_and_deletes_too(valkey: EmbeddedValkey, didflo
         await client.aclose()
         return before, after
 
-    before, after = asyncio.run(scene())
+    before, after = asyncio.run(simulation())
     assert [group.name for group in before] == ["given-up"]
     assert after == didflow.groups() == ()

@@ -27,7 +27,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import MAX_REQUEST_BYTES, Submission
 from producers.cli.app import app
 from tests.integration.test_queue import Seen, alive, consuming, until
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from worker.local.embedded_valkey import EmbeddedValkey
 
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -224,38 +224,40 @@ FIELDS = (
 GARBAGE: list[str | bytes | None] = [None, "abc", "9" * 30, "\x1b[2J", b"\xff\xfe"]
 
 
-def damaged(stage: Stage, request: Request, field: str, value: str | bytes | None) -> Job:
-    job = stage.submit(request, reference="ref")
-    key = stage.ledger.keys.job(job.id)
+def damaged(inline: InlineWorker, request: Request, field: str, value: str | bytes | None) -> Job:
+    job = inline.submit(request, reference="ref")
+    key = inline.ledger.keys.job(job.id)
     if value is None:
-        stage.ledger.client.hdel(key, field)
+        inline.ledger.client.hdel(key, field)
     else:
-        stage.ledger.client.hset(key, field, value)
-    stage.ledger.client.zadd(f"{stage.ledger.keys.namespace}:due", {job.id: 0})
+        inline.ledger.client.hset(key, field, value)
+    inline.ledger.client.zadd(f"{inline.ledger.keys.namespace}:due", {job.id: 0})
     return job
 
 
-def play(stage: Stage, job: Job) -> None:
+def play(inline: InlineWorker, job: Job) -> None:
     """Attempts, each at once, as many as there may be at most."""
-    for _ in range(stage.settings.max_attempts + 1):
-        if stage.ledger.get(job.id).state in REPORTED:
+    for _ in range(inline.settings.max_attempts + 1):
+        if inline.ledger.get(job.id).state in REPORTED:
             return
-        if stage.ledger.get(job.id).due_at:
-            stage.make_due(job)
-        stage.runner.run(job.id)
+        if inline.ledger.get(job.id).due_at:
+            inline.make_due(job)
+        inline.runner.run(job.id)
 
 
 @pytest.mark.parametrize("value", GARBAGE, ids=lambda value: repr(value)[:12])
-def test_every_field_of_a_stored_job_may_be_garbage(stage: Stage, value: str | bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = {field: damaged(stage, MOVE, field, value) for field in FIELDS}
-    good = stage.submit(BUY)
-    assert stage.ledger.sweep(max_crashes=5).set_back == 0
-    didflow = Didflow(stage.ledger.client, stage.ledger.keys.namespace)
+def test_every_field_of_a_stored_job_may_be_garbage(
+    inline: InlineWorker, value: str | bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = {field: damaged(inline, MOVE, field, value) for field in FIELDS}
+    good = inline.submit(BUY)
+    assert inline.ledger.sweep(max_crashes=5).set_back == 0
+    didflow = Didflow(inline.ledger.client, inline.ledger.keys.namespace)
     assert len(didflow.find()) == len(jobs) + 1
     with structlog.testing.capture_logs() as lines:
         for job in (*jobs.values(), good):
-            play(stage, job)
-    assert stage.ledger.get(good.id).state is JobState.SUCCEEDED
+            play(inline, job)
+    assert inline.ledger.get(good.id).state is JobState.SUCCEEDED
     for field, job in jobs.items():
         view = didflow.get(job.id)
         assert view.state in REPORTED, (field, view)
@@ -265,12 +267,12 @@ def test_every_field_of_a_stored_job_may_be_garbage(stage: Stage, value: str | b
     entries = list(didflow.results("test", "test", block_s=0.01, give_up_idle=True))
     assert {entry.event.subject for entry in entries} >= {job.id for job in jobs.values()}, "a consumer can read every result"
     assert len(entries) == len(jobs) + 1
-    assert_shown(stage, jobs, monkeypatch)
+    assert_shown(inline, jobs, monkeypatch)
 
 
-def assert_shown(stage: Stage, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_shown(inline: InlineWorker, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """`status`, `jobs` and `explain` show them, with no escape from a record reaching the terminal."""
-    monkeypatch.setattr(Didflow, "from_env", lambda: Didflow(stage.ledger.client, stage.ledger.keys.namespace))
+    monkeypatch.setattr(Didflow, "from_env", lambda: Didflow(inline.ledger.client, inline.ledger.keys.namespace))
     shown = ("state", "created_ms", "kind", "result", "attempt", "lane", "progress", "reference", "due_ms")
     commands = [("jobs", "--limit", "1000"), ("jobs", "--json")]
     commands += [(*verb, jobs[field].id) for verb in (("status",), ("explain",), ("explain", "--json")) for field in shown]
@@ -283,39 +285,39 @@ def assert_shown(stage: Stage, jobs: dict[str, Job], monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("request_", [BUY, MOVE, GIVE_BACK], ids=["buy", "reroute", "release"])
 @pytest.mark.parametrize("text", ["", "null", "[]", '"x"', '{"v":1', '{"status":"kept"}', "[" * 5000, "\x1b[2J", '{"v":1e999}'])
-def test_what_a_job_saved_of_a_number_may_be_garbage(stage: Stage, request_: Request, text: str) -> None:
-    job = stage.submit(request_)
-    memo = {"search_and_buy": '{"phase":"carted"}', "reroute": '{"selected":true}', "release": '{"selected":true}'}[request_.kind]
-    stage.ledger.client.hset(stage.ledger.keys.numbers(job.id), "+12135550100", text)
-    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "memo", memo)
-    play(stage, job)
-    view = stage.ledger.get(job.id)
+def test_what_a_job_saved_of_a_number_may_be_garbage(inline: InlineWorker, request_: Request, text: str) -> None:
+    job = inline.submit(request_)
+    checkpoint = {"search_and_buy": '{"phase":"carted"}', "reroute": '{"selected":true}', "release": '{"selected":true}'}[request_.kind]
+    inline.ledger.client.hset(inline.ledger.keys.numbers(job.id), "+12135550100", text)
+    inline.ledger.client.hset(inline.ledger.keys.job(job.id), "memo", checkpoint)
+    play(inline, job)
+    view = inline.ledger.get(job.id)
     assert view.state is JobState.NEEDS_REVIEW
     assert view.error is not None
     assert view.error.code == "unreadable_progress"
-    assert set(stage.sandbox.state()["calls"]) <= {"owned", "owned_one"}, "nothing was changed"
+    assert set(inline.sandbox.state()["calls"]) <= {"owned", "owned_one"}, "nothing was changed"
 
 
 @pytest.mark.parametrize("part", ["numbers", "steps", "reserved"])
-def test_a_part_of_another_type_is_told_and_stops_nobody(stage: Stage, part: str) -> None:
-    job, good = stage.submit(BUY), stage.submit(BUY)
-    key = f"{stage.ledger.keys.job(job.id)}:{part}"
-    stage.ledger.client.delete(key)
-    stage.ledger.client.set(key, "overwritten")
-    play(stage, job)
-    play(stage, good)
-    stage.ledger.sweep(max_crashes=5)
-    assert stage.ledger.get(good.id).state is JobState.SUCCEEDED
-    assert len(stage.sandbox.ledger()) == 1, "for the other one no money moved"
+def test_a_part_of_another_type_is_told_and_stops_nobody(inline: InlineWorker, part: str) -> None:
+    job, good = inline.submit(BUY), inline.submit(BUY)
+    key = f"{inline.ledger.keys.job(job.id)}:{part}"
+    inline.ledger.client.delete(key)
+    inline.ledger.client.set(key, "overwritten")
+    play(inline, job)
+    play(inline, good)
+    inline.ledger.sweep(max_crashes=5)
+    assert inline.ledger.get(good.id).state is JobState.SUCCEEDED
+    assert len(inline.sandbox.ledger()) == 1, "for the other one no money moved"
 
 
-def test_a_job_that_was_overwritten_is_told_by_name(stage: Stage) -> None:
-    job, good = stage.submit(BUY), stage.submit(BUY)
-    stage.ledger.client.delete(stage.ledger.keys.job(job.id))
-    stage.ledger.client.set(stage.ledger.keys.job(job.id), "overwritten")
-    stage.runner.run(job.id)
+def test_a_job_that_was_overwritten_is_told_by_name(inline: InlineWorker) -> None:
+    job, good = inline.submit(BUY), inline.submit(BUY)
+    inline.ledger.client.delete(inline.ledger.keys.job(job.id))
+    inline.ledger.client.set(inline.ledger.keys.job(job.id), "overwritten")
+    inline.runner.run(job.id)
     with pytest.raises(UnreadableRecord, match="another type"):
-        stage.ledger.get(job.id)
-    assert [view.id for view in stage.ledger.perform(stage.ledger.plans.find())] == [good.id]
-    play(stage, good)
-    assert stage.ledger.get(good.id).state is JobState.SUCCEEDED
+        inline.ledger.get(job.id)
+    assert [view.id for view in inline.ledger.perform(inline.ledger.plans.find())] == [good.id]
+    play(inline, good)
+    assert inline.ledger.get(good.id).state is JobState.SUCCEEDED

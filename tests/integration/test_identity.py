@@ -15,7 +15,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import claim_ledger, noted_provider
 from tests.integration.test_roles import BIN, bought, started
 from tests.support.cluster import until
-from tests.support.inline_worker import Stage, settings_for
+from tests.support.inline_worker import InlineWorker, settings_for
 from tests.support.shell import Shell
 from worker.attempt.runner import JobRunner
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -49,13 +49,15 @@ class Host:
         claim_server(self.ledger, "default", self.settings.all_accounts()["default"])
         self.guard.check("default", self.client)
 
-    def stage(self) -> Stage:
+    def inline(self) -> InlineWorker:
         """Its jobs run as this host's workers run them."""
-        stage = Stage(self.ledger, self.sandbox)
-        stage.client.close()
-        stage.client = self.client
-        stage.runner = JobRunner(self.ledger, self.settings, stage.provider, stage.leases, stage.stopping, check_account=self.guard.check)
-        return stage
+        inline = InlineWorker(self.ledger, self.sandbox)
+        inline.client.close()
+        inline.client = self.client
+        inline.runner = JobRunner(
+            self.ledger, self.settings, inline.provider, inline.leases, inline.stopping, check_account=self.guard.check
+        )
+        return inline
 
     def doctor(self) -> tuple[str, str]:
         return next((one.verdict, one.message) for one in check_accounts(self.settings, self.ledger) if one.name == "ledger default")
@@ -90,10 +92,10 @@ def test_an_account_that_is_empty_is_another_one_unless_we_released_all_its_numb
     mine.start()
     with pytest.raises(WrongLedger):
         Host(real_ledger, sandbox, OTHER).start()
-    stage = mine.stage()
-    assert stage.run(Release(numbers=tuple(numbers))).state == "succeeded"
+    inline = mine.inline()
+    assert inline.run(Release(numbers=tuple(numbers))).state == "succeeded"
     Host(real_ledger, sandbox, MINE).start()
-    stage.close()
+    inline.close()
 
 
 def test_numbers_that_left_the_first_page_are_still_known(real_ledger: Ledger, sandbox: Sandbox) -> None:
@@ -117,26 +119,26 @@ def test_a_job_that_a_worker_of_another_account_took_waits_and_its_process_ends(
     sandbox.order("seed_owned", count=2, account="default")
     Host(real_ledger, sandbox, MINE).start()
     wrong = Host(real_ledger, sandbox, OTHER)
-    stage = wrong.stage()
-    view = stage.attempt(stage.submit(SearchAndBuy(country="US")))
+    inline = wrong.inline()
+    view = inline.attempt(inline.submit(SearchAndBuy(country="US")))
     assert (view.state, view.reason, view.attempt) == ("waiting", "retry", 0)
     assert "cart_put" not in sandbox.state()["calls"]
-    IdentityWatch(wrong.guard, lambda _: wrong.client, stage.stopping).run()  # It returns, because the guard has refused.
+    IdentityWatch(wrong.guard, lambda _: wrong.client, inline.stopping).run()  # It returns, because the guard has refused.
     assert wrong.guard.refused is not None
-    stage.close()
+    inline.close()
 
 
 def test_a_provider_that_is_down_is_asked_again_and_no_job_runs_before(real_ledger: Ledger, sandbox: Sandbox) -> None:
     host = Host(real_ledger, sandbox, MINE)
     sandbox.add_fault("*", "status_500_before", times=None)
-    stage = host.stage()
-    job = stage.submit(SearchAndBuy(country="US"))
-    assert stage.attempt(job).reason == "provider_down"
+    inline = host.inline()
+    job = inline.submit(SearchAndBuy(country="US"))
+    assert inline.attempt(job).reason == "provider_down"
     assert not host.guard.is_known("default")
     sandbox.clear_faults()
-    assert stage.finish(job).state == "succeeded"
+    assert inline.finish(job).state == "succeeded"
     assert host.guard.is_known("default")
-    stage.close()
+    inline.close()
 
 
 def test_the_sandbox_is_one_provider_at_every_port(real_ledger: Ledger, sandbox: Sandbox) -> None:

@@ -22,7 +22,7 @@ from didflow.ledger.failover_plans import FailoverPlans
 from didflow.ledger.ledger import Ledger
 from producers.cli.job_numbers import COLUMNS, write_csv
 from tests.support.fan_out import play
-from tests.support.inline_worker import Stage, result_of
+from tests.support.inline_worker import InlineWorker, result_of
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.process.plan_refresh import PlanRefresher
 from worker.wavix.sandbox import Sandbox, SandboxOptions
@@ -38,23 +38,23 @@ def wide() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def moved(real_ledger: Ledger, wide: Sandbox) -> Iterator[tuple[Stage, JobView, list[str]]]:
+def moved(real_ledger: Ledger, wide: Sandbox) -> Iterator[tuple[InlineWorker, JobView, list[str]]]:
     """All numbers moved, but for one that left meanwhile."""
-    stage = Stage(real_ledger, wide)
-    missing = COUNT - len(stage.owned())
-    stage.own(missing)
-    ours = sorted(stage.owned())
-    job = stage.submit(AWAY.model_copy(update={"destinations": (Destination.sip(f"{real_ledger.keys.namespace}@example.net"),)}))
-    stage.attempt(job)
-    stage.client.release([int(stage.sandbox.owned()[ours[5][1:]]["record_id"])])
-    yield stage, play(stage, job, within_s=60.0), ours
-    stage.close()
+    inline = InlineWorker(real_ledger, wide)
+    missing = COUNT - len(inline.owned())
+    inline.own(missing)
+    ours = sorted(inline.owned())
+    job = inline.submit(AWAY.model_copy(update={"destinations": (Destination.sip(f"{real_ledger.keys.namespace}@example.net"),)}))
+    inline.attempt(job)
+    inline.client.release([int(inline.sandbox.owned()[ours[5][1:]]["record_id"])])
+    yield inline, play(inline, job, within_s=60.0), ours
+    inline.close()
 
 
 def test_the_result_sums_up_and_every_number_is_told_page_by_page(
-    moved: tuple[Stage, JobView, list[str]], valkey: EmbeddedValkey, tmp_path: Path
+    moved: tuple[InlineWorker, JobView, list[str]], valkey: EmbeddedValkey, tmp_path: Path
 ) -> None:
-    stage, view, ours = moved
+    inline, view, ours = moved
     result = result_of(view)
     assert view.state == "partial"
     assert result.numbers == ()
@@ -65,7 +65,7 @@ def test_the_result_sums_up_and_every_number_is_told_page_by_page(
     assert summary.outcomes == {"confirmed": COUNT - 1, "not_found": 1}
     assert [error.number for error in summary.errors] == [ours[5]]
 
-    didflow = Didflow.from_url(valkey.url, stage.ledger.keys.namespace)
+    didflow = Didflow.from_url(valkey.url, inline.ledger.keys.namespace)
     everything = list(didflow.numbers(view.id))
     assert sorted(number.number for number in everything) == ours
     assert Counter(number.outcome for number in everything) == {"confirmed": COUNT - 1, "not_found": 1}
@@ -73,7 +73,7 @@ def test_the_result_sums_up_and_every_number_is_told_page_by_page(
     by_page = [number for page in range(1, summary.pages + 1) for number in didflow.numbers(view.id, page=page)]
     assert by_page == everything
     assert list(didflow.numbers(view.id, page=summary.pages + 1)) == []
-    assert asyncio.run(numbers_async(valkey.url, stage.ledger.keys.namespace, view.id)) == everything
+    assert asyncio.run(numbers_async(valkey.url, inline.ledger.keys.namespace, view.id)) == everything
 
     (entry,) = [fields for _, fields in didflow.recent() if fields["subject"] == view.id]
     event = Event.model_validate({**entry, "data": json.loads(entry["data"])})
@@ -94,10 +94,10 @@ async def numbers_async(url: str, namespace: str, job_id: str) -> list[NumberRes
     return found
 
 
-def test_a_job_of_few_numbers_is_read_the_same_way(stage: Stage, valkey: EmbeddedValkey) -> None:
-    ours = stage.own(3)
-    view = stage.run(Reroute(numbers=tuple(ours), destinations=AWAY.destinations))
-    didflow = Didflow.from_url(valkey.url, stage.ledger.keys.namespace)
+def test_a_job_of_few_numbers_is_read_the_same_way(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    ours = inline.own(3)
+    view = inline.run(Reroute(numbers=tuple(ours), destinations=AWAY.destinations))
+    didflow = Didflow.from_url(valkey.url, inline.ledger.keys.namespace)
     assert tuple(didflow.numbers(view.id)) == result_of(view).numbers
     assert list(didflow.numbers(view.id, page=2)) == []
 
@@ -111,30 +111,30 @@ def test_what_is_not_ours_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None
 
 
 def test_a_plan_of_more_numbers_than_a_result_carries_has_them_all(real_ledger: Ledger, wide: Sandbox) -> None:
-    stage = Stage(real_ledger, wide)
-    if len(stage.owned()) < COUNT:
-        stage.own(COUNT - len(stage.owned()))
+    inline = InlineWorker(real_ledger, wide)
+    if len(inline.owned()) < COUNT:
+        inline.own(COUNT - len(inline.owned()))
     plans = FailoverPlans(real_ledger)
     plans.save("evening", "default", AWAY, "ops@noc", first_s=0)
     PlanRefresher(real_ledger, every_s=600.0).look()
     (job,) = real_ledger.perform(real_ledger.plans.find(state=JobState.QUEUED))
-    view = play(stage, Job(job.id, False, job.state))
+    view = play(inline, Job(job.id, False, job.state))
     assert result_of(view).summary is not None
     PlanRefresher(real_ledger, every_s=600.0).look()
     plan = plans.get("evening")
-    assert set(plan.numbers) == stage.owned()
-    assert plan.count == len(stage.owned()) >= COUNT
-    stage.close()
+    assert set(plan.numbers) == inline.owned()
+    assert plan.count == len(inline.owned()) >= COUNT
+    inline.close()
 
 
 def test_a_large_release_has_a_summary_in_its_event_and_every_number_in_its_job(
     real_ledger: Ledger, wide: Sandbox, valkey: EmbeddedValkey
 ) -> None:
-    stage = Stage(real_ledger, wide)
-    stage.own(COUNT - len(stage.owned()))
-    ours = sorted(stage.owned())
-    view = stage.run(Release(selector=Selector(all=True), expected_count=len(ours), dry_run=True))
-    stage.close()
+    inline = InlineWorker(real_ledger, wide)
+    inline.own(COUNT - len(inline.owned()))
+    ours = sorted(inline.owned())
+    view = inline.run(Release(selector=Selector(all=True), expected_count=len(ours), dry_run=True))
+    inline.close()
     quote = result_of(view).quote
     assert quote is not None
     assert sorted(number.number for number in quote.numbers) == ours

@@ -157,7 +157,7 @@ def test_a_wait_survives_a_restart_of_the_server(tmp_path_factory: pytest.TempPa
 
 
 def test_async_verbs_do_the_same(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
-    async def scene() -> None:
+    async def simulation() -> None:
         didflow = AsyncDidflow(connect_async(valkey.url), real_ledger.keys.namespace)
         job = await didflow.submit(BUY, idempotency_key="order-1", reference="customer-9")
         assert not (await didflow.submit(BUY, idempotency_key="order-1")).is_new
@@ -179,7 +179,7 @@ def test_async_verbs_do_the_same(valkey: EmbeddedValkey, real_ledger: Ledger) ->
             await didflow.wait((await didflow.submit(MOVE)).id, timeout_s=0.1)
         await didflow.aclose()
 
-    asyncio.run(scene())
+    asyncio.run(simulation())
 
 
 def test_a_producer_loads_neither_http_nor_the_worker() -> None:

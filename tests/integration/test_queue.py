@@ -19,7 +19,7 @@ from didflow.contract.states import JobState, Lane
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.script_calls import Submission
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import copies
 from worker.attempt import runner
 from worker.attempt.fault_points import watched_ledger
@@ -291,14 +291,14 @@ def test_high_priority_goes_first_within_a_lane(valkey: EmbeddedValkey, real_led
 
 
 @pytest.mark.parametrize("count", [2, 20])
-def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, stage: Stage, count: int) -> None:
-    job = stage.submit(BUY)
-    copies(stage.ledger, job.id, Lane.MONEY, count)
-    with consuming(valkey, stage.ledger, stage.runner, Lane.MONEY, threads=1):
-        until(lambda: stage.ledger.client.llen(f"{stage.ledger.keys.broker}:money") == 0)
-    assert stage.ledger.get(job.id).state == "succeeded"
-    assert len(stage.sandbox.ledger()) == 1
-    assert stage.ledger.client.xlen(stage.ledger.keys.results) == 1
+def test_copies_of_a_message_run_a_job_once(valkey: EmbeddedValkey, inline: InlineWorker, count: int) -> None:
+    job = inline.submit(BUY)
+    copies(inline.ledger, job.id, Lane.MONEY, count)
+    with consuming(valkey, inline.ledger, inline.runner, Lane.MONEY, threads=1):
+        until(lambda: inline.ledger.client.llen(f"{inline.ledger.keys.broker}:money") == 0)
+    assert inline.ledger.get(job.id).state == "succeeded"
+    assert len(inline.sandbox.ledger()) == 1
+    assert inline.ledger.client.xlen(inline.ledger.keys.results) == 1
 
 
 def test_no_job_is_taken_for_which_there_is_no_thread(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
@@ -316,42 +316,42 @@ def test_no_job_is_taken_for_which_there_is_no_thread(valkey: EmbeddedValkey, re
         busy.go.set()
 
 
-def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: EmbeddedValkey, stage: Stage) -> None:
+def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: EmbeddedValkey, inline: InlineWorker) -> None:
     def story(*_: object) -> Ended:
         raise AssertionError("begun in a process that stops")
 
-    jobs = [stage.submit(BUY).id for _ in range(3)]
-    runner = JobRunner(stage.ledger, stage.settings, stage.provider, stage.leases, stage.stopping, story)
-    client, keys = connect(valkey.url), stage.ledger.keys
-    consumer = LaneConsumer(runner, client, keys, Lane.MONEY, stage.stopping, IdleThreads(3), helping=False)
+    jobs = [inline.submit(BUY).id for _ in range(3)]
+    runner = JobRunner(inline.ledger, inline.settings, inline.provider, inline.leases, inline.stopping, story)
+    client, keys = connect(valkey.url), inline.ledger.keys
+    consumer = LaneConsumer(runner, client, keys, Lane.MONEY, inline.stopping, IdleThreads(3), helping=False)
     begun, lying = next(consumer), next(consumer)
     assert begun is not None
     assert lying is not None
-    stage.stopping.set()
+    inline.stopping.set()
     consumer.requeue([lying])
     consumer.close()
     runner.attempt(begun.args[0])
-    assert {stage.ledger.get(job).state for job in jobs} == {JobState.QUEUED}
-    assert {stage.ledger.get(job).attempt for job in jobs} == {0}, "they haven't begun"
+    assert {inline.ledger.get(job).state for job in jobs} == {JobState.QUEUED}
+    assert {inline.ledger.get(job).attempt for job in jobs} == {0}, "they haven't begun"
     seen = Seen()
-    with consuming(valkey, stage.ledger, seen, Lane.MONEY):
+    with consuming(valkey, inline.ledger, seen, Lane.MONEY):
         seen.wait_for(3)
     assert set(seen.jobs) == set(jobs)
 
 
-def test_a_lease_counts_from_when_it_was_asked_for(stage: Stage) -> None:
+def test_a_lease_counts_from_when_it_was_asked_for(inline: InlineWorker) -> None:
     """A claim that is sent again after a lost reply took effect the first time."""
     moments_s: list[float] = []
-    ledger = watched_ledger(stage.ledger, lambda _: moments_s.append(time.monotonic()))
-    runner = JobRunner(ledger, stage.settings, stage.provider, stage.leases, stage.stopping)
-    stage.submit(BUY)
+    ledger = watched_ledger(inline.ledger, lambda _: moments_s.append(time.monotonic()))
+    runner = JobRunner(ledger, inline.settings, inline.provider, inline.leases, inline.stopping)
+    inline.submit(BUY)
     (one,), _ = runner.take(Lane.MONEY, 1, "money")
-    assert one.flags.valid_until_s - stage.settings.lease_seconds <= moments_s[0]
+    assert one.flags.valid_until_s - inline.settings.lease_seconds <= moments_s[0]
     runner.hand_back(one)
 
 
 @pytest.mark.parametrize("lease_s", [30.0, 0.0])
-def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(stage: Stage, lease_s: float) -> None:
+def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(inline: InlineWorker, lease_s: float) -> None:
     """As long as its lease is good; later it comes back as any dead worker's does."""
     deaf = [True]
 
@@ -359,9 +359,9 @@ def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(stage: St
         if point == "after:claim" and deaf.pop():
             raise ServiceUnavailable("the answer is lost")
 
-    settings = stage.settings.model_copy(update={"lease_seconds": lease_s}) if lease_s == 0 else stage.settings
-    runner = JobRunner(watched_ledger(stage.ledger, reached), settings, stage.provider, stage.leases, stage.stopping)
-    jobs = [stage.submit(BUY).id for _ in range(2)]
+    settings = inline.settings.model_copy(update={"lease_seconds": lease_s}) if lease_s == 0 else inline.settings
+    runner = JobRunner(watched_ledger(inline.ledger, reached), settings, inline.provider, inline.leases, inline.stopping)
+    jobs = [inline.submit(BUY).id for _ in range(2)]
     with pytest.raises(ServiceUnavailable):
         runner.take(Lane.MONEY, 2, "money")
     deaf.append(False)
@@ -373,25 +373,25 @@ def test_what_was_taken_by_a_call_without_an_answer_is_asked_for_again(stage: St
         runner.hand_back(one)
 
 
-def test_no_process_runs_an_attempt_in_two_threads(stage: Stage) -> None:
+def test_no_process_runs_an_attempt_in_two_threads(inline: InlineWorker) -> None:
     """Whatever the ledger says."""
-    job = stage.submit(BUY)
-    one, two = (stage.ledger.claim(job.id, "the same", lease_ms=60_000) for _ in range(2))
+    job = inline.submit(BUY)
+    one, two = (inline.ledger.claim(job.id, "the same", lease_ms=60_000) for _ in range(2))
     assert isinstance(one, Claim)
     assert isinstance(two, Claim)
     assert one.token == two.token
-    assert stage.leases.add(one, time.monotonic()) is not None
-    assert stage.leases.add(two, time.monotonic()) is None
-    stage.leases.drop(one)
+    assert inline.leases.add(one, time.monotonic()) is not None
+    assert inline.leases.add(two, time.monotonic()) is None
+    inline.leases.drop(one)
 
 
-def test_a_worker_that_starts_with_its_machine_has_a_name_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_starts_with_its_machine_has_a_name_at_once(inline: InlineWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of a machine that has just started is near zero. Without a name it would have the jobs of all others that have none."""
     monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: 0.5))
-    job = stage.submit(BUY).id
-    copies(stage.ledger, job, Lane.MONEY, 2)
+    job = inline.submit(BUY).id
+    copies(inline.ledger, job, Lane.MONEY, 2)
     runners = [
-        JobRunner(stage.ledger, stage.settings, stage.provider, Leases(stage.ledger, lease_s=30, worker=f"worker-{i}"), stage.stopping)
+        JobRunner(inline.ledger, inline.settings, inline.provider, Leases(inline.ledger, lease_s=30, worker=f"worker-{i}"), inline.stopping)
         for i in range(2)
     ]
     first, _ = runners[0].take(Lane.MONEY, 1, "money")
@@ -400,23 +400,23 @@ def test_a_worker_that_starts_with_its_machine_has_a_name_at_once(stage: Stage, 
     assert others == []
 
 
-def test_an_old_lease_stays_lost_though_the_process_has_the_job_again(stage: Stage) -> None:
+def test_an_old_lease_stays_lost_though_the_process_has_the_job_again(inline: InlineWorker) -> None:
     """It slept: then the job was taken from it, and it took it itself."""
-    job = stage.submit(BUY)
-    old = stage.ledger.claim(job.id, "before", lease_ms=1)
+    job = inline.submit(BUY)
+    old = inline.ledger.claim(job.id, "before", lease_ms=1)
     assert isinstance(old, Claim)
-    flags = stage.leases.add(old, time.monotonic())
+    flags = inline.leases.add(old, time.monotonic())
     assert flags is not None
-    while not stage.ledger.sweep(max_crashes=5).recovered:
+    while not inline.ledger.sweep(max_crashes=5).recovered:
         time.sleep(0.002)
-    new = stage.ledger.claim(job.id, "after", lease_ms=60_000)
+    new = inline.ledger.claim(job.id, "after", lease_ms=60_000)
     assert isinstance(new, Claim)
-    assert stage.leases.add(new, time.monotonic()) is not None
-    assert stage.leases.beat()
+    assert inline.leases.add(new, time.monotonic()) is not None
+    assert inline.leases.beat()
     with pytest.raises(LostLease):
         flags.check_before_change()
-    stage.leases.drop(old)
-    stage.leases.drop(new)
+    inline.leases.drop(old)
+    inline.leases.drop(new)
 
 
 def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: EmbeddedValkey, namespace: str) -> None:

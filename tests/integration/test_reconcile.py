@@ -10,7 +10,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
-from tests.support.inline_worker import Stage, outcomes
+from tests.support.inline_worker import InlineWorker, outcomes
 from tests.support.lossy_valkey import LosingValkey, Plot
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -21,42 +21,44 @@ TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 PBX = Destination.sip("pbx@example.net")
 
 
-def shell_of(stage: Stage, url: str, folder: Path) -> Shell:
-    environment = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": stage.settings.namespace}
-    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": stage.sandbox.url})
+def shell_of(inline: InlineWorker, url: str, folder: Path) -> Shell:
+    environment = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
+    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": inline.sandbox.url})
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
-def release_elsewhere(stage: Stage, number: str) -> None:
+def release_elsewhere(inline: InlineWorker, number: str) -> None:
     """In the portal, by somebody."""
-    record = stage.sandbox.owned()[number.removeprefix("+")]
-    stage.client.release([int(record["record_id"])])
+    record = inline.sandbox.owned()[number.removeprefix("+")]
+    inline.client.release([int(record["record_id"])])
 
 
-def test_a_ledger_that_agrees_is_said_to(stage: Stage, shell: Shell) -> None:
-    kept, back = sorted(outcomes(stage.run(TWO)))
-    stage.run(Reroute(numbers=(kept,), destinations=(PBX,)))
-    stage.run(Release(numbers=(back,)))
+def test_a_ledger_that_agrees_is_said_to(inline: InlineWorker, shell: Shell) -> None:
+    kept, back = sorted(outcomes(inline.run(TWO)))
+    inline.run(Reroute(numbers=(kept,), destinations=(PBX,)))
+    inline.run(Release(numbers=(back,)))
     ended = shell("reconcile")
     assert (ended.code, "all agrees" in ended.out) == (0, True)
     told = shell("reconcile", "--json").json
     assert (told["gate"], told["owned"], told["claimed"], told["counts"]) == ("open", 1, 1, {})
-    assert told["charged_usd"] == str(stage.sandbox.charged_usd())
+    assert told["charged_usd"] == str(inline.sandbox.charged_usd())
 
 
-def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_what_can_be_is_repaired(stage: Stage, shell: Shell) -> None:
-    lost, moved = sorted(outcomes(stage.run(TWO)))
-    (orphan,) = stage.own(1, days_ago=0)
-    stage.run(Reroute(numbers=(moved,), destinations=(PBX,)))
-    release_elsewhere(stage, lost)
-    stage.sandbox.order(
+def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_what_can_be_is_repaired(
+    inline: InlineWorker, shell: Shell
+) -> None:
+    lost, moved = sorted(outcomes(inline.run(TWO)))
+    (orphan,) = inline.own(1, days_ago=0)
+    inline.run(Reroute(numbers=(moved,), destinations=(PBX,)))
+    release_elsewhere(inline, lost)
+    inline.sandbox.order(
         "set_destinations", number=moved[1:], destinations=[{"transport": 1, "destination": "thief@example.org", "priority": 1}]
     )
-    stage.ledger.client.hset(stage.ledger.keys.reserved("default"), "+15550100", "a job that is gone|0")
+    inline.ledger.client.hset(inline.ledger.keys.reserved("default"), "+15550100", "a job that is gone|0")
 
     ended = shell("reconcile", "--json")
     assert ended.code == 1
@@ -72,20 +74,20 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
 
     repaired = shell("reconcile", "--repair", "--yes")
     assert f"reroute 1 numbers to sip:pbx@example.net: {moved}" in repaired.err
-    (rerouting,) = (view for view in stage.ledger.perform(stage.ledger.plans.find(state=JobState.QUEUED)))
+    (rerouting,) = (view for view in inline.ledger.perform(inline.ledger.plans.find(state=JobState.QUEUED)))
     assert rerouting.id in repaired.err
     assert rerouting.id in shell("reconcile", "--repair", "--yes").err, "submitted once, however often"
-    stage.runner.run(rerouting.id)
-    assert stage.routes()[moved] == ["pbx@example.net"]
+    inline.runner.run(rerouting.id)
+    assert inline.routes()[moved] == ["pbx@example.net"]
     accepted = shell("reconcile", "--accept", orphan, "--yes", "--json")
     assert (accepted.code, accepted.json["counts"]) == (1, {"gone": 1})
-    assert stage.owned() == {moved, orphan}, "nothing was bought, nothing given back"
+    assert inline.owned() == {moved, orphan}, "nothing was bought, nothing given back"
     assert all(text in shell("history", orphan).out for text in ("accepted", "(reconcile)", "by a person", "is whole"))
 
 
-def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(stage: Stage, shell: Shell) -> None:
-    job = stage.submit(TWO)
-    (orphan,) = stage.own(1, days_ago=0)
+def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(inline: InlineWorker, shell: Shell) -> None:
+    job = inline.submit(TWO)
+    (orphan,) = inline.own(1, days_ago=0)
     assert shell("reconcile", "--accept", "+12135550100", "--yes").code == 2
     assert shell("reconcile", "--accept", "12", "--yes").code == 2
     assert shell("reconcile", "--give", f"{job.id}=+12135550100", "--yes").code == 2
@@ -96,9 +98,9 @@ def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(st
     assert shell("reconcile", "--json").json["counts"] == {"orphan": 1}
 
 
-def test_a_provider_that_does_not_answer_is_no_finding(stage: Stage, shell: Shell) -> None:
-    stage.submit(TWO)
-    stage.sandbox.order("set_key_valid", valid=False)
+def test_a_provider_that_does_not_answer_is_no_finding(inline: InlineWorker, shell: Shell) -> None:
+    inline.submit(TWO)
+    inline.sandbox.order("set_key_valid", valid=False)
     ended = shell("reconcile", "--json")
     assert (ended.code, ended.json["error"]["code"]) == (5, "service_unavailable")
     assert SANDBOX_KEY not in ended.out + ended.err
@@ -109,7 +111,7 @@ def forgotten(tmp_path: Path, sandbox: Sandbox, namespace: str) -> Iterator[tupl
     """A purchase of which Redis forgot all but the submit, and the numbers that it bought."""
     valkey = LosingValkey(tmp_path / "valkey")
     plot = Plot(valkey, sandbox, namespace)
-    job = plot.stage.submit(TWO)
+    job = plot.inline.submit(TWO)
     bought = sorted(outcomes(plot.finish(job)))
     valkey.die(keep=dict(plot.sizes)["claim"])
     valkey.restart()
@@ -122,7 +124,7 @@ def forgotten(tmp_path: Path, sandbox: Sandbox, namespace: str) -> Iterator[tupl
 @pytest.mark.faults
 def test_numbers_given_to_the_job_that_bought_them_count_and_the_gate_opens(forgotten: tuple[Plot, str, list[str]], tmp_path: Path) -> None:
     plot, job_id, bought = forgotten
-    shell = shell_of(plot.stage, plot.valkey.url, tmp_path)
+    shell = shell_of(plot.inline, plot.valkey.url, tmp_path)
     found = shell("reconcile", "--json")
     assert (found.json["gate"], [one["jobs"] for one in found.json["findings"]]) == ("closed", [[job_id], [job_id]])
     ill = {check["name"]: check for check in shell("doctor", "--json").json}["gate default"]
@@ -130,31 +132,31 @@ def test_numbers_given_to_the_job_that_bought_them_count_and_the_gate_opens(forg
     assert all(text in ill["message"] for text in (*bought, job_id))
     given = shell("reconcile", *(f"--give={job_id}={number}" for number in bought), "--yes", "--json")
     assert (given.code, given.json["findings"]) == (0, [])
-    view = plot.finish(plot.stage.submit(TWO, "another"))  # Only an open gate lets it buy.
+    view = plot.finish(plot.inline.submit(TWO, "another"))  # Only an open gate lets it buy.
     assert view.state is JobState.SUCCEEDED
     ended = plot.finish(plot.job(job_id))
     assert ended.state is JobState.SUCCEEDED
     assert sorted(outcomes(ended)) == bought
     assert ended.result is not None
-    assert ended.result.totals.charged_usd + (view.result.totals.charged_usd if view.result else 0) == plot.stage.sandbox.charged_usd()
-    steps = [step.name for step in plot.stage.story(ended)]
+    assert ended.result.totals.charged_usd + (view.result.totals.charged_usd if view.result else 0) == plot.inline.sandbox.charged_usd()
+    steps = [step.name for step in plot.inline.story(ended)]
     assert steps.count("given") == 2
     assert "fence" not in steps
 
 
-def test_a_number_that_an_ended_release_left_parked_is_found_and_repaired(stage: Stage, shell: Shell) -> None:
-    (number,) = stage.own(1)
+def test_a_number_that_an_ended_release_left_parked_is_found_and_repaired(inline: InlineWorker, shell: Shell) -> None:
+    (number,) = inline.own(1)
     parking = Destination.sip("goodbye@example.net")
-    stage.sandbox.add_fault("release", "refuse", status=200, body={"success": True}, times=None)
-    job = stage.submit(Release(numbers=(number,), grace=timedelta(seconds=0.1), parking=(parking,)))
-    assert stage.finish(job).state is JobState.NEEDS_REVIEW
+    inline.sandbox.add_fault("release", "refuse", status=200, body={"success": True}, times=None)
+    job = inline.submit(Release(numbers=(number,), grace=timedelta(seconds=0.1), parking=(parking,)))
+    assert inline.finish(job).state is JobState.NEEDS_REVIEW
     assert shell("reconcile", "--json").json["counts"] == {}, "the release has it"
     assert shell("resolve", job.id, "--not-released", "--yes").code == 0
-    follow_up = stage.ledger.get(f"{job.id}-unpark")
+    follow_up = inline.ledger.get(f"{job.id}-unpark")
     told = shell("reconcile", "--json").json
     assert {one["kind"]: one["number"] for one in told["findings"]} == {"left_parked": number}
     assert "reroute 1 numbers to sip:old@example.net" in shell("reconcile", "--repair", "--yes").err
-    stage.runner.run(follow_up.id)
-    assert stage.finish(Job(follow_up.id, True, follow_up.state)).state is JobState.SUCCEEDED
-    assert stage.routes()[number] == ["old@example.net"]
+    inline.runner.run(follow_up.id)
+    assert inline.finish(Job(follow_up.id, True, follow_up.state)).state is JobState.SUCCEEDED
+    assert inline.routes()[number] == ["old@example.net"]
     assert shell("reconcile", "--json").json["counts"] == {}

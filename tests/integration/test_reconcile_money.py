@@ -9,15 +9,15 @@ import pytest
 from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState
 from tests.integration.test_reconcile import TWO, shell_of
-from tests.support.inline_worker import Stage, outcomes
+from tests.support.inline_worker import InlineWorker, outcomes
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
 def found(shell: Shell, *more: str) -> tuple[int, list[tuple[str, list[str]]]]:
@@ -28,26 +28,26 @@ def found(shell: Shell, *more: str) -> tuple[int, list[tuple[str, list[str]]]]:
 
 @pytest.mark.provider
 @pytest.mark.parametrize("charges", ["fees", "order"])
-def test_a_month_in_which_all_agrees(stage: Stage, shell: Shell, charges: str) -> None:
-    stage.sandbox.order("reconfigure", charges=charges)
-    stage.run(TWO)
-    stage.run(TWO)
-    (older,) = stage.own(1, days_ago=60)
-    stage.sandbox.order("charge", kind=3, usd="1.23", details=f"Phone number monthly fee {older[1:]}")
-    stage.sandbox.order("charge", kind=14, usd="0.07", details=f"Outbound call to {older[1:]}")
+def test_a_month_in_which_all_agrees(inline: InlineWorker, shell: Shell, charges: str) -> None:
+    inline.sandbox.order("reconfigure", charges=charges)
+    inline.run(TWO)
+    inline.run(TWO)
+    (older,) = inline.own(1, days_ago=60)
+    inline.sandbox.order("charge", kind=3, usd="1.23", details=f"Phone number monthly fee {older[1:]}")
+    inline.sandbox.order("charge", kind=14, usd="0.07", details=f"Outbound call to {older[1:]}")
     ended = shell("reconcile", "--money", "--json")
     assert (ended.code, ended.json["findings"]) == (0, [])
-    spent = str(stage.sandbox.charged_usd())
+    spent = str(inline.sandbox.charged_usd())
     assert (ended.json["jobs"], ended.json["jobs_usd"], ended.json["charged_usd"]) == (2, spent, spent)
     assert ended.json["renewals_usd"] == "1.23"
     assert "all agrees to the cent" in shell("reconcile", "--money").out
 
 
-def test_what_does_not_agree_is_named_with_its_job_and_amounts(stage: Stage, shell: Shell) -> None:
-    view = stage.run(TWO)
+def test_what_does_not_agree_is_named_with_its_job_and_amounts(inline: InlineWorker, shell: Shell) -> None:
+    view = inline.run(TWO)
     one, two = sorted(outcomes(view))
-    stage.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
-    stage.sandbox.order("charge", kind=44, usd="0.01", details=f"Phone number order {one[1:]}")
+    inline.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
+    inline.sandbox.order("charge", kind=44, usd="0.01", details=f"Phone number order {one[1:]}")
     code, findings = found(shell)
     assert code == 1
     assert sorted(findings) == [("amount_differs", [one]), ("charge_without_job", ["+13105550123"])]
@@ -60,22 +60,22 @@ def test_what_does_not_agree_is_named_with_its_job_and_amounts(stage: Stage, she
     assert two not in told
 
 
-def test_a_purchase_that_no_charge_names_is_a_finding(stage: Stage, shell: Shell) -> None:
-    stage.sandbox.order("reconfigure", charges="unlisted")
-    view = stage.run(TWO)
+def test_a_purchase_that_no_charge_names_is_a_finding(inline: InlineWorker, shell: Shell) -> None:
+    inline.sandbox.order("reconfigure", charges="unlisted")
+    view = inline.run(TWO)
     code, findings = found(shell)
     assert (code, sorted(findings)) == (1, [("job_without_charge", [number]) for number in sorted(outcomes(view))])
     assert found(shell, "--month", "2020-01") == (0, [])
 
 
-def test_a_charge_that_was_taken_back_does_not_count(stage: Stage, shell: Shell) -> None:
-    stage.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
-    stage.sandbox.order("set_transaction", place=-1, status="Reverted")
+def test_a_charge_that_was_taken_back_does_not_count(inline: InlineWorker, shell: Shell) -> None:
+    inline.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
+    inline.sandbox.order("set_transaction", place=-1, status="Reverted")
     assert found(shell) == (0, [])
 
 
-def test_a_key_without_the_scope_and_bad_words_are_said(stage: Stage, shell: Shell) -> None:
-    stage.sandbox.order("reconfigure", scopes={"default": ["numbers", "buy", "account", "trunks"]})
+def test_a_key_without_the_scope_and_bad_words_are_said(inline: InlineWorker, shell: Shell) -> None:
+    inline.sandbox.order("reconfigure", scopes={"default": ["numbers", "buy", "account", "trunks"]})
     ended = shell("reconcile", "--money", "--json")
     assert (ended.code, "billing" in ended.json["error"]["message"]) == (5, True)
     assert SANDBOX_KEY not in ended.out + ended.err
@@ -84,21 +84,23 @@ def test_a_key_without_the_scope_and_bad_words_are_said(stage: Stage, shell: She
 
 
 @pytest.fixture
-def impatient(stage: Stage) -> Iterator[Stage]:
+def impatient(inline: InlineWorker) -> Iterator[InlineWorker]:
     """Parks what it can't find out within a second."""
-    impatient = Stage(stage.ledger, stage.sandbox, settle_limit_seconds=1.0, max_attempts=1)
+    impatient = InlineWorker(inline.ledger, inline.sandbox, settle_limit_seconds=1.0, max_attempts=1)
     yield impatient
     impatient.close()
 
 
-def parked(stage: Stage) -> JobView:
-    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
-    view = stage.run(TWO)
+def parked(inline: InlineWorker) -> JobView:
+    inline.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = inline.run(TWO)
     assert view.state is JobState.NEEDS_REVIEW
     return view
 
 
-def test_a_parked_purchase_shows_the_charges_that_name_its_numbers_and_is_not_settled_by_them(impatient: Stage, shell: Shell) -> None:
+def test_a_parked_purchase_shows_the_charges_that_name_its_numbers_and_is_not_settled_by_them(
+    impatient: InlineWorker, shell: Shell
+) -> None:
     view = parked(impatient)
     told = shell("explain", view.id).out
     assert "transactions" in told
@@ -109,14 +111,14 @@ def test_a_parked_purchase_shows_the_charges_that_name_its_numbers_and_is_not_se
     assert impatient.ledger.get(view.id).state is JobState.NEEDS_REVIEW
 
 
-def test_a_key_that_may_not_read_transactions_parks_it_all_the_same(impatient: Stage) -> None:
+def test_a_key_that_may_not_read_transactions_parks_it_all_the_same(impatient: InlineWorker) -> None:
     impatient.sandbox.order("reconfigure", scopes={"default": ["numbers", "buy", "account", "trunks"]})
     view = parked(impatient)
     (detail,) = [step.detail for step in impatient.story(view) if step.name == "transactions"]
     assert detail.startswith("not readable with this key, or not now")
 
 
-def test_charges_that_are_not_listed_are_said_to_be_none(impatient: Stage) -> None:
+def test_charges_that_are_not_listed_are_said_to_be_none(impatient: InlineWorker) -> None:
     impatient.sandbox.order("reconfigure", charges="unlisted")
     (detail,) = [step.detail for step in impatient.story(parked(impatient)) if step.name == "transactions"]
     assert detail == "no charge names the numbers"

@@ -178,7 +178,7 @@ def test_a_loop_of_fulfilments_and_one_in_asyncio_wait_too(restarted: Restarted,
     assert next(fulfilments).order == "2"
     starting.join()
 
-    async def scene() -> list[str]:
+    async def simulation() -> list[str]:
         didflow = AsyncDidflow.from_url(restarted.server.url)
         deliveries = didflow.results("billing", "a", block_s=0.05)
         first = await anext(deliveries)
@@ -190,7 +190,7 @@ def test_a_loop_of_fulfilments_and_one_in_asyncio_wait_too(restarted: Restarted,
         return [first.event.subject, second.event.subject]
 
     away.clear()
-    assert asyncio.run(scene()) == orders
+    assert asyncio.run(simulation()) == orders
     assert away.is_set()
 
 

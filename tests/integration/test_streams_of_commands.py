@@ -10,7 +10,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.printable import printable
 from didflow.contract.requests import Reroute
 from tests.integration.test_reconcile import shell_of
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.operate.account_overlap import Shown, shared_numbers
@@ -21,8 +21,8 @@ ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e"
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
 def test_what_is_printed_is_one_line_without_control_characters() -> None:
@@ -31,8 +31,8 @@ def test_what_is_printed_is_one_line_without_control_characters() -> None:
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_doctor_prints_no_escape_of_the_provider(stage: Stage, shell: Shell, as_json: tuple[str, ...]) -> None:
-    stage.ledger.pause_account("default", 403, f"no{ESCAPES} rights")
+def test_doctor_prints_no_escape_of_the_provider(inline: InlineWorker, shell: Shell, as_json: tuple[str, ...]) -> None:
+    inline.ledger.pause_account("default", 403, f"no{ESCAPES} rights")
     shown = shell("doctor", *as_json)
     assert shown.code == 1
     text = shown.out if not as_json else "".join(check["message"] for check in shown.json)
@@ -40,10 +40,10 @@ def test_doctor_prints_no_escape_of_the_provider(stage: Stage, shell: Shell, as_
     assert text.replace("\n", "").replace("\t", "").isprintable()
 
 
-def test_one_account_under_two_keys_is_found_by_what_both_own(stage: Stage, shell: Shell) -> None:
-    stage.own(3)
-    stage.sandbox.order("reconfigure", more_keys={"second-key": "default"})
-    tables = f"[reseller]\napi_key = 'second-key'\nbase_url = '{stage.sandbox.url}'\n"
+def test_one_account_under_two_keys_is_found_by_what_both_own(inline: InlineWorker, shell: Shell) -> None:
+    inline.own(3)
+    inline.sandbox.order("reconfigure", more_keys={"second-key": "default"})
+    tables = f"[reseller]\napi_key = 'second-key'\nbase_url = '{inline.sandbox.url}'\n"
     (shell.folder / "accounts.toml").write_text(tables)
     twins = Shell(shell.folder, shell.environment | {"DIDFLOW_ACCOUNTS": str(shell.folder / "accounts.toml")})
     (check,) = [one for one in twins("doctor", "--json").json if one["name"] == "accounts"]
@@ -71,19 +71,19 @@ def test_accounts_that_own_different_numbers_are_well_and_one_that_cannot_be_rea
     assert "accounts" not in [one["name"] for one in shell("doctor", "--json").json], "one account has nothing to be compared with"
 
 
-def test_one_account_is_found_however_far_apart_its_two_lists_begin(stage: Stage) -> None:
-    stage.own(120)
-    pages = [tuple((one.record_id, one.number) for one in stage.client.owned(page=page).items) for page in (1, 2)]
+def test_one_account_is_found_however_far_apart_its_two_lists_begin(inline: InlineWorker) -> None:
+    inline.own(120)
+    pages = [tuple((one.record_id, one.number) for one in inline.client.owned(page=page).items) for page in (1, 2)]
     assert pages[0]
     assert pages[1]
     assert not set(pages[0]) & set(pages[1])
-    newest, oldest, empty = (Shown(stage.client, records) for records in (*pages, ()))
-    before = sum(stage.sandbox.state()["calls"].values())
+    newest, oldest, empty = (Shown(inline.client, records) for records in (*pages, ()))
+    before = sum(inline.sandbox.state()["calls"].values())
     assert shared_numbers(newest, oldest) == [number for _, number in pages[0][:3]]
     assert shared_numbers(empty, oldest) == [number for _, number in pages[1][:3]]
-    assert sum(stage.sandbox.state()["calls"].values()) - before == 6, "three of each, and no list"
-    assert shared_numbers(newest, Shown(stage.client, ((1, "+12135550100"),))), "whatever else the other shows"
-    assert not shared_numbers(Shown(stage.client, ((1, "+12135550100"),)), oldest)
+    assert sum(inline.sandbox.state()["calls"].values()) - before == 6, "three of each, and no list"
+    assert shared_numbers(newest, Shown(inline.client, ((1, "+12135550100"),))), "whatever else the other shows"
+    assert not shared_numbers(Shown(inline.client, ((1, "+12135550100"),)), oldest)
     assert not shared_numbers(empty, empty)
 
 
@@ -107,8 +107,8 @@ def test_other_words_that_are_no_utf_8_end_in_no_traceback(shell: Shell, command
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_said(stage: Stage, shell: Shell) -> None:
-    job = stage.run(Reroute(numbers=tuple(stage.own(2)), destinations=(Destination.sip("pbx@example.net"),)))
+def test_a_full_disk_is_said(inline: InlineWorker, shell: Shell) -> None:
+    job = inline.run(Reroute(numbers=tuple(inline.own(2)), destinations=(Destination.sip("pbx@example.net"),)))
     ended = shell("status", job.id, "--csv", "/dev/full")
     assert ended.code == 2
     assert "csv: can't be written: No space left on device" in ended.err

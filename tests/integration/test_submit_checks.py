@@ -8,31 +8,31 @@ import pytest
 from didflow import AsyncDidflow, Destination, Didflow, Failback, InvalidRequest, Job, Reroute, Submission, WrongJob
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from worker.local.embedded_valkey import EmbeddedValkey
 
 PBX = (Destination.sip("pbx@example.net"),)
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
-def moved(stage: Stage) -> Job:
-    job = stage.submit(Reroute(numbers=tuple(stage.own(1)), destinations=PBX))
-    assert stage.finish(job).state is JobState.SUCCEEDED
+def moved(inline: InlineWorker) -> Job:
+    job = inline.submit(Reroute(numbers=tuple(inline.own(1)), destinations=PBX))
+    assert inline.finish(job).state is JobState.SUCCEEDED
     return job
 
 
-def test_a_second_failback_is_told_who_has_the_job_and_the_same_key_is_the_same_one(stage: Stage, didflow: Didflow) -> None:
-    request = Failback(job_id=moved(stage).id)
+def test_a_second_failback_is_told_who_has_the_job_and_the_same_key_is_the_same_one(inline: InlineWorker, didflow: Didflow) -> None:
+    request = Failback(job_id=moved(inline).id)
     first = didflow.submit(request, idempotency_key="INC-31 back")
     assert didflow.submit(request, idempotency_key="INC-31 back").id == first.id
     for key in (None, "another"):
         with pytest.raises(WrongJob, match=f"{first.id} already: repeat its key 'INC-31 back'"):
             didflow.submit(request, idempotency_key=key)
-    stage.finish(first)
+    inline.finish(first)
     with pytest.raises(WrongJob):
         didflow.submit(request, idempotency_key="another")
     (refused,) = didflow.submit_many([Submission(request, "another")])
@@ -40,8 +40,8 @@ def test_a_second_failback_is_told_who_has_the_job_and_the_same_key_is_the_same_
     assert didflow.submit(Failback(job_id=request.job_id, dry_run=True)).is_new, "to look is free"
 
 
-def test_a_failback_that_was_called_off_leaves_the_job_to_another(stage: Stage, didflow: Didflow) -> None:
-    request = Failback(job_id=moved(stage).id)
+def test_a_failback_that_was_called_off_leaves_the_job_to_another(inline: InlineWorker, didflow: Didflow) -> None:
+    request = Failback(job_id=moved(inline).id)
     first = didflow.submit(request, idempotency_key="one")
     assert didflow.cancel(first.id).state is JobState.CANCELLED
     other = didflow.submit(request, idempotency_key="other")
@@ -50,18 +50,18 @@ def test_a_failback_that_was_called_off_leaves_the_job_to_another(stage: Stage, 
         didflow.submit(request, idempotency_key="third")
 
 
-def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(stage: Stage) -> None:
-    job = moved(stage)
-    assert stage.ledger.run(script_calls.undo(job.id, "died", "one")) is None
-    assert stage.ledger.run(script_calls.undo(job.id, "next", "other")) == ("died", "one")
-    assert stage.ledger.run(script_calls.undo(job.id, "again", "one")) is None, "its key may go on"
-    held = str(stage.ledger.client.hget(stage.ledger.keys.job(job.id), "undone_by"))
+def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(inline: InlineWorker) -> None:
+    job = moved(inline)
+    assert inline.ledger.run(script_calls.undo(job.id, "died", "one")) is None
+    assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) == ("died", "one")
+    assert inline.ledger.run(script_calls.undo(job.id, "again", "one")) is None, "its key may go on"
+    held = str(inline.ledger.client.hget(inline.ledger.keys.job(job.id), "undone_by"))
     since_ms, rest = held.split("|", 1)
-    stage.ledger.client.hset(stage.ledger.keys.job(job.id), "undone_by", f"{int(since_ms) - script_calls.UNDO_STALE_MS - 1}|{rest}")
-    assert stage.ledger.run(script_calls.undo(job.id, "next", "other")) is None
+    inline.ledger.client.hset(inline.ledger.keys.job(job.id), "undone_by", f"{int(since_ms) - script_calls.UNDO_STALE_MS - 1}|{rest}")
+    assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) is None
 
 
-def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(stage: Stage, didflow: Didflow) -> None:
+def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_job(inline: InlineWorker, didflow: Didflow) -> None:
     request = Reroute(numbers=("+12135550100",), destinations=PBX, deadline=datetime.now(UTC) + timedelta(milliseconds=300))
     job = didflow.submit(request, idempotency_key="INC-31")
     late = request.model_copy(update={"deadline": datetime(2026, 1, 1, tzinfo=UTC)})
@@ -70,11 +70,11 @@ def test_a_deadline_in_the_past_is_refused_but_a_repeated_submit_still_gets_its_
         didflow.submit(late)
 
 
-def test_the_async_client_refuses_the_same(stage: Stage, valkey: EmbeddedValkey) -> None:
-    undone = moved(stage).id
+def test_the_async_client_refuses_the_same(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    undone = moved(inline).id
 
     async def refused() -> list[str]:
-        didflow = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        didflow = AsyncDidflow.from_url(valkey.url, inline.settings.namespace)
         await didflow.submit(Failback(job_id=undone), idempotency_key="one")
         said = []
         late = Reroute(numbers=("+12135550100",), destinations=PBX, deadline=datetime(2026, 1, 1, tzinfo=UTC))

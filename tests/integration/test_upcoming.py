@@ -8,12 +8,12 @@ import pytest
 from didflow import Destination, Didflow, Release, SearchAndBuy
 from didflow.contract.departures import Standing, in_words
 from producers.churn import Churn
-from tests.support.inline_worker import Stage, numbers
-from tests.support.moved_clock import MovedLedger, ledger, settle, stage
+from tests.support.inline_worker import InlineWorker, numbers
+from tests.support.moved_clock import MovedLedger, inline, ledger, settle
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 
-__all__ = ["ledger", "stage"]
+__all__ = ["inline", "ledger"]
 pytestmark = pytest.mark.provider()
 
 PARKING = (Destination.sip("goodbye@example.net"),)
@@ -21,8 +21,8 @@ WEEK = timedelta(days=7)
 
 
 @pytest.fixture
-def didflow(stage: Stage, ledger: MovedLedger) -> Didflow:
-    didflow = Didflow(ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker, ledger: MovedLedger) -> Didflow:
+    didflow = Didflow(ledger.client, inline.settings.namespace)
     didflow._reader = ledger  # The same clock for all.
     return didflow
 
@@ -32,22 +32,22 @@ def shell(tmp_path: Path, valkey: EmbeddedValkey, namespace: str) -> Shell:
     return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": namespace})
 
 
-def bought(stage: Stage, ledger: MovedLedger, reference: str, count: int = 1) -> list[str]:
+def bought(inline: InlineWorker, ledger: MovedLedger, reference: str, count: int = 1) -> list[str]:
     request = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=count, destinations=(Destination.sip("pbx@example.net"),))
-    return sorted(number.number for number in numbers(settle(stage, ledger, stage.submit(request, reference=reference))))
+    return sorted(number.number for number in numbers(settle(inline, ledger, inline.submit(request, reference=reference))))
 
 
 def test_a_release_says_when_its_numbers_go_and_which_are_parked_or_protected(
-    stage: Stage, ledger: MovedLedger, didflow: Didflow, shell: Shell
+    inline: InlineWorker, ledger: MovedLedger, didflow: Didflow, shell: Shell
 ) -> None:
-    theirs = bought(stage, ledger, "acme", 2)
-    stage.sandbox.order("set_number", number=theirs[1][1:], label="vip")
+    theirs = bought(inline, ledger, "acme", 2)
+    inline.sandbox.order("set_number", number=theirs[1][1:], label="vip")
     job = Churn(didflow, protected_labels=["vip"]).churned("acme", parking=PARKING)
     before = didflow.departures(job.id)
     assert before is not None
     assert (before.seen, before.goes_at) == (False, didflow.get(job.id).created_at + WEEK)
     assert "it isn't known which are protected" in shell("status", job.id).out
-    settle(stage, ledger, job)
+    settle(inline, ledger, job)
     found = didflow.departures(job.id)
     assert found is not None
     assert [(one.number, one.standing) for one in found.numbers] == [(theirs[0], Standing.PARKED), (theirs[1], Standing.PROTECTED)]
@@ -61,33 +61,33 @@ def test_a_release_says_when_its_numbers_go_and_which_are_parked_or_protected(
     said = shell("status", job.id, "--json").json["departures"]
     assert (said["numbers"][0]["standing"], datetime.fromisoformat(said["goes_at"])) == ("parked", found.goes_at)
     ledger.pass_time(WEEK)
-    settle(stage, ledger, job)
+    settle(inline, ledger, job)
     assert didflow.departures(job.id) is None, "it has ended"
 
 
-def test_before_renewal_each_number_goes_at_its_own_time(stage: Stage, ledger: MovedLedger, didflow: Didflow) -> None:
-    (number,) = stage.own(1)
+def test_before_renewal_each_number_goes_at_its_own_time(inline: InlineWorker, ledger: MovedLedger, didflow: Didflow) -> None:
+    (number,) = inline.own(1)
     paid_until = (datetime.now(UTC) + timedelta(days=40)).date()
-    stage.sandbox.order("set_number", number=number[1:], paid_until=paid_until.isoformat())
+    inline.sandbox.order("set_number", number=number[1:], paid_until=paid_until.isoformat())
     renews = datetime.combine(paid_until, time(), UTC) - timedelta(hours=14)  # Where that date begins first.
-    job = stage.submit(Release(numbers=(number,), before_renewal=timedelta(days=1)))
+    job = inline.submit(Release(numbers=(number,), before_renewal=timedelta(days=1)))
     before = didflow.departures(job.id)
     assert before is not None
     assert before.no_sooner
-    settle(stage, ledger, job)
+    settle(inline, ledger, job)
     found = didflow.departures(job.id)
     assert found is not None
     assert (found.no_sooner, found.goes_at) == (False, renews - timedelta(days=1))
 
 
-def test_upcoming_lists_what_goes_soon_sorted_by_date(stage: Stage, ledger: MovedLedger, didflow: Didflow, shell: Shell) -> None:
-    acme, omega, later = bought(stage, ledger, "acme"), bought(stage, ledger, "omega"), bought(stage, ledger, "later")
+def test_upcoming_lists_what_goes_soon_sorted_by_date(inline: InlineWorker, ledger: MovedLedger, didflow: Didflow, shell: Shell) -> None:
+    acme, omega, later = bought(inline, ledger, "acme"), bought(inline, ledger, "omega"), bought(inline, ledger, "later")
     churn = Churn(didflow)
     second = churn.churned("acme", grace="3d")
     first = churn.churned("omega", grace="1d")
     last = churn.churned("later", grace="30d")
     for job in (first, second, last):
-        settle(stage, ledger, job)
+        settle(inline, ledger, job)
     assert [(one.job, one.reference) for one in churn.upcoming()] == [(first.id, "omega"), (second.id, "acme")]
     assert [one.job for one in churn.upcoming(None)] == [first.id, second.id, last.id]
     header, *lines = shell("churn", "upcoming", "--days", "7").out.splitlines()
@@ -115,9 +115,9 @@ omega,churned,7d,,{number}
 
 
 def test_a_dry_run_of_a_list_says_what_each_line_would_do_and_submits_nothing(
-    stage: Stage, ledger: MovedLedger, didflow: Didflow, shell: Shell
+    inline: InlineWorker, ledger: MovedLedger, didflow: Didflow, shell: Shell
 ) -> None:
-    bought(stage, ledger, "acme", 2)
+    bought(inline, ledger, "acme", 2)
     jobs = len(didflow.find())
     found = list(Churn(didflow).from_csv(CSV.splitlines(keepends=True), dry_run=True))
     assert [(line.line, line.outcome, line.job) for line in found] == [

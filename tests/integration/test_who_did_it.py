@@ -52,7 +52,7 @@ LOOKING = {
 
 
 @dataclass
-class Scene:
+class Simulation:
     """A ledger without workers. What is there already was submitted by bob."""
 
     ledger: Ledger
@@ -101,68 +101,68 @@ class Scene:
         return str(self.ledger.client.xadd(self.ledger.keys.poison, {"poison_entry": "1-1", "poison_group": "billing"}))
 
 
-def args(*words: str) -> Callable[[Scene], tuple[str, ...]]:
-    return lambda scene: words
+def args(*words: str) -> Callable[[Simulation], tuple[str, ...]]:
+    return lambda simulation: words
 
 
-def after(prepare: Callable[[Scene], object], *words: str) -> Callable[[Scene], tuple[str, ...]]:
-    def arguments(scene: Scene) -> tuple[str, ...]:
-        prepare(scene)
+def after(prepare: Callable[[Simulation], object], *words: str) -> Callable[[Simulation], tuple[str, ...]]:
+    def arguments(simulation: Simulation) -> tuple[str, ...]:
+        prepare(simulation)
         return words
 
     return arguments
 
 
-def left(scene: Scene) -> tuple[str, ...]:
-    scene.bought("acme")
+def left(simulation: Simulation) -> tuple[str, ...]:
+    simulation.bought("acme")
     Path("left.csv").write_text("reference,event\nacme,churned\n")
     return ("left.csv", "--yes")
 
 
-def came_back(scene: Scene) -> tuple[str, ...]:
-    scene.didflow.submit(Release(numbers=(NUMBER,), expected_reference="acme"), reference="acme")
+def came_back(simulation: Simulation) -> tuple[str, ...]:
+    simulation.didflow.submit(Release(numbers=(NUMBER,), expected_reference="acme"), reference="acme")
     return ("acme", "--no-wait")
 
 
 #: What is there before, and the arguments.
-CHANGING: dict[tuple[str, ...], Callable[[Scene], tuple[str, ...]]] = {
+CHANGING: dict[tuple[str, ...], Callable[[Simulation], tuple[str, ...]]] = {
     ("buy",): args("--country", "US", "--yes"),
     ("reroute",): args(*OF, *TO),
     ("release",): args(*OF, "--yes"),
     ("failover",): args(*OF, *TO, "--no-check", "--no-wait"),
-    ("failback",): lambda scene: (scene.moved(), "--no-wait"),
+    ("failback",): lambda simulation: (simulation.moved(), "--no-wait"),
     ("failover", "plan", "save"): args("night", *OF, *TO, "--timeout", "0"),
-    ("failover", "plan", "run"): lambda scene: (scene.plan(), "--no-check", "--no-wait"),
-    ("failover", "plan", "refresh"): lambda scene: (scene.plan(), "--timeout", "0"),
-    ("failover", "plan", "delete"): lambda scene: (scene.plan(),),
-    ("incidents", "cancel"): lambda scene: (scene.moved(), "--yes"),
-    ("incidents", "failback"): lambda scene: (scene.moving(), "--yes"),
-    ("churn", "churned"): after(lambda scene: scene.bought("acme"), "acme", "--yes"),
+    ("failover", "plan", "run"): lambda simulation: (simulation.plan(), "--no-check", "--no-wait"),
+    ("failover", "plan", "refresh"): lambda simulation: (simulation.plan(), "--timeout", "0"),
+    ("failover", "plan", "delete"): lambda simulation: (simulation.plan(),),
+    ("incidents", "cancel"): lambda simulation: (simulation.moved(), "--yes"),
+    ("incidents", "failback"): lambda simulation: (simulation.moving(), "--yes"),
+    ("churn", "churned"): after(lambda simulation: simulation.bought("acme"), "acme", "--yes"),
     ("churn", "returned"): came_back,
     ("churn", "csv"): left,
     ("documents", "missing"): args(*OF, "--timeout", "0"),
     ("documents", "follow"): args(*OF),
-    ("pool", "return"): after(Scene.handed_out, *OF),
-    ("cancel",): lambda scene: (scene.job(),),
-    ("retry",): lambda scene: (scene.parked(),),
-    ("resolve",): lambda scene: (scene.parked(), "--not-released", "--yes"),
-    ("dead-letters",): lambda scene: ("--drop", scene.poison(), "--yes"),
-    ("results", "delete-group"): after(Scene.group, "billing", "--yes"),
+    ("pool", "return"): after(Simulation.handed_out, *OF),
+    ("cancel",): lambda simulation: (simulation.job(),),
+    ("retry",): lambda simulation: (simulation.parked(),),
+    ("resolve",): lambda simulation: (simulation.parked(), "--not-released", "--yes"),
+    ("dead-letters",): lambda simulation: ("--drop", simulation.poison(), "--yes"),
+    ("results", "delete-group"): after(Simulation.group, "billing", "--yes"),
 }
 
 
 @pytest.fixture
-def scene(real_ledger: Ledger) -> Scene:
-    return Scene(real_ledger, Didflow(real_ledger.client, real_ledger.keys.namespace, actor="bob"))
+def simulation(real_ledger: Ledger) -> Simulation:
+    return Simulation(real_ledger, Didflow(real_ledger.client, real_ledger.keys.namespace, actor="bob"))
 
 
-def names(scene: Scene) -> str:
+def names(simulation: Simulation) -> str:
     """Everything that is stored and shown of who did what."""
-    client: Any = scene.ledger.client
-    found = [str(one.actor) for one in scene.didflow.decisions()]
-    for view in scene.didflow.find():
-        found += [str(view.actor), str(view.decided_by), *(str(step.actor) for step in scene.didflow.explain(view.id))]
-    return " ".join(found) + str(client.xrange(scene.ledger.keys.events))
+    client: Any = simulation.ledger.client
+    found = [str(one.actor) for one in simulation.didflow.decisions()]
+    for view in simulation.didflow.find():
+        found += [str(view.actor), str(view.decided_by), *(str(step.actor) for step in simulation.didflow.explain(view.id))]
+    return " ".join(found) + str(client.xrange(simulation.ledger.keys.events))
 
 
 def test_every_command_is_known_to_change_something_or_not() -> None:
@@ -171,29 +171,34 @@ def test_every_command_is_known_to_change_something_or_not() -> None:
 
 @pytest.mark.parametrize("command", CHANGING, ids=" ".join)
 def test_no_change_is_without_a_name(
-    scene: Scene, valkey: EmbeddedValkey, namespace: str, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulation: Simulation,
+    valkey: EmbeddedValkey,
+    namespace: str,
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = CHANGING[command](scene)
-    assert "ann" not in names(scene)
+    arguments = CHANGING[command](simulation)
+    assert "ann" not in names(simulation)
     environment = {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": namespace, "DIDFLOW_ACTOR": "ann"}
     ended = CliRunner().invoke(app, [*command, *arguments], env=environment, input="")
     assert ended.exit_code in (0, 1, 3), ended.output
-    assert "ann" in names(scene), ended.output
+    assert "ann" in names(simulation), ended.output
 
 
-def test_a_cancel_a_retry_and_a_finding_are_told_with_their_names(scene: Scene) -> None:
-    ann, job_id = Didflow(scene.ledger.client, scene.ledger.keys.namespace, actor="ann"), scene.parked()
+def test_a_cancel_a_retry_and_a_finding_are_told_with_their_names(simulation: Simulation) -> None:
+    ann, job_id = Didflow(simulation.ledger.client, simulation.ledger.keys.namespace, actor="ann"), simulation.parked()
     ann.retry(job_id)
-    view = scene.didflow.get(job_id)
+    view = simulation.didflow.get(job_id)
     assert (view.actor, view.decided_by) == ("bob", "ann")
     assert [(step.name, step.actor) for step in ann.explain(job_id) if step.actor] == [("retried", "ann")]
-    parked = scene.parked()
+    parked = simulation.parked()
     ann.resolve(parked, [NUMBER], actor="carl")
-    (released,) = [entry.happened for entry in scene.didflow.history(NUMBER).entries if entry.job == parked]
+    (released,) = [entry.happened for entry in simulation.didflow.history(NUMBER).entries if entry.job == parked]
     assert (released.what, released.by, released.actor) == ("released", "person", "carl")
-    assert scene.didflow.history(NUMBER).faults == ()
-    events = [json.loads(fields["data"]) for _, fields in scene.didflow.recent() if fields["subject"] == parked]
+    assert simulation.didflow.history(NUMBER).faults == ()
+    events = [json.loads(fields["data"]) for _, fields in simulation.didflow.recent() if fields["subject"] == parked]
     assert [event["actor"] for event in events] == ["bob", "carl"], "who submitted it when it was parked, and who ended it"
 
 

@@ -10,7 +10,7 @@ from didflow.ledger.worker_settings import note_running, running_with, running_w
 from didflow.settings import Settings
 from tests.integration.test_reconcile import shell_of
 from tests.support.cluster import until
-from tests.support.inline_worker import Stage, settings_for
+from tests.support.inline_worker import InlineWorker, settings_for
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.process.worker_process import WorkerProcess
@@ -20,14 +20,14 @@ SECRETS = ("key-of-default", "key-of-reseller", "hunter2")
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return shell_of(stage, valkey.url, tmp_path)
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
 
 
-def works(ledger: Ledger, worker: str, stage: Stage, *unknown: str, **changes: object) -> None:
+def works(ledger: Ledger, worker: str, inline: InlineWorker, *unknown: str, **changes: object) -> None:
     """A worker that lives and runs with the test's settings, but for these changes."""
     ledger.worker_alive(worker)
-    settings = settings_for(stage.sandbox.url, ledger.keys.namespace, **changes)
+    settings = settings_for(inline.sandbox.url, ledger.keys.namespace, **changes)
     ledger.perform(note_running(ledger.keys, worker, running_with(settings, unknown)))
 
 
@@ -57,12 +57,12 @@ def test_no_key_is_written_down(real_ledger: Ledger, tmp_path: Path) -> None:
     assert running.settings["DIDFLOW_RATE_LIMIT"] == "10.0"
 
 
-def test_a_worker_process_writes_down_what_it_runs_with(stage: Stage, valkey: EmbeddedValkey, namespace: str, shell: Shell) -> None:
-    settings = settings_for(stage.sandbox.url, namespace, redis_url=valkey.url, threads=1, rate_limit=7.0, spend_account_usd_per_day=3)
+def test_a_worker_process_writes_down_what_it_runs_with(inline: InlineWorker, valkey: EmbeddedValkey, namespace: str, shell: Shell) -> None:
+    settings = settings_for(inline.sandbox.url, namespace, redis_url=valkey.url, threads=1, rate_limit=7.0, spend_account_usd_per_day=3)
     process = WorkerProcess(settings)
     process.start()
     try:
-        until(lambda: running_workers(stage.ledger), what="its settings")
+        until(lambda: running_workers(inline.ledger), what="its settings")
         found = checks(shell)
         assert found["rate default"] == ("ok", "7 requests a second, of which emergencies keep 50%")
         assert "0.00 USD of 3.00 USD per day" in found["spend default"][1]
@@ -75,10 +75,10 @@ def test_a_worker_process_writes_down_what_it_runs_with(stage: Stage, valkey: Em
         process.stop()
 
 
-def test_workers_that_differ_are_a_finding_and_the_strictest_limit_is_shown(stage: Stage, shell: Shell) -> None:
-    works(stage.ledger, "one:1:a", stage, rate_limit=5.0, spend_account_usd_per_day=30, threads=4)
-    works(stage.ledger, "two:2:b", stage, rate_limit=2.0, spend_account_usd_per_day=20, threads=8)
-    works(stage.ledger, "two:3:c", stage, rate_limit=2.0, spend_account_usd_per_day=20, log_level="debug")
+def test_workers_that_differ_are_a_finding_and_the_strictest_limit_is_shown(inline: InlineWorker, shell: Shell) -> None:
+    works(inline.ledger, "one:1:a", inline, rate_limit=5.0, spend_account_usd_per_day=30, threads=4)
+    works(inline.ledger, "two:2:b", inline, rate_limit=2.0, spend_account_usd_per_day=20, threads=8)
+    works(inline.ledger, "two:3:c", inline, rate_limit=2.0, spend_account_usd_per_day=20, log_level="debug")
     found = checks(shell)
     verdict, message = found["worker_settings"]
     assert verdict == "warn"
@@ -98,17 +98,17 @@ def test_without_workers_the_limits_are_this_shell_s_and_it_says_so(shell: Shell
     assert checks(own)["worker_settings"] == ("ok", "no worker runs that has written its settings: limits below are those of this shell")
 
 
-def test_an_account_that_one_worker_lacks_is_a_finding_and_shown(stage: Stage, shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "more.toml").write_text(f"[reseller]\napi_key = 'x'\nbase_url = '{stage.sandbox.url}'\nspend_usd_per_day = 5\n")
-    works(stage.ledger, "one:1:a", stage, accounts=tmp_path / "more.toml")
-    works(stage.ledger, "two:2:b", stage)
+def test_an_account_that_one_worker_lacks_is_a_finding_and_shown(inline: InlineWorker, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "more.toml").write_text(f"[reseller]\napi_key = 'x'\nbase_url = '{inline.sandbox.url}'\nspend_usd_per_day = 5\n")
+    works(inline.ledger, "one:1:a", inline, accounts=tmp_path / "more.toml")
+    works(inline.ledger, "two:2:b", inline)
     found = checks(shell)
     assert "account reseller, spend_usd_per_day is 5 in one:1, nothing in two:2" in found["worker_settings"][1]
     assert "5.00 USD per day" in found["spend reseller"][1]
 
 
-def test_a_misspelt_variable_is_named_wherever_it_is(stage: Stage, shell: Shell) -> None:
-    works(stage.ledger, "one:1:a", stage, "DIDFLOW_RATELIMIT (is DIDFLOW_RATE_LIMIT meant?)")
+def test_a_misspelt_variable_is_named_wherever_it_is(inline: InlineWorker, shell: Shell) -> None:
+    works(inline.ledger, "one:1:a", inline, "DIDFLOW_RATELIMIT (is DIDFLOW_RATE_LIMIT meant?)")
     other = Shell(shell.folder, shell.environment | {"DIDFLOW_SPEND_USD_PER_DAY": "secret-word"})
     verdict, message = checks(other)["unknown_settings"]
     assert verdict == "warn"

@@ -16,7 +16,7 @@ from didflow.contract.provider import Yes
 from didflow.contract.requests import Release, Reroute
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from tests.support.simulation.oracle import GIVEN_BACK, Oracle
-from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, LONG_MS, SETTLE_S, Attempt, Killed, Scene, Worker
+from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, LONG_MS, SETTLE_S, Attempt, Killed, Simulation, Worker
 
 PARKING = (Destination.sip("parked@example.net"),)
 GRACE = timedelta(hours=1)
@@ -47,15 +47,15 @@ class Play:
         fault: Happens | None = None,
         batch_size: int = 100,
     ) -> None:
-        self.scene = Scene(server, batch_size=batch_size)
-        *self.ours, self.other = self.scene.own(3)
-        self.scene.clock.pass_ms(60_000)
-        self.before = self.scene.routes()
+        self.simulation = Simulation(server, batch_size=batch_size)
+        *self.ours, self.other = self.simulation.own(3)
+        self.simulation.clock.pass_ms(60_000)
+        self.before = self.simulation.routes()
         if fault:
             fault(self)
-        begins = datetime.fromtimestamp(self.scene.clock.now_ms() / 1000, UTC) + at if at else None
+        begins = datetime.fromtimestamp(self.simulation.clock.now_ms() / 1000, UTC) + at if at else None
         self.parking = PARKING if parking else ()
-        self.job = self.scene.submit(Release(numbers=tuple(self.ours), at=begins, grace=GRACE, parking=self.parking))
+        self.job = self.simulation.submit(Release(numbers=tuple(self.ours), at=begins, grace=GRACE, parking=self.parking))
         #: What becomes of the two, unless it is called off.
         self.expected = dict(zip(self.ours, expected, strict=True))
         self.reached: list[str] = []
@@ -72,10 +72,10 @@ class Play:
 
     def cancel(self) -> None:
         """Somebody calls it off, and is answered."""
-        self.scene.cancel(self.job)
+        self.simulation.cancel(self.job)
         if self.acknowledged is None:
             begun = "after:save.releasing" in self.reached[self._began_at :]
-            self.acknowledged = len(self.scene.sandbox.arrived), begun
+            self.acknowledged = len(self.simulation.sandbox.arrived), begun
 
     def heard(self) -> None:
         """The worker's heartbeat."""
@@ -89,7 +89,7 @@ class Play:
 
     def play_on(self) -> "Play":
         for _ in range(ATTEMPTS_AT_MOST):
-            view = self.scene.view(self.job)
+            view = self.simulation.view(self.job)
             if view.state in REPORTED:
                 return self
             if view.state is JobState.WAITING and view.reason == WaitReason.GRACE:
@@ -100,21 +100,21 @@ class Play:
                     self.pass_ms(int(GRACE.total_seconds() * 1000))
             elif view.reason == WaitReason.SETTLING:
                 # A release that was refused after a call without an answer waits much longer.
-                long_ms = waits_ms if (waits_ms := self.scene.waits_ms(self.job)) > LONG_MS else 0
+                long_ms = waits_ms if (waits_ms := self.simulation.waits_ms(self.job)) > LONG_MS else 0
                 self.pass_ms(max(self.settling_ms, long_ms))
             self.attempt()
-        raise AssertionError(self.scene.story(self.job))
+        raise AssertionError(self.simulation.story(self.job))
 
     def attempt(self) -> None:
         """One, now. If its worker dies, its lease runs out."""
-        self.scene.ledger.client.hset(self.scene.ledger.keys.job(self.job.id), "due_ms", "")
+        self.simulation.ledger.client.hset(self.simulation.ledger.keys.job(self.job.id), "due_ms", "")
         self._began_at = len(self.reached)
-        self._worker = self.scene.worker(self._reached)
+        self._worker = self.simulation.worker(self._reached)
         with suppress(Killed):
             self._worker.runner.run(self.job.id)
-        if self.scene.sandbox.flights and not self._flown_ms:
-            self._flown_ms = self.scene.clock.now_ms()
-        self.scene.expire(self.job)
+        if self.simulation.sandbox.flights and not self._flown_ms:
+            self._flown_ms = self.simulation.clock.now_ms()
+        self.simulation.expire(self.job)
 
     def _reached(self, point: str) -> None:
         place = len(self.reached)
@@ -126,36 +126,36 @@ class Play:
 
     def pass_ms(self, passed_ms: int) -> None:
         """Time passes; a call that is under way comes as late as it may."""
-        left_ms = max(0, self._flown_ms + JUST_IN_TIME_MS - self.scene.clock.now_ms())
-        if self.scene.sandbox.flights and passed_ms >= left_ms:
-            self.scene.clock.pass_ms(left_ms)
+        left_ms = max(0, self._flown_ms + JUST_IN_TIME_MS - self.simulation.clock.now_ms())
+        if self.simulation.sandbox.flights and passed_ms >= left_ms:
+            self.simulation.clock.pass_ms(left_ms)
             passed_ms -= left_ms
-            while self.scene.sandbox.flights:
-                self.scene.sandbox.land(0)
-        self.scene.clock.pass_ms(max(1, passed_ms))
+            while self.simulation.sandbox.flights:
+                self.simulation.sandbox.land(0)
+        self.simulation.clock.pass_ms(max(1, passed_ms))
 
     # What must be true
 
     def outcomes(self) -> dict[str, Outcome | None]:
-        result = self.scene.view(self.job).result
+        result = self.simulation.view(self.job).result
         return {one.number: one.outcome for one in result.numbers} if result else {}
 
     def check(self) -> None:
-        story = self.scene.story(self.job)
-        Oracle(self.scene).at_end()
-        state, told, routes = self.scene.view(self.job).state, self.outcomes(), self.scene.routes()
+        story = self.simulation.story(self.job)
+        Oracle(self.simulation).at_end()
+        state, told, routes = self.simulation.view(self.job).state, self.outcomes(), self.simulation.routes()
         assert routes[self.other] == self.before[self.other]
         gone = set(self.ours) - routes.keys()
         assert gone == {number for number, outcome in told.items() if outcome in GIVEN_BACK}, (told, story)
         assert Outcome.UNCLEAR not in told.values() or state is JobState.NEEDS_REVIEW
-        changed = [call for call, _ in self.scene.sandbox.arrived if call in ("destinations", "release")]
+        changed = [call for call, _ in self.simulation.sandbox.arrived if call in ("destinations", "release")]
         assert not self.parking or changed[:1] != ["release"], ("given back without having been parked", story)
         if self.acknowledged is None:
             assert told == self.expected, story
             assert all(routes[number] == self.before[number] for number in routes), story
             return
         calls, begun = self.acknowledged
-        late = [call for call, _ in self.scene.sandbox.arrived[calls:] if call == "release"]
+        late = [call for call, _ in self.simulation.sandbox.arrived[calls:] if call == "release"]
         assert len(late) <= begun, ("a release was begun after a cancel was acknowledged", story)
         if state is JobState.NEEDS_REVIEW:
             assert Outcome.UNCLEAR in told.values(), story
@@ -165,21 +165,21 @@ class Play:
             assert routes[number] == self.before[number], (number, told, story)
 
     def close(self) -> None:
-        self.scene.close()
+        self.simulation.close()
 
 
 def unclear(play: Play) -> None:
     """The call that parks the numbers is done and not answered."""
-    play.scene.sandbox.add_fault("destinations", "act_and_drop")
+    play.simulation.sandbox.add_fault("destinations", "act_and_drop")
 
 
 def under_way(play: Play) -> None:
     """The call that parks the numbers comes late."""
-    play.scene.sandbox.fly("destinations")
+    play.simulation.sandbox.fly("destinations")
 
 
 def unclear_release(play: Play) -> None:
-    play.scene.sandbox.add_fault("release", "act_and_drop")
+    play.simulation.sandbox.add_fault("release", "act_and_drop")
 
 
 def cancelled(play: Play) -> None:
@@ -201,35 +201,35 @@ def died(play: Play) -> None:
 
 
 def called(play: Play) -> None:
-    play.scene.sandbox.order("set_number", number=play.ours[0].removeprefix("+"), seconds=61)
+    play.simulation.sandbox.order("set_number", number=play.ours[0].removeprefix("+"), seconds=61)
 
 
 def gone(play: Play) -> None:
     """Somebody else gives one back."""
-    record = play.scene.sandbox.owned()[play.ours[0].removeprefix("+")]["record_id"]
-    assert isinstance(play.scene.provider.release([int(record)]), Yes)
-    play.scene.sandbox.arrived.clear()
+    record = play.simulation.sandbox.owned()[play.ours[0].removeprefix("+")]["record_id"]
+    assert isinstance(play.simulation.provider.release([int(record)]), Yes)
+    play.simulation.sandbox.arrived.clear()
 
 
 def lists_lag(play: Play) -> None:
-    play.scene.sandbox.lag_ms = JUST_IN_TIME_MS
+    play.simulation.sandbox.lag_ms = JUST_IN_TIME_MS
 
 
 def refused_release(play: Play) -> None:
-    play.scene.sandbox.add_fault("release", "refuse", times=None)
+    play.simulation.sandbox.add_fault("release", "refuse", times=None)
 
 
 def ways_refused(play: Play) -> None:
-    play.scene.sandbox.add_fault("destinations", "refuse", times=None)
+    play.simulation.sandbox.add_fault("destinations", "refuse", times=None)
 
 
 def reads_refused(play: Play) -> None:
-    play.scene.sandbox.add_fault("owned", "refuse", times=None, status=400)
+    play.simulation.sandbox.add_fault("owned", "refuse", times=None, status=400)
 
 
 def other_brought_back_by_hand(play: Play) -> None:
     old = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
-    play.scene.sandbox.order("set_destinations", number=play.ours[1].removeprefix("+"), destinations=old)
+    play.simulation.sandbox.order("set_destinations", number=play.ours[1].removeprefix("+"), destinations=old)
     play.pass_ms(int(SETTLE_S * 1000))
 
 
@@ -307,15 +307,15 @@ def test_a_worker_that_sleeps_while_it_is_called_off_changes_nothing_when_it_wak
         if in_its_last_attempt:
             play.attempt()
             play.pass_ms(int(GRACE.total_seconds() * 1000))
-            play.scene.make_due(play.job)
-        sleeper = Attempt(play.scene, play.job)
+            play.simulation.make_due(play.job)
+        sleeper = Attempt(play.simulation, play.job)
         for _ in range(place):
             sleeper.step()
         over = sleeper.over or sleeper.at == "before:suspend"
         if not over:
             play.reached += sleeper.reached
             play.cancel()
-            play.scene.expire(play.job)
+            play.simulation.expire(play.job)
             play.play_on()
             told = play.outcomes()
             sleeper.worker.leases.beat()  # It slept for longer than its lease, and knows it before it sends anything.
@@ -330,15 +330,15 @@ def test_a_worker_that_sleeps_while_it_is_called_off_changes_nothing_when_it_wak
 
 def test_one_whose_way_back_is_refused_stays_with_its_job_until_somebody_looks(quick_valkey: redis.Redis) -> None:
     play = Play(quick_valkey, in_grace=cancelled, when={"after:save.called_off": ways_refused}).play_on()
-    view = play.scene.view(play.job)
+    view = play.simulation.view(play.job)
     assert view.state is JobState.NEEDS_REVIEW
     assert view.error is not None
     assert view.error.code == "still_parked"
     assert view.result is not None
     assert {one.error.code for one in view.result.numbers if one.error} == {"still_parked"}
-    assert {route for (route,) in play.scene.routes().values()} == {"parked@example.net", "old@example.net"}
-    play.scene.sandbox.clear_faults()
-    play.scene.retry(play.job)
+    assert {route for (route,) in play.simulation.routes().values()} == {"parked@example.net", "old@example.net"}
+    play.simulation.sandbox.clear_faults()
+    play.simulation.retry(play.job)
     play.play_on().check()
     play.close()
 
@@ -346,27 +346,27 @@ def test_one_whose_way_back_is_refused_stays_with_its_job_until_somebody_looks(q
 def test_one_that_nobody_is_told_anything_of_waits_for_somebody_and_is_not_left_parked(quick_valkey: redis.Redis) -> None:
     """The provider refuses every read, until the job has no attempts left."""
     play = Play(quick_valkey, in_grace=reads_refused).play_on()
-    view = play.scene.view(play.job)
+    view = play.simulation.view(play.job)
     assert view.state is JobState.NEEDS_REVIEW
     assert view.result is not None
     assert {one.error.code for one in view.result.numbers if one.error} == {"still_parked"}
-    play.scene.sandbox.clear_faults()
-    play.scene.retry(play.job)
+    play.simulation.sandbox.clear_faults()
+    play.simulation.retry(play.job)
     play.play_on().check()
     play.close()
 
 
 def test_one_that_is_called_and_can_not_get_its_route_back_is_not_said_to_have_it(quick_valkey: redis.Redis) -> None:
     play = Play(quick_valkey, in_grace=called, when={"after:tell": ways_refused}).play_on()
-    view = play.scene.view(play.job)
+    view = play.simulation.view(play.job)
     assert (view.state, view.error.code if view.error else "") == (JobState.NEEDS_REVIEW, "still_parked")
-    other = play.scene.submit(Reroute(numbers=(play.ours[0],), destinations=(Destination.sip("new@example.net"),)))
-    play.scene.sandbox.clear_faults()
-    play.scene.finish(other)
-    play.scene.retry(play.job)
+    other = play.simulation.submit(Reroute(numbers=(play.ours[0],), destinations=(Destination.sip("new@example.net"),)))
+    play.simulation.sandbox.clear_faults()
+    play.simulation.finish(other)
+    play.simulation.retry(play.job)
     play.play_on()
     assert play.outcomes() == {play.ours[0]: Outcome.IN_USE, play.ours[1]: Outcome.RELEASED}
-    assert play.scene.routes()[play.ours[0]] == ["new@example.net"], "somebody has given it a route, which stays"
+    assert play.simulation.routes()[play.ours[0]] == ["new@example.net"], "somebody has given it a route, which stays"
     play.close()
 
 
@@ -377,6 +377,6 @@ def test_a_way_back_that_waits_for_its_confirmation_is_not_hurried_by_a_cancel(q
     play.settling_ms = 500
     play.play_on()
     assert play.outcomes() == {play.ours[0]: Outcome.IN_USE, play.ours[1]: Outcome.UNCHANGED}
-    assert not [step for step in play.scene.story(play.job) if "not_confirmed" in step]
+    assert not [step for step in play.simulation.story(play.job) if "not_confirmed" in step]
     play.check()
     play.close()

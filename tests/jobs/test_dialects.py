@@ -13,7 +13,7 @@ from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger.dialects import noted_dialect
 from didflow.ledger.ledger import Ledger
-from tests.support.inline_worker import Stage, charged, numbers, outcomes, result_of
+from tests.support.inline_worker import InlineWorker, charged, numbers, outcomes, result_of
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of
 from worker.wavix.sandbox import Sandbox, SandboxOptions
@@ -25,16 +25,16 @@ PERMANENT = Destination.sip("pbx@example.net")
 
 
 @contextmanager
-def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: Any) -> Iterator[Stage]:
+def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: Any) -> Iterator[InlineWorker]:
     """A stage whose client finds out the dialect as a worker's does, on a sandbox with these options."""
     with Sandbox(SandboxOptions(numbers_per_city=5, **options)) as sandbox:
-        stage = Stage(ledger, sandbox, **({"WAVIX_DIALECT": "auto"} | (settings or {})))
-        account = stage.settings.account("default")
+        inline = InlineWorker(ledger, sandbox, **({"WAVIX_DIALECT": "auto"} | (settings or {})))
+        account = inline.settings.account("default")
         assert account is not None
-        stage.client.close()
-        stage.client = client_of(account, finder_of("default", account, ledger), timeout_s=stage.settings.http_timeout)
-        yield stage
-        stage.close()
+        inline.client.close()
+        inline.client = client_of(account, finder_of("default", account, ledger), timeout_s=inline.settings.http_timeout)
+        yield inline
+        inline.close()
 
 
 @pytest.mark.parametrize(
@@ -42,150 +42,150 @@ def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: 
     [*product(("mydids", "numbers", "both"), ("query", "bearer", "both", "published"), ("html", "record_json"))],
 )
 def test_a_purchase_is_made_once_whatever_the_server_takes(real_ledger: Ledger, path: str, key_place: str, unknown_route: str) -> None:
-    with stage_on(real_ledger, path=path, key_place=key_place, unknown_route=unknown_route) as stage:
-        view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=TO_TRUNK))
+    with stage_on(real_ledger, path=path, key_place=key_place, unknown_route=unknown_route) as inline:
+        view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=TO_TRUNK))
         assert view.state is JobState.SUCCEEDED
-        assert charged(view) == stage.sandbox.charged_usd() > 0
+        assert charged(view) == inline.sandbox.charged_usd() > 0
         (bought,) = numbers(view)
-        assert stage.run(Reroute(numbers=(bought.number,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
-        assert stage.run(Release(numbers=(bought.number,))).state is JobState.SUCCEEDED
-        assert stage.owned() == set()
-        assert stage.sandbox.state()["calls"]["checkout"] == 1
+        assert inline.run(Reroute(numbers=(bought.number,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
+        assert inline.run(Release(numbers=(bought.number,))).state is JobState.SUCCEEDED
+        assert inline.owned() == set()
+        assert inline.sandbox.state()["calls"]["checkout"] == 1
 
 
 @pytest.mark.parametrize("unknown_route", ["html", "json", "record_json"])
 @pytest.mark.parametrize(("dialect", "served"), [("mydids", "numbers"), ("numbers", "mydids")])
 def test_nothing_is_bought_where_the_owned_list_can_not_be_read(real_ledger: Ledger, dialect: str, served: str, unknown_route: str) -> None:
-    with stage_on(real_ledger, {"WAVIX_DIALECT": dialect}, path=served, unknown_route=unknown_route, key_place="both") as stage:
-        job = stage.submit(ONE)
-        view = stage.attempt(job)
+    with stage_on(real_ledger, {"WAVIX_DIALECT": dialect}, path=served, unknown_route=unknown_route, key_place="both") as inline:
+        job = inline.submit(ONE)
+        view = inline.attempt(job)
         assert (view.state, view.reason) == (JobState.WAITING, WaitReason.PROVIDER_DOWN)
-        assert "check WAVIX_BASE_URL and WAVIX_DIALECT" in stage.story(job)[-1].detail
-        assert stage.sandbox.state()["calls"].keys() <= {"countries", "regions", "cities"}
-        stage.sandbox.order("reconfigure", path="both")
-        assert stage.finish(job).state is JobState.SUCCEEDED
-        assert len(stage.sandbox.ledger()) == 1
+        assert "check WAVIX_BASE_URL and WAVIX_DIALECT" in inline.story(job)[-1].detail
+        assert inline.sandbox.state()["calls"].keys() <= {"countries", "regions", "cities"}
+        inline.sandbox.order("reconfigure", path="both")
+        assert inline.finish(job).state is JobState.SUCCEEDED
+        assert len(inline.sandbox.ledger()) == 1
 
 
 def test_a_server_that_gives_a_path_up_while_a_job_waits_is_followed(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, path="mydids", key_place="query") as stage:
-        bought = stage.run(ONE)
-        stage.sandbox.order("reconfigure", path="numbers", key_place="bearer")
-        assert stage.run(Reroute(numbers=(numbers(bought)[0].number,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
-        assert stage.run(ONE).state is JobState.SUCCEEDED
-        assert len(stage.sandbox.ledger()) == 2
+    with stage_on(real_ledger, path="mydids", key_place="query") as inline:
+        bought = inline.run(ONE)
+        inline.sandbox.order("reconfigure", path="numbers", key_place="bearer")
+        assert inline.run(Reroute(numbers=(numbers(bought)[0].number,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
+        assert inline.run(ONE).state is JobState.SUCCEEDED
+        assert len(inline.sandbox.ledger()) == 2
 
 
 def test_what_was_found_is_shared_with_its_age_and_without_the_key(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, path="mydids", key_place="query") as stage:
-        stage.run(ONE)
-        note = noted_dialect(real_ledger, "default", stage.sandbox.url)
+    with stage_on(real_ledger, path="mydids", key_place="query") as inline:
+        inline.run(ONE)
+        note = noted_dialect(real_ledger, "default", inline.sandbox.url)
         assert note is not None
         assert (note.path, note.key_in) == ("mydids", "query")
         assert note.age_s < 60
         assert SANDBOX_KEY not in str(real_ledger.client.hgetall(real_ledger.keys.dialect("default")))
-        account = stage.settings.account("default")
+        account = inline.settings.account("default")
         assert account is not None
-        before = stage.sandbox.state()["calls"]["owned"]
+        before = inline.sandbox.state()["calls"]["owned"]
         other = client_of(account, finder_of("default", account, real_ledger), timeout_s=1.0)
         assert (other.dialect().path, other.dialect().key_in) == ("mydids", "query")
         other.close()
-        assert stage.sandbox.state()["calls"]["owned"] == before, "another process needs no read of its own"
+        assert inline.sandbox.state()["calls"]["owned"] == before, "another process needs no read of its own"
         assert noted_dialect(real_ledger, "default", "https://elsewhere.example") is None, "it is about one server"
 
 
 def test_a_wrong_key_pauses_the_account_as_ever(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger) as stage:
-        stage.sandbox.order("set_key_valid", valid=False)
-        job = stage.submit(ONE)
-        assert stage.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
-        assert stage.ledger.account_state("default").status == 401
+    with stage_on(real_ledger) as inline:
+        inline.sandbox.order("set_key_valid", valid=False)
+        job = inline.submit(ONE)
+        assert inline.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
+        assert inline.ledger.account_state("default").status == 401
 
 
 # Rights
 
 
 def test_an_account_that_may_not_use_the_api_at_all_is_paused(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger) as stage:
-        stage.client.dialect()  # It has worked before.
-        stage.sandbox.order("set_flex_pro", flex_pro=False)
-        job = stage.submit(ONE)
-        assert stage.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
-        assert "Flex Pro" in stage.ledger.account_state("default").message
+    with stage_on(real_ledger) as inline:
+        inline.client.dialect()  # It has worked before.
+        inline.sandbox.order("set_flex_pro", flex_pro=False)
+        job = inline.submit(ONE)
+        assert inline.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
+        assert "Flex Pro" in inline.ledger.account_state("default").message
 
 
 def test_a_key_that_may_not_read_the_owned_list_pauses_the_account(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("buy", "trunks", "account")}) as stage:
-        job = stage.submit(ONE)
-        assert stage.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
-        assert stage.sandbox.charged_usd() == 0
+    with stage_on(real_ledger, scopes={"default": ("buy", "trunks", "account")}) as inline:
+        job = inline.submit(ONE)
+        assert inline.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
+        assert inline.sandbox.charged_usd() == 0
 
 
 def test_a_key_without_trunks_and_balance_does_every_job_and_the_account_goes_on(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as stage:
-        quote = result_of(stage.run(ONE.model_copy(update={"dry_run": True}))).quote
+    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
+        quote = result_of(inline.run(ONE.model_copy(update={"dry_run": True}))).quote
         assert quote is not None
         assert (quote.balance_usd, quote.balance_after_usd) == (None, None)
         assert quote.setup_usd > 0
-        view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=TO_TRUNK))
+        view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=TO_TRUNK))
         assert view.state is JobState.SUCCEEDED
-        ours = stage.own(2)
-        assert set(outcomes(stage.run(Reroute(numbers=tuple(ours), destinations=TO_TRUNK))).values()) == {"confirmed"}
-        assert not stage.ledger.account_state("default").paused
+        ours = inline.own(2)
+        assert set(outcomes(inline.run(Reroute(numbers=tuple(ours), destinations=TO_TRUNK))).values()) == {"confirmed"}
+        assert not inline.ledger.account_state("default").paused
 
 
 def test_an_unknown_trunk_is_the_providers_to_refuse_where_trunks_can_not_be_read(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as stage:
-        (ours,) = stage.own(1)
-        before = stage.routes()
-        assert stage.run(Reroute(numbers=(ours,), destinations=(Destination.trunk(999, "9"),))).state is JobState.FAILED
-        assert stage.routes() == before
+    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
+        (ours,) = inline.own(1)
+        before = inline.routes()
+        assert inline.run(Reroute(numbers=(ours,), destinations=(Destination.trunk(999, "9"),))).state is JobState.FAILED
+        assert inline.routes() == before
 
 
 @pytest.mark.parametrize("scopes", [("numbers", "trunks", "account"), ("numbers", "buy:read", "trunks", "account")])
 def test_a_key_that_may_not_buy_fails_purchases_and_nothing_else(real_ledger: Ledger, scopes: tuple[str, ...]) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": scopes}) as stage:
-        view = stage.run(ONE)
+    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": scopes}) as inline:
+        view = inline.run(ONE)
         assert view.state is JobState.FAILED
         assert view.error is not None
         assert view.error.code == "not_permitted"
         assert "buy numbers (the provider said 403" in view.error.message
-        assert (stage.sandbox.charged_usd(), stage.sandbox.state()["accounts"]["default"]["cart"]) == (Decimal(0), [])
-        assert not stage.ledger.account_state("default").paused
-        (ours,) = stage.own(1)
-        assert stage.run(Reroute(numbers=(ours,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
+        assert (inline.sandbox.charged_usd(), inline.sandbox.state()["accounts"]["default"]["cart"]) == (Decimal(0), [])
+        assert not inline.ledger.account_state("default").paused
+        (ours,) = inline.own(1)
+        assert inline.run(Reroute(numbers=(ours,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("request_", [Release, Reroute])
 def test_a_key_that_only_reads_changes_nothing_and_says_so(real_ledger: Ledger, request_: type) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": ("numbers:read", "buy", "trunks", "account")}) as stage:
-        (ours,) = stage.own(1)
-        before = stage.routes()
+    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": ("numbers:read", "buy", "trunks", "account")}) as inline:
+        (ours,) = inline.own(1)
+        before = inline.routes()
         more = {"destinations": (PERMANENT,)} if request_ is Reroute else {}
-        view = stage.run(request_(numbers=(ours,), **more))
+        view = inline.run(request_(numbers=(ours,), **more))
         assert view.error is not None
         assert view.error.code == "not_permitted"
-        assert stage.routes() == before
-        assert not stage.ledger.account_state("default").paused
+        assert inline.routes() == before
+        assert not inline.ledger.account_state("default").paused
 
 
 def test_a_checkout_that_the_key_may_not_make_is_not_taken_for_one(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}) as stage:
-        stage.sandbox.add_fault("checkout", "refuse", status=403, times=None, body={"success": False, "message": "scope missing"})
-        view = stage.run(ONE)
+    with stage_on(real_ledger, {"max_attempts": 2}) as inline:
+        inline.sandbox.add_fault("checkout", "refuse", status=403, times=None, body={"success": False, "message": "scope missing"})
+        view = inline.run(ONE)
         assert (view.state, view.error and view.error.code) == (JobState.FAILED, "checkout_forbidden")
-        assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
-        assert not stage.ledger.account_state("default").paused
+        assert inline.sandbox.state()["accounts"]["default"]["cart"] == []
+        assert not inline.ledger.account_state("default").paused
 
 
 def test_a_right_that_is_lost_while_a_checkout_is_unclear_parks_the_purchase(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}) as stage:
-        stage.sandbox.add_fault("checkout", "act_and_drop")
+    with stage_on(real_ledger, {"max_attempts": 2}) as inline:
+        inline.sandbox.add_fault("checkout", "act_and_drop")
         refused = {"success": False, "message": "scope missing"}
         for call in ("cart", "cart_delete"):
-            stage.sandbox.add_fault(call, "refuse", status=403, times=None, body=refused)
-        job = stage.submit(ONE)
-        view = stage.finish(job)
+            inline.sandbox.add_fault(call, "refuse", status=403, times=None, body=refused)
+        job = inline.submit(ONE)
+        view = inline.finish(job)
         assert view.state is JobState.NEEDS_REVIEW, "it was bought, and may not be given up as if it were not"
-        assert len(stage.sandbox.ledger()) == stage.sandbox.state()["calls"]["checkout"] == 1
-        assert not stage.ledger.account_state("default").paused
+        assert len(inline.sandbox.ledger()) == inline.sandbox.state()["calls"]["checkout"] == 1
+        assert not inline.ledger.account_state("default").paused

@@ -16,7 +16,7 @@ from didflow.ledger.ledger import Claim
 from didflow.ledger.progress import tally
 from tests.support.cluster import until
 from tests.support.fan_out import batches, fanning, play, run_batch
-from tests.support.inline_worker import Stage, outcomes, result_of
+from tests.support.inline_worker import InlineWorker, outcomes, result_of
 from worker.attempt.fault_points import watched_ledger
 from worker.attempt.runner import JobRunner
 
@@ -27,7 +27,7 @@ AWAY = Reroute(selector=Selector(all=True), destinations=(BACKUP,))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_batches_in_any_order_move_every_number_once_and_back(fanning: Stage, seed: int) -> None:
+def test_batches_in_any_order_move_every_number_once_and_back(fanning: InlineWorker, seed: int) -> None:
     one, two = fanning.own(53, "sip:one@example.net"), fanning.own(24, "sip:two@example.net")
     job = fanning.submit(AWAY)
     view = play(fanning, job, order=random.Random(seed))
@@ -40,7 +40,7 @@ def test_batches_in_any_order_move_every_number_once_and_back(fanning: Stage, se
     assert fanning.routes() == {number: ["one@example.net"] for number in one} | {number: ["two@example.net"] for number in two}
 
 
-def test_what_is_repeated_or_comes_late_changes_nothing(fanning: Stage) -> None:
+def test_what_is_repeated_or_comes_late_changes_nothing(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY)
     fanning.attempt(job)
@@ -59,7 +59,7 @@ def test_what_is_repeated_or_comes_late_changes_nothing(fanning: Stage) -> None:
     assert {job.id} == {found.id for found in fanning.ledger.perform(fanning.ledger.plans.find())}, "batches are in no list"
 
 
-def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: Stage) -> None:
+def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: InlineWorker) -> None:
     fanning.own(41)
     job = fanning.submit(AWAY)
 
@@ -75,7 +75,7 @@ def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: Stage)
     assert told() == Tally(41, {Outcome.ACCEPTED: 10}, batches=4, batches_running=1)
 
 
-def test_the_last_batch_wakes_its_parent(fanning: Stage) -> None:
+def test_the_last_batch_wakes_its_parent(fanning: InlineWorker) -> None:
     fanning.own(41)
     job = fanning.submit(AWAY)
     assert fanning.attempt(job).reason == WaitReason.DEPENDS
@@ -86,7 +86,7 @@ def test_the_last_batch_wakes_its_parent(fanning: Stage) -> None:
     assert fanning.attempt(job).state == "succeeded"
 
 
-def test_the_first_batches_are_there_before_the_others_are_gathered(fanning: Stage) -> None:
+def test_the_first_batches_are_there_before_the_others_are_gathered(fanning: InlineWorker) -> None:
     fanning.own(61)
     job, there = fanning.submit(AWAY), list[int]()
 
@@ -99,7 +99,7 @@ def test_the_first_batches_are_there_before_the_others_are_gathered(fanning: Sta
     assert there == [2, 7]
 
 
-def test_an_unclear_answer_of_a_batch_is_looked_at_and_only_the_rest_repeated(fanning: Stage) -> None:
+def test_an_unclear_answer_of_a_batch_is_looked_at_and_only_the_rest_repeated(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     fanning.sandbox.add_fault("destinations", "act_and_drop")
     fanning.sandbox.add_fault("destinations", "drop", skip=1)
@@ -108,9 +108,9 @@ def test_an_unclear_answer_of_a_batch_is_looked_at_and_only_the_rest_repeated(fa
     assert fanning.sandbox.state()["calls"]["destinations"] == 5 + 1
 
 
-def test_a_batch_that_never_gets_a_clear_answer_parks_the_job_which_looks_again_when_retried(fanning: Stage) -> None:
+def test_a_batch_that_never_gets_a_clear_answer_parks_the_job_which_looks_again_when_retried(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
-    short = Stage(fanning.ledger, fanning.sandbox, batch_size=10, max_attempts=2)
+    short = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10, max_attempts=2)
     short.sandbox.add_fault("destinations", "drop", times=2)
     job = short.submit(AWAY)
     short.attempt(job)
@@ -128,7 +128,7 @@ def test_a_batch_that_never_gets_a_clear_answer_parks_the_job_which_looks_again_
     assert outcomes(again) == dict.fromkeys(ours, "confirmed")
 
 
-def test_one_bad_id_costs_a_few_calls_and_nothing_else(fanning: Stage) -> None:
+def test_one_bad_id_costs_a_few_calls_and_nothing_else(fanning: InlineWorker) -> None:
     ours = fanning.own(60)
     job = fanning.submit(AWAY)
     fanning.attempt(job)
@@ -139,7 +139,7 @@ def test_one_bad_id_costs_a_few_calls_and_nothing_else(fanning: Stage) -> None:
     assert fanning.sandbox.state()["calls"]["destinations"] <= 6 + 2 * 4
 
 
-def test_cancelled_in_the_middle_it_ends_when_its_batches_have(fanning: Stage) -> None:
+def test_cancelled_in_the_middle_it_ends_when_its_batches_have(fanning: InlineWorker) -> None:
     ours = fanning.own(50)
     job = fanning.submit(AWAY)
     fanning.attempt(job)
@@ -159,7 +159,7 @@ def test_cancelled_in_the_middle_it_ends_when_its_batches_have(fanning: Stage) -
     assert len(ours) == 50
 
 
-def test_a_deadline_stops_batches_that_were_not_sent(fanning: Stage) -> None:
+def test_a_deadline_stops_batches_that_were_not_sent(fanning: InlineWorker) -> None:
     fanning.own(41)
     soon = datetime.now(UTC) + timedelta(seconds=1.0)
     job = fanning.submit(AWAY.model_copy(update={"deadline": soon}))
@@ -173,7 +173,7 @@ def test_a_deadline_stops_batches_that_were_not_sent(fanning: Stage) -> None:
     assert Counter(outcomes(view).values()) == {"confirmed": 10, "failed": 31}
 
 
-def test_the_canary_goes_first_and_stops_the_batches(fanning: Stage) -> None:
+def test_the_canary_goes_first_and_stops_the_batches(fanning: InlineWorker) -> None:
     fanning.own(41)
     fanning.sandbox.order("reconfigure", apply_late_s=60.0)
     careful = AWAY.model_copy(update={"canary": 5})
@@ -186,9 +186,9 @@ def test_the_canary_goes_first_and_stops_the_batches(fanning: Stage) -> None:
     assert play(fanning, fanning.submit(careful)).state == "succeeded"
 
 
-def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: Stage) -> None:
+def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: InlineWorker) -> None:
     fanning.own(41)
-    short = Stage(fanning.ledger, fanning.sandbox, batch_size=10, max_attempts=2)
+    short = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10, max_attempts=2)
     short.sandbox.add_fault("destinations", "drop", times=2)
     view = play(short, short.submit(AWAY.model_copy(update={"canary": 5})))
     assert view.state == "needs_review"
@@ -199,7 +199,7 @@ def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: Stage) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_overlapping_moves_of_many_numbers_end_at_the_newest(fanning: Stage, seed: int) -> None:
+def test_overlapping_moves_of_many_numbers_end_at_the_newest(fanning: InlineWorker, seed: int) -> None:
     ours, order = fanning.own(64), random.Random(seed)
     to = [Destination.sip(f"{name}@example.net") for name in ("first", "second", "third")]
     jobs = [fanning.submit(AWAY.model_copy(update={"destinations": (place,)})) for place in to]
@@ -217,7 +217,7 @@ def test_overlapping_moves_of_many_numbers_end_at_the_newest(fanning: Stage, see
         assert set(outcomes(fanning.ledger.get(job.id)).values()) <= {"confirmed", "superseded", "changed_elsewhere"}
 
 
-def test_guards_refuse_a_large_job_and_leave_nothing_to_fail_back(fanning: Stage) -> None:
+def test_guards_refuse_a_large_job_and_leave_nothing_to_fail_back(fanning: InlineWorker) -> None:
     fanning.own(41)
     guards: dict[str, dict[str, object]] = {"unexpected_count": {"expected_count": 40}, "too_large_fraction": {"max_fraction": 0.5}}
     for code, guard in guards.items():
@@ -231,7 +231,7 @@ def test_guards_refuse_a_large_job_and_leave_nothing_to_fail_back(fanning: Stage
     assert "destinations" not in fanning.sandbox.state()["calls"]
 
 
-def test_named_numbers_that_are_not_ours_are_told_among_many(fanning: Stage) -> None:
+def test_named_numbers_that_are_not_ours_are_told_among_many(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     named = Reroute(numbers=(*ours, "+12135550100", "+12135550101"), destinations=(BACKUP,))
     view = play(fanning, fanning.submit(named))
@@ -241,7 +241,7 @@ def test_named_numbers_that_are_not_ours_are_told_among_many(fanning: Stage) -> 
     assert outcomes(back) == dict.fromkeys(ours, "confirmed"), "what was never ours isn't brought back"
 
 
-def test_a_failback_of_many_leaves_alone_what_changed_and_tells_what_left(fanning: Stage) -> None:
+def test_a_failback_of_many_leaves_alone_what_changed_and_tells_what_left(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY)
     play(fanning, job)
@@ -253,7 +253,7 @@ def test_a_failback_of_many_leaves_alone_what_changed_and_tells_what_left(fannin
     assert fanning.routes()[ours[0]] == ["hand@example.net"]
 
 
-def test_what_never_shows_is_accepted_and_what_left_meanwhile_is_not_found(fanning: Stage) -> None:
+def test_what_never_shows_is_accepted_and_what_left_meanwhile_is_not_found(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     fanning.sandbox.order("reconfigure", apply_late_s=60.0)
     job = fanning.submit(AWAY)
@@ -266,7 +266,7 @@ def test_what_never_shows_is_accepted_and_what_left_meanwhile_is_not_found(fanni
     assert outcomes(view) == dict.fromkeys(ours, "accepted") | {ours[7]: "not_found"}
 
 
-def test_a_dry_run_of_many_changes_nothing_and_tells_all(fanning: Stage) -> None:
+def test_a_dry_run_of_many_changes_nothing_and_tells_all(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY.model_copy(update={"dry_run": True}))
     view = fanning.attempt(job)
@@ -277,7 +277,7 @@ def test_a_dry_run_of_many_changes_nothing_and_tells_all(fanning: Stage) -> None
     assert "destinations" not in fanning.sandbox.state()["calls"]
 
 
-def test_a_provider_that_is_down_costs_no_attempts(fanning: Stage) -> None:
+def test_a_provider_that_is_down_costs_no_attempts(fanning: InlineWorker) -> None:
     fanning.own(41)
     fanning.sandbox.add_fault("destinations", "refuse", times=12, status=503, body={"success": False, "message": "maintenance"})
     fanning.sandbox.add_fault("owned", "refuse", times=6, status=503, body={"success": False, "message": "maintenance"})

@@ -7,58 +7,58 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Reroute, Selector
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
-from tests.support.inline_worker import Stage, outcomes
+from tests.support.inline_worker import InlineWorker, outcomes
 
 PBX = (Destination.sip("pbx@example.net"),)
 
 
-def sweep_after(stage: Stage, first: Job) -> Job:
-    return stage.submit(Reroute(selector=Selector(label="x"), destinations=PBX, after=first.id))
+def sweep_after(inline: InlineWorker, first: Job) -> Job:
+    return inline.submit(Reroute(selector=Selector(label="x"), destinations=PBX, after=first.id))
 
 
-def test_it_waits_for_the_first_and_moves_only_what_that_one_left(stage: Stage) -> None:
-    ours = stage.own(3, label="x")
-    first = stage.submit(Reroute(numbers=tuple(ours[:2]), destinations=PBX))
-    sweep = sweep_after(stage, first)
-    waiting = stage.attempt(sweep)
+def test_it_waits_for_the_first_and_moves_only_what_that_one_left(inline: InlineWorker) -> None:
+    ours = inline.own(3, label="x")
+    first = inline.submit(Reroute(numbers=tuple(ours[:2]), destinations=PBX))
+    sweep = sweep_after(inline, first)
+    waiting = inline.attempt(sweep)
     assert (waiting.state, waiting.reason) == ("waiting", "depends")
     assert waiting.attempt == 0, "waiting costs no attempt"
-    assert set(outcomes(stage.finish(first)).values()) == {"confirmed"}
-    found = outcomes(stage.finish(sweep))
+    assert set(outcomes(inline.finish(first)).values()) == {"confirmed"}
+    found = outcomes(inline.finish(sweep))
     assert [found[number] for number in ours] == ["unchanged", "unchanged", "confirmed"]
 
 
 @pytest.mark.parametrize("how", ["canary", "guard", "cancelled"])
-def test_a_first_one_that_was_held_holds_it_too(stage: Stage, how: str) -> None:
-    ours = stage.own(3, label="x")
+def test_a_first_one_that_was_held_holds_it_too(inline: InlineWorker, how: str) -> None:
+    ours = inline.own(3, label="x")
     request = Reroute(numbers=tuple(ours), destinations=PBX, canary=1 if how == "canary" else None)
-    first = stage.submit(request.model_copy(update={"expected_count": 2}) if how == "guard" else request)
-    sweep = sweep_after(stage, first)
+    first = inline.submit(request.model_copy(update={"expected_count": 2}) if how == "guard" else request)
+    sweep = sweep_after(inline, first)
     if how == "canary":
-        stage.sandbox.add_fault("destinations", "refuse")
+        inline.sandbox.add_fault("destinations", "refuse")
     if how == "cancelled":
-        stage.ledger.run(script_calls.cancel(first.id))
-    before = stage.routes()
-    assert stage.finish(first).state in (JobState.FAILED, JobState.CANCELLED)
-    view = stage.finish(sweep)
+        inline.ledger.run(script_calls.cancel(first.id))
+    before = inline.routes()
+    assert inline.finish(first).state in (JobState.FAILED, JobState.CANCELLED)
+    view = inline.finish(sweep)
     assert (view.state, view.error.code if view.error else None) == ("failed", "first_failed")
-    assert stage.routes() == before
+    assert inline.routes() == before
 
 
-def test_a_job_of_nobody_is_not_followed(stage: Stage) -> None:
-    stage.own(1, label="x")
-    view = stage.run(Reroute(selector=Selector(label="x"), destinations=PBX, after="nobody"))
+def test_a_job_of_nobody_is_not_followed(inline: InlineWorker) -> None:
+    inline.own(1, label="x")
+    view = inline.run(Reroute(selector=Selector(label="x"), destinations=PBX, after="nobody"))
     assert (view.state, view.error.code if view.error else None) == ("failed", "first_missing")
 
 
-def test_a_sweep_that_finds_nothing_more_has_succeeded(stage: Stage) -> None:
-    ours = stage.own(2, label="y")
+def test_a_sweep_that_finds_nothing_more_has_succeeded(inline: InlineWorker) -> None:
+    ours = inline.own(2, label="y")
     there = Destination.sip("old@example.net")
-    first = stage.submit(Reroute(selector=Selector(destination="old@example.net"), destinations=PBX))
+    first = inline.submit(Reroute(selector=Selector(destination="old@example.net"), destinations=PBX))
     rest = Reroute(selector=Selector(destination="old@example.net"), destinations=PBX, after=first.id)
-    sweep = stage.submit(rest)
-    assert set(outcomes(stage.finish(first))) == set(ours)
-    view = stage.finish(sweep)
+    sweep = inline.submit(rest)
+    assert set(outcomes(inline.finish(first))) == set(ours)
+    view = inline.finish(sweep)
     assert (view.state, view.error, outcomes(view)) == ("succeeded", None, {})
-    alone = stage.run(rest.model_copy(update={"after": None, "destinations": (there,)}))
+    alone = inline.run(rest.model_copy(update={"after": None, "destinations": (there,)}))
     assert (alone.state, alone.error.code if alone.error else None) == ("failed", "nothing_selected")

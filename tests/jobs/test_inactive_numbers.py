@@ -16,7 +16,7 @@ from didflow.contract.results import NumberResult
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.progress import tally
 from tests.support.fan_out import fanning, play
-from tests.support.inline_worker import Stage, result_of
+from tests.support.inline_worker import InlineWorker, result_of
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
@@ -33,35 +33,35 @@ def inactive(numbers: tuple[NumberResult, ...]) -> set[str]:
     return {one.number for one in numbers if one.takes_calls is False}
 
 
-def event_of(stage: Stage, view: JobView) -> Event:
-    entries = cast("list[tuple[str, dict[str, str]]]", stage.ledger.client.xrange(stage.ledger.keys.results))
+def event_of(inline: InlineWorker, view: JobView) -> Event:
+    entries = cast("list[tuple[str, dict[str, str]]]", inline.ledger.client.xrange(inline.ledger.keys.results))
     (fields,) = (fields for _, fields in entries if fields["subject"] == view.id)
     return Event.model_validate({**fields, "data": json.loads(fields["data"])})
 
 
 @pytest.fixture
-def shell(stage: Stage, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace})
 
 
-def test_a_few_are_named_on_both_ways_and_in_the_dry_run(stage: Stage) -> None:
-    stage.own(3)
-    waiting = set(stage.own(2, approved=False))
-    looked = result_of(stage.run(AWAY.model_copy(update={"dry_run": True}))).quote
+def test_a_few_are_named_on_both_ways_and_in_the_dry_run(inline: InlineWorker) -> None:
+    inline.own(3)
+    waiting = set(inline.own(2, approved=False))
+    looked = result_of(inline.run(AWAY.model_copy(update={"dry_run": True}))).quote
     assert looked is not None
     assert inactive(looked.numbers) == waiting
-    away = stage.run(AWAY)
+    away = inline.run(AWAY)
     assert away.state == "succeeded"
     assert inactive(result_of(away).numbers) == waiting
-    assert inactive(event_of(stage, away).data.numbers) == waiting
-    assert stage.ledger.perform(tally(stage.ledger.keys, away.id)).inactive == 2
+    assert inactive(event_of(inline, away).data.numbers) == waiting
+    assert inline.ledger.perform(tally(inline.ledger.keys, away.id)).inactive == 2
     (first, *_) = sorted(waiting)
-    stage.sandbox.order("approve_documents", number=first[1:])
-    back = stage.run(Failback(job_id=away.id))
+    inline.sandbox.order("approve_documents", number=first[1:])
+    back = inline.run(Failback(job_id=away.id))
     assert inactive(result_of(back).numbers) == waiting - {first}, "as it is on the way back"
 
 
-def test_of_many_they_are_named_and_counted_on_both_ways(fanning: Stage) -> None:
+def test_of_many_they_are_named_and_counted_on_both_ways(fanning: InlineWorker) -> None:
     fanning.own(40)
     waiting = set(fanning.own(12, approved=False))
     away = play(fanning, fanning.submit(AWAY))
@@ -74,13 +74,13 @@ def test_of_many_they_are_named_and_counted_on_both_ways(fanning: Stage) -> None
 
 def test_of_very_many_the_summary_counts_them_and_status_says_so(real_ledger: Ledger, shell: Shell, valkey: EmbeddedValkey) -> None:
     with Sandbox(SandboxOptions(numbers_per_city=200)) as wide:
-        stage = Stage(real_ledger, wide)
-        stage.own(1000)
-        waiting = set(stage.own(12, approved=False))
-        looked = play(stage, stage.submit(AWAY.model_copy(update={"dry_run": True})), within_s=60.0)
-        away = play(stage, stage.submit(AWAY), within_s=60.0)
-        back = play(stage, stage.submit(Failback(job_id=away.id)), within_s=60.0)
-        stage.close()
+        inline = InlineWorker(real_ledger, wide)
+        inline.own(1000)
+        waiting = set(inline.own(12, approved=False))
+        looked = play(inline, inline.submit(AWAY.model_copy(update={"dry_run": True})), within_s=60.0)
+        away = play(inline, inline.submit(AWAY), within_s=60.0)
+        back = play(inline, inline.submit(Failback(job_id=away.id)), within_s=60.0)
+        inline.close()
     didflow = Didflow.from_url(valkey.url, real_ledger.keys.namespace)
     for view in (looked, away, back):
         summary = result_of(view).summary
@@ -89,19 +89,21 @@ def test_of_very_many_the_summary_counts_them_and_status_says_so(real_ledger: Le
         assert inactive(tuple(didflow.numbers(view.id))) == waiting
         assert f"12 of 1,012 {INACTIVE}" in shell("status", view.id, columns=200).out
         assert shell("status", view.id, "--json").json["result"]["summary"]["inactive"] == 12
-    assert event_of(stage, away).data.summary == result_of(away).summary
+    assert event_of(inline, away).data.summary == result_of(away).summary
 
 
-def test_status_says_of_a_few_which_and_how_many(shell: Shell, stage: Stage) -> None:
-    stage.own(3)
-    stage.own(2, approved=False)
-    view = stage.run(AWAY)
+def test_status_says_of_a_few_which_and_how_many(shell: Shell, inline: InlineWorker) -> None:
+    inline.own(3)
+    inline.own(2, approved=False)
+    view = inline.run(AWAY)
     shown = shell("status", view.id, columns=200).out
     assert f"2 of 5 {INACTIVE}" in shown
     assert shown.count("inactive: takes no calls") == 2
     lines = shell("status", view.id, "--csv", "-").out.splitlines()
     assert sorted(line.rpartition(",")[2] for line in lines) == ["no", "no", "takes_calls", "yes", "yes", "yes"]
-    all_active = stage.run(Reroute(numbers=tuple(one.number for one in result_of(view).numbers if one.takes_calls), destinations=(BACKUP,)))
+    all_active = inline.run(
+        Reroute(numbers=tuple(one.number for one in result_of(view).numbers if one.takes_calls), destinations=(BACKUP,))
+    )
     assert "inactive" not in shell("status", all_active.id).out
 
 

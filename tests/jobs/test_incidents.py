@@ -14,7 +14,7 @@ from didflow.ledger.connection import connect_async
 from didflow.ledger.script_calls import Submission
 from producers.failover import Failover
 from producers.incidents import AsyncIncidents, Incidents
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from worker.local.embedded_valkey import EmbeddedValkey
 
 BACKUP = (Destination.sip("backup@example.net"),)
@@ -22,19 +22,19 @@ pytestmark = pytest.mark.provider()
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.ledger.keys.namespace, actor="ann")
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.ledger.keys.namespace, actor="ann")
 
 
 def job_of(job_id: str) -> Job:
     return Job(job_id, is_new=False, state=JobState.QUEUED)
 
 
-def test_one_incident_is_its_move_and_its_failback(stage: Stage, didflow: Didflow) -> None:
-    numbers, failover, incidents = stage.own(3), Failover(didflow), Incidents(didflow)
+def test_one_incident_is_its_move_and_its_failback(inline: InlineWorker, didflow: Didflow) -> None:
+    numbers, failover, incidents = inline.own(3), Failover(didflow), Incidents(didflow)
     moved = failover.away("INC-31", numbers, BACKUP)
     assert incidents.get("INC-31").state is IncidentState.MOVING
-    stage.finish(moved)
+    inline.finish(moved)
     incident = incidents.get("INC-31")
     assert (incident.state, incident.numbers, incident.moved, incident.failed_back) == (IncidentState.MOVED, 3, 3, "no")
     looked = incidents.failback("INC-31", dry_run=True)
@@ -43,17 +43,17 @@ def test_one_incident_is_its_move_and_its_failback(stage: Stage, didflow: Didflo
     (way,) = incidents.failback("INC-31")
     assert incidents.failback("INC-31")[0].failback == way.failback, "asked twice it is the same failback"
     assert incidents.get("INC-31").failed_back == "running"
-    stage.finish(job_of(str(way.failback)))
+    inline.finish(job_of(str(way.failback)))
     incident = incidents.get("INC-31")
     assert (incident.state, incident.failed_back, incident.back) == (IncidentState.MOVED, "yes", 3)
     assert [(job.part, job.actor) for job in incident.jobs] == [("move", "ann"), ("failback", "ann")]
     assert incidents.failback("INC-31")[0] == way.__class__(moved.id, "default", 3, way.failback, False, False)
-    assert set(map(tuple, stage.routes().values())) == {("old@example.net",)}
+    assert set(map(tuple, inline.routes().values())) == {("old@example.net",)}
 
 
-def test_a_failback_that_left_numbers_undone_goes_on_with_the_rest(stage: Stage, didflow: Didflow) -> None:
+def test_a_failback_that_left_numbers_undone_goes_on_with_the_rest(inline: InlineWorker, didflow: Didflow) -> None:
     failover, incidents = Failover(didflow), Incidents(didflow)
-    stage.finish(failover.away("INC-32", stage.own(2), BACKUP))
+    inline.finish(failover.away("INC-32", inline.own(2), BACKUP))
     (first,) = incidents.failback("INC-32")
     didflow.cancel(str(first.failback))
     assert incidents.get("INC-32").failed_back == "no"
@@ -62,13 +62,13 @@ def test_a_failback_that_left_numbers_undone_goes_on_with_the_rest(stage: Stage,
     (second,) = incidents.failback("INC-32")
     assert second.failback != first.failback
     assert incidents.failback("INC-32")[0].failback == second.failback
-    stage.finish(job_of(str(second.failback)))
+    inline.finish(job_of(str(second.failback)))
     assert incidents.get("INC-32").failed_back == "yes"
-    assert set(map(tuple, stage.routes().values())) == {("old@example.net",)}
+    assert set(map(tuple, inline.routes().values())) == {("old@example.net",)}
 
 
-def test_a_cancel_calls_off_all_that_goes_on(stage: Stage, didflow: Didflow) -> None:
-    stage.own(2)
+def test_a_cancel_calls_off_all_that_goes_on(inline: InlineWorker, didflow: Didflow) -> None:
+    inline.own(2)
     failover, incidents = Failover(didflow), Incidents(didflow)
     failover.away("INC-33", Selector(destination="sip:old@example.net"), BACKUP)
     incident = incidents.cancel("INC-33")
@@ -77,8 +77,8 @@ def test_a_cancel_calls_off_all_that_goes_on(stage: Stage, didflow: Didflow) -> 
     assert incidents.failback("INC-33") == (), "nothing was moved"
 
 
-def test_an_incident_has_a_move_in_each_account(stage: Stage, didflow: Didflow) -> None:
-    numbers = stage.own(1)
+def test_an_incident_has_a_move_in_each_account(inline: InlineWorker, didflow: Didflow) -> None:
+    numbers = inline.own(1)
     here = Failover(didflow).away("INC-34", numbers, BACKUP)
     there = Failover(didflow, account="eu").away("INC-34", numbers, BACKUP)
     assert here.id != there.id
@@ -88,36 +88,36 @@ def test_an_incident_has_a_move_in_each_account(stage: Stage, didflow: Didflow) 
     assert [way.account for way in Incidents(didflow).failback("INC-34", dry_run=True)] == ["default", "eu"]
 
 
-def test_an_unknown_incident_is_an_error_that_names_similar_ones(stage: Stage, didflow: Didflow) -> None:
-    Failover(didflow).away("INC-35", stage.own(1), BACKUP)
+def test_an_unknown_incident_is_an_error_that_names_similar_ones(inline: InlineWorker, didflow: Didflow) -> None:
+    Failover(didflow).away("INC-35", inline.own(1), BACKUP)
     with pytest.raises(IncidentNotFound, match="did you mean INC-35") as raised:
         Incidents(didflow).get("INC-36")
     assert (raised.value.code, raised.value.similar) == ("incident_not_found", ("INC-35",))
 
 
-def test_incidents_of_before_they_were_listed_are_found(stage: Stage, didflow: Didflow) -> None:
-    request = Reroute(numbers=tuple(stage.own(1)), destinations=BACKUP)
-    old = stage.ledger.submit(Submission(request, "failover:INC-37", "INC-37"))
+def test_incidents_of_before_they_were_listed_are_found(inline: InlineWorker, didflow: Didflow) -> None:
+    request = Reroute(numbers=tuple(inline.own(1)), destinations=BACKUP)
+    old = inline.ledger.submit(Submission(request, "failover:INC-37", "INC-37"))
     assert Incidents(didflow).get("INC-37").jobs[0].id == old.id
     assert [incident.name for incident in Incidents(didflow).all()] == ["INC-37"]
-    assert stage.ledger.get(old.id).incident == "INC-37"
+    assert inline.ledger.get(old.id).incident == "INC-37"
 
 
-def test_an_incident_is_kept_as_long_as_one_of_its_jobs(stage: Stage, didflow: Didflow) -> None:
-    job = Failover(didflow).away("INC-38", stage.own(1), BACKUP)
+def test_an_incident_is_kept_as_long_as_one_of_its_jobs(inline: InlineWorker, didflow: Didflow) -> None:
+    job = Failover(didflow).away("INC-38", inline.own(1), BACKUP)
     didflow.cancel(job.id)
-    client, keys = stage.ledger.client, stage.ledger.keys
+    client, keys = inline.ledger.client, inline.ledger.keys
     client.zadd(keys.retention, {job.id: 1})
-    assert stage.ledger.sweep(max_crashes=5).deleted == 1
+    assert inline.ledger.sweep(max_crashes=5).deleted == 1
     assert Incidents(didflow).all() == ()
     assert not client.exists(keys.incident("INC-38"), keys.incidents)
 
 
-def test_the_async_twin(stage: Stage, didflow: Didflow, valkey: EmbeddedValkey) -> None:
-    Failover(didflow).away("INC-39", stage.own(1), BACKUP)
+def test_the_async_twin(inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey) -> None:
+    Failover(didflow).away("INC-39", inline.own(1), BACKUP)
 
     async def verbs() -> None:
-        client = AsyncDidflow(connect_async(valkey.url), stage.ledger.keys.namespace, actor="bob")
+        client = AsyncDidflow(connect_async(valkey.url), inline.ledger.keys.namespace, actor="bob")
         incidents = AsyncIncidents(client)
         assert [incident.name for incident in await incidents.all()] == ["INC-39"]
         assert not (await incidents.cancel("INC-39")).goes_on

@@ -18,7 +18,7 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy
 from didflow.contract.states import REPORTED, JobState
 from tests.support.simulation.oracle import Oracle
-from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, Attempt, Killed, Scene
+from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, Attempt, Killed, Simulation
 
 PBX = (Destination.sip("pbx@example.net"),)
 #: Each test takes every so many-th point, so that two processes share the work.
@@ -33,7 +33,7 @@ SAMPLES = 10
 class Play:
     """A job on a fresh scene."""
 
-    scene: Scene
+    simulation: Simulation
     job: Job
 
     def seen(self) -> tuple[object, ...]:
@@ -41,63 +41,68 @@ class Play:
 
         A number that an unclear checkout left behind is one more, with a history of its own.
         """
-        ended, bought = self.scene.view(self.job).state, len(self.scene.sandbox.ledger())
-        stories = ([entry.happened.what for entry in history.entries] for history in self.scene.histories().values())
-        return ended, bought, sorted(self.scene.routes().values()), sorted(story for story in stories if story != [Happening.NOT_BOUGHT])
+        ended, bought = self.simulation.view(self.job).state, len(self.simulation.sandbox.ledger())
+        stories = ([entry.happened.what for entry in history.entries] for history in self.simulation.histories().values())
+        return (
+            ended,
+            bought,
+            sorted(self.simulation.routes().values()),
+            sorted(story for story in stories if story != [Happening.NOT_BOUGHT]),
+        )
 
 
-def buy(scene: Scene) -> Play:
-    return Play(scene, scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=PBX)))
+def buy(simulation: Simulation) -> Play:
+    return Play(simulation, simulation.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, destinations=PBX)))
 
 
-def reroute(scene: Scene) -> Play:
-    mine = scene.own(3)
-    return Play(scene, scene.submit(Reroute(numbers=tuple(mine[:2]), destinations=PBX)))
+def reroute(simulation: Simulation) -> Play:
+    mine = simulation.own(3)
+    return Play(simulation, simulation.submit(Reroute(numbers=tuple(mine[:2]), destinations=PBX)))
 
 
-def failback(scene: Scene) -> Play:
-    moved = reroute(scene)
-    scene.finish(moved.job)
-    return Play(scene, scene.submit(Failback(job_id=moved.job.id)))
+def failback(simulation: Simulation) -> Play:
+    moved = reroute(simulation)
+    simulation.finish(moved.job)
+    return Play(simulation, simulation.submit(Failback(job_id=moved.job.id)))
 
 
-def release(scene: Scene) -> Play:
-    mine = scene.own(3)
-    return Play(scene, scene.submit(Release(numbers=tuple(mine[:2]))))
+def release(simulation: Simulation) -> Play:
+    mine = simulation.own(3)
+    return Play(simulation, simulation.submit(Release(numbers=tuple(mine[:2]))))
 
 
-def buy_with_a_lost_answer(scene: Scene) -> Play:
+def buy_with_a_lost_answer(simulation: Simulation) -> Play:
     """The checkout is done and its answer lost: what is killed here is the recovery, over several attempts."""
-    scene.sandbox.add_fault("checkout", "act_and_drop")
-    return buy(scene)
+    simulation.sandbox.add_fault("checkout", "act_and_drop")
+    return buy(simulation)
 
 
-def buy_with_a_checkout_under_way(scene: Scene) -> Play:
-    scene.sandbox.fly("checkout")
-    return buy(scene)
+def buy_with_a_checkout_under_way(simulation: Simulation) -> Play:
+    simulation.sandbox.fly("checkout")
+    return buy(simulation)
 
 
-def buy_with_an_unclear_add(scene: Scene) -> Play:
-    scene.sandbox.add_fault("cart_put", "act_then_html")
-    return buy(scene)
+def buy_with_an_unclear_add(simulation: Simulation) -> Play:
+    simulation.sandbox.add_fault("cart_put", "act_then_html")
+    return buy(simulation)
 
 
-def release_with_a_lost_answer(scene: Scene) -> Play:
-    scene.sandbox.add_fault("release", "act_and_drop")
-    return release(scene)
+def release_with_a_lost_answer(simulation: Simulation) -> Play:
+    simulation.sandbox.add_fault("release", "act_and_drop")
+    return release(simulation)
 
 
-def release_that_went_and_was_refused(scene: Scene) -> Play:
-    scene.sandbox.add_fault("release", "act_then_refuse", status=404)
-    return release(scene)
+def release_that_went_and_was_refused(simulation: Simulation) -> Play:
+    simulation.sandbox.add_fault("release", "act_then_refuse", status=404)
+    return release(simulation)
 
 
-def release_where_a_call_takes_one_id(scene: Scene) -> Play:
-    scene.sandbox.order("reconfigure", release_ids="last")
-    return release(scene)
+def release_where_a_call_takes_one_id(simulation: Simulation) -> Play:
+    simulation.sandbox.order("reconfigure", release_ids="last")
+    return release(simulation)
 
 
-PLAIN: tuple[Callable[[Scene], Play], ...] = (buy, reroute, failback, release)
+PLAIN: tuple[Callable[[Simulation], Play], ...] = (buy, reroute, failback, release)
 KINDS = (
     *PLAIN,
     buy_with_a_lost_answer,
@@ -137,91 +142,93 @@ class DyingWorkers:
 
 def play_on(play: Play, workers: DyingWorkers) -> None:
     """Attempt after attempt until the job is reported; where a worker dies, its lease runs out and a sweeper sees it."""
-    scene, job, attempts = play.scene, play.job, 0
-    while scene.view(job).state not in REPORTED:
+    simulation, job, attempts = play.simulation, play.job, 0
+    while simulation.view(job).state not in REPORTED:
         attempts += 1
-        assert attempts < ATTEMPTS_AT_MOST, scene.story(job)
-        scene.make_due(job)
+        assert attempts < ATTEMPTS_AT_MOST, simulation.story(job)
+        simulation.make_due(job)
         deaths = len(workers.died)
         with suppress(Killed):
-            scene.run(job, workers)
+            simulation.run(job, workers)
         if len(workers.died) > deaths:
             as_by_kill(play, workers.died[-1])
 
 
 def as_by_kill(play: Play, point: str) -> None:
     """The ledger is as the last write left it: nobody caught the death and wrote it down."""
-    state, name = play.scene.view(play.job).state, point.partition(":")[2]
+    state, name = play.simulation.view(play.job).state, point.partition(":")[2]
     if point == "before:claim":
         assert state in (JobState.QUEUED, JobState.WAITING)
     elif point in ("after:finish", "after:suspend"):
         assert state is not JobState.RUNNING
     else:
         assert state is JobState.RUNNING
-        assert name.partition(".")[0] != "save" or play.scene.story(play.job)[-1].count(f" {name.partition('.')[2]}:") == (point[0] == "a")
-    play.scene.expire(play.job)
+        assert name.partition(".")[0] != "save" or play.simulation.story(play.job)[-1].count(f" {name.partition('.')[2]}:") == (
+            point[0] == "a"
+        )
+    play.simulation.expire(play.job)
 
 
-def undisturbed_run(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> tuple[list[str], tuple[object, ...]]:
+def undisturbed_run(quick_valkey: redis.Redis, kind: Callable[[Simulation], Play]) -> tuple[list[str], tuple[object, ...]]:
     """The points that it reaches, in their order, and what comes of it."""
-    play, workers = kind(Scene(quick_valkey)), DyingWorkers()
+    play, workers = kind(Simulation(quick_valkey)), DyingWorkers()
     play_on(play, workers)
-    assert play.scene.view(play.job).state is JobState.SUCCEEDED
+    assert play.simulation.view(play.job).state is JobState.SUCCEEDED
     check(play, seen := play.seen())
     return workers.reached, seen
 
 
 def check(play: Play, undisturbed: tuple[object, ...]) -> None:
-    Oracle(play.scene).at_end()
+    Oracle(play.simulation).at_end()
     assert play.seen() == undisturbed
-    assert play.scene.cart() == set()
+    assert play.simulation.cart() == set()
 
 
 @pytest.mark.parametrize(("kind", "share"), DEATHS)
 def test_a_worker_that_dies_at_any_point_leaves_a_job_that_another_finishes(
-    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
+    quick_valkey: redis.Redis, kind: Callable[[Simulation], Play], share: int
 ) -> None:
     points, undisturbed = undisturbed_run(quick_valkey, kind)
     assert {"before:claim", "after:claim", "before:finish", "after:finish"} <= set(points)
     for place in range(share, len(points), SHARES):
-        play, workers = kind(Scene(quick_valkey)), DyingWorkers(place)
+        play, workers = kind(Simulation(quick_valkey)), DyingWorkers(place)
         play_on(play, workers)
         assert workers.died == [points[place]]
         check(play, undisturbed)
-        play.scene.close()
+        play.simulation.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_and_so_may_those_that_take_over(quick_valkey: redis.Redis, kind: Callable[[Scene], Play]) -> None:
+def test_and_so_may_those_that_take_over(quick_valkey: redis.Redis, kind: Callable[[Simulation], Play]) -> None:
     points, undisturbed = undisturbed_run(quick_valkey, kind)
     chosen = random.Random(kind.__name__)
     for _ in range(SAMPLES):
         places = [chosen.randrange(2, len(points)), *(chosen.randrange(len(points)) for _ in range(chosen.choice((1, 1, 2))))]
-        play, workers = kind(Scene(quick_valkey)), DyingWorkers(*places)
+        play, workers = kind(Simulation(quick_valkey)), DyingWorkers(*places)
         play_on(play, workers)
         check(play, undisturbed)
-        play.scene.close()
+        play.simulation.close()
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_worker_that_sleeps_at_any_point_while_another_finishes_changes_nothing_when_it_wakes(
-    quick_valkey: redis.Redis, kind: Callable[[Scene], Play], share: int
+    quick_valkey: redis.Redis, kind: Callable[[Simulation], Play], share: int
 ) -> None:
     points, undisturbed = undisturbed_run(quick_valkey, kind)
     for place in range(share, len(points), SHARES):
-        play = kind(Scene(quick_valkey))
-        sleeper = Attempt(play.scene, play.job)
+        play = kind(Simulation(quick_valkey))
+        sleeper = Attempt(play.simulation, play.job)
         for point in points[: place + 1]:
             sleeper.step()
             assert sleeper.at == point
-        play.scene.expire(play.job)
-        play.scene.finish(play.job)
+        play.simulation.expire(play.job)
+        play.simulation.finish(play.job)
         check(play, undisturbed)
-        told = play.scene.view(play.job)
+        told = play.simulation.view(play.job)
         sleeper.end()
-        Oracle(play.scene).at_end()
+        Oracle(play.simulation).at_end()
         assert play.seen() == undisturbed
-        assert play.scene.view(play.job) == told
-        assert play.scene.cart() <= play.scene.tainted(), "what it put into the cart when it woke is used by nobody for a day"
-        play.scene.close()
+        assert play.simulation.view(play.job) == told
+        assert play.simulation.cart() <= play.simulation.tainted(), "what it put into the cart when it woke is used by nobody for a day"
+        play.simulation.close()

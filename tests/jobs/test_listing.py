@@ -9,7 +9,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.provider import OwnedNumber, Page
 from didflow.contract.requests import Reroute, Selector
 from tests.support.fan_out import fanning, play
-from tests.support.inline_worker import Stage, outcomes
+from tests.support.inline_worker import InlineWorker, outcomes
 from worker.jobs.owned_numbers import LIST_TRIES, listed, pages_of
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import SandboxAdmin
@@ -38,27 +38,27 @@ def taken(client: WavixClient) -> list[str]:
     return [item.number for items in listed(client) for item in items]
 
 
-def test_a_list_that_stays_is_read_once(stage: Stage) -> None:
-    ours = stage.own(35)
-    client = Watched(stage.sandbox, lambda _: None)
+def test_a_list_that_stays_is_read_once(inline: InlineWorker) -> None:
+    ours = inline.own(35)
+    client = Watched(inline.sandbox, lambda _: None)
     assert sorted(taken(client)) == sorted(ours)
     assert client.reads == 4 + 1, "and its beginning once more"
     client.close()
 
 
-def test_a_number_that_leaves_in_the_middle_hides_no_other_one(stage: Stage) -> None:
+def test_a_number_that_leaves_in_the_middle_hides_no_other_one(inline: InlineWorker) -> None:
     """All behind it move up by one: the first of the next page is on a page that was read already."""
-    ours = stage.own(35)
+    ours = inline.own(35)
 
     def leaves(reads: int) -> None:
         if reads == 1:
-            stage.client.release([int(stage.sandbox.owned()[ours[3][1:]]["record_id"])])
+            inline.client.release([int(inline.sandbox.owned()[ours[3][1:]]["record_id"])])
 
-    client = Watched(stage.sandbox, leaves)
+    client = Watched(inline.sandbox, leaves)
     assert len({item.number for shown in pages_of(client) for item in shown.items}) == 34, "read once, one is missed"
     client.close()
-    ours += stage.own(1)
-    leaves_again = Watched(stage.sandbox, leaves)
+    ours += inline.own(1)
+    leaves_again = Watched(inline.sandbox, leaves)
     found = taken(leaves_again)
     assert len(found) == len(set(found))
     assert set(ours) - {ours[3]} <= set(found)
@@ -66,28 +66,28 @@ def test_a_number_that_leaves_in_the_middle_hides_no_other_one(stage: Stage) -> 
     leaves_again.close()
 
 
-def test_one_that_comes_while_another_leaves_is_noticed_though_the_length_stays(stage: Stage) -> None:
-    ours = stage.own(35)
+def test_one_that_comes_while_another_leaves_is_noticed_though_the_length_stays(inline: InlineWorker) -> None:
+    ours = inline.own(35)
 
     def change(reads: int) -> None:
         if reads == 2:
-            ours.extend(stage.own(1))
-            stage.client.release([int(stage.sandbox.owned()[ours[3][1:]]["record_id"])])
+            ours.extend(inline.own(1))
+            inline.client.release([int(inline.sandbox.owned()[ours[3][1:]]["record_id"])])
 
-    client = Watched(stage.sandbox, change)
+    client = Watched(inline.sandbox, change)
     found = taken(client)
     assert len(found) == len(set(found))
     assert set(ours) - {ours[3]} <= set(found)
     client.close()
 
 
-def test_a_list_that_never_stays_is_read_a_few_times_and_then_taken(stage: Stage) -> None:
-    ours = stage.own(25)
+def test_a_list_that_never_stays_is_read_a_few_times_and_then_taken(inline: InlineWorker) -> None:
+    ours = inline.own(25)
 
     def grow(_: int) -> None:
-        stage.own(1)
+        inline.own(1)
 
-    client = Watched(stage.sandbox, grow)
+    client = Watched(inline.sandbox, grow)
     found = taken(client)
     assert len(found) == len(set(found))
     assert set(ours) <= set(found)
@@ -96,7 +96,7 @@ def test_a_list_that_never_stays_is_read_a_few_times_and_then_taken(stage: Stage
 
 
 @pytest.mark.parametrize("when", [1, 3, 5, 9])
-def test_a_move_of_all_numbers_moves_all_though_the_account_changes_meanwhile(fanning: Stage, when: int) -> None:
+def test_a_move_of_all_numbers_moves_all_though_the_account_changes_meanwhile(fanning: InlineWorker, when: int) -> None:
     ours = fanning.own(60)
     backup = Destination.sip("backup@example.net")
 

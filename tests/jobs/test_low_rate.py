@@ -14,7 +14,7 @@ from didflow.contract.states import REPORTED, Lane
 from didflow.ledger import script_calls
 from didflow.ledger.rate_limit import Pace
 from tests.support.fan_out import batches
-from tests.support.inline_worker import Stage, result_of
+from tests.support.inline_worker import InlineWorker, result_of
 from tests.support.moved_clock import MovedLedger, ledger
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.patience import PATIENCE_S, AttemptPatience, UntilStopped
@@ -33,7 +33,7 @@ BACKUP = Destination.sip("backup@example.net")
 BESIDES_S = 30.0
 
 
-class SlowStage(Stage):
+class SlowStage(InlineWorker):
     """A stage whose calls go through the account's gate, on the ledger's clock: whoever waits there moves it."""
 
     def __init__(self, ledger: MovedLedger, sandbox: Sandbox, rate_per_s: float) -> None:
@@ -75,11 +75,11 @@ def sandbox() -> Iterator[Sandbox]:
 def slow(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Callable[[float], SlowStage]]:
     made: list[SlowStage] = []
 
-    def stage(rate_per_s: float) -> SlowStage:
+    def inline(rate_per_s: float) -> SlowStage:
         made.append(SlowStage(ledger, sandbox, rate_per_s))
         return made[-1]
 
-    yield stage
+    yield inline
     for one in made:
         one.close()
 
@@ -88,85 +88,85 @@ def slow(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Callable[[float], Sl
 def test_two_thousand_numbers_move_and_come_back_in_calls_divided_by_the_rate(
     slow: Callable[[float], SlowStage], rate_per_s: float
 ) -> None:
-    stage = slow(rate_per_s)
-    ours = stage.own(2000)
-    began_ms, began_s = stage.moved.now_ms(), time.monotonic()
-    job = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
-    view = stage.play(job)
+    inline = slow(rate_per_s)
+    ours = inline.own(2000)
+    began_ms, began_s = inline.moved.now_ms(), time.monotonic()
+    job = inline.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
+    view = inline.play(job)
     assert result_of(view).totals.done == 2000
     assert view.state == "succeeded"
-    back = stage.play(stage.submit(Failback(job_id=job.id)))
+    back = inline.play(inline.submit(Failback(job_id=job.id)))
     assert back.state == "succeeded"
-    assert stage.routes() == {number: ["old@example.net"] for number in ours}
+    assert inline.routes() == {number: ["old@example.net"] for number in ours}
     # Without the real time: it says how busy the machine is.
-    count, took_s = stage.calls(), (stage.moved.now_ms() - began_ms) / 1000 - (time.monotonic() - began_s)
+    count, took_s = inline.calls(), (inline.moved.now_ms() - began_ms) / 1000 - (time.monotonic() - began_s)
     assert count < 130, "each way 21 pages to list, 20 calls to move, and 20 pages to confirm"
     assert took_s < count * Pace.of(rate_per_s, 0.5).interval_us / 1_000_000 + BESIDES_S
 
 
 @pytest.mark.long
 def test_numbers_are_bought_and_released_at_any_rate(slow: Callable[[float], SlowStage]) -> None:
-    stage = slow(0.05)
-    bought = stage.play(stage.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=3)))
+    inline = slow(0.05)
+    bought = inline.play(inline.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=3)))
     assert bought.state == "succeeded"
-    assert len(stage.owned()) == 3
-    assert stage.sandbox.state()["calls"]["checkout"] == 1
-    many = stage.own(250)
-    released = stage.play(stage.submit(Release(numbers=tuple(many))))
+    assert len(inline.owned()) == 3
+    assert inline.sandbox.state()["calls"]["checkout"] == 1
+    many = inline.own(250)
+    released = inline.play(inline.submit(Release(numbers=tuple(many))))
     assert released.state == "succeeded"
-    assert len(stage.owned()) == 3
+    assert len(inline.owned()) == 3
 
 
 def test_a_list_outlasts_refusals_for_the_rate(slow: Callable[[float], SlowStage]) -> None:
-    stage = slow(2.0)
-    stage.own(1200)
-    stage.sandbox.add_fault("owned_list", "rate_limit", seconds=7.0, times=2 * READ_ATTEMPTS, skip=5)
-    job = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,), dry_run=True))
-    assert stage.play(job).state == "succeeded"
-    assert stage.steps(job).count("snapshot_begun") == 1
+    inline = slow(2.0)
+    inline.own(1200)
+    inline.sandbox.add_fault("owned_list", "rate_limit", seconds=7.0, times=2 * READ_ATTEMPTS, skip=5)
+    job = inline.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,), dry_run=True))
+    assert inline.play(job).state == "succeeded"
+    assert inline.steps(job).count("snapshot_begun") == 1
 
 
 def test_a_worker_that_stops_and_a_cancel_are_heard_while_a_list_waits(slow: Callable[[float], SlowStage]) -> None:
-    stage = slow(0.05)
-    stage.own(500)
-    job = stage.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
-    stage.while_waiting = stage.stopping.set
-    before_ms = stage.moved.now_ms()
-    assert stage.attempt(job).state == "waiting"
-    assert stage.moved.now_ms() - before_ms < 1000, "not for its moment, which is twenty seconds away"
-    assert stage.calls() <= 2
+    inline = slow(0.05)
+    inline.own(500)
+    job = inline.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
+    inline.while_waiting = inline.stopping.set
+    before_ms = inline.moved.now_ms()
+    assert inline.attempt(job).state == "waiting"
+    assert inline.moved.now_ms() - before_ms < 1000, "not for its moment, which is twenty seconds away"
+    assert inline.calls() <= 2
 
-    stage.stopping.clear()
+    inline.stopping.clear()
 
     def cancel() -> None:
-        stage.ledger.run(script_calls.cancel(job.id))
-        stage.leases.beat()
+        inline.ledger.run(script_calls.cancel(job.id))
+        inline.leases.beat()
 
-    stage.while_waiting = cancel
-    view = stage.ledger.get(job.id)
+    inline.while_waiting = cancel
+    view = inline.ledger.get(job.id)
     assert view.due_at is not None
-    stage.moved.pass_until(view.due_at)
-    before = stage.calls()
-    stage.attempt(job)
-    stage.while_waiting = lambda: None
-    assert stage.play(job).state == "cancelled"
-    assert stage.calls() <= before + 2
-    assert set(map(tuple, stage.routes().values())) == {("old@example.net",)}
+    inline.moved.pass_until(view.due_at)
+    before = inline.calls()
+    inline.attempt(job)
+    inline.while_waiting = lambda: None
+    assert inline.play(job).state == "cancelled"
+    assert inline.calls() <= before + 2
+    assert set(map(tuple, inline.routes().values())) == {("old@example.net",)}
 
 
 def test_a_deadline_that_passes_while_a_change_waits_for_its_turn_stops_it(slow: Callable[[float], SlowStage]) -> None:
-    stage = slow(0.05)
-    numbers = tuple(stage.own(3))
-    deadline = stage.moved.now() + timedelta(seconds=15)
-    view = stage.play(stage.submit(Reroute(numbers=numbers, destinations=(BACKUP,), deadline=deadline)))
+    inline = slow(0.05)
+    numbers = tuple(inline.own(3))
+    deadline = inline.moved.now() + timedelta(seconds=15)
+    view = inline.play(inline.submit(Reroute(numbers=numbers, destinations=(BACKUP,), deadline=deadline)))
     assert view.state == "expired"
-    assert "destinations" not in stage.sandbox.state()["calls"]
+    assert "destinations" not in inline.sandbox.state()["calls"]
 
 
 def test_the_gatekeeper_s_list_is_read_to_its_end_at_any_rate(slow: Callable[[float], SlowStage], ledger: MovedLedger) -> None:
-    stage = slow(0.05)
-    stage.own(500)
-    client = stage.providers("default", Lane.BULK)
+    inline = slow(0.05)
+    inline.own(500)
+    client = inline.providers("default", Lane.BULK)
     with with_patience(UntilStopped()):
         assert len(owned_whole(client)) == 500
 

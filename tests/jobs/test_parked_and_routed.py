@@ -14,18 +14,18 @@ from didflow.contract.requests import Failback, Release, Request, Reroute, Searc
 from didflow.contract.results import NumberResult
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from didflow.ledger import script_calls
-from tests.support.inline_worker import SETTLE_S, Stage
-from tests.support.simulation.simulation import Attempt, Scene
+from tests.support.inline_worker import SETTLE_S, InlineWorker
+from tests.support.simulation.simulation import Attempt, Simulation
 
 PARKING, BACKUP, OTHER = ((Destination.sip(f"{name}@example.net"),) for name in ("parked", "backup", "other"))
 GRACE = timedelta(days=2)
 
 
 @pytest.fixture
-def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
-    scene = Scene(quick_valkey)
-    yield scene
-    scene.close()
+def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
+    simulation = Simulation(quick_valkey)
+    yield simulation
+    simulation.close()
 
 
 def away(numbers: list[str], to: tuple[Destination, ...] = BACKUP) -> Reroute:
@@ -36,118 +36,118 @@ def leaving(*numbers: str, **more: object) -> Release:
     return Release.model_validate({"numbers": numbers, "grace": GRACE, "parking": PARKING, **more})
 
 
-def counting_down(scene: Scene, request: Request) -> Job:
+def counting_down(simulation: Simulation, request: Request) -> Job:
     """A release that waits for its numbers' time."""
-    job = scene.submit(request)
-    on_to_its_grace(scene, job)
+    job = simulation.submit(request)
+    on_to_its_grace(simulation, job)
     return job
 
 
-def on_to_its_grace(scene: Scene, job: Job) -> None:
+def on_to_its_grace(simulation: Simulation, job: Job) -> None:
     for _ in range(10):
-        if scene.view(job).reason == WaitReason.GRACE:
+        if simulation.view(job).reason == WaitReason.GRACE:
             return
-        scene.make_due(job)
-        scene.run(job)
-    raise AssertionError(scene.story(job))
+        simulation.make_due(job)
+        simulation.run(job)
+    raise AssertionError(simulation.story(job))
 
 
-def called_off(scene: Scene, job: Job) -> None:
-    scene.cancel(job)
-    scene.finish(job)
+def called_off(simulation: Simulation, job: Job) -> None:
+    simulation.cancel(job)
+    simulation.finish(job)
 
 
-def told(scene: Scene, job: Job) -> dict[str, NumberResult]:
-    result = scene.view(job).result
+def told(simulation: Simulation, job: Job) -> dict[str, NumberResult]:
+    result = simulation.view(job).result
     return {one.number: one for one in result.numbers} if result else {}
 
 
-def outcome(scene: Scene, job: Job, number: str) -> Outcome | None:
-    return told(scene, job)[number].outcome
+def outcome(simulation: Simulation, job: Job, number: str) -> Outcome | None:
+    return told(simulation, job)[number].outcome
 
 
-def goes_to(scene: Scene, number: str) -> str:
-    (place,) = scene.routes()[number]
+def goes_to(simulation: Simulation, number: str) -> str:
+    (place,) = simulation.routes()[number]
     return place.removesuffix("@example.net")
 
 
 # An older routing that hasn't ended
 
 
-def held_by_a_503(scene: Scene, job: Job) -> None:
-    scene.sandbox.add_fault("destinations", "refuse", status=503)
-    assert scene.run(job).state not in REPORTED
+def held_by_a_503(simulation: Simulation, job: Job) -> None:
+    simulation.sandbox.add_fault("destinations", "refuse", status=503)
+    assert simulation.run(job).state not in REPORTED
 
 
-def not_begun(scene: Scene, job: Job) -> None:
+def not_begun(simulation: Simulation, job: Job) -> None:
     """It waits behind a backlog."""
 
 
-def unanswered(scene: Scene, job: Job) -> None:
+def unanswered(simulation: Simulation, job: Job) -> None:
     """Its call is done, and it doesn't know."""
-    scene.sandbox.add_fault("destinations", "act_and_drop")
-    assert scene.run(job).reason == WaitReason.RETRY
+    simulation.sandbox.add_fault("destinations", "act_and_drop")
+    assert simulation.run(job).reason == WaitReason.RETRY
 
 
-def lost_on_its_way(scene: Scene, job: Job) -> None:
-    scene.sandbox.add_fault("destinations", "drop")
-    assert scene.run(job).reason == WaitReason.RETRY
+def lost_on_its_way(simulation: Simulation, job: Job) -> None:
+    simulation.sandbox.add_fault("destinations", "drop")
+    assert simulation.run(job).reason == WaitReason.RETRY
 
 
-HELD: list[Callable[[Scene, Job], None]] = [held_by_a_503, not_begun, unanswered, lost_on_its_way]
+HELD: list[Callable[[Simulation, Job], None]] = [held_by_a_503, not_begun, unanswered, lost_on_its_way]
 
 
 @pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("first", ["the reroute ends", "the release ends"])
 def test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(
-    scene: Scene, held: Callable[[Scene, Job], None], first: str
+    simulation: Simulation, held: Callable[[Simulation, Job], None], first: str
 ) -> None:
-    numbers = scene.own(3)
-    moving = scene.submit(away(numbers))
-    held(scene, moving)
-    scene.clock.pass_ms(1000)
-    release = counting_down(scene, leaving(numbers[0]))
-    assert goes_to(scene, numbers[0]) == "parked"
+    numbers = simulation.own(3)
+    moving = simulation.submit(away(numbers))
+    held(simulation, moving)
+    simulation.clock.pass_ms(1000)
+    release = counting_down(simulation, leaving(numbers[0]))
+    assert goes_to(simulation, numbers[0]) == "parked"
     if first == "the reroute ends":
-        scene.finish(moving)
-        assert scene.view(moving).state is JobState.SUCCEEDED
-        assert outcome(scene, moving, numbers[0]) is Outcome.SUPERSEDED
-        assert goes_to(scene, numbers[0]) == "parked", "the release has it"
-        error = told(scene, moving)[numbers[0]].error
+        simulation.finish(moving)
+        assert simulation.view(moving).state is JobState.SUCCEEDED
+        assert outcome(simulation, moving, numbers[0]) is Outcome.SUPERSEDED
+        assert goes_to(simulation, numbers[0]) == "parked", "the release has it"
+        error = told(simulation, moving)[numbers[0]].error
         assert error is not None
         assert error.code == "parked"
-        assert scene.view(moving).error is None
-    called_off(scene, release)
-    scene.finish(moving)
-    assert scene.view(release).state is JobState.CANCELLED
-    assert {goes_to(scene, number) for number in numbers} == {"backup"}
+        assert simulation.view(moving).error is None
+    called_off(simulation, release)
+    simulation.finish(moving)
+    assert simulation.view(release).state is JobState.CANCELLED
+    assert {goes_to(simulation, number) for number in numbers} == {"backup"}
 
 
 @pytest.mark.parametrize("held", HELD)
-def test_what_the_failover_asked_for_keeps_no_number_from_going(scene: Scene, held: Callable[[Scene, Job], None]) -> None:
-    numbers = scene.own(2)
-    moving = scene.submit(away(numbers))
-    held(scene, moving)
-    release = counting_down(scene, leaving(numbers[0]))
-    scene.finish(moving)
-    scene.clock.pass_ms(int(GRACE.total_seconds() * 1000))
-    scene.finish(release)
-    assert outcome(scene, release, numbers[0]) is Outcome.RELEASED
-    assert scene.routes() == {numbers[1]: ["backup@example.net"]}
-    assert not scene.ledger.client.exists(scene.ledger.keys.parked("default"))
+def test_what_the_failover_asked_for_keeps_no_number_from_going(simulation: Simulation, held: Callable[[Simulation, Job], None]) -> None:
+    numbers = simulation.own(2)
+    moving = simulation.submit(away(numbers))
+    held(simulation, moving)
+    release = counting_down(simulation, leaving(numbers[0]))
+    simulation.finish(moving)
+    simulation.clock.pass_ms(int(GRACE.total_seconds() * 1000))
+    simulation.finish(release)
+    assert outcome(simulation, release, numbers[0]) is Outcome.RELEASED
+    assert simulation.routes() == {numbers[1]: ["backup@example.net"]}
+    assert not simulation.ledger.client.exists(simulation.ledger.keys.parked("default"))
 
 
-def test_one_that_stays_because_it_is_called_goes_where_the_failover_wanted_it(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    held_by_a_503(scene, moving)
-    release = counting_down(scene, leaving(number))
-    scene.finish(moving)
-    scene.sandbox.order("set_number", number=number[1:], seconds=61)
-    scene.clock.pass_ms(25 * 3_600_000)
-    scene.finish(release)
-    assert outcome(scene, release, number) is Outcome.IN_USE
-    assert goes_to(scene, number) == "backup"
+def test_one_that_stays_because_it_is_called_goes_where_the_failover_wanted_it(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    held_by_a_503(simulation, moving)
+    release = counting_down(simulation, leaving(number))
+    simulation.finish(moving)
+    simulation.sandbox.order("set_number", number=number[1:], seconds=61)
+    simulation.clock.pass_ms(25 * 3_600_000)
+    simulation.finish(release)
+    assert outcome(simulation, release, number) is Outcome.IN_USE
+    assert goes_to(simulation, number) == "backup"
 
 
 POINTS = ["after:claim_routes", "before:save.grace_began", "before:set_route", "before:save.parked"]
@@ -156,298 +156,298 @@ WAYS_BACK = ["before:save.called_off", "before:save.ways_back", "before:set_rout
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("dies", [False, True])
-def test_the_failover_may_go_on_while_the_numbers_are_being_parked(scene: Scene, point: str, dies: bool) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    release = Attempt(scene, scene.submit(leaving(number)))
+def test_the_failover_may_go_on_while_the_numbers_are_being_parked(simulation: Simulation, point: str, dies: bool) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    release = Attempt(simulation, simulation.submit(leaving(number)))
     release.to(point)
-    scene.finish(moving)
+    simulation.finish(moving)
     if dies:
         release.kill()
-        scene.expire(release.job)
+        simulation.expire(release.job)
     else:
         release.end()
-    on_to_its_grace(scene, release.job)
-    called_off(scene, release.job)
-    assert goes_to(scene, number) == "backup"
+    on_to_its_grace(simulation, release.job)
+    called_off(simulation, release.job)
+    assert goes_to(simulation, number) == "backup"
 
 
 @pytest.mark.parametrize("point", WAYS_BACK)
 @pytest.mark.parametrize("dies", [False, True])
-def test_the_failover_may_go_on_while_the_release_is_wound_up(scene: Scene, point: str, dies: bool) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    held_by_a_503(scene, moving)
-    job = counting_down(scene, leaving(number))
-    scene.clock.pass_ms(60_000)
-    scene.cancel(job)
-    release = Attempt(scene, job)
+def test_the_failover_may_go_on_while_the_release_is_wound_up(simulation: Simulation, point: str, dies: bool) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    held_by_a_503(simulation, moving)
+    job = counting_down(simulation, leaving(number))
+    simulation.clock.pass_ms(60_000)
+    simulation.cancel(job)
+    release = Attempt(simulation, job)
     release.to(point)
-    scene.finish(moving)
+    simulation.finish(moving)
     if dies:
         release.kill()
-        scene.expire(job)
+        simulation.expire(job)
     else:
         release.end()
-    scene.finish(job, moving)
-    assert goes_to(scene, number) == "backup"
-    assert scene.view(job).state is JobState.CANCELLED
+    simulation.finish(job, moving)
+    assert goes_to(simulation, number) == "backup"
+    assert simulation.view(job).state is JobState.CANCELLED
 
 
-def test_called_off_before_it_is_parked_it_goes_where_the_failover_wants_it(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    release = Attempt(scene, scene.submit(leaving(number)))
+def test_called_off_before_it_is_parked_it_goes_where_the_failover_wants_it(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    release = Attempt(simulation, simulation.submit(leaving(number)))
     release.to("before:save.grace_began")
-    scene.finish(moving)
-    assert outcome(scene, moving, number) is Outcome.SUPERSEDED
+    simulation.finish(moving)
+    assert outcome(simulation, moving, number) is Outcome.SUPERSEDED
     release.kill()
-    scene.expire(release.job)
-    called_off(scene, release.job)
-    assert goes_to(scene, number) == "backup"
+    simulation.expire(release.job)
+    called_off(simulation, release.job)
+    assert goes_to(simulation, number) == "backup"
 
 
-def test_one_that_can_not_be_parked_goes_where_the_failover_wants_it(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    release = Attempt(scene, scene.submit(leaving(number)))
+def test_one_that_can_not_be_parked_goes_where_the_failover_wants_it(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    release = Attempt(simulation, simulation.submit(leaving(number)))
     release.to("before:set_route")
-    scene.finish(moving)
-    scene.sandbox.add_fault("destinations", "refuse")
+    simulation.finish(moving)
+    simulation.sandbox.add_fault("destinations", "refuse")
     release.end()
-    scene.finish(release.job)
-    assert outcome(scene, release.job, number) is Outcome.REFUSED
-    assert goes_to(scene, number) == "backup"
+    simulation.finish(release.job)
+    assert outcome(simulation, release.job, number) is Outcome.REFUSED
+    assert goes_to(simulation, number) == "backup"
 
 
-def test_of_two_failovers_that_wait_the_newer_one_is_what_it_gets(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    older, newer = (scene.submit(away([number], to)) for to in (OTHER, BACKUP))
-    release = counting_down(scene, leaving(number))
-    scene.finish(newer)
-    scene.finish(older)
-    called_off(scene, release)
-    assert goes_to(scene, number) == "backup"
+def test_of_two_failovers_that_wait_the_newer_one_is_what_it_gets(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    older, newer = (simulation.submit(away([number], to)) for to in (OTHER, BACKUP))
+    release = counting_down(simulation, leaving(number))
+    simulation.finish(newer)
+    simulation.finish(older)
+    called_off(simulation, release)
+    assert goes_to(simulation, number) == "backup"
 
 
-def test_after_the_release_an_older_failover_than_the_newest_is_still_superseded(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    older, newer = (scene.submit(away([number], to)) for to in (OTHER, BACKUP))
-    scene.finish(newer)
-    scene.clock.pass_ms(60_000)
-    called_off(scene, counting_down(scene, leaving(number)))
-    scene.finish(older)
-    assert outcome(scene, older, number) is Outcome.SUPERSEDED
-    assert goes_to(scene, number) == "backup"
+def test_after_the_release_an_older_failover_than_the_newest_is_still_superseded(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    older, newer = (simulation.submit(away([number], to)) for to in (OTHER, BACKUP))
+    simulation.finish(newer)
+    simulation.clock.pass_ms(60_000)
+    called_off(simulation, counting_down(simulation, leaving(number)))
+    simulation.finish(older)
+    assert outcome(simulation, older, number) is Outcome.SUPERSEDED
+    assert goes_to(simulation, number) == "backup"
 
 
-def test_a_list_that_is_older_than_the_failover_is_not_taken_for_the_old_route(stage: Stage) -> None:
-    (number,) = stage.own(1)
+def test_a_list_that_is_older_than_the_failover_is_not_taken_for_the_old_route(inline: InlineWorker) -> None:
+    (number,) = inline.own(1)
     time.sleep(SETTLE_S)
-    stage.run(away([number]))
-    stage.sandbox.order("reconfigure", read_lag_s=SETTLE_S * 0.9)
-    release = stage.submit(leaving(number))
-    while stage.attempt(release).reason != WaitReason.GRACE:
-        stage.wait_until_due(release)
-    assert stage.routes() == {number: ["parked@example.net"]}
-    stage.ledger.run(script_calls.cancel(release.id))
-    stage.finish(release)
-    assert stage.routes() == {number: ["backup@example.net"]}
+    inline.run(away([number]))
+    inline.sandbox.order("reconfigure", read_lag_s=SETTLE_S * 0.9)
+    release = inline.submit(leaving(number))
+    while inline.attempt(release).reason != WaitReason.GRACE:
+        inline.wait_until_due(release)
+    assert inline.routes() == {number: ["parked@example.net"]}
+    inline.ledger.run(script_calls.cancel(release.id))
+    inline.finish(release)
+    assert inline.routes() == {number: ["backup@example.net"]}
 
 
-def test_a_purchase_whose_routing_waits_gives_its_number_its_route_when_the_release_is_called_off(scene: Scene) -> None:
-    order = scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=BACKUP))
-    buying = Attempt(scene, order)
+def test_a_purchase_whose_routing_waits_gives_its_number_its_route_when_the_release_is_called_off(simulation: Simulation) -> None:
+    order = simulation.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=BACKUP))
+    buying = Attempt(simulation, order)
     buying.to("before:claim_routes")
-    (number,) = scene.routes()
-    release = counting_down(scene, leaving(number))
+    (number,) = simulation.routes()
+    release = counting_down(simulation, leaving(number))
     buying.end()
-    scene.finish(order)
-    assert goes_to(scene, number) == "parked"
-    called_off(scene, release)
-    assert goes_to(scene, number) == "backup"
+    simulation.finish(order)
+    assert goes_to(simulation, number) == "parked"
+    called_off(simulation, release)
+    assert goes_to(simulation, number) == "backup"
 
 
 # A newer routing
 
 
 @pytest.mark.parametrize("when", ["still counts down", "is called off in between", "is called off after it"])
-def test_the_failback_of_a_parked_number_brings_its_own_route(scene: Scene, when: str) -> None:
-    (number,) = scene.own(1)
-    release = counting_down(scene, leaving(number))
-    scene.clock.pass_ms(60_000)
-    moving = scene.submit(away([number]))
-    scene.finish(moving)
-    assert goes_to(scene, number) == "backup"
+def test_the_failback_of_a_parked_number_brings_its_own_route(simulation: Simulation, when: str) -> None:
+    (number,) = simulation.own(1)
+    release = counting_down(simulation, leaving(number))
+    simulation.clock.pass_ms(60_000)
+    moving = simulation.submit(away([number]))
+    simulation.finish(moving)
+    assert goes_to(simulation, number) == "backup"
     if when == "is called off in between":
-        called_off(scene, release)
-    back = scene.submit(Failback(job_id=moving.id))
-    scene.finish(back)
+        called_off(simulation, release)
+    back = simulation.submit(Failback(job_id=moving.id))
+    simulation.finish(back)
     if when == "is called off after it":
-        called_off(scene, release)
-    assert goes_to(scene, number) == "old"
-    assert outcome(scene, back, number) is Outcome.CONFIRMED
+        called_off(simulation, release)
+    assert goes_to(simulation, number) == "old"
+    assert outcome(simulation, back, number) is Outcome.CONFIRMED
 
 
-def test_a_failback_while_it_is_parked_is_what_it_gets_when_it_stays(scene: Scene) -> None:
-    numbers = scene.own(2)
-    moving = scene.submit(away(numbers))
-    scene.finish(moving)
-    scene.clock.pass_ms(60_000)
-    release = counting_down(scene, leaving(numbers[0]))
-    back = scene.submit(Failback(job_id=moving.id))
-    scene.finish(back)
-    assert scene.view(back).state is JobState.SUCCEEDED
-    assert outcome(scene, back, numbers[0]) is Outcome.SUPERSEDED
-    assert goes_to(scene, numbers[0]) == "parked"
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"old"}
+def test_a_failback_while_it_is_parked_is_what_it_gets_when_it_stays(simulation: Simulation) -> None:
+    numbers = simulation.own(2)
+    moving = simulation.submit(away(numbers))
+    simulation.finish(moving)
+    simulation.clock.pass_ms(60_000)
+    release = counting_down(simulation, leaving(numbers[0]))
+    back = simulation.submit(Failback(job_id=moving.id))
+    simulation.finish(back)
+    assert simulation.view(back).state is JobState.SUCCEEDED
+    assert outcome(simulation, back, numbers[0]) is Outcome.SUPERSEDED
+    assert goes_to(simulation, numbers[0]) == "parked"
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"old"}
 
 
-def test_a_failback_of_what_a_release_only_has_noted(scene: Scene) -> None:
+def test_a_failback_of_what_a_release_only_has_noted(simulation: Simulation) -> None:
     """The failover's wish is noted, and then taken back."""
-    numbers = scene.own(2)
-    moving = scene.submit(away(numbers))
-    held_by_a_503(scene, moving)
-    release = counting_down(scene, leaving(numbers[0]))
-    scene.finish(moving)
-    scene.clock.pass_ms(60_000)
-    back = scene.submit(Failback(job_id=moving.id))
-    scene.finish(back)
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"old"}
+    numbers = simulation.own(2)
+    moving = simulation.submit(away(numbers))
+    held_by_a_503(simulation, moving)
+    release = counting_down(simulation, leaving(numbers[0]))
+    simulation.finish(moving)
+    simulation.clock.pass_ms(60_000)
+    back = simulation.submit(Failback(job_id=moving.id))
+    simulation.finish(back)
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"old"}
 
 
-def test_a_failback_that_meets_a_release_that_lets_go_looks_again(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    moving = scene.submit(away([number]))
-    scene.finish(moving)
-    scene.clock.pass_ms(60_000)
-    release = counting_down(scene, leaving(number))
-    scene.clock.pass_ms(60_000)
-    back = Attempt(scene, scene.submit(Failback(job_id=moving.id)))
+def test_a_failback_that_meets_a_release_that_lets_go_looks_again(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    moving = simulation.submit(away([number]))
+    simulation.finish(moving)
+    simulation.clock.pass_ms(60_000)
+    release = counting_down(simulation, leaving(number))
+    simulation.clock.pass_ms(60_000)
+    back = Attempt(simulation, simulation.submit(Failback(job_id=moving.id)))
     back.to("before:want_routes")
-    called_off(scene, release)
-    assert goes_to(scene, number) == "backup"
+    called_off(simulation, release)
+    assert goes_to(simulation, number) == "backup"
     back.end()
-    scene.finish(back.job)
-    assert goes_to(scene, number) == "old"
+    simulation.finish(back.job)
+    assert goes_to(simulation, number) == "old"
 
 
 OLD = Selector(destination="old@example.net")
 
 
-def test_a_failover_from_the_dead_route_reaches_what_is_parked_if_it_stays(scene: Scene) -> None:
-    numbers = scene.own(3)
-    release = counting_down(scene, leaving(*numbers[:2]))
-    scene.clock.pass_ms(60_000)
-    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
-    scene.finish(moving)
-    assert {number: outcome(scene, moving, number) for number in numbers} == {
+def test_a_failover_from_the_dead_route_reaches_what_is_parked_if_it_stays(simulation: Simulation) -> None:
+    numbers = simulation.own(3)
+    release = counting_down(simulation, leaving(*numbers[:2]))
+    simulation.clock.pass_ms(60_000)
+    moving = simulation.submit(Reroute(selector=OLD, destinations=BACKUP))
+    simulation.finish(moving)
+    assert {number: outcome(simulation, moving, number) for number in numbers} == {
         numbers[0]: Outcome.SUPERSEDED,
         numbers[1]: Outcome.SUPERSEDED,
         numbers[2]: Outcome.CONFIRMED,
     }
-    assert [goes_to(scene, number) for number in numbers] == ["parked", "parked", "backup"]
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"backup"}
-    back = scene.submit(Failback(job_id=moving.id))
-    scene.finish(back)
-    assert {goes_to(scene, number) for number in numbers} == {"old"}
+    assert [goes_to(simulation, number) for number in numbers] == ["parked", "parked", "backup"]
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"backup"}
+    back = simulation.submit(Failback(job_id=moving.id))
+    simulation.finish(back)
+    assert {goes_to(simulation, number) for number in numbers} == {"old"}
 
 
-def test_a_failback_takes_back_what_such_a_failover_asked_for(scene: Scene) -> None:
-    numbers = scene.own(2)
-    release = counting_down(scene, leaving(numbers[0]))
-    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
-    scene.finish(moving)
-    scene.clock.pass_ms(60_000)
-    scene.finish(scene.submit(Failback(job_id=moving.id)))
-    assert [goes_to(scene, number) for number in numbers] == ["parked", "old"]
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"old"}
+def test_a_failback_takes_back_what_such_a_failover_asked_for(simulation: Simulation) -> None:
+    numbers = simulation.own(2)
+    release = counting_down(simulation, leaving(numbers[0]))
+    moving = simulation.submit(Reroute(selector=OLD, destinations=BACKUP))
+    simulation.finish(moving)
+    simulation.clock.pass_ms(60_000)
+    simulation.finish(simulation.submit(Failback(job_id=moving.id)))
+    assert [goes_to(simulation, number) for number in numbers] == ["parked", "old"]
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"old"}
 
 
-def test_where_all_are_parked_there_is_something_to_do_all_the_same(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    release = counting_down(scene, leaving(number))
-    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
-    scene.finish(moving)
-    assert (scene.view(moving).state, outcome(scene, moving, number)) == (JobState.SUCCEEDED, Outcome.SUPERSEDED)
-    called_off(scene, release)
-    assert goes_to(scene, number) == "backup"
+def test_where_all_are_parked_there_is_something_to_do_all_the_same(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    release = counting_down(simulation, leaving(number))
+    moving = simulation.submit(Reroute(selector=OLD, destinations=BACKUP))
+    simulation.finish(moving)
+    assert (simulation.view(moving).state, outcome(simulation, moving, number)) == (JobState.SUCCEEDED, Outcome.SUPERSEDED)
+    called_off(simulation, release)
+    assert goes_to(simulation, number) == "backup"
 
 
-def test_a_failover_that_a_guard_holds_asks_for_nothing(scene: Scene) -> None:
-    numbers = scene.own(2)
-    release = counting_down(scene, leaving(numbers[0]))
-    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP, expected_count=2))
-    scene.finish(moving)
-    assert scene.view(moving).state is JobState.FAILED
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"old"}
+def test_a_failover_that_a_guard_holds_asks_for_nothing(simulation: Simulation) -> None:
+    numbers = simulation.own(2)
+    release = counting_down(simulation, leaving(numbers[0]))
+    moving = simulation.submit(Reroute(selector=OLD, destinations=BACKUP, expected_count=2))
+    simulation.finish(moving)
+    assert simulation.view(moving).state is JobState.FAILED
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"old"}
 
 
 @pytest.mark.parametrize("point", ["after:owned_many", "before:want_routes"])
-def test_one_that_its_release_lets_go_of_meanwhile_is_moved(scene: Scene, point: str) -> None:
-    (number,) = scene.own(1)
-    release = counting_down(scene, leaving(number))
-    scene.clock.pass_ms(60_000)
-    moving = Attempt(scene, scene.submit(Reroute(selector=OLD, destinations=BACKUP)))
+def test_one_that_its_release_lets_go_of_meanwhile_is_moved(simulation: Simulation, point: str) -> None:
+    (number,) = simulation.own(1)
+    release = counting_down(simulation, leaving(number))
+    simulation.clock.pass_ms(60_000)
+    moving = Attempt(simulation, simulation.submit(Reroute(selector=OLD, destinations=BACKUP)))
     moving.to(point)
-    called_off(scene, release)
-    scene.clock.pass_ms(60_000)
+    called_off(simulation, release)
+    simulation.clock.pass_ms(60_000)
     moving.end()
-    scene.finish(moving.job)
-    assert goes_to(scene, number) == "backup"
+    simulation.finish(moving.job)
+    assert goes_to(simulation, number) == "backup"
 
 
 def test_a_large_failover_reaches_what_is_parked_too(quick_valkey: redis.Redis) -> None:
-    scene = Scene(quick_valkey, batch_size=2)
-    numbers = sorted(scene.own(9))
-    release = counting_down(scene, leaving(numbers[4]))
-    moving = scene.submit(Reroute(selector=OLD, destinations=BACKUP))
+    simulation = Simulation(quick_valkey, batch_size=2)
+    numbers = sorted(simulation.own(9))
+    release = counting_down(simulation, leaving(numbers[4]))
+    moving = simulation.submit(Reroute(selector=OLD, destinations=BACKUP))
     on_its_way = [moving]
     for _ in range(20):
-        on_its_way = [job for job in (moving, *children(scene, moving)) if scene.view(job).state not in REPORTED]
+        on_its_way = [job for job in (moving, *children(simulation, moving)) if simulation.view(job).state not in REPORTED]
         for job in on_its_way:
-            scene.make_due(job)
-            scene.run(job)
+            simulation.make_due(job)
+            simulation.run(job)
         if not on_its_way:
             break
-    assert scene.view(moving).state is JobState.SUCCEEDED
-    called_off(scene, release)
-    assert {goes_to(scene, number) for number in numbers} == {"backup"}
-    scene.close()
+    assert simulation.view(moving).state is JobState.SUCCEEDED
+    called_off(simulation, release)
+    assert {goes_to(simulation, number) for number in numbers} == {"backup"}
+    simulation.close()
 
 
-def children(scene: Scene, job: Job) -> list[Job]:
+def children(simulation: Simulation, job: Job) -> list[Job]:
     """Its batches that haven't ended."""
-    ids = cast("set[str]", scene.ledger.client.smembers(scene.ledger.keys.children(job.id)))
-    return [Job(one, True, scene.ledger.get(one).state) for one in sorted(ids)]
+    ids = cast("set[str]", simulation.ledger.client.smembers(simulation.ledger.keys.children(job.id)))
+    return [Job(one, True, simulation.ledger.get(one).state) for one in sorted(ids)]
 
 
 # What an ended release has left
 
 
-def test_two_countdowns_after_another_bring_back_its_own_route(scene: Scene) -> None:
-    (number,) = scene.own(1)
-    first = counting_down(scene, leaving(number))
-    scene.clock.pass_ms(60_000)
-    called_off(scene, first)
-    scene.clock.pass_ms(60_000)
-    second = counting_down(scene, leaving(number, parking=OTHER))
-    assert goes_to(scene, number) == "other"
-    called_off(scene, second)
-    assert goes_to(scene, number) == "old"
-    assert not scene.ledger.client.exists(scene.ledger.keys.parked("default"))
+def test_two_countdowns_after_another_bring_back_its_own_route(simulation: Simulation) -> None:
+    (number,) = simulation.own(1)
+    first = counting_down(simulation, leaving(number))
+    simulation.clock.pass_ms(60_000)
+    called_off(simulation, first)
+    simulation.clock.pass_ms(60_000)
+    second = counting_down(simulation, leaving(number, parking=OTHER))
+    assert goes_to(simulation, number) == "other"
+    called_off(simulation, second)
+    assert goes_to(simulation, number) == "old"
+    assert not simulation.ledger.client.exists(simulation.ledger.keys.parked("default"))
 
 
-def test_a_ledger_that_has_lost_the_old_route_says_so(scene: Scene) -> None:
+def test_a_ledger_that_has_lost_the_old_route_says_so(simulation: Simulation) -> None:
     """Redis comes back without its last writes: the number is parked, and nobody knows that a release did it."""
-    (number,) = scene.own(1)
-    client, keys = scene.ledger.client, scene.ledger.keys
-    release = Attempt(scene, scene.submit(leaving(number)))
+    (number,) = simulation.own(1)
+    client, keys = simulation.ledger.client, simulation.ledger.keys
+    release = Attempt(simulation, simulation.submit(leaving(number)))
     release.to("after:save.selected")
     kept = {name: text for name in client.scan_iter(f"{keys.namespace}:*") if (text := client.dump(name))}
     release.to("after:set_route")
@@ -456,10 +456,10 @@ def test_a_ledger_that_has_lost_the_old_route_says_so(scene: Scene) -> None:
         client.delete(name)
     for name, text in kept.items():
         client.restore(name, 0, text)
-    scene.expire(release.job)
-    on_to_its_grace(scene, release.job)
-    called_off(scene, release.job)
-    one = told(scene, release.job)[number]
-    assert goes_to(scene, number) == "parked"
+    simulation.expire(release.job)
+    on_to_its_grace(simulation, release.job)
+    called_off(simulation, release.job)
+    one = told(simulation, release.job)[number]
+    assert goes_to(simulation, number) == "parked"
     assert one.error is not None
     assert (one.outcome, one.error.code) == (Outcome.UNCHANGED, "route_unknown")

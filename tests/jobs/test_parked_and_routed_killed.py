@@ -14,7 +14,7 @@ from didflow.contract.requests import Failback
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from tests.jobs.test_killed_at_every_point import DyingWorkers
 from tests.jobs.test_parked_and_routed import GRACE, away, goes_to, leaving, outcome
-from tests.support.simulation.simulation import Killed, Scene
+from tests.support.simulation.simulation import Killed, Simulation
 
 #: Each test takes every so many-th point; `make long` takes all.
 STEP = 12
@@ -24,57 +24,57 @@ class Play:
     """A failover, submitted before the release or after it; `middle` happens as soon as the release has parked the number."""
 
     def __init__(self, server: redis.Redis, *, older: bool, middle: "Happens", workers: DyingWorkers) -> None:
-        self.scene = Scene(server)
-        (self.number,) = self.scene.own(1)
+        self.simulation = Simulation(server)
+        (self.number,) = self.simulation.own(1)
         self.workers = workers
-        first = self.scene.submit(away([self.number])) if older else None
-        self.release = self.scene.submit(leaving(self.number))
-        self.moving = first or self.scene.submit(away([self.number]))
+        first = self.simulation.submit(away([self.number])) if older else None
+        self.release = self.simulation.submit(leaving(self.number))
+        self.moving = first or self.simulation.submit(away([self.number]))
         self.back: Job | None = None
         self._middle: Happens | None = middle
 
     def play(self) -> "Play":
         for _ in range(60):
             jobs = [job for job in (self.release, self.moving, self.back) if job is not None]
-            left = [job for job in jobs if self.scene.view(job).state not in REPORTED]
+            left = [job for job in jobs if self.simulation.view(job).state not in REPORTED]
             if not left:
                 return self
             for job in left:
                 self._attempt(job)
-        raise AssertionError([self.scene.story(job) for job in jobs])
+        raise AssertionError([self.simulation.story(job) for job in jobs])
 
     def _attempt(self, job: Job) -> None:
-        if self.scene.view(job).reason == WaitReason.GRACE:
+        if self.simulation.view(job).reason == WaitReason.GRACE:
             if self._middle is not None:
                 happens, self._middle = self._middle, None
                 happens(self)
             else:
-                self.scene.clock.pass_ms(int(GRACE.total_seconds() * 1000))
-        self.scene.make_due(job)
+                self.simulation.clock.pass_ms(int(GRACE.total_seconds() * 1000))
+        self.simulation.make_due(job)
         with suppress(Killed):
-            self.scene.run(job, self.workers)
-        self.scene.expire(job)
+            self.simulation.run(job, self.workers)
+        self.simulation.expire(job)
 
     def cancel(self) -> None:
-        self.scene.cancel(self.release)
+        self.simulation.cancel(self.release)
 
     def fail_back(self) -> None:
-        self.back = self.scene.submit(Failback(job_id=self.moving.id))
+        self.back = self.simulation.submit(Failback(job_id=self.moving.id))
 
     def check(self, route: str | None) -> None:
         """Where the number is to be at the end; None: gone, or left where the newer failover brought it."""
-        scene = self.scene
+        simulation = self.simulation
         route = route if self._middle is None else None  # A newer failover was quicker, so that the release has parked nothing.
-        story = [scene.story(job) for job in (self.release, self.moving)]
-        assert scene.view(self.release).state is not JobState.NEEDS_REVIEW, story
-        assert scene.view(self.moving).state is JobState.SUCCEEDED, story
-        assert not scene.ledger.client.exists(scene.ledger.keys.parked("default")), story
-        if self.number not in scene.routes():
-            assert outcome(scene, self.release, self.number) is Outcome.RELEASED
+        story = [simulation.story(job) for job in (self.release, self.moving)]
+        assert simulation.view(self.release).state is not JobState.NEEDS_REVIEW, story
+        assert simulation.view(self.moving).state is JobState.SUCCEEDED, story
+        assert not simulation.ledger.client.exists(simulation.ledger.keys.parked("default")), story
+        if self.number not in simulation.routes():
+            assert outcome(simulation, self.release, self.number) is Outcome.RELEASED
             assert route is None
         else:
-            assert goes_to(scene, self.number) == (route or "backup"), story
-        scene.close()
+            assert goes_to(simulation, self.number) == (route or "backup"), story
+        simulation.close()
 
 
 Happens = Callable[[Play], None]

@@ -10,7 +10,7 @@ from didflow.contract.jobs import JobView
 from didflow.contract.requests import Failback, Reroute, Selector
 from didflow.contract.states import WaitReason
 from tests.support.fan_out import batches, fanning, play, run_batch
-from tests.support.inline_worker import SETTLE_S, Stage, outcomes
+from tests.support.inline_worker import SETTLE_S, InlineWorker, outcomes
 
 __all__ = ["fanning"]
 
@@ -18,9 +18,9 @@ AWAY = Reroute(selector=Selector(all=True), destinations=(Destination.sip("backu
 ELSEWHERE = Destination.sip("elsewhere@example.net")
 
 
-def read(stage: Stage) -> JobView:
+def read(inline: InlineWorker) -> JobView:
     """A dry run of the whole account, to its end."""
-    return play(stage, stage.submit(AWAY.model_copy(update={"dry_run": True})))
+    return play(inline, inline.submit(AWAY.model_copy(update={"dry_run": True})))
 
 
 def prepared(seen: JobView, **more: object) -> Reroute:
@@ -30,13 +30,13 @@ def prepared(seen: JobView, **more: object) -> Reroute:
     return Reroute.model_validate({"record_ids": ids, "destinations": AWAY.destinations, "snapshot_of": seen.id} | more)
 
 
-def listed(stage: Stage) -> int:
+def listed(inline: InlineWorker) -> int:
     """How often owned numbers were asked for."""
-    calls = stage.sandbox.state()["calls"]
+    calls = inline.sandbox.state()["calls"]
     return int(calls.get("owned", 0)) + int(calls.get("owned_one", 0))
 
 
-def test_nothing_is_listed_before_the_first_number_moves_and_all_come_back(fanning: Stage) -> None:
+def test_nothing_is_listed_before_the_first_number_moves_and_all_come_back(fanning: InlineWorker) -> None:
     one, two = fanning.own(33, "sip:one@example.net"), fanning.own(14, "sip:two@example.net")
     seen = read(fanning)
     before = listed(fanning)
@@ -51,18 +51,18 @@ def test_nothing_is_listed_before_the_first_number_moves_and_all_come_back(fanni
     assert fanning.routes() == {number: ["one@example.net"] for number in one} | {number: ["two@example.net"] for number in two}
 
 
-def moved_back_and_forth(stage: Stage, number: str) -> None:
-    play(stage, stage.submit(Reroute(numbers=(number,), destinations=(ELSEWHERE,))))
+def moved_back_and_forth(inline: InlineWorker, number: str) -> None:
+    play(inline, inline.submit(Reroute(numbers=(number,), destinations=(ELSEWHERE,))))
 
 
-def moved_without_an_answer(stage: Stage, number: str) -> None:
+def moved_without_an_answer(inline: InlineWorker, number: str) -> None:
     """Its call may still act when the prepared job comes."""
-    stage.sandbox.add_fault("destinations", "act_and_drop")
-    assert stage.attempt(stage.submit(Reroute(numbers=(number,), destinations=(ELSEWHERE,)))).state == "waiting"
+    inline.sandbox.add_fault("destinations", "act_and_drop")
+    assert inline.attempt(inline.submit(Reroute(numbers=(number,), destinations=(ELSEWHERE,)))).state == "waiting"
 
 
 @pytest.mark.parametrize("meanwhile", [moved_back_and_forth, moved_without_an_answer])
-def test_what_another_job_moved_since_is_read_anew(fanning: Stage, meanwhile: Callable[[Stage, str], None]) -> None:
+def test_what_another_job_moved_since_is_read_anew(fanning: InlineWorker, meanwhile: Callable[[InlineWorker, str], None]) -> None:
     """Else a failback would bring it where it was long ago."""
     ours = fanning.own(41)
     seen = read(fanning)
@@ -76,7 +76,7 @@ def test_what_another_job_moved_since_is_read_anew(fanning: Stage, meanwhile: Ca
     assert fanning.routes() == {key: ["old@example.net"] for key in ours} | {ours[7]: ["elsewhere@example.net"]}
 
 
-def test_what_was_moved_long_before_the_dry_run_is_no_reason_to_read_anew(fanning: Stage) -> None:
+def test_what_was_moved_long_before_the_dry_run_is_no_reason_to_read_anew(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     play(fanning, fanning.submit(AWAY))
     time.sleep(SETTLE_S)  # What was answered within it may not be in the list (A3).
@@ -88,7 +88,7 @@ def test_what_was_moved_long_before_the_dry_run_is_no_reason_to_read_anew(fannin
     assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
 
 
-def test_what_went_there_already_is_sent_again_because_that_may_have_changed(fanning: Stage) -> None:
+def test_what_went_there_already_is_sent_again_because_that_may_have_changed(fanning: InlineWorker) -> None:
     there, others = fanning.own(11, "sip:backup@example.net"), fanning.own(30)
     seen = read(fanning)
     fanning.sandbox.order(
@@ -99,7 +99,7 @@ def test_what_went_there_already_is_sent_again_because_that_may_have_changed(fan
     assert set(map(tuple, fanning.routes().values())) == {("backup@example.net",)}
 
 
-def test_a_number_that_went_since_is_told_and_keeps_no_other_here(fanning: Stage) -> None:
+def test_a_number_that_went_since_is_told_and_keeps_no_other_here(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     seen = read(fanning)
     fanning.client.release([int(fanning.sandbox.owned()[ours[5][1:]]["record_id"])])
@@ -107,31 +107,31 @@ def test_a_number_that_went_since_is_told_and_keeps_no_other_here(fanning: Stage
     assert outcomes(view) == dict.fromkeys(ours, "confirmed") | {ours[5]: "not_found"}
 
 
-def gone(stage: Stage, seen: JobView) -> Reroute:
-    keys = stage.ledger.keys
-    stage.ledger.client.delete(keys.job(seen.id), keys.numbers(seen.id), keys.pages(seen.id))
+def gone(inline: InlineWorker, seen: JobView) -> Reroute:
+    keys = inline.ledger.keys
+    inline.ledger.client.delete(keys.job(seen.id), keys.numbers(seen.id), keys.pages(seen.id))
     return prepared(seen)
 
 
-def never_there(_: Stage, seen: JobView) -> Reroute:
+def never_there(_: InlineWorker, seen: JobView) -> Reroute:
     return prepared(seen, snapshot_of="another")
 
 
-def no_dry_run(stage: Stage, seen: JobView) -> Reroute:
-    moved = play(stage, stage.submit(AWAY))
+def no_dry_run(inline: InlineWorker, seen: JobView) -> Reroute:
+    moved = play(inline, inline.submit(AWAY))
     return prepared(seen, snapshot_of=moved.id)
 
 
-def another_one_too(stage: Stage, seen: JobView) -> Reroute:
+def another_one_too(inline: InlineWorker, seen: JobView) -> Reroute:
     """A number that the dry run didn't read."""
-    (more,) = stage.own(1)
+    (more,) = inline.own(1)
     known = prepared(seen)
-    record_id = int(stage.sandbox.owned()[more[1:]]["record_id"])
+    record_id = int(inline.sandbox.owned()[more[1:]]["record_id"])
     return known.model_copy(update={"record_ids": (*known.record_ids, record_id)})
 
 
 @pytest.mark.parametrize("spoiled", [gone, never_there, no_dry_run, another_one_too])
-def test_without_a_good_snapshot_the_routes_are_read(fanning: Stage, spoiled: Callable[[Stage, JobView], Reroute]) -> None:
+def test_without_a_good_snapshot_the_routes_are_read(fanning: InlineWorker, spoiled: Callable[[InlineWorker, JobView], Reroute]) -> None:
     fanning.own(41)
     request = spoiled(fanning, read(fanning))
     before = listed(fanning)
@@ -143,7 +143,7 @@ def test_without_a_good_snapshot_the_routes_are_read(fanning: Stage, spoiled: Ca
     assert "snapshot_begun" in fanning.steps(job)
 
 
-def test_only_those_that_are_named_move(fanning: Stage) -> None:
+def test_only_those_that_are_named_move(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     seen = read(fanning)
     some = prepared(seen)
@@ -152,7 +152,7 @@ def test_only_those_that_are_named_move(fanning: Stage) -> None:
     assert sum(places == ["old@example.net"] for places in fanning.routes().values()) == len(ours) - 33
 
 
-def test_a_guard_holds_before_the_first_number_and_leaves_nothing_to_bring_back(fanning: Stage) -> None:
+def test_a_guard_holds_before_the_first_number_and_leaves_nothing_to_bring_back(fanning: InlineWorker) -> None:
     fanning.own(41)
     view = play(fanning, fanning.submit(prepared(read(fanning), max_fraction=0.5)))
     assert view.error is not None
@@ -163,7 +163,7 @@ def test_a_guard_holds_before_the_first_number_and_leaves_nothing_to_bring_back(
     assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
 
 
-def test_a_snapshot_goes_with_the_record_ids_that_it_has(fanning: Stage) -> None:
+def test_a_snapshot_goes_with_the_record_ids_that_it_has(fanning: InlineWorker) -> None:
     with pytest.raises(ValueError, match="snapshot_of goes with record_ids"):
         Reroute(numbers=("+12135550100",), destinations=AWAY.destinations, snapshot_of="a-job")
     assert fanning.ledger.perform(fanning.ledger.plans.find()) == ()

@@ -14,7 +14,7 @@ from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from tests.support.cluster import until
-from tests.support.inline_worker import HTTP_TIMEOUT_S, SETTLE_S, Stage, charged, numbers, outcomes
+from tests.support.inline_worker import HTTP_TIMEOUT_S, SETTLE_S, InlineWorker, charged, numbers, outcomes
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -22,267 +22,267 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 
 
-def exactly(stage: Stage, view: JobView, count: int) -> None:
+def exactly(inline: InlineWorker, view: JobView, count: int) -> None:
     """The promise, checked against the provider's own books."""
-    assert set(outcomes(view)) == stage.owned()
-    assert len(stage.owned()) == count
-    assert charged(view) == stage.sandbox.charged_usd()
-    assert len(stage.sandbox.ledger()) == count
-    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert set(outcomes(view)) == inline.owned()
+    assert len(inline.owned()) == count
+    assert charged(view) == inline.sandbox.charged_usd()
+    assert len(inline.sandbox.ledger()) == count
+    assert inline.sandbox.state()["accounts"]["default"]["cart"] == []
 
 
 @pytest.mark.parametrize("kind", ["act_and_drop", "act_and_hang", "cut_json", "act_then_html", "status_500_after"])
-def test_a_lost_checkout_answer_buys_nothing_twice(stage: Stage, kind: str) -> None:
-    stage.sandbox.add_fault("checkout", kind, seconds=1.0)
-    view = stage.run(TWO)
+def test_a_lost_checkout_answer_buys_nothing_twice(inline: InlineWorker, kind: str) -> None:
+    inline.sandbox.add_fault("checkout", kind, seconds=1.0)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert stage.sandbox.state()["calls"]["checkout"] == 1
+    exactly(inline, view, 2)
+    assert inline.sandbox.state()["calls"]["checkout"] == 1
 
 
 @pytest.mark.parametrize("kind", ["drop", "hang", "html_error", "status_500_before"])
-def test_a_checkout_that_never_happened_is_settled_and_bought_with_other_numbers(stage: Stage, kind: str) -> None:
-    stage.sandbox.add_fault("checkout", kind, seconds=1.0)
-    view = stage.run(TWO)
+def test_a_checkout_that_never_happened_is_settled_and_bought_with_other_numbers(inline: InlineWorker, kind: str) -> None:
+    inline.sandbox.add_fault("checkout", kind, seconds=1.0)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    first, second = (step.detail for step in stage.story(view) if step.name == "fence")
+    exactly(inline, view, 2)
+    first, second = (step.detail for step in inline.story(view) if step.name == "fence")
     assert not set(first.split()) & set(second.split()), "a number whose checkout was unclear is never tried again"
 
 
-def test_a_checkout_that_acts_after_recovery_began_finds_an_empty_cart(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "act_late", seconds=0.15)
-    view = stage.run(TWO)
+def test_a_checkout_that_acts_after_recovery_began_finds_an_empty_cart(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "act_late", seconds=0.15)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert stage.sandbox.state()["faults"]["checkout:acted_late"] == 1
+    exactly(inline, view, 2)
+    assert inline.sandbox.state()["faults"]["checkout:acted_late"] == 1
 
 
 @pytest.mark.parametrize("kind", ["act_and_drop", "act_late", "drop", "cut_json"])
-def test_numbers_whose_cart_add_was_unclear_are_never_checked_out(stage: Stage, kind: str) -> None:
-    stage.sandbox.add_fault("cart_put", kind, seconds=0.2)
-    view = stage.run(TWO)
+def test_numbers_whose_cart_add_was_unclear_are_never_checked_out(inline: InlineWorker, kind: str) -> None:
+    inline.sandbox.add_fault("cart_put", kind, seconds=0.2)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    bound, again = (set(step.detail.split()) for step in stage.story(view) if step.name == "bind")
+    exactly(inline, view, 2)
+    bound, again = (set(step.detail.split()) for step in inline.story(view) if step.name == "bind")
     assert not bound & again
 
 
-def test_a_lagging_owned_list_is_not_believed_before_the_settle_time(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "act_and_drop")
-    stage.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.8, times=None)
-    view = stage.run(TWO)
+def test_a_lagging_owned_list_is_not_believed_before_the_settle_time(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "act_and_drop")
+    inline.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.8, times=None)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
 @pytest.mark.parametrize("charges", ["fees", "order"])
 @pytest.mark.parametrize("kind", ["act_and_drop", "act_then_html"])
 def test_a_charge_that_names_a_number_keeps_it_from_being_replaced_however_late_the_owned_list_is(
-    stage: Stage, charges: str, kind: str
+    inline: InlineWorker, charges: str, kind: str
 ) -> None:
-    stage.sandbox.order("reconfigure", charges=charges)
-    stage.sandbox.add_fault("checkout", kind)
-    stage.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 4, times=None)
-    view = stage.run(TWO)
+    inline.sandbox.order("reconfigure", charges=charges)
+    inline.sandbox.add_fault("checkout", kind)
+    inline.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 4, times=None)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert "charged_not_shown" in stage.steps(view)
+    exactly(inline, view, 2)
+    assert "charged_not_shown" in inline.steps(view)
 
 
-def test_a_charge_without_a_number_that_shows_is_for_a_person(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "act_and_drop")
-    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
-    view = stage.run(TWO)
+def test_a_charge_without_a_number_that_shows_is_for_a_person(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "act_and_drop")
+    inline.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = inline.run(TWO)
     assert view.state is JobState.NEEDS_REVIEW
     assert set(outcomes(view).values()) == {"unclear"}
-    assert len(stage.sandbox.ledger()) == 2
-    assert "the transactions show a charge" in {step.name: step.detail for step in stage.story(view)}["unsettled"]
+    assert len(inline.sandbox.ledger()) == 2
+    assert "the transactions show a charge" in {step.name: step.detail for step in inline.story(view)}["unsettled"]
 
 
 @pytest.mark.parametrize("kind", ["drop", "rate_limit", "html_error", "cut_json"])
-def test_transactions_that_cannot_be_read_change_nothing(stage: Stage, kind: str) -> None:
-    stage.sandbox.add_fault("transactions", kind, times=None)
-    stage.sandbox.add_fault("checkout", "drop")
-    view = stage.run(TWO)
+def test_transactions_that_cannot_be_read_change_nothing(inline: InlineWorker, kind: str) -> None:
+    inline.sandbox.add_fault("transactions", kind, times=None)
+    inline.sandbox.add_fault("checkout", "drop")
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_a_clear_yes_is_still_looked_up_in_a_list_that_lags(stage: Stage) -> None:
-    stage.sandbox.add_fault("owned", "lag", seconds=0.4, times=None)
-    view = stage.run(TWO)
+def test_a_clear_yes_is_still_looked_up_in_a_list_that_lags(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("owned", "lag", seconds=0.4, times=None)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert "look_again" in stage.steps(view)
+    exactly(inline, view, 2)
+    assert "look_again" in inline.steps(view)
 
 
-def test_a_clear_yes_that_never_shows_is_parked_and_holds_its_numbers(stage: Stage) -> None:
-    stage.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
-    view = stage.run(TWO)
+def test_a_clear_yes_that_never_shows_is_parked_and_holds_its_numbers(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("owned", "lag", seconds=60.0, times=None)
+    view = inline.run(TWO)
     assert view.state is JobState.NEEDS_REVIEW
     assert set(outcomes(view).values()) == {"unclear"}
-    assert len(stage.sandbox.ledger()) == 2
-    assert stage.ledger.client.hlen(stage.ledger.keys.reserved("default")) == 2
+    assert len(inline.sandbox.ledger()) == 2
+    assert inline.ledger.client.hlen(inline.ledger.keys.reserved("default")) == 2
 
 
-def test_numbers_sold_to_somebody_else_meanwhile_are_replaced(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "sell_to_other", times=2)
-    view = stage.run(TWO)
+def test_numbers_sold_to_somebody_else_meanwhile_are_replaced(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "sell_to_other", times=2)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_a_checkout_that_sells_part_is_completed_not_repeated(stage: Stage) -> None:
-    stage.sandbox.order("reconfigure", partial_checkout=True)
-    stage.sandbox.add_fault("checkout", "sell_to_other")
-    view = stage.run(TWO)
+def test_a_checkout_that_sells_part_is_completed_not_repeated(inline: InlineWorker) -> None:
+    inline.sandbox.order("reconfigure", partial_checkout=True)
+    inline.sandbox.add_fault("checkout", "sell_to_other")
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_a_cart_that_takes_only_part_is_filled_up(stage: Stage) -> None:
-    stage.sandbox.add_fault("cart_put", "partial")
-    view = stage.run(TWO)
+def test_a_cart_that_takes_only_part_is_filled_up(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("cart_put", "partial")
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_a_price_that_rose_in_the_cart_is_not_paid(stage: Stage) -> None:
-    stage.sandbox.add_fault("cart_put", "price_change", usd="9.00")
-    view = stage.run(TWO.model_copy(update={"max_monthly_usd": Decimal("2.50")}))
+def test_a_price_that_rose_in_the_cart_is_not_paid(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("cart_put", "price_change", usd="9.00")
+    view = inline.run(TWO.model_copy(update={"max_monthly_usd": Decimal("2.50")}))
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert stage.sandbox.charged_usd() < 9
+    exactly(inline, view, 2)
+    assert inline.sandbox.charged_usd() < 9
 
 
 @pytest.mark.parametrize("call", ["checkout", "cart_put", "dids", "owned", "countries", "cart_delete"])
-def test_429_waits_and_burns_no_attempt(stage: Stage, call: str) -> None:
-    stage.sandbox.add_fault(call, "rate_limit", seconds=0.0, times=6)
+def test_429_waits_and_burns_no_attempt(inline: InlineWorker, call: str) -> None:
+    inline.sandbox.add_fault(call, "rate_limit", seconds=0.0, times=6)
     if call == "cart_delete":
-        stage.sandbox.add_fault("checkout", "drop")
-    view = stage.run(TWO)
+        inline.sandbox.add_fault("checkout", "drop")
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
     assert view.attempt <= 2
 
 
-def test_a_removal_from_the_cart_that_fails_is_repeated_before_anything_is_believed(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "drop")
-    stage.sandbox.add_fault("cart_delete", "status_500_before", times=3)
-    view = stage.run(TWO)
+def test_a_removal_from_the_cart_that_fails_is_repeated_before_anything_is_believed(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "drop")
+    inline.sandbox.add_fault("cart_delete", "status_500_before", times=3)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_numbers_that_stay_in_the_cart_park_the_job(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "drop")
-    stage.sandbox.add_fault("cart_delete", "status_500_before", times=None)
-    view = stage.run(TWO)
+def test_numbers_that_stay_in_the_cart_park_the_job(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "drop")
+    inline.sandbox.add_fault("cart_delete", "status_500_before", times=None)
+    view = inline.run(TWO)
     assert view.state is JobState.NEEDS_REVIEW
     assert view.error is not None
     assert "cart" in view.error.message
-    assert not stage.owned()
+    assert not inline.owned()
 
 
-def cart_of(stage: Stage) -> object:
-    return stage.sandbox.state()["accounts"]["default"]["cart"]
+def cart_of(inline: InlineWorker) -> object:
+    return inline.sandbox.state()["accounts"]["default"]["cart"]
 
 
-def test_what_the_balance_does_not_cover_is_not_checked_out_and_goes_on_when_there_is_money(stage: Stage) -> None:
-    stage.sandbox.order("set_balance", usd="0.50")
-    job = stage.submit(TWO)
+def test_what_the_balance_does_not_cover_is_not_checked_out_and_goes_on_when_there_is_money(inline: InlineWorker) -> None:
+    inline.sandbox.order("set_balance", usd="0.50")
+    job = inline.submit(TWO)
     for _ in range(3):
-        view = stage.attempt(job)
+        view = inline.attempt(job)
         assert (view.state, view.reason) == (JobState.WAITING, WaitReason.FUNDS)
-        assert "0.50 USD" in stage.story(job)[-1].detail
-        assert cart_of(stage) == []
-        assert not stage.ledger.client.hlen(stage.ledger.keys.reserved("default")), "nothing was checked out, so nothing is locked"
-        stage.make_due(job)
-    seen = stage.sandbox.state()["calls"]
+        assert "0.50 USD" in inline.story(job)[-1].detail
+        assert cart_of(inline) == []
+        assert not inline.ledger.client.hlen(inline.ledger.keys.reserved("default")), "nothing was checked out, so nothing is locked"
+        inline.make_due(job)
+    seen = inline.sandbox.state()["calls"]
     assert "checkout" not in seen
     assert seen["cart_put"] == 1, "a job that waits for funds looks at the balance alone"
-    stage.sandbox.order("set_balance", usd="100")
-    stage.ledger.client.delete(stage.ledger.keys.stock_note("default", "balance"))  # What was read ten seconds ago isn't read again.
-    view = stage.finish(job)
+    inline.sandbox.order("set_balance", usd="100")
+    inline.ledger.client.delete(inline.ledger.keys.stock_note("default", "balance"))  # What was read ten seconds ago isn't read again.
+    view = inline.finish(job)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
-def test_best_effort_buys_what_the_balance_covers_and_waits_for_the_rest(stage: Stage) -> None:
-    stage.sandbox.order("set_balance", usd="4.00")
-    job = stage.submit(TWO.model_copy(update={"quantity": 4, "policy": "best_effort"}))
-    view = stage.attempt(job)
+def test_best_effort_buys_what_the_balance_covers_and_waits_for_the_rest(inline: InlineWorker) -> None:
+    inline.sandbox.order("set_balance", usd="4.00")
+    job = inline.submit(TWO.model_copy(update={"quantity": 4, "policy": "best_effort"}))
+    view = inline.attempt(job)
     assert (view.state, view.reason, view.progress) == (JobState.WAITING, WaitReason.FUNDS, "2 of 4 bought")
-    assert len(stage.owned()) == 2
-    assert stage.sandbox.state()["calls"]["checkout"] == 1
-    assert stage.ledger.client.hlen(stage.ledger.keys.reserved("default")) == 2
+    assert len(inline.owned()) == 2
+    assert inline.sandbox.state()["calls"]["checkout"] == 1
+    assert inline.ledger.client.hlen(inline.ledger.keys.reserved("default")) == 2
 
 
-def test_what_is_in_the_cart_and_not_covered_goes_back_for_others(stage: Stage) -> None:
+def test_what_is_in_the_cart_and_not_covered_goes_back_for_others(inline: InlineWorker) -> None:
     """Fees rose while five numbers went into the cart: the balance covers two of them. Another job buys the other three at once."""
-    offers = sorted(stage.client.offers(8652, 200, sms_only=False, page=1).items, key=lambda one: one.total_usd)[:5]
-    stage.sandbox.add_fault("cart_put", "price_change", usd="10.00")
-    for offer in stage.client.offers(8652, 200, sms_only=False, page=1).items:
+    offers = sorted(inline.client.offers(8652, 200, sms_only=False, page=1).items, key=lambda one: one.total_usd)[:5]
+    inline.sandbox.add_fault("cart_put", "price_change", usd="10.00")
+    for offer in inline.client.offers(8652, 200, sms_only=False, page=1).items:
         if offer not in offers:
-            stage.sandbox.order("sell_to_other", number=offer.number[1:])
+            inline.sandbox.order("sell_to_other", number=offer.number[1:])
     balance = sum(offer.total_usd + 10 for offer in offers[:2]) + 5
-    stage.sandbox.order("set_balance", usd=str(balance))
-    job = stage.submit(TWO.model_copy(update={"quantity": 5, "policy": "best_effort"}))
-    view = stage.attempt(job)
+    inline.sandbox.order("set_balance", usd=str(balance))
+    job = inline.submit(TWO.model_copy(update={"quantity": 5, "policy": "best_effort"}))
+    view = inline.attempt(job)
     assert (view.state, view.reason, view.progress) == (JobState.WAITING, WaitReason.FUNDS, "2 of 5 bought")
-    assert len(stage.owned()) == 2
-    assert cart_of(stage) == []
-    stage.sandbox.order("set_balance", usd="1000")
-    other = stage.submit(TWO.model_copy(update={"quantity": 3}))
-    assert stage.attempt(other).state == "succeeded"
-    assert stage.owned() == {offer.number for offer in offers}
+    assert len(inline.owned()) == 2
+    assert cart_of(inline) == []
+    inline.sandbox.order("set_balance", usd="1000")
+    other = inline.submit(TWO.model_copy(update={"quantity": 3}))
+    assert inline.attempt(other).state == "succeeded"
+    assert inline.owned() == {offer.number for offer in offers}
 
 
 @pytest.mark.parametrize("words_in", ["message", "error", "error_dids"])
 @pytest.mark.parametrize("status", [400, 402, 403, 422])
-def test_no_funds_is_no_stock(stage: Stage, status: int, words_in: str) -> None:
+def test_no_funds_is_no_stock(inline: InlineWorker, status: int, words_in: str) -> None:
     """With a key that may not read the balance, the provider's refusal is all that there is."""
-    stage.sandbox.order("reconfigure", funds_status=status, funds_words_in=words_in)
-    stage.sandbox.add_fault("profile", "refuse", status=403, times=None)
-    stage.sandbox.order("set_balance", usd="0.50")
-    job = stage.submit(TWO)
-    while (view := stage.attempt(job)).reason != WaitReason.FUNDS:
+    inline.sandbox.order("reconfigure", funds_status=status, funds_words_in=words_in)
+    inline.sandbox.add_fault("profile", "refuse", status=403, times=None)
+    inline.sandbox.order("set_balance", usd="0.50")
+    job = inline.submit(TWO)
+    while (view := inline.attempt(job)).reason != WaitReason.FUNDS:
         assert view.reason == WaitReason.SETTLING
-        stage.wait_until_due(job)
-    assert "Insufficient funds" in stage.story(job)[-1].detail
-    assert stage.sandbox.state()["calls"]["checkout"] == 1, "one checkout a look"
-    assert cart_of(stage) == []
-    assert stage.ledger.client.hlen(stage.ledger.keys.reserved("default")) == 2
-    stage.sandbox.order("set_balance", usd="100")
-    view = stage.finish(job)
+        inline.wait_until_due(job)
+    assert "Insufficient funds" in inline.story(job)[-1].detail
+    assert inline.sandbox.state()["calls"]["checkout"] == 1, "one checkout a look"
+    assert cart_of(inline) == []
+    assert inline.ledger.client.hlen(inline.ledger.keys.reserved("default")) == 2
+    inline.sandbox.order("set_balance", usd="100")
+    view = inline.finish(job)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert stage.sandbox.state()["calls"]["checkout"] == 2
+    exactly(inline, view, 2)
+    assert inline.sandbox.state()["calls"]["checkout"] == 2
 
 
-def test_checkouts_refused_for_lack_of_funds_come_more_and_more_rarely(stage: Stage) -> None:
-    stage.sandbox.add_fault("profile", "refuse", status=403, times=None)
-    stage.sandbox.order("set_balance", usd="0.50")
-    job = stage.submit(TWO)
+def test_checkouts_refused_for_lack_of_funds_come_more_and_more_rarely(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("profile", "refuse", status=403, times=None)
+    inline.sandbox.order("set_balance", usd="0.50")
+    job = inline.submit(TWO)
     pauses = []
     for _ in range(3):
-        while (view := stage.attempt(job)).reason != WaitReason.FUNDS:
-            stage.wait_until_due(job)
+        while (view := inline.attempt(job)).reason != WaitReason.FUNDS:
+            inline.wait_until_due(job)
         assert view.due_at is not None
-        pauses.append(round((view.due_at.timestamp() - stage.ledger.now_ms() / 1000) / 60))
-        stage.make_due(job)
+        pauses.append(round((view.due_at.timestamp() - inline.ledger.now_ms() / 1000) / 60))
+        inline.make_due(job)
     assert pauses == [1, 2, 4]
 
 
 def test_a_linked_card_may_pay_for_what_the_balance_does_not_cover(real_ledger: Ledger, sandbox: Sandbox) -> None:
-    stage = Stage(real_ledger, sandbox, linked_card=True)
+    inline = InlineWorker(real_ledger, sandbox, linked_card=True)
     sandbox.order("reconfigure", card_linked=True)
     sandbox.order("set_balance", usd="0.50")
-    view = stage.run(TWO)
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    stage.close()
+    exactly(inline, view, 2)
+    inline.close()
 
 
 REFUSED_AFTER_ALL: dict[str, dict[str, object]] = {
@@ -301,61 +301,63 @@ REFUSED_AFTER_ALL: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("answer", REFUSED_AFTER_ALL.values(), ids=REFUSED_AFTER_ALL)
-def test_a_checkout_that_acts_and_is_then_refused_buys_nothing_twice(stage: Stage, answer: dict[str, object]) -> None:
+def test_a_checkout_that_acts_and_is_then_refused_buys_nothing_twice(inline: InlineWorker, answer: dict[str, object]) -> None:
     """A proxy sent it twice, or a gateway refused what it had passed on; and the owned list shows it late."""
-    stage.sandbox.add_fault("checkout", "act_then_refuse", **answer)
-    stage.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.6, times=None)
-    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
+    inline.sandbox.add_fault("checkout", "act_then_refuse", **answer)
+    inline.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.6, times=None)
+    view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
     assert view.state == "succeeded"
-    exactly(stage, view, 1)
-    assert stage.sandbox.state()["calls"]["checkout"] == 1
-    assert not stage.ledger.account_state("default").paused
+    exactly(inline, view, 1)
+    assert inline.sandbox.state()["calls"]["checkout"] == 1
+    assert not inline.ledger.account_state("default").paused
 
 
 @pytest.mark.parametrize("answer", REFUSED_AFTER_ALL.values(), ids=REFUSED_AFTER_ALL)
 @pytest.mark.parametrize("call", ["cart_put", "cart_delete"])
-def test_a_change_of_the_cart_that_acts_and_is_then_refused_buys_nothing_twice(stage: Stage, call: str, answer: dict[str, object]) -> None:
-    stage.sandbox.add_fault(call, "act_then_refuse", **answer)
+def test_a_change_of_the_cart_that_acts_and_is_then_refused_buys_nothing_twice(
+    inline: InlineWorker, call: str, answer: dict[str, object]
+) -> None:
+    inline.sandbox.add_fault(call, "act_then_refuse", **answer)
     if call == "cart_delete":
-        stage.sandbox.add_fault("checkout", "drop")
-    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
+        inline.sandbox.add_fault("checkout", "drop")
+    view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
     assert view.state == "succeeded"
-    exactly(stage, view, 1)
+    exactly(inline, view, 1)
 
 
 @pytest.mark.parametrize("search", ["silent", "ignored"])
 @pytest.mark.parametrize("fault", ["act_and_drop", "act_then_refuse", None])
-def test_ownership_does_not_rest_on_search_alone(stage: Stage, search: str, fault: str | None) -> None:
-    stage.own(130)
-    before = stage.owned()
-    stage.sandbox.order("reconfigure", search=search)
+def test_ownership_does_not_rest_on_search_alone(inline: InlineWorker, search: str, fault: str | None) -> None:
+    inline.own(130)
+    before = inline.owned()
+    inline.sandbox.order("reconfigure", search=search)
     if fault:
-        stage.sandbox.add_fault("checkout", fault)
-    view = stage.run(SearchAndBuy(country="CA", city=("TORONTO, ON",)))
+        inline.sandbox.add_fault("checkout", fault)
+    view = inline.run(SearchAndBuy(country="CA", city=("TORONTO, ON",)))
     assert view.state == "succeeded"
-    assert stage.owned() - before == set(outcomes(view))
-    assert len(stage.sandbox.ledger()) == 1
-    assert charged(view) == stage.sandbox.charged_usd()
+    assert inline.owned() - before == set(outcomes(view))
+    assert len(inline.sandbox.ledger()) == 1
+    assert charged(view) == inline.sandbox.charged_usd()
 
 
-def test_a_removal_from_the_cart_that_is_only_said_to_be_done_is_looked_up(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "drop")
-    stage.sandbox.add_fault("cart_delete", "refuse", status=200, body={"success": True})
-    view = stage.run(TWO)
+def test_a_removal_from_the_cart_that_is_only_said_to_be_done_is_looked_up(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "drop")
+    inline.sandbox.add_fault("cart_delete", "refuse", status=200, body={"success": True})
+    view = inline.run(TWO)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
-    assert "revoke_again" in stage.steps(view)
+    exactly(inline, view, 2)
+    assert "revoke_again" in inline.steps(view)
 
 
 def test_a_key_that_may_not_buy_fails_the_purchase_and_pauses_nobody(real_ledger: Ledger, sandbox: Sandbox) -> None:
-    stage = Stage(real_ledger, sandbox, max_attempts=2)
+    inline = InlineWorker(real_ledger, sandbox, max_attempts=2)
     sandbox.add_fault("checkout", "refuse", status=403, body={"success": False, "message": "Forbidden"}, times=None)
-    view = stage.run(TWO)
+    view = inline.run(TWO)
     assert (view.state, view.error and view.error.code) == (JobState.FAILED, "checkout_forbidden")
     assert "403 Forbidden" in str(view.error)
     assert not real_ledger.account_state("default").paused
-    assert cart_of(stage) == []
-    stage.close()
+    assert cart_of(inline) == []
+    inline.close()
 
 
 class SellsOneAndRefuses(WavixClient):
@@ -367,116 +369,116 @@ class SellsOneAndRefuses(WavixClient):
         return super().check_out(numbers[1:])
 
 
-def test_a_refusal_that_the_owned_list_contradicts_keeps_what_was_bought(stage: Stage) -> None:
-    job = stage.submit(TWO.model_copy(update={"quantity": 4}))
-    stage.client = SellsOneAndRefuses(stage.sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=HTTP_TIMEOUT_S)
-    while (view := stage.attempt(job)).reason == WaitReason.SETTLING:
-        stage.wait_until_due(job)
+def test_a_refusal_that_the_owned_list_contradicts_keeps_what_was_bought(inline: InlineWorker) -> None:
+    job = inline.submit(TWO.model_copy(update={"quantity": 4}))
+    inline.client = SellsOneAndRefuses(inline.sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=HTTP_TIMEOUT_S)
+    while (view := inline.attempt(job)).reason == WaitReason.SETTLING:
+        inline.wait_until_due(job)
     assert (view.reason, view.progress) == (WaitReason.FUNDS, "1 of 4 bought")
-    assert len(stage.owned()) == 1
+    assert len(inline.owned()) == 1
 
 
-def test_a_number_that_the_budget_leaves_out_is_put_back_for_others(stage: Stage) -> None:
+def test_a_number_that_the_budget_leaves_out_is_put_back_for_others(inline: InlineWorker) -> None:
     budget = TWO.model_copy(update={"quantity": 3, "policy": "best_effort", "max_total_usd": Decimal("3.00")})
-    view = stage.run(budget)
+    view = inline.run(budget)
     assert view.state == "partial"
-    bound, fenced = (set(next(step.detail for step in stage.story(view) if step.name == name).split()) for name in ("bind", "fence"))
+    bound, fenced = (set(next(step.detail for step in inline.story(view) if step.name == name).split()) for name in ("bind", "fence"))
     assert fenced < bound, "the budget doesn't allow all that was put into the cart"
-    put_back = set(next(step.detail for step in stage.story(view) if step.name == "put_back").split())
+    put_back = set(next(step.detail for step in inline.story(view) if step.name == "put_back").split())
     assert put_back == bound - fenced
-    assert cart_of(stage) == []
-    rest = stage.run(TWO.model_copy(update={"quantity": 30, "policy": "best_effort"}))
+    assert cart_of(inline) == []
+    rest = inline.run(TWO.model_copy(update={"quantity": 30, "policy": "best_effort"}))
     assert rest.state == "partial"
-    assert put_back <= stage.owned()
+    assert put_back <= inline.owned()
 
 
-def test_a_wrong_key_pauses_the_account_once_and_goes_on_when_it_is_right(stage: Stage) -> None:
-    stage.sandbox.order("set_key_valid", valid=False)
-    jobs = [stage.submit(TWO) for _ in range(3)]
+def test_a_wrong_key_pauses_the_account_once_and_goes_on_when_it_is_right(inline: InlineWorker) -> None:
+    inline.sandbox.order("set_key_valid", valid=False)
+    jobs = [inline.submit(TWO) for _ in range(3)]
     for job in jobs:
-        view = stage.attempt(job)
+        view = inline.attempt(job)
         assert (view.state, view.reason) == (JobState.WAITING, WaitReason.ACCOUNT_PAUSED)
-    assert stage.ledger.account_state("default").paused
-    stage.sandbox.order("set_key_valid", valid=True)
-    ended = [stage.finish(job) for job in jobs]
+    assert inline.ledger.account_state("default").paused
+    inline.sandbox.order("set_key_valid", valid=True)
+    ended = [inline.finish(job) for job in jobs]
     assert {view.state for view in ended} == {JobState.SUCCEEDED}
     assert all(view.attempt == 1 for view in ended)
-    events = stage.event_types()
+    events = inline.event_types()
     assert events.count("didflow.account.paused.v1") == events.count("didflow.account.resumed.v1") == 1
 
 
-def test_a_provider_that_is_down_makes_jobs_wait_and_burns_nothing(stage: Stage) -> None:
-    stage.sandbox.add_fault("*", "status_500_before", times=None)
-    job = stage.submit(TWO)
+def test_a_provider_that_is_down_makes_jobs_wait_and_burns_nothing(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("*", "status_500_before", times=None)
+    job = inline.submit(TWO)
     for _ in range(3):
-        view = stage.attempt(job)
+        view = inline.attempt(job)
         assert (view.state, view.reason, view.attempt) == (JobState.WAITING, WaitReason.PROVIDER_DOWN, 0)
-        stage.make_due(job)
-    stage.sandbox.clear_faults()
-    view = stage.finish(job)
+        inline.make_due(job)
+    inline.sandbox.clear_faults()
+    view = inline.finish(job)
     assert view.state == "succeeded"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
 
 
 def test_numbers_bought_in_a_first_round_are_reported_when_later_rounds_never_get_through(real_ledger: Ledger, sandbox: Sandbox) -> None:
-    stage = Stage(real_ledger, sandbox, batch_size=2, max_attempts=3)
-    stage.sandbox.add_fault("cart_put", "act_and_drop", skip=1, times=None)
-    view = stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=4, policy="best_effort"))
+    inline = InlineWorker(real_ledger, sandbox, batch_size=2, max_attempts=3)
+    inline.sandbox.add_fault("cart_put", "act_and_drop", skip=1, times=None)
+    view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=4, policy="best_effort"))
     assert (view.state, view.attempt) == ("partial", 3)
     assert view.error is not None
     assert view.error.code == "cart_unclear"
-    assert set(outcomes(view)) == stage.owned()
-    assert charged(view) == stage.sandbox.charged_usd() > 0
-    stage.close()
+    assert set(outcomes(view)) == inline.owned()
+    assert charged(view) == inline.sandbox.charged_usd() > 0
+    inline.close()
 
 
-def test_numbers_are_reported_when_the_job_is_cancelled_before_their_routes_are_set(stage: Stage) -> None:
-    stage.sandbox.add_fault("destinations", "drop")
-    job = stage.submit(TWO.model_copy(update={"destinations": (Destination.sip("pbx@example.net"),)}))
-    assert stage.attempt(job).reason == WaitReason.RETRY
-    assert stage.ledger.run(script_calls.cancel(job.id)) == "asked"
-    view = stage.finish(job)
+def test_numbers_are_reported_when_the_job_is_cancelled_before_their_routes_are_set(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("destinations", "drop")
+    job = inline.submit(TWO.model_copy(update={"destinations": (Destination.sip("pbx@example.net"),)}))
+    assert inline.attempt(job).reason == WaitReason.RETRY
+    assert inline.ledger.run(script_calls.cancel(job.id)) == "asked"
+    view = inline.finish(job)
     assert view.state == "partial"
     assert view.error is not None
     assert view.error.code == "cancelled_after_purchase"
-    exactly(stage, view, 2)
+    exactly(inline, view, 2)
     assert [number.route_after for number in numbers(view)] == [None, None], "no route was set, so none is claimed"
 
 
-def test_a_job_called_off_while_it_waits_buys_nothing_more(stage: Stage) -> None:
-    stage.sandbox.add_fault("cart_put", "drop")
-    job = stage.submit(TWO)
-    assert stage.attempt(job).reason == WaitReason.RETRY
-    stage.ledger.run(script_calls.cancel(job.id))
-    view = stage.finish(job)
+def test_a_job_called_off_while_it_waits_buys_nothing_more(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("cart_put", "drop")
+    job = inline.submit(TWO)
+    assert inline.attempt(job).reason == WaitReason.RETRY
+    inline.ledger.run(script_calls.cancel(job.id))
+    view = inline.finish(job)
     assert view.state == "cancelled"
-    assert stage.owned() == set()
-    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert inline.owned() == set()
+    assert inline.sandbox.state()["accounts"]["default"]["cart"] == []
 
 
-def test_what_a_late_add_left_in_the_cart_goes_with_the_next_purchase(stage: Stage) -> None:
-    stage.sandbox.add_fault("cart_put", "act_late", seconds=0.5)
-    stage.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
-    until(lambda: stage.sandbox.state()["accounts"]["default"]["cart"], what="the late add")
-    stage.run(SearchAndBuy(country="NL", city=("Amsterdam",)))
-    assert stage.sandbox.state()["accounts"]["default"]["cart"] == []
-    assert len(stage.sandbox.ledger()) == 2
+def test_what_a_late_add_left_in_the_cart_goes_with_the_next_purchase(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("cart_put", "act_late", seconds=0.5)
+    inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
+    until(lambda: inline.sandbox.state()["accounts"]["default"]["cart"], what="the late add")
+    inline.run(SearchAndBuy(country="NL", city=("Amsterdam",)))
+    assert inline.sandbox.state()["accounts"]["default"]["cart"] == []
+    assert len(inline.sandbox.ledger()) == 2
 
 
-def test_a_number_that_is_ours_is_not_bound_again_from_an_old_list_of_the_stock(stage: Stage) -> None:
+def test_a_number_that_is_ours_is_not_bound_again_from_an_old_list_of_the_stock(inline: InlineWorker) -> None:
     """Else a restart of Redis could give it to the second job: that looks in the owned list for what was bound."""
-    first = stage.run(TWO)
-    stage.sandbox.add_fault("dids", "lag", times=None, seconds=60.0)
-    second = stage.run(TWO)
-    bound = {number for step in stage.story(second) if step.name == "bind" for number in step.detail.split()}
+    first = inline.run(TWO)
+    inline.sandbox.add_fault("dids", "lag", times=None, seconds=60.0)
+    second = inline.run(TWO)
+    bound = {number for step in inline.story(second) if step.name == "bind" for number in step.detail.split()}
     assert bound
     assert not bound & set(outcomes(first))
     exactly_ = set(outcomes(first)) | set(outcomes(second))
-    assert stage.owned() == exactly_
+    assert inline.owned() == exactly_
 
 
-def test_a_probe_that_is_told_429_is_followed_by_another_as_soon_as_one_may_go(stage: Stage, sandbox: SandboxAdmin) -> None:
-    patient = Stage(stage.ledger, sandbox, probe_seconds=600.0)
+def test_a_probe_that_is_told_429_is_followed_by_another_as_soon_as_one_may_go(inline: InlineWorker, sandbox: SandboxAdmin) -> None:
+    patient = InlineWorker(inline.ledger, sandbox, probe_seconds=600.0)
     job = patient.submit(TWO)
     sandbox.order("set_key_valid", valid=False)
     assert patient.attempt(job).reason == WaitReason.ACCOUNT_PAUSED

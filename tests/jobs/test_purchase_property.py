@@ -10,7 +10,7 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import JobState
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
-from tests.support.inline_worker import Stage, charged, outcomes, result_of
+from tests.support.inline_worker import InlineWorker, charged, outcomes, result_of
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
@@ -57,10 +57,10 @@ def test_bought_is_reported_and_never_more_than_asked(
     ledger = Ledger(connect(valkey.url), f"property-{uuid.uuid4().hex[:8]}")
     with Sandbox(SandboxOptions(numbers_per_city=6, partial_checkout=partial_checkout)) as sandbox:
         # Nobody renews a lease here, and reads that are refused again and again may take more than the stage's five seconds.
-        stage = Stage(ledger, sandbox, settle_seconds=0.25, http_timeout=0.08, settle_limit_seconds=2.0, lease_seconds=60.0)
+        inline = InlineWorker(ledger, sandbox, settle_seconds=0.25, http_timeout=0.08, settle_limit_seconds=2.0, lease_seconds=60.0)
         for fault in faults:
             sandbox.add_fault(**fault)
-        view = stage.run(
+        view = inline.run(
             SearchAndBuy.model_validate(
                 {
                     "country": "CA",
@@ -71,7 +71,7 @@ def test_bought_is_reported_and_never_more_than_asked(
                 }
             )
         )
-        stage.close()
+        inline.close()
         bought = {f"+{entry['number']}" for entry in sandbox.ledger()}
         assert len(bought) <= quantity
         assert len(sandbox.ledger()) == len(bought)

@@ -16,7 +16,7 @@ from didflow.ledger.connection import connect
 from producers.business_events import BusinessEvents
 from producers.onboarding import Onboarding
 from tests.jobs.test_quotes import TWO, quoted
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.working_thread import working
 from tests.unit.test_any_field import EDGES
@@ -26,8 +26,8 @@ ONCE = "it is good for one order"
 
 
 @pytest.fixture
-def didflow(stage: Stage) -> Didflow:
-    return Didflow(stage.ledger.client, stage.settings.namespace)
+def didflow(inline: InlineWorker) -> Didflow:
+    return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
 def purchases(didflow: Didflow) -> list[str]:
@@ -40,8 +40,8 @@ def refused(result: Job | DidflowError) -> str:
     return str(result)
 
 
-def test_a_second_order_by_a_quote_is_refused_and_the_first_one_s_key_gives_its_job(stage: Stage, didflow: Didflow) -> None:
-    quote = quoted(stage)
+def test_a_second_order_by_a_quote_is_refused_and_the_first_one_s_key_gives_its_job(inline: InlineWorker, didflow: Didflow) -> None:
+    quote = quoted(inline)
     first = didflow.submit(quote=quote, idempotency_key="order-1")
     for key in ("order-2", "order-3", None):
         with pytest.raises(InvalidRequest, match=ONCE) as once:
@@ -50,24 +50,24 @@ def test_a_second_order_by_a_quote_is_refused_and_the_first_one_s_key_gives_its_
     again = didflow.submit(quote=quote, idempotency_key="order-1")
     assert (again.id, again.is_new) == (first.id, False)
     assert purchases(didflow) == [first.id]
-    stage.finish(first)
+    inline.finish(first)
     with pytest.raises(InvalidRequest, match=ONCE):  # Also when the order has ended, however it did.
         didflow.submit(quote=quote, idempotency_key="order-4")
 
 
-def test_of_many_in_one_pipeline_one_goes_through(stage: Stage, didflow: Didflow) -> None:
-    quote = quoted(stage)
+def test_of_many_in_one_pipeline_one_goes_through(inline: InlineWorker, didflow: Didflow) -> None:
+    quote = quoted(inline)
     first, *others = didflow.submit_many([QuotedSubmission(quote, f"order-{place}") for place in range(5)])
     assert isinstance(first, Job)
     assert all(ONCE in refused(one) for one in others)
     assert purchases(didflow) == [first.id]
 
 
-def test_the_async_client_refuses_the_same(stage: Stage, didflow: Didflow, valkey: EmbeddedValkey) -> None:
-    quote = quoted(stage)
+def test_the_async_client_refuses_the_same(inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey) -> None:
+    quote = quoted(inline)
 
     async def ordered_so() -> list[Job | DidflowError | BaseException]:
-        client = AsyncDidflow.from_url(valkey.url, stage.settings.namespace)
+        client = AsyncDidflow.from_url(valkey.url, inline.settings.namespace)
         orders = (client.submit(quote=quote, idempotency_key=f"order-{place}") for place in range(3))
         results: list[Job | DidflowError | BaseException] = list(await asyncio.gather(*orders, return_exceptions=True))
         results += await client.submit_many([QuotedSubmission(quote, "order-8"), QuotedSubmission(quote, "order-9")])
@@ -80,12 +80,12 @@ def test_the_async_client_refuses_the_same(stage: Stage, didflow: Didflow, valke
     assert len(purchases(didflow)) == 1
 
 
-def test_producers_that_order_at_the_same_moment_make_one_order(stage: Stage, didflow: Didflow, valkey: EmbeddedValkey) -> None:
-    quote, together, results = quoted(stage), threading.Barrier(8), list[Job | DidflowError]()
+def test_producers_that_order_at_the_same_moment_make_one_order(inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey) -> None:
+    quote, together, results = quoted(inline), threading.Barrier(8), list[Job | DidflowError]()
 
     def order(place: int) -> None:
         client = connect(valkey.url)
-        one = Didflow(client, stage.settings.namespace)
+        one = Didflow(client, inline.settings.namespace)
         together.wait()
         try:
             results.append(one.submit(quote=quote, idempotency_key=f"order-{place}"))
@@ -102,8 +102,8 @@ def test_producers_that_order_at_the_same_moment_make_one_order(stage: Stage, di
     assert len(purchases(didflow)) == sum(isinstance(one, Job) for one in results) == 1
 
 
-def test_an_event_orders_by_a_quote_once(stage: Stage, didflow: Didflow) -> None:
-    quote = quoted(stage)
+def test_an_event_orders_by_a_quote_once(inline: InlineWorker, didflow: Didflow) -> None:
+    quote = quoted(inline)
     events = BusinessEvents(didflow, consumer="a")
     for event_id in ("order-1", "order-2", "order-1"):
         events.send(ORDER, {"quote": quote.model_dump(mode="json"), "customer": "acme"}, event_id=event_id)
@@ -119,10 +119,12 @@ def test_an_event_orders_by_a_quote_once(stage: Stage, didflow: Didflow) -> None
     assert purchases(didflow) == [first.job.id]
 
 
-def test_the_command_orders_once_and_a_reusable_quote_often(stage: Stage, didflow: Didflow, valkey: EmbeddedValkey, tmp_path: Any) -> None:
-    shell = Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": stage.settings.namespace})
+def test_the_command_orders_once_and_a_reusable_quote_often(
+    inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey, tmp_path: Any
+) -> None:
+    shell = Shell(tmp_path, {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace})
     asked = ("buy", "--country", "US", "--city", "LOS ANGELES, CA", "--dry-run", "--json")
-    with working(stage):
+    with working(inline):
         once, often = shell(*asked), shell(*asked, "--reusable-quote")
         said = shell("status", often.json["id"], columns=200).out
     assert "good for any number of orders" in said
@@ -136,8 +138,8 @@ def test_the_command_orders_once_and_a_reusable_quote_often(stage: Stage, didflo
     assert shell(*order, "order-5", "--reusable-quote", stdin=often.out).code == 2
 
 
-def test_a_reusable_quote_is_asked_for_as_such(stage: Stage, didflow: Didflow) -> None:
-    with working(stage):
+def test_a_reusable_quote_is_asked_for_as_such(inline: InlineWorker, didflow: Didflow) -> None:
+    with working(inline):
         quote = Onboarding(didflow).quote(TWO, reusable=True)
         once = Onboarding(didflow).quote(TWO)
     assert (quote.reusable, once.reusable) == (True, False)
@@ -148,23 +150,23 @@ def test_a_reusable_quote_is_asked_for_as_such(stage: Stage, didflow: Didflow) -
         SearchAndBuy(country="US", reusable_quote=True)
 
 
-def test_two_dry_runs_of_one_moment_give_two_quotes(stage: Stage, didflow: Didflow) -> None:
-    one, other = quoted(stage), quoted(stage)
+def test_two_dry_runs_of_one_moment_give_two_quotes(inline: InlineWorker, didflow: Didflow) -> None:
+    one, other = quoted(inline), quoted(inline)
     same_time = other.model_copy(update={"expires_at": one.expires_at})
     assert one.id != same_time.id
     assert didflow.submit(quote=one, idempotency_key="order-1").id != didflow.submit(quote=other, idempotency_key="order-2").id
 
 
-def test_what_is_remembered_of_a_quote_goes_when_it_expires(stage: Stage, didflow: Didflow) -> None:
-    quote = quoted(stage)
+def test_what_is_remembered_of_a_quote_goes_when_it_expires(inline: InlineWorker, didflow: Didflow) -> None:
+    quote = quoted(inline)
     didflow.submit(quote=quote)
-    left_ms = stage.ledger.client.pttl(f"{stage.settings.namespace}:quote:{quote.id}")
+    left_ms = inline.ledger.client.pttl(f"{inline.settings.namespace}:quote:{quote.id}")
     assert quote.expires_at is not None
     assert 0 < left_ms <= (quote.expires_at - datetime.now(UTC)).total_seconds() * 1000 + 1000
 
 
-def test_any_value_in_any_field_of_a_quote_is_refused_or_ordered_as_quoted(stage: Stage, didflow: Didflow) -> None:
-    real = json.loads(quoted(stage).model_dump_json())
+def test_any_value_in_any_field_of_a_quote_is_refused_or_ordered_as_quoted(inline: InlineWorker, didflow: Didflow) -> None:
+    real = json.loads(quoted(inline).model_dump_json())
     texts = st.text(max_size=70) | st.sampled_from(EDGES)
 
     @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))

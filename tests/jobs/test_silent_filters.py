@@ -10,8 +10,8 @@ from didflow.contract.document_file import read_paper
 from didflow.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, Selector
 from tests.jobs.test_follow_documents import bought
 from tests.support.fan_out import fanning, play
-from tests.support.inline_worker import Stage, outcomes
-from tests.support.simulation.simulation import SETTLE_S, Scene
+from tests.support.inline_worker import InlineWorker, outcomes
+from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.documents.upload import hand_in
 
 __all__ = ["fanning"]
@@ -22,25 +22,25 @@ MODES = pytest.mark.parametrize("mode", ["ignored", "silent"])
 
 
 @pytest.fixture
-def scene(quick_valkey: redis.Redis) -> Iterator[Scene]:
-    scene = Scene(quick_valkey, reuse_label="spare")
-    yield scene
-    scene.close()
+def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
+    simulation = Simulation(quick_valkey, reuse_label="spare")
+    yield simulation
+    simulation.close()
 
 
 @MODES
-def test_named_numbers_are_moved_and_brought_back(stage: Stage, mode: str) -> None:
-    ours = stage.own(3)
-    stage.sandbox.order("reconfigure", search=mode)
-    view = stage.run(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,)))
+def test_named_numbers_are_moved_and_brought_back(inline: InlineWorker, mode: str) -> None:
+    ours = inline.own(3)
+    inline.sandbox.order("reconfigure", search=mode)
+    view = inline.run(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,)))
     assert outcomes(view) == dict.fromkeys(ours, "confirmed") | {NOT_OURS: "not_found"}
-    back = stage.run(Failback(job_id=view.id))
+    back = inline.run(Failback(job_id=view.id))
     assert outcomes(back) == dict.fromkeys(ours, "confirmed")
-    assert stage.routes() == {number: ["old@example.net"] for number in ours}
+    assert inline.routes() == {number: ["old@example.net"] for number in ours}
 
 
 @MODES
-def test_very_many_named_numbers_are_moved_and_brought_back(fanning: Stage, mode: str) -> None:
+def test_very_many_named_numbers_are_moved_and_brought_back(fanning: InlineWorker, mode: str) -> None:
     ours = fanning.own(41)
     fanning.sandbox.order("reconfigure", search=mode)
     view = play(fanning, fanning.submit(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,))))
@@ -51,7 +51,7 @@ def test_very_many_named_numbers_are_moved_and_brought_back(fanning: Stage, mode
 
 
 @MODES
-def test_a_label_selects_its_numbers_and_no_others(fanning: Stage, mode: str) -> None:
+def test_a_label_selects_its_numbers_and_no_others(fanning: InlineWorker, mode: str) -> None:
     others, ours = fanning.own(5), fanning.own(41, label="pbx")
     fanning.sandbox.order("reconfigure", label_filter=mode, search=mode)
     view = play(fanning, fanning.submit(Reroute(selector=Selector(label="pbx"), destinations=(BACKUP,))))
@@ -60,53 +60,53 @@ def test_a_label_selects_its_numbers_and_no_others(fanning: Stage, mode: str) ->
 
 
 @pytest.mark.parametrize("count", [2, 30])
-def test_a_record_that_the_list_or_its_own_page_doesnt_show_is_looked_for_in_the_other(stage: Stage, count: int) -> None:
-    ours = stage.own(count)
-    ids = [int(record["record_id"]) for record in stage.sandbox.owned().values()]
+def test_a_record_that_the_list_or_its_own_page_doesnt_show_is_looked_for_in_the_other(inline: InlineWorker, count: int) -> None:
+    ours = inline.own(count)
+    ids = [int(record["record_id"]) for record in inline.sandbox.owned().values()]
     call = "owned_one" if count <= 20 else "owned"
     if call == "owned_one":
-        stage.sandbox.add_fault(call, "refuse", times=count, status=404, body={"success": False, "message": "Number not found"})
+        inline.sandbox.add_fault(call, "refuse", times=count, status=404, body={"success": False, "message": "Number not found"})
     else:
         # The list shows the account of before the first of the numbers came.
-        stage.sandbox.add_fault(call, "lag", times=1, seconds=60.0)
-    view = stage.run(Reroute(record_ids=tuple(ids), destinations=(BACKUP,)))
+        inline.sandbox.add_fault(call, "lag", times=1, seconds=60.0)
+    view = inline.run(Reroute(record_ids=tuple(ids), destinations=(BACKUP,)))
     assert outcomes(view) == dict.fromkeys(ours, "confirmed")
 
 
 @MODES
-def test_a_document_is_handed_in_and_followed(scene: Scene, mode: str) -> None:
-    (number,), _ = bought(scene)
-    scene.sandbox.order("reconfigure", search=mode)
+def test_a_document_is_handed_in_and_followed(simulation: Simulation, mode: str) -> None:
+    (number,), _ = bought(simulation)
+    simulation.sandbox.order("reconfigure", search=mode)
     paper = read_paper("id", b"%PDF-1.4 a passport")
     (done,) = hand_in(
         [number],
         paper,
-        scene.provider,
+        simulation.provider,
         settle_s=SETTLE_S,
-        now_s=lambda: scene.clock.now_ms() / 1000,
-        pause=lambda seconds: scene.clock.pass_ms(int(seconds * 1000)),
+        now_s=lambda: simulation.clock.now_ms() / 1000,
+        pause=lambda seconds: simulation.clock.pass_ms(int(seconds * 1000)),
     )
     assert done.fate == "handed_in"
-    job = scene.submit(FollowDocuments(numbers=(number,)))
-    scene.run(job)
-    followed = scene.view(job)
+    job = simulation.submit(FollowDocuments(numbers=(number,)))
+    simulation.run(job)
+    followed = simulation.view(job)
     assert followed.reason == "documents", "it waits for the review, and doesn't call the number somebody else's"
 
 
 @MODES
-def test_a_number_that_waits_for_reuse_is_found_and_handed_out(scene: Scene, mode: str) -> None:
-    (ours,) = scene.sandbox.order("seed_owned", count=1, label="spare")
-    scene.sandbox.order("reconfigure", search=mode)
-    job = scene.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True))
-    scene.finish(job)
-    assert outcomes(scene.view(job)) == {f"+{ours}": "reused"}
-    assert scene.sandbox.ledger() == []
+def test_a_number_that_waits_for_reuse_is_found_and_handed_out(simulation: Simulation, mode: str) -> None:
+    (ours,) = simulation.sandbox.order("seed_owned", count=1, label="spare")
+    simulation.sandbox.order("reconfigure", search=mode)
+    job = simulation.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True))
+    simulation.finish(job)
+    assert outcomes(simulation.view(job)) == {f"+{ours}": "reused"}
+    assert simulation.sandbox.ledger() == []
 
 
 @MODES
-def test_what_a_purchase_sets_is_seen_on_its_numbers(stage: Stage, mode: str) -> None:
-    stage.sandbox.order("reconfigure", search=mode, sms_off_at_first=True)
+def test_what_a_purchase_sets_is_seen_on_its_numbers(inline: InlineWorker, mode: str) -> None:
+    inline.sandbox.order("reconfigure", search=mode, sms_off_at_first=True)
     asked = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2, sms=True)
-    view = stage.run(asked.model_copy(update={"destinations": (BACKUP,), "sms_relay_url": "https://example.net/sms"}))
+    view = inline.run(asked.model_copy(update={"destinations": (BACKUP,), "sms_relay_url": "https://example.net/sms"}))
     assert (view.state, view.error) == ("succeeded", None)
     assert set(outcomes(view).values()) == {"bought"}

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from didflow.contract.destinations import Destination
 from didflow.contract.jobs import AskedCall, Job, JobView
 from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy
-from tests.support.inline_worker import SETTLE_S, Stage
+from tests.support.inline_worker import SETTLE_S, InlineWorker
 from tests.support.ledger_roles import stream
 from worker.wavix.transport import fingerprint
 
@@ -18,31 +18,31 @@ ROUTED = SearchAndBuy(country="US", quantity=2, destinations=(Destination.sip("p
 RELAYED = SearchAndBuy(country="US", sms=True, sms_relay_url="https://example.net/sms")
 
 
-def told(stage: Stage, view: Job | JobView) -> list[AskedCall]:
-    return [call for step in stage.story(view) for call in step.calls]
+def told(inline: InlineWorker, view: Job | JobView) -> list[AskedCall]:
+    return [call for step in inline.story(view) for call in step.calls]
 
 
-def rerouted(stage: Stage) -> JobView:
-    return stage.run(Reroute(numbers=tuple(stage.own(2)), destinations=(Destination.sip("new@example.net"),)))
+def rerouted(inline: InlineWorker) -> JobView:
+    return inline.run(Reroute(numbers=tuple(inline.own(2)), destinations=(Destination.sip("new@example.net"),)))
 
 
 #: Kind by name: how it is played, and the calls that it makes when all goes well.
-KINDS: dict[str, tuple[Callable[[Stage], JobView], list[str]]] = {
-    "purchase": (lambda stage: stage.run(ROUTED), ["cart_add", "checkout", "set_route"]),
-    "sms_relay": (lambda stage: stage.run(RELAYED), ["cart_add", "checkout", "sms_relay"]),
+KINDS: dict[str, tuple[Callable[[InlineWorker], JobView], list[str]]] = {
+    "purchase": (lambda inline: inline.run(ROUTED), ["cart_add", "checkout", "set_route"]),
+    "sms_relay": (lambda inline: inline.run(RELAYED), ["cart_add", "checkout", "sms_relay"]),
     "reroute": (rerouted, ["set_route"]),
-    "failback": (lambda stage: stage.run(Failback(job_id=rerouted(stage).id)), ["set_route"]),
-    "release": (lambda stage: stage.run(Release(numbers=tuple(stage.own(2)))), ["release"]),
+    "failback": (lambda inline: inline.run(Failback(job_id=rerouted(inline).id)), ["set_route"]),
+    "release": (lambda inline: inline.run(Release(numbers=tuple(inline.own(2)))), ["release"]),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_tells_its_calls_and_the_log_has_the_same_fingerprints(stage: Stage, kind: str) -> None:
+def test_every_kind_tells_its_calls_and_the_log_has_the_same_fingerprints(inline: InlineWorker, kind: str) -> None:
     play, calls = KINDS[kind]
     with capture_logs() as log:
-        view = play(stage)
+        view = play(inline)
     assert view.state == "succeeded"
-    story = told(stage, view)
+    story = told(inline, view)
     assert [(call.call, call.answer) for call in story] == [(call, "yes") for call in calls]
     logged = [(line["request"], line.get("answer")) for line in log if line["event"] in ("wavix.asked", "wavix.answered")]
     both = [pair for call in story for pair in ((call.request, None), (call.request, "yes"))]
@@ -58,34 +58,36 @@ def test_every_kind_tells_its_calls_and_the_log_has_the_same_fingerprints(stage:
         ("destinations", "act_then_html", "unclear:HTTP 502, unreadable"),
     ],
 )
-def test_a_call_without_a_clear_yes_is_told_even_if_the_attempt_ends_with_it(stage: Stage, call: str, kind: str, answer: str) -> None:
-    stage.sandbox.add_fault(call, kind)
-    view = stage.run(ROUTED)
+def test_a_call_without_a_clear_yes_is_told_even_if_the_attempt_ends_with_it(
+    inline: InlineWorker, call: str, kind: str, answer: str
+) -> None:
+    inline.sandbox.add_fault(call, kind)
+    view = inline.run(ROUTED)
     name = {"cart_put": "cart_add", "destinations": "set_route"}.get(call, call)
-    assert next(one.answer for one in told(stage, view) if one.call == name) == answer
+    assert next(one.answer for one in told(inline, view) if one.call == name) == answer
 
 
-def test_a_refusal_and_a_barred_account_are_told(stage: Stage) -> None:
-    stage.sandbox.order("set_balance", usd="0.00")
-    stage.sandbox.add_fault("profile", "refuse", status=403, times=None)  # What the balance is known not to cover isn't sent.
-    poor = stage.submit(ROUTED)
-    stage.attempt(poor)
-    assert ("checkout", "no:insufficient_funds") in {(call.call, call.answer) for call in told(stage, poor)}
-    going = stage.submit(Release(numbers=tuple(stage.own(1))))
-    stage.sandbox.add_fault("release", "refuse", status=401)
-    stage.attempt(going)
-    assert [(call.call, call.answer) for call in told(stage, going)] == [("release", "barred")]
+def test_a_refusal_and_a_barred_account_are_told(inline: InlineWorker) -> None:
+    inline.sandbox.order("set_balance", usd="0.00")
+    inline.sandbox.add_fault("profile", "refuse", status=403, times=None)  # What the balance is known not to cover isn't sent.
+    poor = inline.submit(ROUTED)
+    inline.attempt(poor)
+    assert ("checkout", "no:insufficient_funds") in {(call.call, call.answer) for call in told(inline, poor)}
+    going = inline.submit(Release(numbers=tuple(inline.own(1))))
+    inline.sandbox.add_fault("release", "refuse", status=401)
+    inline.attempt(going)
+    assert [(call.call, call.answer) for call in told(inline, going)] == [("release", "barred")]
 
 
-def test_a_settlement_names_its_witness_and_what_is_repeated_has_the_same_fingerprint(stage: Stage) -> None:
-    stage.sandbox.add_fault("checkout", "drop")
-    view = stage.run(ROUTED)
-    witnesses = [step.witness for step in stage.story(view) if step.name == "settled"]
+def test_a_settlement_names_its_witness_and_what_is_repeated_has_the_same_fingerprint(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("checkout", "drop")
+    view = inline.run(ROUTED)
+    witnesses = [step.witness for step in inline.story(view) if step.name == "settled"]
     assert witnesses == [f"out of the cart for {SETTLE_S:g} s, owned list silent", "owned list shows all"]
-    assert all(step.witness is None for step in stage.story(view) if step.name != "settled")
-    ours = stage.own(1)
-    stage.sandbox.add_fault("release", "drop")
-    calls = told(stage, stage.run(Release(numbers=tuple(ours))))
+    assert all(step.witness is None for step in inline.story(view) if step.name != "settled")
+    ours = inline.own(1)
+    inline.sandbox.add_fault("release", "drop")
+    calls = told(inline, inline.run(Release(numbers=tuple(ours))))
     assert [call.answer for call in calls] == ["unclear:RemoteProtocolError", "yes"]
     assert len({call.request for call in calls}) == 1
 
@@ -102,11 +104,11 @@ def test_a_fingerprint_is_of_method_path_query_and_body_alone() -> None:
     assert len({fingerprint(request), *map(fingerprint, others)}) == 4
 
 
-def test_the_events_stream_tells_each_change_once_however_often_the_lists_are_looked_at(stage: Stage) -> None:
-    stage.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
-    view = stage.run(ROUTED)
-    assert stage.steps(view).count("look_again") > 1
-    told_of_it = [json.loads(entry["data"]) for entry in stream(stage.ledger, "events")]
+def test_the_events_stream_tells_each_change_once_however_often_the_lists_are_looked_at(inline: InlineWorker) -> None:
+    inline.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
+    view = inline.run(ROUTED)
+    assert inline.steps(view).count("look_again") > 1
+    told_of_it = [json.loads(entry["data"]) for entry in stream(inline.ledger, "events")]
     assert [(body["state"], body["reason"] or body["progress"]) for body in told_of_it] == [
         ("queued", None),
         ("running", None),

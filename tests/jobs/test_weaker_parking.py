@@ -13,7 +13,7 @@ from tests.jobs import test_going_numbers as going
 from tests.jobs import test_parked_and_routed as routed
 from tests.jobs.test_lent import LABEL
 from tests.support.simulation.clock import Clock
-from tests.support.simulation.simulation import Scene, TimedLedger
+from tests.support.simulation.simulation import Simulation, TimedLedger
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Weakness:
 
     said: str
     instead: str
-    schedule: Callable[[Scene], None]
+    schedule: Callable[[Simulation], None]
 
     def ledger(self) -> type[TimedLedger]:
         weakness = self
@@ -40,16 +40,16 @@ class Weakness:
         return WeakerLedger
 
 
-def held(scene: Scene) -> None:
-    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(scene, routed.not_begun, "the reroute ends")
+def held(simulation: Simulation) -> None:
+    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(simulation, routed.not_begun, "the reroute ends")
 
 
-def release_first(scene: Scene) -> None:
-    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(scene, routed.not_begun, "the release ends")
+def release_first(simulation: Simulation) -> None:
+    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(simulation, routed.not_begun, "the release ends")
 
 
-def while_it_winds_up(scene: Scene) -> None:
-    routed.test_the_failover_may_go_on_while_the_release_is_wound_up(scene, "before:save.stays", False)
+def while_it_winds_up(simulation: Simulation) -> None:
+    routed.test_the_failover_may_go_on_while_the_release_is_wound_up(simulation, "before:save.stays", False)
 
 
 WEAKER = {
@@ -78,14 +78,14 @@ WEAKER = {
 
 @pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
 def test_the_real_rules_pass_the_schedule(quick_valkey: redis.Redis, weakness: Weakness) -> None:
-    scene = Scene(quick_valkey, reuse_label=LABEL)
-    weakness.schedule(scene)
-    scene.close()
+    simulation = Simulation(quick_valkey, reuse_label=LABEL)
+    weakness.schedule(simulation)
+    simulation.close()
 
 
 @pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
 def test_weaker_rules_are_caught(quick_valkey: redis.Redis, weakness: Weakness) -> None:
-    scene = Scene(quick_valkey, reuse_label=LABEL, ledger=weakness.ledger())
+    simulation = Simulation(quick_valkey, reuse_label=LABEL, ledger=weakness.ledger())
     with pytest.raises(AssertionError):
-        weakness.schedule(scene)
-    scene.close()
+        weakness.schedule(simulation)
+    simulation.close()

@@ -19,7 +19,7 @@ from didflow.ledger.script_loader import Script
 from tests.support.simulation.clock import Clock
 from tests.support.simulation.machine import Schedules
 from tests.support.simulation.oracle import Oracle
-from tests.support.simulation.simulation import SETTLE_S, Attempt, Scene, TimedLedger
+from tests.support.simulation.simulation import SETTLE_S, Attempt, Simulation, TimedLedger
 from worker.jobs.owned_numbers import find_owned
 from worker.jobs.ports import Provider
 from worker.jobs.purchase import protocol
@@ -61,68 +61,68 @@ def search_once(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
 
 def look_without_removing(self: Purchase) -> None:
     """In the place of `revoke`: the numbers stay in the cart."""
-    if self.memo.revoked_ms is None:
-        self._write("revoke", revoked_ms=self._page.now_ms())
+    if self.checkpoint.revoked_ms is None:
+        self._write("revoke", revoked_ms=self._context.now_ms())
 
 
 def use_again(self: Purchase, step: str, detail: str) -> None:
-    """In the place of `_spend_bound`: numbers whose add was unclear are free at once."""
+    """In the place of `_burn_bound`: numbers whose add was unclear are free at once."""
     self.abandon()
 
 
-def wakes_after_another_has_bought(scene: Scene) -> None:
-    job = scene.submit(ONE)
-    sleeper = Attempt(scene, job)
+def wakes_after_another_has_bought(simulation: Simulation) -> None:
+    job = simulation.submit(ONE)
+    sleeper = Attempt(simulation, job)
     sleeper.to("before:put_in_cart")
-    scene.expire(job)
-    scene.finish()
+    simulation.expire(job)
+    simulation.finish()
     sleeper.end()
 
 
-def checkout_lands_after_it_was_given_up(scene: Scene) -> None:
-    job = scene.submit(ONE)
-    scene.sandbox.fly("checkout")
-    scene.run(job)
-    scene.make_due(job)
-    other = Attempt(scene, job)
+def checkout_lands_after_it_was_given_up(simulation: Simulation) -> None:
+    job = simulation.submit(ONE)
+    simulation.sandbox.fly("checkout")
+    simulation.run(job)
+    simulation.make_due(job)
+    other = Attempt(simulation, job)
     other.to("after:save.settled")
-    scene.sandbox.land(0)
+    simulation.sandbox.land(0)
     other.end()
-    scene.finish()
+    simulation.finish()
 
 
-def add_and_checkout_land_after_they_were_given_up(scene: Scene) -> None:
-    scene.submit(ONE)
-    scene.sandbox.fly("cart_put")
-    scene.sandbox.fly("checkout")
-    scene.finish()
-    scene.sandbox.land(0)
-    scene.sandbox.land(0)
+def add_and_checkout_land_after_they_were_given_up(simulation: Simulation) -> None:
+    simulation.submit(ONE)
+    simulation.sandbox.fly("cart_put")
+    simulation.sandbox.fly("checkout")
+    simulation.finish()
+    simulation.sandbox.land(0)
+    simulation.sandbox.land(0)
 
 
-def checkout_acts_and_is_refused_and_lists_lag(scene: Scene) -> None:
-    scene.submit(ONE)
-    scene.sandbox.lag_ms = int(SETTLE_S * 1000) - 1
-    scene.sandbox.add_fault("checkout", "act_then_refuse", status=404)
-    scene.finish()
+def checkout_acts_and_is_refused_and_lists_lag(simulation: Simulation) -> None:
+    simulation.submit(ONE)
+    simulation.sandbox.lag_ms = int(SETTLE_S * 1000) - 1
+    simulation.sandbox.add_fault("checkout", "act_then_refuse", status=404)
+    simulation.finish()
 
 
-def answer_is_lost_and_search_shows_nothing(scene: Scene) -> None:
-    job = scene.submit(ONE)
-    scene.sandbox.order("reconfigure", search="silent")
-    scene.sandbox.add_fault("checkout", "act_and_drop")
-    while not any("settled" in step for step in scene.story(job)):
-        scene.make_due(job)
-        scene.run(job)
-    scene.sandbox.order("reconfigure", search="works")
-    scene.finish()
+def answer_is_lost_and_search_shows_nothing(simulation: Simulation) -> None:
+    job = simulation.submit(ONE)
+    simulation.sandbox.order("reconfigure", search="silent")
+    simulation.sandbox.add_fault("checkout", "act_and_drop")
+    while not any("settled" in step for step in simulation.story(job)):
+        simulation.make_due(job)
+        simulation.run(job)
+    simulation.sandbox.order("reconfigure", search="works")
+    simulation.finish()
 
 
 @dataclass(frozen=True)
 class Weakness:
     """What is weaker, and the schedule that shows it."""
 
-    schedule: Callable[[Scene], None]
+    schedule: Callable[[Simulation], None]
     ledger: type[TimedLedger] = TimedLedger
     patch: tuple[object, str, Callable[..., object]] | None = None
 
@@ -130,8 +130,8 @@ class Weakness:
         if self.patch is not None:
             monkeypatch.setattr(*self.patch)
 
-    def scene(self, client: redis.Redis, options: SandboxOptions | None = None) -> Scene:
-        return Scene(client, sandbox=options, ledger=self.ledger)
+    def simulation(self, client: redis.Redis, options: SandboxOptions | None = None) -> Simulation:
+        return Simulation(client, sandbox=options, ledger=self.ledger)
 
 
 WEAKER = {
@@ -139,7 +139,7 @@ WEAKER = {
     "look without removing from the cart": Weakness(
         checkout_lands_after_it_was_given_up, patch=(Purchase, "revoke", look_without_removing)
     ),
-    "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_spend_bound", use_again)),
+    "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_burn_bound", use_again)),
     "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(protocol, "what_is_known", believe_refusals)),
     "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(protocol, "find_surely", search_once)),
 }
@@ -152,10 +152,10 @@ def weakness(request: pytest.FixtureRequest) -> Weakness:
 
 
 def test_the_real_protocol_passes_the_schedule(quick_valkey: redis.Redis, weakness: Weakness) -> None:
-    scene = Scene(quick_valkey)
-    weakness.schedule(scene)
-    Oracle(scene).at_end()
-    assert len(scene.sandbox.ledger()) == 1
+    simulation = Simulation(quick_valkey)
+    weakness.schedule(simulation)
+    Oracle(simulation).at_end()
+    assert len(simulation.sandbox.ledger()) == 1
 
 
 @pytest.mark.provider("charges-unlisted")  # Where they are listed, they are a second defence.
@@ -163,11 +163,11 @@ def test_a_weaker_protocol_is_caught_by_its_schedule(
     quick_valkey: redis.Redis, weakness: Weakness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weakness.put_in(monkeypatch)
-    scene = weakness.scene(quick_valkey)
-    weakness.schedule(scene)
-    assert len(scene.sandbox.ledger()) == 2, "it bought one too many"
+    simulation = weakness.simulation(quick_valkey)
+    weakness.schedule(simulation)
+    assert len(simulation.sandbox.ledger()) == 2, "it bought one too many"
     with pytest.raises(AssertionError, match=r"wants 1 and bought|was paid 1 times, and these jobs know of it: "):
-        Oracle(scene).always()
+        Oracle(simulation).always()
 
 
 def test_a_missing_token_check_is_caught_at_random(quick_valkey: redis.Redis) -> None:
@@ -177,8 +177,8 @@ def test_a_missing_token_check_is_caught_at_random(quick_valkey: redis.Redis) ->
     class Weaker(Schedules):
         client = quick_valkey
 
-        def scene_with(self, options: SandboxOptions) -> Scene:
-            return weakness.scene(quick_valkey, options)
+        def scene_with(self, options: SandboxOptions) -> Simulation:
+            return weakness.simulation(quick_valkey, options)
 
     profile = settings(
         max_examples=500,

@@ -106,7 +106,7 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert ledger.sweep(max_crashes=5).recovered == 1
     claimed(ledger, job.id, "worker-2")
     before = ledger.get(job.id)
-    assert ledger.save(zombie, 1, Write("bind", memo="zombie", reserve=["+1"])) == ("lost",)
+    assert ledger.save(zombie, 1, Write("bind", checkpoint="zombie", reserve=["+1"])) == ("lost",)
     assert not finished(ledger, zombie)
     assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
     assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {(job.id, zombie.token): "lost"}
@@ -123,7 +123,7 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
 
 def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
-    write = Write("bind", "+1", phase="bound", memo="{}", numbers={"+1": "{}"}, reserve=["+1"])
+    write = Write("bind", "+1", phase="bound", checkpoint="{}", numbers={"+1": "{}"}, reserve=["+1"])
     assert ledger.save(claim, 1, write) == ("ok",)
     assert ledger.save(claim, 1, write) == ("ok",)
     assert [step.name for step in ledger.perform(ledger.plans.steps(claim.job_id))] == ["submitted", "bind"]
@@ -133,7 +133,7 @@ def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Le
 def test_a_number_reserved_by_one_job_is_refused_to_another_and_then_nothing_is_written(ledger: Ledger) -> None:
     one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     ledger.save(one, 1, Write("bind", reserve=["+1", "+2"]))
-    assert ledger.save(other, 1, Write("bind", memo="x", reserve=["+2", "+3"])) == ("taken", "+2")
+    assert ledger.save(other, 1, Write("bind", checkpoint="x", reserve=["+2", "+3"])) == ("taken", "+2")
     assert ledger.get(other.job_id).phase is None
     assert ledger.save(other, 2, Write("bind", reserve=["+3"])) == ("ok",)
 

@@ -25,7 +25,7 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import claimed, finished, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
-from worker.attempt.job_context import LedgerPage
+from worker.attempt.job_context import LedgerJobContext
 from worker.jobs.ports import Ended, LostLease, NumbersTaken
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -67,8 +67,8 @@ def measured(valkey: EmbeddedValkey, namespace: str) -> Iterator[Measured]:
     assert max(ledger.most.values()) <= MOST_COMMANDS, dict(ledger.most)
 
 
-def page_of(ledger: Ledger, claim: Claim) -> LedgerPage:
-    return LedgerPage(ledger, claim, LeaseFlags(float("inf")), threading.Event(), lease_s=60.0)
+def page_of(ledger: Ledger, claim: Claim) -> LedgerJobContext:
+    return LedgerJobContext(ledger, claim, LeaseFlags(float("inf")), threading.Event(), lease_s=60.0)
 
 
 def numbers(count: int, text: str = "leaving") -> dict[str, str]:
@@ -78,7 +78,7 @@ def numbers(count: int, text: str = "leaving") -> dict[str, str]:
 def test_the_selection_of_a_large_release(measured: Measured) -> None:
     claim = claimed(measured, submitted(measured).id)
     page = page_of(measured, claim)
-    page.save(Write("selected", numbers=numbers(20_000), memo='{"selected":true}', anew=True))
+    page.save(Write("selected", numbers=numbers(20_000), checkpoint='{"selected":true}', anew=True))
     assert page.numbers() == numbers(20_000)
     happened = {number: Happened(what=Happening.RELEASED, record_id=1) for number in numbers(2_000)}
     page.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
@@ -187,10 +187,10 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
     dying = Dying(ledger.client, ledger.keys.namespace, shebang=not is_fake(ledger))
     claim = claimed(dying, job_id, "first:a", lease_ms=1)
     page = page_of(dying, claim)
-    page.save(Write("selected", numbers={"+19995550100": "stale"}, memo="old"))
+    page.save(Write("selected", numbers={"+19995550100": "stale"}, checkpoint="old"))
     dying.left = scripts
     try:
-        page.save(Write("selected", numbers=numbers(250), memo="new", anew=True, progress="0 of 250 numbers"))
+        page.save(Write("selected", numbers=numbers(250), checkpoint="new", anew=True, progress="0 of 250 numbers"))
         finished = True
     except Died:
         finished = False
@@ -200,10 +200,10 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
     second = page_of(ledger, claimed(ledger, job_id, "second:a"))
     second.complete_write()
     if scripts >= 4:
-        assert (second.memo, second.numbers()) == ("new", numbers(250))
+        assert (second.checkpoint, second.numbers()) == ("new", numbers(250))
     else:
-        assert (second.memo, second.numbers()) == ("old", {"+19995550100": "stale"})
-        second.save(Write("selected", numbers=numbers(150, "other"), memo="other", anew=True))
+        assert (second.checkpoint, second.numbers()) == ("old", {"+19995550100": "stale"})
+        second.save(Write("selected", numbers=numbers(150, "other"), checkpoint="other", anew=True))
         assert second.numbers() == numbers(150, "other"), "what was cut off is in nobody's way"
 
 
@@ -214,7 +214,7 @@ def test_parts_of_an_attempt_that_lost_its_lease_are_never_made_true(ledger: Led
     ledger.sweep(max_crashes=5, retry_ms=0)
     claimed(ledger, job_id, "second:a")
     with pytest.raises(LostLease):
-        old.save(Write("selected", numbers=numbers(250), memo="new"))
+        old.save(Write("selected", numbers=numbers(250), checkpoint="new"))
     assert not ledger.numbers(job_id)
 
 

@@ -42,7 +42,7 @@ def test_a_submit_is_refused_whole_and_may_be_repeated(own_ledger: Ledger) -> No
 def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     running, queued = claimed(own_ledger, submitted(own_ledger).id), submitted(own_ledger)
     full(own_ledger)
-    page = Write(step="bound", detail="", memo="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",))
+    page = Write(step="bound", detail="", checkpoint="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",))
     assert own_ledger.save(running, 1, page) == ("ok",)
     assert own_ledger.limit_against(running, Spend(numbers=1), ()) is None
     assert own_ledger.save(running, 2, Write("fence", hold=Spend(numbers=1))) == ("ok",)

@@ -11,7 +11,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
-OPEN = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
+OPEN = Write("bind", phase="bound", checkpoint="{}", reserve=["+1"], unsettled=True)
 
 
 def restart(ledger: Ledger) -> None:

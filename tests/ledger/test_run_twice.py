@@ -31,7 +31,7 @@ from tests.support.ledger_roles import DONE, claimed, submitted, wait_until_ms
 Args = tuple[str | int, ...]
 TWO_USD = Spend(numbers=1, usd=Decimal(2))
 #: More than one script writes.
-LARGE = Write("selected", numbers={f"+1213555{place:04}": "kept" for place in range(PART_NUMBERS + 1)}, anew=True, memo="{}")
+LARGE = Write("selected", numbers={f"+1213555{place:04}": "kept" for place in range(PART_NUMBERS + 1)}, anew=True, checkpoint="{}")
 
 
 def account(ledger: Ledger) -> Args:
@@ -319,7 +319,7 @@ def save(ledger: Ledger) -> Args:
     numbers |= {"history": {"+12135550100": Happened(what=Happening.BOUGHT)}}
     take_to_park(ledger, running, "+12135550100", "+12135550101")
     numbers |= {"parks": {"+12135550100": "{}"}, "unpark": {"+12135550101": 0}}
-    page = Write("settled", progress="1 of 2", memo="{}", settle=TWO_USD, **numbers)  # type: ignore[arg-type]
+    page = Write("settled", progress="1 of 2", checkpoint="{}", settle=TWO_USD, **numbers)  # type: ignore[arg-type]
     return (running.job_id, running.token, 2, 60_000, write_text(page, ()))
 
 

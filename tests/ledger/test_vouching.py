@@ -17,7 +17,7 @@ from didflow.ledger.witness import SILENCE_S, Before, Witness
 from tests.ledger.test_gate import gate_events, restart
 from tests.support.ledger_roles import claimed, submitted
 
-BOUND = Write("bind", phase="bound", memo="{}", reserve=["+1"], unsettled=True)
+BOUND = Write("bind", phase="bound", checkpoint="{}", reserve=["+1"], unsettled=True)
 FENCE = Write("fence", phase="carted", money=True)
 
 

@@ -45,7 +45,7 @@ def until(met: Callable[[], object], within_s: float = GIVEN_UP_AFTER_S, what: s
 
 
 @dataclass
-class Plant:
+class Cluster:
     """The parts, and how to hurt them."""
 
     stack: LocalStack
@@ -98,7 +98,7 @@ def lives(pid: int) -> bool:
 
 
 @contextmanager
-def plant(
+def cluster(
     folder: Path,
     *,
     processes: int = 2,
@@ -106,7 +106,7 @@ def plant(
     orders: Path | None = None,
     sandbox: Sequence[str] = (),
     **environment: str,
-) -> Iterator[Plant]:
+) -> Iterator[Cluster]:
     """A running plant, with all its worker processes signed on.
 
     `orders`: the folder of their fault points; `sandbox`: more of its arguments; `environment`: settings.
@@ -123,7 +123,7 @@ def plant(
     with stack:
         client = connect(stack.redis_url or "")
         ledger = Ledger(client, NAMESPACE)
-        running = Plant(stack, SandboxAdmin(stack.sandbox_url or ""), ledger, Didflow(client, NAMESPACE), log)
+        running = Cluster(stack, SandboxAdmin(stack.sandbox_url or ""), ledger, Didflow(client, NAMESPACE), log)
         until(lambda: len(running.workers()) == processes, what=f"{processes} workers")
         yield running
         client.close()

@@ -10,7 +10,7 @@ import pytest
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.states import REPORTED, WaitReason
 from didflow.ledger.ledger import Ledger
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 
 #: So few numbers fit into a call that forty make a large job.
 BATCH = 10
@@ -22,37 +22,37 @@ def names_of_batches(ledger: Ledger, job: Job) -> list[str]:
     return sorted(names, key=lambda name: float(name.rpartition(":")[2]))
 
 
-def batches(stage: Stage, job: Job) -> list[Job]:
-    return [Job(name, False, stage.ledger.get(name).state) for name in names_of_batches(stage.ledger, job)]
+def batches(inline: InlineWorker, job: Job) -> list[Job]:
+    return [Job(name, False, inline.ledger.get(name).state) for name in names_of_batches(inline.ledger, job)]
 
 
-def run_batch(stage: Stage, batch: Job) -> JobView:
+def run_batch(inline: InlineWorker, batch: Job) -> JobView:
     """An attempt of it, now."""
-    stage.make_due(batch)
-    return stage.attempt(batch)
+    inline.make_due(batch)
+    return inline.attempt(batch)
 
 
-def play(stage: Stage, job: Job, *, order: random.Random | None = None, within_s: float = 60.0) -> JobView:
+def play(inline: InlineWorker, job: Job, *, order: random.Random | None = None, within_s: float = 60.0) -> JobView:
     """Attempt after attempt of the job and its batches, in any order, until the job is reported."""
     deadline_s = time.monotonic() + within_s
-    while (view := stage.ledger.get(job.id)).state not in REPORTED:
-        assert time.monotonic() < deadline_s, (view, stage.steps(job))
-        waiting = batches(stage, job)
+    while (view := inline.ledger.get(job.id)).state not in REPORTED:
+        assert time.monotonic() < deadline_s, (view, inline.steps(job))
+        waiting = batches(inline, job)
         if order:
             order.shuffle(waiting)
         for batch in waiting[: 1 + len(waiting) // 2]:
-            run_batch(stage, batch)
+            run_batch(inline, batch)
         if view.reason != WaitReason.DEPENDS or not waiting:
             if view.reason == WaitReason.SETTLING and view.due_at is not None:
-                time.sleep(max(0.0, view.due_at.timestamp() - stage.ledger.now_ms() / 1000))
-            stage.make_due(job)
-            stage.attempt(job)
+                time.sleep(max(0.0, view.due_at.timestamp() - inline.ledger.now_ms() / 1000))
+            inline.make_due(job)
+            inline.attempt(job)
     return view
 
 
 @pytest.fixture
-def fanning(stage: Stage) -> Iterator[Stage]:
+def fanning(inline: InlineWorker) -> Iterator[InlineWorker]:
     """The stage, with small calls."""
-    small = Stage(stage.ledger, stage.sandbox, batch_size=BATCH)
+    small = InlineWorker(inline.ledger, inline.sandbox, batch_size=BATCH)
     yield small
     small.close()

@@ -53,7 +53,7 @@ def _settings(_environment: tuple[tuple[str, str], ...], changes: tuple[tuple[st
     return Settings(_env_file=None, **(fields | dict(changes)))  # type: ignore[arg-type]
 
 
-class Stage:
+class InlineWorker:
     """`run` plays a submitted job to its end; `attempt` plays one attempt of it."""
 
     def __init__(self, ledger: Ledger, sandbox: SandboxAdmin, **changes: object) -> None:

@@ -12,7 +12,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
 from tests.support.cluster import until
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from worker.attempt.fault_points import watched_ledger
 from worker.jobs.ports import Provider
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -68,9 +68,9 @@ class Plot:
         self.sizes: list[tuple[str, int]] = []
         self.client = connect(valkey.url)
         self.ledger = Ledger(self.client, namespace)
-        self.stage = Stage(watched_ledger(self.ledger, self._reached), sandbox, **changes)
+        self.inline = InlineWorker(watched_ledger(self.ledger, self._reached), sandbox, **changes)
         self.keeper = Gatekeeper(
-            self.ledger, "default", cast("Provider", self.stage.client), settle_s=self.stage.settings.settle_seconds, worker="plot"
+            self.ledger, "default", cast("Provider", self.inline.client), settle_s=self.inline.settings.settle_seconds, worker="plot"
         )
 
     def _reached(self, point: str) -> None:
@@ -87,7 +87,7 @@ class Plot:
         def tried() -> object:
             self.ledger.sweep(max_crashes=5)
             self.keeper.look()
-            self.stage.attempt(job)
+            self.inline.attempt(job)
             return met()
 
         until(lambda: met() or tried(), within_s, "what the job was to come to")
@@ -95,8 +95,8 @@ class Plot:
 
     def own(self, count: int) -> list[str]:
         """Numbers that are ours and of which a person said that no job bought them."""
-        numbers = self.stage.own(count)
-        self.gate.accept("default", {f"+{number}": int(record["record_id"]) for number, record in self.stage.sandbox.owned().items()})
+        numbers = self.inline.own(count)
+        self.gate.accept("default", {f"+{number}": int(record["record_id"]) for number, record in self.inline.sandbox.owned().items()})
         return numbers
 
     def finish(self, job: Job) -> JobView:
@@ -106,5 +106,5 @@ class Plot:
         return Job(job_id, False, self.ledger.get(job_id).state)
 
     def close(self) -> None:
-        self.stage.close()
+        self.inline.close()
         self.client.close()

@@ -17,7 +17,7 @@ from didflow.ledger.commands import Plans
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_loader import Script, load_script
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox
 
@@ -66,15 +66,15 @@ class MovedLedger(Ledger):
 _PASSING = frozenset({WaitReason.SETTLING, WaitReason.RETRY, WaitReason.RATE_LIMITED, WaitReason.PROVIDER_DOWN})
 
 
-def settle(stage: Stage, ledger: MovedLedger, job: Job) -> JobView:
+def settle(inline: InlineWorker, ledger: MovedLedger, job: Job) -> JobView:
     """Attempts, each when it is due, until the job is reported or waits for a time that a test wants to know of."""
     for _ in range(60):
-        view = stage.attempt(job)
+        view = inline.attempt(job)
         if view.state in REPORTED or (view.state is JobState.WAITING and view.reason not in _PASSING):
             return view
         if view.due_at is not None:
             ledger.pass_until(view.due_at)
-    raise AssertionError([vars(step) for step in stage.story(job)])
+    raise AssertionError([vars(step) for step in inline.story(job)])
 
 
 # The fixtures of tests on such a clock.
@@ -88,7 +88,7 @@ def ledger(valkey: EmbeddedValkey, namespace: str) -> Iterator[MovedLedger]:
 
 
 @pytest.fixture
-def stage(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Stage]:
-    stage = Stage(ledger, sandbox)
-    yield stage
-    stage.close()
+def inline(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[InlineWorker]:
+    inline = InlineWorker(ledger, sandbox)
+    yield inline
+    inline.close()

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from didflow.contract.states import JobState
-from tests.support.inline_worker import Stage
+from tests.support.inline_worker import InlineWorker
 
 
 @contextmanager
-def working(stage: Stage) -> Iterator[None]:
+def working(inline: InlineWorker) -> Iterator[None]:
     """Run whatever is queued, and what waits when its time has come, one job at a time."""
     done = threading.Event()
 
     def work() -> None:
         while not done.wait(0.02):
             for state in (JobState.QUEUED, JobState.WAITING):
-                for view in stage.ledger.perform(stage.ledger.plans.find(state=state)):
-                    stage.runner.run(view.id)
+                for view in inline.ledger.perform(inline.ledger.plans.find(state=state)):
+                    inline.runner.run(view.id)
 
     thread = threading.Thread(target=work)
     thread.start()

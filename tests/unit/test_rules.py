@@ -14,7 +14,7 @@ from worker.jobs.ports import Refused, Rules
 from worker.jobs.purchase.criteria import affordable, matches, reason_against
 from worker.jobs.purchase.locations import find_country, likely_has
 from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
-from worker.jobs.purchase.state import Checkout, Memo
+from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
 
 OFFER = Offer(number="+12135680501", setup_usd=Decimal("1.00"), monthly_usd=Decimal("0.99"), channels=4, sms_enabled=True)
 RULES = Rules(settle_s=10, settle_limit_s=600)
@@ -78,21 +78,21 @@ def test_a_city_is_searched_first_if_its_area_code_leaves_room(area: str, asked:
 
 
 @pytest.mark.parametrize(
-    ("owned", "memo", "now_s", "verdict"),
+    ("owned", "checkpoint", "now_s", "verdict"),
     [
-        ({A, B}, Memo(checkout=Checkout.UNCLEAR), 0, Settled({A, B}, set(), False, "")),
-        ({A}, Memo(checkout=Checkout.NOT_SENT), 0, Settled({A}, {B}, False, "")),
-        ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 1, LookAgain(0)),
-        ({A}, Memo(checkout=Checkout.YES, first_look_ms=0), 600, Unsettled("")),
-        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 9, LookAgain(0)),
-        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 10, Settled(set(), {A, B}, True, "")),
-        ({B}, Memo(checkout=Checkout.UNKNOWN, first_look_ms=0, revoked_ms=0), 10, Settled({B}, {A}, True, "")),
-        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0), 10, LookAgain(0)),
-        (set(), Memo(checkout=Checkout.UNCLEAR, first_look_ms=0), 600, Unsettled("")),
+        ({A, B}, PurchaseCheckpoint(checkout=Checkout.UNCLEAR), 0, Settled({A, B}, set(), False, "")),
+        ({A}, PurchaseCheckpoint(checkout=Checkout.NOT_SENT), 0, Settled({A}, {B}, False, "")),
+        ({A}, PurchaseCheckpoint(checkout=Checkout.YES, first_look_ms=0), 1, LookAgain(0)),
+        ({A}, PurchaseCheckpoint(checkout=Checkout.YES, first_look_ms=0), 600, Unsettled("")),
+        (set(), PurchaseCheckpoint(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 9, LookAgain(0)),
+        (set(), PurchaseCheckpoint(checkout=Checkout.UNCLEAR, first_look_ms=0, revoked_ms=0), 10, Settled(set(), {A, B}, True, "")),
+        ({B}, PurchaseCheckpoint(checkout=Checkout.UNKNOWN, first_look_ms=0, revoked_ms=0), 10, Settled({B}, {A}, True, "")),
+        (set(), PurchaseCheckpoint(checkout=Checkout.UNCLEAR, first_look_ms=0), 10, LookAgain(0)),
+        (set(), PurchaseCheckpoint(checkout=Checkout.UNCLEAR, first_look_ms=0), 600, Unsettled("")),
     ],
 )
-def test_a_look_is_believed_only_as_far_as_it_proves(owned: set[str], memo: Memo, now_s: int, verdict: object) -> None:
-    found = judge({A, B}, owned, memo, now_s * 1000, RULES)
+def test_a_look_is_believed_only_as_far_as_it_proves(owned: set[str], checkpoint: PurchaseCheckpoint, now_s: int, verdict: object) -> None:
+    found = judge({A, B}, owned, checkpoint, now_s * 1000, RULES)
     assert type(found) is type(verdict)
     if isinstance(found, Settled) and isinstance(verdict, Settled):
         assert (found.kept, found.absent, found.in_flight) == (verdict.kept, verdict.absent, verdict.in_flight)

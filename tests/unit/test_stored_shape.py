@@ -7,15 +7,25 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from didflow.contract.requests import REQUEST_VERSION, Request
-from worker.jobs.documents.job import FollowMemo
+from worker.jobs.documents.job import FollowCheckpoint
 from worker.jobs.documents.status import Followed
-from worker.jobs.purchase.state import Memo, Pick
-from worker.jobs.release.state import Leaving, ReleaseMemo
-from worker.jobs.reroute.route_change import Move, MoveBatch, MoveMemo
+from worker.jobs.purchase.state import PurchaseCheckpoint, PurchaseItem
+from worker.jobs.release.state import ReleaseCheckpoint, ReleaseItem
+from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange, RouteChangeBatch
 
-STORED: tuple[type[BaseModel], ...] = (Memo, Pick, Move, MoveMemo, MoveBatch, Leaving, ReleaseMemo, Followed, FollowMemo)
+STORED: tuple[type[BaseModel], ...] = (
+    PurchaseCheckpoint,
+    PurchaseItem,
+    RouteChange,
+    RerouteCheckpoint,
+    RouteChangeBatch,
+    ReleaseItem,
+    ReleaseCheckpoint,
+    Followed,
+    FollowCheckpoint,
+)
 #: The shape of each version that was released, and of the one to come.
-SHAPES = {1: "80f5be5454da0cd6"}
+SHAPES = {1: "2c39e72a87c99616"}
 
 
 def bare(schema: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One attempt's page in the ledger: `worker.jobs.ports.JobPage` over the ledger's scripts, the lease token in every write."""
+"""One attempt's page in the ledger: `worker.jobs.ports.JobContext` over the ledger's scripts, the lease token in every write."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ SEEN_AGAIN_S = 0.05
 ROUTES_SENT_WITHIN_S = 6.0
 
 
-class LedgerPage:
+class LedgerJobContext:
     """What the job writes goes straight to the ledger; a stale token raises LostLease."""
 
     def __init__(
@@ -70,7 +70,7 @@ class LedgerPage:
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._sent_within_s = min(ROUTES_SENT_WITHIN_S, lease_s / 2)
-        self._memo = claim.fields.get("memo") or None
+        self._checkpoint = claim.fields.get("memo") or None
         self._calls: list[AskedCall] = []
 
     @property
@@ -99,8 +99,8 @@ class LedgerPage:
         return self.claim.epoch
 
     @property
-    def memo(self) -> str | None:
-        return self._memo
+    def checkpoint(self) -> str | None:
+        return self._checkpoint
 
     @property
     def whole_id(self) -> str:
@@ -140,7 +140,7 @@ class LedgerPage:
             raise NumbersTaken(tuple(taken))
         if verdict == "wanted":
             raise WantedElsewhere(tuple(taken))
-        self._memo = write.memo if write.memo is not None else self._memo
+        self._checkpoint = write.checkpoint if write.checkpoint is not None else self._checkpoint
 
     def complete_write(self) -> None:
         """Before anything else: an attempt may have died when it had saved a large write and not all of it was made true."""
@@ -178,7 +178,7 @@ class LedgerPage:
     def now_ms(self) -> int:
         return self._ledger.now_ms()
 
-    def pause_point(self) -> None:
+    def check_interrupts(self) -> None:
         if self._flags.lost:
             raise LostLease
         if self._flags.cancel:
@@ -186,11 +186,11 @@ class LedgerPage:
         if self._stopping.is_set():
             raise HandBack
 
-    def money_point(self) -> None:
+    def check_before_money(self) -> None:
         if self.claim.gate_closed:
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
         while not self._ledger.is_seen():  # A process that has just begun, for a second or some.
-            self.pause_point()
+            self.check_interrupts()
             self._stopping.wait(SEEN_AGAIN_S)
 
     def claim_routes(

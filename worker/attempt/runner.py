@@ -31,7 +31,7 @@ from didflow.ledger.observed_behaviour import Learned
 from didflow.settings import Account, Settings
 from worker.attempt.call_recorder import overheard
 from worker.attempt.heartbeat import LeaseFlags, Leases
-from worker.attempt.job_context import LedgerPage
+from worker.attempt.job_context import LedgerJobContext
 from worker.attempt.patience import AttemptPatience
 from worker.jobs.documents.job import follow_documents
 from worker.jobs.partial_result import in_doubt, known_so_far, nothing_done
@@ -41,7 +41,7 @@ from worker.jobs.ports import (
     CancelRequested,
     Ended,
     HandBack,
-    JobPage,
+    JobContext,
     LostLease,
     NeedsReview,
     Provider,
@@ -55,7 +55,7 @@ from worker.jobs.release.job import release
 from worker.jobs.reroute.batch import send_batch
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.job import failback, reroute
-from worker.jobs.reroute.route_change import BATCH_KIND, MoveBatch
+from worker.jobs.reroute.route_change import BATCH_KIND, RouteChangeBatch
 from worker.wavix.request_gate import with_patience
 from worker.wavix.transport import before_change
 
@@ -77,7 +77,7 @@ ALONE = "alone"
 HANDED_BACK = "handed back by a stopping worker"
 
 #: What a job does once it is claimed: `tell`, or what the bench puts in its place.
-Story = Callable[[Request | MoveBatch, JobPage, Provider, Rules], Ended]
+Story = Callable[[Request | RouteChangeBatch, JobContext, Provider, Rules], Ended]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class JobRunner:
         claim = one.claim
         try:
             lease_s = self._settings.lease_seconds
-            page = LedgerPage(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
+            page = LedgerJobContext(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
             with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
                 self._attempt(page, one.flags)
         except (ServiceUnavailable, UnreadableRecord) as error:
@@ -193,121 +193,125 @@ class JobRunner:
     def _claimant(self) -> str:
         return f"{self._leases.worker}:{uuid.uuid4().hex[:8]}"
 
-    def _attempt(self, page: LedgerPage, flags: LeaseFlags) -> None:
-        claim = page.claim
+    def _attempt(self, context: LedgerJobContext, flags: LeaseFlags) -> None:
+        claim = context.claim
         log.info("job.started", kind=claim.fields.get("kind"))
         guard, patience = before_change.set(flags.check_before_change), AttemptPatience(flags, self._stopping)
         try:
-            page.complete_write()
+            context.complete_write()
             if int(claim.fields.get("crashes_alone", "0")) >= self._settings.max_crashes:
-                self._park_crashed(page)
+                self._park_crashed(context)
                 return
-            rules = self._rules.get(page.account, self._general_rules)
-            provider = overheard(self._providers(page.account, page.lane), page.asked)
+            rules = self._rules.get(context.account, self._general_rules)
+            provider = overheard(self._providers(context.account, context.lane), context.asked)
             with with_patience(patience):
                 if self._check_account is not None:
-                    self._check_account(page.account, provider)
-                ended = self._story(_request(claim), page, provider, rules)
+                    self._check_account(context.account, provider)
+                ended = self._story(_request(claim), context, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
-            self._finish(page, ended)
+            self._finish(context, ended)
         except LostLease:
             log.warning("job.lease_lost")
         except ServiceUnavailable:
             raise
         except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
-            self._trouble(page, trouble)
+            self._trouble(context, trouble)
         finally:
             patience.end()
             before_change.reset(guard)
 
-    def _park_crashed(self, page: LedgerPage) -> None:
+    def _park_crashed(self, context: LedgerJobContext) -> None:
         """Not run again: it may be what kills them. The result has what is written."""
-        crashes = page.claim.fields.get("crashes_alone")
+        crashes = context.claim.fields.get("crashes_alone")
         message = f"{crashes} workers died while they ran this job and no other: see `didflow explain` and their logs"
-        self._finish(page, Ended(JobState.NEEDS_REVIEW, _known(page, JobError(code="too_many_crashes", message=message))))
+        self._finish(context, Ended(JobState.NEEDS_REVIEW, _known(context, JobError(code="too_many_crashes", message=message))))
 
-    def _trouble(self, page: LedgerPage, trouble: Exception) -> None:
+    def _trouble(self, context: LedgerJobContext, trouble: Exception) -> None:
         """How an attempt that raised goes on."""
-        claim = page.claim
+        claim = context.claim
         if claim.probe and _was_answered(trouble):
             self._resume_account(claim)
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
                 if claim.probe and reason in (WaitReason.RATE_LIMITED, WaitReason.PROVIDER_DOWN):
                     # Nothing was said of the key: whoever comes next asks again, as soon as something can be asked.
-                    self._ledger.probe_again(page.account, int(after_s * 1000), claim=claim)
-                self._suspend(page, reason, after_s, message)
+                    self._ledger.probe_again(context.account, int(after_s * 1000), claim=claim)
+                self._suspend(context, reason, after_s, message)
             case ReadFailed(answer=No(code=code, message=message)):
-                self._again(page, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
+                self._again(context, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
             case ReadFailed(answer=NotNow() | Barred() as answer):
-                self._trouble(page, waiting_for(answer))
+                self._trouble(context, waiting_for(answer))
             case AccountBarred():
-                self._trouble_with(page, trouble)
+                self._trouble_with(context, trouble)
             case HandBack():
                 log.info("job.handed_back")
-                page.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
+                context.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
             case CancelRequested():
-                self._finish(page, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
+                self._finish(context, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
             case Refused(error=error):
-                self._finish(page, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
+                self._finish(context, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
             case NeedsReview(result=result):
-                self._finish(page, Ended(JobState.NEEDS_REVIEW, result))
+                self._finish(context, Ended(JobState.NEEDS_REVIEW, result))
             case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
-                self._again(page, error, so_far, doubtful=doubtful)
+                self._again(context, error, so_far, doubtful=doubtful)
             case InvalidRequest() as known:
                 message = f"this version can't run the stored job: {known}"
-                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+                self._finish(context, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
             case UnreadableRecord() as known:
-                self._finish(page, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
+                self._finish(context, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
             case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM) as shortage:
                 # It is this host that is short of something. The job has done nothing wrong, and may go on wherever there is enough.
                 log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
-                self._suspend(page, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
+                self._suspend(context, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
             case WrongLedger() as wrong:
                 # This process ends for it; a worker of the account that the ledger belongs to runs the job.
-                self._suspend(page, WaitReason.RETRY, WRONG_LEDGER_S, str(wrong))
+                self._suspend(context, WaitReason.RETRY, WRONG_LEDGER_S, str(wrong))
             case InvalidSettings() as known:
                 # Another worker may know the account: in a rolling change of settings some do and some don't.
-                self._again(page, JobError(code="unknown_account", message=str(known), retryable=True))
+                self._again(context, JobError(code="unknown_account", message=str(known), retryable=True))
             case DidflowError() as known:
                 error = JobError(code=known.code, message=str(known), retryable=known.retryable)
-                self._finish(page, Ended(JobState.FAILED, _failure(error)))
+                self._finish(context, Ended(JobState.FAILED, _failure(error)))
             case _:
                 log.error("job.bug", exc_info=trouble)
                 message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
-                self._again(page, JobError(code="internal_error", message=message, retryable=True), doubtful=True)
+                self._again(context, JobError(code="internal_error", message=message, retryable=True), doubtful=True)
 
-    def _trouble_with(self, page: LedgerPage, answer: Wait | AccountBarred) -> None:
+    def _trouble_with(self, context: LedgerJobContext, answer: Wait | AccountBarred) -> None:
         if isinstance(answer, Wait):
-            self._suspend(page, answer.reason, answer.after_s, answer.message)
+            self._suspend(context, answer.reason, answer.after_s, answer.message)
             return
         probe_ms = int(self._settings.probe_seconds * 1000)
-        if self._ledger.pause_account(page.account, answer.status, answer.message, probe_ms=probe_ms, claim=page.claim):
+        if self._ledger.pause_account(context.account, answer.status, answer.message, probe_ms=probe_ms, claim=context.claim):
             log.error(
-                "account.paused", account=page.account, status=answer.status, message=answer.message, next="check the key: `didflow doctor`"
+                "account.paused",
+                account=context.account,
+                status=answer.status,
+                message=answer.message,
+                next="check the key: `didflow doctor`",
             )
-        self._suspend(page, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
+        self._suspend(context, WaitReason.ACCOUNT_PAUSED, self._settings.probe_seconds, f"{answer.status}: {answer.message}")
 
-    def _again(self, page: LedgerPage, error: JobError, so_far: Result | None = None, *, doubtful: bool = False) -> None:
+    def _again(self, context: LedgerJobContext, error: JobError, so_far: Result | None = None, *, doubtful: bool = False) -> None:
         """Another attempt after a backoff, or the end where there were enough: parked, if it leaves anything open."""
-        attempt = page.attempt
+        attempt = context.attempt
         if attempt < self._settings.max_attempts:
             delay_s = backoff_s(attempt, random.random())
             log.warning("job.attempt_failed", code=error.code, message=error.message, again_in_s=round(delay_s, 1))
-            page.suspend(JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message)
+            context.suspend(JobState.WAITING, WaitReason.RETRY, delay_ms=int(delay_s * 1000), refund=False, detail=error.message)
             return
-        result = so_far or _known(page, error)
+        result = so_far or _known(context, error)
         done = result.totals.done > 0
         state = JobState.NEEDS_REVIEW if doubtful or in_doubt(result) else JobState.PARTIAL if done else JobState.FAILED
-        self._finish(page, Ended(state, result))
+        self._finish(context, Ended(state, result))
 
-    def _suspend(self, page: LedgerPage, reason: WaitReason, after_s: float, detail: str) -> None:
+    def _suspend(self, context: LedgerJobContext, reason: WaitReason, after_s: float, detail: str) -> None:
         log.info("job.waiting", reason=reason.value, after_s=after_s)
-        page.suspend(JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
+        context.suspend(JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
 
-    def _finish(self, page: LedgerPage, ended: Ended) -> None:
-        if not page.finish(ended):
+    def _finish(self, context: LedgerJobContext, ended: Ended) -> None:
+        if not context.finish(ended):
             log.warning("job.lease_lost")
             return
         totals = ended.result.totals
@@ -334,23 +338,23 @@ def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> N
         log.error("job.record_unreadable", job_id=job_id, error=str(error))
 
 
-def tell(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def tell(request: Request | RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """The job of that kind."""
     match request:
         case SearchAndBuy():
-            return search_and_buy(request, page, provider, rules)
+            return search_and_buy(request, context, provider, rules)
         case Reroute():
             if request.after is not None:
-                follow(request.after, page)
-            return reroute(request, page, provider, rules)
+                follow(request.after, context)
+            return reroute(request, context, provider, rules)
         case Failback():
-            return failback(request, page, provider, rules)
+            return failback(request, context, provider, rules)
         case Release():
-            return release(request, page, provider, rules)
+            return release(request, context, provider, rules)
         case FollowDocuments():
-            return follow_documents(request, page, provider, rules)
-        case MoveBatch():
-            return send_batch(request, page, provider, rules)
+            return follow_documents(request, context, provider, rules)
+        case RouteChangeBatch():
+            return send_batch(request, context, provider, rules)
 
 
 def rules_from(settings: Settings, account: Account | None) -> Rules:
@@ -389,20 +393,20 @@ def _was_answered(trouble: Exception) -> bool:
     return False
 
 
-def _request(claim: Claim) -> Request | MoveBatch:
+def _request(claim: Claim) -> Request | RouteChangeBatch:
     """Raises InvalidRequest for one that this version can't read."""
     if claim.fields.get("kind") == BATCH_KIND:
         try:
-            return MoveBatch.model_validate_json(claim.fields.get("request", ""))
+            return RouteChangeBatch.model_validate_json(claim.fields.get("request", ""))
         except ValidationError as error:
             raise invalid(error) from None
     return parse_request(claim.fields.get("request", ""))
 
 
-def _known(page: LedgerPage, error: JobError) -> Result:
+def _known(context: LedgerJobContext, error: JobError) -> Result:
     """What the job has written, as a result with this error; only the error, where that can't be read."""
     try:
-        return known_so_far(_request(page.claim), page, error)
+        return known_so_far(_request(context.claim), context, error)
     except (NeedsReview, InvalidRequest, UnreadableRecord):
         return _failure(error)
 

@@ -29,9 +29,9 @@ def read_if_readable(model: type[Stored], text: str | None) -> Stored | None:
         return None
 
 
-def read_memo(model: type[Stored], memo: str | None, begun: Collection[str]) -> Stored:
+def read_checkpoint(model: type[Stored], checkpoint: str | None, begun: Collection[str]) -> Stored:
     """The job's memo; a new one for a job that has `begun` nothing with any number. Raises NeedsReview.
 
     A memo is written with every number that is begun: without one it may be bought or gone already, and nobody knows how far it went.
     """
-    return read_stored(model, memo or "") if memo or begun else model()
+    return read_stored(model, checkpoint or "") if checkpoint or begun else model()

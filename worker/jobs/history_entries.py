@@ -11,8 +11,8 @@ from didflow.contract.history import Happened, Happening
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
-from worker.jobs.purchase.state import Pick
-from worker.jobs.reroute.route_change import Move
+from worker.jobs.purchase.state import PurchaseItem
+from worker.jobs.reroute.route_change import RouteChange
 
 #: Outcomes that tell of what became of a number after we had routed it.
 _AFTERWARDS = {Outcome.CHANGED_ELSEWHERE: Happening.CHANGED_ELSEWHERE, Outcome.NOT_FOUND: Happening.NOT_FOUND}
@@ -24,13 +24,13 @@ _OF_A_RELEASE = {
 }
 
 
-def moved(before: Mapping[str, Move], now: Iterable[Move]) -> dict[str, Happened]:
+def moved(before: Mapping[str, RouteChange], now: Iterable[RouteChange]) -> dict[str, Happened]:
     """By moves that were written: each at most once on its way from accepted to confirmed."""
     found = ((move.number, _moved(before.get(move.number), move)) for move in now)
     return {number: happened for number, happened in found if happened is not None}
 
 
-def _moved(old: Move | None, new: Move) -> Happened | None:
+def _moved(old: RouteChange | None, new: RouteChange) -> Happened | None:
     if old is None or (old.outcome, old.error) == (new.outcome, new.error):
         return None
     error = new.error.code if new.error else None
@@ -51,15 +51,15 @@ def _moved(old: Move | None, new: Move) -> Happened | None:
     return None
 
 
-def picked(before: Mapping[str, Pick], now: Mapping[str, Pick]) -> dict[str, Happened]:
+def picked(before: Mapping[str, PurchaseItem], now: Mapping[str, PurchaseItem]) -> dict[str, Happened]:
     """By the picks of a purchase that were written: what was bought, and what an unclear checkout left behind."""
     found: dict[str, Happened] = {}
-    for number, pick in now.items():
+    for number, item in now.items():
         status = before[number].status if number in before else None
-        if pick.status == "kept" and status != "kept" and pick.owned is not None:
-            what = Happening.BOUGHT if pick.owned.is_active else Happening.BOUGHT_INACTIVE
-            found[number] = Happened(what=what, record_id=pick.owned.record_id, setup_usd=pick.setup_usd, monthly_usd=pick.monthly_usd)
-        elif pick.status == "spent" and status == "carted":
+        if item.status == "kept" and status != "kept" and item.owned is not None:
+            what = Happening.BOUGHT if item.owned.is_active else Happening.BOUGHT_INACTIVE
+            found[number] = Happened(what=what, record_id=item.owned.record_id, setup_usd=item.setup_usd, monthly_usd=item.monthly_usd)
+        elif item.status == "spent" and status == "carted":
             found[number] = Happened(what=Happening.NOT_BOUGHT)
     return found
 

@@ -6,43 +6,43 @@ from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import Outcome
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.documents.job import known_following
-from worker.jobs.ports import JobPage
+from worker.jobs.ports import JobContext
 from worker.jobs.purchase.result import known_purchase
 from worker.jobs.purchase.state import PurchaseRecord
 from worker.jobs.release.state import GOOD as GONE
-from worker.jobs.release.state import STILL_PARKED, Leaving
+from worker.jobs.release.state import STILL_PARKED, ReleaseItem
 from worker.jobs.reroute.fan_out import result_of_pages
 from worker.jobs.reroute.route_change import GOOD as MOVED
-from worker.jobs.reroute.route_change import Move, MoveBatch
+from worker.jobs.reroute.route_change import RouteChange, RouteChangeBatch
 
 
-def known_so_far(request: Request | MoveBatch, page: JobPage, error: JobError) -> Result:
+def known_so_far(request: Request | RouteChangeBatch, context: JobContext, error: JobError) -> Result:
     """The numbers with what is known of each; nothing is asked of the provider. Raises NeedsReview if it can't be read."""
     match request:
         case SearchAndBuy():
-            return known_purchase(PurchaseRecord(request, page.memo, page.numbers()), error)
-        case Reroute() | Failback() if page.page_of_numbers(0) is not None:
-            return result_of_pages(page, error, dry_run=request.dry_run)
+            return known_purchase(PurchaseRecord(request, context.checkpoint, context.numbers()), error)
+        case Reroute() | Failback() if context.page_of_numbers(0) is not None:
+            return result_of_pages(context, error, dry_run=request.dry_run)
         case Reroute() | Failback():
-            moved = [read_stored(Move, text).result() for text in page.numbers().values()]
+            moved = [read_stored(RouteChange, text).result() for text in context.numbers().values()]
             return _counted(moved, MOVED, error)
         case Release():
-            leaving = [read_stored(Leaving, text).result() for text in page.numbers().values()]
+            leaving = [read_stored(ReleaseItem, text).result() for text in context.numbers().values()]
             return _counted(leaving, GONE, error)
         case FollowDocuments():
-            return known_following(page, error)
-        case MoveBatch():
+            return known_following(context, error)
+        case RouteChangeBatch():
             return Result(totals=Totals(requested=0, done=0), error=error)  # Its parent knows its numbers.
 
 
-def nothing_done(request: Request | MoveBatch, error: JobError | None = None) -> Result:
+def nothing_done(request: Request | RouteChangeBatch, error: JobError | None = None) -> Result:
     """The result of a job that ended before it did anything."""
     match request:
         case SearchAndBuy():
             requested = request.quantity
         case Reroute() | Release() | FollowDocuments():
             requested = len(request.numbers) or len(request.record_ids)  # What a selector means wasn't settled.
-        case Failback() | MoveBatch():
+        case Failback() | RouteChangeBatch():
             requested = 0
     return Result(totals=Totals(requested=requested, done=0), error=error)
 

@@ -1,6 +1,6 @@
 """What a job needs from the world: a provider to ask, a page in the ledger to write on, and the ways an attempt can end.
 
-`Provider` is what `worker.wavix` offers; `JobPage` is what `didflow.ledger` offers. Jobs know these and nothing else, so they
+`Provider` is what `worker.wavix` offers; `JobContext` is what `didflow.ledger` offers. Jobs know these and nothing else, so they
 run the same against the sandbox, against a fake written in a test, and against the real thing.
 """
 
@@ -110,7 +110,7 @@ class RouteClaim:
     parked: frozenset[str] = frozenset()
 
 
-class JobPage(Protocol):
+class JobContext(Protocol):
     """The job's page in the ledger, as this attempt may write it.
 
     Every write names the attempt's lease token; if a newer attempt exists, the write changes nothing and `LostLease` is raised.
@@ -134,7 +134,7 @@ class JobPage(Protocol):
         ...
 
     @property
-    def memo(self) -> str | None:
+    def checkpoint(self) -> str | None:
         """What the last `save` left as memo: the job's own state as JSON."""
         ...
 
@@ -154,7 +154,7 @@ class JobPage(Protocol):
         """Write all of it or nothing, in one script; the calls since the last write go into the job's story with it.
 
         Raises LostLease, NumbersTaken, SpendLimitReached, WantedElsewhere (with these nothing was written), with `unless_cancelled`
-        CancelRequested, with `money` Wait, as `money_point` does.
+        CancelRequested, with `money` Wait, as `check_before_money` does.
         """
         ...
 
@@ -166,11 +166,11 @@ class JobPage(Protocol):
         """The ledger's clock, not the worker's."""
         ...
 
-    def pause_point(self) -> None:
+    def check_interrupts(self) -> None:
         """Call where stopping is harmless. Raises `HandBack` on shutdown, `CancelRequested` if the job was cancelled, LostLease."""
         ...
 
-    def money_point(self) -> None:
+    def check_before_money(self) -> None:
         """Call before money is meant to move. Raises Wait while it may not: the ledger may have forgotten what was bought last."""
         ...
 
@@ -303,18 +303,18 @@ class JobPage(Protocol):
         ...
 
 
-class MovePage(Protocol):
+class RerouteContext(Protocol):
     """As much of a page as moving numbers needs."""
 
     @property
     def attempt(self) -> int: ...
     @property
-    def memo(self) -> str | None: ...
+    def checkpoint(self) -> str | None: ...
     def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]: ...
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]: ...
     def save(self, write: Write) -> None: ...
     def now_ms(self) -> int: ...
-    def pause_point(self) -> None: ...
+    def check_interrupts(self) -> None: ...
     def claim_routes(
         self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
     ) -> "RouteClaim": ...

@@ -12,7 +12,7 @@ from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from didflow.contract.results import NumberResult
 from worker.jobs.owned_numbers import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports import Provider, Refused
-from worker.jobs.reroute.route_change import UNREADABLE_MARK, Move
+from worker.jobs.reroute.route_change import UNREADABLE_MARK, RouteChange
 
 #: Up to so many named numbers are looked for in one go.
 _AT_ONCE = 1000
@@ -30,7 +30,7 @@ class Selected:
 
     def missing_results(self) -> tuple[NumberResult, ...]:
         """The named numbers that aren't ours, for the result."""
-        return tuple(Move.of_nobody(name).result() for name in self.not_found)
+        return tuple(RouteChange.of_nobody(name).result() for name in self.not_found)
 
 
 class Choice:

@@ -24,7 +24,7 @@ import structlog
 from didflow.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
 from didflow.contract.exit_codes import ExitCode
 from didflow.ledger.address import ADDRESS_FILE, address_file
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.logs import configure_logs
@@ -128,7 +128,7 @@ class EmbeddedValkey:
     def _go_on_from(self, before: str, namespace: str) -> None:
         client = connect(self.url)
         with suppress(DidflowError):  # Then it is a restart like any other.
-            Gate(LedgerReader(client, namespace)).went_on(before)
+            Gate(LedgerClient(client, namespace)).went_on(before)
         client.close()
 
     @property

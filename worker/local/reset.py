@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from didflow.contract.errors import DidflowError, InvalidSettings, ServiceUnavailable
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect, translated
 from didflow.ledger.provider_identity import noted_provider
 from didflow.settings import SANDBOX, Settings
@@ -54,7 +54,7 @@ def _contents(valkey: EmbeddedValkey, settings: Settings, *, sandbox: bool) -> C
     except ServiceUnavailable:
         return Contents(None, supposed) if valkey.has_data else Contents(0, ())
     client = connect(valkey.url)
-    ledger = LedgerReader(client, settings.namespace)
+    ledger = LedgerClient(client, settings.namespace)
     try:
         with translated():
             if not client.dbsize():

@@ -14,7 +14,7 @@ from didflow.contract.numbers import parse_e164
 from didflow.contract.provider import OwnedNumber, ReadFailed
 from didflow.contract.requests import Reroute, SearchAndBuy
 from didflow.ledger.address import redis_url
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
@@ -32,7 +32,7 @@ from worker.attempt.rate_limiter import SharedAdmission
 from worker.jobs.owned_numbers import find_each, owned_whole
 from worker.jobs.ports import Provider
 from worker.jobs.purchase.quote import readable_balance_usd
-from worker.jobs.purchase.state import Pick
+from worker.jobs.purchase.state import PurchaseItem
 from worker.operate.beside_up import beside_up
 from worker.process.provider_identity import check_server
 from worker.reconcile.charges import Month
@@ -48,7 +48,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_
 class Desk:
     """One account's books, side by side with the provider's lists."""
 
-    def __init__(self, account: str, ledger: LedgerReader, provider: Provider, *, kept_ms: int = RETENTION_MS) -> None:
+    def __init__(self, account: str, ledger: LedgerClient, provider: Provider, *, kept_ms: int = RETENTION_MS) -> None:
         self._account, self._ledger, self._provider, self._kept_ms = account, ledger, provider, kept_ms
         self._owned: dict[str, OwnedNumber] = {}
 
@@ -97,11 +97,11 @@ class Desk:
         view = self._ledger.get(job_id)
         if not isinstance(view.request, SearchAndBuy) or view.account != self._account or view.request.dry_run:
             raise _refused("give", f"job {job_id} is not a purchase of this account")
-        kept = sum(Pick.model_validate_json(text).status == "kept" for text in self._ledger.numbers(job_id).values())
+        kept = sum(PurchaseItem.model_validate_json(text).status == "kept" for text in self._ledger.numbers(job_id).values())
         if kept >= view.request.quantity:
             raise _refused("give", f"job {job_id} has all {kept} numbers that it was to buy")
         owned = self._owned[number]
-        pick = Pick(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
+        pick = PurchaseItem(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
         what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
         actor = self._ledger.plans.actor
         happened = Happened(

@@ -10,15 +10,15 @@ from didflow.contract.jobs import JobView
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult
 from didflow.contract.states import OURS, JobState, Outcome
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.gate import Gate
 from didflow.ledger.parked_numbers import all_parked
 from didflow.ledger.views import job_view
-from worker.jobs.purchase.state import Pick
+from worker.jobs.purchase.state import PurchaseItem
 from worker.jobs.release.state import GOOD as GONE
-from worker.jobs.release.state import Leaving
-from worker.jobs.reroute.route_change import Move
+from worker.jobs.release.state import ReleaseItem
+from worker.jobs.reroute.route_change import RouteChange
 from worker.reconcile.diff import Books, JobBook, Reservation
 
 Stored = TypeVar("Stored", bound=BaseModel)
@@ -30,7 +30,7 @@ CHUNK = 200
 ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
 
 
-def read_books(ledger: LedgerReader, account: str) -> Books:
+def read_books(ledger: LedgerClient, account: str) -> Books:
     """Everything that the ledger keeps of the account. Raises ServiceUnavailable.
 
     Read the provider first: what a job does between the two readings is then in the books.
@@ -45,7 +45,7 @@ def read_books(ledger: LedgerReader, account: str) -> Books:
     return Books(jobs, reservations, newest, Gate(ledger).accepted(account), parked)
 
 
-def _jobs(ledger: LedgerReader, account: str) -> Iterator[JobBook]:
+def _jobs(ledger: LedgerClient, account: str) -> Iterator[JobBook]:
     with translated():
         # In one transaction: a job that moves from one state to another meanwhile is in one of the lists.
         pipe = ledger.client.pipeline(transaction=True)
@@ -72,7 +72,7 @@ def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
         case "release":
             facts = {"released": _released(view, numbers)}
         case "reroute" | "failback" if not (view.request is not None and view.request.dry_run):
-            moves = _readable(Move, numbers)
+            moves = _readable(RouteChange, numbers)
             facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
         case _:
             facts = {}
@@ -82,16 +82,16 @@ def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
 
 
 def _purchase(view: JobView, numbers: Mapping[str, str]) -> dict[str, Any]:
-    picks = _readable(Pick, numbers)
+    items = _readable(PurchaseItem, numbers)
     told = {one.number: one for one in view.result.numbers if one.outcome in OURS} if view.result else {}
     bought = {number: one.record_id for number, one in told.items()}
-    bought |= {number: pick.owned.record_id for number, pick in picks.items() if pick.status == "kept" and pick.owned}
-    open_ones = frozenset() if view.state.is_terminal else frozenset(n for n, pick in picks.items() if pick.status in ("bound", "carted"))
+    bought |= {number: item.owned.record_id for number, item in items.items() if item.status == "kept" and item.owned}
+    open_ones = frozenset() if view.state.is_terminal else frozenset(n for n, item in items.items() if item.status in ("bound", "carted"))
     asked = view.request.destinations if isinstance(view.request, SearchAndBuy) else ()
     ended = view.state.is_terminal
     routes = {number: asked if ended and number in told and not told[number].error else None for number in bought} if asked else {}
-    spent = frozenset(number for number, pick in picks.items() if pick.status == "spent")
-    costs = {number: pick.setup_usd + pick.monthly_usd for number, pick in picks.items() if pick.status == "kept" and not pick.reused}
+    spent = frozenset(number for number, item in items.items() if item.status == "spent")
+    costs = {number: item.setup_usd + item.monthly_usd for number, item in items.items() if item.status == "kept" and not item.reused}
     costs |= {number: (one.setup_usd or Decimal(0)) + (one.monthly_usd or Decimal(0)) for number, one in told.items() if _was_bought(one)}
     return {"bought": bought, "open": open_ones, "spent": spent, "routes": routes, "costs": costs}
 
@@ -102,7 +102,7 @@ def _was_bought(one: NumberResult) -> bool:
 
 def _released(view: JobView, numbers: Mapping[str, str]) -> frozenset[int]:
     told = {one.record_id for one in view.result.numbers if one.outcome in GONE and one.record_id} if view.result else set()
-    leaving = _readable(Leaving, numbers).values()
+    leaving = _readable(ReleaseItem, numbers).values()
     going = {one.record_id for one in leaving if one.outcome in GONE or (one.sent and not view.state.is_terminal)}
     return frozenset(told | going)
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from didflow.contract.errors import InvalidRequest, ServiceUnavailable
 from didflow.contract.provider import Barred, ReadFailed
 from didflow.contract.transactions import NUMBER_CHARGES, Transaction
-from didflow.ledger.client import LedgerReader
+from didflow.ledger.client import LedgerClient
 from didflow.terminal.output import WholeWords, print_json, print_table
 from worker.jobs.owned_numbers import owned_whole
 from worker.jobs.ports import Provider
@@ -14,7 +14,7 @@ from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_
 from worker.reconcile.ledger_view import read_books
 
 
-def money_report(account: str, ledger: LedgerReader, provider: Provider, month: Month) -> MoneyReport:
+def money_report(account: str, ledger: LedgerClient, provider: Provider, month: Month) -> MoneyReport:
     """Compare a month. Raises ReadFailed, and ServiceUnavailable where the key may not read transactions."""
     now = datetime.fromtimestamp(ledger.now_ms() / 1000, UTC)
     books = read_books(ledger, account)

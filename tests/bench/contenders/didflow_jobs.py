@@ -21,8 +21,8 @@ from didflow.ledger.script_calls import Submission
 from didflow.logs import configure_logs
 from didflow.settings import Settings
 from tests.bench.contenders.contender import PROCESSES, server_url
-from worker.jobs.ports import Ended, JobPage, Provider, Rules
-from worker.jobs.reroute.route_change import MoveBatch
+from worker.jobs.ports import Ended, JobContext, Provider, Rules
+from worker.jobs.reroute.route_change import RouteChangeBatch
 from worker.process.worker_process import WorkerProcess
 
 NAMESPACE = "didflow"
@@ -50,7 +50,7 @@ class Contender:
         return int(self._client.xlen(Keys(NAMESPACE).results))
 
 
-def nothing(request: Request | MoveBatch, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def nothing(request: Request | RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """A job that ends at once."""
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=0)))
 

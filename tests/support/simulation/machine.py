@@ -18,7 +18,7 @@ from didflow.contract.states import REPORTED, JobState
 from tests.support import provider_profiles
 from tests.support.provider_profiles import FOR_ANY_JOB, Drawn
 from tests.support.simulation.oracle import Oracle
-from tests.support.simulation.simulation import SETTLE_S, Attempt, Scene
+from tests.support.simulation.simulation import SETTLE_S, Attempt, Simulation
 from worker.wavix.sandbox import SandboxOptions
 from worker.wavix.sandbox.profiles import draw
 
@@ -75,22 +75,22 @@ class Schedules(RuleBasedStateMachine):
         self.attempts: list[Attempt] = []
         self.keys: dict[str, Job] = {}
 
-    def scene_with(self, options: SandboxOptions) -> Scene:
+    def scene_with(self, options: SandboxOptions) -> Simulation:
         """Where it takes place. A mutant has another one."""
-        return Scene(self.client, sandbox=options)
+        return Simulation(self.client, sandbox=options)
 
     @initialize(partial_checkout=st.booleans(), quantity=st.integers(1, 3), lag_ms=LAGS, profiles=PROFILES)
     def open(self, partial_checkout: bool, quantity: int, lag_ms: int, profiles: tuple[str, ...]) -> None:
         provider_profiles.use(Drawn(profiles))
-        self.scene = self.scene_with(SandboxOptions(numbers_per_city=8, partial_checkout=partial_checkout))
-        self.scene.sandbox.lag_ms = lag_ms
-        self.oracle = Oracle(self.scene)
-        self.scene.own(4)
+        self.simulation = self.scene_with(SandboxOptions(numbers_per_city=8, partial_checkout=partial_checkout))
+        self.simulation.sandbox.lag_ms = lag_ms
+        self.oracle = Oracle(self.simulation)
+        self.simulation.own(4)
         self._submit(SearchAndBuy(country="US", city=CITY, quantity=quantity))
 
     # Producers
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST)
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST)
     @rule(quantity=st.integers(1, 3), policy=st.sampled_from(["all_or_nothing", "best_effort"]), routed=st.booleans())
     def buy(self, quantity: int, policy: str, routed: bool) -> None:
         route = (self._own_route(),) if routed else ()
@@ -98,17 +98,17 @@ class Schedules(RuleBasedStateMachine):
             SearchAndBuy.model_validate({"country": "US", "city": CITY, "quantity": quantity, "policy": policy, "destinations": route})
         )
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST and self.scene.sandbox.owned())
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST and self.simulation.sandbox.owned())
     @rule(which=st.sets(ANY, min_size=1, max_size=3))
     def release(self, which: set[int]) -> None:
         self._submit(Release(numbers=self._some_owned(which)))
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST and self.scene.sandbox.owned())
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST and self.simulation.sandbox.owned())
     @rule(which=st.sets(ANY, min_size=1, max_size=3))
     def reroute(self, which: set[int]) -> None:
         self._submit(Reroute(numbers=self._some_owned(which), destinations=(self._own_route(),)))
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST and self._reroutes())
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST and self._reroutes())
     @rule(which=ANY)
     def failback(self, which: int) -> None:
         self._submit(Failback(job_id=_one(self._reroutes(), which).id))
@@ -116,16 +116,16 @@ class Schedules(RuleBasedStateMachine):
     @rule(which=ANY)
     def submit_again(self, which: int) -> None:
         key, job = _one(sorted(self.keys.items()), which)
-        again = self.scene.submit(self.scene.requests[job.id], key)
+        again = self.simulation.submit(self.simulation.requests[job.id], key)
         assert (again.id, again.is_new) == (job.id, False)
 
     @rule(which=ANY)
     def cancel(self, which: int) -> None:
-        self.scene.cancel(_one(self.scene.jobs, which))
+        self.simulation.cancel(_one(self.simulation.jobs, which))
 
     @rule(which=ANY)
     def retry(self, which: int) -> None:
-        self.scene.retry(_one(self.scene.jobs, which))
+        self.simulation.retry(_one(self.simulation.jobs, which))
 
     # Workers
 
@@ -134,8 +134,8 @@ class Schedules(RuleBasedStateMachine):
     def start(self, which: int, point: str) -> None:
         """A worker takes a job that is due, or is told that it may not."""
         job = _one(self._open_jobs(), which)
-        self.scene.make_due(job)
-        self.attempts.append(Attempt(self.scene, job))
+        self.simulation.make_due(job)
+        self.attempts.append(Attempt(self.simulation, job))
         self.attempts[-1].until(lambda at: at == point)
 
     @precondition(lambda self: self._standing())
@@ -159,16 +159,16 @@ class Schedules(RuleBasedStateMachine):
     @rule(which=ANY)
     def lease_runs_out(self, which: int) -> None:
         """Whoever holds it may be dead, or goes on later and doesn't know."""
-        self.scene.expire(_one(self._running(), which))
+        self.simulation.expire(_one(self._running(), which))
 
     @precondition(lambda self: self._running())
     @rule(which=ANY, point=POINTS)
     def taken_over(self, which: int, point: str) -> None:
         """The lease runs out and another worker is there at once."""
         job = _one(self._running(), which)
-        self.scene.expire(job)
-        self.scene.make_due(job)
-        self.attempts.append(Attempt(self.scene, job))
+        self.simulation.expire(job)
+        self.simulation.make_due(job)
+        self.attempts.append(Attempt(self.simulation, job))
         self.attempts[-1].until(lambda at: at == point)
 
     @precondition(lambda self: self._standing())
@@ -187,42 +187,42 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(call=CHANGES, kind=CHANGE_FAULTS, skip=st.integers(0, 1))
     def change_goes_wrong(self, call: str, kind: str, skip: int) -> None:
-        self.scene.sandbox.add_fault(call, kind, skip=skip, seconds=0)
+        self.simulation.sandbox.add_fault(call, kind, skip=skip, seconds=0)
 
     @rule(call=READS, kind=READ_FAULTS, times=st.integers(1, 3))
     def read_goes_wrong(self, call: str, kind: str, times: int) -> None:
-        self.scene.sandbox.add_fault(call, kind, times=times, seconds=0)
+        self.simulation.sandbox.add_fault(call, kind, times=times, seconds=0)
 
     @rule(call=CHANGES)
     def stays_under_way(self, call: str) -> None:
-        self.scene.sandbox.fly(call)
+        self.simulation.sandbox.fly(call)
 
-    @precondition(lambda self: self.scene.sandbox.flights)
+    @precondition(lambda self: self.simulation.sandbox.flights)
     @rule(which=ANY)
     def lands(self, which: int) -> None:
-        self.scene.sandbox.land(which % len(self.scene.sandbox.flights))
+        self.simulation.sandbox.land(which % len(self.simulation.sandbox.flights))
 
     @rule(lag_ms=LAGS)
     def lists_lag(self, lag_ms: int) -> None:
-        self.scene.sandbox.lag_ms = lag_ms
+        self.simulation.sandbox.lag_ms = lag_ms
 
     @rule(passed_ms=st.sampled_from([100, 4000, 9000, 10_000, 60_000]))
     def time_passes(self, passed_ms: int) -> None:
-        self.scene.clock.pass_ms(passed_ms)
+        self.simulation.clock.pass_ms(passed_ms)
 
     @precondition(lambda self: self._wanted())
     @rule(which=ANY)
     def somebody_buys(self, which: int) -> None:
         """A number that a job has chosen is sold to another customer."""
-        self.scene.sandbox.order("sell_to_other", number=_one(self._wanted(), which).removeprefix("+"))
+        self.simulation.sandbox.order("sell_to_other", number=_one(self._wanted(), which).removeprefix("+"))
 
     @rule(usd=st.sampled_from(["0.00", "3.00", "1000.00"]))
     def balance_is(self, usd: str) -> None:
-        self.scene.sandbox.order("set_balance", usd=usd)
+        self.simulation.sandbox.order("set_balance", usd=usd)
 
     @rule()
     def works_again(self) -> None:
-        self.scene.sandbox.calm()
+        self.simulation.sandbox.calm()
 
     # What must hold
 
@@ -232,7 +232,7 @@ class Schedules(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Peace: everything runs to its end. Those that lost their lease wake last, and what is under way lands after them."""
-        if not hasattr(self, "scene"):
+        if not hasattr(self, "simulation"):
             return
         try:
             self._end()
@@ -240,54 +240,54 @@ class Schedules(RuleBasedStateMachine):
             for attempt in self._standing():
                 with suppress(BaseException):  # The example has failed already; what matters is that no thread is left.
                     attempt.kill()
-            self.scene.close()
+            self.simulation.close()
 
     def _end(self) -> None:
-        self.scene.sandbox.calm()
-        self.scene.finish()
+        self.simulation.sandbox.calm()
+        self.simulation.finish()
         self.oracle.at_end()
         for attempt in self._standing():
             attempt.end()
             self.oracle.always()
         self.oracle.at_end()
-        while self.scene.sandbox.flights:
-            self.scene.sandbox.land(0)
+        while self.simulation.sandbox.flights:
+            self.simulation.sandbox.land(0)
             self.oracle.always()
         self.oracle.at_end()
-        for job in self.scene.jobs:
-            self.scene.retry(job)
-        self.scene.finish()
+        for job in self.simulation.jobs:
+            self.simulation.retry(job)
+        self.simulation.finish()
         self.oracle.at_end()
 
     # Words for the above
 
     def _submit(self, request: Request) -> None:
         key = f"key-{len(self.keys)}"
-        self.keys[key] = self.scene.submit(request, key)
+        self.keys[key] = self.simulation.submit(request, key)
 
     def _own_route(self) -> Destination:
         """A destination that no other job asks for."""
-        return Destination.sip(f"job-{len(self.scene.jobs)}@example.net")
+        return Destination.sip(f"job-{len(self.simulation.jobs)}@example.net")
 
     def _some_owned(self, which: set[int]) -> tuple[str, ...]:
-        owned = sorted(f"+{number}" for number in self.scene.sandbox.owned())
+        owned = sorted(f"+{number}" for number in self.simulation.sandbox.owned())
         return tuple(sorted({_one(owned, one) for one in which}))
 
     def _standing(self) -> list[Attempt]:
         return [attempt for attempt in self.attempts if not attempt.over]
 
     def _open_jobs(self) -> list[Job]:
-        return [job for job in self.scene.jobs if self.scene.view(job).state not in REPORTED]
+        return [job for job in self.simulation.jobs if self.simulation.view(job).state not in REPORTED]
 
     def _running(self) -> list[Job]:
-        return [job for job in self.scene.jobs if self.scene.view(job).state is JobState.RUNNING]
+        return [job for job in self.simulation.jobs if self.simulation.view(job).state is JobState.RUNNING]
 
     def _reroutes(self) -> list[Job]:
-        return [job for job in self.scene.jobs if isinstance(self.scene.requests[job.id], Reroute)]
+        return [job for job in self.simulation.jobs if isinstance(self.simulation.requests[job.id], Reroute)]
 
     def _wanted(self) -> list[str]:
-        chosen = {number for job in self.scene.jobs for number in self.scene.ledger.numbers(job.id)}
-        return sorted(chosen - {f"+{number}" for number in self.scene.sandbox.owned()})
+        chosen = {number for job in self.simulation.jobs for number in self.simulation.ledger.numbers(job.id)}
+        return sorted(chosen - {f"+{number}" for number in self.simulation.sandbox.owned()})
 
 
 def _one(some: list[T], which: int) -> T:

@@ -11,7 +11,7 @@ from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import REPORTED, JobState, Outcome
-from tests.support.simulation.simulation import Scene
+from tests.support.simulation.simulation import Simulation
 
 BOUGHT = (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)
 GIVEN_BACK = (Outcome.RELEASED, Outcome.ALREADY_RELEASED)
@@ -26,8 +26,8 @@ Entries = list[tuple[str, dict[str, str]]]
 class Oracle:
     """Looks at a scene. It remembers what was tainted: no job may take such a number."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, simulation: Simulation) -> None:
+        self._scene = simulation
         self._tainted: set[str] = set()
         self._used: dict[str, set[str]] = defaultdict(set)
 

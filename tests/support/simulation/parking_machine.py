@@ -43,17 +43,17 @@ class Parkings(Schedules):
 
     @initialize()
     def open(self) -> None:
-        self.scene = self.scene_with(SandboxOptions(numbers_per_city=8))
-        self.oracle = Oracle(self.scene)
-        self.scene.own(3)
+        self.simulation = self.scene_with(SandboxOptions(numbers_per_city=8))
+        self.oracle = Oracle(self.simulation)
+        self.simulation.own(3)
         self._submit(Release(numbers=self._some_owned({0, 1}), grace=GRACE, parking=(PARKING,)))
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST and self.scene.sandbox.owned())
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST and self.simulation.sandbox.owned())
     @rule(which=st.sets(ANY, min_size=1, max_size=2))
     def count_down(self, which: set[int]) -> None:
         self._submit(Release(numbers=self._some_owned(which), grace=GRACE, parking=(PARKING,)))
 
-    @precondition(lambda self: len(self.scene.jobs) < JOBS_AT_MOST)
+    @precondition(lambda self: len(self.simulation.jobs) < JOBS_AT_MOST)
     @rule()
     def failover(self) -> None:
         """From the route that all had first."""
@@ -61,19 +61,19 @@ class Parkings(Schedules):
 
     @rule()
     def grace_is_over(self) -> None:
-        self.scene.clock.pass_ms(int(GRACE.total_seconds() * 1000))
+        self.simulation.clock.pass_ms(int(GRACE.total_seconds() * 1000))
 
     @precondition(lambda self: len(self._standing()) < ATTEMPTS_AT_MOST and self._open_jobs())
     @rule(which=ANY, point=POINTS)
     def start_there(self, which: int, point: str) -> None:
         job = self._open_jobs()[which % len(self._open_jobs())]
-        self.scene.make_due(job)
-        self.attempts.append(Attempt(self.scene, job))
+        self.simulation.make_due(job)
+        self.attempts.append(Attempt(self.simulation, job))
         self.attempts[-1].until(lambda at: at == point)
 
     @rule(call=CHANGES.filter(lambda call: call != "destinations"))
     def stays_under_way(self, call: str) -> None:
-        self.scene.sandbox.fly(call)
+        self.simulation.sandbox.fly(call)
 
     @rule()
     def lists_lag(self, lag_ms: int = 0) -> None:
@@ -86,15 +86,15 @@ class Parkings(Schedules):
     def _nothing_is_left_parked(self) -> None:
         """A number that is where releases park is so because a job says that it is."""
         said: set[str] = set()
-        for job in self.scene.jobs:
-            view = self.scene.view(job)
+        for job in self.simulation.jobs:
+            view = self.simulation.view(job)
             for one in view.result.numbers if view.result else ():
                 code = one.error.code if one.error else ""
                 unsettled = view.state is JobState.NEEDS_REVIEW and one.outcome in (Outcome.UNCLEAR, Outcome.FAILED)
                 said |= {one.number} if unsettled or code in ("still_parked", "route_unknown") else set()
-        left = {number for number, route in self.scene.routes().items() if route == [PARKING.destination]}
-        stories = [self.scene.story(job) for job in self.scene.jobs]
+        left = {number for number, route in self.simulation.routes().items() if route == [PARKING.destination]}
+        stories = [self.simulation.story(job) for job in self.simulation.jobs]
         assert left <= said, (left - said, stories)
-        going = self.scene.ledger.client.hgetall(f"{self.scene.ledger.keys.namespace}:going:default")
-        live = {job.id for job in self.scene.jobs if self.scene.view(job).state is JobState.NEEDS_REVIEW}
+        going = self.simulation.ledger.client.hgetall(f"{self.simulation.ledger.keys.namespace}:going:default")
+        live = {job.id for job in self.simulation.jobs if self.simulation.view(job).state is JobState.NEEDS_REVIEW}
         assert set(dict(going).values()) <= live, (going, stories)

@@ -74,7 +74,7 @@ class Worker:
     stopping: threading.Event
 
 
-class Scene:
+class Simulation:
     """A namespace, a sandbox, a clock, and the jobs submitted here. `providers` may put a mutant between the jobs and the client.
 
     `changes`: settings that a scene has otherwise.
@@ -232,15 +232,15 @@ class Scene:
 class Attempt:
     """One run of a job's attempt, in a thread that moves only while `step` waits for it. `at`: the point at which it stands; None: over."""
 
-    def __init__(self, scene: Scene, job: Job) -> None:
+    def __init__(self, simulation: Simulation, job: Job) -> None:
         self.job = job
         self.at: str | None = "start"
         self.reached: list[str] = []
         self._dies = False
-        self._clock, self._claimed_ms = scene.clock, scene.clock.shown_ms
+        self._clock, self._claimed_ms = simulation.clock, simulation.clock.shown_ms
         self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
         self._trouble: BaseException | None = None
-        self.worker = scene.worker(self._reached)
+        self.worker = simulation.worker(self._reached)
         self._thread = threading.Thread(target=self._run, name=f"attempt of {job.id}", daemon=True)
         self._thread.start()
 

@@ -15,11 +15,11 @@ from didflow.contract.provider import NotThere, OwnedNumber
 from didflow.contract.requests import FollowDocuments
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
-from worker.jobs.checkpoint import read_memo, read_stored
+from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.documents.status import Followed, Stage, standing
 from worker.jobs.owned_numbers import find_owned, find_surely
-from worker.jobs.ports import CancelRequested, Ended, JobPage, Provider, Refused, Rules, Wait
-from worker.jobs.purchase.state import Pick
+from worker.jobs.ports import CancelRequested, Ended, JobContext, Provider, Refused, Rules, Wait
+from worker.jobs.purchase.state import PurchaseItem
 
 #: While its purchase goes on it looks this often at least: more numbers may come.
 PURCHASE_AGAIN_S = 300.0
@@ -30,7 +30,7 @@ DEADLINE = JobError(
 )
 
 
-class FollowMemo(BaseModel):
+class FollowCheckpoint(BaseModel):
     """`chosen`: no more numbers will come. `until_ms`: the deadline. `looks` so far. `not_found`: named, and not shown as ours (yet)."""
 
     model_config = ConfigDict(frozen=True)
@@ -41,41 +41,41 @@ class FollowMemo(BaseModel):
     not_found: tuple[str, ...] = ()
 
 
-def follow_documents(request: FollowDocuments, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def follow_documents(request: FollowDocuments, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt: one look. Raises Wait until the next one."""
-    job = _Following(request, page, provider, rules)
+    job = _Following(request, context, provider, rules)
     try:
-        page.pause_point()
+        context.check_interrupts()
         job.look()
     except CancelRequested:
         return job.ended(JobState.CANCELLED, CANCELLED)
     if request.dry_run:
         return job.ended(JobState.SUCCEEDED, None)
-    if job.memo.chosen and all(one.is_final for one in job.followed.values()):
+    if job.checkpoint.chosen and all(one.is_final for one in job.followed.values()):
         return job.all_decided()
-    if page.now_ms() >= job.memo.until_ms:
+    if context.now_ms() >= job.checkpoint.until_ms:
         return job.ended(JobState.EXPIRED, DEADLINE)
     raise Wait(WaitReason.DOCUMENTS, job.next_look_s(), job.waiting_for())
 
 
-def known_following(page: JobPage, error: JobError) -> Result:
+def known_following(context: JobContext, error: JobError) -> Result:
     """What is known of the numbers, for a job that ends where it can't say it itself."""
-    followed = [read_stored(Followed, text) for text in page.numbers().values()]
-    return _result(followed, read_memo(FollowMemo, page.memo, ()).not_found, error)
+    followed = [read_stored(Followed, text) for text in context.numbers().values()]
+    return _result(followed, read_checkpoint(FollowCheckpoint, context.checkpoint, ()).not_found, error)
 
 
 class _Following:
     """The numbers, as this attempt sees and writes them."""
 
-    def __init__(self, request: FollowDocuments, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._request, self._page, self._provider, self._rules = request, page, provider, rules
-        self.followed = {number: read_stored(Followed, text) for number, text in page.numbers().items()}
-        self.memo = read_memo(FollowMemo, page.memo, ())
+    def __init__(self, request: FollowDocuments, context: JobContext, provider: Provider, rules: Rules) -> None:
+        self._request, self._context, self._provider, self._rules = request, context, provider, rules
+        self.followed = {number: read_stored(Followed, text) for number, text in context.numbers().items()}
+        self.checkpoint = read_checkpoint(FollowCheckpoint, context.checkpoint, ())
 
     def look(self) -> None:
         """Find out what is new, write it down, and tell of it."""
         known = {one.number: one.record_id for one in self.followed.values() if not one.is_final}
-        chosen, not_found = self.memo.chosen, self.memo.not_found
+        chosen, not_found = self.checkpoint.chosen, self.checkpoint.not_found
         fresh: list[OwnedNumber] = []
         if not chosen:
             fresh, not_found, chosen = self._choose()
@@ -83,22 +83,22 @@ class _Following:
         changed = [one for one in seen if not one.is_as(self.followed.get(one.number))]
         self.followed |= {one.number: one for one in changed}
         if self._request.dry_run:
-            self.memo = FollowMemo(chosen=chosen, not_found=not_found)
+            self.checkpoint = FollowCheckpoint(chosen=chosen, not_found=not_found)
             return
         if changed:
-            self._page.tell(
+            self._context.tell(
                 [(one.number, one.model_dump_json(), one.event_type, self._body(one)) for one in changed],
             )
-        self.memo = FollowMemo(
-            chosen=chosen, until_ms=self.memo.until_ms or self._until_ms(), looks=self.memo.looks + 1, not_found=not_found
+        self.checkpoint = FollowCheckpoint(
+            chosen=chosen, until_ms=self.checkpoint.until_ms or self._until_ms(), looks=self.checkpoint.looks + 1, not_found=not_found
         )
         active = sum(one.stage is Stage.ACTIVATED for one in self.followed.values())
-        self._page.save(
+        self._context.save(
             Write(
                 "looked",
                 detail=f"{len(changed)} of {len(self.followed)} numbers have changed",
                 phase="following",
-                memo=self.memo.model_dump_json(),
+                checkpoint=self.checkpoint.model_dump_json(),
                 progress=f"{active} of {len(self.followed)} numbers",
             )
         )
@@ -123,12 +123,12 @@ class _Following:
 
         While it goes on more may come; and what a person found may be shown later, or else at no time.
         """
-        purchase = self._page.other_job(job_id)
-        if purchase is None or purchase.kind != "search_and_buy" or purchase.account != self._page.account:
+        purchase = self._context.other_job(job_id)
+        if purchase is None or purchase.kind != "search_and_buy" or purchase.account != self._context.account:
             raise Refused(
                 JobError(code="not_a_purchase", message=f"job {job_id} is no purchase of this account that is kept: name the numbers")
             )
-        picks = {number: read_stored(Pick, text) for number, text in self._page.numbers_of(job_id).items()}
+        picks = {number: read_stored(PurchaseItem, text) for number, text in self._context.numbers_of(job_id).items()}
         kept = {number: pick.owned for number, pick in picks.items() if pick.status == "kept" and pick.owned is not None}
         waiting = [owned for owned in kept.values() if not owned.is_active and owned.number not in self.followed]
         resolved = purchase.ours - kept.keys() - self.followed.keys()
@@ -157,37 +157,37 @@ class _Following:
         deadline = self._request.deadline
         if deadline is not None:
             return int(deadline.timestamp() * 1000)
-        return self._page.now_ms() + int(self._rules.documents_deadline_s * 1000)
+        return self._context.now_ms() + int(self._rules.documents_deadline_s * 1000)
 
     def next_look_s(self) -> float:
         """A quarter earlier or later, so that many jobs don't look at once; and at the deadline."""
-        jitter = zlib.crc32(f"{self._page.job_id}:{self.memo.looks}".encode()) / 2**32
+        jitter = zlib.crc32(f"{self._context.job_id}:{self.checkpoint.looks}".encode()) / 2**32
         after_s = self._rules.documents_every_s * (0.75 + jitter / 2)
-        if not self.memo.chosen and not self.memo.not_found:
+        if not self.checkpoint.chosen and not self.checkpoint.not_found:
             after_s = min(after_s, PURCHASE_AGAIN_S)
-        left_s = (self.memo.until_ms - self._page.now_ms()) / 1000
+        left_s = (self.checkpoint.until_ms - self._context.now_ms()) / 1000
         return max(0.001, min(after_s, left_s))
 
     def waiting_for(self) -> str:
         open_ones = [one for one in self.followed.values() if not one.is_final]
         counts = [f"{count} {stage.value.replace('_', ' ')}" for stage in Stage if (count := sum(one.stage is stage for one in open_ones))]
-        counts += [f"{len(self.memo.not_found)} not shown as ours"] if self.memo.not_found else []
-        until = datetime.fromtimestamp(self.memo.until_ms / 1000, UTC)
+        counts += [f"{len(self.checkpoint.not_found)} not shown as ours"] if self.checkpoint.not_found else []
+        until = datetime.fromtimestamp(self.checkpoint.until_ms / 1000, UTC)
         return f"{', '.join(counts) or 'its purchase goes on'}; until {until:%Y-%m-%d %H:%M} UTC"
 
     def _body(self, one: Followed) -> str:
-        return one.event_body(self._page.job_id, self._page.account, self._page.reference).model_dump_json()
+        return one.event_body(self._context.job_id, self._context.account, self._context.reference).model_dump_json()
 
     def all_decided(self) -> Ended:
         """All take calls, or some have left the account."""
-        result = _result(list(self.followed.values()), self.memo.not_found, None)
+        result = _result(list(self.followed.values()), self.checkpoint.not_found, None)
         lost = next((one.error for one in result.numbers if one.error), None)
         if lost is None:
             return Ended(JobState.SUCCEEDED, result)
         return Ended(JobState.PARTIAL if result.totals.done else JobState.FAILED, result.model_copy(update={"error": lost}))
 
     def ended(self, state: JobState, error: JobError | None) -> Ended:
-        return Ended(state, _result(list(self.followed.values()), self.memo.not_found, error))
+        return Ended(state, _result(list(self.followed.values()), self.checkpoint.not_found, error))
 
 
 def _result(followed: list[Followed], not_found: tuple[str, ...], error: JobError | None) -> Result:

@@ -10,7 +10,7 @@ from didflow.contract.money import Usd
 from didflow.contract.provider import NotThere, ReadFailed
 from didflow.contract.states import WaitReason
 from worker.jobs.checkpoint import read_if_readable
-from worker.jobs.ports import JobPage, Provider, Wait
+from worker.jobs.ports import JobContext, Provider, Wait
 from worker.jobs.purchase.refusal import FUNDS_AGAIN_S
 
 #: The jobs of an account that wait for funds share what one of them read this long ago.
@@ -34,15 +34,15 @@ def balance_usd(provider: Provider) -> Decimal | None:
         return None
 
 
-def shared_balance_usd(provider: Provider, page: JobPage) -> Decimal | None:
+def shared_balance_usd(provider: Provider, context: JobContext) -> Decimal | None:
     """The same for a job that only waits: as another one read it a moment ago, so that many that wait ask rarely."""
-    now_ms = page.now_ms()
-    note = read_if_readable(BalanceNote, page.stock_note("balance"))
+    now_ms = context.now_ms()
+    note = read_if_readable(BalanceNote, context.stock_note("balance"))
     if note is not None and 0 <= now_ms - note.at_ms < SHARED_MS:
         return note.usd
     usd = balance_usd(provider)
     if usd is not None:
-        page.note_stock("balance", BalanceNote(at_ms=now_ms, usd=usd).model_dump_json())
+        context.note_stock("balance", BalanceNote(at_ms=now_ms, usd=usd).model_dump_json())
     return usd
 
 

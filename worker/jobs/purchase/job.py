@@ -6,7 +6,7 @@ from didflow.contract.provider import ReadFailed
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import Result, SearchReport, Totals
 from didflow.contract.states import JobState, WaitReason
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, NeedsReview, Provider, Refused, Rules, Wait
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobContext, NeedsReview, Provider, Refused, Rules, Wait
 from worker.jobs.purchase.ladder import steps_of
 from worker.jobs.purchase.locations import check_place
 from worker.jobs.purchase.pool import give_back, give_back_unless_enough
@@ -30,86 +30,86 @@ CANCELLED_AFTER = JobError(
 )
 
 
-def search_and_buy(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def search_and_buy(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
-    purchase = Purchase(request, page, provider, rules)
-    if purchase.memo.phase is Phase.NEW and not purchase.kept:
-        page.pause_point()  # One that was called off asks nothing more.
-        if not is_over(request, page):
+    purchase = Purchase(request, context, provider, rules)
+    if purchase.checkpoint.phase is Phase.NEW and not purchase.kept:
+        context.check_interrupts()  # One that was called off asks nothing more.
+        if not is_over(request, context):
             _check_names(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:
-        return _dry_run(request, page, provider, rules)
+        return _dry_run(request, context, provider, rules)
     try:
         purchase.recover()
-        ours = OursFirst(purchase, page, provider, rules) if request.reuse and not is_over(request, page) else None
+        ours = OursFirst(purchase, context, provider, rules) if request.reuse and not is_over(request, context) else None
         if ours:
             ours.begin()
-        shortage = _buy_until_enough(purchase, page, provider, rules, ours)
-        give_back_unless_enough(purchase, page, _least(request))
+        shortage = _buy_until_enough(purchase, context, provider, rules, ours)
+        give_back_unless_enough(purchase, context, _least(request))
         purchase.tidy()
-        routing = set_up(purchase, page, provider, rules) if purchase.kept else {}
+        routing = set_up(purchase, context, provider, rules) if purchase.kept else {}
     except UnsettledPurchase as unsettled:
         message = f"{unsettled.why}: look at the account's numbers and at `didflow explain`"
         error = JobError(code="purchase_unsettled", message=message)
         raise NeedsReview(error, known_purchase(purchase, error)) from None
     except AttemptFailed as failed:
-        give_back(purchase, page)
+        give_back(purchase, context)
         raise AttemptFailed(failed.error, so_far=known_purchase(purchase, failed.error)) from None
     except ReadFailed:
-        give_back(purchase, page)
+        give_back(purchase, context)
         raise
     except (CancelRequested, Refused) as stopped:
-        give_back(purchase, page)
+        give_back(purchase, context)
         # What is bought is bought: however the job ends, its result has these numbers.
         if not purchase.kept:
             raise
-        unparked = unpark(purchase, page, provider, rules) or None
+        unparked = unpark(purchase, context, provider, rules) or None
         return _ended(purchase, stopped.error if isinstance(stopped, Refused) else CANCELLED_AFTER, unparked)
     return _ended(purchase, shortage, routing)
 
 
-def _dry_run(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def _dry_run(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """The quote; signed if it is for what was asked, or for as much as the policy takes."""
-    ours = WouldBeOurs(request, page, provider, rules) if request.reuse else None
-    search = StockSearch(provider, request, page.pause_point, ours=ours)
-    told = quote(request, page, provider, rules, search)
+    ours = WouldBeOurs(request, context, provider, rules) if request.reuse else None
+    search = StockSearch(provider, request, context.check_interrupts, ours=ours)
+    told = quote(request, context, provider, rules, search)
     told = told.model_copy(update={"numbers": ours.told + told.numbers}) if ours else told
     found = len(told.numbers)
     error = None if found >= _least(request) else _no_stock(request, found, search.report)
     totals = Totals(requested=request.quantity, done=0, setup_usd=told.setup_usd, monthly_usd=told.monthly_usd)
-    result = Result(totals=totals, search=search.report, quote=told if error else page.signed(told), error=error)
+    result = Result(totals=totals, search=search.report, quote=told if error else context.signed(told), error=error)
     return Ended(JobState.SUCCEEDED if error is None else JobState.FAILED, result)
 
 
-def _buy_until_enough(purchase: Purchase, page: JobPage, provider: Provider, rules: Rules, ours: OursFirst | None) -> JobError | None:
+def _buy_until_enough(purchase: Purchase, context: JobContext, provider: Provider, rules: Rules, ours: OursFirst | None) -> JobError | None:
     """Buy rounds until nothing is missing; return why it is less, if it is. A standing order that finds too few waits instead."""
-    if purchase.memo.phase is Phase.BOUGHT:
-        return _shortage(purchase, page)
+    if purchase.checkpoint.phase is Phase.BOUGHT:
+        return _shortage(purchase, context)
     request = purchase.request
-    lists = SharedLooks(provider, page, rules.look_s) if request.wait_until else None
-    search = StockSearch(provider, request, page.pause_point, lists, ours)
+    lists = SharedLooks(provider, context, rules.look_s) if request.wait_until else None
+    search = StockSearch(provider, request, context.check_interrupts, lists, ours)
     try:
         # A checkout may bring a single number: what is ours was worth its own.
-        while purchase.missing > 0 and purchase.memo.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, page):
+        while purchase.missing > 0 and purchase.checkpoint.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, context):
             purchase.heed()
-            page.pause_point()
-            page.money_point()
+            context.check_interrupts()
+            context.check_before_money()
             _buy(purchase, search, ours)
     except OutOfStock:
-        left = left_s(request, page)
+        left = left_s(request, context)
         if request.wait_until and left:
-            give_back_unless_enough(purchase, page, _least(request))
+            give_back_unless_enough(purchase, context, _least(request))
             purchase.looked(search.report)
-            pause_s = min(left, next_look_s(page.job_id, purchase.memo.looks, rules.look_s))
+            pause_s = min(left, next_look_s(context.job_id, purchase.checkpoint.looks, rules.look_s))
             raise Wait(WaitReason.STOCK, pause_s, _too_few(request, len(purchase.kept), search.report)) from None
     except Wait as wait:  # For funds, say, which the end of a standing order doesn't wait for. What is open is settled first all the same.
-        if purchase.memo.phase is not Phase.NEW:
+        if purchase.checkpoint.phase is not Phase.NEW:
             raise
-        raise Wait(wait.reason, min(wait.after_s, left_s(request, page) + SOON_S), wait.message) from None
-    report = search.report if search.report.seen else purchase.memo.search
+        raise Wait(wait.reason, min(wait.after_s, left_s(request, context) + SOON_S), wait.message) from None
+    report = search.report if search.report.seen else purchase.checkpoint.search
     missing = purchase.missing > 0 and request.terms
     purchase.close(report, not_to_be_had(purchase.kept, search.quoted, missing) if missing else ())
-    return _shortage(purchase, page)
+    return _shortage(purchase, context)
 
 
 def _buy(purchase: Purchase, search: StockSearch, ours: OursFirst | None) -> None:
@@ -121,20 +121,20 @@ def _buy(purchase: Purchase, search: StockSearch, ours: OursFirst | None) -> Non
             raise
 
 
-def _shortage(purchase: Purchase, page: JobPage) -> JobError | None:
+def _shortage(purchase: Purchase, context: JobContext) -> JobError | None:
     if purchase.missing <= 0:
         return None
-    request, have, report = purchase.request, len(purchase.kept), purchase.memo.search
-    if is_over(request, page):
+    request, have, report = purchase.request, len(purchase.kept), purchase.checkpoint.search
+    if is_over(request, context):
         return JobError(code="not_filled", message=f"its time is over: {_why_not_filled(purchase, have, report)}")
-    return quote_worse(purchase.memo.worse) if purchase.memo.worse else _no_stock(request, have, report)
+    return quote_worse(purchase.checkpoint.worse) if purchase.checkpoint.worse else _no_stock(request, have, report)
 
 
 def _why_not_filled(purchase: Purchase, have: int, report: SearchReport) -> str:
     """What the standing order lacked last, and what to do about that."""
     bought = f"{have} of {purchase.request.quantity} numbers were bought"
-    if purchase.memo.short_usd is not None:
-        return f"{bought}, and the balance doesn't cover {purchase.memo.short_usd} USD: top up, then order the rest again"
+    if purchase.checkpoint.short_usd is not None:
+        return f"{bought}, and the balance doesn't cover {purchase.checkpoint.short_usd} USD: top up, then order the rest again"
     if reached := purchase.reached_limit():
         return reached.sentence(f"{bought}: raise {reached.limit.setting}, or order the rest later")
     later = changes(purchase.request, report.refused, 0)

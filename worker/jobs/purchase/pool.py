@@ -18,11 +18,11 @@ from didflow.contract.provider import Offer, OwnedNumber
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.checkpoint import read_if_readable
 from worker.jobs.owned_numbers import all_owned, find_surely
-from worker.jobs.ports import JobPage, Provider, Refused, Rules
+from worker.jobs.ports import JobContext, Provider, Refused, Rules
 from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.locations import cities_to_search, country_of
-from worker.jobs.purchase.state import Phase, Pick, PurchaseRecord
-from worker.jobs.release.state import Leaving
+from worker.jobs.purchase.state import Phase, PurchaseItem, PurchaseRecord
+from worker.jobs.release.state import ReleaseItem
 
 
 @dataclass(frozen=True)
@@ -38,36 +38,36 @@ class Spare:
 Fits = Callable[[Spare], bool]
 
 
-def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: PurchaseRecord, page: JobPage, provider: Provider) -> int:
+def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: PurchaseRecord, context: JobContext, provider: Provider) -> int:
     """Hand these out, if they are still to be had and fit; how many were. Raises LostLease, ReadFailed, CancelRequested, HandBack."""
-    page.pause_point()
-    granted = _handed_out(offered, rung, purchase, page)
+    context.check_interrupts()
+    granted = _handed_out(offered, rung, purchase, context)
     # Read again now that nobody else can have it: the list may be older than what was done to the number since.
     fresh, was = find_surely(provider, granted), {one.owned.number: one for one in offered}
     gone = [number for number in granted if number not in fresh or not fits(replace(was[number], owned=fresh[number]))]
-    _taken_back(gone, purchase, page)
+    _taken_back(gone, purchase, context)
     return len(granted) - len(gone)
 
 
-def waiting(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> list[Spare]:
+def waiting(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> list[Spare]:
     """What nobody has, the cheapest first. Another job may yet be quicker."""
-    theirs = page.handed_out()
-    spare = [*map(Spare, pool(provider, rules)), *_parked(request, page, provider)]
+    theirs = context.handed_out()
+    spare = [*map(Spare, pool(provider, rules)), *_parked(request, context, provider)]
     found = [one for one in spare if theirs.get(one.owned.number) != one.owned.record_id]
     return sorted(found, key=lambda one: (one.owned.monthly_usd, one.owned.number))
 
 
-def _parked(request: SearchAndBuy, page: JobPage, provider: Provider) -> list[Spare]:
+def _parked(request: SearchAndBuy, context: JobContext, provider: Provider) -> list[Spare]:
     """What releases have parked and may lend; to nobody who wouldn't give it another route."""
-    if not request.destinations or not (offered := page.offered()):
+    if not request.destinations or not (offered := context.offered()):
         return []
     owned, found = find_surely(provider, offered), []
     for number, (record_id, job_id, text) in offered.items():
-        leaving = read_if_readable(Leaving, text)
+        leaving = read_if_readable(ReleaseItem, text)
         if leaving is None or leaving.park is None or not leaving.may_be_lent or number not in owned:
             continue
         if owned[number].record_id == record_id == leaving.record_id:
-            lent = leaving.model_copy(update={"lent": page.job_id})
+            lent = leaving.model_copy(update={"lent": context.job_id})
             found.append(Spare(owned[number], leaving.park.target, Loan(job_id, text, lent.model_dump_json())))
     return found
 
@@ -113,30 +113,30 @@ def _as_offer(owned: OwnedNumber) -> Offer:
     )
 
 
-def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, page: JobPage) -> list[str]:
-    kept = Pick(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
-    picks = {one.owned.number: kept.kept(one.owned).model_copy(update={"loan": one.loan}) for one in offered}
-    asked = [(one.owned.number, one.owned.record_id, picks[one.owned.number].model_dump_json()) for one in offered]
-    granted = page.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
-    purchase.picks |= {number: pick for number, pick in picks.items() if number in granted}
+def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, context: JobContext) -> list[str]:
+    kept = PurchaseItem(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
+    items = {one.owned.number: kept.kept(one.owned).model_copy(update={"loan": one.loan}) for one in offered}
+    asked = [(one.owned.number, one.owned.record_id, items[one.owned.number].model_dump_json()) for one in offered]
+    granted = context.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
+    purchase.items |= {number: item for number, item in items.items() if number in granted}
     return sorted(granted)
 
 
-def give_back(purchase: PurchaseRecord, page: JobPage) -> None:
+def give_back(purchase: PurchaseRecord, context: JobContext) -> None:
     """Into the pool again with all that was handed out, if this job comes to nothing; not once it has bought, or begun to set routes."""
-    if not purchase.bought and purchase.memo.phase is Phase.NEW:
-        _taken_back(list(purchase.kept), purchase, page)
+    if not purchase.bought and purchase.checkpoint.phase is Phase.NEW:
+        _taken_back(list(purchase.kept), purchase, context)
 
 
-def give_back_unless_enough(purchase: PurchaseRecord, page: JobPage, least: int) -> None:
+def give_back_unless_enough(purchase: PurchaseRecord, context: JobContext, least: int) -> None:
     """The same where the search is over and the policy calls what there is too few."""
     if not purchase.bought and len(purchase.kept) < least:
-        _taken_back(list(purchase.kept), purchase, page)
+        _taken_back(list(purchase.kept), purchase, context)
 
 
-def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, page: JobPage) -> None:
-    picks = {number: purchase.picks[number].as_status("free") for number in numbers}
-    if picks:
-        loans = {number: pick.loan for number, pick in picks.items() if pick.loan}
-        page.take_back({number: pick.model_dump_json() for number, pick in picks.items()}, loans)
-        purchase.picks |= picks
+def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, context: JobContext) -> None:
+    items = {number: purchase.items[number].as_status("free") for number in numbers}
+    if items:
+        loans = {number: item.loan for number, item in items.items() if item.loan}
+        context.take_back({number: item.model_dump_json() for number, item in items.items()}, loans)
+        purchase.items |= items

@@ -13,7 +13,7 @@ from didflow.contract.quote_terms import Terms
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
-from worker.jobs.ports import JobPage, Provider, Rules
+from worker.jobs.ports import JobContext, Provider, Rules
 from worker.jobs.purchase.ladder import Step, steps_of
 from worker.jobs.purchase.pool import Fits, Spare, fitting, hand_out, waiting
 from worker.jobs.purchase.standing_order import is_over
@@ -23,8 +23,8 @@ from worker.jobs.purchase.state import Phase, PurchaseRecord
 class _OursFirst(ABC):
     """The pool as one attempt sees it: listed once, and each number offered once."""
 
-    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._request, self._page, self._provider, self._rules = request, page, provider, rules
+    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+        self._request, self._context, self._provider, self._rules = request, context, provider, rules
         self._left: list[Spare] | None = None
         self._known: dict[int, Fits] = {}
 
@@ -40,7 +40,7 @@ class _OursFirst(ABC):
 
     def _offered(self, step: Step, most: int, named: Collection[str] | None) -> list[Spare]:
         if self._left is None:
-            self._left = waiting(self._request, self._page, self._provider, self._rules)
+            self._left = waiting(self._request, self._context, self._provider, self._rules)
         found = [one for one in self._left if (named is None or one.owned.number in named) and self.fits(step)(one)]
         found.sort(key=lambda one: step.prefers_sms and not one.owned.sms_enabled)
         offered = found[:most]
@@ -71,8 +71,8 @@ def _keeps(owned: OwnedNumber, terms: Terms) -> bool:
 class OursFirst(_OursFirst):
     """Hands them out to a purchase, by the ledger: nobody else gets them."""
 
-    def __init__(self, purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(purchase.request, page, provider, rules)
+    def __init__(self, purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> None:
+        super().__init__(purchase.request, context, provider, rules)
         self._purchase = purchase
 
     def begin(self) -> None:
@@ -80,9 +80,9 @@ class OursFirst(_OursFirst):
 
         Raises as a call does, and Wait while money may not move: who has which number may be forgotten as well.
         """
-        if self._purchase.missing <= 0 or self._purchase.memo.phase is not Phase.NEW:
+        if self._purchase.missing <= 0 or self._purchase.checkpoint.phase is not Phase.NEW:
             return
-        self._page.money_point()
+        self._context.check_before_money()
         steps, terms = steps_of(self._request), self._request.terms
         named = {one.number for one in terms.numbers if one.reused} if terms else None
         for step in steps if terms else steps[:1]:
@@ -90,25 +90,25 @@ class OursFirst(_OursFirst):
 
     def rest(self) -> int:
         """When there is nothing more to buy on any rung: what fits them, in their order. How many there were."""
-        if is_over(self._request, self._page):
+        if is_over(self._request, self._context):
             return 0
         return sum(self(step, self._room(step)) for step in steps_of(self._request))
 
     def _room(self, step: Step) -> int:
-        taken = Counter(pick.rung for pick in self._purchase.kept.values())[step.number]
+        taken = Counter(item.rung for item in self._purchase.kept.values())[step.number]
         return self._purchase.missing if step.at_most is None else min(self._purchase.missing, step.at_most - taken)
 
     def _give(self, offered: list[Spare], step: Step) -> int:
         used = self._purchase.with_status("bound", "carted", "kept", "spent")
         fresh = [one for one in offered if one.owned.number not in used]
-        return hand_out(fresh, step.number, self.fits(step), self._purchase, self._page, self._provider) if fresh else 0
+        return hand_out(fresh, step.number, self.fits(step), self._purchase, self._context, self._provider) if fresh else 0
 
 
 class WouldBeOurs(_OursFirst):
     """Hands nothing out: `told` is what would be, if nobody else is quicker."""
 
-    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(request, page, provider, rules)
+    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+        super().__init__(request, context, provider, rules)
         self.told: tuple[NumberResult, ...] = ()
 
     def _give(self, offered: list[Spare], step: Step) -> int:

@@ -45,7 +45,7 @@ from worker.jobs.purchase.refusal import is_put_off, next_step, refusal_of, what
 from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
 from worker.jobs.purchase.spend_limits import fitting_now, most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.purchase.standing_order import is_over
-from worker.jobs.purchase.state import Checkout, Phase, Pick
+from worker.jobs.purchase.state import Checkout, Phase, PurchaseItem
 from worker.jobs.purchase.stock_search import StockSearch
 from worker.jobs.purchase.store import WrittenPurchase, listed
 
@@ -84,7 +84,7 @@ class Purchase(WrittenPurchase):
         """
         want = self._want()
         if reached := self.reached_limit():
-            raise wait_for(reached, self._page.now_ms())
+            raise wait_for(reached, self._context.now_ms())
         self._read_balance()
         if not (in_cart := self._fill_cart(search, want)):
             return
@@ -106,11 +106,11 @@ class Purchase(WrittenPurchase):
                 self.fence(in_cart)
                 return in_cart
             except SpendLimitReached as stopped:
-                costs = {number: self.picks[number].total_usd for number in in_cart}
+                costs = {number: self.items[number].total_usd for number in in_cart}
                 fewer = set(fitting_now(stopped.reached, costs))
                 if len(fewer) < self.floor or fewer == in_cart:
                     self.abandon(refused=Spend.of(sorted(costs.values())[: self.floor]))
-                    raise wait_for(stopped.reached, self._page.now_ms()) from None
+                    raise wait_for(stopped.reached, self._context.now_ms()) from None
                 search.refuse("spend_limit", in_cart - fewer)
                 self._put_back(in_cart - fewer)
                 in_cart = fewer
@@ -120,14 +120,18 @@ class Purchase(WrittenPurchase):
         self._balance = None
         if self._rules.card_linked:
             return
-        short_usd = self.memo.short_usd
-        self._balance = balance_usd(self._provider) if short_usd is None else shared_balance_usd(self._provider, self._page)
+        short_usd = self.checkpoint.short_usd
+        self._balance = balance_usd(self._provider) if short_usd is None else shared_balance_usd(self._provider, self._context)
         if short_usd is not None and self._balance is not None and self._balance < short_usd:
             raise wait_for_funds(self._balance, short_usd)
 
     def reached_limit(self) -> LimitReached | None:
         """The spend limit that leaves too little room for any further checkout now."""
-        return self._page.limit_against(worth_asking(self.memo.refused, self._limits, self.floor), self._limits) if self._limits else None
+        return (
+            self._context.limit_against(worth_asking(self.checkpoint.refused, self._limits, self.floor), self._limits)
+            if self._limits
+            else None
+        )
 
     def _want(self) -> int:
         whole = self.request.policy == "all_or_nothing"
@@ -135,7 +139,7 @@ class Purchase(WrittenPurchase):
         return most_numbers(self._limits, want, self.floor)
 
     def _cost_of(self, numbers: Iterable[str]) -> Spend:
-        return Spend.of(self.picks[number].total_usd for number in numbers)
+        return Spend.of(self.items[number].total_usd for number in numbers)
 
     def _fill_cart(self, search: StockSearch, want: int) -> set[str]:
         in_cart: set[str] = set()
@@ -144,22 +148,22 @@ class Purchase(WrittenPurchase):
             while len(in_cart) < want and (offers := self.bind(search, want - len(in_cart), in_cart)):
                 chosen |= {offer.number: offer for offer in offers}
                 for start in range(0, len(offers), self._rules.batch_size):
-                    self._page.pause_point()
+                    self._context.check_interrupts()
                     in_cart |= self.put_in_cart(offers[start : start + self._rules.batch_size], search)
             filled = in_cart
             in_cart = self._within_budget(in_cart, search)
-            allowed = set(within_limits(self._limits, {number: self.picks[number].total_usd for number in in_cart}, self.floor))
+            allowed = set(within_limits(self._limits, {number: self.items[number].total_usd for number in in_cart}, self.floor))
             search.refuse("spend_limit", in_cart - allowed)
             in_cart = allowed
             self._keep_terms(in_cart)
-            self._page.pause_point()
+            self._context.check_interrupts()
         except (HandBack, CancelRequested, Wait, AccountBarred, AttemptFailed, Refused, ReadFailed):
             self.abandon()
             raise
         if self.missing <= 0 and not in_cart:  # Numbers of ours were enough.
             self.abandon()
             return in_cart
-        if len(in_cart) < self.floor or is_over(self.request, self._page):
+        if len(in_cart) < self.floor or is_over(self.request, self._context):
             self.abandon()
             raise OutOfStock
         payable = self._payable(in_cart)
@@ -171,7 +175,7 @@ class Purchase(WrittenPurchase):
         """The cheapest of them that the balance covers. Raises Wait, with nothing left in the cart, if those are fewer than the floor."""
         if self._balance is None:
             return in_cart
-        costs = {number: self.picks[number].total_usd for number in in_cart}
+        costs = {number: self.items[number].total_usd for number in in_cart}
         payable = set(affordable(costs, self._balance))
         if len(payable) < self.floor:
             short_usd = sum(sorted(costs.values())[: self.floor], Decimal(0))
@@ -186,7 +190,7 @@ class Purchase(WrittenPurchase):
         None if even all of them are too few to be checked out: then the cart is left alone.
         """
         while True:
-            search.taken = Counter(self.picks[number].rung for number in (*self.kept, *in_cart))
+            search.taken = Counter(self.items[number].rung for number in (*self.kept, *in_cart))
             # Numbers of ours that the search handed out meanwhile aren't missing any more.
             found = search.next(min(count, self.missing - len(in_cart)), self.with_status("bound", "carted", "kept", "spent"))
             if len(in_cart) + len(found) < self.floor:
@@ -201,9 +205,9 @@ class Purchase(WrittenPurchase):
             search.refuse("spend_limit", (offer.number for offer in found[allowed:]))
             if not offers:
                 return ()
-            picks = {offer.number: Pick.of(offer, search.rung_of(offer.number)) for offer in offers}
+            items = {offer.number: PurchaseItem.of(offer, search.rung_of(offer.number)) for offer in offers}
             try:
-                self._write("bind", listed(picks), picks, reserve=picks, phase=Phase.BOUND, search=search.report)
+                self._write("bind", listed(items), items, reserve=items, phase=Phase.BOUND, search=search.report)
                 return offers
             except NumbersTaken as taken:
                 search.give_back(offer for offer in offers if offer.number not in taken.numbers)
@@ -227,7 +231,7 @@ class Purchase(WrittenPurchase):
                 search.refuse("taken", numbers)
                 return set()
             case Unclear(reason):
-                self._spend_bound("put_unclear", reason)
+                self._burn_bound("put_unclear", reason)
                 raise AttemptFailed(
                     JobError(code="cart_unclear", message=f"adding to the cart had no clear answer ({reason})", retryable=True)
                 )
@@ -239,7 +243,7 @@ class Purchase(WrittenPurchase):
         search.refuse("taken", set(asked) - set(found))
         fitting = set()
         for number, offer in found.items():
-            self.picks[number] = self.picks[number].as_in_cart(offer)
+            self.items[number] = self.items[number].as_in_cart(offer)
             if reason := search.reason_against(offer):
                 search.refuse(f"{reason}_in_cart", [number])
             else:
@@ -249,14 +253,14 @@ class Purchase(WrittenPurchase):
     def _within_budget(self, in_cart: set[str], search: StockSearch) -> set[str]:
         if self.request.max_total_usd is None:
             return in_cart
-        left = self.request.max_total_usd - sum((pick.total_usd for pick in self.kept.values()), Decimal(0))
-        chosen = set(affordable({number: self.picks[number].total_usd for number in in_cart}, left))
+        left = self.request.max_total_usd - sum((item.total_usd for item in self.kept.values()), Decimal(0))
+        chosen = set(affordable({number: self.items[number].total_usd for number in in_cart}, left))
         search.refuse("budget", in_cart - chosen)
         return chosen
 
     def _keep_terms(self, in_cart: Collection[str]) -> None:
         """Raises Refused if the cart, with what is ours already, is worse than a quote promised."""
-        whole = self.kept | {number: self.picks[number] for number in in_cart}
+        whole = self.kept | {number: self.items[number] for number in in_cart}
         if self.request.terms and (worse := differences(whole, self.request.terms)):
             raise Refused(quote_worse(worse))
 
@@ -266,8 +270,8 @@ class Purchase(WrittenPurchase):
         Raises SpendLimitReached; then nothing has changed.
         """
         bound = self.with_status("bound")
-        rest = {number: pick.as_status("spent") for number, pick in bound.items() if number not in in_cart}
-        carted = {number: pick.as_status("carted") for number, pick in bound.items() if number in in_cart}
+        rest = {number: item.as_status("spent") for number, item in bound.items() if number not in in_cart}
+        carted = {number: item.as_status("carted") for number, item in bound.items() if number in in_cart}
         self._write(
             "fence",
             listed(carted),
@@ -279,10 +283,10 @@ class Purchase(WrittenPurchase):
             short_usd=None,
             phase=Phase.CARTED,
             checkout=Checkout.UNKNOWN,
-            fenced_ms=self._page.now_ms(),
+            fenced_ms=self._context.now_ms(),
             revoked_ms=None,
             first_look_ms=None,
-            checkouts=self.memo.checkouts + 1,
+            checkouts=self.checkpoint.checkouts + 1,
         )
         if rest:
             self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
@@ -292,17 +296,17 @@ class Purchase(WrittenPurchase):
         answer = self._provider.check_out(numbers)
         known, detail = what_is_known(answer)
         refusal = refusal_of(answer)
-        checkouts = self.memo.checkouts - is_put_off(refusal)
+        checkouts = self.checkpoint.checkouts - is_put_off(refusal)
         self._write(f"checkout_{known.value}", detail, checkout=known, refusal=refusal, checkouts=checkouts)
 
     def heed(self) -> None:
         """Act on a refusal once it is settled what the refused checkout did. Raises Wait or AttemptFailed, as it says."""
-        refusal = self.memo.refusal
+        refusal = self.checkpoint.refusal
         if refusal is None:
             return
-        self._page.pause_point()
+        self._context.check_interrupts()
         self._write("refusal_heeded", f"{refusal.code}: {refusal.message}", refusal=None)
-        if step := next_step(refusal, self.memo):
+        if step := next_step(refusal, self.checkpoint):
             raise step
 
     def recover(self) -> None:
@@ -310,14 +314,14 @@ class Purchase(WrittenPurchase):
 
         Raises Wait while the provider's lists need time, UnsettledPurchase past the settle limit.
         """
-        if self.memo.epoch != self._page.epoch:
+        if self.checkpoint.epoch != self._context.epoch:
             self.doubt()
-        match self.memo.phase:
+        match self.checkpoint.phase:
             case Phase.BOUND:
-                self._spend_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
+                self._burn_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
             case Phase.CARTED:
                 try:
-                    if self.memo.checkout is not Checkout.YES:
+                    if self.checkpoint.checkout is not Checkout.YES:
                         self.revoke()
                     self.look()
                 except ReadFailed as failed:
@@ -334,23 +338,23 @@ class Purchase(WrittenPurchase):
         round with the same numbers. Only a clear yes stays true. So all open numbers are taken for carted, and nothing is known of their
         checkout.
         """
-        if self.memo.phase not in (Phase.BOUND, Phase.CARTED):
+        if self.checkpoint.phase not in (Phase.BOUND, Phase.CARTED):
             return
-        accepted = self.memo.phase is Phase.CARTED and self.memo.checkout is Checkout.YES
-        picks = {number: pick.as_status("carted") for number, pick in self.with_status("bound", "carted").items()}
+        accepted = self.checkpoint.phase is Phase.CARTED and self.checkpoint.checkout is Checkout.YES
+        items = {number: item.as_status("carted") for number, item in self.with_status("bound", "carted").items()}
         self._write(
             "doubt",
-            f"{self.memo.phase.value} when Redis restarted: {listed(picks)}",
-            picks,
+            f"{self.checkpoint.phase.value} when Redis restarted: {listed(items)}",
+            items,
             phase=Phase.CARTED,
             checkout=Checkout.YES if accepted else Checkout.UNKNOWN,
-            fenced_ms=self._page.now_ms(),
+            fenced_ms=self._context.now_ms(),
             revoked_ms=None,
             first_look_ms=None,
         )
 
     def _past_settle_limit(self) -> bool:
-        return self._page.now_ms() - self.memo.fenced_ms >= self._rules.settle_limit_s * 1000
+        return self._context.now_ms() - self.checkpoint.fenced_ms >= self._rules.settle_limit_s * 1000
 
     def revoke(self) -> None:
         """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
@@ -360,7 +364,7 @@ class Purchase(WrittenPurchase):
         it can't be the cart of before they were added (A3).
         """
         carted = sorted(self.with_status("carted"))
-        if self.memo.revoked_ms is None:
+        if self.checkpoint.revoked_ms is None:
             answer = self._provider.remove_from_cart(carted)
             if isinstance(answer, NotNow):
                 raise waiting_for(answer)
@@ -368,50 +372,50 @@ class Purchase(WrittenPurchase):
         else:
             gone = False
         if not gone:
-            shows_the_adding = self._page.now_ms() - self.memo.fenced_ms >= self._rules.settle_s * 1000
+            shows_the_adding = self._context.now_ms() - self.checkpoint.fenced_ms >= self._rules.settle_s * 1000
             left = sorted({offer.number for offer in self._provider.cart()} & set(carted))
             gone = (not left or isinstance(self._provider.remove_from_cart(left), Yes)) and shows_the_adding
             if left or not gone:
                 self._write("revoke_again", listed(left), revoked_ms=None)
-        if gone and self.memo.revoked_ms is None:
-            self._write("revoke", listed(carted), revoked_ms=self._page.now_ms())
+        if gone and self.checkpoint.revoked_ms is None:
+            self._write("revoke", listed(carted), revoked_ms=self._context.now_ms())
 
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
         carted = self.with_status("carted")
         # The time of before the reading: a list that took long to come is as old as the question.
-        now_ms = self._page.now_ms()
+        now_ms = self._context.now_ms()
         owned = find_owned(self._provider, carted)
-        if self.memo.first_look_ms is None:
-            self.memo = self.memo.model_copy(update={"first_look_ms": now_ms})
-        verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+        if self.checkpoint.first_look_ms is None:
+            self.checkpoint = self.checkpoint.model_copy(update={"first_look_ms": now_ms})
+        verdict = judge(carted.keys(), owned.keys(), self.checkpoint, now_ms, self._rules)
         if isinstance(verdict, Settled) and verdict.in_flight:
             # Before a number counts as not ours it is looked for by a second read of another kind, which neither a filter that doesn't work
             # nor pages that shift can mislead.
             owned |= find_surely(self._provider, verdict.absent)
-            charged = charged_numbers(self._provider, carted.keys() - owned.keys(), self.memo.fenced_ms, self._page.now_ms())
-            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules, charged=charged)
+            charged = charged_numbers(self._provider, carted.keys() - owned.keys(), self.checkpoint.fenced_ms, self._context.now_ms())
+            verdict = judge(carted.keys(), owned.keys(), self.checkpoint, now_ms, self._rules, charged=charged)
             if charged and not isinstance(verdict, Settled):
                 self._write("charged_not_shown", listed(charged))
-        elif self.memo.checkout is Checkout.YES and now_ms - self.memo.fenced_ms >= self._rules.settle_s * 1000:
+        elif self.checkpoint.checkout is Checkout.YES and now_ms - self.checkpoint.fenced_ms >= self._rules.settle_s * 1000:
             # It was accepted, and a search doesn't show it: the search may be at fault.
             owned |= find_surely(self._provider, carted.keys() - owned.keys())
-            verdict = judge(carted.keys(), owned.keys(), self.memo, now_ms, self._rules)
+            verdict = judge(carted.keys(), owned.keys(), self.checkpoint, now_ms, self._rules)
         match verdict:
             case Settled(kept, absent, in_flight, witness):
-                picks = {number: carted[number].kept(owned[number]) for number in kept}
-                picks |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
+                items = {number: carted[number].kept(owned[number]) for number in kept}
+                items |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
-                    request = FollowDocuments(job_id=self._page.job_id)
-                    self._page.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
+                    request = FollowDocuments(job_id=self._context.job_id)
+                    self._context.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
                 detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
-                refusals = self.memo.refusals + 1 if self.memo.refusal and not kept else 0
+                refusals = self.checkpoint.refusals + 1 if self.checkpoint.refusal and not kept else 0
                 self._write(
                     "settled",
                     detail,
-                    picks,
+                    items,
                     witness=witness,
                     taint=taint,
                     free=free,
@@ -419,31 +423,31 @@ class Purchase(WrittenPurchase):
                     settle=cost,
                     phase=Phase.NEW,
                     refusals=refusals,
-                    refusal=self.memo.refusal if absent else None,
+                    refusal=self.checkpoint.refusal if absent else None,
                 )
             case LookAgain(after_s):
                 self._write("look_again", f"{len(owned)} of {len(carted)} shown")
                 raise Wait(WaitReason.SETTLING, after_s)
             case Unsettled(why):
                 self._write("unsettled", why)
-                self._write("transactions", charges_seen(self._provider, carted, self.memo.fenced_ms, self._page.now_ms()))
+                self._write("transactions", charges_seen(self._provider, carted, self.checkpoint.fenced_ms, self._context.now_ms()))
                 raise UnsettledPurchase(why)
 
     def _put_back(self, numbers: Collection[str]) -> None:
         """Give up some of what is bound. It was added and never checked out, so others may have it."""
         if not numbers:
             return
-        picks = {number: self.picks[number].as_status("free") for number in numbers}
-        if not isinstance(self._provider.remove_from_cart(sorted(picks)), Yes):
-            self._take_out(picks)
-        self._write("put_back", listed(picks), picks, free=picks)
+        items = {number: self.items[number].as_status("free") for number in numbers}
+        if not isinstance(self._provider.remove_from_cart(sorted(items)), Yes):
+            self._take_out(items)
+        self._write("put_back", listed(items), items, free=items)
 
     def abandon(self, refused: Spend | None = None, short_usd: Decimal | None = None) -> None:
         """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers.
 
         `refused`: what a spend limit didn't allow. `short_usd`: what the balance didn't cover.
         """
-        bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
+        bound = {number: item.as_status("free") for number, item in self.with_status("bound").items()}
         if bound:
             if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
                 self._take_out(bound)  # One of them was never in the cart, so none was removed.
@@ -451,7 +455,7 @@ class Purchase(WrittenPurchase):
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
-        if strays := self._page.strays():
+        if strays := self._context.strays():
             self._take_out(strays)
 
     def _take_out(self, numbers: Collection[str]) -> None:
@@ -462,14 +466,14 @@ class Purchase(WrittenPurchase):
 
     def looked(self, report: SearchReport) -> None:
         """A standing order has found too few; nothing of it is in the cart."""
-        self._write("looked", f"{report.seen} seen", search=report, looks=self.memo.looks + 1)
+        self._write("looked", f"{report.seen} seen", search=report, looks=self.checkpoint.looks + 1)
 
     def close(self, report: SearchReport, worse: Collection[str] = ()) -> None:
         """All that will be bought is bought. `worse`: what a quote promised and the stock doesn't keep."""
         self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report, worse=tuple(worse))
 
-    def _spend_bound(self, step: str, detail: str) -> None:
-        bound = {number: pick.as_status("spent") for number, pick in self.with_status("bound").items()}
+    def _burn_bound(self, step: str, detail: str) -> None:
+        bound = {number: item.as_status("spent") for number, item in self.with_status("bound").items()}
         self._write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
         if bound:
             self._provider.remove_from_cart(sorted(bound))

@@ -11,62 +11,62 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, Unclear, Yes
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import WaitReason
-from worker.jobs.ports import AccountBarred, AttemptFailed, JobPage, Provider, Rules, Wait
+from worker.jobs.ports import AccountBarred, AttemptFailed, JobContext, Provider, Rules, Wait
 from worker.jobs.provider_answers import waiting_for
 from worker.jobs.purchase.provisioning_check import SUPERSEDED, read_back, write_picks
-from worker.jobs.purchase.state import Pick, PurchaseRecord, Setting
+from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 
 __all__ = ["SUPERSEDED", "set_up", "unpark"]
 
 
-def set_up(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+def set_up(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> dict[str, JobError]:
     """Make the bought numbers what the request says. Returns why a number isn't so, by number.
 
     SMS goes first: the provider takes no callback for a number without it. A number whose SMS is refused is routed all the same.
     Raises Wait, AccountBarred or AttemptFailed as the answers demand; what was answered by then isn't asked again.
     """
-    turn_sms_on(purchase, page, provider, rules)
-    superseded = _set_routes(purchase, purchase.kept, page, provider, rules, pause=page.pause_point)
-    return superseded | read_back(purchase, purchase.kept, page, provider, rules)
+    turn_sms_on(purchase, context, provider, rules)
+    superseded = _set_routes(purchase, purchase.kept, context, provider, rules, pause=context.check_interrupts)
+    return superseded | read_back(purchase, purchase.kept, context, provider, rules)
 
 
-def unpark(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+def unpark(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> dict[str, JobError]:
     """Route what releases lent, also where the job is called off: it has them, and nobody else knows that they are parked."""
-    lent = {number: pick for number, pick in purchase.kept.items() if pick.loan}
+    lent = {number: item for number, item in purchase.kept.items() if item.loan}
     if not lent:
         return {}
-    superseded = _set_routes(purchase, lent, page, provider, rules, pause=lambda: None)
-    return superseded | read_back(purchase, {number: purchase.picks[number] for number in lent}, page, provider, rules)
+    superseded = _set_routes(purchase, lent, context, provider, rules, pause=lambda: None)
+    return superseded | read_back(purchase, {number: purchase.items[number] for number in lent}, context, provider, rules)
 
 
-def turn_sms_on(purchase: PurchaseRecord, page: JobPage, provider: Provider, rules: Rules) -> None:
+def turn_sms_on(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> None:
     """For those that were asked for with SMS and came without."""
     if not purchase.request.sms:
         return
     kept = purchase.kept.items()
-    todo = sorted((number, pick) for number, pick in kept if pick.owned and not pick.owned.sms_enabled and pick.sms is None)
+    todo = sorted((number, item) for number, item in kept if item.owned and not item.owned.sms_enabled and item.sms is None)
     for start in range(0, len(todo), rules.batch_size):
-        page.pause_point()
-        with _written("sms_on", purchase, page) as answered:
-            for number, pick in todo[start : start + rules.batch_size]:
-                refusal = _sms_refused(pick, provider)
-                answered[number] = pick.model_copy(update={"sms": Setting(answered_ms=page.now_ms(), refusal=refusal)})
+        context.check_interrupts()
+        with _written("sms_on", purchase, context) as answered:
+            for number, item in todo[start : start + rules.batch_size]:
+                refusal = _sms_refused(item, provider)
+                answered[number] = item.model_copy(update={"sms": Setting(answered_ms=context.now_ms(), refusal=refusal)})
 
 
 @contextmanager
-def _written(step: str, purchase: PurchaseRecord, page: JobPage) -> Iterator[dict[str, Pick]]:
+def _written(step: str, purchase: PurchaseRecord, context: JobContext) -> Iterator[dict[str, PurchaseItem]]:
     """Whatever answer stops it: those that were answered are written, so that a later attempt doesn't ask for them again."""
-    answered: dict[str, Pick] = {}
+    answered: dict[str, PurchaseItem] = {}
     try:
         yield answered
     except (Wait, AccountBarred, AttemptFailed):
-        write_picks(step, answered, purchase, page)
+        write_picks(step, answered, purchase, context)
         raise
-    write_picks(step, answered, purchase, page)
+    write_picks(step, answered, purchase, context)
 
 
-def _sms_refused(pick: Pick, provider: Provider) -> JobError | None:
-    answer = provider.set_sms_enabled(pick.owned.record_id if pick.owned else 0, True)
+def _sms_refused(item: PurchaseItem, provider: Provider) -> JobError | None:
+    answer = provider.set_sms_enabled(item.owned.record_id if item.owned else 0, True)
     match answer:
         case Yes():
             return None
@@ -81,8 +81,8 @@ def _sms_refused(pick: Pick, provider: Provider) -> JobError | None:
 
 def _set_routes(
     purchase: PurchaseRecord,
-    picks: Mapping[str, Pick],
-    page: JobPage,
+    items: Mapping[str, PurchaseItem],
+    context: JobContext,
     provider: Provider,
     rules: Rules,
     *,
@@ -96,28 +96,28 @@ def _set_routes(
     superseded: dict[str, JobError] = {}
     if not request.destinations and request.sms_relay_url is None:
         return superseded
-    todo = sorted((number, pick) for number, pick in picks.items() if pick.route is None)
+    todo = sorted((number, item) for number, item in items.items() if item.route is None)
     size = rules.batch_size if request.destinations else 1
     for start in range(0, len(todo), size):
         pause()
         batch = todo[start : start + size]
-        if ours_before := [number for number, pick in batch if pick.reused]:  # A call that routed it then, or parked it, may still act.
-            calm_ms = max(page.claim_routes(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
-            if (left_ms := calm_ms - page.now_ms()) > 0:
+        if ours_before := [number for number, item in batch if item.reused]:  # A call that routed it then, or parked it, may still act.
+            calm_ms = max(context.claim_routes(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
+            if (left_ms := calm_ms - context.now_ms()) > 0:
                 raise Wait(WaitReason.SETTLING, left_ms / 1000)
-        newer = page.claim_routes([number for number, _ in batch], wanted=request.destinations or None).newer
+        newer = context.claim_routes([number for number, _ in batch], wanted=request.destinations or None).newer
         superseded |= dict.fromkeys(newer, SUPERSEDED)
-        if ours := [(number, pick) for number, pick in batch if number not in newer]:
+        if ours := [(number, item) for number, item in batch if number not in newer]:
             refused = _route_batch(ours, request, provider)
-            now_ms = page.now_ms()
-            asked = {n: pick.model_copy(update={"route": Setting(answered_ms=now_ms, refusal=refused.get(n))}) for n, pick in ours}
-            write_picks("routed", asked, purchase, page, answered=[number for number, _ in ours])
+            now_ms = context.now_ms()
+            asked = {n: item.model_copy(update={"route": Setting(answered_ms=now_ms, refusal=refused.get(n))}) for n, item in ours}
+            write_picks("routed", asked, purchase, context, answered=[number for number, _ in ours])
     return superseded
 
 
-def _route_batch(batch: list[tuple[str, Pick]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
+def _route_batch(batch: list[tuple[str, PurchaseItem]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
     """The refusals by number."""
-    ids = [pick.owned.record_id for _, pick in batch if pick.owned]
+    ids = [item.owned.record_id for _, item in batch if item.owned]
     if request.destinations:
         answer = provider.set_route(ids, request.destinations, request.sms_relay_url)
     else:

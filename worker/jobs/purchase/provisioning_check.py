@@ -15,8 +15,8 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import WaitReason
 from worker.jobs.history_entries import routed_after_purchase
 from worker.jobs.owned_numbers import find_owned, find_records
-from worker.jobs.ports import JobPage, Provider, Rules, Wait
-from worker.jobs.purchase.state import Pick, PurchaseRecord, Setting
+from worker.jobs.ports import JobContext, Provider, Rules, Wait
+from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 
 SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
 
@@ -24,61 +24,63 @@ SUPERSEDED = JobError(code="superseded", message="a newer job routes this number
 LOOK_AGAIN_S = 0.5
 
 
-def read_back(purchase: PurchaseRecord, picks: Mapping[str, Pick], page: JobPage, provider: Provider, rules: Rules) -> dict[str, JobError]:
+def read_back(
+    purchase: PurchaseRecord, items: Mapping[str, PurchaseItem], context: JobContext, provider: Provider, rules: Rules
+) -> dict[str, JobError]:
     """Returns why a number isn't as asked, by number. Raises Wait while it may yet turn out to be."""
-    awaited = {number: pick for number, pick in picks.items() if _open(pick)}
+    awaited = {number: item for number, item in items.items() if _open(item)}
     if awaited:
-        asked_ms = page.now_ms()
+        asked_ms = context.now_ms()
         owned = _read(awaited, provider)
-        seen = {number: _seen(pick, owned.get(number), purchase.request) for number, pick in awaited.items()}
-        changed = {number: pick for number, pick in seen.items() if pick != awaited[number]}
-        write_picks("set_up", changed, purchase, page, history=_history(awaited, seen, purchase.request))
-        _wait_for([setting for pick in seen.values() for setting in _open(pick)], asked_ms, rules)
-    left = {number: pick for number, pick in purchase.picks.items() if number in picks and _open(pick)}
-    unrouted = [number for number, pick in left.items() if pick.route and not pick.route.seen]
-    newer = page.claim_routes(unrouted, calling=False).newer if unrouted else frozenset()
-    why = {number: _why_not(pick, rules, superseded=number in newer) for number, pick in left.items()}
+        seen = {number: _seen(item, owned.get(number), purchase.request) for number, item in awaited.items()}
+        changed = {number: item for number, item in seen.items() if item != awaited[number]}
+        write_picks("set_up", changed, purchase, context, history=_history(awaited, seen, purchase.request))
+        _wait_for([setting for item in seen.values() for setting in _open(item)], asked_ms, rules)
+    left = {number: item for number, item in purchase.items.items() if number in items and _open(item)}
+    unrouted = [number for number, item in left.items() if item.route and not item.route.seen]
+    newer = context.claim_routes(unrouted, calling=False).newer if unrouted else frozenset()
+    why = {number: _why_not(item, rules, superseded=number in newer) for number, item in left.items()}
     return {number: error for number, error in why.items() if error is not None}
 
 
 def write_picks(
     step: str,
-    picks: Mapping[str, Pick],
+    items: Mapping[str, PurchaseItem],
     purchase: PurchaseRecord,
-    page: JobPage,
+    context: JobContext,
     *,
     answered: Sequence[str] = (),
     history: Mapping[str, Happened] | None = None,
 ) -> None:
     """Write these, if there are any; `answered`: see `Write`."""
-    if picks:
-        stored = {number: pick.model_dump_json() for number, pick in picks.items()}
-        page.save(Write(step, detail=f"{len(picks)} numbers", numbers=stored, answered=answered, history=history or {}))
-        purchase.picks |= picks
+    if items:
+        stored = {number: item.model_dump_json() for number, item in items.items()}
+        context.save(Write(step, detail=f"{len(items)} numbers", numbers=stored, answered=answered, history=history or {}))
+        purchase.items |= items
 
 
-def _read(picks: Mapping[str, Pick], provider: Provider) -> dict[str, OwnedNumber]:
+def _read(items: Mapping[str, PurchaseItem], provider: Provider) -> dict[str, OwnedNumber]:
     """The bought numbers as they are now, by number. A search may find nothing: those that it doesn't show are read by record id."""
-    owned = find_owned(provider, picks)
-    record_ids = {number: pick.owned.record_id for number, pick in picks.items() if pick.owned}
+    owned = find_owned(provider, items)
+    record_ids = {number: item.owned.record_id for number, item in items.items() if item.owned}
     hidden = [record_id for number, record_id in record_ids.items() if number not in owned or owned[number].record_id != record_id]
     return owned | {one.number: one for one in find_records(provider, hidden)}
 
 
-def _open(pick: Pick) -> list[Setting]:
+def _open(item: PurchaseItem) -> list[Setting]:
     """What was asked for and isn't seen."""
-    return [setting for setting in (pick.sms, pick.route) if setting is not None and not setting.seen]
+    return [setting for setting in (item.sms, item.route) if setting is not None and not setting.seen]
 
 
-def _seen(pick: Pick, owned: OwnedNumber | None, request: SearchAndBuy) -> Pick:
+def _seen(item: PurchaseItem, owned: OwnedNumber | None, request: SearchAndBuy) -> PurchaseItem:
     """As a read shows it; a setting that it doesn't show stays open."""
-    if owned is None or pick.owned is None or owned.record_id != pick.owned.record_id:
-        return pick
-    sms = pick.sms.model_copy(update={"seen": True}) if pick.sms and owned.sms_enabled else pick.sms
-    route = pick.route.model_copy(update={"seen": True}) if pick.route and _is_routed(owned, request) else pick.route
-    if (sms, route) == (pick.sms, pick.route):
-        return pick
-    return pick.kept(owned).model_copy(update={"sms": sms, "route": route})
+    if owned is None or item.owned is None or owned.record_id != item.owned.record_id:
+        return item
+    sms = item.sms.model_copy(update={"seen": True}) if item.sms and owned.sms_enabled else item.sms
+    route = item.route.model_copy(update={"seen": True}) if item.route and _is_routed(owned, request) else item.route
+    if (sms, route) == (item.sms, item.route):
+        return item
+    return item.kept(owned).model_copy(update={"sms": sms, "route": route})
 
 
 def _is_routed(owned: OwnedNumber, request: SearchAndBuy) -> bool:
@@ -86,11 +88,11 @@ def _is_routed(owned: OwnedNumber, request: SearchAndBuy) -> bool:
     return called_back and (not request.destinations or same_route(owned.route, request.destinations))
 
 
-def _history(before: Mapping[str, Pick], now: Mapping[str, Pick], request: SearchAndBuy) -> dict[str, Happened]:
+def _history(before: Mapping[str, PurchaseItem], now: Mapping[str, PurchaseItem], request: SearchAndBuy) -> dict[str, Happened]:
     """Routes that are seen for the first time."""
     if not request.destinations:
         return {}
-    fresh = [number for number, pick in now.items() if pick.route and pick.route.seen and pick.route != before[number].route]
+    fresh = [number for number, item in now.items() if item.route and item.route.seen and item.route != before[number].route]
     return {number: routed_after_purchase(before[number].owned, request.destinations) for number in fresh}
 
 
@@ -103,13 +105,13 @@ def _wait_for(settings: Sequence[Setting], asked_ms: int, rules: Rules) -> None:
         raise Wait(WaitReason.SETTLING, min(LOOK_AGAIN_S, left_s) if any(one.refusal is None for one in settings) else left_s)
 
 
-def _why_not(pick: Pick, rules: Rules, *, superseded: bool) -> JobError | None:
-    if pick.sms is not None and not pick.sms.seen:
-        return pick.sms.refusal or _not_confirmed("sms", "SMS is off", rules)
+def _why_not(item: PurchaseItem, rules: Rules, *, superseded: bool) -> JobError | None:
+    if item.sms is not None and not item.sms.seen:
+        return item.sms.refusal or _not_confirmed("sms", "SMS is off", rules)
     if superseded:
         return SUPERSEDED
-    if pick.route is not None and not pick.route.seen:
-        return pick.route.refusal or _not_confirmed("routing", "its route or SMS callback isn't the one that was asked for", rules)
+    if item.route is not None and not item.route.seen:
+        return item.route.refusal or _not_confirmed("routing", "its route or SMS callback isn't the one that was asked for", rules)
     return None
 
 

@@ -9,14 +9,14 @@ from didflow.contract.provider import Barred, Offer, ReadFailed
 from didflow.contract.quotes import quotable
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Quote
-from worker.jobs.ports import JobPage, Provider, Rules
+from worker.jobs.ports import JobContext, Provider, Rules
 from worker.jobs.purchase.criteria import affordable
 from worker.jobs.purchase.stock_search import StockSearch
 
 
-def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules, search: StockSearch) -> Quote:
+def quote(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules, search: StockSearch) -> Quote:
     """Reserves nothing."""
-    found = _to_be_had(request.quantity, page, search)
+    found = _to_be_had(request.quantity, context, search)
     costs = {offer.number: offer.total_usd for offer in found}
     chosen = set(costs if request.max_total_usd is None else affordable(costs, request.max_total_usd))
     offers = [offer for offer in found if offer.number in chosen]
@@ -27,7 +27,7 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
     documents = tuple(sorted({document for offer in offers for document in offer.documents}))
     known = provider.document_titles() if documents else {}
     titles = {kind: known[kind] for kind in documents if kind in known}
-    expires_ms = page.now_ms() + int(rules.quote_s * 1000)
+    expires_ms = context.now_ms() + int(rules.quote_s * 1000)
     return Quote(
         numbers=tuple(_line(offer, search.rung_of(offer.number), titles) for offer in offers),
         setup_usd=setup,
@@ -37,20 +37,20 @@ def quote(request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules
         balance_after_usd=None if balance is None else balance - setup - monthly,
         documents=documents,
         document_titles=titles,
-        id=page.job_id,
+        id=context.job_id,
         reusable=request.reusable_quote,
-        account=page.account,
+        account=context.account,
         request=quotable(request),
         expires_at=datetime.fromtimestamp(expires_ms // 1000, UTC),
     )
 
 
-def _to_be_had(wanted: int, page: JobPage, search: StockSearch) -> list[Offer]:
+def _to_be_had(wanted: int, context: JobContext, search: StockSearch) -> list[Offer]:
     """As many as are wanted, without those that a purchase would leave alone now."""
     found: list[Offer] = []
     missing = wanted
     while missing and (more := search.next(missing, ())):
-        reserved = page.reserved([offer.number for offer in more])
+        reserved = context.reserved([offer.number for offer in more])
         search.refuse("reserved", reserved)
         found += [offer for offer in more if offer.number not in reserved]
         search.taken = Counter(search.rung_of(offer.number) for offer in found)

@@ -5,7 +5,7 @@ from didflow.contract.provider import Answer, Barred, No, NotNow, Unclear, Yes
 from didflow.contract.states import WaitReason
 from worker.jobs.ports import AttemptFailed, Wait
 from worker.jobs.provider_answers import RATE_LIMITED_S
-from worker.jobs.purchase.state import Checkout, Memo, Refusal
+from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint, Refusal
 
 #: A person has to top up, so looking often is no use.
 FUNDS_AGAIN_S = 60.0
@@ -56,18 +56,18 @@ def is_put_off(refusal: Refusal | None) -> bool:
     return refusal is not None and refusal.about in ("funds", "not_now")
 
 
-def next_step(refusal: Refusal, memo: Memo) -> Wait | AttemptFailed | None:
+def next_step(refusal: Refusal, checkpoint: PurchaseCheckpoint) -> Wait | AttemptFailed | None:
     """What the job does once the checkout is settled; None: it goes on at once."""
     match refusal.about:
         case "funds":
-            return Wait(WaitReason.FUNDS, _growing(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, memo.refusals), refusal.message)
+            return Wait(WaitReason.FUNDS, _growing(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, checkpoint.refusals), refusal.message)
         case "not_now":
             reason = WaitReason.RATE_LIMITED if refusal.code == "rate_limited" else WaitReason.PROVIDER_DOWN
-            pause_s = _growing(RATE_LIMITED_S, LIMITED_AGAIN_MAX_S, memo.refusals)
+            pause_s = _growing(RATE_LIMITED_S, LIMITED_AGAIN_MAX_S, checkpoint.refusals)
             return Wait(reason, max(refusal.after_s or 0.0, pause_s), refusal.message)
-        case "unavailable" if memo.refusals < UNAVAILABLE_ROUNDS:
+        case "unavailable" if checkpoint.refusals < UNAVAILABLE_ROUNDS:
             return None
-        case "other" if memo.refusals == 0:  # It bought something all the same.
+        case "other" if checkpoint.refusals == 0:  # It bought something all the same.
             return None
     message = f"the provider refused the checkout: {refusal.message}"
     return AttemptFailed(JobError(code=f"checkout_{refusal.code}", message=message, retryable=True))

@@ -17,8 +17,8 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
     `routing`: the refusals by number, if routes were set; None: it didn't come to that, and the routes shown are those seen.
     """
     numbers = tuple(
-        pick.result(number).model_copy(update=_routed(record.request, routing.get(number)) if routing is not None else {})
-        for number, pick in sorted(record.kept.items())
+        item.result(number).model_copy(update=_routed(record.request, routing.get(number)) if routing is not None else {})
+        for number, item in sorted(record.kept.items())
     )
     return Result(numbers=numbers, totals=_totals(record), search=_with_bought(record), error=error)
 
@@ -26,9 +26,9 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
 def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
     """What is known of a purchase that isn't at its end: the numbers that are ours, and those of an open checkout as unclear."""
     known = purchase_result(record, error, None)
-    open_ones: tuple[NumberResult, ...] = tuple(pick.result(number) for number, pick in sorted(record.with_status("carted").items()))
+    open_ones: tuple[NumberResult, ...] = tuple(item.result(number) for number, item in sorted(record.with_status("carted").items()))
     # What a release lent still goes where that parked it, as far as is written.
-    numbers = (one.model_copy(update={"error": STILL_PARKED}) if record.picks[one.number].loan else one for one in known.numbers)
+    numbers = (one.model_copy(update={"error": STILL_PARKED}) if record.items[one.number].loan else one for one in known.numbers)
     return known.model_copy(update={"numbers": (*numbers, *open_ones)})
 
 
@@ -41,16 +41,16 @@ def _routed(request: SearchAndBuy, refusal: JobError | None) -> dict[str, object
 
 
 def _with_bought(record: PurchaseRecord) -> SearchReport:
-    bought = Counter(pick.rung for pick in record.bought.values())
-    reused = Counter(pick.rung for pick in record.kept.values()) - bought
-    report = record.memo.search
+    bought = Counter(item.rung for item in record.bought.values())
+    reused = Counter(item.rung for item in record.kept.values()) - bought
+    report = record.checkpoint.search
     rungs = (rung.model_copy(update={"bought": bought[rung.rung], "reused": reused[rung.rung]}) for rung in report.rungs)
     return report.model_copy(update={"rungs": tuple(rungs)})
 
 
 def _totals(record: PurchaseRecord) -> Totals:
-    setup = sum((pick.setup_usd for pick in record.kept.values()), Decimal(0))
-    monthly = sum((pick.monthly_usd for pick in record.kept.values()), Decimal(0))
+    setup = sum((item.setup_usd for item in record.kept.values()), Decimal(0))
+    monthly = sum((item.monthly_usd for item in record.kept.values()), Decimal(0))
     return Totals(
         requested=record.request.quantity, done=len(record.kept), setup_usd=setup, monthly_usd=monthly, charged_usd=setup + monthly
     )

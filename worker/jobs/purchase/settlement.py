@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from worker.jobs.ports import Rules
-from worker.jobs.purchase.state import Checkout, Memo
+from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Unsettled:
 
 
 def judge(
-    carted: Set[str], owned: Set[str], memo: Memo, now_ms: int, rules: Rules, *, charged: Set[str] = frozenset()
+    carted: Set[str], owned: Set[str], checkpoint: PurchaseCheckpoint, now_ms: int, rules: Rules, *, charged: Set[str] = frozenset()
 ) -> Settled | LookAgain | Unsettled:
     """What a look at the owned list tells of the carted numbers. `charged`: numbers that a charge since the checkout names.
 
@@ -46,23 +46,23 @@ def judge(
     absent = carted - owned
     if not absent:
         return Settled(carted & owned, absent, False, "owned list shows all")
-    match memo.checkout:
+    match checkpoint.checkout:
         case Checkout.NOT_SENT:
             return Settled(carted & owned, absent, False, "never sent, owned list silent")
         case Checkout.YES:
-            if _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):
+            if _passed(checkpoint.first_look_ms, rules.settle_limit_s, now_ms):
                 return Unsettled("the provider accepted the checkout, but its owned list doesn't show these numbers")
-            return LookAgain(_patience(memo.first_look_ms, now_ms))
+            return LookAgain(_patience(checkpoint.first_look_ms, now_ms))
         case Checkout.UNKNOWN | Checkout.REFUSED | Checkout.UNCLEAR:
             if absent & charged:
-                if _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):
+                if _passed(checkpoint.first_look_ms, rules.settle_limit_s, now_ms):
                     return Unsettled("the transactions show a charge for these numbers, but the owned list doesn't show them")
-                return LookAgain(_patience(memo.first_look_ms, now_ms))
-            if _passed(memo.revoked_ms, rules.settle_s, now_ms):
+                return LookAgain(_patience(checkpoint.first_look_ms, now_ms))
+            if _passed(checkpoint.revoked_ms, rules.settle_s, now_ms):
                 return Settled(carted & owned, absent, True, f"out of the cart for {rules.settle_s:g} s, owned list silent")
-            if memo.revoked_ms is None and _passed(memo.first_look_ms, rules.settle_limit_s, now_ms):
+            if checkpoint.revoked_ms is None and _passed(checkpoint.first_look_ms, rules.settle_limit_s, now_ms):
                 return Unsettled("the numbers can't be taken out of the cart, so a checkout still in flight could buy them")
-            return LookAgain(_patience(memo.first_look_ms, now_ms))
+            return LookAgain(_patience(checkpoint.first_look_ms, now_ms))
 
 
 def _passed(since_ms: int | None, limit_s: float, now_ms: int) -> bool:

@@ -8,17 +8,17 @@ from didflow.contract.numbers import NumberType
 from didflow.contract.provider import NotThere, Offer, Page
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.checkpoint import read_if_readable
-from worker.jobs.ports import JobPage, Provider
+from worker.jobs.ports import JobContext, Provider
 
 
-def left_s(request: SearchAndBuy, page: JobPage) -> float:
+def left_s(request: SearchAndBuy, context: JobContext) -> float:
     """How long a standing order still has, 0 at least; endless for a job that isn't one."""
-    return float("inf") if request.wait_until is None else max(0.0, request.wait_until.timestamp() - page.now_ms() / 1000)
+    return float("inf") if request.wait_until is None else max(0.0, request.wait_until.timestamp() - context.now_ms() / 1000)
 
 
-def is_over(request: SearchAndBuy, page: JobPage) -> bool:
+def is_over(request: SearchAndBuy, context: JobContext) -> bool:
     """Whether the time of a standing order is over."""
-    return left_s(request, page) == 0
+    return left_s(request, context) == 0
 
 
 def next_look_s(job_id: str, looks: int, every_s: float) -> float:
@@ -48,16 +48,16 @@ class SharedLooks:
     between two looks, so no job goes by what itself saw the last time.
     """
 
-    def __init__(self, provider: Provider, page: JobPage, every_s: float) -> None:
-        self._provider, self._page, self._fresh_ms = provider, page, every_s * 500
+    def __init__(self, provider: Provider, context: JobContext, every_s: float) -> None:
+        self._provider, self._context, self._fresh_ms = provider, context, every_s * 500
 
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
         place = f"{country_id}:{city_id}:{'sms' if sms_only else 'all'}:{number_type}:{page}"
-        now_ms = self._page.now_ms()
-        note = read_if_readable(StockNote, self._page.stock_note(place))
+        now_ms = self._context.now_ms()
+        note = read_if_readable(StockNote, self._context.stock_note(place))
         if note is None or not 0 <= now_ms - note.at_ms < self._fresh_ms:
             note = self._ask(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type, now_ms=now_ms)
-            self._page.note_stock(place, note.model_dump_json())
+            self._context.note_stock(place, note.model_dump_json())
         return Page(note.offers, page, note.total_pages, note.total)
 
     def _ask(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType, now_ms: int) -> StockNote:

@@ -15,7 +15,7 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, SearchReport
 from didflow.contract.spending import Spend
 from didflow.contract.states import Outcome
-from worker.jobs.checkpoint import read_memo, read_stored
+from worker.jobs.checkpoint import read_checkpoint, read_stored
 
 
 class Phase(StrEnum):
@@ -54,7 +54,7 @@ class Refusal(BaseModel):
     after_s: float | None = None
 
 
-class Memo(BaseModel):
+class PurchaseCheckpoint(BaseModel):
     """The purchase between two writes. Times are the ledger's, ms.
 
     epoch       the ledger's when this was written; an older one is doubted
@@ -102,7 +102,7 @@ class Setting(BaseModel):
     seen: bool = False
 
 
-class Pick(BaseModel):
+class PurchaseItem(BaseModel):
     """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing.
 
     loan    it is a release's that has parked it
@@ -124,19 +124,19 @@ class Pick(BaseModel):
     route: Setting | None = None
 
     @classmethod
-    def of(cls, offer: Offer, rung: int = 0) -> "Pick":
+    def of(cls, offer: Offer, rung: int = 0) -> "PurchaseItem":
         fees = {"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd}
         return cls(status="bound", rung=rung, documents=offer.documents, **fees)
 
-    def as_in_cart(self, offer: Offer) -> "Pick":
+    def as_in_cart(self, offer: Offer) -> "PurchaseItem":
         """With the cart's fees, which are what is charged. A document that stock or cart names is needed."""
         documents = tuple(sorted({*self.documents, *offer.documents}))
         return self.model_copy(update={"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd, "documents": documents})
 
-    def as_status(self, status: Literal["bound", "carted", "spent", "free"]) -> "Pick":
+    def as_status(self, status: Literal["bound", "carted", "spent", "free"]) -> "PurchaseItem":
         return self.model_copy(update={"status": status})
 
-    def kept(self, owned: OwnedNumber) -> "Pick":
+    def kept(self, owned: OwnedNumber) -> "PurchaseItem":
         return self.model_copy(update={"status": "kept", "owned": owned})
 
     @property
@@ -176,25 +176,25 @@ class Pick(BaseModel):
 class PurchaseRecord:
     """What is written of one job's purchase. Raises NeedsReview if it can't be read."""
 
-    def __init__(self, request: SearchAndBuy, memo: str | None, numbers: Mapping[str, str]) -> None:
+    def __init__(self, request: SearchAndBuy, checkpoint: str | None, numbers: Mapping[str, str]) -> None:
         self.request = request
-        self.picks: dict[str, Pick] = {number: read_stored(Pick, text) for number, text in numbers.items()}
+        self.items: dict[str, PurchaseItem] = {number: read_stored(PurchaseItem, text) for number, text in numbers.items()}
         # A number that a person gave it (see give.lua) is kept, without a memo.
-        self.memo = read_memo(Memo, memo, self.with_status("bound", "carted"))
+        self.checkpoint = read_checkpoint(PurchaseCheckpoint, checkpoint, self.with_status("bound", "carted"))
 
-    def with_status(self, *statuses: str) -> dict[str, Pick]:
+    def with_status(self, *statuses: str) -> dict[str, PurchaseItem]:
         """The job's numbers in one of these states."""
-        return {number: pick for number, pick in self.picks.items() if pick.status in statuses}
+        return {number: item for number, item in self.items.items() if item.status in statuses}
 
     @property
-    def kept(self) -> dict[str, Pick]:
+    def kept(self) -> dict[str, PurchaseItem]:
         """The numbers that are ours for certain."""
         return self.with_status("kept")
 
     @property
-    def bought(self) -> dict[str, Pick]:
+    def bought(self) -> dict[str, PurchaseItem]:
         """Those of them that this job paid for."""
-        return {number: pick for number, pick in self.kept.items() if not pick.reused}
+        return {number: item for number, item in self.kept.items() if not item.reused}
 
     @property
     def missing(self) -> int:

@@ -27,7 +27,7 @@ class Lists(Protocol):
 class StockSearch:
     """One pass through the stock, rung by rung. What was handed out once isn't offered again.
 
-    `pause_point` is called between pages: a search is long and may be stopped anywhere. `taken`: how many numbers of each rung the job
+    `check_interrupts` is called between pages: a search is long and may be stopped anywhere. `taken`: how many numbers of each rung the job
     has by now, which the rung's share allows for. `quoted`: what the stock shows of the numbers of a quote. `ours` gives numbers of
     ours for a rung, up to so many, and says how many there were: so many fewer are wanted of the stock.
     """
@@ -36,7 +36,7 @@ class StockSearch:
         self,
         provider: Provider,
         request: SearchAndBuy,
-        pause_point: Callable[[], None],
+        check_interrupts: Callable[[], None],
         lists: Lists | None = None,
         ours: Callable[[Step, int], int] | None = None,
     ) -> None:
@@ -44,7 +44,7 @@ class StockSearch:
         self._ours, self._terms = ours, request.terms
         self.taken: Mapping[int, int] = {}
         self.quoted: dict[str, Offer] = {}
-        self._rungs = {step.number: _RungSearch(step, provider, pages, pause_point, self.quoted) for step in steps_of(request)}
+        self._rungs = {step.number: _RungSearch(step, provider, pages, check_interrupts, self.quoted) for step in steps_of(request)}
         self._rung_of: dict[str, int] = {}
         self._handed_out: set[str] = set()
 
@@ -100,8 +100,10 @@ class StockSearch:
 class _RungSearch:
     """One pass through the stock by the criteria of one rung."""
 
-    def __init__(self, step: Step, provider: Provider, lists: Lists, pause_point: Callable[[], None], quoted: dict[str, Offer]) -> None:
-        self.step, self._provider, self._lists, self._pause_point = step, provider, lists, pause_point
+    def __init__(
+        self, step: Step, provider: Provider, lists: Lists, check_interrupts: Callable[[], None], quoted: dict[str, Offer]
+    ) -> None:
+        self.step, self._provider, self._lists, self._pause_point = step, provider, lists, check_interrupts
         self._quoted = quoted
         self._terms = step.criteria.terms
         self._names_quoted = {one.number for one in self._terms.numbers} if self._terms else set()

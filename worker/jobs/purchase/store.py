@@ -7,25 +7,25 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend
 from worker.jobs.history_entries import picked
-from worker.jobs.ports import JobPage, Provider, Rules
+from worker.jobs.ports import JobContext, Provider, Rules
 from worker.jobs.purchase.spend_limits import limits_for
-from worker.jobs.purchase.state import Phase, Pick, PurchaseRecord
+from worker.jobs.purchase.state import Phase, PurchaseItem, PurchaseRecord
 
 
 class WrittenPurchase(PurchaseRecord):
     """One job's purchase, as this attempt sees and writes it."""
 
-    def __init__(self, request: SearchAndBuy, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(request, page.memo, page.numbers())
-        self._page, self._provider, self._rules = page, provider, rules
-        self._limits = limits_for(rules.spend_limits, page.reference)
+    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+        super().__init__(request, context.checkpoint, context.numbers())
+        self._context, self._provider, self._rules = context, provider, rules
+        self._limits = limits_for(rules.spend_limits, context.reference)
         self._balance: Decimal | None = None  #: as it was read before this round; None: not known
 
     def _write(
         self,
         step: str,
         detail: str = "",
-        picks: Mapping[str, Pick] | None = None,
+        items: Mapping[str, PurchaseItem] | None = None,
         *,
         witness: str | None = None,
         reserve: Iterable[str] = (),
@@ -37,16 +37,16 @@ class WrittenPurchase(PurchaseRecord):
         **memo_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
-        memo = self.memo.model_copy(update=memo_changes | {"epoch": self._page.epoch})
-        changed = dict(picks or {})
-        self._page.save(
+        checkpoint = self.checkpoint.model_copy(update=memo_changes | {"epoch": self._context.epoch})
+        changed = dict(items or {})
+        self._context.save(
             Write(
                 step,
                 detail=detail,
                 witness=witness,
-                phase=memo.phase.value,
-                memo=memo.model_dump_json(),
-                numbers={number: pick.model_dump_json() for number, pick in changed.items()},
+                phase=checkpoint.phase.value,
+                checkpoint=checkpoint.model_dump_json(),
+                numbers={number: item.model_dump_json() for number, item in changed.items()},
                 reserve=sorted(reserve),
                 taint=sorted(taint),
                 free=sorted(free),
@@ -56,15 +56,15 @@ class WrittenPurchase(PurchaseRecord):
                 settle=settle,
                 progress=self._progress(changed) if step in ("settled", "looked") else None,
                 money=step == "fence",
-                history=picked(self.picks, changed),
-                unsettled=memo.phase in (Phase.BOUND, Phase.CARTED),
+                history=picked(self.items, changed),
+                unsettled=checkpoint.phase in (Phase.BOUND, Phase.CARTED),
             )
         )
-        self.memo = memo
-        self.picks |= changed
+        self.checkpoint = checkpoint
+        self.items |= changed
 
-    def _progress(self, changed: Mapping[str, Pick]) -> str:
-        kept = sum(pick.status == "kept" for pick in (self.picks | dict(changed)).values())
+    def _progress(self, changed: Mapping[str, PurchaseItem]) -> str:
+        kept = sum(item.status == "kept" for item in (self.items | dict(changed)).values())
         return f"{kept} of {self.request.quantity} bought"
 
 

@@ -21,10 +21,10 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from didflow.contract.results import Result
 from didflow.contract.states import Outcome, WaitReason
-from worker.jobs.ports import AttemptFailed, JobPage, NeedsReview, Provider, Rules, Wait
+from worker.jobs.ports import AttemptFailed, JobContext, NeedsReview, Provider, Rules, Wait
 from worker.jobs.provider_answers import waiting_for
 from worker.jobs.release.ids_form import IdForms
-from worker.jobs.release.state import HANDED_OUT, Leaving, ReleaseMemo
+from worker.jobs.release.state import HANDED_OUT, ReleaseCheckpoint, ReleaseItem
 
 #: How soon a job looks again whether a release that was answered with yes shows.
 LOOK_AGAIN_S = 0.5
@@ -33,7 +33,7 @@ LOOK_AGAIN_S = 0.5
 Next = Literal["send", "alone", "wait", "stays", "park"]
 
 
-def what_next(leaving: Leaving, looked_ms: int, forms_alone: int, rules: Rules, *, guarded: bool = False) -> Next:
+def what_next(leaving: ReleaseItem, looked_ms: int, forms_alone: int, rules: Rules, *, guarded: bool = False) -> Next:
     """What to do with a number whose release was sent and whose record a read begun at `looked_ms` still shows.
 
     `forms_alone`: in how many forms it may be sent alone. `guarded`: it isn't to go any more.
@@ -52,7 +52,7 @@ def what_next(leaving: Leaving, looked_ms: int, forms_alone: int, rules: Rules, 
     return "wait" if looked_ms < _unclear_until_ms(leaving, rules) else "stays"
 
 
-def _unclear_until_ms(leaving: Leaving, rules: Rules) -> int:
+def _unclear_until_ms(leaving: ReleaseItem, rules: Rules) -> int:
     """Until when a call that was never answered may act after one that was; 0: there is none."""
     return leaving.unclear_ms + int(rules.settle_limit_s * 1000) if leaving.unclear_ms else 0
 
@@ -60,35 +60,35 @@ def _unclear_until_ms(leaving: Leaving, rules: Rules) -> int:
 class Book(Protocol):
     """What is needed of the release whose numbers go."""
 
-    memo: ReleaseMemo
-    leaving: dict[str, Leaving]
+    checkpoint: ReleaseCheckpoint
+    leaving: dict[str, ReleaseItem]
 
-    def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]: ...
-    def record_gone(self, gone: Sequence[Leaving]) -> None: ...
-    def still_ours(self, batch: Sequence[Leaving]) -> list[Leaving]: ...
-    def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]: ...
-    def within_cap(self, batch: Sequence[Leaving]) -> list[Leaving]: ...
+    def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]: ...
+    def record_gone(self, gone: Sequence[ReleaseItem]) -> None: ...
+    def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]: ...
+    def reasons_to_stay(self, here: Sequence[ReleaseItem], owned: Mapping[int, OwnedNumber]) -> dict[str, ReleaseItem]: ...
+    def within_cap(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]: ...
     def note(self, **changes: object) -> None: ...
     def result(self, error: JobError | None) -> Result: ...
-    def write(self, step: str, changed: Sequence[Leaving], *, detail: str = "", empty: bool = False) -> None: ...
+    def write(self, step: str, changed: Sequence[ReleaseItem], *, detail: str = "", empty: bool = False) -> None: ...
 
 
 class GivingBack:
     """The releases of one job, as this attempt sends them."""
 
-    def __init__(self, book: Book, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._book, self._page, self._provider, self._rules = book, page, provider, rules
-        self._forms = IdForms(page, rules)
+    def __init__(self, book: Book, context: JobContext, provider: Provider, rules: Rules) -> None:
+        self._book, self._context, self._provider, self._rules = book, context, provider, rules
+        self._forms = IdForms(context, rules)
         self._seen: dict[int, OwnedNumber] = {}
         self._elsewhere: set[str] = set()  #: sent, and handed to a purchase since: not sent again
 
-    def go_on(self, due: Sequence[Leaving]) -> None:
+    def go_on(self, due: Sequence[ReleaseItem]) -> None:
         """Bring these further: look at what was sent, send what is to be sent.
 
         Raises Wait while only time helps, NeedsReview where nothing helps, and what the answers demand.
         """
-        self._page.pause_point()
-        looked_ms = self._page.now_ms()
+        self._context.check_interrupts()
+        looked_ms = self._context.now_ms()
         shown = self._looked_at([one for one in due if one.sent])
         guarded = self._book.reasons_to_stay([one.not_sent() for one in shown if one.answered_ms], self._seen)
         nexts = {one.number: self._next(one, looked_ms, guarded=one.number in guarded) for one in shown}
@@ -99,7 +99,7 @@ class GivingBack:
         try:
             for each in (alone, together):
                 for batch in self._batches(each):
-                    self._page.pause_point()
+                    self._context.check_interrupts()
                     self._give_back(batch, together=each is together)
         except Wait as wait:
             # The next day is far: what was sent is looked at before.
@@ -117,34 +117,34 @@ class GivingBack:
         open_ones = [one for one in self._book.leaving.values() if one.sent and one.outcome is None]
         if not open_ones:
             return False
-        looked_ms, settle_ms = self._page.now_ms(), int(self._rules.settle_s * 1000)
+        looked_ms, settle_ms = self._context.now_ms(), int(self._rules.settle_s * 1000)
         shown = self._looked_at(open_ones)
         answered = [one for one in shown if one.refusal and looked_ms - one.answered_ms >= settle_ms]
         ours = [one for one in answered if looked_ms >= _unclear_until_ms(one, self._rules)]
-        open_ms = self._book.memo.open_ms
+        open_ms = self._book.checkpoint.open_ms
         if open_ms and looked_ms - open_ms >= self._rules.settle_limit_s * 1000:  # Nothing that was sent acts so late.
             ours = shown
         self._book.write("did_not_go", [one.not_sent() for one in ours])
         if len(ours) == len(shown):
             return bool(ours)
-        if not self._book.memo.open_ms:
+        if not self._book.checkpoint.open_ms:
             self._book.note(open_ms=looked_ms)
             self._book.write("still_open", (), detail=f"{len(shown)} numbers", empty=True)
-        if looked_ms < (shown_ms := self._book.memo.open_ms + settle_ms):
+        if looked_ms < (shown_ms := self._book.checkpoint.open_ms + settle_ms):
             raise Wait(WaitReason.SETTLING, (shown_ms - looked_ms) / 1000)
         error = JobError(code="release_unclear", message="cancelled while a release had no clear answer: it may still take effect")
         raise NeedsReview(error, self._book.result(error))
 
-    def _next(self, leaving: Leaving, looked_ms: int, *, guarded: bool = False) -> Next:
+    def _next(self, leaving: ReleaseItem, looked_ms: int, *, guarded: bool = False) -> Next:
         """`guarded`: it isn't to go any more, so it isn't sent again."""
         found = what_next(leaving, looked_ms, 0 if guarded else len(self._forms.alone()), self._rules, guarded=guarded)
         return found if leaving.number not in self._elsewhere or found == "wait" else "park"
 
-    def _batches(self, together: Sequence[Leaving]) -> Sequence[Sequence[Leaving]]:
+    def _batches(self, together: Sequence[ReleaseItem]) -> Sequence[Sequence[ReleaseItem]]:
         size = self._rules.batch_size
         return [together[start : start + size] for start in range(0, len(together), size)]
 
-    def _give_back(self, batch: Sequence[Leaving], *, together: bool) -> None:
+    def _give_back(self, batch: Sequence[ReleaseItem], *, together: bool) -> None:
         """Send these in as few calls as the server takes, and look at once."""
         fresh = [one for one in batch if not one.sent]
         may_go = {one.number for one in self._book.still_ours(fresh)} if fresh else set()
@@ -153,7 +153,7 @@ class GivingBack:
         self._looked_at([one for one in self._now(batch) if one.sent and one.outcome is None])
         self._learn_from(calls)
 
-    def _send_all(self, left: Sequence[Leaving], *, together: bool = True) -> list[list[str]]:
+    def _send_all(self, left: Sequence[ReleaseItem], *, together: bool = True) -> list[list[str]]:
         """Returns the numbers of each call; a call that was refused is followed by others, which aren't named."""
         calls: list[list[str]] = []
         while left:
@@ -174,20 +174,20 @@ class GivingBack:
             elif all(one.alone == 1 for one in gone):  # No two of them went together.
                 self._forms.learn("single")
 
-    def _not_handed_out(self, batch: Sequence[Leaving]) -> list[Leaving]:
+    def _not_handed_out(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Those that no purchase of ours was given since; kept from now on off our own search, before they can be back in stock.
 
         One whose release was sent is settled by looks alone: it isn't sent again, nor called handed out.
         """
-        handed_out = self._page.quarantine([one.number for one in batch]) if batch else frozenset()
+        handed_out = self._context.quarantine([one.number for one in batch]) if batch else frozenset()
         self._elsewhere |= {one.number for one in batch if one.number in handed_out and one.sent}
         fresh = [one for one in batch if one.number in handed_out and not one.sent]
         self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in fresh])
         return [one for one in batch if one.number not in handed_out]
 
-    def _send(self, batch: Sequence[Leaving]) -> None:
+    def _send(self, batch: Sequence[ReleaseItem]) -> None:
         """One call. The intent is on the disk before it, so that "gone" can later be told from "was gone before"."""
-        now_ms, alone, forms = self._page.now_ms(), len(batch) == 1, self._forms.alone()
+        now_ms, alone, forms = self._context.now_ms(), len(batch) == 1, self._forms.alone()
         form = forms[min(batch[0].alone, len(forms) - 1)] if alone else self._forms.together()
         # The last word before the call: a cancel that was acknowledged before this write holds the numbers back.
         self._book.write("releasing", [one.under_way(now_ms) for one in batch])
@@ -211,18 +211,18 @@ class GivingBack:
             case Barred(right=right) if right:
                 failed = waiting_for(answer)
                 refusal = failed.error if isinstance(failed, AttemptFailed) else JobError(code="release_refused", message=answer.message)
-                now_ms = self._page.now_ms()
+                now_ms = self._context.now_ms()
                 barred = [one.answered(now_ms, refusal).model_copy(update={"alone": len(forms)}) for one in self._now(batch)]
                 self._book.write("not_permitted", barred)  # No other form would help.
             case NotNow() | Barred():
                 self._answered("not_now", batch, JobError(code="release_not_now", message="the provider takes no calls for now"))
                 raise waiting_for(answer)
 
-    def _answered(self, step: str, batch: Sequence[Leaving], refusal: JobError | None, *, alone: bool = False) -> None:
-        now_ms = self._page.now_ms()
+    def _answered(self, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
+        now_ms = self._context.now_ms()
         self._book.write(step, [one.answered(now_ms, refusal, alone=alone) for one in self._now(batch)])
 
-    def _after_refusal(self, batch: Sequence[Leaving]) -> None:
+    def _after_refusal(self, batch: Sequence[ReleaseItem]) -> None:
         """Go on with those that are still shown; the module's docstring says why at once."""
         left = self._looked_at(batch)
         if len(batch) == 1:
@@ -235,9 +235,9 @@ class GivingBack:
             self._send_all(left[:half])
             self._send_all(left[half:])
 
-    def _looked_at(self, sent: Sequence[Leaving]) -> list[Leaving]:
+    def _looked_at(self, sent: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read them; those that are gone went by our release. Returns the others."""
-        left: list[Leaving] = []
+        left: list[ReleaseItem] = []
         for batch in self._batches(sent):
             owned = self._book.records(batch)
             self._seen |= owned
@@ -245,12 +245,12 @@ class GivingBack:
             left += [one for one in batch if one.record_id in owned]
         return left
 
-    def _learn_that_one_goes(self, left_behind: Sequence[Leaving]) -> None:
+    def _learn_that_one_goes(self, left_behind: Sequence[ReleaseItem]) -> None:
         """A call that named several was answered with yes, and some of them are still here: this server takes one id a call."""
         if left_behind:
             self._forms.learn("single")
 
-    def _settling(self, shown: Sequence[Leaving], looked_ms: int) -> Wait | None:
+    def _settling(self, shown: Sequence[ReleaseItem], looked_ms: int) -> Wait | None:
         """Until when to wait for those of them that time settles."""
         waiting = [one for one in shown if one.sent and one.outcome is None and self._next(one, looked_ms) == "wait"]
         if not waiting:
@@ -263,24 +263,24 @@ class GivingBack:
         # What was refused stays as it is; what was accepted may show at any moment.
         return Wait(WaitReason.SETTLING, min(LOOK_AGAIN_S, left_s) if any(one.refusal is None for one in waiting) else left_s)
 
-    def _park(self, parked: Sequence[Leaving]) -> None:
+    def _park(self, parked: Sequence[ReleaseItem]) -> None:
         if parked:
             error = _why_parked(parked, self._elsewhere, self._rules)
             raise NeedsReview(error, self._book.result(error))
 
-    def _now(self, batch: Sequence[Leaving]) -> list[Leaving]:
+    def _now(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         return self._named([one.number for one in batch])
 
-    def _named(self, numbers: Sequence[str]) -> list[Leaving]:
+    def _named(self, numbers: Sequence[str]) -> list[ReleaseItem]:
         return [self._book.leaving[number] for number in numbers]
 
 
-def _stays(leaving: Leaving) -> Leaving:
+def _stays(leaving: ReleaseItem) -> ReleaseItem:
     assert leaving.refusal is not None
     return leaving.not_sent().stays(Outcome.REFUSED, leaving.refusal)
 
 
-def _why_parked(parked: Sequence[Leaving], elsewhere: set[str], rules: Rules) -> JobError:
+def _why_parked(parked: Sequence[ReleaseItem], elsewhere: set[str], rules: Rules) -> JobError:
     several = f"{len(parked)} numbers" if len(parked) > 1 else parked[0].number
     if any(one.number in elsewhere for one in parked):
         message = f"a purchase was given {several} after a release was sent: it may still take effect"

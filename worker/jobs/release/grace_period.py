@@ -20,11 +20,11 @@ from didflow.contract.release_timing import calls_came, renews_ms
 from didflow.contract.requests import Release
 from didflow.contract.results import Result
 from didflow.contract.states import Outcome, WaitReason
-from worker.jobs.ports import AttemptFailed, CancelRequested, JobPage, Provider, RouteClaim, Rules, Wait
-from worker.jobs.release.state import HANDED_OUT, Leaving, ReleaseMemo
-from worker.jobs.reroute.executor import CANCELLED, Moves
+from worker.jobs.ports import AttemptFailed, CancelRequested, JobContext, Provider, RouteClaim, Rules, Wait
+from worker.jobs.release.state import HANDED_OUT, ReleaseCheckpoint, ReleaseItem
+from worker.jobs.reroute.executor import CANCELLED, RouteChanges
 from worker.jobs.reroute.job import way_back
-from worker.jobs.reroute.route_change import Move, MoveMemo
+from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
 #: Longer than a claimed change of routes is held back before it is sent.
 SENT_WITHIN_S = 6.0
@@ -47,20 +47,20 @@ _TAKEN_MS = 1
 class Book(Protocol):
     """What the countdown needs of the release that it counts down for."""
 
-    memo: ReleaseMemo
-    leaving: dict[str, Leaving]
+    checkpoint: ReleaseCheckpoint
+    leaving: dict[str, ReleaseItem]
 
-    def todo(self) -> list[Leaving]: ...
+    def todo(self) -> list[ReleaseItem]: ...
     def read_again(self, numbers: Sequence[str]) -> None: ...
     def note(self, **changes: object) -> None: ...
-    def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]: ...
-    def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]: ...
-    def record_gone(self, gone: Sequence[Leaving]) -> None: ...
+    def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]: ...
+    def reasons_to_stay(self, here: Sequence[ReleaseItem], owned: Mapping[int, OwnedNumber]) -> dict[str, ReleaseItem]: ...
+    def record_gone(self, gone: Sequence[ReleaseItem]) -> None: ...
     def result(self, error: JobError | None) -> Result: ...
     def write(
         self,
         step: str,
-        changed: Sequence[Leaving],
+        changed: Sequence[ReleaseItem],
         *,
         detail: str = "",
         empty: bool = False,
@@ -74,18 +74,18 @@ class Book(Protocol):
 class Countdown:
     """Says which numbers are due. For a release that takes effect at once: all of them."""
 
-    def __init__(self, request: Release, book: Book, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._request, self._book, self._page, self._provider, self._rules = request, book, page, provider, rules
+    def __init__(self, request: Release, book: Book, context: JobContext, provider: Provider, rules: Rules) -> None:
+        self._request, self._book, self._context, self._provider, self._rules = request, book, context, provider, rules
 
-    def due(self) -> list[Leaving]:
+    def due(self) -> list[ReleaseItem]:
         """The numbers whose time has come; none if all have their outcome. Raises Wait while there are others, CancelRequested."""
         if not self._request.counts_down:
             return self._book.todo()
-        self._page.pause_point()
+        self._context.check_interrupts()
         self._begin()
         self._let_stay()
         lent = self._settle_lent()
-        now_ms = self._page.now_ms()
+        now_ms = self._context.now_ms()
         if self._book.todo() and now_ms < self._lists_show_ms():
             self._wait_until(self._lists_show_ms(), now_ms)  # Else one that is parked could look like one that somebody has moved.
         if self._book.todo() and now_ms >= self._next_ms(self._book.todo()):
@@ -124,7 +124,7 @@ class Countdown:
         if not lent:
             return 0
         # Asked in this order: what comes back between the two questions is seen by the second.
-        held = self._page.borrowing(lent)
+        held = self._context.borrowing(lent)
         self._book.read_again(list(lent))
         kept = [one for one in (self._book.leaving[number] for number in lent if number not in held) if one.lent]
         self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in kept])
@@ -135,8 +135,8 @@ class Countdown:
 
     def _begin(self) -> None:
         """At its time: look whether all is as it should be, and park. The grace period begins with what is seen then."""
-        now_ms = self._page.now_ms()
-        if not self._book.memo.from_ms:
+        now_ms = self._context.now_ms()
+        if not self._book.checkpoint.from_ms:
             at = self._request.at
             if at is not None and now_ms < (at_ms := int(at.timestamp() * 1000)):
                 self._wait_until(at_ms, now_ms)
@@ -145,12 +145,12 @@ class Countdown:
             self._book.note(from_ms=now_ms, looked_ms=now_ms)
             begun = [self._seen(one, owned[one.record_id], now_ms) for one in todo]
             if self._request.parking:
-                self._book.note(parking=MoveMemo(selected=True, taken_ms=_TAKEN_MS))
+                self._book.note(parking=RerouteCheckpoint(selected=True, taken_ms=_TAKEN_MS))
                 target = tuple(self._request.parking)
                 begun = [one.model_copy(update={"park": _way(owned[one.record_id], target, taken.get(one.number))}) for one in begun]
             parks = {one.number: _ways(one.park) for one in begun if one.park and one.number in taken}
             self._book.write("grace_began", begun, empty=True, parks=parks)
-        if self._request.parking and not self._book.memo.parked_ms:
+        if self._request.parking and not self._book.checkpoint.parked_ms:
             self._park()
 
     def _take_to_park(self, now_ms: int) -> Mapping[str, Parked]:
@@ -159,13 +159,13 @@ class Countdown:
         numbers, settle_ms = [one.number for one in self._book.todo()], int(self._rules.settle_s * 1000)
         if not numbers:
             return {}
-        claim = self._page.take_to_park(numbers, seen_ms=now_ms - settle_ms)
+        claim = self._context.take_to_park(numbers, seen_ms=now_ms - settle_ms)
         shown_ms = max(claim.disturbed_ms.values(), default=-settle_ms) + settle_ms
         if now_ms < shown_ms:
             raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000, "what other jobs have sent for these numbers may yet show")
-        return {number: one for number, one in self._page.parked(numbers).items() if one.release == self._page.job_id}
+        return {number: one for number, one in self._context.parked(numbers).items() if one.release == self._context.job_id}
 
-    def _here(self, leaving: Sequence[Leaving]) -> tuple[list[Leaving], dict[int, OwnedNumber]]:
+    def _here(self, leaving: Sequence[ReleaseItem]) -> tuple[list[ReleaseItem], dict[int, OwnedNumber]]:
         """Those that are still what they were, with their records; the others stay, or are gone."""
         owned = self._book.records(leaving) if leaving else {}
         self._book.record_gone([one for one in leaving if one.record_id not in owned])
@@ -174,23 +174,23 @@ class Countdown:
         self._book.write("left_alone", list(stays.values()))
         return [one for one in here if one.number not in stays], owned
 
-    def _seen(self, leaving: Leaving, owned: OwnedNumber, now_ms: int) -> Leaving:
+    def _seen(self, leaving: ReleaseItem, owned: OwnedNumber, now_ms: int) -> ReleaseItem:
         return leaving.model_copy(update={"seconds": owned.seconds, "seen_ms": now_ms, "paid_until": owned.paid_until})
 
     def _park(self) -> None:
         """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
         parks = [one.number for one in self._book.todo() if one.park is not None]
-        way = _Way(self._book, self._page, parking=True)
-        if self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.parking, only=parks)) == CANCELLED:
+        way = _Way(self._book, self._context, parking=True)
+        if self._moved(RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.parking, only=parks)) == CANCELLED:
             raise CancelRequested
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
         left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
         self._book.write("not_parked", left_out)  # Before it is written that all are parked: a worker may die in between.
-        self._book.note(parked_ms=self._page.now_ms())
+        self._book.note(parked_ms=self._context.now_ms())
         parked = [one for one, park in ends if _is_parked(park)]  # Written once more: from here on they may be lent.
         self._book.write("parked", parked, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
 
-    def _moved(self, moves: Moves) -> JobError | None:
+    def _moved(self, moves: RouteChanges) -> JobError | None:
         try:
             return moves.run()
         except AttemptFailed as failed:
@@ -206,23 +206,23 @@ class Countdown:
         quiet = [self._seen(one, owned[one.record_id], now_ms) for one in here if one not in called]
         self._book.write("looked", quiet, empty=True)
 
-    def _is_called(self, leaving: Leaving, owned: OwnedNumber, now_ms: int) -> bool:
+    def _is_called(self, leaving: ReleaseItem, owned: OwnedNumber, now_ms: int) -> bool:
         if owned.seconds_unread:  # Whether it is called isn't known, so it isn't given back.
             raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
         return calls_came(leaving.seconds, leaving.seen_ms, owned.seconds, now_ms)
 
-    def _tell_called(self, called: Sequence[tuple[Leaving, int]]) -> None:
+    def _tell_called(self, called: Sequence[tuple[ReleaseItem, int]]) -> None:
         if not called:
             return
         kept = [(one.stays(Outcome.IN_USE, _calls_came(one.seconds, now_s)), one.seconds, now_s) for one, now_s in called]
-        self._page.tell([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
+        self._context.tell([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
         self._book.leaving |= {one.number: one for one, _, _ in kept}
 
-    def _told(self, leaving: Leaving, was_s: int, now_s: int) -> str:
+    def _told(self, leaving: ReleaseItem, was_s: int, now_s: int) -> str:
         return CallsCame(
-            job=self._page.job_id,
-            account=self._page.account,
-            reference=self._page.reference or None,
+            job=self._context.job_id,
+            account=self._context.account,
+            reference=self._context.reference or None,
             number=leaving.number,
             record_id=leaving.record_id,
             seconds_before=was_s,
@@ -231,21 +231,21 @@ class Countdown:
 
     def _lists_show_ms(self) -> int:
         """From then on the owned list shows the numbers parked, whichever of the provider's copies is asked (A3)."""
-        parked_ms = self._book.memo.parked_ms
+        parked_ms = self._book.checkpoint.parked_ms
         return parked_ms + int(self._rules.settle_s * 1000) if parked_ms else 0
 
-    def _due_ms(self, leaving: Leaving) -> int:
+    def _due_ms(self, leaving: ReleaseItem) -> int:
         """When it may go; by what was last read of it."""
-        due_ms = self._book.memo.from_ms + int(self._request.grace.total_seconds() * 1000)
+        due_ms = self._book.checkpoint.from_ms + int(self._request.grace.total_seconds() * 1000)
         margin = self._request.before_renewal
         if margin is None or leaving.paid_until is None:
             return due_ms
         return max(due_ms, renews_ms(leaving.paid_until) - int(margin.total_seconds() * 1000))
 
-    def _next_ms(self, todo: Sequence[Leaving]) -> int:
+    def _next_ms(self, todo: Sequence[ReleaseItem]) -> int:
         """When something is to be done."""
         every_s = self._rules.look_every_s if self._request.watches else LOOK_AT_MOST_S
-        look_ms = self._book.memo.looked_ms + int(every_s * 1000)
+        look_ms = self._book.checkpoint.looked_ms + int(every_s * 1000)
         return min(look_ms, *(0 if leaving.sent else self._due_ms(leaving) for leaving in todo))
 
     def _wait_until(self, until_ms: int, now_ms: int) -> None:
@@ -258,26 +258,28 @@ class Countdown:
         while stopped := self._to_bring_back():
             self._bring_back(stopped)
 
-    def _to_bring_back(self) -> list[Leaving]:
+    def _to_bring_back(self) -> list[ReleaseItem]:
         """Those that stay and have no outcome. One that was sent has none before it is settled; it is to have its route all the same."""
         stopped = [one for one in self._book.leaving.values() if one.stop is not None and one.outcome is None]
         wishes = self._wishes([one for one in stopped if one.sent])
         return [one for one in stopped if not one.sent or not _is_back(one) or one.number in wishes]
 
-    def _bring_back(self, stopped: Sequence[Leaving]) -> None:
+    def _bring_back(self, stopped: Sequence[ReleaseItem]) -> None:
         """One round: all have their outcomes then, but those for which another job has asked for another route meanwhile."""
         self._be_calm(stopped)
         wishes = self._wishes(stopped)
         if fresh := [one for one in stopped if (one.back is None and one.park is not None) or one.number in wishes]:
-            now_ms = self._page.now_ms()
+            now_ms = self._context.now_ms()
             owned = {found.number: found for found in self._book.records(fresh).values()}
             if now_ms < self._lists_show_ms() and not all(_is_shown(one, owned.get(one.number)) for one in fresh):
                 raise Wait(WaitReason.SETTLING, (self._lists_show_ms() - now_ms) / 1000)
-            memo = self._book.memo.back or MoveMemo(selected=True, taken_ms=_TAKEN_MS)
-            self._book.note(back=memo.model_copy(update={"claimed": False}))
+            checkpoint = self._book.checkpoint.back or RerouteCheckpoint(selected=True, taken_ms=_TAKEN_MS)
+            self._book.note(back=checkpoint.model_copy(update={"claimed": False}))
             self._book.write("ways_back", [_with_way_back(one, owned.get(one.number), wishes.get(one.number)) for one in fresh])
-        way = _Way(self._book, self._page, parking=False)
-        self._moved(Moves(way, self._provider, self._rules, memo=self._book.memo.back, only=[one.number for one in stopped]))
+        way = _Way(self._book, self._context, parking=False)
+        self._moved(
+            RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped])
+        )
         brought = [self._book.leaving[one.number] for one in stopped]
         # A newer job goes first; it may have moved nothing, and nobody else knows then that the number is parked.
         left = [one for one in brought if one.back is not None and one.back.outcome is Outcome.SUPERSEDED]
@@ -293,18 +295,18 @@ class Countdown:
         if stuck := [one for one in stuck if one.record_id in here]:
             self._stay_parked(stuck)
 
-    def _wishes(self, stopped: Sequence[Leaving]) -> dict[str, Parked]:
+    def _wishes(self, stopped: Sequence[ReleaseItem]) -> dict[str, Parked]:
         """What other jobs want for these numbers, and their ways back don't know of."""
         if not self._request.parking or not stopped:
             return {}
-        parked, by_number = self._page.parked([one.number for one in stopped]), {one.number: one for one in stopped}
+        parked, by_number = self._context.parked([one.number for one in stopped]), {one.number: one for one in stopped}
         return {
             number: one
             for number, one in parked.items()
-            if one.release == self._page.job_id and one.wanted_order != by_number[number].wanted
+            if one.release == self._context.job_id and one.wanted_order != by_number[number].wanted
         }
 
-    def _stay_parked(self, stuck: Sequence[Leaving]) -> None:
+    def _stay_parked(self, stuck: Sequence[ReleaseItem]) -> None:
         """Their way back was refused, or never shown: the job mustn't end as if they had their routes. Raises AttemptFailed."""
         again = [one.model_copy(update={"back": one.back.became(None, _still_parked(one.back))}) for one in stuck if one.back]
         self._book.write("still_parked", again)
@@ -312,33 +314,33 @@ class Countdown:
         assert error is not None
         raise AttemptFailed(error, so_far=self._book.result(error), in_doubt=True)
 
-    def _be_calm(self, stopped: Sequence[Leaving]) -> None:
+    def _be_calm(self, stopped: Sequence[ReleaseItem]) -> None:
         """What was sent to park a number and isn't seen to be done may still act; the way back comes after it. Raises Wait."""
-        sure = self._book.memo.parked_ms
+        sure = self._book.checkpoint.parked_ms
         if all(one.back is not None or (sure and one.park and one.park.outcome is Outcome.CONFIRMED) for one in stopped):
             return
-        now_ms = self._page.now_ms()
-        if not self._book.memo.calm_ms:
+        now_ms = self._context.now_ms()
+        if not self._book.checkpoint.calm_ms:
             self._book.note(calm_ms=now_ms + int((self._rules.settle_s + SENT_WITHIN_S) * 1000))
             self._book.write("calming", (), detail="what was sent to park them may still act", empty=True)
-        if now_ms < self._book.memo.calm_ms:
-            raise Wait(WaitReason.SETTLING, (self._book.memo.calm_ms - now_ms) / 1000)
+        if now_ms < self._book.checkpoint.calm_ms:
+            raise Wait(WaitReason.SETTLING, (self._book.checkpoint.calm_ms - now_ms) / 1000)
 
 
 class _Way:
     """The page of the numbers' way to the parking destination, or back, inside the release's own page."""
 
-    def __init__(self, book: Book, page: JobPage, *, parking: bool) -> None:
-        self._book, self._page, self._parking = book, page, parking
+    def __init__(self, book: Book, context: JobContext, *, parking: bool) -> None:
+        self._book, self._context, self._parking = book, context, parking
 
     @property
     def attempt(self) -> int:
-        return self._page.attempt
+        return self._context.attempt
 
     @property
-    def memo(self) -> str | None:
-        memo = self._book.memo.parking if self._parking else self._book.memo.back
-        return memo.model_dump_json() if memo else None
+    def checkpoint(self) -> str | None:
+        checkpoint = self._book.checkpoint.parking if self._parking else self._book.checkpoint.back
+        return checkpoint.model_dump_json() if checkpoint else None
 
     def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
         some = self._book.leaving if only is None else only
@@ -346,24 +348,24 @@ class _Way:
         return {number: way.model_dump_json() for number, way in ways.items() if way is not None}
 
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
-        return self._page.numbers_of(job_id, only)
+        return self._context.numbers_of(job_id, only)
 
     def save(self, write: Write) -> None:
         """The release has a phase and a progress of its own."""
         field = "park" if self._parking else "back"
-        if write.memo is not None:
-            self._book.note(**{"parking" if self._parking else "back": MoveMemo.model_validate_json(write.memo)})
-        ways = {number: Move.model_validate_json(text) for number, text in write.numbers.items()}
+        if write.checkpoint is not None:
+            self._book.note(**{"parking" if self._parking else "back": RerouteCheckpoint.model_validate_json(write.checkpoint)})
+        ways = {number: RouteChange.model_validate_json(text) for number, text in write.numbers.items()}
         changed = [self._book.leaving[number].model_copy(update={field: way}) for number, way in ways.items()]
         self._book.write(f"{field}:{write.step}", changed, detail=write.detail, empty=True, answered=write.answered, more=write.history)
 
     def now_ms(self) -> int:
-        return self._page.now_ms()
+        return self._context.now_ms()
 
-    def pause_point(self) -> None:
+    def check_interrupts(self) -> None:
         """The way back is the winding up: it isn't called off in its turn."""
         try:
-            self._page.pause_point()
+            self._context.check_interrupts()
         except CancelRequested:
             if self._parking:
                 raise
@@ -373,63 +375,63 @@ class _Way:
     ) -> RouteClaim:
         """What a newer job routes is that one's: where a release wanted it is nobody's wish."""
         del wanted
-        return self._page.claim_routes(numbers, calling=calling, seen_ms=seen_ms)
+        return self._context.claim_routes(numbers, calling=calling, seen_ms=seen_ms)
 
 
-def _way(owned: OwnedNumber, target: Route, taken: Parked | None) -> Move:
+def _way(owned: OwnedNumber, target: Route, taken: Parked | None) -> RouteChange:
     """Its way to the parking destination. One that an ended release has left there has the route that it had before that."""
-    way = Move.of(owned, target).model_copy(update={"taken_ms": _TAKEN_MS})
+    way = RouteChange.of(owned, target).model_copy(update={"taken_ms": _TAKEN_MS})
     before = taken.left_by_another if taken is not None and taken.is_at(owned.route) else None
     return way if before is None else way.model_copy(update={"before": before, "outcome": None})
 
 
-def _ways(park: Move) -> str:
+def _ways(park: RouteChange) -> str:
     return Ways(before=park.before, target=park.target).model_dump_json()
 
 
-def _left_there(leaving: Leaving) -> Leaving:
+def _left_there(leaving: ReleaseItem) -> ReleaseItem:
     """Called off and not to be brought back: it wasn't parked, or nobody knows from where."""
     was_there = leaving.park is not None and leaving.park.outcome is Outcome.UNCHANGED
     return leaving.became(Outcome.UNCHANGED, ROUTE_UNKNOWN) if was_there else leaving
 
 
-def _is_parked(park: Move) -> bool:
+def _is_parked(park: RouteChange) -> bool:
     return park.outcome in (Outcome.CONFIRMED, Outcome.UNCHANGED)
 
 
-def _shows_parked(leaving: Leaving, owned: OwnedNumber | None) -> bool:
+def _shows_parked(leaving: ReleaseItem, owned: OwnedNumber | None) -> bool:
     return leaving.park is not None and owned is not None and same_route(owned.route, leaving.park.target)
 
 
-def _is_shown(leaving: Leaving, owned: OwnedNumber | None) -> bool:
+def _is_shown(leaving: ReleaseItem, owned: OwnedNumber | None) -> bool:
     """Whether a list shows it where it was sent last."""
     return leaving.park is None or leaving.back is not None or _shows_parked(leaving, owned)
 
 
-def _is_stuck(leaving: Leaving) -> bool:
+def _is_stuck(leaving: ReleaseItem) -> bool:
     """Whether it is still parked, for all that the provider says."""
     back = leaving.back
     return back is not None and (back.outcome is Outcome.REFUSED or (back.outcome is Outcome.ACCEPTED and back.error is not None))
 
 
-def _is_back(leaving: Leaving) -> bool:
+def _is_back(leaving: ReleaseItem) -> bool:
     """Whether its way back has come to its end."""
     return leaving.back is not None and leaving.back.outcome not in (None, Outcome.ACCEPTED, Outcome.REFUSED)
 
 
-def _still_parked(back: Move) -> JobError:
+def _still_parked(back: RouteChange) -> JobError:
     why = back.error.message if back.error else "no answer"
     message = f"it isn't given back and still parked, its old route couldn't be set ({why}): reroute it, then `didflow retry`"
     return JobError(code="still_parked", message=message, retryable=True)
 
 
-def _not_parked(leaving: Leaving, park: Move) -> Leaving:
+def _not_parked(leaving: ReleaseItem, park: RouteChange) -> ReleaseItem:
     why = park.error.message if park.error else "a newer job routes it"
     outcome = park.outcome if park.outcome in (Outcome.SUPERSEDED, Outcome.REFUSED, Outcome.CHANGED_ELSEWHERE) else Outcome.FAILED
     return leaving.stays(outcome, JobError(code="not_parked", message=f"could not be parked, so it isn't given back: {why}"))
 
 
-def _with_way_back(leaving: Leaving, owned: OwnedNumber | None, wish: Parked | None) -> Leaving:
+def _with_way_back(leaving: ReleaseItem, owned: OwnedNumber | None, wish: Parked | None) -> ReleaseItem:
     if wish is None or wish.wanted is None:
         assert leaving.park is not None
         back = way_back(leaving.park, owned)
@@ -439,16 +441,16 @@ def _with_way_back(leaving: Leaving, owned: OwnedNumber | None, wish: Parked | N
     return leaving.model_copy(update=changes)
 
 
-def _wanted_way(leaving: Leaving, owned: OwnedNumber | None, wanted: Route) -> Move:
+def _wanted_way(leaving: ReleaseItem, owned: OwnedNumber | None, wanted: Route) -> RouteChange:
     """To where another job wants it, from wherever we have brought it; what somebody else has changed stays."""
     ours = [route for way in (leaving.park, leaving.back) if way is not None for route in (way.before, way.target)]
     if owned is not None and (not ours or any(same_route(owned.route, route) for route in ours)):
         ours = [owned.route]
-    from_here = Move(number=leaving.number, record_id=leaving.record_id, before=wanted, target=ours[0] if ours else ())
+    from_here = RouteChange(number=leaving.number, record_id=leaving.record_id, before=wanted, target=ours[0] if ours else ())
     return way_back(from_here, owned)
 
 
-def _stayed(leaving: Leaving) -> Leaving:
+def _stayed(leaving: ReleaseItem) -> ReleaseItem:
     """With the outcome that it stays with; called off, with that of its way back."""
     back = leaving.back
     if leaving.stop is AS_ITS_WAY_BACK and back is not None:

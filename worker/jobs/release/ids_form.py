@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from didflow.contract.ids_form import IdsForm
-from worker.jobs.ports import JobPage, Rules
+from worker.jobs.ports import JobContext, Rules
 
 
 class IdForms:
@@ -13,9 +13,9 @@ class IdForms:
     The comma list is never tried unasked: a server that reads ``1,2`` as one number would release another record.
     """
 
-    def __init__(self, page: JobPage, rules: Rules) -> None:
-        self._page, self._set = page, rules.ids_form
-        self._learned = page.ids_form() if self._set == "auto" else None
+    def __init__(self, context: JobContext, rules: Rules) -> None:
+        self._context, self._set = context, rules.ids_form
+        self._learned = context.ids_form() if self._set == "auto" else None
         self._helped: Counter[IdsForm] = Counter()
 
     def together(self) -> IdsForm:
@@ -38,4 +38,4 @@ class IdForms:
         """It was seen that the server takes this form; for `single`, that it takes no more than one id a call."""
         if self._set == "auto" and form != self._learned:
             self._learned = form
-            self._page.learn_ids_form(form)
+            self._context.learn_ids_form(form)

@@ -15,26 +15,26 @@ from didflow.contract.requests import Release
 from didflow.contract.results import Quote, Result, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.owned_numbers import find_owned
-from worker.jobs.ports import CancelRequested, Ended, JobPage, NeedsReview, Provider, Rules, Wait
+from worker.jobs.ports import CancelRequested, Ended, JobContext, NeedsReview, Provider, Rules, Wait
 from worker.jobs.release.executor import GivingBack
 from worker.jobs.release.grace_period import Countdown
-from worker.jobs.release.state import Leaving, LeavingBook
+from worker.jobs.release.state import ReleaseItem, ReleaseItems
 from worker.jobs.selection import Selected, goes_to, select
 
 
-def release(request: Release, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def release(request: Release, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a release to its end."""
-    job = _Release(request, page, provider, rules)
-    if not job.memo.selected:
-        page.pause_point()
+    job = _Release(request, context, provider, rules)
+    if not job.checkpoint.selected:
+        context.check_interrupts()
         selected = select(request, provider)
         holders = job.holders([owned.number for owned in selected.owned])
-        leaving = [guarded(owned, request, rules, holders.get(owned.number), page.account) for owned in selected.owned]
+        leaving = [guarded(owned, request, rules, holders.get(owned.number), context.account) for owned in selected.owned]
         if request.dry_run:
             return _preview(leaving, selected)
         job.take(leaving, selected.not_found)
-    countdown = Countdown(request, job, page, provider, rules)
-    giving_back = GivingBack(job, page, provider, rules)
+    countdown = Countdown(request, job, context, provider, rules)
+    giving_back = GivingBack(job, context, provider, rules)
     try:
         while due := countdown.due():
             giving_back.go_on(due)
@@ -69,9 +69,9 @@ def _wind_up(countdown: Countdown, giving_back: GivingBack) -> None:
             countdown.call_off()
 
 
-def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> Leaving:
+def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> ReleaseItem:
     """The number as something to release, or as protected."""
-    leaving = Leaving(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
+    leaving = ReleaseItem(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
     labels = rules.protected_labels | frozenset(request.protected_labels)
     if owned.number in rules.protected_numbers or (owned.label is not None and owned.label in labels):
         return leaving.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
@@ -94,18 +94,18 @@ def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, accoun
     return None
 
 
-class _Release(LeavingBook):
+class _Release(ReleaseItems):
     """A release, as this attempt carries it out."""
 
-    def __init__(self, request: Release, page: JobPage, provider: Provider, rules: Rules) -> None:
-        super().__init__(page, lends=request.reusable, parks=bool(request.parking))
+    def __init__(self, request: Release, context: JobContext, provider: Provider, rules: Rules) -> None:
+        super().__init__(context, lends=request.reusable, parks=bool(request.parking))
         self._request, self._provider, self._rules = request, provider, rules
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
         """Whom they were bought for, where that counts."""
-        return self._page.holders(numbers) if self._request.expected_reference is not None else {}
+        return self._context.holders(numbers) if self._request.expected_reference is not None else {}
 
-    def still_ours(self, batch: Sequence[Leaving]) -> list[Leaving]:
+    def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
         owned = self.records(batch)
         self.record_gone([leaving for leaving in batch if leaving.record_id not in owned])
@@ -114,7 +114,7 @@ class _Release(LeavingBook):
         self.write("left_alone", list(stays.values()))
         return [leaving for leaving in here if leaving.number not in stays]
 
-    def records(self, batch: Sequence[Leaving]) -> dict[int, OwnedNumber]:
+    def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]:
         """The records that are still there. One that the list doesn't show is asked for by itself: pages may have shifted."""
         owned = {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
         for leaving in batch:
@@ -123,14 +123,14 @@ class _Release(LeavingBook):
                     owned[leaving.record_id] = self._provider.owned_one(leaving.record_id)
         return owned
 
-    def reasons_to_stay(self, here: Sequence[Leaving], owned: Mapping[int, OwnedNumber]) -> dict[str, Leaving]:
+    def reasons_to_stay(self, here: Sequence[ReleaseItem], owned: Mapping[int, OwnedNumber]) -> dict[str, ReleaseItem]:
         """Those that are left alone, as such: protected by now, not the purchase that was meant, or not going where they should."""
         asked = [leaving for leaving in here if not leaving.sent]
         holders = self.holders([leaving.number for leaving in asked])
         found = {one.number: self._reason_to_stay(one, owned[one.record_id], holders.get(one.number)) for one in asked}
         return {number: leaving for number, leaving in found.items() if leaving is not None}
 
-    def _reason_to_stay(self, leaving: Leaving, owned: OwnedNumber, holder: Holder | None) -> Leaving | None:
+    def _reason_to_stay(self, leaving: ReleaseItem, owned: OwnedNumber, holder: Holder | None) -> ReleaseItem | None:
         if owned.added != leaving.added:
             message = "the time of purchase is not the one seen at the start: left alone"
             return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
@@ -145,15 +145,15 @@ class _Release(LeavingBook):
         if leaving.park is None and expected is not None and not goes_to(owned.route, expected):
             message = f"its calls don't go to {expected} (--expected-destination; field expected_destination): left alone"
             return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
-        now = guarded(owned, self._request, self._rules, holder, self._page.account)
+        now = guarded(owned, self._request, self._rules, holder, self._context.account)
         return leaving.stays(now.outcome, now.error) if now.outcome is not None else None
 
-    def within_cap(self, batch: Sequence[Leaving]) -> list[Leaving]:
+    def within_cap(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Those that the account may still give back today. Raises Wait if that is none of them."""
         most, fresh = self._rules.releases_per_day, [leaving.record_id for leaving in batch if not leaving.sent]
         if most is None or not fresh:
             return list(batch)
-        may_go, tomorrow_s = self._page.count_releases(fresh, most)
+        may_go, tomorrow_s = self._context.count_releases(fresh, most)
         going = [leaving for leaving in batch if leaving.sent or leaving.record_id in may_go]
         if not going:
             message = (
@@ -163,7 +163,7 @@ class _Release(LeavingBook):
         return going
 
 
-def _preview(leaving: Sequence[Leaving], selected: Selected) -> Ended:
+def _preview(leaving: Sequence[ReleaseItem], selected: Selected) -> Ended:
     would = tuple(one.result().model_copy(update={"outcome": one.outcome}) for one in leaving)
     quote = Quote(numbers=would + selected.missing_results())
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))

@@ -11,10 +11,10 @@ from didflow.contract.errors import JobError
 from didflow.contract.history import Happened
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
-from worker.jobs.checkpoint import read_memo, read_stored
+from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.history_entries import released
-from worker.jobs.ports import Ended, JobPage, WantedElsewhere
-from worker.jobs.reroute.route_change import Move, MoveMemo
+from worker.jobs.ports import Ended, JobContext, WantedElsewhere
+from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 from worker.jobs.selection import Selected
 
 HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
@@ -30,7 +30,7 @@ _MAY_BE_PARKED = frozenset({None, Outcome.ACCEPTED, Outcome.CONFIRMED})
 GOOD_WAYS = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND})
 
 
-class Leaving(BaseModel):
+class ReleaseItem(BaseModel):
     """One number on its way out. `sent`: a release of it may have been sent, written down before the call. Times are the ledger's, ms.
 
     answered_ms  when its last call was answered; 0: it wasn't, or isn't yet
@@ -60,8 +60,8 @@ class Leaving(BaseModel):
     error: JobError | None = None
     seconds: int = 0
     seen_ms: int = 0
-    park: Move | None = None
-    back: Move | None = None
+    park: RouteChange | None = None
+    back: RouteChange | None = None
     stop: Outcome | None = None
     wanted: int = 0
     lent: str | None = None
@@ -90,28 +90,28 @@ class Leaving(BaseModel):
         """Whether it waits where it was parked."""
         return self.counts_down and self.park is not None and self.park.outcome is Outcome.CONFIRMED
 
-    def became(self, outcome: Outcome, error: JobError | None = None) -> "Leaving":
+    def became(self, outcome: Outcome, error: JobError | None = None) -> "ReleaseItem":
         return self.model_copy(update={"outcome": outcome, "error": error})
 
-    def stays(self, outcome: Outcome, error: JobError | None) -> "Leaving":
+    def stays(self, outcome: Outcome, error: JobError | None) -> "ReleaseItem":
         """Not released: at once, or when it has its route back."""
         if not self.may_be_parked:
             return self.became(outcome, error)
         return self.model_copy(update={"stop": outcome, "error": error})
 
-    def reopened(self) -> "Leaving":
+    def reopened(self) -> "ReleaseItem":
         """Another job wants another route for it: it ends with what it was about to end with as soon as it has that."""
         return self.model_copy(update={"stop": self.stop or self.outcome or Outcome.CONFIRMED, "outcome": None})
 
-    def under_way(self, now_ms: int) -> "Leaving":
+    def under_way(self, now_ms: int) -> "ReleaseItem":
         """About to be sent."""
         unclear_ms = now_ms if self.sent and not self.answered_ms else self.unclear_ms
         return self.model_copy(update={"sent": True, "answered_ms": 0, "refusal": None, "unclear_ms": unclear_ms})
 
-    def answered(self, now_ms: int, refusal: JobError | None, *, alone: bool = False) -> "Leaving":
+    def answered(self, now_ms: int, refusal: JobError | None, *, alone: bool = False) -> "ReleaseItem":
         return self.model_copy(update={"answered_ms": now_ms, "refusal": refusal, "alone": self.alone + alone})
 
-    def not_sent(self) -> "Leaving":
+    def not_sent(self) -> "ReleaseItem":
         """Nothing of its release can act: as if none had been sent."""
         return self.model_copy(update={"sent": False, "answered_ms": 0, "refusal": None, "unclear_ms": 0, "alone": 0})
 
@@ -132,7 +132,7 @@ class Leaving(BaseModel):
         )
 
 
-class ReleaseMemo(BaseModel):
+class ReleaseCheckpoint(BaseModel):
     """`selected`: the list of what goes is complete; it isn't made again. Times are the ledger's, ms.
 
     from_ms    when the grace period began; 0: it hasn't
@@ -149,8 +149,8 @@ class ReleaseMemo(BaseModel):
     not_found: tuple[str, ...] = ()
     from_ms: int = 0
     looked_ms: int = 0
-    parking: MoveMemo | None = None
-    back: MoveMemo | None = None
+    parking: RerouteCheckpoint | None = None
+    back: RerouteCheckpoint | None = None
     parked_ms: int = 0
     calm_ms: int = 0
     open_ms: int = 0
@@ -160,45 +160,45 @@ class ReleaseMemo(BaseModel):
 CLOSED_TOGETHER = 100
 
 
-class LeavingBook:
+class ReleaseItems:
     """What goes, as this attempt sees and writes it. `parks`: numbers are parked first; `lends`: what is parked may be handed out."""
 
-    def __init__(self, page: JobPage, *, lends: bool, parks: bool) -> None:
-        self._page, self._lends, self._parks = page, lends, parks
-        written = page.numbers()
-        self.memo = read_memo(ReleaseMemo, page.memo, written)
-        self.leaving: dict[str, Leaving] = {}
-        if self.memo.selected:
-            self.leaving = {number: read_stored(Leaving, text) for number, text in written.items()}
+    def __init__(self, context: JobContext, *, lends: bool, parks: bool) -> None:
+        self._context, self._lends, self._parks = context, lends, parks
+        written = context.numbers()
+        self.checkpoint = read_checkpoint(ReleaseCheckpoint, context.checkpoint, written)
+        self.leaving: dict[str, ReleaseItem] = {}
+        if self.checkpoint.selected:
+            self.leaving = {number: read_stored(ReleaseItem, text) for number, text in written.items()}
 
-    def take(self, leaving: Iterable[Leaving], not_found: Sequence[str]) -> None:
+    def take(self, leaving: Iterable[ReleaseItem], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""
-        self.memo = ReleaseMemo(selected=True, not_found=tuple(not_found))
+        self.checkpoint = ReleaseCheckpoint(selected=True, not_found=tuple(not_found))
         self.write("selected", list(leaving), anew=True)
 
-    def todo(self) -> list[Leaving]:
+    def todo(self) -> list[ReleaseItem]:
         """What is still to go."""
         return [leaving for _, leaving in sorted(self.leaving.items()) if leaving.is_to_go]
 
     def read_again(self, numbers: Sequence[str]) -> None:
         """What others have written of these since."""
-        self.leaving |= {number: read_stored(Leaving, text) for number, text in self._page.numbers(numbers).items()}
+        self.leaving |= {number: read_stored(ReleaseItem, text) for number, text in self._context.numbers(numbers).items()}
 
     def note(self, **changes: object) -> None:
         """Change the memo; the next write has it."""
-        self.memo = self.memo.model_copy(update=changes)
+        self.checkpoint = self.checkpoint.model_copy(update=changes)
 
-    def record_gone(self, gone: Sequence[Leaving]) -> None:
+    def record_gone(self, gone: Sequence[ReleaseItem]) -> None:
         """A record that is gone after we sent its release went by it; one that we never sent was gone before."""
         self.record_released([leaving for leaving in gone if leaving.sent])
         self.write("was_gone", [leaving.became(Outcome.ALREADY_RELEASED) for leaving in gone if not leaving.sent])
 
-    def record_released(self, released: Sequence[Leaving]) -> None:
+    def record_released(self, released: Sequence[ReleaseItem]) -> None:
         if released:
             self.write("released", [leaving.model_copy(update={"sent": True}).became(Outcome.RELEASED) for leaving in released])
 
     def result(self, error: JobError | None) -> Result:
-        others = Selected((), self.memo.not_found).missing_results()
+        others = Selected((), self.checkpoint.not_found).missing_results()
         numbers = tuple(leaving.result() for _, leaving in sorted(self.leaving.items())) + others
         done = sum(number.outcome in GOOD for number in numbers)
         first = next((number.error for number in numbers if number.error), None)
@@ -217,7 +217,7 @@ class LeavingBook:
     def write(
         self,
         step: str,
-        changed: Sequence[Leaving],
+        changed: Sequence[ReleaseItem],
         *,
         detail: str = "",
         empty: bool = False,
@@ -254,7 +254,7 @@ class LeavingBook:
             )
             self._write_unless_wanted(write, few, ends)
 
-    def _write_unless_wanted(self, write: Write, changed: Sequence[Leaving], ends: Sequence[str]) -> None:
+    def _write_unless_wanted(self, write: Write, changed: Sequence[ReleaseItem], ends: Sequence[str]) -> None:
         before = dict(self.leaving)
         try:
             self._write(write, changed, ends)
@@ -263,16 +263,16 @@ class LeavingBook:
             some = [one.reopened() if one.number in wanted.numbers else one for one in changed]
             self._write_unless_wanted(write, some, [number for number in ends if number not in wanted.numbers])
 
-    def _write(self, write: Write, changed: Sequence[Leaving], ends: Sequence[str]) -> None:
+    def _write(self, write: Write, changed: Sequence[ReleaseItem], ends: Sequence[str]) -> None:
         history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
         self.leaving |= {leaving.number: leaving for leaving in changed}
         done = sum(leaving.outcome is not None for leaving in self.leaving.values())
-        offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.memo.parked_ms}
-        self._page.save(
+        offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.checkpoint.parked_ms}
+        self._context.save(
             replace(
                 write,
                 phase="releasing",
-                memo=self.memo.model_dump_json(),
+                checkpoint=self.checkpoint.model_dump_json(),
                 numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
                 progress=f"{done} of {len(self.leaving)} numbers" if write.step == "released" else None,
                 unpark={one.number: _wish_known(one) for one in changed if one.number in ends},
@@ -284,7 +284,7 @@ class LeavingBook:
         )
 
 
-def _wish_known(leaving: Leaving) -> int:
+def _wish_known(leaving: ReleaseItem) -> int:
     """Which wish of another job it may end with; any, if it doesn't stay, or somebody else has it."""
     is_ours = leaving.outcome not in (Outcome.RELEASED, Outcome.ALREADY_RELEASED, Outcome.NOT_FOUND) and leaving.error != HANDED_OUT
     return leaving.wanted if is_ours else -1

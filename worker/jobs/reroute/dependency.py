@@ -2,7 +2,7 @@
 
 from didflow.contract.errors import JobError
 from didflow.contract.states import REPORTED, JobState, WaitReason
-from worker.jobs.ports import JobPage, Refused, Wait
+from worker.jobs.ports import JobContext, Refused, Wait
 
 #: How long it waits before it looks again.
 LOOK_AGAIN_S = 0.5
@@ -10,10 +10,10 @@ LOOK_AGAIN_S = 0.5
 _HELD = frozenset({"canary_failed", "deadline_passed", "cancelled"})
 
 
-def follow(job_id: str, page: JobPage) -> None:
+def follow(job_id: str, context: JobContext) -> None:
     """Return if that job is done. Raises Wait until it has ended, Refused if this one mustn't go on from there."""
-    first = page.other_job(job_id)
-    if first is None or first.account != page.account:
+    first = context.other_job(job_id)
+    if first is None or first.account != context.account:
         raise Refused(JobError(code="first_missing", message=f"there is no job {job_id} of this account to follow: nothing was changed"))
     if first.state not in REPORTED:
         raise Wait(WaitReason.DEPENDS, LOOK_AGAIN_S, f"job {job_id}, which goes first, is {first.state.value}")

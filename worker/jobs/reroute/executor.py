@@ -22,12 +22,12 @@ from didflow.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, 
 from didflow.contract.requests import is_past
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
-from worker.jobs.checkpoint import read_memo, read_stored
+from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.history_entries import moved
 from worker.jobs.owned_numbers import find_owned, find_surely
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, MovePage, Provider, Rules, Wait
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, Provider, RerouteContext, Rules, Wait
 from worker.jobs.provider_answers import waiting_for
-from worker.jobs.reroute.route_change import GOOD, Move, MoveMemo
+from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange
 
 CANCELLED = JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
 TOO_LATE = JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
@@ -40,9 +40,13 @@ READ_AGAIN_S = 0.5
 CHUNK = 1000
 
 
-def memo_of(page: MovePage) -> MoveMemo:
+def checkpoint_of(context: RerouteContext) -> RerouteCheckpoint:
     """How far the job is. Raises NeedsReview if that can't be read."""
-    return read_stored(MoveMemo, page.memo) if page.memo else read_memo(MoveMemo, None, page.numbers())
+    return (
+        read_stored(RerouteCheckpoint, context.checkpoint)
+        if context.checkpoint
+        else read_checkpoint(RerouteCheckpoint, None, context.numbers())
+    )
 
 
 def end_state(outcomes: Mapping[Outcome | None, int], totals: Totals, error: JobError | None) -> JobState:
@@ -55,32 +59,38 @@ def end_state(outcomes: Mapping[Outcome | None, int], totals: Totals, error: Job
     return JobState.PARTIAL if totals.done or accepted else JobState.FAILED
 
 
-class Moves:
+class RouteChanges:
     """The moves of one job, or `only` some of them, as this attempt sees and writes them. They are all in memory."""
 
     def __init__(
-        self, page: MovePage, provider: Provider, rules: Rules, *, memo: MoveMemo | None = None, only: Sequence[str] | None = None
+        self,
+        context: RerouteContext,
+        provider: Provider,
+        rules: Rules,
+        *,
+        checkpoint: RerouteCheckpoint | None = None,
+        only: Sequence[str] | None = None,
     ) -> None:
-        self._page, self._provider, self._rules = page, provider, rules
-        self.memo = memo or memo_of(page)
-        self.moves: dict[str, Move] = {}
-        if self.memo.selected:
-            stored = {number: read_stored(Move, text) for number, text in page.numbers(only).items()}
-            self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.memo.taken_ms}
+        self._context, self._provider, self._rules = context, provider, rules
+        self.checkpoint = checkpoint or checkpoint_of(context)
+        self.moves: dict[str, RouteChange] = {}
+        if self.checkpoint.selected:
+            stored = {number: read_stored(RouteChange, text) for number, text in context.numbers(only).items()}
+            self.moves = {number: move for number, move in stored.items() if move.taken_ms == self.checkpoint.taken_ms}
 
-    def take_snapshot(self, moves: Iterable[Move], taken_ms: int, not_found: Sequence[str] = ()) -> None:
+    def take_snapshot(self, moves: Iterable[RouteChange], taken_ms: int, not_found: Sequence[str] = ()) -> None:
         """Write down every number with its present route, read since `taken_ms`, before the first one is touched."""
         self.moves = {move.number: move.model_copy(update={"taken_ms": taken_ms}) for move in moves}
         everything = list(self.moves.values())
         for start in range(0, len(everything), CHUNK):
             self._write("snapshot", everything[start : start + CHUNK])
-        self.memo = self.memo.model_copy(update={"selected": True, "taken_ms": taken_ms, "not_found": tuple(not_found)})
+        self.checkpoint = self.checkpoint.model_copy(update={"selected": True, "taken_ms": taken_ms, "not_found": tuple(not_found)})
         self._write("selected", (), detail=f"{len(everything)} numbers, {len(self._to_send())} to move", empty=True)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did."""
         self._claim_unchanged()
-        if self._page.attempt > 1:
+        if self._context.attempt > 1:
             self.notice_what_is_done()
         if canary is not None and (first := self._canary(canary)) and (stopped := self.move_first(first, deadline)):
             return stopped
@@ -92,7 +102,7 @@ class Moves:
 
     def send(self, deadline: datetime | None) -> JobError | None:
         """Send what isn't sent, without reading it back; return why it stopped early, if it did."""
-        if self._page.attempt > 1:
+        if self._context.attempt > 1:
             self.notice_what_is_done()
         return self._send(sorted(self._to_send()), deadline)
 
@@ -107,17 +117,17 @@ class Moves:
     def _claim_unchanged(self) -> None:
         """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
         unchanged = [number for number, move in sorted(self.moves.items()) if move.outcome is Outcome.UNCHANGED]
-        if self.memo.claimed or not unchanged:
+        if self.checkpoint.claimed or not unchanged:
             return
         for start in range(0, len(unchanged), CHUNK):
-            self.claim_without_call(unchanged[start : start + CHUNK], seen_ms=self.memo.taken_ms)
-        self.memo = self.memo.model_copy(update={"claimed": True})
+            self.claim_without_call(unchanged[start : start + CHUNK], seen_ms=self.checkpoint.taken_ms)
+        self.checkpoint = self.checkpoint.model_copy(update={"claimed": True})
         self._write("claimed", (), detail=f"{len(unchanged)} numbers that are as asked", empty=True)
 
-    def claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[Move]:
+    def claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[RouteChange]:
         """Claim numbers whose route was as asked when it was read, since `seen_ms`. Those that may change yet become accepted, to be
         read back, and so do those that another job has moved so lately that the list may not know it (A3); returns the others."""
-        claim = self._page.claim_routes(numbers, calling=False, seen_ms=seen_ms - int(self._rules.settle_s * 1000))
+        claim = self._context.claim_routes(numbers, calling=False, seen_ms=seen_ms - int(self._rules.settle_s * 1000))
         moves = [self.moves[number] for number in numbers]
         self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in moves if move.number in claim.newer])
         ours = [move for move in moves if move.number not in claim.newer]
@@ -133,18 +143,18 @@ class Moves:
             numbers_of[job_id].append(number)
         found = set()
         for job_id, numbers in numbers_of.items():
-            for number, text in self._page.numbers_of(job_id, numbers).items():
+            for number, text in self._context.numbers_of(job_id, numbers).items():
                 with suppress(ValidationError):  # A purchase keeps something else.
-                    move = Move.model_validate_json(text)
+                    move = RouteChange.model_validate_json(text)
                     if move.outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED) and same_route(move.target, self.moves[number].target):
                         found.add(number)
         return found
 
     def _canary(self, count: int) -> tuple[str, ...]:
-        if not self.memo.canary and (chosen := tuple(sorted(self._to_send())[:count])):
-            self.memo = self.memo.model_copy(update={"canary": chosen})
+        if not self.checkpoint.canary and (chosen := tuple(sorted(self._to_send())[:count])):
+            self.checkpoint = self.checkpoint.model_copy(update={"canary": chosen})
             self._write("canary", (), detail=" ".join(chosen[:20]), empty=True)
-        return self.memo.canary
+        return self.checkpoint.canary
 
     def _canary_verdict(self, first: Sequence[str]) -> JobError | None:
         bad = [number for number in first if self.moves[number].outcome not in GOOD]
@@ -160,19 +170,19 @@ class Moves:
     def _send(self, numbers: Sequence[str], deadline: datetime | None) -> JobError | None:
         for batch in self._batches(numbers):
             try:
-                self._page.pause_point()
+                self._context.check_interrupts()
                 self._provider.await_turn()  # Before the deadline is looked at: it may pass meanwhile.
-                self._page.pause_point()
+                self._context.check_interrupts()
             except CancelRequested:
                 return CANCELLED
-            if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
+            if is_past(deadline, datetime.fromtimestamp(self._context.now_ms() / 1000, UTC)):
                 return TOO_LATE
             self._send_batch(batch)
         return None
 
-    def _batches(self, numbers: Sequence[str]) -> Iterable[list[Move]]:
+    def _batches(self, numbers: Sequence[str]) -> Iterable[list[RouteChange]]:
         """Numbers that may share a call: same target, same SMS callback (which the call sends back), at most the batch size."""
-        groups: dict[tuple[str, str], list[Move]] = defaultdict(list)
+        groups: dict[tuple[str, str], list[RouteChange]] = defaultdict(list)
         for number in numbers:
             move = self.moves[number]
             groups[" ".join(map(repr, move.target)), move.sms_relay_url or ""].append(move)
@@ -180,11 +190,11 @@ class Moves:
             for start in range(0, len(group), self._rules.batch_size):
                 yield group[start : start + self._rules.batch_size]
 
-    def _send_batch(self, whole: Sequence[Move]) -> None:
+    def _send_batch(self, whole: Sequence[RouteChange]) -> None:
         """Send those that no newer job routes, asked just before each call, which then has its moment already: a claim is good for a
         few seconds."""
         self._provider.await_turn()
-        claim = self._page.claim_routes([move.number for move in whole], wanted=whole[0].target)
+        claim = self._context.claim_routes([move.number for move in whole], wanted=whole[0].target)
         self._write("superseded", [move.superseded(claim.parked) for move in whole if move.number in claim.newer])
         batch = [move for move in whole if move.number not in claim.newer]
         if not batch:
@@ -192,7 +202,7 @@ class Moves:
         answer = self._provider.set_route([move.record_id for move in batch], batch[0].target, batch[0].sms_relay_url)
         match answer:
             case Yes():
-                self.memo = self.memo.model_copy(update={"accepted_ms": self._page.now_ms()})
+                self.checkpoint = self.checkpoint.model_copy(update={"accepted_ms": self._context.now_ms()})
                 settle_s = self._rules.settle_s
                 accepted = [move.accepted(claim.disturbed_ms.get(move.number), settle_s) for move in batch]
                 self._write("accepted", accepted, progress=True, answered=batch)
@@ -202,7 +212,7 @@ class Moves:
                 self._send_batch(batch[:half])
                 self._send_batch(batch[half:])
             case No(code=code, message=message):
-                self.memo = self.memo.model_copy(update={"accepted_ms": self._page.now_ms()})
+                self.checkpoint = self.checkpoint.model_copy(update={"accepted_ms": self._context.now_ms()})
                 self._write("refused", [batch[0].refused(JobError(code=f"route_{code}", message=message))], answered=batch)
             case Unclear(reason):
                 error = JobError(code="route_unclear", message=f"a change of routes had no clear answer ({reason})", retryable=True)
@@ -215,7 +225,7 @@ class Moves:
     def _confirm(self, numbers: Sequence[str]) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
         awaited = self.awaited(numbers)
-        asked_ms = self._page.now_ms()
+        asked_ms = self._context.now_ms()
         owned = find_owned(self._provider, awaited)
         shown = self.confirm_shown(awaited, owned, asked_ms)
         if open_ones := self.awaited(numbers):
@@ -238,18 +248,18 @@ class Moves:
 
     def give_up(self, open_ones: Sequence[str], owned: Mapping[str, OwnedNumber]) -> None:
         """The settle time is over for these: say what they are; or that they are to be sent over."""
-        left: list[Move] = []
+        left: list[RouteChange] = []
         for batch in self._batches(open_ones):
             # What the provider has refused to one of them isn't asked for once more.
             wanted = None if any(move.refusal for move in batch) else batch[0].target
-            claim = self._page.claim_routes([move.number for move in batch], calling=False, wanted=wanted)
+            claim = self._context.claim_routes([move.number for move in batch], calling=False, wanted=wanted)
             left += [move.superseded(claim.parked) for move in batch if move.number in claim.newer]
             left += [self._unconfirmed(move, owned.get(move.number)) for move in batch if move.number not in claim.newer]
         self._write("not_confirmed", left)
 
     def _wait_for_the_provider(self, open_ones: Sequence[str], shown: Collection[str], asked_ms: int) -> None:
         """Raises Wait until the last of these numbers can be judged."""
-        settled_ms = self.memo.accepted_ms + int(self._rules.settle_s * 1000)
+        settled_ms = self.checkpoint.accepted_ms + int(self._rules.settle_s * 1000)
         until_ms = max(settled_ms, *(self.moves[number].check_after_ms for number in open_ones))
         if asked_ms >= until_ms:
             return
@@ -259,7 +269,7 @@ class Moves:
         after_s = (min(self.moves[number].check_after_ms or settled_ms for number in open_ones) - asked_ms) / 1000
         raise Wait(WaitReason.SETTLING, READ_AGAIN_S if soon else max(0.05, after_s))
 
-    def _unconfirmed(self, move: Move, owned: OwnedNumber | None) -> Move:
+    def _unconfirmed(self, move: RouteChange, owned: OwnedNumber | None) -> RouteChange:
         if move.refusal is not None:
             return move.became(Outcome.NOT_FOUND if owned is None else Outcome.REFUSED, move.refusal)
         if move.check_after_ms and owned is not None:
@@ -277,7 +287,7 @@ class Moves:
     def notice_what_is_done(self) -> None:
         """After an attempt that ended without a clear answer: what is there already needn't be sent again."""
         open_ones = self._to_send()
-        seen_ms = self._page.now_ms()
+        seen_ms = self._context.now_ms()
         owned = find_owned(self._provider, open_ones)
         done = [n for n in open_ones if n in owned and same_route(owned[n].route, self.moves[n].target)]
         for start in range(0, len(done), CHUNK):
@@ -296,19 +306,19 @@ class Moves:
         result = self.result(error, others)
         return Ended(end_state(Counter(move.outcome for move in self.moves.values()), result.totals, error), result)
 
-    def write(self, step: str, moves: Sequence[Move]) -> None:
+    def write(self, step: str, moves: Sequence[RouteChange]) -> None:
         """Write these, which are among them."""
         self._write(step, moves)
 
     def _write(
         self,
         step: str,
-        moves: Sequence[Move],
+        moves: Sequence[RouteChange],
         *,
         detail: str = "",
         progress: bool = False,
         empty: bool = False,
-        answered: Sequence[Move] = (),
+        answered: Sequence[RouteChange] = (),
     ) -> None:
         """Write these moves and the memo; without moves only if the memo alone is worth it (`empty`). `answered`: whose call is over."""
         if not moves and not empty:
@@ -317,12 +327,12 @@ class Moves:
         for move in moves:
             self.moves[move.number] = move
         sent = sum(move.outcome is not None for move in self.moves.values())
-        self._page.save(
+        self._context.save(
             Write(
                 step,
                 detail=detail or f"{len(moves)} numbers",
                 phase="moving",
-                memo=self.memo.model_dump_json(),
+                checkpoint=self.checkpoint.model_dump_json(),
                 numbers={move.number: move.model_dump_json() for move in moves},
                 progress=f"{sent} of {len(self.moves)} numbers" if progress else None,
                 answered=[move.number for move in answered],

@@ -16,9 +16,9 @@ from didflow.contract.results import ERRORS_SHOWN, SHOWN_AT_MOST, NumberResult, 
 from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.owned_numbers import find_each, pages_of, shared_digits
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobPage, Provider, Rules, Wait
-from worker.jobs.reroute.executor import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, Moves, end_state, memo_of
-from worker.jobs.reroute.route_change import GOOD, Move, MoveBatch, is_open
+from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobContext, Provider, Rules, Wait
+from worker.jobs.reroute.executor import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, RouteChanges, checkpoint_of, end_state
+from worker.jobs.reroute.route_change import GOOD, RouteChange, RouteChangeBatch, is_open
 from worker.jobs.reroute.snapshot import SnapshotWriter
 
 #: So many batches are submitted in one write, and so many in the first one: the sooner they are there, the sooner threads are busy.
@@ -30,32 +30,32 @@ BATCHES_AGAIN_S = 30.0
 ASKED_FOR_EACH = 20
 
 
-def pages_in(page: JobPage, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
+def pages_in(context: JobContext, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The pages of this job, or of another one, with the numbers on each."""
     index = 0
-    while (numbers := page.page_of_numbers(index, job_id)) is not None:
+    while (numbers := context.page_of_numbers(index, job_id)) is not None:
         yield index, numbers
         index += 1
 
 
-def moves_in(page: JobPage) -> Iterator[Move]:
+def moves_in(context: JobContext) -> Iterator[RouteChange]:
     """All moves of a job with pages."""
-    for _, numbers in pages_in(page):
-        yield from (read_stored(Move, text) for text in page.numbers(numbers).values())
+    for _, numbers in pages_in(context):
+        yield from (read_stored(RouteChange, text) for text in context.numbers(numbers).values())
 
 
 class PagedMoves:
     """The moves of one large job."""
 
-    def __init__(self, page: JobPage, provider: Provider, rules: Rules) -> None:
-        self._page, self._provider, self._rules = page, provider, rules
-        self.memo = memo_of(page)
+    def __init__(self, context: JobContext, provider: Provider, rules: Rules) -> None:
+        self._context, self._provider, self._rules = context, provider, rules
+        self.checkpoint = checkpoint_of(context)
 
     def selected(self, snapshot: SnapshotWriter, *, label: str | None = None) -> None:
         """The snapshot is complete. `label`: all its numbers have it."""
         snapshot.close()
         search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
-        counts = self._page.outcomes()
+        counts = self._context.outcomes()
         how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
         how |= {"inactive": snapshot.inactive}
         nothing_to_claim = not counts.get(Outcome.UNCHANGED)
@@ -63,18 +63,18 @@ class PagedMoves:
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did. Raises Wait while batches are under way."""
-        if self.memo.doubtful:
+        if self.checkpoint.doubtful:
             self._send_unclear_again()
         self._claim_unchanged()
-        if canary is not None and not self.memo.cleared and (stopped := self._move_first(canary, deadline)):
+        if canary is not None and not self.checkpoint.cleared and (stopped := self._move_first(canary, deadline)):
             return stopped
         while True:
-            stopped = self._fan_out(deadline) if not self.memo.fanned_out else None
-            if self._page.open_batches():
+            stopped = self._fan_out(deadline) if not self.checkpoint.fanned_out else None
+            if self._context.open_batches():
                 raise Wait(WaitReason.DEPENDS, BATCHES_AGAIN_S, "batches are under way")
             stopped = stopped or self._stopped_batches()
             self._confirm()
-            if not self._page.outcomes().get("open"):
+            if not self._context.outcomes().get("open"):
                 return None
             if stopped:
                 return stopped
@@ -82,9 +82,9 @@ class PagedMoves:
 
     def ended(self, error: JobError | None) -> Ended:
         """The job's end: by how many numbers are as asked."""
-        counts = self._page.outcomes()
+        counts = self._context.outcomes()
         outcomes: dict[Outcome | None, int] = {Outcome(word): count for word, count in counts.items() if word != "open"}
-        result = result_of_pages(self._page, error)
+        result = result_of_pages(self._context, error)
         if outcomes.get(Outcome.UNCLEAR):
             self._remember("unclear", f"{outcomes[Outcome.UNCLEAR]} numbers", doubtful=True)
             return Ended(JobState.NEEDS_REVIEW, result)
@@ -92,7 +92,7 @@ class PagedMoves:
 
     def preview(self) -> Ended:
         """A dry run's end."""
-        result = result_of_pages(self._page, None, dry_run=True)
+        result = result_of_pages(self._context, None, dry_run=True)
         totals = result.totals.model_copy(update={"done": 0})
         quote = Quote(numbers=result.numbers)
         return Ended(JobState.SUCCEEDED, Result(totals=totals, summary=result.summary, quote=quote))
@@ -101,34 +101,34 @@ class PagedMoves:
 
     def _claim_unchanged(self) -> None:
         """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
-        if self.memo.claimed:
+        if self.checkpoint.claimed:
             return
-        for _, numbers in pages_in(self._page):
+        for _, numbers in pages_in(self._context):
             part = self._part(numbers)
             if unchanged := [number for number, move in part.moves.items() if move.outcome is Outcome.UNCHANGED]:
-                part.claim_without_call(unchanged, seen_ms=self.memo.taken_ms)
+                part.claim_without_call(unchanged, seen_ms=self.checkpoint.taken_ms)
         self._remember("claimed", "numbers that are as asked", claimed=True)
 
     def _move_first(self, count: int, deadline: datetime | None) -> JobError | None:
-        if not self.memo.canary:
+        if not self.checkpoint.canary:
             first = tuple(self._first_open(count))
             self._remember("canary", " ".join(first[:20]), canary=first)
-        part = self._part(self.memo.canary)
+        part = self._part(self.checkpoint.canary)
         try:
-            if self._page.attempt > 1:
+            if self._context.attempt > 1:
                 part.notice_what_is_done()
-            stopped = part.move_first(self.memo.canary, deadline)
+            stopped = part.move_first(self.checkpoint.canary, deadline)
         except AttemptFailed as failed:
             raise AttemptFailed(failed.error, in_doubt=True) from None  # What is known so far is on all pages, not only in this part.
-        self.memo = part.memo
+        self.checkpoint = part.checkpoint
         if stopped is None:
             self._remember("canary_confirmed", cleared=True)
         return stopped
 
     def _first_open(self, count: int) -> list[str]:
         found: list[str] = []
-        for _, numbers in pages_in(self._page):
-            stored = self._page.numbers(numbers)
+        for _, numbers in pages_in(self._context):
+            stored = self._context.numbers(numbers)
             found += [number for number in numbers if is_open(stored[number])]
             if len(found) >= count:
                 break
@@ -138,9 +138,9 @@ class PagedMoves:
         """A batch for each page with something to send. Repeated, it changes nothing: a batch has its page's name."""
         batches, together = dict[str, str](), FIRST_TOGETHER
         try:
-            for index, numbers in pages_in(self._page):
-                if any(is_open(text) for text in self._page.numbers(numbers).values()):
-                    batch = MoveBatch(page=index, taken_ms=self.memo.taken_ms, deadline=deadline)
+            for index, numbers in pages_in(self._context):
+                if any(is_open(text) for text in self._context.numbers(numbers).values()):
+                    batch = RouteChangeBatch(page=index, taken_ms=self.checkpoint.taken_ms, deadline=deadline)
                     batches[self._batch(index)] = batch.model_dump_json()
                 if len(batches) == together:
                     self._submit(batches, deadline)
@@ -150,34 +150,34 @@ class PagedMoves:
             return CANCELLED
         except _TooLate:
             return TOO_LATE
-        self._remember("fanned_out", f"round {self.memo.round + 1}", fanned_out=True)
+        self._remember("fanned_out", f"round {self.checkpoint.round + 1}", fanned_out=True)
         return None
 
     def _submit(self, batches: dict[str, str], deadline: datetime | None) -> None:
-        self._page.pause_point()
+        self._context.check_interrupts()
         if not batches:
             return
-        if is_past(deadline, datetime.fromtimestamp(self._page.now_ms() / 1000, UTC)):
+        if is_past(deadline, datetime.fromtimestamp(self._context.now_ms() / 1000, UTC)):
             raise _TooLate
-        self._page.fan_out(batches)
+        self._context.fan_out(batches)
         batches.clear()
 
     def _batch(self, index: int) -> str:
-        return f"{index}.{self.memo.round}" if self.memo.round else str(index)
+        return f"{index}.{self.checkpoint.round}" if self.checkpoint.round else str(index)
 
     def _stopped_batches(self) -> JobError | None:
         """What batches left without an outcome: because the job was stopped, which is returned; else it is unclear."""
-        if not self._page.outcomes().get("open"):
+        if not self._context.outcomes().get("open"):
             return None
         stopped = None
         try:
-            self._page.pause_point()
+            self._context.check_interrupts()
         except CancelRequested:
             stopped = CANCELLED
-        for index, numbers in pages_in(self._page):
+        for index, numbers in pages_in(self._context):
             part = self._part(numbers)
             open_ones = [move for move in part.moves.values() if move.outcome is None]
-            error = self._page.batch_error(self._batch(index)) if open_ones else None
+            error = self._context.batch_error(self._batch(index)) if open_ones else None
             if error is not None and error.code in STOPPED:
                 stopped = stopped or error
             elif error is not None:
@@ -185,11 +185,11 @@ class PagedMoves:
         return stopped
 
     def _another_round(self, why: str) -> None:
-        anew = {"round": self.memo.round + 1, "fanned_out": False, "read_back": False, "doubtful": False}
+        anew = {"round": self.checkpoint.round + 1, "fanned_out": False, "read_back": False, "doubtful": False}
         self._remember("another_round", why, **anew)
 
     def _send_unclear_again(self) -> None:
-        for _, numbers in pages_in(self._page):
+        for _, numbers in pages_in(self._context):
             part = self._part(numbers)
             unclear = [move for move in part.moves.values() if move.outcome is Outcome.UNCLEAR]
             part.write("unclear_again", [move.became(None) for move in unclear])
@@ -199,23 +199,23 @@ class PagedMoves:
 
     def _confirm(self) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
-        if not (accepted := self._page.outcomes().get(Outcome.ACCEPTED)):
+        if not (accepted := self._context.outcomes().get(Outcome.ACCEPTED)):
             return
-        asked_ms = self._page.now_ms()
-        if not self.memo.read_back:
+        asked_ms = self._context.now_ms()
+        if not self.checkpoint.read_back:
             # Later than the batches' calls, which errs on the safe side.
             self._remember("reading_back", f"{accepted} numbers", accepted_ms=asked_ms, read_back=True)
-        settled = asked_ms >= self.memo.accepted_ms + int(self._rules.settle_s * 1000)
+        settled = asked_ms >= self.checkpoint.accepted_ms + int(self._rules.settle_s * 1000)
         if accepted > ASKED_FOR_EACH:
-            self._judge_list(pages_of(self._provider, self.memo.search, self.memo.label), asked_ms, settled=settled)
-        if settled and (self.memo.search or self.memo.label) and self._page.outcomes().get(Outcome.ACCEPTED):
+            self._judge_list(pages_of(self._provider, self.checkpoint.search, self.checkpoint.label), asked_ms, settled=settled)
+        if settled and (self.checkpoint.search or self.checkpoint.label) and self._context.outcomes().get(Outcome.ACCEPTED):
             # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
             self._judge_list(pages_of(self._provider), asked_ms, settled=settled)
         # What no list showed is asked for by itself, before anything is said of it.
         each = settled or accepted <= ASKED_FOR_EACH
         open_ones = (when for part in self._accepted_parts() for when in self._judge_rest(part, asked_ms, each, settled=settled))
         if (after_ms := min(open_ones, default=None)) is not None:
-            took_ms = self._page.now_ms() - asked_ms
+            took_ms = self._context.now_ms() - asked_ms
             raise Wait(WaitReason.SETTLING, max(READ_AGAIN_S, took_ms / 1000, (after_ms - asked_ms) / 1000))
 
     def _judge_list(self, pages: Iterable[Page[OwnedNumber]], asked_ms: int, *, settled: bool) -> None:
@@ -223,64 +223,64 @@ class PagedMoves:
             owned = {item.number: item for item in listed.items}
             self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
 
-    def _accepted_parts(self) -> Iterator[Moves]:
-        if self._page.outcomes().get(Outcome.ACCEPTED):
-            for _, numbers in pages_in(self._page):
+    def _accepted_parts(self) -> Iterator[RouteChanges]:
+        if self._context.outcomes().get(Outcome.ACCEPTED):
+            for _, numbers in pages_in(self._context):
                 yield self._part(numbers)
 
-    def _judge_rest(self, part: Moves, asked_ms: int, each: bool, *, settled: bool) -> list[int]:
+    def _judge_rest(self, part: RouteChanges, asked_ms: int, each: bool, *, settled: bool) -> list[int]:
         """The same for a page of ours. Returns, for each number that is still open, when it can be judged at the earliest (0: any time)."""
         ready = [number for number in part.awaited(part.moves) if part.moves[number].check_after_ms <= asked_ms]
         if each and ready:
             self._judge(part, find_each(self._provider, ready), asked_ms, settled=settled)
         return [part.moves[number].check_after_ms for number in part.awaited(part.moves)]
 
-    def _judge(self, part: Moves, owned: Mapping[str, OwnedNumber], asked_ms: int, *, settled: bool) -> None:
+    def _judge(self, part: RouteChanges, owned: Mapping[str, OwnedNumber], asked_ms: int, *, settled: bool) -> None:
         """Confirm what is shown as asked; when it is settled, say what the others are."""
         awaited = part.awaited(part.moves)
         part.confirm_shown(awaited, owned, asked_ms)
         if settled and (ready := [n for n in part.awaited(awaited) if part.moves[n].check_after_ms <= asked_ms]):
             part.give_up(ready, owned)
 
-    def _part(self, numbers: Sequence[str]) -> Moves:
-        return Moves(self._page, self._provider, self._rules, memo=self.memo, only=numbers)
+    def _part(self, numbers: Sequence[str]) -> RouteChanges:
+        return RouteChanges(self._context, self._provider, self._rules, checkpoint=self.checkpoint, only=numbers)
 
     def _remember(self, step: str, detail: str = "", **changes: object) -> None:
-        self.memo = self.memo.model_copy(update=changes)
-        self._page.save(Write(step, detail=detail, phase="moving", memo=self.memo.model_dump_json(), progress=""))
+        self.checkpoint = self.checkpoint.model_copy(update=changes)
+        self._context.save(Write(step, detail=detail, phase="moving", checkpoint=self.checkpoint.model_dump_json(), progress=""))
 
 
 class _TooLate(Exception):
     """The deadline came before all batches were submitted."""
 
 
-def result_of_pages(page: JobPage, error: JobError | None, *, dry_run: bool = False) -> Result:
+def result_of_pages(context: JobContext, error: JobError | None, *, dry_run: bool = False) -> Result:
     """What became of all numbers; a summary where they are very many. The first error stands for the job's if it has none of its own."""
-    counts = page.outcomes()
+    counts = context.outcomes()
     total, done = sum(counts.values()), sum(counts.get(outcome, 0) for outcome in GOOD)
     totals = Totals(requested=total, done=done)
     if total <= SHOWN_AT_MOST:
-        numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in moves_in(page)), key=lambda number: number.number))
+        numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in moves_in(context)), key=lambda number: number.number))
         first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
         return Result(numbers=numbers, totals=totals, error=error or first)
     undecided = "would_be_done" if dry_run else Outcome.FAILED.value
     told = {word: count for word, count in counts.items() if word != "open"}
     if counts.get("open"):
         told[undecided] = told.get(undecided, 0) + counts["open"]
-    errors = tuple(_first_errors(page)) if done < total else ()
-    pages = sum(1 for _ in pages_in(page))
-    summary = Summary(pages=pages, outcomes=told, inactive=memo_of(page).inactive, errors=errors)
+    errors = tuple(_first_errors(context)) if done < total else ()
+    pages = sum(1 for _ in pages_in(context))
+    summary = Summary(pages=pages, outcomes=told, inactive=checkpoint_of(context).inactive, errors=errors)
     return Result(summary=summary, totals=totals, error=error or next((number.error for number in errors), None))
 
 
-def shown(move: Move, *, dry_run: bool) -> NumberResult:
+def shown(move: RouteChange, *, dry_run: bool) -> NumberResult:
     """A dry run's numbers have no outcome where something would be done."""
     return move.result().model_copy(update={"outcome": move.outcome}) if dry_run else move.result()
 
 
-def _first_errors(page: JobPage) -> Iterator[NumberResult]:
+def _first_errors(context: JobContext) -> Iterator[NumberResult]:
     found = 0
-    for move in moves_in(page):
+    for move in moves_in(context):
         if move.error is not None and move.outcome not in GOOD:
             yield move.result()
             found += 1

@@ -14,13 +14,13 @@ from didflow.contract.results import NumberResult, Quote, Result, Totals
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.owned_numbers import find_each, find_surely, listed, shared_digits
-from worker.jobs.ports import Ended, JobPage, Provider, Refused, Rules, Wait
-from worker.jobs.release.state import Leaving
-from worker.jobs.reroute.executor import Moves, memo_of
+from worker.jobs.ports import Ended, JobContext, Provider, Refused, Rules, Wait
+from worker.jobs.release.state import ReleaseItem
+from worker.jobs.reroute.executor import RouteChanges, checkpoint_of
 from worker.jobs.reroute.fan_out import PagedMoves, pages_in
 from worker.jobs.reroute.parked_numbers import ParkedToo, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
-from worker.jobs.reroute.route_change import NO_RECORD, Move, MoveMemo
+from worker.jobs.reroute.route_change import NO_RECORD, RerouteCheckpoint, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_count, check_fraction, check_trunks
 
@@ -30,34 +30,34 @@ REROUTE_AGAIN_S = 1.0
 CALLS_ALONE = 3
 
 
-def reroute(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def reroute(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a reroute to its end."""
-    if not memo_of(page).selected:
-        page.pause_point()
+    if not checkpoint_of(context).selected:
+        context.check_interrupts()
         check_trunks(request, provider)
         try:
-            with _nothing_left_behind(page):
-                if not take_prepared(request, page, provider, rules) and (seen := _read(request, page, provider, rules)):
+            with _nothing_left_behind(context):
+                if not take_prepared(request, context, provider, rules) and (seen := _read(request, context, provider, rules)):
                     return seen
         except Refused as refused:
             if request.after is None or refused.error.code != NOTHING_SELECTED:
                 raise
             # It follows a job that moved what its selector means: to find no more is what it is for.
             return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=0, done=0)))
-    if memo_of(page).paged:
-        paged = PagedMoves(page, provider, rules)
+    if checkpoint_of(context).paged:
+        paged = PagedMoves(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
-    moves = Moves(page, provider, rules)
+    moves = RouteChanges(context, provider, rules)
     error = moves.run(canary=request.canary, deadline=request.deadline)
-    return moves.ended(error, Selected((), moves.memo.not_found).missing_results())
+    return moves.ended(error, Selected((), moves.checkpoint.not_found).missing_results())
 
 
-def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> Ended | None:
+def _read(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> Ended | None:
     """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
-    taken_ms, choice, parked = page.now_ms(), Choice(request, provider), ParkedToo(request, page, provider)
+    taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedToo(request, context, provider)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
-        planned = _moves(owned, request, page)
+        planned = _moves(owned, request, context)
         if planned or not parked.candidates():
             check_count(request, len(planned))
         check_fraction(len(planned), request.max_fraction, provider)
@@ -65,55 +65,55 @@ def _read(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> 
         check_count(request, len(owned) or len(planned))
         if request.dry_run:
             return preview(planned, Selected(owned, choice.not_found).missing_results())
-        _alone(page, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
+        _alone(context, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
         return None
-    snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
+    snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
     for found in chain((owned,), more):
-        page.pause_point()
-        snapshot.add(_moves(found, request, page))
+        context.check_interrupts()
+        snapshot.add(_moves(found, request, context))
     snapshot.close()
     check_count(request, snapshot.count)
     check_fraction(snapshot.count, request.max_fraction, provider)
-    snapshot.add(parked.moves(page.numbers(parked.candidates())))
-    snapshot.add(map(Move.of_nobody, choice.not_found))
-    PagedMoves(page, provider, rules).selected(snapshot, label=choice.label)
+    snapshot.add(parked.moves(context.numbers(parked.candidates())))
+    snapshot.add(map(RouteChange.of_nobody, choice.not_found))
+    PagedMoves(context, provider, rules).selected(snapshot, label=choice.label)
     return None
 
 
-def _moves(owned: Sequence[OwnedNumber], request: Reroute, page: JobPage) -> list[Move]:
+def _moves(owned: Sequence[OwnedNumber], request: Reroute, context: JobContext) -> list[RouteChange]:
     """The moves of these, with the route that each had before a release parked it."""
-    parked = page.parked([one.number for one in owned])
-    return [Move.of(one, request.destinations, parked.get(one.number)) for one in owned]
+    parked = context.parked([one.number for one in owned])
+    return [RouteChange.of(one, request.destinations, parked.get(one.number)) for one in owned]
 
 
-def failback(request: Failback, page: JobPage, provider: Provider, rules: Rules) -> Ended:
+def failback(request: Failback, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a failback to its end."""
-    if not memo_of(page).selected:
-        page.pause_point()
-        undone_ms = _check_undone(request.job_id, page)
-        taken_ms = page.now_ms()
+    if not checkpoint_of(context).selected:
+        context.check_interrupts()
+        undone_ms = _check_undone(request.job_id, context)
+        taken_ms = context.now_ms()
         young_s = (undone_ms - taken_ms) / 1000 + rules.settle_s
-        if page.page_of_numbers(0, request.job_id) is None:
-            undone = _moves_of(request.job_id, page)
+        if context.page_of_numbers(0, request.job_id) is None:
+            undone = _moves_of(request.job_id, context)
             owned = find_surely(provider, undone)
-            parked = page.parked(list(undone))
+            parked = context.parked(list(undone))
             planned = [way_back(move, owned.get(number), parked.get(number)) for number, move in sorted(undone.items())]
             _mind_an_old_list(planned, young_s)
-            planned = planned if request.dry_run else ask_releases(planned, page)
+            planned = planned if request.dry_run else ask_releases(planned, context)
             if request.dry_run:
                 return preview(planned, ())
-            _alone(page, provider, rules).take_snapshot(planned, taken_ms)
+            _alone(context, provider, rules).take_snapshot(planned, taken_ms)
         else:
-            snapshot = SnapshotWriter(page, rules.batch_size, taken_ms)
-            for planned in _ways_back(request.job_id, page, provider):
-                page.pause_point()
+            snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
+            for planned in _ways_back(request.job_id, context, provider):
+                context.check_interrupts()
                 _mind_an_old_list(planned, young_s)
-                snapshot.add(planned if request.dry_run else ask_releases(planned, page))
-            PagedMoves(page, provider, rules).selected(snapshot)
-    if memo_of(page).paged:
-        paged = PagedMoves(page, provider, rules)
+                snapshot.add(planned if request.dry_run else ask_releases(planned, context))
+            PagedMoves(context, provider, rules).selected(snapshot)
+    if checkpoint_of(context).paged:
+        paged = PagedMoves(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run())
-    moves = Moves(page, provider, rules)
+    moves = RouteChanges(context, provider, rules)
     return moves.ended(moves.run())
 
 
@@ -127,29 +127,29 @@ def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[Ow
     return tuple(owned), None
 
 
-def _alone(page: JobPage, provider: Provider, rules: Rules) -> Moves:
+def _alone(context: JobContext, provider: Provider, rules: Rules) -> RouteChanges:
     """For a job that sends its numbers itself. An attempt before may have found more of them, and begun to write pages."""
-    if page.page_of_numbers(0) is not None:
-        page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
-    return Moves(page, provider, rules)
+    if context.page_of_numbers(0) is not None:
+        context.save(Write("snapshot_begun", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
+    return RouteChanges(context, provider, rules)
 
 
 @contextmanager
-def _nothing_left_behind(page: JobPage) -> Iterator[None]:
+def _nothing_left_behind(context: JobContext) -> Iterator[None]:
     """A job that a guard refuses moved nothing: nobody shall bring its numbers back."""
     try:
         yield
     except Refused:
-        if page.page_of_numbers(0) is not None:
-            page.save(Write("snapshot_dropped", clear=True, memo=MoveMemo().model_dump_json()))
+        if context.page_of_numbers(0) is not None:
+            context.save(Write("snapshot_dropped", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
         raise
 
 
-def way_back(move: Move, owned: OwnedNumber | None, parked: Parked | None = None) -> Move:
+def way_back(move: RouteChange, owned: OwnedNumber | None, parked: Parked | None = None) -> RouteChange:
     """The move that undoes `move`, or why there is none: the number went, somebody else changed it since, or a release has it (`parked`),
     which is to be asked."""
     target = move.before if move.unparked is None else move.unparked
-    back = Move(number=move.number, record_id=move.record_id, before=move.target, target=target, sms_relay_url=move.sms_relay_url)
+    back = RouteChange(number=move.number, record_id=move.record_id, before=move.target, target=target, sms_relay_url=move.sms_relay_url)
     if owned is None or owned.record_id != move.record_id:
         return back.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account since"))
     back = back.model_copy(update={"before": owned.route, "sms_relay_url": owned.sms_relay_url, "takes_calls": owned.takes_calls})
@@ -168,24 +168,24 @@ def way_back(move: Move, owned: OwnedNumber | None, parked: Parked | None = None
     return back
 
 
-def preview(planned: list[Move], others: tuple[NumberResult, ...]) -> Ended:
+def preview(planned: list[RouteChange], others: tuple[NumberResult, ...]) -> Ended:
     """A dry run's end: every number with its present and its new route."""
     would = tuple(move.result().model_copy(update={"outcome": move.outcome}) for move in planned)
     quote = Quote(numbers=would + others)
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))
 
 
-def _mind_an_old_list(planned: Sequence[Move], young_s: float) -> None:
+def _mind_an_old_list(planned: Sequence[RouteChange], young_s: float) -> None:
     """Raises Wait where a number is neither where the reroute sent it nor where it was before, and that may be how it was still earlier:
     for `young_s` longer a list may be older than the reroute (A3)."""
     if young_s > 0 and any(back.outcome is Outcome.CHANGED_ELSEWHERE for back in planned):
         raise Wait(WaitReason.SETTLING, young_s, "numbers have another route than the reroute gave them, or the list is older than it")
 
 
-def _check_undone(job_id: str, page: JobPage) -> int:
+def _check_undone(job_id: str, context: JobContext) -> int:
     """When it ended, on the ledger's clock. Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
-    other = page.other_job(job_id)
-    if other is None or other.kind not in ("reroute", "release") or other.account != page.account or other.dry_run:
+    other = context.other_job(job_id)
+    if other is None or other.kind not in ("reroute", "release") or other.account != context.account or other.dry_run:
         message = f"job {job_id} is not a reroute of this account, nor a release: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
     if other.state not in REPORTED:
@@ -193,11 +193,11 @@ def _check_undone(job_id: str, page: JobPage) -> int:
     return other.ended_ms or 0
 
 
-def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
+def _moves_of(job_id: str, context: JobContext) -> dict[str, RouteChange]:
     """The snapshot of the reroute that is undone, or how a release has parked its numbers. Raises Refused if there is none."""
-    if (other := page.other_job(job_id)) is not None and other.kind == "release":
-        return _parked_by(job_id, page)
-    stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id).items()}
+    if (other := context.other_job(job_id)) is not None and other.kind == "release":
+        return _parked_by(job_id, context)
+    stored = {number: read_stored(RouteChange, text) for number, text in context.numbers_of(job_id).items()}
     newest_ms = max((move.taken_ms for move in stored.values()), default=0)
     # One that was as asked before wasn't moved: where it goes since then is no business of this reroute.
     moves = {n: move for n, move in stored.items() if move.taken_ms == newest_ms and move.outcome is not Outcome.UNCHANGED}
@@ -206,39 +206,39 @@ def _moves_of(job_id: str, page: JobPage) -> dict[str, Move]:
     return moves
 
 
-def _parked_by(job_id: str, page: JobPage) -> dict[str, Move]:
+def _parked_by(job_id: str, context: JobContext) -> dict[str, RouteChange]:
     """The parking of the numbers of a release that may still be parked; with the route that each is to have by now."""
-    stored = {number: read_stored(Leaving, text) for number, text in page.numbers_of(job_id).items()}
+    stored = {number: read_stored(ReleaseItem, text) for number, text in context.numbers_of(job_id).items()}
     moves = {number: one.park for number, one in stored.items() if one.park is not None and one.is_left_parked}
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"release {job_id} has left nothing parked"))
-    kept = {number: one.way_back for number, one in page.parked(list(moves)).items() if one.release == job_id}
+    kept = {number: one.way_back for number, one in context.parked(list(moves)).items() if one.release == job_id}
     return {number: move.model_copy(update={"unparked": kept.get(number)}) for number, move in moves.items()}
 
 
-def _ways_back(job_id: str, page: JobPage, provider: Provider) -> Iterator[list[Move]]:
+def _ways_back(job_id: str, context: JobContext, provider: Provider) -> Iterator[list[RouteChange]]:
     """The same for a large one, a few at a time: first those that the owned list shows, by the digits that they share and then the whole
     of it, because a search may find nothing; then the others, each asked for by itself."""
-    numbers = [number for _, listed_numbers in pages_in(page, job_id) for number in (min(listed_numbers), max(listed_numbers))]
+    numbers = [number for _, listed_numbers in pages_in(context, job_id) for number in (min(listed_numbers), max(listed_numbers))]
     shared = shared_digits(min(numbers), max(numbers))
-    left = sum(len(_undone(page, job_id, listed_numbers)) for _, listed_numbers in pages_in(page, job_id))
+    left = sum(len(_undone(context, job_id, listed_numbers)) for _, listed_numbers in pages_in(context, job_id))
     for search in (shared, None) if shared else (None,):
         shown = 0
         for items in listed(provider, search):
-            undone = _undone(page, job_id, [item.number for item in items])
-            parked = page.parked([item.number for item in items])
+            undone = _undone(context, job_id, [item.number for item in items])
+            parked = context.parked([item.number for item in items])
             found = [way_back(undone[item.number], item, parked.get(item.number)) for item in items if item.number in undone]
             shown += len(found)
             yield found
         if shown >= left:
             return
-    for _, listed_numbers in pages_in(page, job_id):
-        undone = _undone(page, job_id, listed_numbers)
-        if missing := undone.keys() - page.numbers(listed_numbers).keys():
-            owned, parked = find_each(provider, missing), page.parked(sorted(missing))
+    for _, listed_numbers in pages_in(context, job_id):
+        undone = _undone(context, job_id, listed_numbers)
+        if missing := undone.keys() - context.numbers(listed_numbers).keys():
+            owned, parked = find_each(provider, missing), context.parked(sorted(missing))
             yield [way_back(undone[number], owned.get(number), parked.get(number)) for number in sorted(missing)]
 
 
-def _undone(page: JobPage, job_id: str, numbers: Sequence[str]) -> dict[str, Move]:
-    stored = {number: read_stored(Move, text) for number, text in page.numbers_of(job_id, numbers).items()}
+def _undone(context: JobContext, job_id: str, numbers: Sequence[str]) -> dict[str, RouteChange]:
+    stored = {number: read_stored(RouteChange, text) for number, text in context.numbers_of(job_id, numbers).items()}
     return {number: move for number, move in stored.items() if move.record_id != NO_RECORD}

@@ -13,8 +13,8 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Reroute, Selector
 from didflow.contract.states import Outcome, WaitReason
 from worker.jobs.owned_numbers import find_surely
-from worker.jobs.ports import JobPage, Provider, Wait
-from worker.jobs.reroute.route_change import Move
+from worker.jobs.ports import JobContext, Provider, Wait
+from worker.jobs.reroute.route_change import RouteChange
 from worker.jobs.selection import fits, goes_to
 
 #: How soon it is looked again at a number of which a release has let go just now.
@@ -24,15 +24,15 @@ LET_GO_AGAIN_S = 1.0
 class ParkedToo:
     """What releases have parked of a request's numbers. Made before the owned list is read, so that none of them slips through."""
 
-    def __init__(self, request: Reroute, page: JobPage, provider: Provider) -> None:
-        self._request, self._page, self._provider = request, page, provider
+    def __init__(self, request: Reroute, context: JobContext, provider: Provider) -> None:
+        self._request, self._context, self._provider = request, context, provider
         self._before = self._meant()
 
     def candidates(self) -> list[str]:
         """The numbers that may be meant."""
         return sorted(self._before)
 
-    def moves(self, selected: Mapping[str, object]) -> list[Move]:
+    def moves(self, selected: Mapping[str, object]) -> list[RouteChange]:
         """Those that the list didn't show as meant. Raises Wait if a release is letting go of one."""
         meant = {number: parked for number, parked in self._before.items() if number not in selected}
         if self._request.selector is None or not meant:
@@ -42,17 +42,17 @@ class ParkedToo:
         as_they_were = {n: one.model_copy(update={"route": meant[n].way_back}) for n, one in owned.items()}
         found = {n: one for n, one in as_they_were.items() if fits(one, selector)}
         asked = [self._asked(one) for n, one in found.items() if meant[n].is_at(owned[n].route)]
-        let_go = [Move.of(owned[n], self._request.destinations) for n in found if fits(owned[n], selector)]
-        return let_go + [move for move in ask_releases(asked, self._page) if move.outcome is Outcome.SUPERSEDED]
+        let_go = [RouteChange.of(owned[n], self._request.destinations) for n in found if fits(owned[n], selector)]
+        return let_go + [move for move in ask_releases(asked, self._context) if move.outcome is Outcome.SUPERSEDED]
 
     def _meant(self) -> dict[str, Parked]:
         selector = self._request.selector
         if selector is None or self._request.dry_run or (selector.trunk_id is None and selector.destination is None):
             return {}
-        return {number: parked for number, parked in self._page.all_parked().items() if parked.live and _is_meant(parked, selector)}
+        return {number: parked for number, parked in self._context.all_parked().items() if parked.live and _is_meant(parked, selector)}
 
-    def _asked(self, as_it_was: OwnedNumber) -> Move:
-        return Move.of(as_it_was, self._request.destinations).became(Outcome.SUPERSEDED, PARKED)
+    def _asked(self, as_it_was: OwnedNumber) -> RouteChange:
+        return RouteChange.of(as_it_was, self._request.destinations).became(Outcome.SUPERSEDED, PARKED)
 
 
 def _is_meant(parked: Parked, selector: Selector) -> bool:
@@ -64,14 +64,14 @@ def _is_meant(parked: Parked, selector: Selector) -> bool:
     return (selector.trunk_id is None or on_trunk) and (selector.destination is None or goes_to(route, selector.destination))
 
 
-def ask_releases(planned: Sequence[Move], page: JobPage) -> list[Move]:
+def ask_releases(planned: Sequence[RouteChange], context: JobContext) -> list[RouteChange]:
     """Ask releases to give the numbers that they have these routes, if they stay. Raises Wait if one has let go of its number just now, so
     that it is looked at again where that goes."""
     asked = {move.number: move.target for move in planned if move.error == PARKED}
     if not asked:
         return list(planned)
-    left = asked.keys() - page.want_routes(asked)
-    if left - page.parked(sorted(left)).keys():
+    left = asked.keys() - context.want_routes(asked)
+    if left - context.parked(sorted(left)).keys():
         raise Wait(WaitReason.SETTLING, LET_GO_AGAIN_S, "a release has just let go of numbers")
     newer = JobError(code="changed_elsewhere", message="a newer job has asked for another route; left to that one")
     return [move.became(Outcome.CHANGED_ELSEWHERE, newer) if move.number in left else move for move in planned]

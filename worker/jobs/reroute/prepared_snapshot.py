@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from didflow.contract.requests import Reroute
 from didflow.contract.states import JobState
 from worker.jobs.checkpoint import read_stored
-from worker.jobs.ports import JobPage, OtherJob, Provider, Rules
+from worker.jobs.ports import JobContext, OtherJob, Provider, Rules
 from worker.jobs.reroute.fan_out import PagedMoves, pages_in
-from worker.jobs.reroute.route_change import NO_RECORD, Move
+from worker.jobs.reroute.route_change import NO_RECORD, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import check_count, check_fraction
 
 
-def take_prepared(request: Reroute, page: JobPage, provider: Provider, rules: Rules) -> bool:
+def take_prepared(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> bool:
     """Take over the dry run's snapshot. False if there is none, or it isn't good: then it has to be read. Raises Refused by a guard."""
     job_id = request.snapshot_of
-    read = page.other_job(job_id) if job_id is not None else None
-    if job_id is None or read is None or not _is_good(read, page.account) or page.page_of_numbers(0, job_id) is None:
+    read = context.other_job(job_id) if job_id is not None else None
+    if job_id is None or read is None or not _is_good(read, context.account) or context.page_of_numbers(0, job_id) is None:
         return False
-    wanted, snapshot, read_ms = set(request.record_ids), SnapshotWriter(page, rules.batch_size, page.now_ms()), 0
-    for moves in _read_by(job_id, page):
-        page.pause_point()
+    wanted, snapshot, read_ms = set(request.record_ids), SnapshotWriter(context, rules.batch_size, context.now_ms()), 0
+    for moves in _read_by(job_id, context):
+        context.check_interrupts()
         named = [move for move in moves if move.record_id in wanted]
         wanted -= {move.record_id for move in named}
         read_ms = max([read_ms, *(move.taken_ms for move in named)])
@@ -36,9 +36,9 @@ def take_prepared(request: Reroute, page: JobPage, provider: Provider, rules: Ru
     snapshot.close()
     check_count(request, snapshot.count)
     check_fraction(snapshot.count, request.max_fraction, provider)
-    if _moved_since(page, read_ms - int(rules.settle_s * 1000)):
+    if _moved_since(context, read_ms - int(rules.settle_s * 1000)):
         return False
-    PagedMoves(page, provider, rules).selected(snapshot, label=read.label)
+    PagedMoves(context, provider, rules).selected(snapshot, label=read.label)
     return True
 
 
@@ -46,17 +46,17 @@ def _is_good(read: OtherJob, account: str) -> bool:
     return read.dry_run and (read.kind, read.state, read.account) == ("reroute", JobState.SUCCEEDED, account)
 
 
-def _read_by(job_id: str, page: JobPage) -> Iterator[list[Move]]:
+def _read_by(job_id: str, context: JobContext) -> Iterator[list[RouteChange]]:
     """What the dry run read, page by page."""
-    for _, numbers in pages_in(page, job_id):
-        moves = (read_stored(Move, text) for text in page.numbers_of(job_id, numbers).values())
+    for _, numbers in pages_in(context, job_id):
+        moves = (read_stored(RouteChange, text) for text in context.numbers_of(job_id, numbers).values())
         yield [move for move in moves if move.record_id != NO_RECORD]
 
 
-def _moved_since(page: JobPage, since_ms: int) -> bool:
+def _moved_since(context: JobContext, since_ms: int) -> bool:
     """Whether a call of another job may have changed a route since, which the dry run then doesn't know."""
-    for _, numbers in pages_in(page):
-        claim = page.claim_routes(numbers, calling=False, seen_ms=since_ms)
+    for _, numbers in pages_in(context):
+        claim = context.claim_routes(numbers, calling=False, seen_ms=since_ms)
         if any(until_ms >= since_ms for until_ms in claim.disturbed_ms.values()):
             return True
     return False

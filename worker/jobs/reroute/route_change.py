@@ -30,7 +30,7 @@ def is_open(text: str) -> bool:
     return '"outcome":null' in text
 
 
-class Move(BaseModel):
+class RouteChange(BaseModel):
     """One number on its way. `outcome` None: still to be sent. `before` is the snapshot that a failback gives back.
 
     taken_ms        which snapshot it belongs to. One that was left unfinished may hold numbers that are not meant any more
@@ -56,7 +56,7 @@ class Move(BaseModel):
     check_after_ms: int = 0
 
     @classmethod
-    def of(cls, owned: OwnedNumber, target: Route, parked: Parked | None = None) -> "Move":
+    def of(cls, owned: OwnedNumber, target: Route, parked: Parked | None = None) -> "RouteChange":
         """`parked`: what a release that has it knows of it."""
         return cls(
             number=owned.number,
@@ -70,24 +70,24 @@ class Move(BaseModel):
         )
 
     @classmethod
-    def of_nobody(cls, name: str) -> "Move":
+    def of_nobody(cls, name: str) -> "RouteChange":
         """A number that the request names and the account doesn't have, or one whose record can't be read."""
         error = UNREADABLE_RECORD if name.endswith(UNREADABLE_MARK) else NOT_OURS
         return cls(number=name, record_id=NO_RECORD, before=(), target=(), outcome=Outcome.NOT_FOUND, error=error)
 
-    def accepted(self, disturbed_ms: int | None, settle_s: float) -> "Move":
+    def accepted(self, disturbed_ms: int | None, settle_s: float) -> "RouteChange":
         """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""
         check_after_ms = 0 if disturbed_ms is None else disturbed_ms + int(settle_s * 1000)
         return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "refusal": None, "check_after_ms": check_after_ms})
 
-    def refused(self, refusal: JobError) -> "Move":
+    def refused(self, refusal: JobError) -> "RouteChange":
         """Said no to, alone. To be read back as what was accepted is: a proxy may have passed the call on before."""
         return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "refusal": refusal, "check_after_ms": 0})
 
-    def became(self, outcome: Outcome | None, error: JobError | None = None) -> "Move":
+    def became(self, outcome: Outcome | None, error: JobError | None = None) -> "RouteChange":
         return self.model_copy(update={"outcome": outcome, "error": error})
 
-    def superseded(self, parked: Collection[str]) -> "Move":
+    def superseded(self, parked: Collection[str]) -> "RouteChange":
         """A newer job has it; `parked`: the numbers that a release counts down, which give it this route if they stay."""
         return self.became(Outcome.SUPERSEDED, PARKED if self.number in parked else None)
 
@@ -105,7 +105,7 @@ class Move(BaseModel):
         )
 
 
-class MoveMemo(BaseModel):
+class RerouteCheckpoint(BaseModel):
     """How far the job is. Times are the ledger's, ms.
 
     selected     the snapshot is complete
@@ -144,7 +144,7 @@ class MoveMemo(BaseModel):
     doubtful: bool = False
 
 
-class MoveBatch(BaseModel):
+class RouteChangeBatch(BaseModel):
     """What a batch is to do: send the moves on that page of its parent that have no outcome yet."""
 
     model_config = ConfigDict(frozen=True)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from didflow.contract.attempt_write import Write
-from worker.jobs.ports import JobPage
-from worker.jobs.reroute.route_change import Move, MoveMemo
+from worker.jobs.ports import JobContext
+from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
 #: So many numbers are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
 CHUNK = 200
@@ -16,17 +16,17 @@ LEFT_OVER = 1000
 class SnapshotWriter:
     """Takes moves in any order and any number of times, and keeps few of them. Begins the job's numbers anew."""
 
-    def __init__(self, page: JobPage, batch_size: int, taken_ms: int) -> None:
-        self._page, self._batch_size, self.taken_ms = page, batch_size, taken_ms
-        self._gathered: dict[str, Move] = {}
-        self._groups: dict[tuple[str, str, bool], list[Move]] = defaultdict(list)
+    def __init__(self, context: JobContext, batch_size: int, taken_ms: int) -> None:
+        self._context, self._batch_size, self.taken_ms = context, batch_size, taken_ms
+        self._gathered: dict[str, RouteChange] = {}
+        self._groups: dict[tuple[str, str, bool], list[RouteChange]] = defaultdict(list)
         self._pages = 0
         self.count = 0
         self.inactive = 0
         self.first = self.last = ""
-        page.save(Write("snapshot_begun", clear=True, memo=MoveMemo().model_dump_json()))
+        context.save(Write("snapshot_begun", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
 
-    def add(self, moves: Iterable[Move]) -> None:
+    def add(self, moves: Iterable[RouteChange]) -> None:
         for move in moves:
             self._gathered[move.number] = move.model_copy(update={"taken_ms": self.taken_ms})
         if len(self._gathered) >= CHUNK:
@@ -38,7 +38,7 @@ class SnapshotWriter:
 
     def _write(self, may_stay: int) -> None:
         waiting = {move.number for group in self._groups.values() for move in group}
-        known = self._page.numbers([number for number in self._gathered if number not in waiting])
+        known = self._context.numbers([number for number in self._gathered if number not in waiting])
         for move in self._gathered.values():
             if move.number not in waiting and move.number not in known:
                 self._groups[_shares_a_call(move)].append(move)
@@ -51,7 +51,7 @@ class SnapshotWriter:
         if not pages:
             return
         self._pages += len(pages)
-        self._page.save(
+        self._context.save(
             Write(
                 "snapshot",
                 detail=f"{sum(map(len, pages.values()))} numbers on {len(pages)} pages",
@@ -60,7 +60,7 @@ class SnapshotWriter:
             )
         )
 
-    def _full_pages(self, may_stay: int) -> Iterator[list[Move]]:
+    def _full_pages(self, may_stay: int) -> Iterator[list[RouteChange]]:
         """Whole pages; and of what is left the largest groups, until no more than `may_stay` wait."""
         size = self._batch_size
         for group in self._groups.values():
@@ -74,5 +74,5 @@ class SnapshotWriter:
         self._groups = defaultdict(list, {key: group for key, group in self._groups.items() if group})
 
 
-def _shares_a_call(move: Move) -> tuple[str, str, bool]:
+def _shares_a_call(move: RouteChange) -> tuple[str, str, bool]:
     return (" ".join(map(repr, move.target)), move.sms_relay_url or "", move.outcome is None)
