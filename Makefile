@@ -45,7 +45,7 @@ compiled: .venv/dev
 	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 unit: .venv/dev  ## the tests, but for the long ones
-	@$(BIN)/python -m pytest -n 4 --dist worksteal
+	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder
 
 long: .venv/dev  ## the tests that are too long for `make test`: each wrong protocol is found out, larger failovers
 	@$(BIN)/python -m pytest -m long

@@ -18,6 +18,9 @@ from worker.wavix.sandbox import Sandbox, SandboxOptions
 #: Whatever a test forgets to set, nothing that it starts reaches beyond this machine.
 os.environ["WAVIX_BASE_URL"] = "http://127.0.0.1:1"
 
+#: Folders whose tests wait for leases, restarts and processes.
+WAITING = ("tests/campaign/", "tests/faults/", "tests/integration/")
+
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[EmbeddedValkey]:
@@ -71,6 +74,11 @@ def inline(real_ledger: Ledger, sandbox: Sandbox, profiles: Drawn) -> Iterator[I
 def _profiles_of(test: pytest.Item) -> Drawn:
     mark = test.get_closest_marker("provider")
     return drawn_for(test.nodeid, None if mark is None else mark.args)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First the tests that mostly wait, so that the others fill the processors meanwhile and none of them is left for the end."""
+    items.sort(key=lambda item: next((place for place, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), len(WAITING)))
 
 
 def pytest_report_header() -> str:
