@@ -112,7 +112,7 @@ class Churn:
         """
         ledger = self._didflow.ledger
         span = timedelta(days=MOST_DAYS) if within is None else within
-        return ledger.perform(upcoming(ledger.plans, span, None if all_accounts else self._account))
+        return ledger.perform(upcoming(ledger.commands, span, None if all_accounts else self._account))
 
     def _returned(self, reference: str, timeout_s: float, rehearsal: Rehearsal | None) -> Returned:
         jobs = self._jobs(reference) if rehearsal is None else rehearsal.of(reference, self._jobs(reference))
@@ -187,7 +187,7 @@ class Churn:
 
     def _churned(self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None) -> Job:
         found = self._decided(reference, numbers, terms, key, None)
-        return found if isinstance(found, Job) else self._didflow.ledger.perform(submit_one(self._didflow.ledger.plans, found))
+        return found if isinstance(found, Job) else self._didflow.ledger.perform(submit_one(self._didflow.ledger.commands, found))
 
     def _decided(
         self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None, rehearsal: Rehearsal | None
@@ -270,9 +270,9 @@ class Churn:
         decided = self._decided(told.reference, told.numbers, {"grace": GRACE, **told.terms}, told.key, rehearsal)
         if isinstance(decided, Job):
             return told.report("same", job=decided.id)
-        plans = self._didflow.ledger.plans
+        commands = self._didflow.ledger.commands
         submit(decided)  # Builds the call and sends nothing: what can't be stored is refused.
-        self._didflow.ledger.perform(check(plans, decided, ""))
+        self._didflow.ledger.perform(check(commands, decided, ""))
         if isinstance(decided.request, Release):
             rehearsal.submit(told.line, decided.request, decided.idempotency_key or "", told.reference, self._account)
         return told.report("new")

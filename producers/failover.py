@@ -99,7 +99,7 @@ class Failover:
 
     def _submit_as(self, key: str, incident: str, request: Reroute) -> Job:
         ledger = self._didflow.ledger
-        return ledger.perform(submit_one(ledger.plans, Submission(request, key, incident, self._account, incident=incident)))
+        return ledger.perform(submit_one(ledger.commands, Submission(request, key, incident, self._account, incident=incident)))
 
     def _keyed(self, key_of: KeyOf, incident: str) -> tuple[str, JobView | None]:
         """The key of this account's job of that incident, and the job if there is one."""

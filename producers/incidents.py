@@ -26,7 +26,7 @@ from didflow.contract.progress import Tally
 from didflow.contract.requests import Failback, Reroute
 from didflow.contract.states import REPORTED, JobState, Outcome
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.incidents import TOGETHER, jobs_of, list_older, names, undone_by
 from didflow.ledger.progress import tally
 from didflow.ledger.script_calls import Submission
@@ -67,15 +67,15 @@ class Incidents:
 
     def all(self, limit: int = 20) -> tuple[Incident, ...]:
         """The newest incidents, newest first."""
-        return self._ledger.perform(_all(self._ledger.plans, limit))
+        return self._ledger.perform(_all(self._ledger.commands, limit))
 
     def get(self, name: str) -> Incident:
         """Raises IncidentNotFound, which names similar ones."""
-        return self._ledger.perform(_get(self._ledger.plans, name))
+        return self._ledger.perform(_get(self._ledger.commands, name))
 
     def cancel(self, name: str) -> Incident:
         """Call off all of its jobs that haven't ended, failbacks too. What has moved stays moved. Raises IncidentNotFound."""
-        return self._ledger.perform(_cancel(self._ledger.plans, name))
+        return self._ledger.perform(_cancel(self._ledger.commands, name))
 
     def failback(self, name: str, *, dry_run: bool = False) -> tuple[WayBack, ...]:
         """Bring back what it moved, in all accounts; moves that go on are called off first.
@@ -83,7 +83,7 @@ class Incidents:
         Asked twice it is the same failback; where that one left something undone, a new one goes on with the rest. `dry_run` only says
         what would be done. Raises IncidentNotFound.
         """
-        return self._ledger.perform(_failback(self._ledger.plans, name, dry_run=dry_run))
+        return self._ledger.perform(_failback(self._ledger.commands, name, dry_run=dry_run))
 
 
 class AsyncIncidents:
@@ -93,96 +93,96 @@ class AsyncIncidents:
         self._didflow = didflow
 
     async def all(self, limit: int = 20) -> tuple[Incident, ...]:
-        return await self._didflow.perform(_all(self._didflow.plans, limit))
+        return await self._didflow.perform(_all(self._didflow.commands, limit))
 
     async def get(self, name: str) -> Incident:
-        return await self._didflow.perform(_get(self._didflow.plans, name))
+        return await self._didflow.perform(_get(self._didflow.commands, name))
 
     async def cancel(self, name: str) -> Incident:
-        return await self._didflow.perform(_cancel(self._didflow.plans, name))
+        return await self._didflow.perform(_cancel(self._didflow.commands, name))
 
     async def failback(self, name: str, *, dry_run: bool = False) -> tuple[WayBack, ...]:
-        return await self._didflow.perform(_failback(self._didflow.plans, name, dry_run=dry_run))
+        return await self._didflow.perform(_failback(self._didflow.commands, name, dry_run=dry_run))
 
 
-def _all(plans: Plans, limit: int) -> Plan[tuple[Incident, ...]]:
-    yield from list_older(plans, incident_in)
+def _all(commands: Commands, limit: int) -> Command[tuple[Incident, ...]]:
+    yield from list_older(commands, incident_in)
     found = []
-    for name in (yield from names(plans, limit)):
-        if jobs := (yield from _jobs(plans, name)):
-            found.append((yield from _whole(plans, name, jobs)))
+    for name in (yield from names(commands, limit)):
+        if jobs := (yield from _jobs(commands, name)):
+            found.append((yield from _whole(commands, name, jobs)))
     return tuple(found)
 
 
-def _get(plans: Plans, name: str) -> Plan[Incident]:
-    return (yield from _whole(plans, name, (yield from _known(plans, name))))
+def _get(commands: Commands, name: str) -> Command[Incident]:
+    return (yield from _whole(commands, name, (yield from _known(commands, name))))
 
 
-def _cancel(plans: Plans, name: str) -> Plan[Incident]:
-    for view, _ in (yield from _known(plans, name)):
+def _cancel(commands: Commands, name: str) -> Command[Incident]:
+    for view, _ in (yield from _known(commands, name)):
         if not view.state.is_terminal:
-            yield from plans.run(script_calls.cancel(view.id, plans.actor))
-    return (yield from _get(plans, name))
+            yield from commands.run(script_calls.cancel(view.id, commands.actor))
+    return (yield from _get(commands, name))
 
 
-def _failback(plans: Plans, name: str, *, dry_run: bool) -> Plan[tuple[WayBack, ...]]:
+def _failback(commands: Commands, name: str, *, dry_run: bool) -> Command[tuple[WayBack, ...]]:
     ways = []
-    for view, part in (yield from _known(plans, name)):
+    for view, part in (yield from _known(commands, name)):
         if part == "failback":
             continue
         goes_on = view.state not in REPORTED
         if goes_on and not dry_run:
-            yield from plans.run(script_calls.cancel(view.id, plans.actor))
-            view = yield from plans.get(view.id)
-        counts = yield from tally(plans.keys, view.id)
+            yield from commands.run(script_calls.cancel(view.id, commands.actor))
+            view = yield from commands.get(view.id)
+        counts = yield from tally(commands.keys, view.id)
         if view.state.is_terminal and counts.selected <= counts.count(*_UNTOUCHED):
             continue  # It moved nothing.
-        ways.append((yield from _way_back(plans, name, view, counts, calls_off=goes_on, dry_run=dry_run)))
+        ways.append((yield from _way_back(commands, name, view, counts, calls_off=goes_on, dry_run=dry_run)))
     return tuple(ways)
 
 
-def _way_back(plans: Plans, name: str, view: JobView, counts: Tally, *, calls_off: bool, dry_run: bool) -> Plan[WayBack]:
-    known = (yield from undone_by(plans, (view.id,))).get(view.id)
+def _way_back(commands: Commands, name: str, view: JobView, counts: Tally, *, calls_off: bool, dry_run: bool) -> Command[WayBack]:
+    known = (yield from undone_by(commands, (view.id,))).get(view.id)
     key, after = back_key(view), None
-    if known is not None and (before := (yield from _kept(plans, known))) is not None:
-        back = yield from _counted(plans, before, "failback", datetime.now(UTC))
+    if known is not None and (before := (yield from _kept(commands, known))) is not None:
+        back = yield from _counted(commands, before, "failback", datetime.now(UTC))
         if not before.state.is_terminal or back.is_done_with:
             return WayBack(view.id, view.account, counts.accepted, known, False, calls_off)
         key, after = rest_key(known), known
     if dry_run:
         return WayBack(view.id, view.account, counts.accepted, None, True, calls_off, after)
     submission = Submission(Failback(job_id=view.id), key, name, view.account, incident=name)
-    job = yield from submit_one(plans, submission)
+    job = yield from submit_one(commands, submission)
     return WayBack(view.id, view.account, counts.accepted, job.id, job.is_new, calls_off, after)
 
 
-def _known(plans: Plans, name: str) -> Plan[list[tuple[JobView, Part]]]:
+def _known(commands: Commands, name: str) -> Command[list[tuple[JobView, Part]]]:
     """The incident's jobs, oldest first. Raises IncidentNotFound."""
-    if not (jobs := (yield from _jobs(plans, name))):
-        yield from list_older(plans, incident_in)
-        jobs = yield from _jobs(plans, name)
+    if not (jobs := (yield from _jobs(commands, name))):
+        yield from list_older(commands, incident_in)
+        jobs = yield from _jobs(commands, name)
     if not jobs:
-        others = yield from names(plans, TOGETHER)
+        others = yield from names(commands, TOGETHER)
         raise IncidentNotFound(name, tuple(get_close_matches(name, others, n=3)))
     return jobs
 
 
-def _jobs(plans: Plans, name: str) -> Plan[list[tuple[JobView, Part]]]:
-    ids = yield from jobs_of(plans, name)
+def _jobs(commands: Commands, name: str) -> Command[list[tuple[JobView, Part]]]:
+    ids = yield from jobs_of(commands, name)
     if not ids:  # A producer that doesn't list them may have submitted it.
-        found = yield tuple(Ask("hget", (plans.keys.idempotency, key)) for key in (away_key(name), sweep_key(name)))
+        found = yield tuple(RedisCommand("hget", (commands.keys.idempotency, key)) for key in (away_key(name), sweep_key(name)))
         ids = tuple(job_id for job_id in found if job_id)
-    backs = yield from undone_by(plans, ids)
+    backs = yield from undone_by(commands, ids)
     views = []
     for job_id in dict.fromkeys((*ids, *backs.values())):
-        if (view := (yield from _kept(plans, job_id))) is not None and (part := _part(view)) is not None:
+        if (view := (yield from _kept(commands, job_id))) is not None and (part := _part(view)) is not None:
             views.append((view, part))
     return sorted(views, key=lambda one: (one[0].created_at, one[0].id))
 
 
-def _kept(plans: Plans, job_id: str) -> Plan[JobView | None]:
+def _kept(commands: Commands, job_id: str) -> Command[JobView | None]:
     try:
-        return (yield from plans.get(job_id))
+        return (yield from commands.get(job_id))
     except JobNotFound:
         return None
 
@@ -196,17 +196,17 @@ def _part(view: JobView) -> Part | None:
     return None
 
 
-def _whole(plans: Plans, name: str, jobs: Sequence[tuple[JobView, Part]]) -> Plan[Incident]:
-    seconds, _ = yield Ask("time")
+def _whole(commands: Commands, name: str, jobs: Sequence[tuple[JobView, Part]]) -> Command[Incident]:
+    seconds, _ = yield RedisCommand("time")
     now = datetime.fromtimestamp(seconds, UTC)
     counted = []
     for view, part in jobs:
-        counted.append((yield from _counted(plans, view, part, now)))
+        counted.append((yield from _counted(commands, view, part, now)))
     return whole(name, counted)
 
 
-def _counted(plans: Plans, view: JobView, part: Part, now: datetime) -> Plan[IncidentJob]:
-    return counted(view, part, (yield from tally(plans.keys, view.id)), now)
+def _counted(commands: Commands, view: JobView, part: Part, now: datetime) -> Command[IncidentJob]:
+    return counted(view, part, (yield from tally(commands.keys, view.id)), now)
 
 
 def counted(view: JobView, part: Part, counts: Tally, now: datetime) -> IncidentJob:

@@ -28,7 +28,7 @@ from didflow.contract.spending import Scope, ScopeSpending
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.address import redis_url
-from didflow.ledger.commands import Plan, Plans, ask_async, perform_async
+from didflow.ledger.commands import Command, Commands, perform_async, send_async
 from didflow.ledger.connection import connect_async, translated
 from didflow.ledger.consumer_groups import Entry, Pause, acknowledge, follow, parse_event, pauses, results_of
 from didflow.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
@@ -56,11 +56,11 @@ class AsyncDidflow:
         provider: ProviderCheck | None = None,
     ) -> None:
         self._client, self._provider = client, provider
-        self.plans = Plans(namespace, shebang=shebang, actor=os_user() if actor is None else actor_named(actor))
+        self.commands = Commands(namespace, shebang=shebang, actor=os_user() if actor is None else actor_named(actor))
 
     @property
     def actor(self) -> str:
-        return self.plans.actor
+        return self.commands.actor
 
     @classmethod
     def from_env(cls, *, actor: str | None = None) -> Self:
@@ -72,15 +72,15 @@ class AsyncDidflow:
     def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:
         return cls(connect_async(url), namespace, actor=actor)
 
-    async def perform(self, plan: Plan[T]) -> T:
-        """Carry out one of `plans`: what the verbs stand on, for the modules beside this one."""
+    async def perform(self, command: Command[T]) -> T:
+        """Run one of `commands`. The verbs are made of it, and so are the modules beside this one."""
         with translated():
             await self._check_provider()
-            return await perform_async(self._client, plan)
+            return await perform_async(self._client, command)
 
     async def _check_provider(self) -> None:
         if self._provider is not None and not self._provider.is_done:
-            await perform_async(self._client, self._provider.plan(self.plans.keys))
+            await perform_async(self._client, self._provider.command(self.commands.keys))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -98,13 +98,13 @@ class AsyncDidflow:
         actor: str | None = None,
     ) -> Job:
         one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
-        return await self.perform(submit_one(self.plans, one))
+        return await self.perform(submit_one(self.commands, one))
 
     async def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
-        return [result for batch in pipelines(submissions) for result in await self.perform(submit_batch(self.plans, batch))]
+        return [result for batch in pipelines(submissions) for result in await self.perform(submit_batch(self.commands, batch))]
 
     async def get(self, job_id: str) -> JobView:
-        return await self.perform(self.plans.get(job_id))
+        return await self.perform(self.commands.get(job_id))
 
     async def find(
         self,
@@ -115,66 +115,66 @@ class AsyncDidflow:
         limit: int = 100,
         offset: int = 0,
     ) -> tuple[JobView, ...]:
-        found = self.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
+        found = self.commands.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
         return await self.perform(found)
 
     async def cancel(self, job_id: str, *, actor: str | None = None) -> JobView:
-        await self.perform(self.plans.run(script_calls.cancel(job_id, self._acts(actor))))
+        await self.perform(self.commands.run(script_calls.cancel(job_id, self._acts(actor))))
         return await self.get(job_id)
 
     async def retry(self, job_id: str, *, actor: str | None = None) -> JobView:
-        await self.perform(self.plans.run(script_calls.retry(job_id, self._acts(actor))))
+        await self.perform(self.commands.run(script_calls.retry(job_id, self._acts(actor))))
         return await self.get(job_id)
 
     async def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None, actor: str | None = None) -> JobView:
         found = finding(the_same(job_id, seen) or await self.get(job_id), took_effect, self._acts(actor))
-        check_resolved(job_id, await self.perform(self.plans.run(resolving(found))))
+        check_resolved(job_id, await self.perform(self.commands.run(resolving(found))))
         return await self.get(job_id)
 
     def _acts(self, actor: str | None) -> str:
         return self.actor if actor is None else actor_named(actor)
 
     async def dead_letters(self, limit: int = 100) -> DeadLetters:
-        return await self.perform(dead_letters(self.plans, limit))
+        return await self.perform(dead_letters(self.commands, limit))
 
     async def replay(self, name: str) -> None:
-        await self.perform(replay(self.plans, name))
+        await self.perform(replay(self.commands, name))
 
     async def drop(self, name: str) -> None:
-        await self.perform(drop(self.plans, name))
+        await self.perform(drop(self.commands, name))
 
     async def decisions(self, limit: int = 20) -> tuple[Decision, ...]:
-        return await self.perform(decisions(self.plans, limit))
+        return await self.perform(decisions(self.commands, limit))
 
     async def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
-        return await self.perform(self.plans.wait(job_id, timeout_s, time.monotonic))
+        return await self.perform(self.commands.wait(job_id, timeout_s, time.monotonic))
 
     async def departures(self, job_id: str) -> Departures | None:
-        return await self.perform(departures_of(self.plans, await self.get(job_id)))
+        return await self.perform(departures_of(self.commands, await self.get(job_id)))
 
     async def upcoming(self, within: timedelta, account: str | None = None) -> tuple[Departures, ...]:
         """See `Churn.upcoming`; `account` None: all accounts."""
-        return await self.perform(upcoming(self.plans, within, account))
+        return await self.perform(upcoming(self.commands, within, account))
 
     async def explain(self, job_id: str) -> tuple[Step, ...]:
         await self.get(job_id)
-        return await self.perform(self.plans.steps(job_id))
+        return await self.perform(self.commands.steps(job_id))
 
     async def history(self, number: str) -> History:
-        return await self.perform(self.plans.run(script_calls.history(number_named(number))))
+        return await self.perform(self.commands.run(script_calls.history(number_named(number))))
 
     async def histories(self) -> AsyncIterator[History]:
-        for number in await self.perform(numbers_with_history(self.plans.keys)):
-            yield await self.perform(self.plans.run(script_calls.history(number)))
+        for number in await self.perform(numbers_with_history(self.commands.keys)):
+            yield await self.perform(self.commands.run(script_calls.history(number)))
 
     async def numbers(self, job_id: str, *, page: int | None = None) -> AsyncIterator[NumberResult]:
         view = await self.get(job_id)
-        if not await self.perform(self.plans.pages(job_id)):
+        if not await self.perform(self.commands.pages(job_id)):
             for number in page_of(in_result(view), page):
                 yield number
             return
         index = 0 if page is None else page - 1
-        while (found := await self.perform(self.plans.numbers_on(job_id, index))) is not None:
+        while (found := await self.perform(self.commands.numbers_on(job_id, index))) is not None:
             for number in found:
                 yield as_ended(view, number)
             if page is not None:
@@ -182,7 +182,7 @@ class AsyncDidflow:
             index += 1
 
     async def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
-        return await self.perform(self.plans.run(script_calls.spending(scopes, newest)))
+        return await self.perform(self.commands.run(script_calls.spending(scopes, newest)))
 
     def results(
         self,
@@ -200,7 +200,7 @@ class AsyncDidflow:
 
     async def _deliveries(self, member: Membership) -> AsyncIterator[AsyncDelivery]:
         held = set[str]()
-        conversation = follow(results_of(self.plans.keys), member, parse_event, time.monotonic, held)
+        conversation = follow(results_of(self.commands.keys), member, parse_event, time.monotonic, held)
         try:
             step = next(conversation)
             while True:
@@ -216,7 +216,7 @@ class AsyncDidflow:
                 try:
                     with translated():
                         await self._check_provider()
-                        reply = await ask_async(self._client, step)
+                        reply = await send_async(self._client, step)
                 except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
                     step = conversation.throw(error)
                 else:
@@ -227,7 +227,7 @@ class AsyncDidflow:
     async def _acknowledge(self, member: Membership, entry_id: str, held: set[str]) -> None:
         for again_s in pauses():
             try:
-                await self.perform(acknowledge(results_of(self.plans.keys), member, entry_id))
+                await self.perform(acknowledge(results_of(self.commands.keys), member, entry_id))
             except ServiceUnavailable as error:
                 if not member.waits_for_redis:
                     raise
@@ -237,11 +237,11 @@ class AsyncDidflow:
                 return
 
     async def groups(self) -> tuple[Group, ...]:
-        return tuple(group for stream in await self.perform(all_groups(self.plans.keys)) for group in stream.groups)
+        return tuple(group for stream in await self.perform(all_groups(self.commands.keys)) for group in stream.groups)
 
     async def delete_group(self, group: str, *, stream: StreamName = "results") -> None:
-        await self.perform(delete_group(self.plans.keys, stream, group))
-        await self.perform(note_decision(self.plans, "results delete-group", group, f"of {stream}"))
+        await self.perform(delete_group(self.commands.keys, stream, group))
+        await self.perform(note_decision(self.commands, "results delete-group", group, f"of {stream}"))
 
 
 async def _pause(pause: Pause) -> None:

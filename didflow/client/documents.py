@@ -22,7 +22,7 @@ from didflow.contract.follow_ups import DOCUMENTS, DOCUMENTS_AGAIN
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Request, parse_request
 from didflow.contract.results import NumberResult
-from didflow.ledger.commands import Plan, Plans
+from didflow.ledger.commands import Command, Commands
 from didflow.ledger.script_calls import Submission
 
 
@@ -35,7 +35,7 @@ class Documents:
     def missing(self, numbers: Sequence[str], *, timeout_s: float = 60.0) -> tuple[NumberResult, ...]:
         """How far each of these E.164 numbers is: `outcome` is ``activated``, ``bought_inactive`` or ``not_found``, `documents_needed`
         what somebody has to hand in. Looks once, and waits for it. Raises InvalidRequest, WaitTimeout, ServiceUnavailable."""
-        return self._ledger.perform(_looked_at(self._ledger.plans, numbers, self._account, timeout_s))
+        return self._ledger.perform(_looked_at(self._ledger.commands, numbers, self._account, timeout_s))
 
     def follow(
         self,
@@ -50,11 +50,11 @@ class Documents:
         Raises InvalidRequest, IdempotencyConflict, ServiceUnavailable (repeat it then, with the same key).
         """
         following = Submission(_asked(numbers=tuple(numbers), deadline=deadline), idempotency_key, reference, self._account)
-        return self._ledger.perform(submit_one(self._ledger.plans, following))
+        return self._ledger.perform(submit_one(self._ledger.commands, following))
 
     def follower(self, purchase_id: str) -> JobView | None:
         """The job that follows what this purchase bought, the newest of them; None if all that it bought takes calls at once."""
-        return self._ledger.perform(_follower(self._ledger.plans, purchase_id))
+        return self._ledger.perform(_follower(self._ledger.commands, purchase_id))
 
 
 class AsyncDocuments:
@@ -64,7 +64,7 @@ class AsyncDocuments:
         self._didflow, self._account = didflow, account
 
     async def missing(self, numbers: Sequence[str], *, timeout_s: float = 60.0) -> tuple[NumberResult, ...]:
-        return await self._didflow.perform(_looked_at(self._didflow.plans, numbers, self._account, timeout_s))
+        return await self._didflow.perform(_looked_at(self._didflow.commands, numbers, self._account, timeout_s))
 
     async def follow(
         self,
@@ -75,22 +75,22 @@ class AsyncDocuments:
         reference: str | None = None,
     ) -> Job:
         following = Submission(_asked(numbers=tuple(numbers), deadline=deadline), idempotency_key, reference, self._account)
-        return await self._didflow.perform(submit_one(self._didflow.plans, following))
+        return await self._didflow.perform(submit_one(self._didflow.commands, following))
 
     async def follower(self, purchase_id: str) -> JobView | None:
-        return await self._didflow.perform(_follower(self._didflow.plans, purchase_id))
+        return await self._didflow.perform(_follower(self._didflow.commands, purchase_id))
 
 
-def _looked_at(plans: Plans, numbers: Sequence[str], account: str, timeout_s: float) -> Plan[tuple[NumberResult, ...]]:
-    job = yield from submit_one(plans, Submission(_asked(numbers=tuple(numbers), dry_run=True), account=account))
-    view = yield from plans.wait(job.id, timeout_s, time.monotonic)
+def _looked_at(commands: Commands, numbers: Sequence[str], account: str, timeout_s: float) -> Command[tuple[NumberResult, ...]]:
+    job = yield from submit_one(commands, Submission(_asked(numbers=tuple(numbers), dry_run=True), account=account))
+    view = yield from commands.wait(job.id, timeout_s, time.monotonic)
     return view.result.numbers if view.result else ()
 
 
-def _follower(plans: Plans, purchase_id: str) -> Plan[JobView | None]:
+def _follower(commands: Commands, purchase_id: str) -> Command[JobView | None]:
     for name in (DOCUMENTS_AGAIN, DOCUMENTS):
         with suppress(JobNotFound):
-            return (yield from plans.get(f"{purchase_id}-{name}"))
+            return (yield from commands.get(f"{purchase_id}-{name}"))
     return None
 
 

@@ -17,7 +17,7 @@ from didflow.client.aio import AsyncDidflow
 from didflow.client.sync import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.numbers import parse_e164
-from didflow.ledger.commands import Plan, Plans
+from didflow.ledger.commands import Command, Commands
 from didflow.ledger.number_pool import HandedOut, handed_out, returned
 
 #: Numbers that are put back with one script.
@@ -39,7 +39,7 @@ class Pool:
 
         A number isn't in the pool before its destinations and its callback are gone. Raises InvalidRequest, ServiceUnavailable.
         """
-        return self._ledger.perform(_taken_back(self._ledger.plans, self._account, numbers))
+        return self._ledger.perform(_taken_back(self._ledger.commands, self._account, numbers))
 
 
 class AsyncPool:
@@ -49,18 +49,18 @@ class AsyncPool:
         self._didflow, self._account = didflow, account
 
     async def handed_out(self) -> tuple[HandedOut, ...]:
-        return await self._didflow.perform(handed_out(self._didflow.plans.keys, self._account))
+        return await self._didflow.perform(handed_out(self._didflow.commands.keys, self._account))
 
     async def take_back(self, numbers: Sequence[str]) -> tuple[str, ...]:
-        return await self._didflow.perform(_taken_back(self._didflow.plans, self._account, numbers))
+        return await self._didflow.perform(_taken_back(self._didflow.commands, self._account, numbers))
 
 
-def _taken_back(plans: Plans, account: str, numbers: Sequence[str]) -> Plan[tuple[str, ...]]:
+def _taken_back(commands: Commands, account: str, numbers: Sequence[str]) -> Command[tuple[str, ...]]:
     try:
         named = tuple(map(parse_e164, numbers))
     except ValueError as error:
         raise InvalidRequest(f"numbers: {error}", (("numbers", str(error)),)) from None
     back: list[str] = []
     for start in range(0, len(named), TOGETHER):
-        back += yield from plans.run(returned(account, named[start : start + TOGETHER], plans.actor))
+        back += yield from commands.run(returned(account, named[start : start + TOGETHER], commands.actor))
     return tuple(back)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from didflow.contract.errors import WrongLedger
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 from didflow.settings import Settings
 
@@ -27,10 +27,10 @@ class ProviderCheck:
     def is_done(self) -> bool:
         return not self._open
 
-    def plan(self, keys: Keys) -> Plan[None]:
+    def command(self, keys: Keys) -> Command[None]:
         """Raises WrongLedger."""
         asked = dict(self._open)
-        notes = yield tuple(Ask("hmget", (keys.provider(name), ["server", "since_ms"])) for name in asked)
+        notes = yield tuple(RedisCommand("hmget", (keys.provider(name), ["server", "since_ms"])) for name in asked)
         for (name, server), note in zip(asked.items(), notes, strict=True):
             if isinstance(note, Exception):
                 raise note

@@ -1,4 +1,4 @@
-"""Ordering by a quote: is it genuine, still good, and for this account? Plans, so that the sync and the async client ask the same."""
+"""Ordering by a quote: is it genuine, still good, and for this account? Commands, so that the sync and the async client ask the same."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from didflow.contract.quotes import is_genuine, ordered, quotable
 from didflow.contract.requests import Request, SearchAndBuy
 from didflow.contract.results import Quote
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.script_calls import QuoteUse, Submission
 
 _ASK = "ask for a new one (--dry-run; field dry_run)"
@@ -34,7 +34,7 @@ class QuotedSubmission:
         return Submission(request, key, self.reference, account, self.priority, self.not_before, quote=use, actor=self.actor)
 
 
-def orders(plans: Plans, quoted: Sequence[QuotedSubmission]) -> Plan[list[Submission | InvalidRequest]]:
+def orders(commands: Commands, quoted: Sequence[QuotedSubmission]) -> Command[list[Submission | InvalidRequest]]:
     """What to submit by these quotes, however many in three questions; a quote that is refused is its error, in its place.
 
     Refused is one that was altered, has expired, belongs to another account, or is for another request than the one beside it. One that
@@ -43,13 +43,13 @@ def orders(plans: Plans, quoted: Sequence[QuotedSubmission]) -> Plan[list[Submis
     """
     if not quoted:
         return []
-    secret = yield from plans.run(script_calls.seal())
-    seconds, _ = yield Ask("time")
+    secret = yield from commands.run(script_calls.seal())
+    seconds, _ = yield RedisCommand("time")
     now = datetime.fromtimestamp(seconds, UTC)
     genuine = [is_genuine(one.quote, secret) for one in quoted]  # Before anything else of a quote is believed.
     late = {one.idempotency_key for one, good in zip(quoted, genuine, strict=True) if good and _has_expired(one.quote, now)}
     keys = sorted(key for key in late if isinstance(key, str) and key)
-    jobs: list[object] = (yield tuple(Ask("hget", (plans.keys.idempotency, key)) for key in keys)) if keys else []
+    jobs: list[object] = (yield tuple(RedisCommand("hget", (commands.keys.idempotency, key)) for key in keys)) if keys else []
     known = {key for key, job in zip(keys, jobs, strict=True) if isinstance(job, str)}
     return [_order(one, now, known, genuine=good) for one, good in zip(quoted, genuine, strict=True)]
 

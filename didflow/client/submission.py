@@ -1,4 +1,4 @@
-"""From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Plans, so that the sync and the async client agree."""
+"""From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Commands, which the sync and async clients share."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Request
 from didflow.contract.results import Quote
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Plan, Plans
+from didflow.ledger.commands import Command, Commands
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call, Submission
 
@@ -42,21 +42,21 @@ def asked(
     return Submission(request, idempotency_key, reference, account, priority, not_before, actor=actor or "")
 
 
-def submit_one(plans: Plans, one: Asked) -> Plan[Job]:
+def submit_one(commands: Commands, one: Asked) -> Command[Job]:
     """Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob."""
-    (call,) = yield from _prepared(plans, (one,))
+    (call,) = yield from _prepared(commands, (one,))
     if isinstance(call, DidflowError):
         raise call
     try:
-        return (yield from plans.run(call))
+        return (yield from commands.run(call))
     except IdempotencyConflict as conflict:
-        raise (yield from _named(plans, one, conflict)) from None
+        raise (yield from _named(commands, one, conflict)) from None
 
 
-def _named(plans: Plans, one: Asked, conflict: IdempotencyConflict) -> Plan[IdempotencyConflict]:
+def _named(commands: Commands, one: Asked, conflict: IdempotencyConflict) -> Command[IdempotencyConflict]:
     """The same conflict, with what differs where that can be told."""
     try:
-        there = yield from plans.get(conflict.job_id)
+        there = yield from commands.get(conflict.job_id)
     except JobNotFound:  # It was deleted a moment ago.
         return conflict
     if there.request is None:
@@ -80,11 +80,11 @@ def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:
         yield batch
 
 
-def submit_batch(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Job | DidflowError]]:
+def submit_batch(commands: Commands, batch: Sequence[Asked]) -> Command[list[Job | DidflowError]]:
     """In one pipeline. What is refused is its error, in its place; anything else is an error of ours and is raised."""
-    prepared = yield from _prepared(plans, batch)
+    prepared = yield from _prepared(commands, batch)
     good = tuple(call for call in prepared if isinstance(call, Call))
-    replies = iter((yield from plans.run_many(good)) if good else ())
+    replies = iter((yield from commands.run_many(good)) if good else ())
     results: list[Job | DidflowError] = []
     for call in prepared:
         reply = call if isinstance(call, DidflowError) else next(replies)
@@ -94,13 +94,13 @@ def submit_batch(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Job | Didflo
     return results
 
 
-def _prepared(plans: Plans, batch: Sequence[Asked]) -> Plan[list[Call[Job] | DidflowError]]:
+def _prepared(commands: Commands, batch: Sequence[Asked]) -> Command[list[Call[Job] | DidflowError]]:
     checked = [_wrong_type(one) or one for one in batch]
-    by_quote = iter((yield from orders(plans, [one for one in checked if isinstance(one, QuotedSubmission)])))
+    by_quote = iter((yield from orders(commands, [one for one in checked if isinstance(one, QuotedSubmission)])))
     prepared: list[Call[Job] | DidflowError] = []
     for one in checked:
         settled = next(by_quote) if isinstance(one, QuotedSubmission) else one
-        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(plans, settled)))
+        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(commands, settled)))
     return prepared
 
 
@@ -121,13 +121,13 @@ def _unlike(given: object, kind: Any) -> str | None:
     return None if isinstance(given, kind) else type(given).__name__
 
 
-def _checked(plans: Plans, submission: Submission) -> Plan[Call[Job] | DidflowError]:
+def _checked(commands: Commands, submission: Submission) -> Command[Call[Job] | DidflowError]:
     try:
         job_id = script_calls.new_job_id()
-        named = replace(submission, actor=submission.actor or plans.actor)
+        named = replace(submission, actor=submission.actor or commands.actor)
         call = script_calls.submit(named, job_id)
         with translated():  # What a damaged job answers refuses this one, and not the whole batch.
-            incident = yield from check(plans, submission, job_id)
+            incident = yield from check(commands, submission, job_id)
         return call if incident is None else script_calls.submit(replace(named, incident=incident), job_id)
     except DidflowError as error:
         return error

@@ -1,4 +1,4 @@
-"""What a submit checks that the request alone can't tell. Plans, so that the sync and the async client ask the same."""
+"""What a submit checks that the request alone can't tell. Commands, so that the sync and the async client ask the same."""
 
 from datetime import UTC, datetime
 
@@ -7,37 +7,37 @@ from didflow.contract.errors import InvalidRequest, WrongJob
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, SearchAndBuy, is_past
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.script_calls import Submission
 
 
-def check(plans: Plans, submission: Submission, job_id: str) -> Plan[str | None]:
+def check(commands: Commands, submission: Submission, job_id: str) -> Command[str | None]:
     """Raises WrongJob, JobNotFound or InvalidRequest if this can't be submitted, as the job with that id.
 
     Returns the incident that it belongs to, if the job tells that.
     """
     match submission.request:
         case Failback() as request:
-            undone = yield from plans.get(request.job_id)
+            undone = yield from commands.get(request.job_id)
             check_undone(undone, submission)
             if not request.dry_run and (
-                first := (yield from plans.run(script_calls.undo(request.job_id, job_id, submission.idempotency_key)))
+                first := (yield from commands.run(script_calls.undo(request.job_id, job_id, submission.idempotency_key)))
             ):
                 raise WrongJob(_undone_already(request.job_id, *first))
             return None if request.dry_run else incident_of(undone)
         case FollowDocuments(job_id=str() as job_id):
-            check_purchase((yield from plans.get(job_id)), submission)
+            check_purchase((yield from commands.get(job_id)), submission)
         case FollowDocuments(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
-            yield from _check_time(plans, submission, "deadline", deadline, "nothing could be followed")
+            yield from _check_time(commands, submission, "deadline", deadline, "nothing could be followed")
         case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
-            yield from _check_time(plans, submission, "deadline", deadline, "nothing could be sent")
+            yield from _check_time(commands, submission, "deadline", deadline, "nothing could be sent")
         case Release() if submission.not_before is not None:
             what = "a release says when in its own `at`: which records go is fixed at once, and not at that time"
             raise InvalidRequest(f"not_before: {what}", (("not_before", what),))
         case Release(at=datetime() as at) if is_past(at, datetime.now(UTC)):
-            yield from _check_time(plans, submission, "at", at, "leave it out to release now")
+            yield from _check_time(commands, submission, "at", at, "leave it out to release now")
         case SearchAndBuy(wait_until=datetime() as until) if is_past(until, datetime.now(UTC)):
-            yield from _check_time(plans, submission, "wait_until", until, "nothing could be bought")
+            yield from _check_time(commands, submission, "wait_until", until, "nothing could be bought")
     return None
 
 
@@ -64,12 +64,12 @@ def _undone_already(undone: str, failback: str, key: str) -> str:
     return f"job {undone} is brought back by job {failback} already: {same}"
 
 
-def _check_time(plans: Plans, submission: Submission, field: str, moment: datetime, so: str) -> Plan[None]:
+def _check_time(commands: Commands, submission: Submission, field: str, moment: datetime, so: str) -> Command[None]:
     """By Redis's clock, which is the one that counts. A submit that is repeated later still gets its job."""
     key = submission.idempotency_key
-    if key is not None and (yield Ask("hget", (plans.keys.idempotency, key))):
+    if key is not None and (yield RedisCommand("hget", (commands.keys.idempotency, key))):
         return
-    seconds, _ = yield Ask("time")
+    seconds, _ = yield RedisCommand("time")
     if is_past(moment, datetime.fromtimestamp(seconds, UTC)):
         what = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC has passed: {so}"
         raise InvalidRequest(f"{field}: {what}", ((field, what),))

@@ -28,7 +28,7 @@ from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.address import redis_url
 from didflow.ledger.client import LedgerClient
-from didflow.ledger.commands import Ask
+from didflow.ledger.commands import RedisCommand
 from didflow.ledger.connection import connect, translated
 from didflow.ledger.consumer_groups import Pause, acknowledge, converse, follow, parse_event, pauses, results_of
 from didflow.ledger.dead_letters import DeadLetters, dead_letters, drop, replay
@@ -66,7 +66,7 @@ class Didflow:
     @property
     def actor(self) -> str:
         """Who is behind what this client changes."""
-        return self._reader.plans.actor
+        return self._reader.commands.actor
 
     @property
     def ledger(self) -> LedgerClient:
@@ -107,7 +107,7 @@ class Didflow:
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
         one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
-        return self._reader.perform(submit_one(self._reader.plans, one))
+        return self._reader.perform(submit_one(self._reader.commands, one))
 
     def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
         """Submit in pipelines of a few hundred. What is refused comes back as its error, in its place; the others go through.
@@ -115,8 +115,8 @@ class Didflow:
         An order by a quote is a `QuotedSubmission`, which is checked as `submit(quote=…)` does. Give every submission an idempotency
         key: if the connection breaks in the middle, repeat the whole list.
         """
-        plans = self._reader.plans
-        return [result for batch in pipelines(submissions) for result in self._reader.perform(submit_batch(plans, batch))]
+        commands = self._reader.commands
+        return [result for batch in pipelines(submissions) for result in self._reader.perform(submit_batch(commands, batch))]
 
     def get(self, job_id: str) -> JobView:
         """Raises JobNotFound."""
@@ -132,7 +132,7 @@ class Didflow:
         offset: int = 0,
     ) -> tuple[JobView, ...]:
         """Jobs by idempotency key, by reference or by state (all, if none is given), newest first."""
-        found = self._reader.plans.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
+        found = self._reader.commands.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
         return self._reader.perform(found)
 
     def cancel(self, job_id: str, *, actor: str | None = None) -> JobView:
@@ -170,26 +170,26 @@ class Didflow:
     def dead_letters(self, limit: int = 100) -> DeadLetters:
         """What needs somebody, at most `limit` of each: parked jobs, results that a consumer group set aside, business events that
         couldn't be acted on, messages that aren't ours."""
-        return self._reader.perform(dead_letters(self._reader.plans, limit))
+        return self._reader.perform(dead_letters(self._reader.commands, limit))
 
     def replay(self, name: str) -> None:
         """Let a parked job look again (by its id), or give an entry back to the one group that set it aside (by its name).
 
         Safe at any time; the group gets the entry at least once. Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
         """
-        self._reader.perform(replay(self._reader.plans, name))
+        self._reader.perform(replay(self._reader.commands, name))
 
     def drop(self, name: str) -> None:
         """Delete an entry that was set aside, or an undecodable message, for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
-        self._reader.perform(drop(self._reader.plans, name))
+        self._reader.perform(drop(self._reader.commands, name))
 
     def decisions(self, limit: int = 20) -> tuple[Decision, ...]:
         """What people decided where no job's story tells it, newest first: plans, the pool, dead letters, groups, reconcile."""
-        return self._reader.perform(decisions(self._reader.plans, limit))
+        return self._reader.perform(decisions(self._reader.commands, limit))
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
         """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""
-        return self._reader.perform(self._reader.plans.wait(job_id, timeout_s, time.monotonic))
+        return self._reader.perform(self._reader.commands.wait(job_id, timeout_s, time.monotonic))
 
     def tally(self, job_id: str) -> Tally:
         """How far a reroute or failback is: its numbers by outcome. Reads all of them: for 10,000 not twice a second."""
@@ -200,12 +200,12 @@ class Didflow:
 
         Raises JobNotFound.
         """
-        return self._reader.perform(departures_of(self._reader.plans, self.get(job_id)))
+        return self._reader.perform(departures_of(self._reader.commands, self.get(job_id)))
 
     def explain(self, job_id: str) -> tuple[Step, ...]:
         """The job's story, oldest step first. Raises JobNotFound."""
         self.get(job_id)
-        return self._reader.perform(self._reader.plans.steps(job_id))
+        return self._reader.perform(self._reader.commands.steps(job_id))
 
     def history(self, number: str) -> History:
         """Everything that ever happened to this number (E.164) through us, oldest first, checked link by link: see `.faults`.
@@ -226,11 +226,11 @@ class Didflow:
         runs, a number may have moved on meanwhile. Raises JobNotFound.
         """
         view = self.get(job_id)
-        if not self._reader.perform(self._reader.plans.pages(job_id)):
+        if not self._reader.perform(self._reader.commands.pages(job_id)):
             yield from page_of(in_result(view), page)
             return
         index = 0 if page is None else page - 1
-        while (found := self._reader.perform(self._reader.plans.numbers_on(job_id, index))) is not None:
+        while (found := self._reader.perform(self._reader.commands.numbers_on(job_id, index))) is not None:
             yield from (as_ended(view, number) for number in found)
             if page is not None:
                 return
@@ -296,12 +296,12 @@ class Didflow:
         Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
         """
         self._reader.perform(delete_group(self._reader.keys, stream, group))
-        self._reader.perform(note_decision(self._reader.plans, "results delete-group", group, f"of {stream}"))
+        self._reader.perform(note_decision(self._reader.commands, "results delete-group", group, f"of {stream}"))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
         """The newest entries of the results stream as they lie there, oldest first, without a group."""
         with translated():
-            entries = self._reader.ask(Ask("xrevrange", (self._reader.keys.results,), {"count": limit}))
+            entries = self._reader.send(RedisCommand("xrevrange", (self._reader.keys.results,), {"count": limit}))
         return list(reversed(entries))
 
 

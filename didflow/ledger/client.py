@@ -11,7 +11,7 @@ from didflow.contract.jobs import Job, JobView
 from didflow.contract.spending import Scope, ScopeSpending
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Ask, Plan, Plans, ask, perform
+from didflow.ledger.commands import Command, Commands, RedisCommand, perform, send
 from didflow.ledger.connection import translated
 from didflow.ledger.keys import Keys
 from didflow.ledger.script_calls import HISTORY_MS, RETENTION_MS, Call
@@ -39,7 +39,7 @@ class FirstCheck(Protocol):
     @property
     def is_done(self) -> bool: ...
 
-    def plan(self, keys: Keys) -> Plan[None]:
+    def command(self, keys: Keys) -> Command[None]:
         """Raises a DidflowError if it may not."""
         ...
 
@@ -64,32 +64,32 @@ class LedgerClient:
         """`first`: what is checked before anything else is asked, until it is done."""
         self._first = first
         self.client = client
-        self.plans = Plans(namespace, shebang=shebang, actor=actor)
-        self.keys = self.plans.keys
+        self.commands = Commands(namespace, shebang=shebang, actor=actor)
+        self.keys = self.commands.keys
         self._retention_ms = retention_ms
         self._history_ms = history_ms
 
-    def perform(self, plan: Plan[T]) -> T:
-        """Carry out one of `plans`."""
+    def perform(self, command: Command[T]) -> T:
+        """Run one of `commands`."""
         with translated():
             self._check_first()
-            return perform(self.client, plan)
+            return perform(self.client, command)
 
     def _check_first(self) -> None:
         if self._first is not None and not self._first.is_done:
-            perform(self.client, self._first.plan(self.keys))
+            perform(self.client, self._first.command(self.keys))
 
-    def ask(self, step: Ask | tuple[Ask, ...]) -> Any:
-        """One step of a plan, for who drives it himself."""
+    def send(self, step: RedisCommand | tuple[RedisCommand, ...]) -> Any:
+        """Send one step of a command, for a caller that drives the generator itself."""
         self._check_first()
-        return ask(self.client, step)
+        return send(self.client, step)
 
     def run(self, call: Call[T]) -> T:
         """Run a producer's verb."""
-        return self.perform(self.plans.run(call))
+        return self.perform(self.commands.run(call))
 
     def _script(self, name: str, *args: str | int) -> Any:
-        return self.perform(self.plans.run(Call(name, args, lambda reply: reply)))
+        return self.perform(self.commands.run(Call(name, args, lambda reply: reply)))
 
     def now_ms(self) -> int:
         """The server's clock."""
@@ -98,11 +98,11 @@ class LedgerClient:
         return seconds * 1000 + microseconds // 1000
 
     def submit(self, submission: script_calls.Submission) -> Job:
-        return self.run(script_calls.submit(submission if submission.actor else replace(submission, actor=self.plans.actor)))
+        return self.run(script_calls.submit(submission if submission.actor else replace(submission, actor=self.commands.actor)))
 
     def get(self, job_id: str) -> JobView:
         """Raises JobNotFound."""
-        return self.perform(self.plans.get(job_id))
+        return self.perform(self.commands.get(job_id))
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
@@ -120,7 +120,7 @@ class LedgerClient:
 
     def numbers(self, job_id: str) -> dict[str, str]:
         """What the job saved for each number, as JSON."""
-        return self.perform(self.plans.numbers(job_id))
+        return self.perform(self.commands.numbers(job_id))
 
     def oldest_calls_ms(self) -> dict[str, int]:
         """Worker processes with a call to the provider under way, and the age of the oldest, ms."""

@@ -1,7 +1,7 @@
-"""What to ask Redis and what to make of the replies, without the asking: the sync and the async clients share every decision.
+"""Commands of the ledger: which Redis commands to send and how to read the replies, without I/O. The sync and async clients share them.
 
-A plan is a generator. It yields one command, or a tuple of commands for one pipeline; it is sent the reply, or the list of
-replies; a refusal by the server is thrown into it. What it returns is the plan's result.
+A `Command` is a generator. It yields one `RedisCommand`, or a tuple of them for one pipeline. It is sent the reply, or the list of
+replies; a refusal by the server is thrown into it. What it returns is the command's result.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -36,50 +36,50 @@ ROWS_TOGETHER = 10
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One command: the name of a method of redis-py's clients (sync and async have the same) and its arguments."""
+class RedisCommand:
+    """One Redis command: the name of a method of redis-py's clients (sync and async have the same) and its arguments."""
 
     method: str
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-Plan = Generator[Ask | tuple[Ask, ...], Any, T]
+Command = Generator[RedisCommand | tuple[RedisCommand, ...], Any, T]
 
 
-def perform(client: redis.Redis, plan: Plan[T]) -> T:
-    """Carry a plan out. Redis's own errors come out of it unless the plan catches them."""
+def perform(client: redis.Redis, command: Command[T]) -> T:
+    """Run a command. Redis's own errors are raised unless the command catches them."""
     try:
-        step = next(plan)
+        step = next(command)
         while True:
             try:
-                reply = ask(client, step)
+                reply = send(client, step)
             except redis.exceptions.ResponseError as error:
-                step = plan.throw(error)
+                step = command.throw(error)
             else:
-                step = plan.send(reply)
+                step = command.send(reply)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
 
-async def perform_async(client: redis.asyncio.Redis, plan: Plan[T]) -> T:
+async def perform_async(client: redis.asyncio.Redis, command: Command[T]) -> T:
     """The same for asyncio."""
     try:
-        step = next(plan)
+        step = next(command)
         while True:
             try:
-                reply = await ask_async(client, step)
+                reply = await send_async(client, step)
             except redis.exceptions.ResponseError as error:
-                step = plan.throw(error)
+                step = command.throw(error)
             else:
-                step = plan.send(reply)
+                step = command.send(reply)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
 
-def ask(client: redis.Redis, step: Ask | tuple[Ask, ...]) -> Any:
+def send(client: redis.Redis, step: RedisCommand | tuple[RedisCommand, ...]) -> Any:
     """One command's reply, or the list of a pipeline's replies, refusals among them."""
-    if isinstance(step, Ask):
+    if isinstance(step, RedisCommand):
         return getattr(client, step.method)(*step.args, **step.kwargs)
     pipe = client.pipeline(transaction=False)
     for one in step:
@@ -87,19 +87,19 @@ def ask(client: redis.Redis, step: Ask | tuple[Ask, ...]) -> Any:
     return pipe.execute(raise_on_error=False)
 
 
-async def ask_async(client: redis.asyncio.Redis, step: Ask | tuple[Ask, ...]) -> Any:
+async def send_async(client: redis.asyncio.Redis, step: RedisCommand | tuple[RedisCommand, ...]) -> Any:
     """The same for asyncio."""
-    if isinstance(step, Ask):
-        asked: Callable[..., Awaitable[Any]] = getattr(client, step.method)
-        return await asked(*step.args, **step.kwargs)
+    if isinstance(step, RedisCommand):
+        method: Callable[..., Awaitable[Any]] = getattr(client, step.method)
+        return await method(*step.args, **step.kwargs)
     pipe = client.pipeline(transaction=False)
     for one in step:
         getattr(pipe, one.method)(*one.args, **one.kwargs)
     return await pipe.execute(raise_on_error=False)
 
 
-class Plans:
-    """The plans of one namespace. `shebang=False` is for fakeredis. `actor`: who is behind what they change; '' for a worker."""
+class Commands:
+    """The commands of one namespace. `shebang=False` is for fakeredis. `actor`: who is behind what they change; '' for a worker."""
 
     def __init__(self, namespace: str, *, shebang: bool = True, actor: str = "") -> None:
         self.keys = Keys(namespace)
@@ -109,28 +109,28 @@ class Plans:
     def script(self, name: str) -> Script:
         return load_script(name, shebang=self.shebang)
 
-    def run(self, call: Call[T]) -> Plan[T]:
+    def run(self, call: Call[T]) -> Command[T]:
         """Run a script by its hash; send it whole where the server doesn't know it."""
         script = self.script(call.script)
         rest = (1, self.keys.namespace, *map(str, call.args))
         try:
-            reply = yield Ask("evalsha", (script.sha1, *rest))
+            reply = yield RedisCommand("evalsha", (script.sha1, *rest))
         except redis.exceptions.NoScriptError:
-            reply = yield Ask("eval", (script.source, *rest))
+            reply = yield RedisCommand("eval", (script.source, *rest))
         return call.parse(reply)
 
-    def run_many(self, batch: tuple[Call[Job], ...]) -> Plan[list[Job | Exception]]:
+    def run_many(self, batch: tuple[Call[Job], ...]) -> Command[list[Job | Exception]]:
         """Submit in one pipeline. One that is refused is returned as its exception; the others go through."""
         names = sorted({call.script for call in batch})
-        yield tuple(Ask("script_load", (self.script(name).source,)) for name in names)
+        yield tuple(RedisCommand("script_load", (self.script(name).source,)) for name in names)
         replies = yield tuple(
-            Ask("evalsha", (self.script(call.script).sha1, 1, self.keys.namespace, *map(str, call.args))) for call in batch
+            RedisCommand("evalsha", (self.script(call.script).sha1, 1, self.keys.namespace, *map(str, call.args))) for call in batch
         )
         return [_parsed(call, reply) for call, reply in zip(batch, replies, strict=True)]
 
-    def get(self, job_id: str) -> Plan[JobView]:
+    def get(self, job_id: str) -> Command[JobView]:
         """Raises JobNotFound."""
-        fields = yield Ask("hgetall", (self.keys.job(job_id),))
+        fields = yield RedisCommand("hgetall", (self.keys.job(job_id),))
         if not _is_job(fields):
             raise JobNotFound(job_id)
         return (yield from self._with_rows(job_view(job_id, fields), fields))
@@ -143,7 +143,7 @@ class Plans:
         state: JobState | None = None,
         limit: int = 100,
         offset: int = 0,
-    ) -> Plan[tuple[JobView, ...]]:
+    ) -> Command[tuple[JobView, ...]]:
         """Jobs by key, by reference or by state (all states if none is given), newest first.
 
         Raises InvalidRequest for a `limit` or `offset` that is negative or too large.
@@ -155,7 +155,7 @@ class Plans:
         ids = yield from self._ids(idempotency_key, reference, state, offset + limit)
         if not (ids := ids[offset:]):
             return ()
-        hashes = yield tuple(Ask("hgetall", (self.keys.job(job_id),)) for job_id in ids)
+        hashes = yield tuple(RedisCommand("hgetall", (self.keys.job(job_id),)) for job_id in ids)
         # A reply may also be a refusal: one job whose key has another type hides none of the others.
         views: list[JobView] = []
         for job_id, fields in zip(ids, hashes, strict=True):
@@ -164,7 +164,7 @@ class Plans:
                 views.append((yield from self._with_rows(view, fields)))
         return tuple(views)
 
-    def _with_rows(self, view: JobView, fields: Mapping[str, str]) -> Plan[JobView]:
+    def _with_rows(self, view: JobView, fields: Mapping[str, str]) -> Command[JobView]:
         """The job with all its numbers, where its result was too large for one write."""
         count = whole(fields.get("rows"))
         if not count or view.result is None or view.result.summary is None:
@@ -172,55 +172,55 @@ class Plans:
         parts: list[str | None] = []
         for start in range(0, count, ROWS_TOGETHER):
             some = [str(index) for index in range(start, min(count, start + ROWS_TOGETHER))]
-            parts += yield Ask("hmget", (self.keys.rows(view.id), some))
+            parts += yield RedisCommand("hmget", (self.keys.rows(view.id), some))
         return replace(view, result=with_numbers(view.result, parts))
 
-    def _ids(self, idempotency_key: str | None, reference: str | None, state: JobState | None, count: int) -> Plan[list[str]]:
+    def _ids(self, idempotency_key: str | None, reference: str | None, state: JobState | None, count: int) -> Command[list[str]]:
         if idempotency_key is not None:
-            job_id = yield Ask("hget", (self.keys.idempotency, idempotency_key))
+            job_id = yield RedisCommand("hget", (self.keys.idempotency, idempotency_key))
             return [job_id] if job_id else []
         if reference is not None:
-            ids: list[str] = yield Ask("zrevrange", (self.keys.reference(reference), 0, count - 1))
+            ids: list[str] = yield RedisCommand("zrevrange", (self.keys.reference(reference), 0, count - 1))
             return ids
         states = (state,) if state else tuple(JobState)
-        lists = yield tuple(Ask("zrevrange", (self.keys.state(one), 0, count - 1), {"withscores": True}) for one in states)
+        lists = yield tuple(RedisCommand("zrevrange", (self.keys.state(one), 0, count - 1), {"withscores": True}) for one in states)
         newest = sorted((pair for found in lists for pair in found), key=lambda pair: float(pair[1]), reverse=True)
         return [job_id for job_id, _ in newest[:count]]
 
-    def steps(self, job_id: str) -> Plan[tuple[Step, ...]]:
+    def steps(self, job_id: str) -> Command[tuple[Step, ...]]:
         """The job's story, oldest first. That it was submitted is in the job itself: a stream for that alone would take 4 KB."""
         (created_ms, kind), entries = yield (
-            Ask("hmget", (self.keys.job(job_id), ["created_ms", "kind"])),
-            Ask("xrange", (self.keys.steps(job_id),)),
+            RedisCommand("hmget", (self.keys.job(job_id), ["created_ms", "kind"])),
+            RedisCommand("xrange", (self.keys.steps(job_id),)),
         )
         told = steps(entries)
         if created_ms is None or (told and told[0].name == "submitted"):
             return told
         return (Step(moment(created_ms) or datetime.fromtimestamp(0, UTC), 0, "submitted", kind or ""), *told)
 
-    def numbers(self, job_id: str) -> Plan[dict[str, str]]:
+    def numbers(self, job_id: str) -> Command[dict[str, str]]:
         """What the job saved for each number, as JSON. Of very many some at a time, so that the server serves others in between."""
         saved: dict[str, str] = {}
         cursor = 0
         while True:
-            cursor, some = yield Ask("hscan", (self.keys.numbers(job_id),), {"cursor": cursor, "count": READ_TOGETHER})
+            cursor, some = yield RedisCommand("hscan", (self.keys.numbers(job_id),), {"cursor": cursor, "count": READ_TOGETHER})
             saved |= some
             if int(cursor) == 0:
                 return saved
 
-    def some_numbers(self, job_id: str, numbers: Sequence[str]) -> Plan[dict[str, str]]:
+    def some_numbers(self, job_id: str, numbers: Sequence[str]) -> Command[dict[str, str]]:
         """The same, of these numbers only."""
         if not numbers:
             return {}
-        texts = yield Ask("hmget", (self.keys.numbers(job_id), list(numbers)))
+        texts = yield RedisCommand("hmget", (self.keys.numbers(job_id), list(numbers)))
         return {number: text for number, text in zip(numbers, texts, strict=True) if text is not None}
 
-    def page(self, job_id: str, index: int) -> Plan[tuple[str, ...] | None]:
+    def page(self, job_id: str, index: int) -> Command[tuple[str, ...] | None]:
         """The numbers on a page of a job of many numbers, in their order; None behind the last one."""
-        text = yield Ask("hget", (self.keys.pages(job_id), str(index)))
+        text = yield RedisCommand("hget", (self.keys.pages(job_id), str(index)))
         return None if text is None else tuple(text.split())
 
-    def numbers_on(self, job_id: str, index: int) -> Plan[tuple[NumberResult, ...] | None]:
+    def numbers_on(self, job_id: str, index: int) -> Command[tuple[NumberResult, ...] | None]:
         """What became of them; `outcome` None where nothing has yet. None behind the last page."""
         numbers = yield from self.page(job_id, index)
         if numbers is None:
@@ -228,29 +228,29 @@ class Plans:
         stored = yield from self.some_numbers(job_id, numbers)
         return tuple(moved_number(stored[number]) for number in numbers if number in stored)
 
-    def pages(self, job_id: str) -> Plan[int]:
+    def pages(self, job_id: str) -> Command[int]:
         """How many pages there are; 0 for a job whose result has all its numbers."""
-        count: int = yield Ask("hlen", (self.keys.pages(job_id),))
+        count: int = yield RedisCommand("hlen", (self.keys.pages(job_id),))
         return count
 
-    def outcomes(self, job_id: str) -> Plan[dict[str, int]]:
+    def outcomes(self, job_id: str) -> Command[dict[str, int]]:
         """How many numbers have which outcome; ``open``: none yet. Empty for a job without pages."""
-        counts: dict[str, str] = yield Ask("hgetall", (self.keys.outcomes(job_id),))
+        counts: dict[str, str] = yield RedisCommand("hgetall", (self.keys.outcomes(job_id),))
         return {outcome: int(count) for outcome, count in counts.items() if count != "0"}
 
-    def open_children(self, job_id: str) -> Plan[int]:
+    def open_children(self, job_id: str) -> Command[int]:
         """How many of its batches haven't ended."""
-        count: int = yield Ask("scard", (self.keys.children(job_id),))
+        count: int = yield RedisCommand("scard", (self.keys.children(job_id),))
         return count
 
-    def wait(self, job_id: str, timeout_s: float, clock: Callable[[], float]) -> Plan[JobView]:
+    def wait(self, job_id: str, timeout_s: float, clock: Callable[[], float]) -> Command[JobView]:
         """The job once it has ended or is parked. Raises JobNotFound, WaitTimeout.
 
         Blocks on the results stream and looks at the job itself after each entry or pause, so that a trimmed stream, a restart of
         Redis or a missed entry costs seconds at most.
         """
         deadline_s = clock() + timeout_s
-        newest = yield Ask("xrevrange", (self.keys.results,), {"count": 1})
+        newest = yield RedisCommand("xrevrange", (self.keys.results,), {"count": 1})
         last = newest[0][0] if newest else "0-0"
         while True:
             view = yield from self.get(job_id)
@@ -263,10 +263,10 @@ class Plans:
                 )
             last = yield from self._until_news(job_id, last, min(left_s, BLOCK_S))
 
-    def _until_news(self, job_id: str, last: str, block_s: float) -> Plan[str]:
+    def _until_news(self, job_id: str, last: str, block_s: float) -> Command[str]:
         """Read the results until this job is in them or nothing more comes; return the last entry read."""
         while True:
-            replies = yield Ask("xread", ({self.keys.results: last},), {"block": max(1, int(block_s * 1000)), "count": 500})
+            replies = yield RedisCommand("xread", ({self.keys.results: last},), {"block": max(1, int(block_s * 1000)), "count": 500})
             entries = entries_of(replies)
             if not entries:
                 return last

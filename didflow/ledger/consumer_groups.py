@@ -10,7 +10,7 @@ import redis
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.events import Event
 from didflow.ledger.client import LedgerClient
-from didflow.ledger.commands import BLOCK_S, Ask, Entries, Plan, entries_of
+from didflow.ledger.commands import BLOCK_S, Command, Entries, RedisCommand, entries_of
 from didflow.ledger.connection import translated
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.keys import Keys
@@ -69,7 +69,7 @@ def parse_event(fields: Mapping[str, str]) -> Event:
 
 
 #: Yields commands, entries and pauses in turn; a command's reply is sent in, to the others None.
-Conversation = Generator[Ask | tuple[Ask, ...] | Entry[T] | Pause, Any, None]
+Conversation = Generator[RedisCommand | tuple[RedisCommand, ...] | Entry[T] | Pause, Any, None]
 #: How a stream's fields are read. Raises ValueError or RecursionError for what isn't one of ours.
 Parse = Callable[[Mapping[str, str]], T]
 
@@ -125,7 +125,7 @@ def _others_and_news(
             take_over_s = clock() + member.min_idle_s / 2
         block_s = min(BLOCK_S, member.block_s)
         options = {"count": ONE, "block": max(1, int(block_s * 1000))}
-        entries = entries_of((yield Ask("xreadgroup", (member.group, member.consumer, {channel.stream: ">"}), options)))
+        entries = entries_of((yield RedisCommand("xreadgroup", (member.group, member.consumer, {channel.stream: ">"}), options)))
         idle_s = 0.0 if entries else idle_s + block_s
         if member.ends_idle and not entries and idle_s >= member.block_s:
             return
@@ -133,21 +133,21 @@ def _others_and_news(
             yield from _hand_out(channel, member, parse, held, entry_id, fields, 1)
 
 
-def added(channel: Channel, fields: Mapping[str, str]) -> Plan[str]:
+def added(channel: Channel, fields: Mapping[str, str]) -> Command[str]:
     """A new entry; reads its id. Sent twice, it is there twice."""
-    entry_id: str = yield Ask("xadd", (channel.stream, dict(fields)))
+    entry_id: str = yield RedisCommand("xadd", (channel.stream, dict(fields)))
     return entry_id
 
 
-def acknowledge(channel: Channel, member: Membership, entry_id: str) -> Plan[None]:
+def acknowledge(channel: Channel, member: Membership, entry_id: str) -> Command[None]:
     """The entry is dealt with, by whoever has it."""
-    yield Ask("xack", (channel.stream, member.group, entry_id))
+    yield RedisCommand("xack", (channel.stream, member.group, entry_id))
 
 
 def _join(channel: Channel, member: Membership) -> Conversation[Any]:
     """Make the group, from the first entry that is kept, if it isn't there."""
     try:
-        yield Ask("xgroup_create", (channel.stream, member.group), {"id": "0", "mkstream": True})
+        yield RedisCommand("xgroup_create", (channel.stream, member.group), {"id": "0", "mkstream": True})
     except redis.exceptions.ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
@@ -158,14 +158,14 @@ def _own_pending(channel: Channel, member: Membership, parse: Parse[T], held: se
     start = "-"
     while True:
         options = {"min": start, "max": "+", "count": 1, "consumername": member.consumer}
-        pending = yield Ask("xpending_range", (channel.stream, member.group), options)
+        pending = yield RedisCommand("xpending_range", (channel.stream, member.group), options)
         if not pending:
             return
         entry_id = str(pending[0]["message_id"])
         start = _after(entry_id)
         if entry_id in held:
             continue
-        read = Ask("xreadgroup", (member.group, member.consumer, {channel.stream: _before(entry_id)}), {"count": ONE})
+        read = RedisCommand("xreadgroup", (member.group, member.consumer, {channel.stream: _before(entry_id)}), {"count": ONE})
         # Another one, if somebody took this one meanwhile: its turn comes.
         entries = [(found, fields) for found, fields in entries_of((yield read)) if found == entry_id]
         yield from _hand_out_again(channel, member, parse, held, entries)
@@ -175,7 +175,7 @@ def _take_over(channel: Channel, member: Membership, parse: Parse[T], held: set[
     """Claim what any consumer has held for too long."""
     start = "0-0"
     while True:
-        reply = yield Ask(
+        reply = yield RedisCommand(
             "xautoclaim",
             (channel.stream, member.group, member.consumer, int(member.min_idle_s * 1000)),
             {"start_id": start, "count": ONE},
@@ -189,7 +189,7 @@ def _take_over(channel: Channel, member: Membership, parse: Parse[T], held: set[
 
 def _hand_out_again(channel: Channel, member: Membership, parse: Parse[T], held: set[str], entries: Entries) -> Conversation[T]:
     for entry_id, fields in entries:
-        pending = yield Ask("xpending_range", (channel.stream, member.group), {"min": entry_id, "max": entry_id, "count": 1})
+        pending = yield RedisCommand("xpending_range", (channel.stream, member.group), {"min": entry_id, "max": entry_id, "count": 1})
         if pending:  # Else somebody else has acknowledged it meanwhile.
             yield from _hand_out(channel, member, parse, held, entry_id, fields, int(pending[0]["times_delivered"]))
 
@@ -211,12 +211,12 @@ def _hand_out(
 
 def set_aside(
     channel: Channel, member: Membership, entry_id: str, fields: Mapping[str, str], reason: str, **more: str
-) -> Generator[Ask, Any, None]:
+) -> Generator[RedisCommand, Any, None]:
     """Keep it for a look and let the group go on. Written before it is acknowledged: twice is better than never."""
     said = {"entry": entry_id, "group": member.group, "reason": reason} | more
     kept = {**fields, **{f"{channel.prefix}_{name}": text for name, text in said.items()}}
-    yield Ask("xadd", (channel.aside, kept), {"maxlen": POISON_KEPT, "approximate": True})
-    yield Ask("xack", (channel.stream, member.group, entry_id))
+    yield RedisCommand("xadd", (channel.aside, kept), {"maxlen": POISON_KEPT, "approximate": True})
+    yield RedisCommand("xack", (channel.stream, member.group, entry_id))
 
 
 def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
@@ -237,7 +237,7 @@ def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callabl
                 continue
             try:
                 with translated():
-                    reply = reader.ask(step)
+                    reply = reader.send(step)
             except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
                 step = conversation.throw(error)
             else:
@@ -258,27 +258,27 @@ def trim(reader: LedgerClient, *, keep: int = KEPT_FOR_A_LOOK) -> int:
     return removed + reader.perform(_trim(keys.events, keep))
 
 
-def _trim(stream: str, keep: int, channel: Channel | None = None) -> Plan[int]:
-    too_many: int = (yield Ask("xlen", (stream,))) - keep
+def _trim(stream: str, keep: int, channel: Channel | None = None) -> Command[int]:
+    too_many: int = (yield RedisCommand("xlen", (stream,))) - keep
     if too_many <= 0:
         return 0
     try:
-        groups = yield Ask("xinfo_groups", (stream,))
+        groups = yield RedisCommand("xinfo_groups", (stream,))
     except redis.exceptions.ResponseError:
         return 0  # There is no such stream yet.
     needed: list[str] = []
     for group in groups:
-        pending = yield Ask("xpending_range", (stream, group["name"]), {"min": "-", "max": "+", "count": 1})
+        pending = yield RedisCommand("xpending_range", (stream, group["name"]), {"min": "-", "max": "+", "count": 1})
         needed.append(str(pending[0]["message_id"]) if pending else _after(str(group["last-delivered-id"])))
     if not needed:
         return 0
     if channel is not None:
-        for _, kept in (yield Ask("xrange", (channel.aside,))):
+        for _, kept in (yield RedisCommand("xrange", (channel.aside,))):
             needed.append(kept.get(f"{channel.prefix}_entry") or needed[0])  # It may still be given back to its group.
     oldest = min(needed, key=_order)
     if oldest == "0-1":
         return 0
-    removed: int = yield Ask("xtrim", (stream,), {"minid": oldest, "approximate": True, "limit": too_many})
+    removed: int = yield RedisCommand("xtrim", (stream,), {"minid": oldest, "approximate": True, "limit": too_many})
     return removed
 
 

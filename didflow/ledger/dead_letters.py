@@ -14,7 +14,7 @@ from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, WrongJob
 from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.decisions import note_decision
 from didflow.ledger.script_calls import Call
 
@@ -76,17 +76,17 @@ class DeadLetters:
     requests: tuple[DeadRequest, ...] = ()
 
 
-def dead_letters(plans: Plans, limit: int) -> Plan[DeadLetters]:
+def dead_letters(commands: Commands, limit: int) -> Command[DeadLetters]:
     """At most `limit` of each."""
-    parked = yield from plans.find(state=JobState.NEEDS_REVIEW, limit=limit)
-    entries = yield Ask("xrange", (plans.keys.poison,), {"count": limit})
-    messages = yield from plans.run(_undecodable(limit))
-    dead = yield Ask("xrange", (plans.keys.dead_requests,), {"count": limit})
+    parked = yield from commands.find(state=JobState.NEEDS_REVIEW, limit=limit)
+    entries = yield RedisCommand("xrange", (commands.keys.poison,), {"count": limit})
+    messages = yield from commands.run(_undecodable(limit))
+    dead = yield RedisCommand("xrange", (commands.keys.dead_requests,), {"count": limit})
     poison, requests = tuple(_poison(*entry) for entry in entries), tuple(_request(*entry) for entry in dead)
     return DeadLetters(parked, poison, tuple(map(_message, messages)), requests)
 
 
-def replay(plans: Plans, name: str) -> Plan[None]:
+def replay(commands: Commands, name: str) -> Command[None]:
     """Let a parked job go on, or give a poison entry or a business event back to its group.
 
     Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
@@ -94,39 +94,41 @@ def replay(plans: Plans, name: str) -> Plan[None]:
     if name.startswith(MESSAGE):
         raise InvalidRequest(f"{name} isn't one of our messages, so nobody could take it in: it can only be dropped")
     if _ENTRY.fullmatch(name) or name.startswith(REQUEST):
-        said = yield from plans.run(_put_back(name))
+        said = yield from commands.run(_put_back(name))
         if said == "gone":
             raise DeadLetterNotFound(name)
         if said != "ok":
             why = "its group is gone" if said == "no_group" else "its stream doesn't keep it any more"
             raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
-        yield from note_decision(plans, "dead-letters replay", name)
+        yield from note_decision(commands, "dead-letters replay", name)
         return
-    state = yield from plans.run(script_calls.retry(name, plans.actor))
+    state = yield from commands.run(script_calls.retry(name, commands.actor))
     if state != JobState.QUEUED:
         raise WrongJob(f"job {name} is {state}: only one that needs a review is replayed")
 
 
-def drop(plans: Plans, name: str) -> Plan[None]:
+def drop(commands: Commands, name: str) -> Command[None]:
     """Delete a poison entry, a business event or an undecodable message. Raises InvalidRequest for a job, DeadLetterNotFound."""
     if _ENTRY.fullmatch(name):
-        if not (yield Ask("xdel", (plans.keys.poison, name))):
+        if not (yield RedisCommand("xdel", (commands.keys.poison, name))):
             raise DeadLetterNotFound(name)
-        yield from note_decision(plans, "dead-letters drop", name)
+        yield from note_decision(commands, "dead-letters drop", name)
         return
     if name.startswith(REQUEST):
-        if not (_ENTRY.fullmatch(entry := name.removeprefix(REQUEST)) and (yield Ask("xdel", (plans.keys.dead_requests, entry)))):
+        if not (
+            _ENTRY.fullmatch(entry := name.removeprefix(REQUEST)) and (yield RedisCommand("xdel", (commands.keys.dead_requests, entry)))
+        ):
             raise DeadLetterNotFound(name)
-        yield from note_decision(plans, "dead-letters drop", name)
+        yield from note_decision(commands, "dead-letters drop", name)
         return
     if not name.startswith(MESSAGE):
         raise InvalidRequest(f"{name}: a job isn't dropped: `didflow resolve` ends it with what you found")
-    messages = yield from plans.run(_undecodable(ALL_MESSAGES))
+    messages = yield from commands.run(_undecodable(ALL_MESSAGES))
     meant = [text for text in messages if _message(text).name == name]
     if not meant:
         raise DeadLetterNotFound(name)
-    yield from plans.run(_undecodable(0, *meant))
-    yield from note_decision(plans, "dead-letters drop", name)
+    yield from commands.run(_undecodable(0, *meant))
+    yield from note_decision(commands, "dead-letters drop", name)
 
 
 def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:

@@ -1,24 +1,24 @@
-"""What people decided where no job's story tells it: plans, the pool, dead letters, groups, reconcile. The newest 10,000 are kept."""
+"""What people decided where no job's story has it: failover plans, the pool, dead letters, groups, reconcile. The newest 10,000 stay."""
 
 from datetime import UTC, datetime
 
 from didflow.contract.decisions import Decision
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 
 #: As in the scripts.
 MOST = 10_000
 
 
-def note_decision(plans: Plans, what: str, subject: str, detail: str = "") -> Plan[None]:
+def note_decision(commands: Commands, what: str, subject: str, detail: str = "") -> Command[None]:
     """Note one that was carried out without a script of ours. Nothing for a client without an actor, which is a worker."""
-    if plans.actor:
-        fields = {"what": what, "subject": subject, "actor": plans.actor, "detail": detail}
-        yield Ask("xadd", (plans.keys.decisions, fields), {"maxlen": MOST, "approximate": True})
+    if commands.actor:
+        fields = {"what": what, "subject": subject, "actor": commands.actor, "detail": detail}
+        yield RedisCommand("xadd", (commands.keys.decisions, fields), {"maxlen": MOST, "approximate": True})
 
 
-def decisions(plans: Plans, limit: int) -> Plan[tuple[Decision, ...]]:
+def decisions(commands: Commands, limit: int) -> Command[tuple[Decision, ...]]:
     """The newest, newest first."""
-    entries = yield Ask("xrevrange", (plans.keys.decisions,), {"count": limit})
+    entries = yield RedisCommand("xrevrange", (commands.keys.decisions,), {"count": limit})
     return tuple(
         Decision(
             at=datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC),

@@ -10,7 +10,7 @@ from didflow.contract.jobs import JobView
 from didflow.contract.release_timing import renews_ms
 from didflow.contract.requests import Release
 from didflow.contract.states import JobState, Outcome
-from didflow.ledger.commands import Ask, Plan, Plans
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.views import job_view
 
 #: States of jobs that may yet release something.
@@ -21,11 +21,14 @@ _GONE = (Outcome.RELEASED, Outcome.ALREADY_RELEASED)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
-def departures_of(plans: Plans, view: JobView) -> Plan[Departures | None]:
+def departures_of(commands: Commands, view: JobView) -> Command[Departures | None]:
     """The numbers of a release and when they go. None for another kind of job, a dry run, and one that has ended."""
     if not isinstance(view.request, Release) or view.request.dry_run or view.state.is_terminal:
         return None
-    memo_text, saved = yield (Ask("hget", (plans.keys.job(view.id), "memo")), Ask("hvals", (plans.keys.numbers(view.id),)))
+    memo_text, saved = yield (
+        RedisCommand("hget", (commands.keys.job(view.id), "memo")),
+        RedisCommand("hvals", (commands.keys.numbers(view.id),)),
+    )
     checkpoint = _object(memo_text)
     known = [one for text in saved if (one := _object(text)).get("number")]
     return departures(view, view.request, checkpoint, known)
@@ -60,35 +63,35 @@ def departures(view: JobView, request: Release, checkpoint: Mapping[str, Any], s
     )
 
 
-def open_releases(plans: Plans) -> Plan[tuple[JobView, ...]]:
+def open_releases(commands: Commands) -> Command[tuple[JobView, ...]]:
     """Every release that hasn't ended. Looks at the kind of each open job, some hundred with one pipeline."""
-    lists = yield tuple(Ask("zrange", (plans.keys.state(state), 0, -1)) for state in OPEN)
+    lists = yield tuple(RedisCommand("zrange", (commands.keys.state(state), 0, -1)) for state in OPEN)
     ids = list(dict.fromkeys(job_id for found in lists for job_id in found))
     releases: list[str] = []
     for some in _pieces(ids):
-        kinds = yield tuple(Ask("hget", (plans.keys.job(job_id), "kind")) for job_id in some)
+        kinds = yield tuple(RedisCommand("hget", (commands.keys.job(job_id), "kind")) for job_id in some)
         releases += [job_id for job_id, kind in zip(some, kinds, strict=True) if kind == "release"]
     views: list[JobView] = []
     for job_id in releases:
-        views += yield from _kept(plans, job_id)
+        views += yield from _kept(commands, job_id)
     return tuple(views)
 
 
-def _kept(plans: Plans, job_id: str) -> Plan[list[JobView]]:
-    fields = yield Ask("hgetall", (plans.keys.job(job_id),))
+def _kept(commands: Commands, job_id: str) -> Command[list[JobView]]:
+    fields = yield RedisCommand("hgetall", (commands.keys.job(job_id),))
     return [job_view(job_id, fields)] if fields else []
 
 
-def upcoming(plans: Plans, within: timedelta, account: str | None) -> Plan[tuple[Departures, ...]]:
+def upcoming(commands: Commands, within: timedelta, account: str | None) -> Command[tuple[Departures, ...]]:
     """The open releases with a number that goes within this time, or of which that isn't known; those that go first come first.
 
     A parked job is among them: it may yet go on.
     """
-    seconds, _ = yield Ask("time")
+    seconds, _ = yield RedisCommand("time")
     end = _later(datetime.fromtimestamp(seconds, UTC), within)
     found: list[Departures] = []
-    for view in (yield from open_releases(plans)):
-        one = yield from departures_of(plans, view)
+    for view in (yield from open_releases(commands)):
+        one = yield from departures_of(commands, view)
         if one is not None and account in (None, one.account) and (one.goes_at is None or one.goes_at <= end):
             found.append(one)
     return tuple(sorted(found, key=lambda one: (one.goes_at or _LAST, one.job)))

@@ -11,7 +11,7 @@ from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Reroute
 from didflow.contract.states import Lane
 from didflow.ledger.client import LedgerClient
-from didflow.ledger.commands import Ask
+from didflow.ledger.commands import RedisCommand
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call, Submission
 from didflow.ledger.views import moment
@@ -36,27 +36,27 @@ class FailoverPlans:
     def get(self, name: str, *, numbers: bool = True) -> FailoverPlan:
         """Raises PlanNotFound."""
         names = (*_FIELDS, "numbers") if numbers else _FIELDS
-        fields = dict(zip(names, self._ask(Ask("hmget", (self._keys.plan(name), *names))), strict=True))
+        fields = dict(zip(names, self._send(RedisCommand("hmget", (self._keys.plan(name), *names))), strict=True))
         if fields["spec"] is None:
             raise PlanNotFound(name)
         return _plan(name, fields)
 
     def all(self) -> tuple[FailoverPlan, ...]:
         """Every plan by name, without its numbers."""
-        names = sorted(self._ask(Ask("zrange", (self._keys.plans, 0, -1))))
-        rows = self._ask(tuple(Ask("hmget", (self._keys.plan(name), *_FIELDS)) for name in names)) if names else ()
+        names = sorted(self._send(RedisCommand("zrange", (self._keys.plans, 0, -1))))
+        rows = self._send(tuple(RedisCommand("hmget", (self._keys.plan(name), *_FIELDS)) for name in names)) if names else ()
         told = (dict(zip(_FIELDS, row, strict=True)) for row in rows)
         return tuple(_plan(name, fields) for name, fields in zip(names, told, strict=True) if fields["spec"] is not None)
 
     def delete(self, name: str) -> None:
         """Raises PlanNotFound."""
-        if self._run("plan_delete", name, KEEP_MS, self._ledger.plans.actor) == "gone":
+        if self._run("plan_delete", name, KEEP_MS, self._ledger.commands.actor) == "gone":
             raise PlanNotFound(name)
 
     def due(self) -> list[tuple[str, int]]:
         """Plans whose numbers are to be found out anew, and since when, ms."""
-        found = self._ask(
-            Ask("zrangebyscore", (self._keys.plans, "-inf", self._ledger.now_ms()), {"start": 0, "num": 20, "withscores": True})
+        found = self._send(
+            RedisCommand("zrangebyscore", (self._keys.plans, "-inf", self._ledger.now_ms()), {"start": 0, "num": 20, "withscores": True})
         )
         return [(name, int(since_ms)) for name, since_ms in found]
 
@@ -66,7 +66,7 @@ class FailoverPlans:
 
     def postpone(self, name: str, slot_ms: int, every_s: float) -> None:
         """Leave a plan alone that this version can't read; that it has no numbers is told with it."""
-        version = self._ask(Ask("hget", (self._keys.plan(name), "version")))
+        version = self._send(RedisCommand("hget", (self._keys.plan(name), "version")))
         self._run("plan_refreshing", name, version or "", slot_ms, "", int(every_s * 1000))
 
     def refreshing(self, plan: FailoverPlan, job_id: str, *, slot_ms: int | None = None, every_s: float = 0.0) -> None:
@@ -76,7 +76,7 @@ class FailoverPlans:
 
     def open_jobs(self) -> dict[str, tuple[str, str]]:
         """Dry runs whose numbers weren't taken in yet: plan and its version by job."""
-        found = self._ask(Ask("hgetall", (self._keys.plans_open,)))
+        found = self._send(RedisCommand("hgetall", (self._keys.plans_open,)))
         return {job_id: (name, version) for job_id, text in found.items() for version, _, name in (text.partition("|"),)}
 
     def resolved(self, name: str, version: str, job_id: str, view: JobView | None) -> None:
@@ -88,18 +88,18 @@ class FailoverPlans:
             return
         began = view.started_at or view.created_at
         taken_ms = int(began.timestamp() * 1000)
-        pages = "1" if self._ledger.perform(self._ledger.plans.pages(job_id)) else ""
+        pages = "1" if self._ledger.perform(self._ledger.commands.pages(job_id)) else ""
         self._run("plan_resolved", name, version, job_id, taken_ms, len(found), json.dumps(found), "", KEEP_MS, pages)
 
     def _listed(self, view: JobView) -> dict[str, int] | None:
         """Number -> record id of what a dry run would move or leave as it is; None if it ended without telling."""
         if view.result is None or view.result.quote is None:
             return None
-        plans = self._ledger.plans
+        commands = self._ledger.commands
         found = list(view.result.quote.numbers)
         if view.result.summary is not None:  # Too many for a result: they are on pages.
             pages = range(view.result.summary.pages)
-            found = [number for page in pages for number in self._ledger.perform(plans.numbers_on(view.id, page)) or ()]
+            found = [number for page in pages for number in self._ledger.perform(commands.numbers_on(view.id, page)) or ()]
         return {number.number: number.record_id for number in found if number.record_id is not None}
 
     def submit_refresh(self, plan: FailoverPlan, slot_ms: int) -> Job:
@@ -110,9 +110,9 @@ class FailoverPlans:
     def _run(self, script: str, *args: str | int) -> Any:
         return self._ledger.run(Call(script, args, lambda reply: reply))
 
-    def _ask(self, step: Ask | tuple[Ask, ...]) -> Any:
+    def _send(self, step: RedisCommand | tuple[RedisCommand, ...]) -> Any:
         with translated():
-            return self._ledger.ask(step)
+            return self._ledger.send(step)
 
 
 def dry_run_of(plan: FailoverPlan) -> Reroute:

@@ -93,7 +93,7 @@ class Gate:
 
         It stands in their histories from then on. Returns how many were new.
         """
-        by = self._ledger.plans.actor or None
+        by = self._ledger.commands.actor or None
         told = [
             (str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by))
             for number, record in owned.items()

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import redis
 
 from didflow.contract.errors import InvalidRequest
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.group_membership import name_fault
 from didflow.ledger.keys import Keys
 
@@ -68,16 +68,16 @@ def key_of(keys: Keys, stream: StreamName) -> str:
     return {"requests": keys.requests, "results": keys.results, "events": keys.events}[stream]
 
 
-def all_groups(keys: Keys) -> Plan[tuple[StreamGroups, ...]]:
+def all_groups(keys: Keys) -> Command[tuple[StreamGroups, ...]]:
     """Every group of every stream."""
     found = []
     for stream in STREAMS:
-        entries: int = yield Ask("xlen", (key_of(keys, stream),))
+        entries: int = yield RedisCommand("xlen", (key_of(keys, stream),))
         found.append(StreamGroups(stream, entries, (yield from _groups(keys, stream, entries))))
     return tuple(found)
 
 
-def delete_group(keys: Keys, stream: StreamName, name: str) -> Plan[None]:
+def delete_group(keys: Keys, stream: StreamName, name: str) -> Command[None]:
     """Delete a group with all that it knows. Entries that no other group needs are trimmed after that.
 
     Raises InvalidRequest if there is none, or if one of its consumers was seen within the last minute: that one would make the group
@@ -93,17 +93,17 @@ def delete_group(keys: Keys, stream: StreamName, name: str) -> Plan[None]:
         raise _refusal("group", f"there is no group {name!r} on the stream {stream}: `didflow results groups` lists them")
     if group.lives:
         raise _refusal("group", f"{name!r} is in use, a consumer was seen {group.seen_s:.0f} s ago: stop its consumers, wait a minute")
-    yield Ask("xgroup_destroy", (key_of(keys, stream), name))
+    yield RedisCommand("xgroup_destroy", (key_of(keys, stream), name))
 
 
 def _refusal(where: str, what: str) -> InvalidRequest:
     return InvalidRequest(f"{where}: {what}", ((where, what),))
 
 
-def _groups(keys: Keys, stream: StreamName, entries: int) -> Plan[tuple[Group, ...]]:
+def _groups(keys: Keys, stream: StreamName, entries: int) -> Command[tuple[Group, ...]]:
     key = key_of(keys, stream)
     try:
-        told = yield Ask("xinfo_groups", (key,))
+        told = yield RedisCommand("xinfo_groups", (key,))
     except redis.exceptions.ResponseError as error:
         if "no such key" not in str(error):
             raise
@@ -114,13 +114,13 @@ def _groups(keys: Keys, stream: StreamName, entries: int) -> Plan[tuple[Group, .
     return tuple(sorted(found, key=lambda one: one.name))
 
 
-def _group(key: str, stream: StreamName, entries: int, told: Mapping[str, Any]) -> Plan[Group]:
+def _group(key: str, stream: StreamName, entries: int, told: Mapping[str, Any]) -> Command[Group]:
     name, lag = str(told["name"]), told.get("lag")
     if lag is None:  # Entries were deleted from the middle of the stream.
-        behind = yield Ask("xrange", (key,), {"min": f"({told['last-delivered-id']}", "count": COUNTED})
+        behind = yield RedisCommand("xrange", (key,), {"min": f"({told['last-delivered-id']}", "count": COUNTED})
         lag = len(behind)
-    pending = yield Ask("xpending_range", (key, name), {"min": "-", "max": "+", "count": 1})
-    consumers = [one for one in (yield Ask("xinfo_consumers", (key, name))) if one["name"] != NO_CONSUMER]
+    pending = yield RedisCommand("xpending_range", (key, name), {"min": "-", "max": "+", "count": 1})
+    consumers = [one for one in (yield RedisCommand("xinfo_consumers", (key, name))) if one["name"] != NO_CONSUMER]
     return Group(
         stream,
         name,

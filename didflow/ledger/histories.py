@@ -1,10 +1,10 @@
 """Which numbers have a history. What it says is read by `calls.history`, one number at a time."""
 
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
 
-def numbers_with_history(keys: Keys) -> Plan[tuple[str, ...]]:
+def numbers_with_history(keys: Keys) -> Command[tuple[str, ...]]:
     """In the order of the numbers."""
-    numbers: list[str] = yield Ask("hkeys", (keys.history,))
+    numbers: list[str] = yield RedisCommand("hkeys", (keys.history,))
     return tuple(sorted(numbers))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from didflow.contract.states import JobState
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
 #: So many of each state are looked through, and so many are described.
@@ -22,13 +22,13 @@ class Brief:
     idempotency_key: str | None
 
 
-def newest(keys: Keys, prefix: str = "") -> Plan[tuple[Brief, ...]]:
+def newest(keys: Keys, prefix: str = "") -> Command[tuple[Brief, ...]]:
     """The newest jobs whose ids begin with `prefix`, newest first."""
-    lists = yield tuple(Ask("zrevrange", (keys.state(state), 0, LOOKED_THROUGH - 1)) for state in JobState)
+    lists = yield tuple(RedisCommand("zrevrange", (keys.state(state), 0, LOOKED_THROUGH - 1)) for state in JobState)
     # An id begins with the time of its birth.
     ids = sorted((job_id for found in lists for job_id in found if job_id.startswith(prefix)), reverse=True)[:DESCRIBED]
     fields = ["kind", "state", "reference", "key"]
-    rows = (yield tuple(Ask("hmget", (keys.job(job_id), fields)) for job_id in ids)) if ids else ()
+    rows = (yield tuple(RedisCommand("hmget", (keys.job(job_id), fields)) for job_id in ids)) if ids else ()
     # A reply may also be a refusal, where the key has another type.
     return tuple(_brief(job_id, *row) for job_id, row in zip(ids, rows, strict=True) if isinstance(row, list))
 

@@ -4,26 +4,26 @@ import json
 from collections.abc import Mapping, Sequence
 
 from didflow.contract.number_holders import Holder
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
 #: So many numbers are asked for at once.
 TOGETHER = 1000
 
 
-def holders(keys: Keys, numbers: Sequence[str]) -> Plan[Mapping[str, Holder]]:
+def holders(keys: Keys, numbers: Sequence[str]) -> Command[Mapping[str, Holder]]:
     """The purchases of those of these numbers that are ours and were bought through us."""
     found: dict[str, Holder] = {}
     for start in range(0, len(numbers), TOGETHER):
         some = numbers[start : start + TOGETHER]
-        texts: list[str | None] = yield Ask("hmget", (keys.holders, list(some)))
+        texts: list[str | None] = yield RedisCommand("hmget", (keys.holders, list(some)))
         found |= {number: holder for number, text in zip(some, texts, strict=True) if (holder := _holder(text)) is not None}
     return found
 
 
-def held_for(keys: Keys, reference: str) -> Plan[tuple[str, ...]]:
+def held_for(keys: Keys, reference: str) -> Command[tuple[str, ...]]:
     """The numbers that were bought for this reference and are ours, in order."""
-    numbers: set[str] = yield Ask("smembers", (keys.holdings(reference),))
+    numbers: set[str] = yield RedisCommand("smembers", (keys.holdings(reference),))
     return tuple(sorted(numbers))
 
 

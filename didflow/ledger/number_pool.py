@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from didflow.contract.number_holders import Loan
 from didflow.contract.states import JobState
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 from didflow.ledger.script_calls import Call
 
@@ -20,9 +20,9 @@ class HandedOut:
     job_id: str
 
 
-def handed_out(keys: Keys, account: str) -> Plan[tuple[HandedOut, ...]]:
+def handed_out(keys: Keys, account: str) -> Command[tuple[HandedOut, ...]]:
     """All of an account, by number. What can't be read is left out."""
-    entries: dict[str, str] = yield Ask("hgetall", (keys.handed_out(account),))
+    entries: dict[str, str] = yield RedisCommand("hgetall", (keys.handed_out(account),))
     read = ((number, text.split("|")) for number, text in sorted(entries.items()))
     return tuple(HandedOut(number, int(parts[0]), parts[1]) for number, parts in read if len(parts) == 3 and parts[0].isdigit())
 
@@ -37,36 +37,36 @@ class Offered:
     text: str
 
 
-def offered(keys: Keys, account: str) -> Plan[tuple[Offered, ...]]:
+def offered(keys: Keys, account: str) -> Command[tuple[Offered, ...]]:
     """All of an account, by number, as they are now. What can't be read is left out."""
-    entries: dict[str, str] = yield Ask("hgetall", (keys.offered(account),))
+    entries: dict[str, str] = yield RedisCommand("hgetall", (keys.offered(account),))
     read = [(number, *text.partition("|")[::2]) for number, text in sorted(entries.items())]
     found = []
     for number, record_id, job_id in read:
-        text: str | None = yield Ask("hget", (keys.numbers(job_id), number))
+        text: str | None = yield RedisCommand("hget", (keys.numbers(job_id), number))
         if text and record_id.isdigit():
             found.append(Offered(number, int(record_id), job_id, text))
     return tuple(found)
 
 
-def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Plan[frozenset[str]]:
+def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Command[frozenset[str]]:
     """Those of the numbers that these jobs hold and may yet give back."""
     held = set()
     for number, job_id in numbers.items():
-        holder: str | None = yield Ask("hget", (keys.reserved(account), number))
+        holder: str | None = yield RedisCommand("hget", (keys.reserved(account), number))
         if holder == f"{job_id}|0":
             held.add(number)
     return frozenset(held)
 
 
-def going(keys: Keys, account: str, numbers: Sequence[str]) -> Plan[frozenset[str]]:
+def going(keys: Keys, account: str, numbers: Sequence[str]) -> Command[frozenset[str]]:
     """Those of the numbers that a release may have under way: begun, and not settled."""
     if not numbers:
         return frozenset()
-    releases: list[str | None] = yield Ask("hmget", (keys.going(account), list(numbers)))
+    releases: list[str | None] = yield RedisCommand("hmget", (keys.going(account), list(numbers)))
     begun = {number: release for number, release in zip(numbers, releases, strict=True) if release}
     jobs = sorted(set(begun.values()))
-    states: list[str | None] = (yield tuple(Ask("hget", (keys.job(job), "state")) for job in jobs)) if jobs else []
+    states: list[str | None] = (yield tuple(RedisCommand("hget", (keys.job(job), "state")) for job in jobs)) if jobs else []
     live = {job for job, state in zip(jobs, states, strict=True) if state is not None and not JobState(state).is_terminal}
     return frozenset(number for number, release in begun.items() if release in live)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from didflow.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
 #: The array form of `ids`, see `didflow.contract.ids_form`.
@@ -18,9 +18,9 @@ class Learned:
     seen_ms: int
 
 
-def learned(keys: Keys, account: str, what: str) -> Plan[Learned | None]:
+def learned(keys: Keys, account: str, what: str) -> Command[Learned | None]:
     """None if nothing was learned, or what is kept can't be read."""
-    text: str | None = yield Ask("hget", (keys.learned(account), what))
+    text: str | None = yield RedisCommand("hget", (keys.learned(account), what))
     value, _, seen_ms = (text or "").rpartition("|")
     return Learned(value, int(seen_ms)) if value and seen_ms.isdigit() else None
 

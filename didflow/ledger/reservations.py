@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 from didflow.ledger.number_pool import going
 
 
-def reserved(keys: Keys, account: str, numbers: Sequence[str], *, besides: str, now_ms: int) -> Plan[frozenset[str]]:
+def reserved(keys: Keys, account: str, numbers: Sequence[str], *, besides: str, now_ms: int) -> Command[frozenset[str]]:
     """Those of these numbers that are reserved now, and not for the job `besides`; a release that has begun with one counts."""
     if not numbers:
         return frozenset()
-    holders: list[str | None] = yield Ask("hmget", (keys.reserved(account), list(numbers)))
+    holders: list[str | None] = yield RedisCommand("hmget", (keys.reserved(account), list(numbers)))
     held = (number for number, holder in zip(numbers, holders, strict=True) if holder is not None and _holds(holder, besides, now_ms))
     return frozenset(held) | (yield from going(keys, account, numbers))
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from didflow.contract.ids_form import IdsFormSetting
 from didflow.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
 from didflow.ledger.client import LedgerClient
-from didflow.ledger.commands import Ask, Plan
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 from didflow.settings import Settings, variable
 
@@ -81,9 +81,9 @@ def _text(value: object) -> str | None:
     return "" if value is None else str(value)
 
 
-def note_running(keys: Keys, worker: str, running: RunningWith) -> Plan[None]:
+def note_running(keys: Keys, worker: str, running: RunningWith) -> Command[None]:
     """Write it down. Forgotten by itself unless it is written again."""
-    yield Ask("set", (keys.running(worker), running.model_dump_json()), {"px": KEPT_MS})
+    yield RedisCommand("set", (keys.running(worker), running.model_dump_json()), {"px": KEPT_MS})
 
 
 def running_workers(reader: LedgerClient) -> dict[str, RunningWith]:
@@ -94,8 +94,8 @@ def running_workers(reader: LedgerClient) -> dict[str, RunningWith]:
     return {worker: running for worker, running in read if running is not None}
 
 
-def _texts(keys: Keys, workers: list[str]) -> Plan[tuple[str | None, ...]]:
-    return tuple((yield Ask("mget", ([keys.running(worker) for worker in workers],))))
+def _texts(keys: Keys, workers: list[str]) -> Command[tuple[str | None, ...]]:
+    return tuple((yield RedisCommand("mget", ([keys.running(worker) for worker in workers],))))
 
 
 def _read(text: str | None) -> RunningWith | None:

@@ -91,7 +91,7 @@ class Witnesses:
             return []
         asked = view.request.model_dump_json(exclude_defaults=True) if view.request else ""
         found = [Happened(view.created_at.timestamp(), f"submitted {view.kind} {asked} reference {view.reference}")]
-        for step in self._ledger.perform(self._ledger.plans.steps(job_id)):
+        for step in self._ledger.perform(self._ledger.commands.steps(job_id)):
             asked_calls = " ".join(f"{one.call}({one.request})={one.answer}" for one in step.calls)
             witness = f"; witness {step.witness}" if step.witness else ""
             found.append(Happened(step.at.timestamp(), f"step (attempt {step.attempt}) {step.name}: {step.detail}{witness} {asked_calls}"))

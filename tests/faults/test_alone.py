@@ -86,4 +86,4 @@ def test_a_shortage_of_descriptors_parks_nothing(tmp_path: Path) -> None:
 
 
 def lease_expired(running: Cluster, job_id: str) -> bool:
-    return "lease_expired" in [step.name for step in running.ledger.perform(running.ledger.plans.steps(job_id))]
+    return "lease_expired" in [step.name for step in running.ledger.perform(running.ledger.commands.steps(job_id))]

@@ -57,7 +57,7 @@ def assert_exact(running: Cluster, job: Job, ours: set[str], to: str = "backup@e
     routes = Counter(record["destinations"][0]["destination"] for record in running.sandbox.owned().values())
     assert routes == {to: len(ours)}
     assert len(running.results_of(job)) == 1
-    assert running.ledger.perform(running.ledger.plans.open_children(job.id)) == 0
+    assert running.ledger.perform(running.ledger.commands.open_children(job.id)) == 0
     return view
 
 

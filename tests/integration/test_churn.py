@@ -139,7 +139,7 @@ def test_a_customer_whose_number_is_gone_is_told_and_offered_one_like_it(inline:
 def test_what_is_like_a_number_is_known_when_its_purchase_is_forgotten(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
     (number,) = bought(inline, ledger, "acme")
     settle(inline, ledger, churn.churned("acme", grace="0s"))
-    (purchase,) = (view for view in ledger.perform(ledger.plans.find(reference="acme")) if view.kind == "search_and_buy")
+    (purchase,) = (view for view in ledger.perform(ledger.commands.find(reference="acme")) if view.kind == "search_and_buy")
     ledger.client.delete(ledger.keys.job(purchase.id))
     (request,) = churn.returned("acme").similar
     assert (request.country, request.area_code, request.quantity) == ("US", number[2:5], 1)

@@ -318,6 +318,6 @@ def test_a_job_that_was_overwritten_is_told_by_name(inline: InlineWorker) -> Non
     inline.runner.run(job.id)
     with pytest.raises(UnreadableRecord, match="another type"):
         inline.ledger.get(job.id)
-    assert [view.id for view in inline.ledger.perform(inline.ledger.plans.find())] == [good.id]
+    assert [view.id for view in inline.ledger.perform(inline.ledger.commands.find())] == [good.id]
     play(inline, good)
     assert inline.ledger.get(good.id).state is JobState.SUCCEEDED

@@ -117,7 +117,7 @@ def test_a_plan_of_more_numbers_than_a_result_carries_has_them_all(real_ledger: 
     plans = FailoverPlans(real_ledger)
     plans.save("evening", "default", AWAY, "ops@noc", first_s=0)
     PlanRefresher(real_ledger, every_s=600.0).look()
-    (job,) = real_ledger.perform(real_ledger.plans.find(state=JobState.QUEUED))
+    (job,) = real_ledger.perform(real_ledger.commands.find(state=JobState.QUEUED))
     view = play(inline, Job(job.id, False, job.state))
     assert result_of(view).summary is not None
     PlanRefresher(real_ledger, every_s=600.0).look()

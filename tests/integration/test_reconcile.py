@@ -74,7 +74,7 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
 
     repaired = shell("reconcile", "--repair", "--yes")
     assert f"reroute 1 numbers to sip:pbx@example.net: {moved}" in repaired.err
-    (rerouting,) = (view for view in inline.ledger.perform(inline.ledger.plans.find(state=JobState.QUEUED)))
+    (rerouting,) = (view for view in inline.ledger.perform(inline.ledger.commands.find(state=JobState.QUEUED)))
     assert rerouting.id in repaired.err
     assert rerouting.id in shell("reconcile", "--repair", "--yes").err, "submitted once, however often"
     inline.runner.run(rerouting.id)

@@ -56,7 +56,7 @@ def test_what_is_repeated_or_comes_late_changes_nothing(fanning: InlineWorker) -
     assert outcomes(view) == dict.fromkeys(ours, "confirmed")
     assert fanning.sandbox.state()["calls"]["destinations"] == 5
     assert [event for event in fanning.event_types() if not event.startswith("didflow.job.")] == []
-    assert {job.id} == {found.id for found in fanning.ledger.perform(fanning.ledger.plans.find())}, "batches are in no list"
+    assert {job.id} == {found.id for found in fanning.ledger.perform(fanning.ledger.commands.find())}, "batches are in no list"
 
 
 def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: InlineWorker) -> None:

@@ -62,7 +62,7 @@ def check(simulation: Simulation, job: Job, numbers: list[str]) -> None:
     assert view.result is not None
     assert view.state is JobState.SUCCEEDED, (view, simulation.story(job))
     assert {one.number: one.outcome for one in view.result.numbers} == dict.fromkeys(numbers, "confirmed")
-    assert simulation.ledger.perform(simulation.ledger.plans.outcomes(job.id)) == {"confirmed": len(numbers)}
+    assert simulation.ledger.perform(simulation.ledger.commands.outcomes(job.id)) == {"confirmed": len(numbers)}
     assert simulation.routes() == {number: ["pbx@example.net"] for number in numbers}
     assert names_of_batches(simulation.ledger, job) == []
     entries = cast("Entries", simulation.ledger.client.xrange(simulation.ledger.keys.results))

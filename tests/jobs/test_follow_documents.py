@@ -233,7 +233,9 @@ def test_wherever_the_purchase_dies_its_numbers_are_followed_once(quick_valkey: 
         job = Job(f"{play.job.id}-documents", True, JobState.SCHEDULED)
         look(simulation, job)
         assert told(simulation) == ["documents_missing"], workers.died
-        followers = [one for one in simulation.ledger.perform(simulation.ledger.plans.find(limit=1000)) if one.kind == "follow_documents"]
+        followers = [
+            one for one in simulation.ledger.perform(simulation.ledger.commands.find(limit=1000)) if one.kind == "follow_documents"
+        ]
         assert [one.id for one in followers] == [job.id], workers.died
         assert simulation.ledger.numbers(job.id).keys() == {number}
         simulation.close()

@@ -166,4 +166,4 @@ def test_a_guard_holds_before_the_first_number_and_leaves_nothing_to_bring_back(
 def test_a_snapshot_goes_with_the_record_ids_that_it_has(fanning: InlineWorker) -> None:
     with pytest.raises(ValueError, match="snapshot_of goes with record_ids"):
         Reroute(numbers=("+12135550100",), destinations=AWAY.destinations, snapshot_of="a-job")
-    assert fanning.ledger.perform(fanning.ledger.plans.find()) == ()
+    assert fanning.ledger.perform(fanning.ledger.commands.find()) == ()

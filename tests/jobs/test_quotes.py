@@ -25,7 +25,7 @@ from didflow.client.submission import submit_batch
 from didflow.contract.jobs import JobView
 from didflow.contract.quotes import is_genuine, signature
 from didflow.ledger import script_calls
-from didflow.ledger.commands import ask
+from didflow.ledger.commands import send
 from tests.support.inline_worker import InlineWorker, charged, numbers, result_of
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -188,12 +188,12 @@ def test_many_orders_by_quotes_take_as_many_questions_as_one(inline: InlineWorke
     late = expired(inline, quoted(inline))
 
     def questions(count: int) -> int:
-        plan, asked = submit_batch(inline.ledger.plans, [QuotedSubmission(late, f"order-{place}") for place in range(count)]), 0
+        command, asked = submit_batch(inline.ledger.commands, [QuotedSubmission(late, f"order-{place}") for place in range(count)]), 0
         with suppress(StopIteration):
-            step = next(plan)
+            step = next(command)
             while True:
                 asked += 1
-                step = plan.send(ask(inline.ledger.client, step))
+                step = command.send(send(inline.ledger.client, step))
         return asked
 
     assert questions(200) == questions(1) <= 6

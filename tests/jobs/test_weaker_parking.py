@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from didflow.ledger.commands import Plans
+from didflow.ledger.commands import Commands
 from didflow.ledger.script_loader import Script
 from tests.jobs import test_going_numbers as going
 from tests.jobs import test_parked_and_routed as routed
@@ -27,7 +27,7 @@ class Weakness:
     def ledger(self) -> type[TimedLedger]:
         weakness = self
 
-        class WeakerPlans(Plans):
+        class WeakerCommands(Commands):
             def script(self, name: str) -> Script:
                 source = super().script(name).source.replace(weakness.said, weakness.instead)
                 return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
@@ -35,7 +35,7 @@ class Weakness:
         class WeakerLedger(TimedLedger):
             def __init__(self, client: redis.Redis, namespace: str, clock: Clock) -> None:
                 super().__init__(client, namespace, clock)
-                self.plans = WeakerPlans(namespace)
+                self.commands = WeakerCommands(namespace)
 
         return WeakerLedger
 

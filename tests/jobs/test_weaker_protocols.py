@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from didflow.contract.provider import Answer, OwnedNumber
 from didflow.contract.requests import SearchAndBuy
-from didflow.ledger.commands import Plans
+from didflow.ledger.commands import Commands
 from didflow.ledger.script_loader import Script
 from tests.support.simulation.clock import Clock
 from tests.support.simulation.machine import Schedules
@@ -32,7 +32,7 @@ ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 TOKEN_CHECK = "return f[1] == token and f[2] == 'running'"
 
 
-class PlansWithoutToken(Plans):
+class CommandsWithoutToken(Commands):
     """Every script takes any token."""
 
     def script(self, name: str) -> Script:
@@ -45,7 +45,7 @@ class PlansWithoutToken(Plans):
 class LedgerWithoutToken(TimedLedger):
     def __init__(self, client: redis.Redis, namespace: str, clock: Clock) -> None:
         super().__init__(client, namespace, clock)
-        self.plans = PlansWithoutToken(namespace)
+        self.commands = CommandsWithoutToken(namespace)
 
 
 def believe_refusals(answer: Answer[None]) -> tuple[Checkout, str]:

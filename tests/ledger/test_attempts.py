@@ -118,7 +118,7 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert not ledger.follow_up(zombie, "documents", FollowDocuments(job_id=job.id), delay_ms=1)
     assert ledger.get(job.id) == before
     assert ledger.client.exists(ledger.keys.reserved("default"), ledger.keys.handed_out("default"), ledger.keys.numbers(job.id)) == 0
-    assert len(ledger.perform(ledger.plans.find())) == 1
+    assert len(ledger.perform(ledger.commands.find())) == 1
 
 
 def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Ledger) -> None:
@@ -126,7 +126,7 @@ def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Le
     write = Write("bind", "+1", phase="bound", checkpoint="{}", numbers={"+1": "{}"}, reserve=["+1"])
     assert ledger.save(claim, 1, write) == ("ok",)
     assert ledger.save(claim, 1, write) == ("ok",)
-    assert [step.name for step in ledger.perform(ledger.plans.steps(claim.job_id))] == ["submitted", "bind"]
+    assert [step.name for step in ledger.perform(ledger.commands.steps(claim.job_id))] == ["submitted", "bind"]
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}
 
 

@@ -37,11 +37,11 @@ def awaits_batches(ledger: Ledger, claim: Claim) -> None:
 
 
 def open_batches(ledger: Ledger, job: Job) -> int:
-    return ledger.perform(ledger.plans.open_children(job.id))
+    return ledger.perform(ledger.commands.open_children(job.id))
 
 
 def outcomes(ledger: Ledger, job: Job) -> dict[str, int]:
-    return ledger.perform(ledger.plans.outcomes(job.id))
+    return ledger.perform(ledger.commands.outcomes(job.id))
 
 
 def moves(outcome: str | None, *numbers: str) -> dict[str, str]:
@@ -59,7 +59,7 @@ def test_a_batch_is_its_parents_in_all_but_the_lease(ledger: Ledger) -> None:
     assert finished(ledger, child)
     assert len(stream(ledger, "events")) == before
     assert stream(ledger, "results") == []
-    assert [view.id for view in ledger.perform(ledger.plans.find())] == [job.id], "it is in no list"
+    assert [view.id for view in ledger.perform(ledger.commands.find())] == [job.id], "it is in no list"
     assert sum(ledger.counts().values()) == 1
 
 
@@ -131,9 +131,9 @@ def test_outcomes_are_counted_exactly_whoever_writes_them_and_how_often(ledger: 
     ledger.save(batch(ledger, job, 1), 1, Write("refused", numbers=moves("refused", "+3") | moves("accepted", "+1")))
     ledger.save(claim, 3, Write("confirmed", numbers=moves("confirmed", "+1", "+2")))
     assert outcomes(ledger, job) == {"open": 1, "refused": 1, "confirmed": 2}
-    assert ledger.perform(ledger.plans.page(job.id, 1)) == ("+3", "+4")
+    assert ledger.perform(ledger.commands.page(job.id, 1)) == ("+3", "+4")
     ledger.save(claim, 4, Write("begun", clear=True))
-    assert (outcomes(ledger, job), ledger.numbers(job.id), ledger.perform(ledger.plans.pages(job.id))) == ({}, {}, 0)
+    assert (outcomes(ledger, job), ledger.numbers(job.id), ledger.perform(ledger.commands.pages(job.id))) == ({}, {}, 0)
 
 
 def test_a_batch_without_its_lease_writes_nothing(ledger: Ledger) -> None:
@@ -187,7 +187,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
 
 
 def test_nothing_of_a_large_job_is_kept_beyond_its_time(ledger: Ledger) -> None:
-    brief = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
+    brief = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, retention_ms=1)
     job, claim = large(brief)
     brief.save(claim, 1, Write("begun", clear=True, numbers=moves(None, "+1"), pages={0: ("+1",)}))
     for index in range(3):

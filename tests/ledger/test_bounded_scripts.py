@@ -302,7 +302,7 @@ def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
     counts = {"would_be_done": 3_050} if dry_run else {"unclear": 1, "released": 3_049}
     assert (summary["pages"], summary["outcomes"]) == (31, counts)
     assert measured.get(job_id).result == result
-    assert [view.result for view in measured.perform(measured.plans.find(limit=5))] == [result]
+    assert [view.result for view in measured.perform(measured.commands.find(limit=5))] == [result]
     history = measured.run(script_calls.history(every[0].number))
     assert [one.happened.what for one in history.entries] == ([] if dry_run else [Happening.UNCLEAR])
     assert max(measured.most.values()) < 200, dict(measured.most)

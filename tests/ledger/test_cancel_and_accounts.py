@@ -164,7 +164,7 @@ def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(l
 
 
 def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(ledger: Ledger) -> None:
-    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, retention_ms=1)
     short.sweep(max_crashes=5)
     job_id = submitted(ledger).id
     ledger.run(script_calls.cancel(job_id))
@@ -175,14 +175,14 @@ def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(led
 
 
 def test_an_ended_job_is_deleted_after_its_time_with_all_that_belongs_to_it(ledger: Ledger) -> None:
-    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=1)
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, retention_ms=1)
     claim = claimed(short, submitted(short, "order-1", reference="customer-9").id)
     short.save(claim, 1, Write("bind", numbers={"+1": "{}"}, reserve=["+1"]))
     finished(short, claim)
     wait_until_ms(short, short.now_ms() + 2)
     assert short.sweep(max_crashes=5).deleted == 1
     assert short.sweep(max_crashes=5).deleted == 0
-    assert short.perform(short.plans.find(reference="customer-9")) == ()
+    assert short.perform(short.commands.find(reference="customer-9")) == ()
     left = {str(key).removeprefix(short.keys.namespace + ":") for key in short.client.scan_iter(f"{short.keys.namespace}:*")}
     assert not {key for key in left if claim.job_id in key}
     assert isinstance(short.claim(submitted(short, "order-1").id, "w", lease_ms=LEASE_MS), Claim)

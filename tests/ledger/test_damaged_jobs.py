@@ -157,7 +157,7 @@ def test_a_key_of_another_type_stops_no_sweep(ledger: Ledger, zset: str, part: s
     assert first.nudged + first.recovered + first.deleted >= 1, "the good one"
     assert first.set_back == (0 if part and zset != "leases" else 1)
     assert second.set_back == 0, "it isn't tried again at once"
-    assert good.id in {view.id for view in ledger.perform(ledger.plans.find())} or zset == "retention"
+    assert good.id in {view.id for view in ledger.perform(ledger.commands.find())} or zset == "retention"
     if not part:
         with pytest.raises(UnreadableRecord):
             ledger.get(job.id)

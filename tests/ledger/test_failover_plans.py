@@ -33,7 +33,7 @@ def look(ledger: Ledger, every_s: float = 600.0) -> None:
 
 
 def jobs(ledger: Ledger) -> list[str]:
-    return [view.id for view in ledger.perform(ledger.plans.find(state=JobState.QUEUED))]
+    return [view.id for view in ledger.perform(ledger.commands.find(state=JobState.QUEUED))]
 
 
 def ended(ledger: Ledger, job_id: str, *numbers: str) -> None:

@@ -127,7 +127,7 @@ def test_what_a_person_accepted_is_told_once_for_each_purchase_of_the_number(rea
 
 
 def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(ledger: Ledger) -> None:
-    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, history_ms=0)
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, history_ms=0)
     Gate(ledger).accept("default", {NUMBER: 47000001}, ["+12135550101"])
     assert short.forget_histories() == 1
     assert (words(ledger), told(ledger, "+12135550101").entries) == (["accepted"], ())
@@ -260,7 +260,7 @@ def test_a_chain_that_was_worked_out_anew_is_found_out_by_an_anchor(real_ledger:
 
 
 def test_a_history_outlives_its_job_and_the_number_by_the_time_that_is_set(ledger: Ledger) -> None:
-    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, retention_ms=0, history_ms=0)
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, retention_ms=0, history_ms=0)
     claim = begun(short)
     tell(short, Happening.BOUGHT, claim=claim)
     assert short.finish(claim, JobState.SUCCEEDED, DONE)
@@ -272,7 +272,7 @@ def test_a_history_outlives_its_job_and_the_number_by_the_time_that_is_set(ledge
 
 
 def test_a_number_that_is_bought_again_keeps_its_history(ledger: Ledger) -> None:
-    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang, history_ms=0)
+    short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, history_ms=0)
     tell(short, Happening.RELEASED, Happening.BOUGHT)
     assert (short.forget_histories(), words(ledger)) == (0, ["released", "bought"])
 

@@ -63,7 +63,7 @@ def test_what_is_held_counts_and_a_hold_beyond_the_limit_writes_nothing(ledger: 
     )
     assert reached.frees_in_s is None, "it depends on the open checkout"
     assert ledger.get(other.job_id).phase is None
-    assert [step.name for step in ledger.perform(ledger.plans.steps(other.job_id))] == ["submitted"]
+    assert [step.name for step in ledger.perform(ledger.commands.steps(other.job_id))] == ["submitted"]
     assert spent(ledger) == (spend("3"), spend("3"), spend("3"))
     assert hold(ledger, other, spend("2.00"), limit("5")) is None, "exactly the limit may be spent"
 

@@ -112,7 +112,7 @@ def test_fifty_threads_with_one_key_make_one_job(ledger: Ledger) -> None:
 def test_many_are_submitted_in_one_pipeline_and_one_conflict_stops_no_other(ledger: Ledger) -> None:
     submitted(ledger, "taken")
     batch = [script_calls.submit(Submission(SearchAndBuy(country="CA"), idempotency_key=key)) for key in ("a", "taken", "b")]
-    first, conflict, last = ledger.perform(ledger.plans.run_many(tuple(batch)))
+    first, conflict, last = ledger.perform(ledger.commands.run_many(tuple(batch)))
     assert isinstance(conflict, IdempotencyConflict)
     assert not isinstance(first, Exception)
     assert not isinstance(last, Exception)
@@ -130,10 +130,10 @@ def test_every_fault_of_a_submit_is_named_at_once(ledger: Ledger) -> None:
 def test_a_job_is_found_by_key_by_reference_and_by_state(ledger: Ledger) -> None:
     job = submitted(ledger, "order-1", reference="customer-9")
     submitted(ledger, "order-2", reference="customer-8")
-    assert [view.id for view in ledger.perform(ledger.plans.find(idempotency_key="order-1"))] == [job.id]
-    assert [view.id for view in ledger.perform(ledger.plans.find(reference="customer-9"))] == [job.id]
-    assert len(ledger.perform(ledger.plans.find(state=JobState.QUEUED))) == 2
-    assert ledger.perform(ledger.plans.find(state=JobState.FAILED)) == ()
+    assert [view.id for view in ledger.perform(ledger.commands.find(idempotency_key="order-1"))] == [job.id]
+    assert [view.id for view in ledger.perform(ledger.commands.find(reference="customer-9"))] == [job.id]
+    assert len(ledger.perform(ledger.commands.find(state=JobState.QUEUED))) == 2
+    assert ledger.perform(ledger.commands.find(state=JobState.FAILED)) == ()
 
 
 def test_a_job_that_is_not_there_is_said_so(ledger: Ledger) -> None:

@@ -33,7 +33,7 @@ class Clock:
 
 def process(ledger: Ledger, name: str, clock: Clock | None = None) -> Ledger:
     """The ledger as a worker process of that name has it; it has signed on."""
-    mine = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.plans.shebang)
+    mine = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang)
     mine.witness = Witness(name, clock=clock or Clock())
     mine.worker_alive(name)
     return mine
@@ -346,7 +346,7 @@ def test_a_process_whose_beginning_took_long_waits_from_its_answer_on(past: Ledg
             one.worker_alive("one")
             return super()._script(name, *args)
 
-    new = Slow(past.client, past.keys.namespace, shebang=past.plans.shebang)
+    new = Slow(past.client, past.keys.namespace, shebang=past.commands.shebang)
     new.witness = Witness("new", clock=clock)
     new.worker_alive("new")
     assert not new.is_seen(), "the other one has written a moment before, and may vouch for another five seconds"

@@ -112,7 +112,7 @@ class InlineWorker:
         return self.finish(self.submit(request, key))
 
     def story(self, job: Job | JobView) -> tuple:  # type: ignore[type-arg]
-        return self.ledger.perform(self.ledger.plans.steps(job.id))
+        return self.ledger.perform(self.ledger.commands.steps(job.id))
 
     def steps(self, job: Job | JobView) -> list[str]:
         return [step.name for step in self.story(job)]

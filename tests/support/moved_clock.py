@@ -13,7 +13,7 @@ import redis
 
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.states import REPORTED, JobState, WaitReason
-from didflow.ledger.commands import Plans
+from didflow.ledger.commands import Commands
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_loader import Script, load_script
@@ -33,7 +33,7 @@ def _moved_script(name: str, *, shebang: bool) -> Script:
     return Script(name, moved, hashlib.sha1(moved.encode(), usedforsecurity=False).hexdigest())
 
 
-class MovedPlans(Plans):
+class MovedCommands(Commands):
     def script(self, name: str) -> Script:
         return _moved_script(name, shebang=self.shebang)
 
@@ -43,7 +43,7 @@ class MovedLedger(Ledger):
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         super().__init__(client, namespace)
-        self.plans = MovedPlans(namespace)
+        self.commands = MovedCommands(namespace)
 
     def now_ms(self) -> int:
         return super().now_ms() + int(str(self.client.get(self._passed) or 0)) // 1000

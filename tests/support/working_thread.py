@@ -16,7 +16,7 @@ def working(inline: InlineWorker) -> Iterator[None]:
     def work() -> None:
         while not done.wait(0.02):
             for state in (JobState.QUEUED, JobState.WAITING):
-                for view in inline.ledger.perform(inline.ledger.plans.find(state=state)):
+                for view in inline.ledger.perform(inline.ledger.commands.find(state=state)):
                     inline.runner.run(view.id)
 
     thread = threading.Thread(target=work)

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from didflow.contract.errors import ServiceUnavailable
-from didflow.ledger.commands import Ask
+from didflow.ledger.commands import RedisCommand
 from didflow.ledger.consumer_groups import AGAIN_FIRST_S, AGAIN_LAST_S, Channel, Conversation, Pause, follow
 from didflow.ledger.group_membership import Membership
 
@@ -25,7 +25,7 @@ class Consumer:
 
     @property
     def asks(self) -> str:
-        assert isinstance(self.step, Ask)
+        assert isinstance(self.step, RedisCommand)
         return self.step.method
 
     def answered(self) -> str:

@@ -111,10 +111,10 @@ class LedgerJobContext:
         return self.numbers_of(self.whole_id, only)
 
     def page_of_numbers(self, index: int, job_id: str | None = None) -> tuple[str, ...] | None:
-        return self._ledger.perform(self._ledger.plans.page(job_id or self.whole_id, index))
+        return self._ledger.perform(self._ledger.commands.page(job_id or self.whole_id, index))
 
     def outcomes(self) -> dict[str, int]:
-        return self._ledger.perform(self._ledger.plans.outcomes(self.whole_id))
+        return self._ledger.perform(self._ledger.commands.outcomes(self.whole_id))
 
     def save(self, write: Write) -> None:
         self._writes += 1
@@ -287,7 +287,7 @@ class LedgerJobContext:
     def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
         if only is None:
             return self._ledger.numbers(job_id)
-        return self._ledger.perform(self._ledger.plans.some_numbers(job_id, only))
+        return self._ledger.perform(self._ledger.commands.some_numbers(job_id, only))
 
     def fan_out(self, batches: Mapping[str, str]) -> None:
         match self._ledger.fan_out(self.claim, BATCH_KIND, batches):
@@ -317,7 +317,7 @@ class LedgerJobContext:
         return counted[0], counted[1] / 1000
 
     def open_batches(self) -> int:
-        return self._ledger.perform(self._ledger.plans.open_children(self.job_id))
+        return self._ledger.perform(self._ledger.commands.open_children(self.job_id))
 
     def batch_error(self, index: str) -> JobError | None:
         try:

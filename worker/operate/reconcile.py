@@ -103,7 +103,7 @@ class Desk:
         owned = self._owned[number]
         pick = PurchaseItem(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
         what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
-        actor = self._ledger.plans.actor
+        actor = self._ledger.commands.actor
         happened = Happened(
             what=what,
             record_id=owned.record_id,
@@ -121,7 +121,7 @@ class Desk:
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""
         for one in reservations:
-            self._ledger.run(Call("unreserve", (self._account, one.number, one.holder, self._ledger.plans.actor), str))
+            self._ledger.run(Call("unreserve", (self._account, one.number, one.holder, self._ledger.commands.actor), str))
         jobs = []
         for route, numbers, key in reroutes(drifts):
             request = Reroute(numbers=numbers, destinations=route)

@@ -203,7 +203,7 @@ class Simulation:
     # What can be seen
 
     def story(self, job: Job) -> list[str]:
-        return [f"{step.attempt} {step.name}: {step.detail}" for step in self.ledger.perform(self.ledger.plans.steps(job.id))]
+        return [f"{step.attempt} {step.name}: {step.detail}" for step in self.ledger.perform(self.ledger.commands.steps(job.id))]
 
     def histories(self) -> dict[str, History]:
         """Of all numbers that have one."""
