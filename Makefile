@@ -30,9 +30,10 @@ test: lint imports  ## everything that must hold: lint, types, import rules, tes
 	@$(MAKE) --no-print-directory -j 2 types compiled
 	@$(MAKE) --no-print-directory unit
 
-lint: .venv/dev  ## ruff, check only
+lint: .venv/dev  ## ruff and the spelling, check only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 
 types: .venv/dev  ## mypy --strict
 	@$(BIN)/mypy

@@ -72,14 +72,27 @@ def test_commands_and_their_options_exist(line: str) -> None:
     assert {word for word in rest if word.startswith("--")} <= known
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}#{anchor}"
 
 
-def test_the_readme_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
-    submit, consume, sandbox = blocks(ROOT / "README.md", "python")
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_python_of_the_readme_and_of_its_page_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    (submit,) = blocks(ROOT / "README.md", "python")
+    consume, sandbox = blocks(ROOT / "docs/python.md", "python")
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
     with working(inline):
         ran = subprocess.Popen([sys.executable, "-u", "-c", submit + consume], env=environment, stdout=subprocess.PIPE, text=True)
