@@ -40,6 +40,11 @@ class WholeWords(Console):
             super().print(*objects, **(how | {"soft_wrap": True}))
 
 
+def remarks() -> WholeWords:
+    """Where words beside the records go: to a person's stdout, and in a pipe to stderr, so that stdout has records alone."""
+    return WholeWords(stderr=not is_terminal())
+
+
 def is_terminal() -> bool:
     """Whether a person sees stdout."""
     return _is_terminal(1)

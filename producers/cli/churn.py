@@ -184,6 +184,12 @@ def _report(done: list[ChurnLine], *, as_json: bool) -> None:
 
 
 def _show(found: Returned) -> None:
+    parts = (("called off: job", found.called_off), ("kept", found.kept), ("unclear", found.unclear), ("gone", found.gone))
+    if not is_terminal():
+        rows = [("outcome", found.outcome), *((word.partition(":")[0], one) for word, some in parts for one in some)]
+        rows += [("similar request", request.model_dump_json(exclude_defaults=True)) for request in found.similar]
+        print_table(("reference", "what", "value"), [(found.reference, *row) for row in rows], whole=3)
+        return
     console = WholeWords()
     said = {
         "kept": "all numbers are still theirs",
@@ -193,7 +199,7 @@ def _show(found: Returned) -> None:
         "nothing": "no release of theirs is known",
     }
     console.print(f"{clean(found.reference)}: {said[found.outcome]}", markup=False)
-    for word, some in (("called off: job", found.called_off), ("kept", found.kept), ("unclear", found.unclear), ("gone", found.gone)):
+    for word, some in parts:
         if some:
             console.print(f"  {word} {' '.join(some)}", markup=False)
     for request in found.similar:

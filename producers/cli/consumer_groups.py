@@ -9,6 +9,7 @@ from didflow.ledger.group_progress import Group, StreamName
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed
 from didflow.terminal.output import WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.tables import remarks
 
 
 def groups(as_json: given.Json = False) -> None:
@@ -51,4 +52,4 @@ def delete_group(
         if as_json:
             print_json({"deleted": group, "stream": stream})
         else:
-            WholeWords().print(f"group {clean(group)} of {stream} is deleted", markup=False)
+            remarks().print(f"group {clean(group)} of {stream} is deleted", markup=False)

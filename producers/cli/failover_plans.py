@@ -1,5 +1,6 @@
 """`didflow failover plan`: failovers that are prepared, with their numbers found out beforehand."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
 from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
-from didflow.terminal.tables import is_terminal
+from didflow.terminal.tables import is_terminal, remarks
 from producers.cli.failover import Incident, finish, named_incident, requested
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.progress import say
@@ -64,8 +65,7 @@ def list_plans(as_json: given.Json = False) -> None:
         if not plans and is_terminal():
             WholeWords().print("no plans: `didflow failover plan save` keeps one", style="dim")
             return
-        rows = [(plan.name, str(plan.count), _age(plan), _meant(plan), _places(plan), plan.trouble or "") for plan in plans]
-        print_table(("plan", "numbers", "found out", "of", "to", "trouble"), rows, whole=3)
+        _print_plans(plans)
 
 
 @plan_app.command()
@@ -154,7 +154,7 @@ def delete(name: Name, as_json: given.Json = False) -> None:
         if as_json:
             print_json({"deleted": name})
         else:
-            WholeWords().print(f"plan {clean(name)} is deleted")
+            remarks().print(f"plan {clean(name)} is deleted", markup=False)
 
 
 def _one_or_all(name: str | None, *, everything: bool) -> None:
@@ -171,7 +171,20 @@ def _show_refreshed(plan: FailoverPlan, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.JOB)
 
 
+def _print_plans(plans: Sequence[FailoverPlan]) -> None:
+    rows = [
+        (plan.name, plan.count, _age(plan), _meant(plan), _places(plan), plan.trouble, plan.saved_by, f"{plan.saved_at:%Y-%m-%d %H:%M:%S}")
+        for plan in plans
+    ]
+    print_table(("plan", "numbers", "found out", "of", "to", "trouble", "saved by", "saved at (UTC)"), rows, whole=3)
+
+
 def _show(plan: FailoverPlan) -> None:
+    if not is_terminal():
+        _print_plans([plan])
+        if _is_stale(plan):
+            say(f"warning: {_stale_words(plan)}")
+        return
     console = WholeWords()
     console.print(Text("plan ") + Text(plan.name, style="bold") + Text(f"  {plan.count} numbers, found out {_age(plan)}"))
     console.print(f"  {_meant(plan)} -> {_places(plan)}", soft_wrap=True, markup=False)

@@ -18,7 +18,7 @@ from didflow.ledger.commands import MOST_LISTED
 from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.output import WholeWords, clean, errors_told, json_text, nothing_done, plain, print_json, print_table, state_text
-from didflow.terminal.tables import is_terminal, print_line
+from didflow.terminal.tables import is_terminal, print_line, remarks
 from producers.cli.consumer_groups import delete_group, groups
 from producers.cli.job_numbers import print_numbers, write_csv
 from producers.cli.next_commands import next_commands
@@ -180,7 +180,9 @@ def cancel(job: JobId, as_json: given.Json = False) -> None:
         if before in REPORTED and before is not JobState.CANCELLED:
             nothing_done("too late to call it off: the job is as it was", as_json=as_json)
         if not as_json and view.state not in REPORTED:
-            WholeWords().print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
+            if not is_terminal():
+                show_job(view)
+            remarks().print(f"job {view.id} is being wound up: follow it with `didflow status {view.id} --wait`")
 
 
 results_app = typer.Typer(invoke_without_command=True)

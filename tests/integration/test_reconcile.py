@@ -42,7 +42,7 @@ def test_a_ledger_that_agrees_is_said_to(inline: InlineWorker, shell: Shell) -> 
     inline.run(Reroute(numbers=(kept,), destinations=(PBX,)))
     inline.run(Release(numbers=(back,)))
     ended = shell("reconcile")
-    assert (ended.code, "all agrees" in ended.out) == (0, True)
+    assert (ended.code, "all agrees" in ended.err) == (0, True)
     told = shell("reconcile", "--json").json
     assert (told["gate"], told["owned"], told["claimed"], told["counts"]) == ("open", 1, 1, {})
     assert told["charged_usd"] == str(inline.sandbox.charged_usd())

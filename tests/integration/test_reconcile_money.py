@@ -40,7 +40,7 @@ def test_a_month_in_which_all_agrees(inline: InlineWorker, shell: Shell, charges
     spent = str(inline.sandbox.charged_usd())
     assert (ended.json["jobs"], ended.json["jobs_usd"], ended.json["charged_usd"]) == (2, spent, spent)
     assert ended.json["renewals_usd"] == "1.23"
-    assert "all agrees to the cent" in shell("reconcile", "--money").out
+    assert "all agrees to the cent" in shell("reconcile", "--money").err
 
 
 def test_what_does_not_agree_is_named_with_its_job_and_amounts(inline: InlineWorker, shell: Shell) -> None:
@@ -55,7 +55,8 @@ def test_what_does_not_agree_is_named_with_its_job_and_amounts(inline: InlineWor
     differs, strange = by_kind["amount_differs"], by_kind["charge_without_job"]
     assert (differs["jobs"], Decimal(differs["charged_usd"]) - Decimal(differs["jobs_usd"])) == ([view.id], Decimal("0.01"))
     assert (strange["jobs"], strange["charged_usd"]) == ([], "3.00")
-    told = shell("reconcile", "--money").out
+    ended = shell("reconcile", "--money")
+    told = ended.out + ended.err
     assert all(text in told for text in ("13105550123", one, "1 amount_differs, 1 charge_without_job"))
     assert two not in told
 

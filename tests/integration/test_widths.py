@@ -15,6 +15,7 @@ from didflow.contract.states import JobState, Outcome
 from didflow.ledger.ledger import Ledger
 from producers.cli.job_records import COLUMNS, job_records
 from producers.cli.next_step import advice
+from producers.failover import Failover
 from tests.support.ledger_roles import claimed
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -125,6 +126,23 @@ def test_dead_letters_break_no_word(shell: Shell, columns: int) -> None:
     assert name is not None
     for whole in (name[0], event, "didflow.request.v1", "invalid_request"):
         assert re.search(rf"(^|\s){re.escape(whole)}(\s|$)", shown, re.MULTILINE), (whole, shown)
+
+
+def test_a_plan_a_return_and_a_cancel_in_a_pipe_are_records_alone(shell: Shell, real_ledger: Ledger, job: str) -> None:
+    away = Reroute(numbers=NUMBERS, destinations=(Destination.sip("backup@example.net"),))
+    Failover(Didflow(real_ledger.client, real_ledger.keys.namespace)).keep_plan("backup-2", away, "ops")
+    claimed(real_ledger, job)  # A job that runs is wound up, not ended.
+    plan, listed = shell("failover", "plan", "show", "backup-2"), shell("failover", "plan", "list")
+    back, stopped = shell("churn", "returned", "nobody", "--no-wait"), shell("cancel", job)
+    assert records(plan.out) == records(listed.out)
+    assert records(back.out) == [{"reference": "nobody", "what": "outcome", "value": "nothing"}]
+    assert {(row["what"], row["name"]) for row in records(stopped.out)} >= {("job", job)}
+    assert "wound up" in stopped.err
+
+
+def records(out: str) -> list[dict[str, str]]:
+    header, *lines = out.splitlines()
+    return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
 def test_dead_letters_in_a_pipe_are_one_table(shell: Shell) -> None:

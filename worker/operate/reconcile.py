@@ -25,6 +25,7 @@ from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
 from didflow.terminal.examples import HELP, as_lines
 from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.tables import is_terminal, remarks
 from worker.attempt.dialects import finder_of
 from worker.attempt.patience import UntilStopped
 from worker.attempt.provider_clients import client_of, pace_from
@@ -260,7 +261,7 @@ def _repair(desk: Desk, report: Report, *, yes: bool) -> None:
 
 
 def _print(report: Report, *, decided: bool) -> None:
-    console = WholeWords()
+    console = remarks()
     if decided:
         console.print("written down; what is left:")
     console.print(
@@ -276,10 +277,12 @@ def _print(report: Report, *, decided: bool) -> None:
         console.print("the gate is closed: no money moves until it is known what Redis lost", style="yellow")
     if not report.findings:
         console.print("all agrees", style="green")
+    if not report.findings and is_terminal():
         return
     rows = [(one.kind, one.number, " ".join(one.jobs), one.seen, one.what_to_do) for one in report.findings]
     print_table(("finding", "number", "job", "what is seen", "what to do"), rows, whole=2)
-    console.print(", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())))
+    if report.findings:
+        console.print(", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())))
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ from didflow.contract.errors import InvalidRequest, ServiceUnavailable
 from didflow.contract.provider import Barred, ReadFailed
 from didflow.contract.transactions import NUMBER_CHARGES, Transaction
 from didflow.ledger.client import LedgerClient
-from didflow.terminal.output import WholeWords, print_json, print_table
+from didflow.terminal.output import print_json, print_table
+from didflow.terminal.tables import is_terminal, remarks
 from worker.jobs.owned_numbers import owned_whole
 from worker.jobs.ports import Provider
 from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
@@ -45,7 +46,7 @@ def print_money(report: MoneyReport, *, as_json: bool) -> None:
     if as_json:
         print_json({**vars(report), "counts": report.counts})
         return
-    console = WholeWords()
+    console = remarks()
     console.print(
         f"account {report.account}, {report.month} (UTC): {report.transactions} charges for numbers; {report.jobs} jobs say that they"
         f" spent {report.jobs_usd} USD, and were charged {report.charged_usd} USD; renewals of other numbers {report.renewals_usd} USD",
@@ -53,10 +54,12 @@ def print_money(report: MoneyReport, *, as_json: bool) -> None:
     )
     if not report.findings:
         console.print("all agrees to the cent", style="green")
+    if not report.findings and is_terminal():
         return
     rows = [(one.kind, " ".join(one.numbers), " ".join(one.jobs), one.seen, one.what_to_do) for one in report.findings]
     print_table(("finding", "number", "job", "what is seen", "what to do"), rows, whole=2)
-    console.print(", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())))
+    if report.findings:
+        console.print(", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())))
 
 
 def _all(provider: Provider, since: date, until: date, kind: int) -> Iterator[Transaction]:
