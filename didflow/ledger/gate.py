@@ -13,6 +13,7 @@ from typing import Any, cast
 from didflow.contract.history import Happened, Happening
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
+from didflow.ledger.replies import Vouched
 from didflow.ledger.script_calls import Call
 from didflow.ledger.witness import Before
 
@@ -55,7 +56,7 @@ class Findings:
         return bool(self.owned or self.in_cart)
 
     def as_fields(self) -> dict[str, object]:
-        """As they are told: in the event and in the log."""
+        """As the event and the log have them."""
         return asdict(self)
 
 
@@ -74,8 +75,8 @@ class Gate:
         """This process saw a cart with nothing unknown in it; whoever has the next turn goes on from there."""
         self._script("gate_check", account, checker, turn_ms, turn.epoch)
 
-    def tell(self, turn: Turn, findings: Findings) -> bool:
-        """Say what keeps it closed; True if that is new."""
+    def record(self, turn: Turn, findings: Findings) -> bool:
+        """Record what keeps it closed. True if that is new."""
         text = json.dumps(findings.as_fields(), sort_keys=True) if findings else ""
         return bool(self._script("gate_findings", findings.account, turn.epoch, text) == "changed")
 
@@ -83,10 +84,9 @@ class Gate:
         """Open it. False if it was open, if the server changed again, or if a purchase is open after all."""
         return bool(self._script("gate_open", account, turn.epoch) == "changed")
 
-    def vouch(self, account: str, worker: str, before: Before) -> str:
-        """Say that the server misses nothing of what it acknowledged to this process: ``opened`` if that was the last word needed,
-        ``open``, ``waiting`` for others, ``lost`` if it does miss something, ``late`` if it is no help."""
-        return str(self._script("vouch", account, worker, before.epoch, before.count, before.after))
+    def vouch(self, account: str, worker: str, before: Before) -> Vouched:
+        """Vouch that the server misses nothing of what it acknowledged to this process."""
+        return Vouched(self._script("vouch", account, worker, before.epoch, before.count, before.after))
 
     def accept(self, account: str, owned: Mapping[str, int], in_cart: Iterable[str] = ()) -> int:
         """A person says that these are no job's: owned numbers, with their record ids, and numbers in the cart.

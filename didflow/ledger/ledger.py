@@ -19,6 +19,20 @@ from didflow.ledger.connection import translated
 from didflow.ledger.event_body import event_members
 from didflow.ledger.number_pool import loans_text
 from didflow.ledger.parked_numbers import route_text
+from didflow.ledger.replies import (
+    Applied,
+    BatchesSubmitted,
+    ClaimRefused,
+    GateClosed,
+    JobCancelled,
+    LeaseLost,
+    LeaseState,
+    NumbersReserved,
+    ReleaseQuota,
+    RoutesWanted,
+    Saved,
+    SaveReply,
+)
 from didflow.ledger.result_parts import parts_of, summed_up, text_of
 from didflow.ledger.script_calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from didflow.ledger.serialization import PART_NUMBERS, calls_text, write_text
@@ -58,13 +72,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Taken:
-    """What came off a lane's queue. `refused`: jobs that weren't claimed, and why; `foreign`: how long each message was that isn't ours.
+    """What came off a lane's queue. `refused`: jobs that weren't claimed; `foreign`: how long each message was that isn't ours.
 
     `emptied`: none was left.
     """
 
     claims: tuple[Claim, ...]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[ClaimRefused, ...]
     foreign: tuple[int, ...]
     emptied: bool
 
@@ -100,7 +114,7 @@ class Ledger(LedgerClient):
     #: Of what is stored of a job. A test may be a worker of another version.
     version: int = REQUEST_VERSION
 
-    def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | str:
+    def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | ClaimRefused:
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
         return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version))
 
@@ -111,19 +125,19 @@ class Ledger(LedgerClient):
         """
         args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version)
         replies, foreign, emptied = self._script("take", *args)
-        found = [(str(job_id), _claim(str(job_id), reply)) for job_id, reply in replies]
-        claims = tuple(one for _, one in found if isinstance(one, Claim))
-        refused = tuple((job_id, one) for job_id, one in found if isinstance(one, str))
+        found = [_claim(str(job_id), reply) for job_id, reply in replies]
+        claims = tuple(one for one in found if isinstance(one, Claim))
+        refused = tuple(one for one in found if isinstance(one, ClaimRefused))
         return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
 
-    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[tuple[str, str], str]:
-        """Heartbeat for (job id, token) pairs; the reply says ``ok``, ``lost`` or ``cancel`` for each of them: a process that slept may
-        hold an old lease of a job, which is lost, beside its new one."""
+    def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[tuple[str, str], LeaseState]:
+        """Heartbeat for (job id, token) pairs, each with its own reply: a process that slept may hold an old lease of a job, which is
+        lost, beside its new one."""
         pairs = list(leases)
         if not pairs:
             return {}
         reply = self._script("renew", lease_ms, *(text for pair in pairs for text in pair))
-        return dict(zip(pairs, reply, strict=True))
+        return dict(zip(pairs, map(LeaseState, reply), strict=True))
 
     def finish(
         self,
@@ -241,19 +255,12 @@ class Ledger(LedgerClient):
         """Put down a part of a large write (see `in_parts`). It means nothing before the save. False if the lease is lost."""
         return bool(self._script("stage", claim.job_id, claim.token, index, part) == "ok")
 
-    def apply(self, claim: Claim) -> str:
-        """Make the next part of a staged write that was saved true: ``more`` are left, ``done``, or ``lost``."""
-        return str(self._script("apply", claim.job_id, claim.token))
+    def apply(self, claim: Claim) -> Applied:
+        """Apply the next part of a staged write that was saved."""
+        return Applied(self._script("apply", claim.job_id, claim.token))
 
-    def save(
-        self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0
-    ) -> tuple[str, ...] | LimitReached:
-        """Write all or nothing: ``("ok",)``, ``("lost",)``, ``("closed",)``, ``("cancelled",)``, ``("taken", number, …)``,
-        ``("wanted", number, …)``, or the limit
-        against its hold.
-
-        `count` numbers the writes; `staged` parts of it were put down before.
-        """
+    def save(self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0) -> SaveReply:
+        """Write all or nothing. `count` numbers the writes; `staged` parts of it were put down before."""
         args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls, staged))
         if self.witness is None:
             reply = tuple(map(str, self._script("save", *args)))
@@ -262,8 +269,7 @@ class Ledger(LedgerClient):
                 reply = tuple(map(str, self._script("save", *args, self.witness.worker, self.witness.seen)))
                 if reply[0] == "ok" and len(reply) > 1:
                     answered(int(reply[1]), int(reply[2]))
-                    reply = reply[:1]
-        return limit_reached(reply, write.hold, write.limits) if write.hold and reply[0] == "limit" else reply
+        return _saved(reply, write)
 
     def limit_against(self, claim: Claim, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
         """The limit that keeps this job from spending so much now; None if all allow it. Holds nothing."""
@@ -313,22 +319,22 @@ class Ledger(LedgerClient):
             found |= set(map(str, noted))
         return frozenset(found)
 
-    def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> str:
-        """Submit batches of this job: their requests (JSON) by index. ``ok``, ``lost`` or ``cancelled``."""
+    def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> BatchesSubmitted:
+        """Submit batches of this job: their requests (JSON) by index."""
         pairs = (text for pair in batches.items() for text in pair)
-        return str(self._script("fan_out", claim.job_id, claim.token, self.version, kind, RENUDGE_MS, *pairs))
+        return BatchesSubmitted(self._script("fan_out", claim.job_id, claim.token, self.version, kind, RENUDGE_MS, *pairs))
 
     def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
         """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
         args = follow_up_args(name, request, claim.fields.get("account", ""), delay_ms=delay_ms, version=self.version)
         return bool(self._script("follow_up", claim.job_id, claim.token, *args) == "ok")
 
-    def tell(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
-        """Keep and tell what is new: number, text, event type, event data. False if the lease is lost."""
-        return bool(self._script("tell", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+    def emit(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
+        """Save what is new and emit its events: number, text, event type, event data. False if the lease is lost."""
+        return bool(self._script("emit", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
 
-    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], int] | None:
-        """Those of these records that may go today, and in how many ms the next day begins. None if the lease is lost."""
+    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> ReleaseQuota | None:
+        """Count these records against the day's releases. None if the lease is lost."""
         may_go, next_day_ms = set[int](), 0
         for some in _together(record_ids):
             verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *some)
@@ -336,7 +342,7 @@ class Ledger(LedgerClient):
                 return None
             next_day_ms = int(rest[0])
             may_go |= set(map(int, rest[1:]))
-        return frozenset(may_go), next_day_ms
+        return ReleaseQuota(frozenset(may_go), next_day_ms)
 
     def stock_note(self, account: str, place: str) -> str | None:
         """What some job saw of the stock there; None if nobody has looked of late."""
@@ -380,12 +386,31 @@ class Ledger(LedgerClient):
         return bool(self._script("reuse_take_back", claim.job_id, claim.token, loans_text(loans), *pairs) == "ok")
 
 
-def _claim(job_id: str, reply: Sequence[Any]) -> Claim | str:
+def _claim(job_id: str, reply: Sequence[Any]) -> Claim | ClaimRefused:
     if reply[0] == "no":
-        return str(reply[1])
+        return ClaimRefused(job_id, str(reply[1]))
     flat = reply[3]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Claim(job_id, str(reply[1]), reply[2] == "probe", fields, int(reply[4]), reply[5] == "closed")
+
+
+def _saved(reply: Sequence[str], write: Write) -> SaveReply:
+    match reply[0]:
+        case "ok":
+            return Saved()
+        case "lost":
+            return LeaseLost()
+        case "closed":
+            return GateClosed()
+        case "cancelled":
+            return JobCancelled()
+        case "taken":
+            return NumbersReserved(tuple(reply[1:]))
+        case "wanted":
+            return RoutesWanted(tuple(reply[1:]))
+        case "limit" if write.hold:
+            return limit_reached(reply, write.hold, write.limits)
+    raise AssertionError(f"save answers {reply[0]!r}, which is no reply of it")
 
 
 def _together(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Literal, cast
 
 from didflow.ledger.client import LedgerClient
@@ -73,6 +74,15 @@ class Verdict:
     note: str = ""
 
 
+class RateChange(StrEnum):
+    """What a recorded request changed for the ones after it."""
+
+    SAME = "same"
+    SLOWED = "slowed"  #: the rate was cut, and all of the account's requests pause
+    OPENED = "opened"  #: the breaker: only an occasional probe goes
+    CLOSED = "closed"  #: the breaker: all go again
+
+
 def admit(
     account: str, ask: str, pace: Pace, *, emergency: bool, waited_s: float = 0.0, patience_s: float, probe_s: float | None
 ) -> Call[Verdict]:
@@ -105,11 +115,11 @@ def _moment(rest: Sequence[str]) -> tuple[int, str]:
 
 def report(
     account: str, moment_us: int, heard: Literal["fine", "limited", "down"], words: str, breaker: Breaker, *, pause_s: float, jitter: float
-) -> Call[str]:
-    """How it went with the request of that moment. Reads ``same``, ``slowed``, ``opened`` or ``closed``. `jitter` is 0 to 1."""
+) -> Call[RateChange]:
+    """Record how the request of that moment went. `jitter` is 0 to 1."""
     spans_us = (int(span_s * 1_000_000) for span_s in (breaker.window_s, breaker.first_s, breaker.last_s))
     rates = (int(max(PAUSE_S, pause_s) * 1_000_000), f"{CREEP_PER_S:f}", f"{FLOOR:f}")
-    return Call("report", (account, moment_us, heard, words, *rates, breaker.failures, *spans_us, f"{jitter:f}"), str)
+    return Call("report", (account, moment_us, heard, words, *rates, breaker.failures, *spans_us, f"{jitter:f}"), RateChange)
 
 
 @dataclass(frozen=True)

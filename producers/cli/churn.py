@@ -21,7 +21,7 @@ from producers.churn_csv import ChurnLine
 from producers.cli import release_options
 from producers.cli.option_groups import Listed, grouped
 from producers.cli.release_dates import show_upcoming
-from producers.cli.submit import report, tell_submitted, wait_for
+from producers.cli.submit import report, report_submitted, wait_for
 
 churn_app = typer.Typer(no_args_is_help=True, help="Give back the numbers of customers who left, and bring them back for those who return.")
 Customer = Annotated[str, typer.Argument(metavar="REFERENCE", help="the reference under which their numbers were bought")]
@@ -72,7 +72,7 @@ def churned(
         elif as_json:
             print_json(job)
         else:
-            tell_submitted(job, key or "", again="these numbers leave already, on these terms")
+            report_submitted(job, key or "", again="these numbers leave already, on these terms")
 
 
 @churn_app.command()

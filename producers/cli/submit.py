@@ -54,10 +54,10 @@ def submit(
     if as_json:
         print_json(job)
         return
-    tell_submitted(job, labels.key)
+    report_submitted(job, labels.key)
 
 
-def tell_submitted(job: Job, key: str | None, *, again: str = "it was submitted before: this is the same job") -> None:
+def report_submitted(job: Job, key: str | None, *, again: str = "it was submitted before: this is the same job") -> None:
     console = WholeWords()
     again = "" if job.is_new else f" ({again})"
     console.print(Text("job ") + Text(job.id, style="bold") + Text(f" is {job.state.value}{again}"))

@@ -13,7 +13,7 @@ from worker.attempt.job_context import LedgerJobContext
 from worker.jobs.purchase import protocol
 from worker.jobs.purchase.protocol import Purchase
 from worker.jobs.purchase.refusal import what_is_known
-from worker.jobs.purchase.state import Checkout, Phase
+from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
 from worker.jobs.purchase.stock_search import StockSearch
 from worker.jobs.release.executor import GivingBack
 from worker.jobs.release.grace_period import Countdown
@@ -45,7 +45,7 @@ def reuse_tainted() -> None:
     """A number whose add was unclear is as good as any other; and nobody tidies the cart up, which would hide that most of the time."""
 
     def wrong(self: Purchase, step: str, detail: str) -> None:
-        bound = {number: pick.as_status("free") for number, pick in self.with_status("bound").items()}
+        bound = {number: pick.as_status(ItemStatus.FREE) for number, pick in self.with_status(ItemStatus.BOUND).items()}
         self._write(step, detail, bound, free=bound, phase=Phase.NEW)
 
     Purchase._burn_bound = wrong  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ from didflow import AsyncDidflow, AsyncDocuments, AsyncPool, Didflow, Documents,
 from didflow.contract.events import event_adapter
 from didflow.contract.requests import FollowDocuments, Release, request_adapter
 from didflow.contract.results import Result, Totals
+from didflow.ledger.ledger import Claim
 from tests.integration.test_reconcile import shell_of
 from tests.support.inline_worker import InlineWorker, numbers
 from tests.support.shell import Shell
@@ -119,7 +120,7 @@ def given(inline: InlineWorker, number: str) -> Job:
     """A purchase that was handed this number of the pool, and has ended."""
     job = inline.submit(BERLIN)
     claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
-    assert not isinstance(claim, str)
+    assert isinstance(claim, Claim)
     assert inline.ledger.hand_out(claim, [(number, 47000001, "{}")]) == frozenset({number})
     assert inline.ledger.finish(claim, JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
     return job
@@ -142,7 +143,7 @@ def test_the_pool_is_listed_and_a_number_put_back(inline: InlineWorker, shell: S
     ours = inline.own(1)
     job = inline.submit(BERLIN)
     claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
-    assert not isinstance(claim, str)
+    assert isinstance(claim, Claim)
     assert inline.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
     assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase goes on"
     inline.ledger.client.hdel(inline.ledger.keys.reserved("default"), ours[0])  # As at its end.

@@ -317,11 +317,11 @@ def test_no_job_is_taken_for_which_there_is_no_thread(valkey: EmbeddedValkey, re
 
 
 def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: EmbeddedValkey, inline: InlineWorker) -> None:
-    def story(*_: object) -> Ended:
+    def handler(*_: object) -> Ended:
         raise AssertionError("begun in a process that stops")
 
     jobs = [inline.submit(BUY).id for _ in range(3)]
-    runner = JobRunner(inline.ledger, inline.settings, inline.provider, inline.leases, inline.stopping, story)
+    runner = JobRunner(inline.ledger, inline.settings, inline.provider, inline.leases, inline.stopping, handler)
     client, keys = connect(valkey.url), inline.ledger.keys
     consumer = LaneConsumer(runner, client, keys, Lane.MONEY, inline.stopping, IdleThreads(3), helping=False)
     begun, lying = next(consumer), next(consumer)

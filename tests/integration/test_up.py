@@ -28,7 +28,7 @@ from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.local.reset import reset
 from worker.local.stack import LocalStack
-from worker.local.up import described, exports, tell
+from worker.local.up import described, exports, print_addresses
 from worker.operate.beside_up import UpFile, beside_up
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
@@ -128,7 +128,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
 def test_a_real_key_and_a_password_are_never_printed(tmp_path: Path, url: str, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
     settings = settings_of(tmp_path, redis_url=SecretStr(url), wavix_api_key=SecretStr(REAL_KEY))
     stack = LocalStack(redis_url=url, sandbox=None)
-    tell(Console(stderr=True, width=200), stack, settings)
+    print_addresses(Console(stderr=True, width=200), stack, settings)
     said = capsys.readouterr().err + json.dumps(described(stack, settings))
     assert REAL_KEY not in said
     assert "hunter2" not in said
@@ -139,7 +139,7 @@ def test_a_real_key_and_a_password_are_never_printed(tmp_path: Path, url: str, s
 
 def test_its_lines_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stack = LocalStack(redis_url=f"unix://{tmp_path}/a%20[b]'$(c)/valkey.sock", sandbox_url="http://127.0.0.1:8788")
-    tell(Console(stderr=True, width=40), stack, settings_of(tmp_path))
+    print_addresses(Console(stderr=True, width=40), stack, settings_of(tmp_path))
     lines = "\n".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("  export "))
     pasted = subprocess.run(["sh", "-c", lines + "\nenv"], env={}, capture_output=True, text=True, check=True).stdout.splitlines()
     assert {f"{name}={value}" for name, value in exports(stack, settings_of(tmp_path)).items()} <= set(pasted)

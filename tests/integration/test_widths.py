@@ -13,6 +13,7 @@ from didflow.contract.history import Happened, Happening
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import Saved
 from producers.cli.job_records import COLUMNS, job_records
 from producers.cli.next_step import advice
 from producers.failover import Failover
@@ -110,7 +111,7 @@ def test_a_history_breaks_no_word(shell: Shell, real_ledger: Ledger, job: str, c
     place = "sip:a-rather-long-name@of-a-host.of-a-customer.example.net"
     happened = Happened(what=Happening.ROUTED, record_id=987654321, route_before=("sip:old@example.net",), route_after=(place,))
     claim = claimed(real_ledger, job)
-    assert real_ledger.save(claim, 1, Write("told", history={NUMBERS[0]: happened})) == ("ok",)
+    assert real_ledger.save(claim, 1, Write("told", history={NUMBERS[0]: happened})) == Saved()
     shown = shell("history", NUMBERS[0], columns=columns).out
     for whole in (job, REFERENCE, "987654321;", place, "routed"):
         assert re.search(rf"(^|\s){re.escape(whole)}(;|\s|$)", shown, re.MULTILINE), (whole, shown)

@@ -357,7 +357,7 @@ def test_one_that_nobody_is_told_anything_of_waits_for_somebody_and_is_not_left_
 
 
 def test_one_that_is_called_and_can_not_get_its_route_back_is_not_said_to_have_it(quick_valkey: redis.Redis) -> None:
-    play = Play(quick_valkey, in_grace=called, when={"after:tell": ways_refused}).play_on()
+    play = Play(quick_valkey, in_grace=called, when={"after:emit": ways_refused}).play_on()
     view = play.simulation.view(play.job)
     assert (view.state, view.error.code if view.error else "") == (JobState.NEEDS_REVIEW, "still_parked")
     other = play.simulation.submit(Reroute(numbers=(play.ours[0],), destinations=(Destination.sip("new@example.net"),)))
@@ -372,7 +372,7 @@ def test_one_that_is_called_and_can_not_get_its_route_back_is_not_said_to_have_i
 
 def test_a_way_back_that_waits_for_its_confirmation_is_not_hurried_by_a_cancel(quick_valkey: redis.Redis) -> None:
     """One is called and on its way back, and lists are old, when the others are called off, and nothing is to be done for those."""
-    when = {"after:tell": other_brought_back_by_hand, "after:save.back:accepted": cancelled_while_lists_lag}
+    when = {"after:emit": other_brought_back_by_hand, "after:save.back:accepted": cancelled_while_lists_lag}
     play = Play(quick_valkey, in_grace=called, when=when)
     play.settling_ms = 500
     play.play_on()

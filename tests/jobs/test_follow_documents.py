@@ -264,14 +264,14 @@ def test_wherever_a_look_dies_each_change_is_told_once(quick_valkey: redis.Redis
         assert Counter(told(simulation)) == {"documents_missing": 1, "activated": 1}, workers.died
         simulation.close()
         place += 1
-    assert "after:tell" in points
+    assert "after:emit" in points
 
 
 def test_a_worker_that_slept_over_its_lease_tells_nothing(simulation: Simulation) -> None:
     (number,), job = bought(simulation)
     simulation.make_due(job)
     sleeper = Attempt(simulation, job)
-    sleeper.to("before:tell")
+    sleeper.to("before:emit")
     simulation.expire(job)
     hand_in(simulation, number, "id", "localaddress")
     look(simulation, job)

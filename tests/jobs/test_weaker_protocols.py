@@ -139,7 +139,7 @@ WEAKER = {
     "look without removing from the cart": Weakness(
         checkout_lands_after_it_was_given_up, patch=(Purchase, "revoke", look_without_removing)
     ),
-    "reuse of a spent number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_burn_bound", use_again)),
+    "reuse of a burned number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_burn_bound", use_again)),
     "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(protocol, "what_is_known", believe_refusals)),
     "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(protocol, "find_surely", search_once)),
 }

@@ -13,6 +13,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.requests import FollowDocuments, Reroute
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import ClaimRefused, LeaseLost, LeaseState, NumbersReserved, Saved
 from didflow.ledger.script_calls import RENUDGE_MS, Submission
 from tests.support.ledger_roles import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
@@ -72,7 +73,7 @@ def test_a_claim_counts_the_attempt_and_raises_the_token(ledger: Ledger) -> None
 def test_a_leased_job_is_not_claimed_by_another(ledger: Ledger) -> None:
     job = submitted(ledger)
     claimed(ledger, job.id)
-    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == "running"
+    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == ClaimRefused(job.id, "running")
 
 
 def test_a_claim_whose_reply_was_lost_may_be_sent_again(ledger: Ledger) -> None:
@@ -85,8 +86,8 @@ def test_a_claim_whose_reply_was_lost_may_be_sent_again(ledger: Ledger) -> None:
 def test_a_finished_or_unknown_job_is_not_claimed(ledger: Ledger) -> None:
     job = submitted(ledger)
     finished(ledger, claimed(ledger, job.id))
-    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == "succeeded"
-    assert ledger.claim("nope", "worker-2", lease_ms=LEASE_MS) == "gone"
+    assert ledger.claim(job.id, "worker-2", lease_ms=LEASE_MS) == ClaimRefused(job.id, "succeeded")
+    assert ledger.claim("nope", "worker-2", lease_ms=LEASE_MS) == ClaimRefused("nope", "gone")
 
 
 def test_a_finish_writes_state_result_and_one_event_and_may_be_sent_again(ledger: Ledger) -> None:
@@ -106,15 +107,15 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert ledger.sweep(max_crashes=5).recovered == 1
     claimed(ledger, job.id, "worker-2")
     before = ledger.get(job.id)
-    assert ledger.save(zombie, 1, Write("bind", checkpoint="zombie", reserve=["+1"])) == ("lost",)
+    assert ledger.save(zombie, 1, Write("bind", checkpoint="zombie", reserve=["+1"])) == LeaseLost()
     assert not finished(ledger, zombie)
     assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
-    assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {(job.id, zombie.token): "lost"}
+    assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {(job.id, zombie.token): LeaseState.LOST}
     assert ledger.claim_routes(zombie, ["+1"]) is None
     assert ledger.quarantine(zombie, ["+1"]) is None
     assert ledger.hand_out(zombie, [("+1", 1, "{}")]) is None
     assert not ledger.take_back(zombie, {"+1": "{}"})
-    assert not ledger.tell(zombie, [("+1", "{}", "didflow.number.activated.v1", "{}")])
+    assert not ledger.emit(zombie, [("+1", "{}", "didflow.number.activated.v1", "{}")])
     assert not ledger.follow_up(zombie, "documents", FollowDocuments(job_id=job.id), delay_ms=1)
     assert ledger.get(job.id) == before
     assert ledger.client.exists(ledger.keys.reserved("default"), ledger.keys.handed_out("default"), ledger.keys.numbers(job.id)) == 0
@@ -124,8 +125,8 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
 def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     write = Write("bind", "+1", phase="bound", checkpoint="{}", numbers={"+1": "{}"}, reserve=["+1"])
-    assert ledger.save(claim, 1, write) == ("ok",)
-    assert ledger.save(claim, 1, write) == ("ok",)
+    assert ledger.save(claim, 1, write) == Saved()
+    assert ledger.save(claim, 1, write) == Saved()
     assert [step.name for step in ledger.perform(ledger.commands.steps(claim.job_id))] == ["submitted", "bind"]
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}
 
@@ -133,9 +134,9 @@ def test_a_write_is_all_or_nothing_and_its_repetition_changes_nothing(ledger: Le
 def test_a_number_reserved_by_one_job_is_refused_to_another_and_then_nothing_is_written(ledger: Ledger) -> None:
     one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     ledger.save(one, 1, Write("bind", reserve=["+1", "+2"]))
-    assert ledger.save(other, 1, Write("bind", checkpoint="x", reserve=["+2", "+3"])) == ("taken", "+2")
+    assert ledger.save(other, 1, Write("bind", checkpoint="x", reserve=["+2", "+3"])) == NumbersReserved(("+2",))
     assert ledger.get(other.job_id).phase is None
-    assert ledger.save(other, 2, Write("bind", reserve=["+3"])) == ("ok",)
+    assert ledger.save(other, 2, Write("bind", reserve=["+3"])) == Saved()
 
 
 def test_a_tainted_number_stays_reserved_after_the_job_and_a_kept_one_does_not(ledger: Ledger) -> None:
@@ -143,22 +144,22 @@ def test_a_tainted_number_stays_reserved_after_the_job_and_a_kept_one_does_not(l
     ledger.save(one, 1, Write("bind", reserve=["+1", "+2"]))
     ledger.save(one, 2, Write("settled", taint=["+1"]))
     finished(ledger, one)
-    assert ledger.save(other, 1, Write("bind", reserve=["+1", "+2"])) == ("taken", "+1")
-    assert ledger.save(other, 2, Write("bind", reserve=["+2"])) == ("ok",)
+    assert ledger.save(other, 1, Write("bind", reserve=["+1", "+2"])) == NumbersReserved(("+1",))
+    assert ledger.save(other, 2, Write("bind", reserve=["+2"])) == Saved()
 
 
 def test_a_tainted_number_is_refused_to_its_own_job_too(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("bind", reserve=["+1"]))
-    ledger.save(claim, 2, Write("spent", taint=["+1"]))
-    assert ledger.save(claim, 3, Write("bind", reserve=["+1"])) == ("taken", "+1")
+    ledger.save(claim, 2, Write("burned", taint=["+1"]))
+    assert ledger.save(claim, 3, Write("bind", reserve=["+1"])) == NumbersReserved(("+1",))
 
 
 def test_a_freed_number_is_there_for_others(ledger: Ledger) -> None:
     one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     ledger.save(one, 1, Write("bind", reserve=["+1"]))
     ledger.save(one, 2, Write("abandon", free=["+1"]))
-    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("ok",)
+    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == Saved()
 
 
 def test_a_waiting_job_comes_back_at_its_time_and_not_before_and_the_attempt_is_given_back(ledger: Ledger) -> None:
@@ -167,7 +168,7 @@ def test_a_waiting_job_comes_back_at_its_time_and_not_before_and_the_attempt_is_
     due = ledger.now_ms() + 300
     view = ledger.get(claim.job_id)
     assert (view.state, view.reason, view.attempt) == (JobState.WAITING, "settling", 0)
-    assert ledger.claim(claim.job_id, "worker-2", lease_ms=LEASE_MS) == "early"
+    assert ledger.claim(claim.job_id, "worker-2", lease_ms=LEASE_MS) == ClaimRefused(claim.job_id, "early")
     wait_until_ms(ledger, due)
     assert ledger.sweep(max_crashes=5).nudged == 1
     assert claimed(ledger, claim.job_id, "worker-2").fields["attempt"] == "1"
@@ -190,7 +191,7 @@ def test_a_handed_back_job_is_there_for_the_next_worker_at_once(ledger: Ledger) 
 def test_a_lease_is_kept_by_renewing_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id, lease_ms=20)
     for _ in range(2):
-        assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "ok"}
+        assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): LeaseState.HELD}
     wait_until_ms(ledger, ledger.now_ms() + 25)
     assert ledger.sweep(max_crashes=5).recovered == 0
 
@@ -205,7 +206,7 @@ def test_a_dead_workers_job_is_due_again_and_the_crash_is_counted(ledger: Ledger
 
 def crash(ledger: Ledger, job_id: str) -> None:
     """A worker takes the job and dies."""
-    while isinstance(ledger.claim(job_id, f"worker-{time.monotonic_ns()}", lease_ms=1), str):
+    while isinstance(ledger.claim(job_id, f"worker-{time.monotonic_ns()}", lease_ms=1), ClaimRefused):
         time.sleep(0.001)
     wait_until_ms(ledger, ledger.now_ms() + 5)
     assert ledger.sweep(max_crashes=9, retry_ms=1).recovered == 1
@@ -331,7 +332,7 @@ def test_a_job_that_went_on_often_is_nudged_as_soon_as_any_other(ledger: Ledger)
 def test_a_scheduled_job_is_queued_when_its_time_has_come(ledger: Ledger) -> None:
     job = submitted(ledger, not_before=datetime.fromtimestamp(ledger.now_ms() / 1000, UTC) + timedelta(milliseconds=40))
     assert job.state is JobState.SCHEDULED
-    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "early"
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "early")
     wait_until_ms(ledger, ledger.now_ms() + 45)
     ledger.sweep(max_crashes=5)
     assert ledger.get(job.id).state is JobState.QUEUED
@@ -355,7 +356,7 @@ def test_what_a_newer_version_had_in_hand_is_left_to_one(ledger: Ledger) -> None
     assert new.suspend(claim, JobState.QUEUED, None, delay_ms=0, refund=True)
     for _ in range(2):
         ledger.client.hset(ledger.keys.job(job.id), "due_ms", "0")
-        assert old.claim(job.id, "old-2", lease_ms=LEASE_MS) == "newer_version"
+        assert old.claim(job.id, "old-2", lease_ms=LEASE_MS) == ClaimRefused(job.id, "newer_version")
     view = ledger.get(job.id)
     assert (view.state, view.reason) == (JobState.WAITING, WaitReason.NEWER_VERSION)
     assert [one for one in told(ledger) if one[1] == "newer_version"] == [("waiting", "newer_version", 0, None)], "told once"

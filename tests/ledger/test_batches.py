@@ -12,6 +12,7 @@ from didflow.contract.results import Result
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import ClaimRefused, LeaseLost, LeaseState
 from didflow.ledger.script_calls import Submission
 from producers.cli.progress import Watch
 from tests.support.ledger_roles import DONE, claimed, finished, states, stream, submitted, wait_until_ms
@@ -68,7 +69,7 @@ def test_a_repeated_fan_out_changes_nothing(ledger: Ledger) -> None:
     assert finished(ledger, batch(ledger, job, 0))
     assert ledger.fan_out(claim, "move_batch", {"0": '{"page":9}', "2": '{"page":9}'}) == "ok"
     assert open_batches(ledger, job) == 2
-    assert ledger.claim(f"{job.id}:0", "worker-3", lease_ms=1000) == "succeeded"
+    assert ledger.claim(f"{job.id}:0", "worker-3", lease_ms=1000) == ClaimRefused(f"{job.id}:0", "succeeded")
     assert batch(ledger, job, 2).fields["request"] == BATCHES["2"]
 
 
@@ -85,7 +86,7 @@ def test_the_last_batch_wakes_its_parent_and_nobody_else_does(ledger: Ledger) ->
         child = batch(ledger, job, index)
         assert finished(ledger, child)
         assert finished(ledger, child), "once more, its reply was lost"
-        assert ledger.claim(job.id, "worker-3", lease_ms=1000) == "early"
+        assert ledger.claim(job.id, "worker-3", lease_ms=1000) == ClaimRefused(job.id, "early")
     assert finished(ledger, batch(ledger, job, 1))
     assert isinstance(ledger.claim(job.id, "worker-3", lease_ms=1000), Claim)
 
@@ -101,7 +102,7 @@ def test_a_parent_whose_batches_end_before_it_waits_goes_on_at_once(ledger: Ledg
 def test_a_job_that_waits_for_another_one_is_no_parent(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     awaits_batches(ledger, claim)
-    assert ledger.claim(claim.job_id, "worker-3", lease_ms=1000) == "early"
+    assert ledger.claim(claim.job_id, "worker-3", lease_ms=1000) == ClaimRefused(claim.job_id, "early")
 
 
 def test_a_batch_that_is_parked_or_kills_workers_ends_for_its_parent(ledger: Ledger) -> None:
@@ -142,7 +143,7 @@ def test_a_batch_without_its_lease_writes_nothing(ledger: Ledger) -> None:
     late = claimed(ledger, f"{job.id}:0", lease_ms=1)
     wait_until_ms(ledger, ledger.now_ms() + 2)
     ledger.sweep(max_crashes=9)
-    assert ledger.save(late, 1, Write("accepted", numbers=moves("accepted", "+1"))) == ("lost",)
+    assert ledger.save(late, 1, Write("accepted", numbers=moves("accepted", "+1"))) == LeaseLost()
     assert ledger.claim_routes(late, ["+1"]) is None
     assert ledger.numbers(job.id) == {}
 
@@ -180,7 +181,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
     assert ledger.run(script_calls.cancel(job.id)) == "asked"
     assert ledger.fan_out(claim, "move_batch", {"3": "{}"}) == "cancelled"
     assert ledger.get(f"{job.id}:2").state is JobState.CANCELLED
-    assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): "cancel"}
+    assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): LeaseState.CANCELLED}
     assert batch(ledger, job, 1).fields["cancel"] == "1", "due at once, to wind up"
     assert open_batches(ledger, job) == 2
     assert "cancelled" not in states(ledger, "results")

@@ -67,7 +67,7 @@ def measured(valkey: EmbeddedValkey, namespace: str) -> Iterator[Measured]:
     assert max(ledger.most.values()) <= MOST_COMMANDS, dict(ledger.most)
 
 
-def page_of(ledger: Ledger, claim: Claim) -> LedgerJobContext:
+def context_of(ledger: Ledger, claim: Claim) -> LedgerJobContext:
     return LedgerJobContext(ledger, claim, LeaseFlags(float("inf")), threading.Event(), lease_s=60.0)
 
 
@@ -77,16 +77,16 @@ def numbers(count: int, text: str = "leaving") -> dict[str, str]:
 
 def test_the_selection_of_a_large_release(measured: Measured) -> None:
     claim = claimed(measured, submitted(measured).id)
-    page = page_of(measured, claim)
-    page.save(Write("selected", numbers=numbers(20_000), checkpoint='{"selected":true}', anew=True))
-    assert page.numbers() == numbers(20_000)
+    context = context_of(measured, claim)
+    context.save(Write("selected", numbers=numbers(20_000), checkpoint='{"selected":true}', anew=True))
+    assert context.numbers() == numbers(20_000)
     happened = {number: Happened(what=Happening.RELEASED, record_id=1) for number in numbers(2_000)}
-    page.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
-    assert len(page.numbers()) == 20_000
+    context.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
+    assert len(context.numbers()) == 20_000
     ours = list(happened)[:1000]
-    assert page.quarantine(ours) == frozenset()
-    assert page.count_releases(range(1000), 950)[0] == frozenset(range(950))
-    assert page.claim_routes(ours).newer == frozenset()
+    assert context.quarantine(ours) == frozenset()
+    assert context.count_releases(range(1000), 950)[0] == frozenset(range(950))
+    assert context.claim_routes(ours).newer == frozenset()
 
 
 def test_jobs_that_waited_for_an_account(measured: Measured) -> None:
@@ -186,18 +186,18 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
     job_id = submitted(ledger).id
     dying = Dying(ledger.client, ledger.keys.namespace, shebang=not is_fake(ledger))
     claim = claimed(dying, job_id, "first:a", lease_ms=1)
-    page = page_of(dying, claim)
-    page.save(Write("selected", numbers={"+19995550100": "stale"}, checkpoint="old"))
+    context = context_of(dying, claim)
+    context.save(Write("selected", numbers={"+19995550100": "stale"}, checkpoint="old"))
     dying.left = scripts
     try:
-        page.save(Write("selected", numbers=numbers(250), checkpoint="new", anew=True, progress="0 of 250 numbers"))
+        context.save(Write("selected", numbers=numbers(250), checkpoint="new", anew=True, progress="0 of 250 numbers"))
         finished = True
     except Died:
         finished = False
     assert finished == (scripts >= 7)
     wait_until_ms(ledger, ledger.now_ms() + 2)
     ledger.sweep(max_crashes=5, retry_ms=0)
-    second = page_of(ledger, claimed(ledger, job_id, "second:a"))
+    second = context_of(ledger, claimed(ledger, job_id, "second:a"))
     second.complete_write()
     if scripts >= 4:
         assert (second.checkpoint, second.numbers()) == ("new", numbers(250))
@@ -209,7 +209,7 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
 
 def test_parts_of_an_attempt_that_lost_its_lease_are_never_made_true(ledger: Ledger) -> None:
     job_id = submitted(ledger).id
-    old = page_of(ledger, claimed(ledger, job_id, "first:a", lease_ms=1))
+    old = context_of(ledger, claimed(ledger, job_id, "first:a", lease_ms=1))
     wait_until_ms(ledger, ledger.now_ms() + 2)
     ledger.sweep(max_crashes=5, retry_ms=0)
     claimed(ledger, job_id, "second:a")
@@ -254,20 +254,20 @@ MOST_BOUGHT = 1_000
 def test_the_largest_purchase(measured: Measured, how: str) -> None:
     job_id = submitted(measured).id
     claim = claimed(measured, job_id)
-    page, ours = page_of(measured, claim), numbers(MOST_BOUGHT, "bound")
-    page.save(Write("bind", numbers=ours, reserve=list(ours), detail=" ".join(ours)))
+    context, ours = context_of(measured, claim), numbers(MOST_BOUGHT, "bound")
+    context.save(Write("bind", numbers=ours, reserve=list(ours), detail=" ".join(ours)))
     reserved = measured.keys.reserved("default")
     assert set(measured.client.hgetall(reserved).items()) == {(number, f"{job_id}|0") for number in ours}
     happened = {number: Happened(what=Happening.BOUGHT, record_id=1) for number in ours}
     match how:
         case "kept":
-            page.save(Write("settled", numbers=ours, keep=list(ours), history=happened))
+            context.save(Write("settled", numbers=ours, keep=list(ours), history=happened))
         case "tainted":
-            page.save(Write("spent", numbers=ours, taint=list(ours)))
+            context.save(Write("burned", numbers=ours, taint=list(ours)))
             assert measured.strays("default") == frozenset(ours)
         case "freed":
-            page.save(Write("abandon", numbers=ours, free=list(ours)))
-    other = page_of(measured, claimed(measured, submitted(measured).id, "second:a"))
+            context.save(Write("abandon", numbers=ours, free=list(ours)))
+    other = context_of(measured, claimed(measured, submitted(measured).id, "second:a"))
     if how == "freed":
         other.save(Write("bind", numbers=ours, reserve=list(ours)))
     else:
@@ -293,7 +293,7 @@ def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
     )
     totals = Totals(requested=len(every), done=0)
     result = Result(quote=Quote(numbers=every), totals=totals) if dry_run else Result(numbers=every, totals=totals)
-    assert page_of(measured, claim).finish(Ended(JobState.SUCCEEDED, result))
+    assert context_of(measured, claim).finish(Ended(JobState.SUCCEEDED, result))
     client: Any = measured.client
     ((_, entry),) = client.xrevrange(measured.keys.results, count=1)
     assert len(entry["data"]) < 10_000
@@ -312,7 +312,7 @@ def test_a_large_release_that_a_person_resolves_has_a_summary_in_its_event(measu
     job_id = submitted(measured).id
     claim = claimed(measured, job_id)
     every = tuple(NumberResult(number=number, outcome=Outcome.UNCLEAR) for number in numbers(1_050))
-    assert page_of(measured, claim).finish(Ended(JobState.NEEDS_REVIEW, Result(numbers=every, totals=Totals(requested=1_050, done=0))))
+    assert context_of(measured, claim).finish(Ended(JobState.NEEDS_REVIEW, Result(numbers=every, totals=Totals(requested=1_050, done=0))))
     gone = tuple(number.model_copy(update={"outcome": Outcome.RELEASED}) for number in every)
     found = Result(numbers=gone, totals=Totals(requested=1_050, done=1_050))
     spent = Spend(numbers=0, usd=Decimal(0))

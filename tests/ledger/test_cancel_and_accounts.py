@@ -7,6 +7,7 @@ from didflow.contract.errors import JobNotFound
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger, RoutesClaimed
+from didflow.ledger.replies import ClaimRefused, JobCancelled, LeaseState, NumbersReserved, Saved
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
 
 
@@ -15,13 +16,13 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Le
     assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
     assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
     assert states(ledger, "results") == ["cancelled"]
-    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "cancelled"
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "cancelled")
 
 
 def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
-    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "cancel"}
+    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): LeaseState.CANCELLED}
 
 
 def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woken_at_once(ledger: Ledger) -> None:
@@ -33,7 +34,9 @@ def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woke
     again = claimed(ledger, claim.job_id, "worker-2")
     assert again.fields["cancel"] == "1"
     assert ledger.suspend(again, JobState.WAITING, WaitReason.SETTLING, delay_ms=60_000, refund=True)
-    assert ledger.claim(claim.job_id, "worker-3", lease_ms=LEASE_MS) == "early", "who knows of it may wait to wind up"
+    assert ledger.claim(claim.job_id, "worker-3", lease_ms=LEASE_MS) == ClaimRefused(claim.job_id, "early"), (
+        "who knows of it may wait to wind up"
+    )
 
 
 def test_a_waiting_job_that_has_begun_is_woken_to_wind_up(ledger: Ledger) -> None:
@@ -55,7 +58,7 @@ def test_a_paused_account_is_told_once_and_its_jobs_wait_uncounted(ledger: Ledge
     job = submitted(ledger)
     assert ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
     assert not ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
-    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "account_paused"
+    assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "account_paused")
     view = ledger.get(job.id)
     assert (view.state, view.reason, view.attempt) == (JobState.WAITING, "account_paused", 0)
     assert states(ledger, "events").count("paused") == 1
@@ -82,7 +85,7 @@ def test_one_job_in_a_while_tries_the_paused_account(ledger: Ledger) -> None:
     ledger.pause_account("default", 401, "Unauthorized", probe_ms=1)
     wait_until_ms(ledger, ledger.now_ms() + 3)
     assert claimed(ledger, first.id).probe
-    assert ledger.claim(second.id, "worker-2", lease_ms=LEASE_MS) == "account_paused"
+    assert ledger.claim(second.id, "worker-2", lease_ms=LEASE_MS) == ClaimRefused(second.id, "account_paused")
 
 
 def test_every_paused_account_is_known_to_the_ledger_until_it_goes_on(ledger: Ledger) -> None:
@@ -149,18 +152,18 @@ def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None
     one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     for _ in range(2):
         assert ledger.quarantine(one, ["+1"]) == frozenset()
-    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == ("taken", "+1")
+    assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == NumbersReserved(("+1",))
 
 
 def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     last_word = Write("releasing", numbers={"+1": "{}"}, unless_cancelled=True)
-    assert ledger.save(claim, 1, last_word) == ("ok",)
+    assert ledger.save(claim, 1, last_word) == Saved()
     assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
-    assert ledger.save(claim, 1, last_word) == ("ok",), "the same write once more: it was made before the cancel"
-    assert ledger.save(claim, 2, Write("releasing", numbers={"+2": "{}"}, unless_cancelled=True)) == ("cancelled",)
+    assert ledger.save(claim, 1, last_word) == Saved(), "the same write once more: it was made before the cancel"
+    assert ledger.save(claim, 2, Write("releasing", numbers={"+2": "{}"}, unless_cancelled=True)) == JobCancelled()
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}
-    assert ledger.save(claim, 3, Write("not_sent", numbers={"+1": "[]"})) == ("ok",)
+    assert ledger.save(claim, 3, Write("not_sent", numbers={"+1": "[]"})) == Saved()
 
 
 def test_a_job_that_a_producer_called_off_is_kept_as_long_as_the_workers_say(ledger: Ledger) -> None:

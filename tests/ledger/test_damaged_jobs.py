@@ -10,6 +10,7 @@ from didflow.contract.events import event_adapter
 from didflow.contract.jobs import Job
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import ClaimRefused, LeaseLost, Saved
 from didflow.ledger.script_calls import cancel, retry
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
@@ -80,15 +81,15 @@ def test_the_token_of_a_damaged_job_is_given_to_nobody_twice(ledger: Ledger, val
     ledger.sweep(max_crashes=5, retry_ms=0)
     new = claimed(ledger, job.id, "worker-2")
     assert int(new.token) > int(old.token)
-    assert ledger.save(old, 1, Write(step="late")) == ("lost",)
-    assert ledger.save(new, 1, Write(step="bound")) == ("ok",)
+    assert ledger.save(old, 1, Write(step="late")) == LeaseLost()
+    assert ledger.save(new, 1, Write(step="bound")) == Saved()
     # And once more: the second damage finds a token that was made up for the first.
     wait_until_ms(ledger, ledger.now_ms() + 2)
     damage(ledger, job, "token", value)
     let_come_due(ledger, "leases", job)
     ledger.sweep(max_crashes=5, retry_ms=0)
     assert int(claimed(ledger, job.id, "worker-3").token) > int(new.token)
-    assert ledger.save(new, 2, Write(step="late")) == ("lost",)
+    assert ledger.save(new, 2, Write(step="late")) == LeaseLost()
 
 
 @pytest.mark.parametrize("value", ["abc", "9" * 30, None])
@@ -107,7 +108,7 @@ def test_a_moment_that_never_comes_is_not_waited_for(ledger: Ledger) -> None:
     damage(ledger, job, "due_ms", "999999999999999")
     damage(ledger, later, "due_ms", str(ledger.now_ms() + 3_600_000))
     assert finished(ledger, claimed(ledger, job.id))
-    assert ledger.claim(later.id, "worker-1", lease_ms=LEASE_MS) == "early"
+    assert ledger.claim(later.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(later.id, "early")
 
 
 @pytest.mark.parametrize("field", FIELDS)

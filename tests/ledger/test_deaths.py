@@ -2,6 +2,7 @@
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Claim, Ledger, Taken
+from didflow.ledger.replies import ClaimRefused
 from didflow.ledger.script_calls import retry
 from tests.support.ledger_roles import claimed, submitted, wait_until_ms
 
@@ -32,7 +33,7 @@ def test_with_its_second_death_a_job_is_left_to_a_process_that_runs_nothing_else
         expired(ledger, job)
     assert counts(ledger, job) == (2, 0)
     third = taken(ledger, "third")
-    assert (job, "alone") in third.refused
+    assert ClaimRefused(job, "alone") in third.refused
     assert ledger.get(job).state is JobState.QUEUED
     assert claimed(ledger, job, "alone:a").fields["crashes"] == "2"
 

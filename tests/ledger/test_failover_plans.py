@@ -11,6 +11,7 @@ from didflow.contract.results import NumberResult, Quote, Result, Summary, Total
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.failover_plans import FailoverPlans
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import Saved
 from tests.support.ledger_roles import claimed
 from worker.jobs.reroute.route_change import RouteChange
 from worker.process.plan_refresh import PlanRefresher
@@ -148,7 +149,7 @@ def ended_large(ledger: Ledger, job_id: str) -> None:
     """The dry run found more numbers than a result shows: they are on pages."""
     claim = claimed(ledger, job_id, claimant=f"worker-{job_id}")
     move = RouteChange(number="+12135550100", record_id=47_000_000, before=(), target=())
-    assert ledger.save(claim, 1, Write("snapshot", numbers={move.number: move.model_dump_json()}, pages={0: (move.number,)})) == ("ok",)
+    assert ledger.save(claim, 1, Write("snapshot", numbers={move.number: move.model_dump_json()}, pages={0: (move.number,)})) == Saved()
     result = Result(totals=Totals(requested=1, done=0), quote=Quote(numbers=()), summary=Summary(pages=1, outcomes={"would_be_done": 1}))
     assert ledger.finish(claim, JobState.SUCCEEDED, result)
 

@@ -12,6 +12,7 @@ from didflow.contract.states import JobState
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger, RoutesClaimed
 from didflow.ledger.rate_limit import Breaker, Pace, admit, report
+from didflow.ledger.replies import LeaseState, Saved
 from tests.support.ledger_roles import claimed, finished, states, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -43,17 +44,17 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     running, queued = claimed(own_ledger, submitted(own_ledger).id), submitted(own_ledger)
     full(own_ledger)
     page = Write(step="bound", detail="", checkpoint="{}", numbers={"+12135550100": "{}"}, reserve=("+12135550100",))
-    assert own_ledger.save(running, 1, page) == ("ok",)
+    assert own_ledger.save(running, 1, page) == Saved()
     assert own_ledger.limit_against(running, Spend(numbers=1), ()) is None
-    assert own_ledger.save(running, 2, Write("fence", hold=Spend(numbers=1))) == ("ok",)
-    assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == ("ok",)
+    assert own_ledger.save(running, 2, Write("fence", hold=Spend(numbers=1))) == Saved()
+    assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == Saved()
     assert own_ledger.spending([("account", "default")])[0].hour.numbers == 1
-    assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): "ok"}
+    assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): LeaseState.HELD}
     assert own_ledger.quarantine(running, ["+12135550101"]) == frozenset()
     assert own_ledger.hand_out(running, [("+12135550102", 47000001, "{}")]) == frozenset({"+12135550102"})
     assert own_ledger.take_back(running, {"+12135550102": "{}"})
     assert own_ledger.follow_up(running, "documents", FollowDocuments(job_id=running.job_id), delay_ms=1000)
-    assert own_ledger.tell(running, [("+12135550100", "{}", "didflow.number.activated.v1", "{}")])
+    assert own_ledger.emit(running, [("+12135550100", "{}", "didflow.number.activated.v1", "{}")])
     assert own_ledger.claim_routes(running, ["+12135550100"]) == RoutesClaimed()
     leave = own_ledger.run(admit("default", "ask-1", Pace.of(10, 0.5), emergency=False, patience_s=5.0, probe_s=30.0))
     assert leave.word == "go", "what is under way may also ask the provider"

@@ -8,6 +8,7 @@ from didflow.contract.requests import Release, Reroute
 from didflow.contract.states import JobState
 from didflow.ledger.gate import Findings, Gate, Turn
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import ClaimRefused, GateClosed, LeaseLost, LeaseState, Saved
 from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
@@ -34,17 +35,17 @@ def test_a_fresh_ledger_is_open_whoever_comes_first(ledger: Ledger) -> None:
     assert not Gate(ledger).closed("default")
     claim = claimed(ledger, submitted(ledger).id)
     assert not claim.gate_closed
-    assert ledger.save(claim, 1, Write("fence", money=True)) == ("ok",)
+    assert ledger.save(claim, 1, Write("fence", money=True)) == Saved()
 
 
 def test_an_attempt_of_before_the_restart_can_write_nothing(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     restart(ledger)
-    assert ledger.save(claim, 1, Write("fence", money=True)) == ("lost",)
+    assert ledger.save(claim, 1, Write("fence", money=True)) == LeaseLost()
     ledger.sweep(max_crashes=5)
-    assert ledger.save(claim, 1, Write("checkout_yes")) == ("lost",)
+    assert ledger.save(claim, 1, Write("checkout_yes")) == LeaseLost()
     assert not finished(ledger, claim)
-    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): "lost"}
+    assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): LeaseState.LOST}
 
 
 def test_what_ran_is_due_again_at_once_and_no_attempt_or_crash_is_counted(ledger: Ledger) -> None:
@@ -69,8 +70,8 @@ def test_a_token_that_was_lost_is_not_given_to_another(ledger: Ledger) -> None:
     assert Gate(ledger).let_through(turn(ledger), "default")
     other = claimed(ledger, job.id, "worker-2")
     assert other.token != zombie.token
-    assert ledger.save(zombie, 1, Write("fence", money=True)) == ("lost",)
-    assert ledger.save(other, 1, Write("fence", money=True)) == ("ok",)
+    assert ledger.save(zombie, 1, Write("fence", money=True)) == LeaseLost()
+    assert ledger.save(other, 1, Write("fence", money=True)) == Saved()
 
 
 def test_while_the_gate_is_closed_purchases_and_releases_wait_and_all_go_on_when_it_opens(ledger: Ledger) -> None:
@@ -81,7 +82,7 @@ def test_while_the_gate_is_closed_purchases_and_releases_wait_and_all_go_on_when
     turn(ledger)
     claimed(ledger, moving.id)
     for job in (buying, giving):
-        assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == "reconciling"
+        assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "reconciling")
         assert (ledger.get(job.id).state, ledger.get(job.id).reason) == (JobState.WAITING, "reconciling")
     assert Gate(ledger).let_through(turn(ledger), "default")
     wait_until_ms(ledger, ledger.now_ms())
@@ -95,14 +96,14 @@ def test_an_open_purchase_runs_while_it_is_closed_but_writes_no_fence(ledger: Le
     ledger.save(claim, 1, OPEN)
     restart(ledger)
     again = claimed(ledger, claim.job_id, "worker-2")
-    assert ledger.save(again, 1, Write("fence", phase="carted", money=True)) == ("closed",)
+    assert ledger.save(again, 1, Write("fence", phase="carted", money=True)) == GateClosed()
     assert ledger.get(claim.job_id).phase == "bound", "nothing of it was written"
     assert turn(ledger).open_jobs == 1
     assert not Gate(ledger).let_through(turn(ledger), "default")
     ledger.save(again, 2, Write("settled", phase="new", unsettled=False))
     assert turn(ledger).open_jobs == 0
     assert Gate(ledger).let_through(turn(ledger), "default")
-    assert ledger.save(again, 3, Write("fence", money=True)) == ("ok",)
+    assert ledger.save(again, 3, Write("fence", money=True)) == Saved()
 
 
 def test_an_event_of_after_a_restart_has_an_id_that_no_lost_event_had(ledger: Ledger) -> None:
@@ -132,7 +133,7 @@ def test_each_account_has_its_own_gate(ledger: Ledger) -> None:
     assert (Gate(ledger).closed("default"), Gate(ledger).closed("other")) == (False, True)
     claimed(ledger, one.id)
     turn(ledger, "other")
-    assert ledger.claim(other.id, "worker-1", lease_ms=LEASE_MS) == "reconciling"
+    assert ledger.claim(other.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(other.id, "reconciling")
 
 
 def test_a_job_whose_account_no_worker_looks_after_is_taken_but_moves_no_money(ledger: Ledger) -> None:
@@ -141,7 +142,7 @@ def test_a_job_whose_account_no_worker_looks_after_is_taken_but_moves_no_money(l
     turn(ledger)
     claim = claimed(ledger, job.id)
     assert claim.gate_closed
-    assert ledger.save(claim, 1, Write("fence", money=True)) == ("closed",)
+    assert ledger.save(claim, 1, Write("fence", money=True)) == GateClosed()
 
 
 def test_closing_and_opening_are_told_once_each(ledger: Ledger) -> None:
@@ -170,7 +171,7 @@ def test_a_second_restart_makes_what_was_found_out_before_it_stale(ledger: Ledge
     first = turn(ledger)
     restart(ledger)
     assert not Gate(ledger).let_through(first, "default")
-    assert not Gate(ledger).tell(first, Findings("default", {"+1": 1}))
+    assert not Gate(ledger).record(first, Findings("default", {"+1": 1}))
     second = turn(ledger)
     assert second.epoch > first.epoch
     assert second.after_ms == first.after_ms, "what the first may have lost was never looked for"
@@ -197,7 +198,7 @@ def test_findings_are_told_once_and_accepted_by_a_person(ledger: Ledger) -> None
     submitted(ledger)
     restart(ledger)
     mine, found = turn(ledger), Findings("default", {"+12135550100": 47}, ("+12135550101",), ("job",))
-    assert [Gate(ledger).tell(mine, found) for _ in range(2)] == [True, False]
+    assert [Gate(ledger).record(mine, found) for _ in range(2)] == [True, False]
     assert Gate(ledger).findings("default") == found
     told = [json.loads(entry["data"]) for entry in stream(ledger, "events") if entry["type"] == "didflow.ledger.gate_findings.v1"]
     assert [one["owned"] for one in told] == [{"+12135550100": 47}]

@@ -16,6 +16,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect_async
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import LeaseLost, NumbersReserved, Saved
 from tests.support.ledger_roles import DONE, claimed, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -41,7 +42,7 @@ def tell(ledger: Ledger, *happenings: Happening | Happened, claim: Claim | None 
     """Each by a job of its own, if there is none."""
     for count, one in enumerate(happenings, 1):
         happened = one if isinstance(one, Happened) else Happened(what=one)
-        assert ledger.save(claim or begun(ledger), count, Write("told", history={NUMBER: happened})) == ("ok",)
+        assert ledger.save(claim or begun(ledger), count, Write("told", history={NUMBER: happened})) == Saved()
 
 
 def test_a_number_without_a_history_has_none(ledger: Ledger) -> None:
@@ -69,11 +70,11 @@ def test_what_is_not_written_is_not_told(ledger: Ledger) -> None:
     old = claimed(ledger, submitted(ledger).id, "worker-1", lease_ms=1)
     holder, asker = begun(ledger), begun(ledger)
     ledger.client.hincrby(ledger.keys.job(old.job_id), "token", 1)
-    assert ledger.save(old, 1, Write("late", history={NUMBER: AWAY})) == ("lost",)
+    assert ledger.save(old, 1, Write("late", history={NUMBER: AWAY})) == LeaseLost()
     assert not ledger.finish(old, JobState.FAILED, DONE, history={NUMBER: AWAY})
     assert ledger.quarantine(old, [NUMBER]) is None
     ledger.save(holder, 1, Write("bind", reserve=[NUMBER]))
-    assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == ("taken", NUMBER)
+    assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == NumbersReserved((NUMBER,))
     assert told(ledger).entries == ()
 
 

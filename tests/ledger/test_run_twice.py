@@ -23,6 +23,7 @@ from didflow.ledger.number_pool import loans_text
 from didflow.ledger.parked_numbers import route_text
 from didflow.ledger.provider_identity import claim_ledger
 from didflow.ledger.rate_limit import Breaker, Pace
+from didflow.ledger.replies import Applied, ClaimRefused, Saved
 from didflow.ledger.script_loader import script_names
 from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
 from didflow.ledger.spending import spend_fields
@@ -129,7 +130,7 @@ def gate_findings(ledger: Ledger) -> Args:
 def gate_open(ledger: Ledger) -> Args:
     epoch, held = moved(ledger), submitted(ledger)
     ledger._script("gate_check", "default", "worker-1", 60_000)
-    assert ledger.claim(held.id, "worker-1", lease_ms=1000) == "reconciling"
+    assert ledger.claim(held.id, "worker-1", lease_ms=1000) == ClaimRefused(held.id, "reconciling")
     return ("default", epoch)
 
 
@@ -141,7 +142,7 @@ def gone(ledger: Ledger) -> Args:
 
 def happened(ledger: Ledger, what: str = "released") -> None:
     told = Write("released", history={"+12135550100": Happened(what=Happening(what))})
-    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, told) == ("ok",)
+    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, told) == Saved()
 
 
 def history(ledger: Ledger) -> Args:
@@ -307,14 +308,14 @@ def apply(ledger: Ledger) -> Args:
     assert len(parts) == 2
     for index, part in enumerate(parts):
         assert ledger.stage(running, index, part)
-    assert ledger.save(running, 1, rest, staged=2) == ("ok",)
-    assert ledger.apply(running) == "more"
+    assert ledger.save(running, 1, rest, staged=2) == Saved()
+    assert ledger.apply(running) is Applied.MORE
     return (running.job_id, running.token)
 
 
 def save(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
-    assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == ("ok",)
+    assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == Saved()
     numbers = {"numbers": {"+12135550100": "{}"}, "reserve": ("+12135550100",), "taint": ("+12135550101",)}
     numbers |= {"history": {"+12135550100": Happened(what=Happening.BOUGHT)}}
     take_to_park(ledger, running, "+12135550100", "+12135550101")
@@ -325,7 +326,7 @@ def save(ledger: Ledger) -> Args:
 
 def spending(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger, reference="customer-9").id)
-    assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == ("ok",)
+    assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == Saved()
     return (10, "account:default")
 
 
@@ -353,7 +354,7 @@ def take(ledger: Ledger) -> Args:
     return ("money", 3, "worker-1", "money", "worker-1:once", 60_000, 1000, 1)
 
 
-def tell(ledger: Ledger) -> Args:
+def emit(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (
         running.job_id,
@@ -453,7 +454,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "suspend": (suspend, None),
     "sweep": (sweep, [0, 0, 0, 0, 0, 0]),
     "take": (take, None),
-    "tell": (tell, "0"),
+    "emit": (emit, "0"),
     "undecodable": (undecodable, None),
     "undo": (undo, None),
     "unreserve": (unreserve, "no"),

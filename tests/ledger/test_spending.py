@@ -10,6 +10,7 @@ from didflow.contract.spending import LimitReached, Scope, Spend, SpendLimit, Un
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import LeaseLost, Saved
 from tests.support.ledger_roles import DONE, claimed, finished, let_pass, submitted, wait_until_ms
 
 ACCOUNT, REFERENCE = "account:default", "reference:customer-9"
@@ -32,12 +33,12 @@ def hold(ledger: Ledger, claim: Claim, what: Spend, *limits: SpendLimit, count: 
     said = ledger.save(claim, count, Write("fence", phase="carted", hold=what, limits=limits))
     if isinstance(said, LimitReached):
         return said
-    assert said == ("ok",)
+    assert said == Saved()
     return None
 
 
 def settle(ledger: Ledger, claim: Claim, bought: Spend, count: int = 2) -> None:
-    assert ledger.save(claim, count, Write("settled", phase="new", settle=bought)) == ("ok",)
+    assert ledger.save(claim, count, Write("settled", phase="new", settle=bought)) == Saved()
 
 
 def spent(ledger: Ledger, scope: Scope = "account", name: str = "default") -> tuple[Spend, Spend, Spend]:
@@ -93,8 +94,8 @@ def test_an_attempt_that_lost_its_lease_neither_holds_nor_settles(ledger: Ledger
     hold(ledger, old, spend("2"))
     wait_until_ms(ledger, ledger.now_ms() + 2)
     assert ledger.sweep(max_crashes=5).recovered == 1
-    assert ledger.save(old, 2, Write("settled", settle=NOTHING)) == ("lost",)
-    assert ledger.save(old, 3, Write("fence", hold=spend("9"))) == ("lost",)
+    assert ledger.save(old, 2, Write("settled", settle=NOTHING)) == LeaseLost()
+    assert ledger.save(old, 3, Write("fence", hold=spend("9"))) == LeaseLost()
     assert spent(ledger) == (spend("2"), spend("2"), spend("2")), "a crash keeps the hold"
     settle(ledger, claimed(ledger, old.job_id, "worker-2"), spend("2"), count=1)
     assert spent(ledger) == (spend("2"), spend("2"), NOTHING)

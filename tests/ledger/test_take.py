@@ -4,6 +4,7 @@ import pytest
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Ledger, Taken
+from didflow.ledger.replies import ClaimRefused
 from tests.support.ledger_roles import LEASE_MS, claimed, copies, finished, submitted, wait_until_ms
 
 
@@ -59,8 +60,8 @@ def test_a_message_is_used_up_by_what_it_cannot_claim(ledger: Ledger) -> None:
     copies(ledger, "damaged", Lane.MONEY, 2)
     good = submitted(ledger).id
     taken = take(ledger)
-    assert taken.refused[:2] == ((running, "running"), (ended, "succeeded"))
-    assert ("damaged", "unreadable") in taken.refused
+    assert taken.refused[:2] == (ClaimRefused(running, "running"), ClaimRefused(ended, "succeeded"))
+    assert ClaimRefused("damaged", "unreadable") in taken.refused
     assert [claim.job_id for claim in taken.claims] == [good]
     assert left(ledger) == (0, 0)
 

@@ -12,6 +12,7 @@ import pytest
 from didflow.contract.attempt_write import Write
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import GateClosed, Saved, Vouched
 from didflow.ledger.serialization import write_text
 from didflow.ledger.witness import SILENCE_S, Before, Witness
 from tests.ledger.test_gate import gate_events, restart
@@ -133,7 +134,7 @@ def test_a_process_of_which_everything_is_lost_keeps_it_closed(past: Ledger) -> 
     restart(past)
     past.sweep(max_crashes=5)
     unknown = Before(epoch=1, count=1, healthy=True, after=epoch(past))
-    assert Gate(past).vouch("default", "unknown", unknown) == "lost"
+    assert Gate(past).vouch("default", "unknown", unknown) == Vouched.LOST
     assert vouch(one) == "lost"
 
 
@@ -157,7 +158,7 @@ def test_one_that_signed_off_or_was_silent_for_longer_than_a_lease_is_not(past: 
 def test_nobody_needs_to_say_anything_where_nobody_was_and_then_nobody_can(past: Ledger) -> None:
     restart(past)
     past.sweep(max_crashes=5)
-    assert Gate(past).vouch("default", "late", Before(epoch=1, count=0, healthy=True, after=epoch(past))) == "waiting"
+    assert Gate(past).vouch("default", "late", Before(epoch=1, count=0, healthy=True, after=epoch(past))) == Vouched.WAITING
     assert Gate(past).closed("default")
 
 
@@ -194,7 +195,7 @@ def test_a_write_whose_answer_was_lost_and_that_is_repeated_is_counted_when_it_i
     one._script(
         "save", claim.job_id, claim.token, 2, 60_000, write_text(FENCE, ()), "one", witness_of(one).seen
     )  # Made, and nobody hears of it.
-    assert one.save(claim, 2, FENCE) == ("ok",)
+    assert one.save(claim, 2, FENCE) == Saved()
     forget_writes(past, "one", 1)
     restart(past)
     assert vouch(one) == "lost"
@@ -216,7 +217,7 @@ def test_only_signs_of_life_end_a_silence(past: Ledger) -> None:
     one = process(past, "one", clock)
     claim = claimed(one, submitted(past).id)
     clock.now_s += SILENCE_S + 0.1
-    assert one.save(claim, 1, BOUND) == ("ok",)
+    assert one.save(claim, 1, BOUND) == Saved()
     restart(past)
     one.worker_alive("one")
     assert witness_of(one).before() == Before(epoch=1, count=2, healthy=False, after=epoch(past))
@@ -231,7 +232,7 @@ def test_an_answer_of_the_old_server_that_is_still_out_is_waited_for_and_counts(
         answered(7, 1)
     before = witness_of(one).before()
     assert before == Before(epoch=1, count=7, healthy=True, after=epoch(past))
-    assert Gate(past).vouch("default", "one", before) == "lost"
+    assert Gate(past).vouch("default", "one", before) == Vouched.LOST
 
 
 def test_what_a_process_wrote_that_signs_off_first_thing_on_the_new_server_is_asked_after(past: Ledger) -> None:
@@ -249,7 +250,7 @@ def test_a_new_process_binds_nothing_before_all_who_may_vouch_know_of_a_write_af
     claim = claimed(new, submitted(past).id)
     for _ in range(3):
         assert not new.is_seen(), "two new ones don't make each other old"
-        assert new.save(claim, 1, BOUND) == ("closed",)
+        assert new.save(claim, 1, BOUND) == GateClosed()
         newer.worker_alive("newer")
         new.worker_alive("new")
     one.worker_alive("one")
@@ -258,7 +259,7 @@ def test_a_new_process_binds_nothing_before_all_who_may_vouch_know_of_a_write_af
     assert not new.is_seen(), "the other's write was made; that it knows of it is another thing"
     other.worker_alive("other")
     assert new.is_seen()
-    assert new.save(claim, 2, BOUND) == ("ok",)
+    assert new.save(claim, 2, BOUND) == Saved()
 
 
 def test_one_that_signed_off_is_not_waited_for_and_one_that_is_silent_only_until_it_can_not_vouch(past: Ledger) -> None:
@@ -281,11 +282,11 @@ def test_one_that_slept_so_long_that_nobody_would_ask_after_it_is_a_new_one(past
     seen(one, slept)
     claim = claimed(slept, submitted(past).id)
     past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 36_000})
-    assert slept.save(claim, 1, BOUND) == ("closed",)
+    assert slept.save(claim, 1, BOUND) == GateClosed()
     slept.worker_alive("slept")
-    assert slept.save(claim, 2, BOUND) == ("closed",), "it must be seen anew"
+    assert slept.save(claim, 2, BOUND) == GateClosed(), "it must be seen anew"
     seen(one, slept)
-    assert slept.save(claim, 3, BOUND) == ("ok",)
+    assert slept.save(claim, 3, BOUND) == Saved()
 
 
 def test_a_beginning_whose_answer_was_lost_is_told_again(past: Ledger) -> None:
@@ -330,7 +331,7 @@ def test_a_call_that_was_under_way_while_others_took_its_process_for_silent_ends
             new = process(past, "new", clock)
             clock.now_s += SILENCE_S + 1.0
             assert new.is_seen(), "nobody can vouch who hasn't written by now"
-            assert new.save(claimed(new, submitted(past).id), 1, BOUND) == ("ok",)
+            assert new.save(claimed(new, submitted(past).id), 1, BOUND) == Saved()
         past.sweep(max_crashes=5)
         answered(1, epoch(past))
     assert witness_of(one).before() == Before(epoch=1, count=1, healthy=False, after=epoch(past))
@@ -369,9 +370,9 @@ def test_nothing_is_said_on_a_third_server_that_knows_nothing_of_the_second(past
         one.worker_alive("one")
         said = witness_of(one).before()
         assert said is not None
-        assert Gate(one).vouch("default", "one", said) == "opened"
-        assert one.save(claimed(one, submitted(past).id), 1, BOUND) == ("ok",)
-    assert Gate(one).vouch("default", "one", said) == "late"
+        assert Gate(one).vouch("default", "one", said) == Vouched.OPENED
+        assert one.save(claimed(one, submitted(past).id), 1, BOUND) == Saved()
+    assert Gate(one).vouch("default", "one", said) == Vouched.LATE
     assert Gate(past).closed("default")
 
 
@@ -384,5 +385,5 @@ def test_a_process_with_longer_leases_makes_nobody_a_witness_who_was_silent_for_
     past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 36_000})
     with lost(past):
         past.worker_alive("longer", lease_ms=60_000)
-        assert slept.save(claim, 1, BOUND) == ("closed",)
+        assert slept.save(claim, 1, BOUND) == GateClosed()
     assert vouch(one) == "opened"

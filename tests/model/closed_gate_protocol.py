@@ -105,7 +105,7 @@ class ClosedGate:
         removed = 0 if state.in_cart else state.removed
         match state.job:
             case "bound" if not self.rules.doubt:
-                yield "a new attempt takes the number for spent", state._replace(job="spent")
+                yield "a new attempt takes the number for burned", state._replace(job="burned")
             case "bound" | "carted":
                 yield "a new attempt takes the number out of the cart", state._replace(job="revoked", removed=removed)
             case "revoked" if state.in_cart:
@@ -113,8 +113,8 @@ class ClosedGate:
             case "revoked" if state.bought is not None:
                 yield "a new attempt finds the number owned", state._replace(job="kept")
             case "revoked" if state.removed is None or state.removed >= SETTLE:
-                yield "a new attempt finds that the number wasn't bought", state._replace(job="spent")
-            case "new" | "spent" if (state.open or not self.rules.money_waits) and not state.another:
+                yield "a new attempt finds that the number wasn't bought", state._replace(job="burned")
+            case "new" | "burned" if (state.open or not self.rules.money_waits) and not state.another:
                 yield "a new attempt buys another number", state._replace(another=True)
 
     def closed_gate(self, state: State, closed: int) -> Iterator[tuple[str, State]]:

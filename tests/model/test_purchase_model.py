@@ -23,7 +23,7 @@ def test_nor_does_it_with_more_numbers(size: tuple[int, int, int]) -> None:
 WEAKER: dict[str, dict[str, bool]] = {
     "without the token check": {"fence": False},
     "look before removing from the cart": {"revoke": False},
-    "reuse of a spent number": {"taint_unclear_put": False, "reuse": True},
+    "reuse of a burned number": {"taint_unclear_put": False, "reuse": True},
     "a refusal is believed": {"believe_refusal": True},
     "absence by one search": {"second_read": False},
     "assumption A2 broken": {"checkout_needs_cart": False},
@@ -38,7 +38,7 @@ def test_each_step_of_the_protocol_is_needed(weaker: dict[str, bool]) -> None:
 
 
 #: The largest of them.
-LARGEST = "reuse of a spent number"
+LARGEST = "reuse of a burned number"
 UNTOUCHED = [
     pytest.param({}, id="the protocol"),
     *(pytest.param(rules, id=name, marks=pytest.mark.long if name == LARGEST else ()) for name, rules in WEAKER.items()),

@@ -56,7 +56,7 @@ def test_a_number_that_a_job_has_open_is_claimed() -> None:
 def test_a_number_that_nobody_knows_or_that_was_bought_anew_or_given_up_is_not_claimed() -> None:
     assert unclaimed(Books(()), [owned()]) == (owned(),)
     assert unclaimed(Books((purchase(bought={"+1": 6}),)), [owned()]) == (owned(),)
-    assert unclaimed(Books((purchase(spent=frozenset({"+1"})),)), [owned()]) == (owned(),)
+    assert unclaimed(Books((purchase(burned=frozenset({"+1"})),)), [owned()]) == (owned(),)
 
 
 def test_what_a_person_accepted_is_that_record_only() -> None:
@@ -91,7 +91,7 @@ def test_candidates_are_unfinished_purchases_and_those_that_gave_the_number_up()
     jobs = (
         purchase("late", JobState.WAITING, 5),
         purchase("ended", JobState.SUCCEEDED, 4),
-        purchase("gave up", JobState.FAILED, 3, spent=frozenset({"+1"})),
+        purchase("gave up", JobState.FAILED, 3, burned=frozenset({"+1"})),
         purchase("parked", JobState.NEEDS_REVIEW, 2),
         moving("reroute", 1, PBX, JobState.RUNNING),
     )

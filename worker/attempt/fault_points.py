@@ -36,7 +36,7 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "hand_out": lambda *_, **__: "hand_out",
     "take_back": lambda *_, **__: "take_back",
     "follow_up": lambda *_, **__: "follow_up",
-    "tell": lambda *_, **__: "tell",
+    "emit": lambda *_, **__: "emit",
     "count_releases": lambda *_, **__: "count_releases",
     "quarantine": lambda *_, **__: "quarantine",
     "pause_account": lambda *_, **__: "pause_account",

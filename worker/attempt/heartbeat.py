@@ -10,6 +10,7 @@ import structlog
 from didflow.contract.errors import DidflowError
 from didflow.contract.states import WaitReason
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import LeaseState
 from didflow.ledger.worker_settings import AGAIN_AFTER_S, RunningWith, note_running
 from worker.jobs.ports import LostLease, Wait
 from worker.wavix.calls_in_flight import CallsUnderWay
@@ -115,9 +116,9 @@ class Leases(threading.Thread):
             match replies.get(lease):
                 case None:
                     flags.lost = flags.lost or self.last_beat_s > flags.valid_until_s
-                case "lost":
+                case LeaseState.LOST:
                     flags.lost = True
                 case reply:
                     flags.valid_until_s = sent_s + self._lease_s
-                    flags.cancel = reply == "cancel"
+                    flags.cancel = reply is LeaseState.CANCELLED
         return answered

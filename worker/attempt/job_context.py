@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import assert_never
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
@@ -23,6 +24,16 @@ from didflow.ledger.number_holders import holders
 from didflow.ledger.number_pool import borrowing, handed_out, offered
 from didflow.ledger.observed_behaviour import IDS_FORM, Learned, ids_form_of, learned
 from didflow.ledger.parked_numbers import all_parked, parked
+from didflow.ledger.replies import (
+    Applied,
+    BatchesSubmitted,
+    GateClosed,
+    JobCancelled,
+    LeaseLost,
+    NumbersReserved,
+    RoutesWanted,
+    Saved,
+)
 from didflow.ledger.reservations import reserved
 from didflow.ledger.serialization import in_parts
 from worker.attempt.heartbeat import LeaseFlags
@@ -123,24 +134,27 @@ class LedgerJobContext:
             if not self._ledger.stage(self.claim, index, part):
                 raise LostLease
         reply = self._ledger.save(self.claim, self._writes, rest, self._take_calls(), staged=len(parts))
-        if parts and reply == ("ok",):
+        if parts and isinstance(reply, Saved):
             self._apply()
         if write.answered:
             self._flags.send_until_s = float("inf")
-        if isinstance(reply, LimitReached):
-            raise SpendLimitReached(reply)
-        verdict, *taken = reply
-        if verdict == "lost":
-            raise LostLease
-        if verdict == "closed":
-            raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
-        if verdict == "cancelled":
-            raise CancelRequested
-        if verdict == "taken":
-            raise NumbersTaken(tuple(taken))
-        if verdict == "wanted":
-            raise WantedElsewhere(tuple(taken))
-        self._checkpoint = write.checkpoint if write.checkpoint is not None else self._checkpoint
+        match reply:
+            case Saved():
+                self._checkpoint = write.checkpoint if write.checkpoint is not None else self._checkpoint
+            case LeaseLost():
+                raise LostLease
+            case GateClosed():
+                raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
+            case JobCancelled():
+                raise CancelRequested
+            case NumbersReserved(numbers):
+                raise NumbersTaken(numbers)
+            case RoutesWanted(numbers):
+                raise WantedElsewhere(numbers)
+            case LimitReached():
+                raise SpendLimitReached(reply)
+            case _:
+                assert_never(reply)
 
     def complete_write(self) -> None:
         """Before anything else: an attempt may have died when it had saved a large write and not all of it was made true."""
@@ -148,8 +162,8 @@ class LedgerJobContext:
             self._apply()
 
     def _apply(self) -> None:
-        while (verdict := self._ledger.apply(self.claim)) != "done":
-            if verdict == "lost":
+        while (applied := self._ledger.apply(self.claim)) is not Applied.DONE:
+            if applied is Applied.LOST:
                 raise LostLease
 
     def asked(self, call: AskedCall) -> None:
@@ -291,17 +305,17 @@ class LedgerJobContext:
 
     def fan_out(self, batches: Mapping[str, str]) -> None:
         match self._ledger.fan_out(self.claim, BATCH_KIND, batches):
-            case "lost":
+            case BatchesSubmitted.LOST:
                 raise LostLease
-            case "cancelled":
+            case BatchesSubmitted.CANCELLED:
                 raise CancelRequested
 
     def follow_up(self, name: str, request: Request, *, after_s: float) -> None:
         if not self._ledger.follow_up(self.claim, name, request, delay_ms=int(after_s * 1000)):
             raise LostLease
 
-    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
-        if not self._ledger.tell(self.claim, numbers):
+    def emit(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        if not self._ledger.emit(self.claim, numbers):
             raise LostLease
 
     def borrowing(self, numbers: Mapping[str, str]) -> frozenset[str]:
@@ -314,7 +328,7 @@ class LedgerJobContext:
         counted = self._ledger.count_releases(self.claim, record_ids, most)
         if counted is None:
             raise LostLease
-        return counted[0], counted[1] / 1000
+        return counted.may_go, counted.next_day_ms / 1000
 
     def open_batches(self) -> int:
         return self._ledger.perform(self._ledger.commands.open_children(self.job_id))

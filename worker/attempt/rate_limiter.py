@@ -14,7 +14,7 @@ import structlog
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.provider import NotNow, NotNowReason
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.rate_limit import LATE_S, Breaker, Pace, Verdict, admit, report
+from didflow.ledger.rate_limit import LATE_S, Breaker, Pace, RateChange, Verdict, admit, report
 from worker.attempt.patience import PATIENCE_S
 from worker.wavix.request_gate import Heard, Leave, NotAdmitted, patience
 
@@ -108,8 +108,8 @@ class SharedAdmission:
             log.warning("admission.cannot_ask", account=self._account, error=str(error))
             raise NotAdmitted(NotNow(NotNowReason.UNREACHABLE, ASK_AGAIN_S)) from None
 
-    def tell(self, leave: Leave, heard: Heard) -> None:
-        """Report trouble, and that there is none where that is news."""
+    def record(self, leave: Leave, heard: Heard) -> None:
+        """Record trouble; and success, where that is news."""
         if heard.what != "limited" and self._breaker is None:
             return
         if heard.what == "fine" and not (leave.probe or leave.watched):
@@ -126,14 +126,14 @@ class SharedAdmission:
         try:
             changed = self._ledger.run(call)
         except ServiceUnavailable as error:
-            log.warning("admission.cannot_tell", account=self._account, error=str(error))
+            log.warning("admission.cannot_record", account=self._account, error=str(error))
             return
         match changed:
-            case "slowed":
+            case RateChange.SLOWED:
                 log.warning("admission.slowed", account=self._account, retry_after_s=heard.retry_after_s, message=heard.words)
-            case "opened":
+            case RateChange.OPENED:
                 log.error("admission.breaker_opened", account=self._account, message=heard.words)
-            case "closed":
+            case RateChange.CLOSED:
                 log.info("admission.breaker_closed", account=self._account)
 
 

@@ -1,4 +1,4 @@
-"""Runs one job for one attempt: claim it, tell its kind's story, write down how the attempt ended."""
+"""Runs one job for one attempt: claim it, run its handler, write down how the attempt ended."""
 
 import errno
 import random
@@ -28,6 +28,7 @@ from didflow.contract.states import JobState, Lane, WaitReason
 from didflow.contract.validation import invalid
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
+from didflow.ledger.replies import ClaimRefused
 from didflow.settings import Account, Settings
 from worker.attempt.call_recorder import overheard
 from worker.attempt.heartbeat import LeaseFlags, Leases
@@ -76,8 +77,8 @@ ALONE = "alone"
 #: Why an attempt ended that never began, or stopped at a safe point.
 HANDED_BACK = "handed back by a stopping worker"
 
-#: What a job does once it is claimed: `tell`, or what the bench puts in its place.
-Story = Callable[[Request | RouteChangeBatch, JobContext, Provider, Rules], Ended]
+#: What runs a claimed job: `run_job`, or what the bench puts in its place.
+Handler = Callable[[Request | RouteChangeBatch, JobContext, Provider, Rules], Ended]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class JobRunner:
         providers: Callable[[str, Lane], Provider],
         leases: Leases,
         stopping: threading.Event,
-        story: Story | None = None,
+        handler: Handler | None = None,
         *,
         run_alone: Callable[[str, Lane], None] | None = None,
         check_account: Callable[[str, Provider], None] | None = None,
@@ -107,7 +108,7 @@ class JobRunner:
         `check_account` raises WrongLedger where the ledger isn't that account's."""
         self._check_account = check_account
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
-        self._story, self._run_alone = story or tell, run_alone
+        self._handler, self._run_alone = handler or run_job, run_alone
         self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
         self._general_rules = rules_from(settings, None)
         self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
@@ -133,10 +134,10 @@ class JobRunner:
             probe_ms=self._probe_ms,
         )
         del self._unanswered[consumer]
-        for job_id, why in taken.refused:
-            _not_claimed(job_id, why)
-            if why == ALONE and self._run_alone is not None:
-                self._run_alone(job_id, lane)
+        for refused in taken.refused:
+            _not_claimed(refused)
+            if refused.why == ALONE and self._run_alone is not None:
+                self._run_alone(refused.job_id, lane)
         for length in taken.foreign:
             log.error("queue.message_undecodable", lane=lane.value, length=length, kept_in=self._ledger.keys.undecodable)
         return [one for claim in taken.claims if (one := self._begun(claim, asked_s))], taken.emptied
@@ -150,8 +151,8 @@ class JobRunner:
         except (ServiceUnavailable, UnreadableRecord) as error:
             _not_written(job_id, error)
             return
-        if isinstance(claim, str):
-            _not_claimed(job_id, claim)
+        if isinstance(claim, ClaimRefused):
+            _not_claimed(claim)
             return
         if one := self._begun(claim, asked_s):
             self.attempt(one)
@@ -172,9 +173,9 @@ class JobRunner:
         claim = one.claim
         try:
             lease_s = self._settings.lease_seconds
-            page = LedgerJobContext(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
+            context = LedgerJobContext(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
             with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
-                self._attempt(page, one.flags)
+                self._attempt(context, one.flags)
         except (ServiceUnavailable, UnreadableRecord) as error:
             _not_written(claim.job_id, error)
         finally:
@@ -207,7 +208,7 @@ class JobRunner:
             with with_patience(patience):
                 if self._check_account is not None:
                     self._check_account(context.account, provider)
-                ended = self._story(_request(claim), context, provider, rules)
+                ended = self._handler(_request(claim), context, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
             self._finish(context, ended)
@@ -324,10 +325,10 @@ class JobRunner:
                 log.info("account.resumed", account=account)
 
 
-def _not_claimed(job_id: str, why: str) -> None:
+def _not_claimed(refused: ClaimRefused) -> None:
     # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
-    tell = log.info if why == WaitReason.NEWER_VERSION else log.debug
-    tell("job.not_claimed", job_id=job_id, why=why)
+    log_line = log.info if refused.why == WaitReason.NEWER_VERSION else log.debug
+    log_line("job.not_claimed", job_id=refused.job_id, why=refused.why)
 
 
 def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> None:
@@ -338,8 +339,8 @@ def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> N
         log.error("job.record_unreadable", job_id=job_id, error=str(error))
 
 
-def tell(request: Request | RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
-    """The job of that kind."""
+def run_job(request: Request | RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+    """Run the handler of the job's kind."""
     match request:
         case SearchAndBuy():
             return search_and_buy(request, context, provider, rules)

@@ -11,7 +11,7 @@ from didflow.contract.history import Happened, Happening
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
-from worker.jobs.purchase.state import PurchaseItem
+from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.jobs.reroute.route_change import RouteChange
 
 #: Outcomes that tell of what became of a number after we had routed it.
@@ -56,10 +56,10 @@ def picked(before: Mapping[str, PurchaseItem], now: Mapping[str, PurchaseItem]) 
     found: dict[str, Happened] = {}
     for number, item in now.items():
         status = before[number].status if number in before else None
-        if item.status == "kept" and status != "kept" and item.owned is not None:
+        if item.status == ItemStatus.KEPT and status != ItemStatus.KEPT and item.owned is not None:
             what = Happening.BOUGHT if item.owned.is_active else Happening.BOUGHT_INACTIVE
             found[number] = Happened(what=what, record_id=item.owned.record_id, setup_usd=item.setup_usd, monthly_usd=item.monthly_usd)
-        elif item.status == "spent" and status == "carted":
+        elif item.status == ItemStatus.BURNED and status == ItemStatus.CARTED:
             found[number] = Happened(what=Happening.NOT_BOUGHT)
     return found
 

@@ -295,10 +295,10 @@ class JobContext(Protocol):
         """Submit another job, which begins after this time, as job ``{id}-{name}``: once, however often it is called. Raises LostLease."""
         ...
 
-    def tell(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
-        """What is new of each number: the number, what to keep of it (JSON), and an event's type and data (JSON) that tells of it.
+    def emit(self, numbers: Sequence[tuple[str, str, str, str]]) -> None:
+        """What is new of each number: the number, what to keep of it (JSON), and the type and data (JSON) of its event.
 
-        All is written and told together; what is kept already isn't told again. Raises LostLease.
+        All is written and emitted together; what is saved already is not emitted again. Raises LostLease.
         """
         ...
 

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 sys.stdout.write(json.dumps(described(stack, settings), indent=2) + "\n")
                 sys.stdout.flush()
             else:
-                tell(Console(stderr=True), stack, settings)
+                print_addresses(Console(stderr=True), stack, settings)
             while not stop.wait(0.5):
                 if stack.refused:
                     Console(stderr=True).print("the workers refuse these settings: see the log lines above", highlight=False)
@@ -123,7 +123,7 @@ def described(stack: LocalStack, settings: Settings) -> dict[str, object]:
     }
 
 
-def tell(console: Console, stack: LocalStack, settings: Settings) -> None:
+def print_addresses(console: Console, stack: LocalStack, settings: Settings) -> None:
     sandboxed = f"sandbox at {stack.sandbox_url}: its money is not real, and it forgets all its numbers when it stops"
     real = ", ".join(f"{name} at {account.base_url}" for name, account in settings.all_accounts().items())
     own, variables = own_command(), exports(stack, settings)

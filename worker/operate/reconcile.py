@@ -33,7 +33,7 @@ from worker.attempt.rate_limiter import SharedAdmission
 from worker.jobs.owned_numbers import find_each, owned_whole
 from worker.jobs.ports import Provider
 from worker.jobs.purchase.quote import readable_balance_usd
-from worker.jobs.purchase.state import PurchaseItem
+from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.operate.beside_up import beside_up
 from worker.process.provider_identity import check_server
 from worker.reconcile.charges import Month
@@ -98,11 +98,11 @@ class Desk:
         view = self._ledger.get(job_id)
         if not isinstance(view.request, SearchAndBuy) or view.account != self._account or view.request.dry_run:
             raise _refused("give", f"job {job_id} is not a purchase of this account")
-        kept = sum(PurchaseItem.model_validate_json(text).status == "kept" for text in self._ledger.numbers(job_id).values())
+        kept = sum(PurchaseItem.model_validate_json(text).status == ItemStatus.KEPT for text in self._ledger.numbers(job_id).values())
         if kept >= view.request.quantity:
             raise _refused("give", f"job {job_id} has all {kept} numbers that it was to buy")
         owned = self._owned[number]
-        pick = PurchaseItem(status="kept", setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
+        pick = PurchaseItem(status=ItemStatus.KEPT, setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
         what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
         actor = self._ledger.commands.actor
         happened = Happened(

@@ -27,7 +27,7 @@ from didflow.settings import Settings, load_settings, unknown_variables
 from worker.attempt.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
-from worker.attempt.runner import JobRunner, Story
+from worker.attempt.runner import Handler, JobRunner
 from worker.broker.broker import build_worker
 from worker.jobs.ports import Provider
 from worker.process.busy_threads import BusyThreads
@@ -54,7 +54,7 @@ class WorkerProcess:
     `owns_process`: nothing else runs in it, so the kernel may end it when the interpreter is held, or doesn't stop in time.
     """
 
-    def __init__(self, settings: Settings, story: Story | None = None, *, owns_process: bool = False) -> None:
+    def __init__(self, settings: Settings, handler: Handler | None = None, *, owns_process: bool = False) -> None:
         url = redis_url(settings)
         self._grace_s = settings.http_timeout + GRACE_S
         self.worker_id = own_worker_id()
@@ -85,7 +85,9 @@ class WorkerProcess:
         ledger, providers = with_fault_points(self._ledger, accounts)
         self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
         check = self.identity.check
-        runner = JobRunner(ledger, settings, providers, self._leases, self.stopping, story, run_alone=self._run_alone, check_account=check)
+        runner = JobRunner(
+            ledger, settings, providers, self._leases, self.stopping, handler, run_alone=self._run_alone, check_account=check
+        )
         keys, client = Keys(settings.namespace), connect(url)
         # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
         reserved = max(1, settings.threads // 4)

@@ -20,7 +20,7 @@ class JobBook:
 
     bought      purchase: record id by number that is ours for certain; None where a person found it out
     open        purchase: numbers in the cart or bought, which isn't known yet
-    spent       purchase: numbers that it gave up
+    burned      purchase: numbers that it gave up
     released    release: record ids that went, or may go yet
     costs       purchase: what each number that it bought cost, activation and first month
     ended_ms    None until it has ended
@@ -34,7 +34,7 @@ class JobBook:
     order: int
     bought: Mapping[str, int | None] = field(default_factory=dict)
     open: frozenset[str] = frozenset()
-    spent: frozenset[str] = frozenset()
+    burned: frozenset[str] = frozenset()
     released: frozenset[int] = frozenset()
     routes: Mapping[str, Route | None] = field(default_factory=dict)
     charged_usd: Decimal = Decimal(0)
@@ -123,7 +123,7 @@ def candidates(books: Books, numbers: Collection[str]) -> tuple[str, ...]:
     may = [
         job
         for job in sorted(books.jobs, key=lambda job: job.order)
-        if job.kind == "search_and_buy" and (job.spent & set(numbers) or not job.state.is_terminal)
+        if job.kind == "search_and_buy" and (job.burned & set(numbers) or not job.state.is_terminal)
     ]
     return tuple(job.job_id for job in may)
 

@@ -24,6 +24,7 @@ from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.provider import ReadFailed
 from didflow.ledger.gate import Findings, Gate, Turn
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import Vouched
 from didflow.ledger.witness import Witness
 from worker.attempt.patience import UntilStopped
 from worker.jobs.owned_numbers import owned_whole
@@ -106,11 +107,11 @@ class Gatekeeper(threading.Thread):
             return
         if before.healthy:
             match self._gate.vouch(self._account, self._worker, before):
-                case "waiting":
+                case Vouched.WAITING:
                     return  # Said for this account; another one may yet be opened by the same word.
-                case "opened":
+                case Vouched.OPENED:
                     log.warning("gate.opened", account=self._account, because="every worker process found all that it had written")
-                case "lost":
+                case Vouched.LOST:
                     log.error("gate.writes_lost", account=self._account, next="what they were about is looked for at the provider")
         self._vouched = before.epoch
 
@@ -135,7 +136,7 @@ class Gatekeeper(threading.Thread):
         findings = self._find(turn)
         if findings is None:
             return
-        if self._gate.tell(turn, findings) and findings:
+        if self._gate.record(turn, findings) and findings:
             log.error("gate.unknown_numbers", **findings.as_fields(), next="`didflow reconcile`")
         if findings:
             self._again_s = time.monotonic() + AFTER_FINDINGS_S

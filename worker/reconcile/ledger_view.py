@@ -15,7 +15,7 @@ from didflow.ledger.connection import translated
 from didflow.ledger.gate import Gate
 from didflow.ledger.parked_numbers import all_parked
 from didflow.ledger.views import job_view
-from worker.jobs.purchase.state import PurchaseItem
+from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.jobs.release.state import GOOD as GONE
 from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.route_change import RouteChange
@@ -85,15 +85,21 @@ def _purchase(view: JobView, numbers: Mapping[str, str]) -> dict[str, Any]:
     items = _readable(PurchaseItem, numbers)
     told = {one.number: one for one in view.result.numbers if one.outcome in OURS} if view.result else {}
     bought = {number: one.record_id for number, one in told.items()}
-    bought |= {number: item.owned.record_id for number, item in items.items() if item.status == "kept" and item.owned}
-    open_ones = frozenset() if view.state.is_terminal else frozenset(n for n, item in items.items() if item.status in ("bound", "carted"))
+    bought |= {number: item.owned.record_id for number, item in items.items() if item.status == ItemStatus.KEPT and item.owned}
+    open_ones = (
+        frozenset()
+        if view.state.is_terminal
+        else frozenset(n for n, item in items.items() if item.status in (ItemStatus.BOUND, ItemStatus.CARTED))
+    )
     asked = view.request.destinations if isinstance(view.request, SearchAndBuy) else ()
     ended = view.state.is_terminal
     routes = {number: asked if ended and number in told and not told[number].error else None for number in bought} if asked else {}
-    spent = frozenset(number for number, item in items.items() if item.status == "spent")
-    costs = {number: item.setup_usd + item.monthly_usd for number, item in items.items() if item.status == "kept" and not item.reused}
+    burned = frozenset(number for number, item in items.items() if item.status == ItemStatus.BURNED)
+    costs = {
+        number: item.setup_usd + item.monthly_usd for number, item in items.items() if item.status == ItemStatus.KEPT and not item.reused
+    }
     costs |= {number: (one.setup_usd or Decimal(0)) + (one.monthly_usd or Decimal(0)) for number, one in told.items() if _was_bought(one)}
-    return {"bought": bought, "open": open_ones, "spent": spent, "routes": routes, "costs": costs}
+    return {"bought": bought, "open": open_ones, "burned": burned, "routes": routes, "costs": costs}
 
 
 def _was_bought(one: NumberResult) -> bool:

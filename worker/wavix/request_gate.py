@@ -1,4 +1,4 @@
-"""Who stands before every request: says when it may go, and hears how it went. `worker.attempt.rate_limiter` has the real one."""
+"""The gate before every request: says when it may be sent, and records how it went. `worker.attempt.rate_limiter` has the real one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from didflow.contract.provider import NotNow
 
 @dataclass(frozen=True)
 class Leave:
-    """Leave to send one request, now. `moment_us` names it when its fate is told.
+    """Leave to send one request, now. `moment_us` names it when its outcome is recorded.
 
     probe    the provider is taken for dead, and this request finds out whether it lives: a read, whatever was to be sent
-    watched  there was trouble lately: tell also that it went well
+    watched  there was trouble lately: record success too
     good_for_s  a request that is sent later than this from now on could meet the next one
     """
 
@@ -74,8 +74,8 @@ class Admission(Protocol):
         """Raises NotAdmitted."""
         ...
 
-    def tell(self, leave: Leave, heard: Heard) -> None:
-        """Say how the request went that had this leave."""
+    def record(self, leave: Leave, heard: Heard) -> None:
+        """Record how the request with this leave went."""
         ...
 
     def waits(self) -> bool:
@@ -89,7 +89,7 @@ class Free:
     def ask(self) -> Leave:
         return Leave()
 
-    def tell(self, leave: Leave, heard: Heard) -> None:
+    def record(self, leave: Leave, heard: Heard) -> None:
         """Forget it."""
 
     def waits(self) -> bool:

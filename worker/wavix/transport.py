@@ -199,7 +199,7 @@ class Wire:
                 answer = self._once(request)
         finally:
             self.under_way_s += time.monotonic() - began_s
-        self._admission.tell(leave, heard_of(answer))
+        self._admission.record(leave, heard_of(answer))
         return answer
 
     def _once(self, request: httpx.Request) -> Said | NotNow | Unclear:

@@ -19,7 +19,7 @@ from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.documents.status import Followed, Stage, standing
 from worker.jobs.owned_numbers import find_owned, find_surely
 from worker.jobs.ports import CancelRequested, Ended, JobContext, Provider, Refused, Rules, Wait
-from worker.jobs.purchase.state import PurchaseItem
+from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 
 #: While its purchase goes on it looks this often at least: more numbers may come.
 PURCHASE_AGAIN_S = 300.0
@@ -73,7 +73,7 @@ class _Following:
         self.checkpoint = read_checkpoint(FollowCheckpoint, context.checkpoint, ())
 
     def look(self) -> None:
-        """Find out what is new, write it down, and tell of it."""
+        """Find out what is new, save it and emit it."""
         known = {one.number: one.record_id for one in self.followed.values() if not one.is_final}
         chosen, not_found = self.checkpoint.chosen, self.checkpoint.not_found
         fresh: list[OwnedNumber] = []
@@ -86,7 +86,7 @@ class _Following:
             self.checkpoint = FollowCheckpoint(chosen=chosen, not_found=not_found)
             return
         if changed:
-            self._context.tell(
+            self._context.emit(
                 [(one.number, one.model_dump_json(), one.event_type, self._body(one)) for one in changed],
             )
         self.checkpoint = FollowCheckpoint(
@@ -129,7 +129,7 @@ class _Following:
                 JobError(code="not_a_purchase", message=f"job {job_id} is no purchase of this account that is kept: name the numbers")
             )
         picks = {number: read_stored(PurchaseItem, text) for number, text in self._context.numbers_of(job_id).items()}
-        kept = {number: pick.owned for number, pick in picks.items() if pick.status == "kept" and pick.owned is not None}
+        kept = {number: pick.owned for number, pick in picks.items() if pick.status == ItemStatus.KEPT and pick.owned is not None}
         waiting = [owned for owned in kept.values() if not owned.is_active and owned.number not in self.followed]
         resolved = purchase.ours - kept.keys() - self.followed.keys()
         fresh = find_owned(self._provider, [*(owned.number for owned in waiting), *resolved])

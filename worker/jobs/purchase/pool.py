@@ -21,7 +21,7 @@ from worker.jobs.owned_numbers import all_owned, find_surely
 from worker.jobs.ports import JobContext, Provider, Refused, Rules
 from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.locations import cities_to_search, country_of
-from worker.jobs.purchase.state import Phase, PurchaseItem, PurchaseRecord
+from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
 from worker.jobs.release.state import ReleaseItem
 
 
@@ -114,7 +114,7 @@ def _as_offer(owned: OwnedNumber) -> Offer:
 
 
 def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, context: JobContext) -> list[str]:
-    kept = PurchaseItem(status="kept", setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
+    kept = PurchaseItem(status=ItemStatus.KEPT, setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
     items = {one.owned.number: kept.kept(one.owned).model_copy(update={"loan": one.loan}) for one in offered}
     asked = [(one.owned.number, one.owned.record_id, items[one.owned.number].model_dump_json()) for one in offered]
     granted = context.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
@@ -135,7 +135,7 @@ def give_back_unless_enough(purchase: PurchaseRecord, context: JobContext, least
 
 
 def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, context: JobContext) -> None:
-    items = {number: purchase.items[number].as_status("free") for number in numbers}
+    items = {number: purchase.items[number].as_status(ItemStatus.FREE) for number in numbers}
     if items:
         loans = {number: item.loan for number, item in items.items() if item.loan}
         context.take_back({number: item.model_dump_json() for number, item in items.items()}, loans)

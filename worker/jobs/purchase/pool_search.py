@@ -99,7 +99,7 @@ class OursFirst(_OursFirst):
         return self._purchase.missing if step.at_most is None else min(self._purchase.missing, step.at_most - taken)
 
     def _give(self, offered: list[Spare], step: Step) -> int:
-        used = self._purchase.with_status("bound", "carted", "kept", "spent")
+        used = self._purchase.used
         fresh = [one for one in offered if one.owned.number not in used]
         return hand_out(fresh, step.number, self.fits(step), self._purchase, self._context, self._provider) if fresh else 0
 

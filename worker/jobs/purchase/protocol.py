@@ -6,7 +6,7 @@
                   with the confirmed numbers and hold what they may cost                              (durable)
     check_out     once, with explicit numbers
     recover       after an unclear checkout or a crash: REMOVE the numbers from the cart (this revokes a checkout still in
-                  flight), then LOOK at the owned list: owned ones are kept, the others are spent; bind new ones for the rest
+                  flight), then LOOK at the owned list: owned ones are kept, the others are burned; bind new ones for the rest
     doubt         before that, if the ledger may have lost its last writes: bound numbers may have been checked out
 
 Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a checkout refuses what isn't in the cart, cart
@@ -45,7 +45,7 @@ from worker.jobs.purchase.refusal import is_put_off, next_step, refusal_of, what
 from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
 from worker.jobs.purchase.spend_limits import fitting_now, most_affordable, most_numbers, wait_for, within_limits, worth_asking
 from worker.jobs.purchase.standing_order import is_over
-from worker.jobs.purchase.state import Checkout, Phase, PurchaseItem
+from worker.jobs.purchase.state import Checkout, ItemStatus, Phase, PurchaseItem
 from worker.jobs.purchase.stock_search import StockSearch
 from worker.jobs.purchase.store import WrittenPurchase, listed
 
@@ -192,7 +192,7 @@ class Purchase(WrittenPurchase):
         while True:
             search.taken = Counter(self.items[number].rung for number in (*self.kept, *in_cart))
             # Numbers of ours that the search handed out meanwhile aren't missing any more.
-            found = search.next(min(count, self.missing - len(in_cart)), self.with_status("bound", "carted", "kept", "spent"))
+            found = search.next(min(count, self.missing - len(in_cart)), self.used)
             if len(in_cart) + len(found) < self.floor:
                 search.give_back(found)
                 return ()
@@ -265,13 +265,13 @@ class Purchase(WrittenPurchase):
             raise Refused(quote_worse(worse))
 
     def fence(self, in_cart: Collection[str]) -> None:
-        """The durable token check before money moves, with what may be spent held. Numbers that are bound and not confirmed are spent.
+        """The durable token check before money moves, with what may be spent held. Numbers that are bound and not confirmed are burned.
 
         Raises SpendLimitReached; then nothing has changed.
         """
-        bound = self.with_status("bound")
-        rest = {number: item.as_status("spent") for number, item in bound.items() if number not in in_cart}
-        carted = {number: item.as_status("carted") for number, item in bound.items() if number in in_cart}
+        bound = self.with_status(ItemStatus.BOUND)
+        rest = {number: item.as_status(ItemStatus.BURNED) for number, item in bound.items() if number not in in_cart}
+        carted = {number: item.as_status(ItemStatus.CARTED) for number, item in bound.items() if number in in_cart}
         self._write(
             "fence",
             listed(carted),
@@ -310,7 +310,7 @@ class Purchase(WrittenPurchase):
             raise step
 
     def recover(self) -> None:
-        """Bring an open round to an end: afterwards every number is kept, spent or free, and the phase is `new`.
+        """Bring an open round to an end: afterwards every number is kept, burned or free, and the phase is `new`.
 
         Raises Wait while the provider's lists need time, UnsettledPurchase past the settle limit.
         """
@@ -341,7 +341,9 @@ class Purchase(WrittenPurchase):
         if self.checkpoint.phase not in (Phase.BOUND, Phase.CARTED):
             return
         accepted = self.checkpoint.phase is Phase.CARTED and self.checkpoint.checkout is Checkout.YES
-        items = {number: item.as_status("carted") for number, item in self.with_status("bound", "carted").items()}
+        items = {
+            number: item.as_status(ItemStatus.CARTED) for number, item in self.with_status(ItemStatus.BOUND, ItemStatus.CARTED).items()
+        }
         self._write(
             "doubt",
             f"{self.checkpoint.phase.value} when Redis restarted: {listed(items)}",
@@ -363,7 +365,7 @@ class Purchase(WrittenPurchase):
         Every number found in the cart starts the settle time anew. A cart that shows none of them proves something only when
         it can't be the cart of before they were added (A3).
         """
-        carted = sorted(self.with_status("carted"))
+        carted = sorted(self.with_status(ItemStatus.CARTED))
         if self.checkpoint.revoked_ms is None:
             answer = self._provider.remove_from_cart(carted)
             if isinstance(answer, NotNow):
@@ -382,7 +384,7 @@ class Purchase(WrittenPurchase):
 
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
-        carted = self.with_status("carted")
+        carted = self.with_status(ItemStatus.CARTED)
         # The time of before the reading: a list that took long to come is as old as the question.
         now_ms = self._context.now_ms()
         owned = find_owned(self._provider, carted)
@@ -404,7 +406,7 @@ class Purchase(WrittenPurchase):
         match verdict:
             case Settled(kept, absent, in_flight, witness):
                 items = {number: carted[number].kept(owned[number]) for number in kept}
-                items |= {number: carted[number].as_status("spent" if in_flight else "free") for number in absent}
+                items |= {number: carted[number].as_status(ItemStatus.BURNED if in_flight else ItemStatus.FREE) for number in absent}
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
                     request = FollowDocuments(job_id=self._context.job_id)
@@ -437,7 +439,7 @@ class Purchase(WrittenPurchase):
         """Give up some of what is bound. It was added and never checked out, so others may have it."""
         if not numbers:
             return
-        items = {number: self.items[number].as_status("free") for number in numbers}
+        items = {number: self.items[number].as_status(ItemStatus.FREE) for number in numbers}
         if not isinstance(self._provider.remove_from_cart(sorted(items)), Yes):
             self._take_out(items)
         self._write("put_back", listed(items), items, free=items)
@@ -447,7 +449,7 @@ class Purchase(WrittenPurchase):
 
         `refused`: what a spend limit didn't allow. `short_usd`: what the balance didn't cover.
         """
-        bound = {number: item.as_status("free") for number, item in self.with_status("bound").items()}
+        bound = {number: item.as_status(ItemStatus.FREE) for number, item in self.with_status(ItemStatus.BOUND).items()}
         if bound:
             if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
                 self._take_out(bound)  # One of them was never in the cart, so none was removed.
@@ -473,7 +475,7 @@ class Purchase(WrittenPurchase):
         self._write("bought", listed(self.kept), phase=Phase.BOUGHT, search=report, worse=tuple(worse))
 
     def _burn_bound(self, step: str, detail: str) -> None:
-        bound = {number: item.as_status("spent") for number, item in self.with_status("bound").items()}
+        bound = {number: item.as_status(ItemStatus.BURNED) for number, item in self.with_status(ItemStatus.BOUND).items()}
         self._write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
         if bound:
             self._provider.remove_from_cart(sorted(bound))

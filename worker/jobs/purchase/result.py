@@ -7,7 +7,7 @@ from decimal import Decimal
 from didflow.contract.errors import JobError
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Result, SearchReport, Totals
-from worker.jobs.purchase.state import PurchaseRecord
+from worker.jobs.purchase.state import ItemStatus, PurchaseRecord
 from worker.jobs.release.state import STILL_PARKED
 
 
@@ -26,7 +26,9 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
 def known_purchase(record: PurchaseRecord, error: JobError) -> Result:
     """What is known of a purchase that isn't at its end: the numbers that are ours, and those of an open checkout as unclear."""
     known = purchase_result(record, error, None)
-    open_ones: tuple[NumberResult, ...] = tuple(item.result(number) for number, item in sorted(record.with_status("carted").items()))
+    open_ones: tuple[NumberResult, ...] = tuple(
+        item.result(number) for number, item in sorted(record.with_status(ItemStatus.CARTED).items())
+    )
     # What a release lent still goes where that parked it, as far as is written.
     numbers = (one.model_copy(update={"error": STILL_PARKED}) if record.items[one.number].loan else one for one in known.numbers)
     return known.model_copy(update={"numbers": (*numbers, *open_ones)})

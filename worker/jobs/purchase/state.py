@@ -102,8 +102,18 @@ class Setting(BaseModel):
     seen: bool = False
 
 
+class ItemStatus(StrEnum):
+    """Where one number of a purchase stands. The values are what is stored."""
+
+    BOUND = "bound"  #: reserved in the ledger; it may be in the cart
+    CARTED = "carted"  #: in the cart; a checkout of it may have been sent
+    KEPT = "kept"  #: ours
+    BURNED = "spent"  #: never used again by this job: a call with it may still act. Stored as ``spent``
+    FREE = "free"  #: let go of; another job may have it
+
+
 class PurchaseItem(BaseModel):
-    """One number of this job. `spent` numbers are never used again by it; a `reused` one was ours before, and cost nothing.
+    """One number of this job. A `reused` one was ours before, and cost nothing.
 
     loan    it is a release's that has parked it
     rung    of the ladder, from 1; 0: there is none
@@ -112,7 +122,7 @@ class PurchaseItem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal["bound", "carted", "kept", "spent", "free"]
+    status: ItemStatus
     setup_usd: Usd
     monthly_usd: Usd
     owned: OwnedNumber | None = None
@@ -126,18 +136,18 @@ class PurchaseItem(BaseModel):
     @classmethod
     def of(cls, offer: Offer, rung: int = 0) -> "PurchaseItem":
         fees = {"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd}
-        return cls(status="bound", rung=rung, documents=offer.documents, **fees)
+        return cls(status=ItemStatus.BOUND, rung=rung, documents=offer.documents, **fees)
 
     def as_in_cart(self, offer: Offer) -> "PurchaseItem":
         """With the cart's fees, which are what is charged. A document that stock or cart names is needed."""
         documents = tuple(sorted({*self.documents, *offer.documents}))
         return self.model_copy(update={"setup_usd": offer.setup_usd, "monthly_usd": offer.monthly_usd, "documents": documents})
 
-    def as_status(self, status: Literal["bound", "carted", "spent", "free"]) -> "PurchaseItem":
+    def as_status(self, status: ItemStatus) -> "PurchaseItem":
         return self.model_copy(update={"status": status})
 
     def kept(self, owned: OwnedNumber) -> "PurchaseItem":
-        return self.model_copy(update={"status": "kept", "owned": owned})
+        return self.model_copy(update={"status": ItemStatus.KEPT, "owned": owned})
 
     @property
     def total_usd(self) -> Decimal:
@@ -180,16 +190,21 @@ class PurchaseRecord:
         self.request = request
         self.items: dict[str, PurchaseItem] = {number: read_stored(PurchaseItem, text) for number, text in numbers.items()}
         # A number that a person gave it (see give.lua) is kept, without a memo.
-        self.checkpoint = read_checkpoint(PurchaseCheckpoint, checkpoint, self.with_status("bound", "carted"))
+        self.checkpoint = read_checkpoint(PurchaseCheckpoint, checkpoint, self.with_status(ItemStatus.BOUND, ItemStatus.CARTED))
 
-    def with_status(self, *statuses: str) -> dict[str, PurchaseItem]:
+    def with_status(self, *statuses: ItemStatus) -> dict[str, PurchaseItem]:
         """The job's numbers in one of these states."""
         return {number: item for number, item in self.items.items() if item.status in statuses}
 
     @property
     def kept(self) -> dict[str, PurchaseItem]:
         """The numbers that are ours for certain."""
-        return self.with_status("kept")
+        return self.with_status(ItemStatus.KEPT)
+
+    @property
+    def used(self) -> dict[str, PurchaseItem]:
+        """The numbers that it doesn't choose again."""
+        return {number: item for number, item in self.items.items() if item.status != ItemStatus.FREE}
 
     @property
     def bought(self) -> dict[str, PurchaseItem]:

@@ -9,7 +9,7 @@ from didflow.contract.spending import Spend
 from worker.jobs.history_entries import picked
 from worker.jobs.ports import JobContext, Provider, Rules
 from worker.jobs.purchase.spend_limits import limits_for
-from worker.jobs.purchase.state import Phase, PurchaseItem, PurchaseRecord
+from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
 
 
 class WrittenPurchase(PurchaseRecord):
@@ -64,7 +64,7 @@ class WrittenPurchase(PurchaseRecord):
         self.items |= changed
 
     def _progress(self, changed: Mapping[str, PurchaseItem]) -> str:
-        kept = sum(item.status == "kept" for item in (self.items | dict(changed)).values())
+        kept = sum(item.status == ItemStatus.KEPT for item in (self.items | dict(changed)).values())
         return f"{kept} of {self.request.quantity} bought"
 
 

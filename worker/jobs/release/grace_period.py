@@ -215,7 +215,7 @@ class Countdown:
         if not called:
             return
         kept = [(one.stays(Outcome.IN_USE, _calls_came(one.seconds, now_s)), one.seconds, now_s) for one, now_s in called]
-        self._context.tell([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
+        self._context.emit([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
         self._book.leaving |= {one.number: one for one, _, _ in kept}
 
     def _told(self, leaving: ReleaseItem, was_s: int, now_s: int) -> str:

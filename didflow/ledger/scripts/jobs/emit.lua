@@ -1,7 +1,7 @@
--- tell: what a running job found out about numbers that change by themselves: written, and told on the events stream, together.
--- ARGV  id, token, then for each: number, text (JSON, what the job keeps of it), event type ('' = tell nothing), event data (JSON)
+-- emit: what a running job found out about numbers: written down, and emitted on the events stream, in one step.
+-- ARGV  id, token, then for each: number, text (JSON, what the job keeps of it), event type ('' = none), event data (JSON)
 -- Reply 'lost' | how many of them were new
--- Twice: the second run finds each number's text and tells nothing.
+-- Twice: the second run finds each number's text and emits nothing.
 -- flags: allow-oom
 --- @include "include/clock.lua"
 --- @include "include/events.lua"

@@ -1,0 +1,94 @@
+"""What the scripts answer to a worker, as types: each script's words are read in one place, and a new one fails the type check."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from didflow.contract.spending import LimitReached
+
+
+@dataclass(frozen=True)
+class ClaimRefused:
+    """A job that wasn't claimed. `why`: its state, the reason that it waits for, or ``gone``, ``early``, ``alone``, ``newer_version``."""
+
+    job_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """All of the write took effect."""
+
+
+@dataclass(frozen=True)
+class LeaseLost:
+    """A newer attempt has the job. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class GateClosed:
+    """No money may move yet: the ledger may have lost its last writes. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class JobCancelled:
+    """The job was cancelled, and the write was for a job that isn't. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class NumbersReserved:
+    """Other jobs have reserved these numbers. Nothing was written."""
+
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RoutesWanted:
+    """Other jobs have asked for routes of these numbers. Nothing was written."""
+
+    numbers: tuple[str, ...]
+
+
+#: What came of a write. A spend limit that was reached means that nothing was written.
+SaveReply = Saved | LeaseLost | GateClosed | JobCancelled | NumbersReserved | RoutesWanted | LimitReached
+
+
+class Applied(StrEnum):
+    """How far a large write is applied."""
+
+    MORE = "more"  #: parts are left
+    DONE = "done"
+    LOST = "lost"  #: a newer attempt has the job
+
+
+class LeaseState(StrEnum):
+    """What a heartbeat learns of a lease."""
+
+    HELD = "ok"
+    LOST = "lost"  #: a newer attempt has the job
+    CANCELLED = "cancel"  #: held, and the job was cancelled
+
+
+class BatchesSubmitted(StrEnum):
+    """What came of submitting a job's batches."""
+
+    SUBMITTED = "ok"
+    LOST = "lost"  #: a newer attempt has the job
+    CANCELLED = "cancelled"  #: the job was cancelled; no batch began
+
+
+class Vouched(StrEnum):
+    """What came of a process's word that the server lost none of its writes."""
+
+    OPENED = "opened"  #: it was the last word needed: the gate is open now
+    OPEN = "open"  #: the gate was open already
+    WAITING = "waiting"  #: for the word of other processes
+    LOST = "lost"  #: the server misses something
+    LATE = "late"  #: no help: the process began after the restart
+
+
+@dataclass(frozen=True)
+class ReleaseQuota:
+    """The records that may be released today (UTC), and in how many ms the next day begins."""
+
+    may_go: frozenset[int]
+    next_day_ms: int
