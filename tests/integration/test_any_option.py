@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import pytest
-import typer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -18,6 +16,7 @@ from typer.testing import CliRunner
 from didflow.contract.exit_codes import ExitCode
 from producers.cli.app import app
 from producers.cli.processes import ROLES
+from tests.support.cli_commands import COMMANDS
 from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = ("--number", "+12135550100")
@@ -89,18 +88,6 @@ class Place:
         if self.option is None:
             return [*self.command, *rest[1:], "--", value]
         return [*self.command, *rest, f"{self.option}={value}"]
-
-
-def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command, by the words that call it."""
-    inner = getattr(group, "commands", {})
-    if path and (not inner or getattr(group, "invoke_without_command", False)):
-        yield path, group
-    for name, command in inner.items():
-        yield from commands(command, (*path, name))
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))  # type: ignore[arg-type]
 
 
 def places() -> Iterator[Place]:

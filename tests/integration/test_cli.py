@@ -17,9 +17,9 @@ from didflow.ledger.worker_settings import note_running, running_with
 from didflow.terminal.output import clean, exit_code
 from producers.cli.processes import ROLES
 from tests.support.cluster import NAMESPACE, Cluster, cluster, until
+from tests.support.cluster_shell import shell_of
 from tests.support.inline_worker import settings_for
 from tests.support.shell import Shell
-from worker.local.stack import LocalStack
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 OF_LOS_ANGELES = ("--country", "US", "--city", "LOS ANGELES, CA")
@@ -34,11 +34,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def didflow(running: Cluster, tmp_path: Path) -> Shell:
     return shell_of(running.stack, tmp_path)
-
-
-def shell_of(stack: LocalStack, folder: Path, **more: str) -> Shell:
-    environment = {"DIDFLOW_REDIS_URL": stack.redis_url or "", "DIDFLOW_NAMESPACE": NAMESPACE} | more
-    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": stack.sandbox_url or ""})
 
 
 @pytest.fixture

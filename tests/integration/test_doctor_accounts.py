@@ -8,7 +8,7 @@ import pytest
 
 from didflow.contract.requests import SearchAndBuy
 from didflow.ledger.dialects import note_dialect
-from tests.integration.test_reconcile import shell_of
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.working_thread import working

@@ -11,7 +11,7 @@ from didflow.contract.events import event_adapter
 from didflow.contract.requests import FollowDocuments, Release, request_adapter
 from didflow.contract.results import Result, Totals
 from didflow.ledger.ledger import Claim
-from tests.integration.test_reconcile import shell_of
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, numbers
 from tests.support.shell import Shell
 from tests.support.working_thread import working

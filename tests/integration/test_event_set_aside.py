@@ -12,7 +12,7 @@ from didflow.contract.business_events import CHURNED, REQUEST
 from didflow.contract.errors import InternalError
 from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents, TakenIn
-from tests.unit.test_any_field import events
+from tests.support.generated_requests import events
 
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}
 #: What each event asks for that can't be counted, or is of another type than it must be.

@@ -16,8 +16,8 @@ import pytest
 
 from didflow.ledger.failover_plans import FailoverPlans
 from producers.failover import Failover
-from tests.integration.test_cli import shell_of
 from tests.support.cluster import Cluster, cluster, until
+from tests.support.cluster_shell import shell_of
 from tests.support.shell import Shell
 
 BACKUP = "sip:backup@example.net"

@@ -13,7 +13,7 @@ from didflow.ledger.consumer_groups import trim
 from didflow.ledger.group_progress import COUNTED, Group
 from didflow.ledger.ledger import Ledger
 from producers.business_events import BusinessEvents
-from tests.integration.test_reconcile import shell_of
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import claimed, finished, submitted
 from tests.support.shell import Shell

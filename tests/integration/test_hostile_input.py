@@ -26,8 +26,8 @@ from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import MAX_REQUEST_BYTES, Submission
 from producers.cli.app import app
-from tests.integration.test_queue import Seen, alive, consuming, until
 from tests.support.inline_worker import InlineWorker
+from tests.support.queue_workers import Seen, alive, consuming, until
 from worker.local.embedded_valkey import EmbeddedValkey
 
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,9 +13,9 @@ from didflow.contract.requests import Release
 from didflow.ledger.address import address_file
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import claim_ledger, noted_provider
-from tests.integration.test_roles import BIN, bought, started
 from tests.support.cluster import until
 from tests.support.inline_worker import InlineWorker, settings_for
+from tests.support.role_processes import BIN, bought, started
 from tests.support.shell import Shell
 from worker.attempt.runner import JobRunner
 from worker.local.embedded_valkey import EmbeddedValkey

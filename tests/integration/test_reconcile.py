@@ -10,6 +10,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, outcomes
 from tests.support.lossy_valkey import LosingValkey, Plot
 from tests.support.shell import Shell
@@ -19,11 +20,6 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 PBX = Destination.sip("pbx@example.net")
-
-
-def shell_of(inline: InlineWorker, url: str, folder: Path) -> Shell:
-    environment = {"DIDFLOW_REDIS_URL": url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
-    return Shell(folder, environment | {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": inline.sandbox.url})
 
 
 @pytest.fixture

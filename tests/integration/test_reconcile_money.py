@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from didflow.contract.jobs import JobView
+from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import JobState
-from tests.integration.test_reconcile import TWO, shell_of
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, outcomes
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox.options import SANDBOX_KEY
+
+TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from didflow.contract.destinations import Destination
 from didflow.contract.printable import printable
 from didflow.contract.requests import Reroute
-from tests.integration.test_reconcile import shell_of
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey

@@ -22,8 +22,8 @@ from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import claim_ledger
 from didflow.settings import Settings
-from tests.integration.test_roles import BIN, ROOT
 from tests.support.cluster import until
+from tests.support.role_processes import BIN, ROOT
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.local.reset import reset

@@ -24,7 +24,7 @@ from didflow.settings import Settings, load_settings
 from producers.cli.app import app
 from producers.cli.processes import ROLES
 from producers.failover import Failover
-from tests.integration.test_any_option import COMMANDS
+from tests.support.cli_commands import COMMANDS
 from tests.support.ledger_roles import claimed
 from worker.local.embedded_valkey import EmbeddedValkey
 

@@ -8,8 +8,8 @@ import pytest
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.worker_settings import note_running, running_with, running_workers
 from didflow.settings import Settings
-from tests.integration.test_reconcile import shell_of
 from tests.support.cluster import until
+from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, settings_for
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey

@@ -1,12 +1,14 @@
 """For the tests that play many short scenes: a Valkey that needn't survive a power cut, and reads that are repeated at once."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 import stamina
 
 from didflow.ledger.connection import connect
+from tests.support.simulation.simulation import Simulation
 from worker.local.embedded_valkey import EmbeddedValkey
 
 
@@ -24,3 +26,16 @@ def quick_server() -> Iterator[redis.Redis]:
 def quick_valkey(quick_server: redis.Redis) -> Iterator[redis.Redis]:
     with stamina.set_testing(True, attempts=2):
         yield quick_server
+
+
+@pytest.fixture
+def simulation_settings() -> dict[str, object]:
+    """Settings of `simulation` that aren't the default. A test module overrides this fixture."""
+    return {}
+
+
+@pytest.fixture
+def simulation(quick_valkey: redis.Redis, simulation_settings: dict[str, Any]) -> Iterator[Simulation]:
+    simulation = Simulation(quick_valkey, **simulation_settings)
+    yield simulation
+    simulation.close()

@@ -11,8 +11,8 @@ from didflow.contract.jobs import JobView
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import JobState
 from didflow.ledger.ledger import Ledger
-from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
 from tests.support.inline_worker import InlineWorker
+from tests.support.simulation.dying_workers import DyingWorkers, Play, play_on
 from tests.support.simulation.simulation import Simulation
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 

@@ -1,10 +1,8 @@
 """A release without an answer that was called off: its calls go where they went before, and whoever decides later finds nothing parked."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-import redis
 
 from didflow import Didflow
 from didflow.contract.destinations import Destination
@@ -12,18 +10,11 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Release, SearchAndBuy
 from didflow.contract.states import JobState, Outcome
 from producers.churn import Churn
-from tests.jobs.test_parked_and_routed import PARKING, away, counting_down, goes_to, outcome
+from tests.support.simulation.parked_releases import PARKING, away, counting_down, goes_to, outcome
 from tests.support.simulation.simulation import Attempt, Simulation
 
 GRACE = timedelta(hours=1)
 SETTLE_LIMIT_MS = 600_000
-
-
-@pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey)
-    yield simulation
-    simulation.close()
 
 
 def due(simulation: Simulation, *numbers: str) -> Job:

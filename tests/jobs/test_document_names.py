@@ -12,8 +12,8 @@ import redis
 from didflow.contract.document_file import read_paper
 from didflow.contract.provider import Document, OwnedNumber, Page
 from didflow.contract.requests import FollowDocuments, SearchAndBuy
-from tests.jobs.test_follow_documents import bought
 from tests.support.inline_worker import InlineWorker, numbers, result_of
+from tests.support.simulation.bought_inactive import bought
 from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.documents.upload import hand_in
 from worker.wavix.client import WavixClient

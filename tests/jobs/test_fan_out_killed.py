@@ -11,8 +11,8 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Reroute, Selector
 from didflow.contract.states import REPORTED, JobState, WaitReason
 from didflow.ledger.commands import Entries
-from tests.jobs.test_killed_at_every_point import DyingWorkers
 from tests.support.fan_out import names_of_batches
+from tests.support.simulation.dying_workers import DyingWorkers
 from tests.support.simulation.simulation import Attempt, Killed, Simulation
 
 AWAY = Reroute(selector=Selector(all=True), destinations=(Destination.sip("pbx@example.net"),))

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import cast
@@ -17,37 +16,16 @@ from didflow.contract.events import NumberEvent, event_adapter
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.provider import Yes
 from didflow.contract.requests import FollowDocuments, Release, SearchAndBuy
-from didflow.contract.results import NumberResult
 from didflow.contract.states import JobState
-from tests.jobs.test_killed_at_every_point import DyingWorkers, play_on
-from tests.jobs.test_killed_at_every_point import Play as Playing
+from tests.support.simulation.bought_inactive import GERMAN, bought, result
+from tests.support.simulation.dying_workers import DyingWorkers, play_on
+from tests.support.simulation.dying_workers import Play as Playing
 from tests.support.simulation.simulation import Attempt, Killed, Simulation
 from worker.jobs.purchase.locations import find_country
 from worker.operate.reconcile import Desk
 
 HOUR_MS = 3_600_000
-GERMAN = SearchAndBuy(country="DE", city=("Berlin",), documents="allow_inactive")
 TWO = GERMAN.model_copy(update={"quantity": 2})
-
-
-@pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey)
-    yield simulation
-    simulation.close()
-
-
-def bought(simulation: Simulation, quantity: int = 1) -> tuple[list[str], Job]:
-    """Numbers that need documents, and the job that the purchase left behind."""
-    purchase = simulation.submit(GERMAN.model_copy(update={"quantity": quantity}))
-    simulation.finish(purchase)
-    numbers = [number.number for number in result(simulation.view(purchase))]
-    return numbers, Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
-
-
-def result(view: JobView) -> tuple[NumberResult, ...]:
-    assert view.result is not None
-    return view.result.numbers
 
 
 def look(simulation: Simulation, job: Job) -> JobView:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 import pytest
 
 from didflow.contract.provider import OwnedNumber
-from tests.jobs.test_listing import Watched
 from tests.support.inline_worker import InlineWorker
+from tests.support.watched_list import Watched
 from worker.jobs.owned_numbers import find_each, find_owned, find_records, find_surely
 from worker.jobs.ports import Provider
 

@@ -1,23 +1,13 @@
 """A document is sent once, only where it is asked for; after an unclear answer the number is looked at, and nothing is sent again."""
 
-from collections.abc import Iterator
-
 import pytest
-import redis
 
 from didflow.contract.document_file import read_paper
-from tests.jobs.test_follow_documents import bought
+from tests.support.simulation.bought_inactive import bought
 from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.documents.upload import Fate, hand_in
 
 PASSPORT = read_paper("id", b"%PDF-1.4 a passport")
-
-
-@pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey)
-    yield simulation
-    simulation.close()
 
 
 def handed_in(simulation: Simulation, *numbers: str, landing: bool = False) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A number that a release has parked may be handed out to a purchase: it is one job's at any moment, and nobody's never."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,15 @@ import redis
 from didflow import Didflow
 from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
-from didflow.contract.requests import Release, Reroute, SearchAndBuy
-from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
+from didflow.contract.requests import Release, Reroute
+from didflow.contract.states import JobState, Outcome, WaitReason
 from didflow.ledger.number_holders import held_for
 from didflow.ledger.number_pool import handed_out
 from producers.churn import Churn
-from tests.jobs.test_killed_at_every_point import DyingWorkers
-from tests.support.simulation.simulation import Attempt, Killed, Simulation
+from tests.support.simulation.dying_workers import DyingWorkers
+from tests.support.simulation.lent_numbers import ASKED, GRACE, LABEL, PARKING, all_to, ordered, outcomes, parked, play, reused
+from tests.support.simulation.simulation import Attempt, Simulation
 
-LABEL = "spare"
-PARKING, PBX = ((Destination.sip(f"{name}@example.net"),) for name in ("parked", "pbx"))
-GRACE = timedelta(hours=1)
-ASKED = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True, destinations=PBX)
 #: More than the city has: with all or nothing it comes to nothing.
 TOO_MANY = 50
 #: Each test takes every so many-th point; `make long` takes all.
@@ -29,57 +25,12 @@ STEP = 16
 
 
 @pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey, reuse_label=LABEL)
-    yield simulation
-    simulation.close()
-
-
-def parked(simulation: Simulation, **changes: object) -> tuple[Job, list[str]]:
-    """A release of two numbers that counts down, and may lend them."""
-    numbers = simulation.own(2)
-    terms = {"numbers": tuple(numbers), "grace": GRACE, "parking": PARKING, "reusable": True}
-    leaving = simulation.submit(Release.model_validate(terms | changes))
-    assert simulation.run(leaving).reason == WaitReason.GRACE
-    assert {simulation.routes()[number][0] for number in numbers} == {"parked@example.net"}
-    return leaving, numbers
-
-
-def ordered(simulation: Simulation, **changes: object) -> Job:
-    return simulation.submit(ASKED.model_copy(update=changes))
-
-
-def play(simulation: Simulation, *jobs: Job, workers: DyingWorkers | None = None) -> None:
-    """All to their ends; the grace period passes, and who dies is replaced."""
-    for _ in range(60):
-        left = [job for job in jobs if simulation.view(job).state not in REPORTED]
-        for job in left:
-            if simulation.view(job).reason == WaitReason.GRACE:
-                simulation.clock.pass_ms(int(GRACE.total_seconds() * 1000))
-            simulation.make_due(job)
-            with suppress(Killed):
-                simulation.run(job, workers)
-            simulation.expire(job)
-        if not left:
-            return
-    raise AssertionError([simulation.story(job) for job in jobs])
-
-
-def outcomes(simulation: Simulation, job: Job) -> dict[str, Outcome | None]:
-    result = simulation.view(job).result
-    return {one.number: one.outcome for one in result.numbers} if result else {}
-
-
-def all_to(name: str, numbers: list[str]) -> dict[str, list[str]]:
-    return {number: [f"{name}@example.net"] for number in numbers}
+def simulation_settings() -> dict[str, object]:
+    return {"reuse_label": LABEL}
 
 
 def bought(simulation: Simulation) -> int:
     return len(simulation.sandbox.ledger())
-
-
-def reused(simulation: Simulation, job: Job) -> list[str]:
-    return [number for number, outcome in outcomes(simulation, job).items() if outcome is Outcome.REUSED]
 
 
 def test_a_parked_number_is_handed_out_and_its_release_says_so(simulation: Simulation) -> None:

@@ -9,13 +9,16 @@ from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Release, Reroute
 from didflow.contract.states import JobState, WaitReason
-from tests.jobs.test_lent import GRACE, LABEL, PARKING, PBX, all_to, ordered, parked, play, reused, simulation
+from tests.support.simulation.lent_numbers import GRACE, LABEL, PARKING, PBX, all_to, ordered, parked, play, reused
 from tests.support.simulation.simulation import Attempt, Simulation
-
-__all__ = ["simulation"]
 
 OTHER = (Destination.sip("other@example.net"),)
 A_MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def simulation_settings() -> dict[str, object]:
+    return {"reuse_label": LABEL}
 
 
 def counting_down(simulation: Simulation, job: Job) -> None:

@@ -1,86 +1,40 @@
 """A release has a number parked, and other jobs route it meanwhile: what they asked for isn't lost, whatever becomes of the release."""
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 import redis
 
-from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
-from didflow.contract.requests import Failback, Release, Request, Reroute, SearchAndBuy, Selector
-from didflow.contract.results import NumberResult
+from didflow.contract.requests import Failback, Reroute, SearchAndBuy, Selector
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from didflow.ledger import script_calls
 from tests.support.inline_worker import SETTLE_S, InlineWorker
+from tests.support.simulation.parked_and_routed_schedules import (
+    called_off,
+    failover_goes_on_while_the_release_is_wound_up,
+    failover_waits_while_a_release_is_called_off,
+    held_by_a_503,
+    not_begun,
+    two_failovers_wait,
+)
+from tests.support.simulation.parked_releases import (
+    BACKUP,
+    GRACE,
+    OTHER,
+    away,
+    counting_down,
+    goes_to,
+    leaving,
+    on_to_its_grace,
+    outcome,
+    told,
+)
 from tests.support.simulation.simulation import Attempt, Simulation
 
-PARKING, BACKUP, OTHER = ((Destination.sip(f"{name}@example.net"),) for name in ("parked", "backup", "other"))
-GRACE = timedelta(days=2)
-
-
-@pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey)
-    yield simulation
-    simulation.close()
-
-
-def away(numbers: list[str], to: tuple[Destination, ...] = BACKUP) -> Reroute:
-    return Reroute(numbers=tuple(numbers), destinations=to)
-
-
-def leaving(*numbers: str, **more: object) -> Release:
-    return Release.model_validate({"numbers": numbers, "grace": GRACE, "parking": PARKING, **more})
-
-
-def counting_down(simulation: Simulation, request: Request) -> Job:
-    """A release that waits for its numbers' time."""
-    job = simulation.submit(request)
-    on_to_its_grace(simulation, job)
-    return job
-
-
-def on_to_its_grace(simulation: Simulation, job: Job) -> None:
-    for _ in range(10):
-        if simulation.view(job).reason == WaitReason.GRACE:
-            return
-        simulation.make_due(job)
-        simulation.run(job)
-    raise AssertionError(simulation.story(job))
-
-
-def called_off(simulation: Simulation, job: Job) -> None:
-    simulation.cancel(job)
-    simulation.finish(job)
-
-
-def told(simulation: Simulation, job: Job) -> dict[str, NumberResult]:
-    result = simulation.view(job).result
-    return {one.number: one for one in result.numbers} if result else {}
-
-
-def outcome(simulation: Simulation, job: Job, number: str) -> Outcome | None:
-    return told(simulation, job)[number].outcome
-
-
-def goes_to(simulation: Simulation, number: str) -> str:
-    (place,) = simulation.routes()[number]
-    return place.removesuffix("@example.net")
-
-
 # An older routing that hasn't ended
-
-
-def held_by_a_503(simulation: Simulation, job: Job) -> None:
-    simulation.sandbox.add_fault("destinations", "refuse", status=503)
-    assert simulation.run(job).state not in REPORTED
-
-
-def not_begun(simulation: Simulation, job: Job) -> None:
-    """It waits behind a backlog."""
 
 
 def unanswered(simulation: Simulation, job: Job) -> None:
@@ -102,25 +56,7 @@ HELD: list[Callable[[Simulation, Job], None]] = [held_by_a_503, not_begun, unans
 def test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(
     simulation: Simulation, held: Callable[[Simulation, Job], None], first: str
 ) -> None:
-    numbers = simulation.own(3)
-    moving = simulation.submit(away(numbers))
-    held(simulation, moving)
-    simulation.clock.pass_ms(1000)
-    release = counting_down(simulation, leaving(numbers[0]))
-    assert goes_to(simulation, numbers[0]) == "parked"
-    if first == "the reroute ends":
-        simulation.finish(moving)
-        assert simulation.view(moving).state is JobState.SUCCEEDED
-        assert outcome(simulation, moving, numbers[0]) is Outcome.SUPERSEDED
-        assert goes_to(simulation, numbers[0]) == "parked", "the release has it"
-        error = told(simulation, moving)[numbers[0]].error
-        assert error is not None
-        assert error.code == "parked"
-        assert simulation.view(moving).error is None
-    called_off(simulation, release)
-    simulation.finish(moving)
-    assert simulation.view(release).state is JobState.CANCELLED
-    assert {goes_to(simulation, number) for number in numbers} == {"backup"}
+    failover_waits_while_a_release_is_called_off(simulation, held, first)
 
 
 @pytest.mark.parametrize("held", HELD)
@@ -175,23 +111,7 @@ def test_the_failover_may_go_on_while_the_numbers_are_being_parked(simulation: S
 @pytest.mark.parametrize("point", WAYS_BACK)
 @pytest.mark.parametrize("dies", [False, True])
 def test_the_failover_may_go_on_while_the_release_is_wound_up(simulation: Simulation, point: str, dies: bool) -> None:
-    (number,) = simulation.own(1)
-    moving = simulation.submit(away([number]))
-    held_by_a_503(simulation, moving)
-    job = counting_down(simulation, leaving(number))
-    simulation.clock.pass_ms(60_000)
-    simulation.cancel(job)
-    release = Attempt(simulation, job)
-    release.to(point)
-    simulation.finish(moving)
-    if dies:
-        release.kill()
-        simulation.expire(job)
-    else:
-        release.end()
-    simulation.finish(job, moving)
-    assert goes_to(simulation, number) == "backup"
-    assert simulation.view(job).state is JobState.CANCELLED
+    failover_goes_on_while_the_release_is_wound_up(simulation, point, dies)
 
 
 def test_called_off_before_it_is_parked_it_goes_where_the_failover_wants_it(simulation: Simulation) -> None:
@@ -221,13 +141,7 @@ def test_one_that_can_not_be_parked_goes_where_the_failover_wants_it(simulation:
 
 
 def test_of_two_failovers_that_wait_the_newer_one_is_what_it_gets(simulation: Simulation) -> None:
-    (number,) = simulation.own(1)
-    older, newer = (simulation.submit(away([number], to)) for to in (OTHER, BACKUP))
-    release = counting_down(simulation, leaving(number))
-    simulation.finish(newer)
-    simulation.finish(older)
-    called_off(simulation, release)
-    assert goes_to(simulation, number) == "backup"
+    two_failovers_wait(simulation)
 
 
 def test_after_the_release_an_older_failover_than_the_newest_is_still_superseded(simulation: Simulation) -> None:

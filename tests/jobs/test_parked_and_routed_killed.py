@@ -12,8 +12,8 @@ import redis
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Failback
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
-from tests.jobs.test_killed_at_every_point import DyingWorkers
-from tests.jobs.test_parked_and_routed import GRACE, away, goes_to, leaving, outcome
+from tests.support.simulation.dying_workers import DyingWorkers
+from tests.support.simulation.parked_releases import GRACE, away, goes_to, leaving, outcome
 from tests.support.simulation.simulation import Killed, Simulation
 
 #: Each test takes every so many-th point; `make long` takes all.

@@ -15,11 +15,11 @@ from didflow.contract.business_events import ORDER
 from didflow.ledger.connection import connect
 from producers.business_events import BusinessEvents
 from producers.onboarding import Onboarding
-from tests.jobs.test_quotes import TWO, quoted
+from tests.support.generated_requests import EDGES
 from tests.support.inline_worker import InlineWorker
+from tests.support.quotes import TWO, quoted
 from tests.support.shell import Shell
 from tests.support.working_thread import working
-from tests.unit.test_any_field import EDGES
 from worker.local.embedded_valkey import EmbeddedValkey
 
 ONCE = "it is good for one order"

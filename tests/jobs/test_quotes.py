@@ -26,22 +26,14 @@ from didflow.contract.jobs import JobView
 from didflow.contract.quotes import is_genuine, signature
 from didflow.ledger import script_calls
 from didflow.ledger.commands import send
-from tests.support.inline_worker import InlineWorker, charged, numbers, result_of
+from tests.support.inline_worker import InlineWorker, charged, numbers
+from tests.support.quotes import CITY, TWO, quoted
 from worker.local.embedded_valkey import EmbeddedValkey
-
-CITY = "LOS ANGELES, CA"
-TWO = SearchAndBuy(country="US", city=(CITY,), quantity=2)
 
 
 @pytest.fixture
 def didflow(inline: InlineWorker) -> Didflow:
     return Didflow(inline.ledger.client, inline.settings.namespace)
-
-
-def quoted(inline: InlineWorker, request: SearchAndBuy = TWO) -> Quote:
-    quote = result_of(inline.run(request.model_copy(update={"dry_run": True}))).quote
-    assert quote is not None
-    return quote
 
 
 def ordered(inline: InlineWorker, quote: Quote) -> JobView:

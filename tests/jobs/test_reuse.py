@@ -1,6 +1,5 @@
 """Reuse before buying: what waits in the pool goes out first, to one job each, and costs nothing."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -11,26 +10,18 @@ from didflow.client.number_pool import Pool
 from didflow.contract.destinations import Destination
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Release, SearchAndBuy
-from didflow.contract.results import NumberResult
 from didflow.contract.states import JobState
-from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
+from tests.support.simulation.dying_workers import DyingWorkers, Play, play_on
+from tests.support.simulation.pool_numbers import LABEL, bought, handed_out, numbers, outcomes, spare
 from tests.support.simulation.simulation import Attempt, Simulation
 
-LABEL = "spare"
 ASKED = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), reuse=True)
 PBX = (Destination.sip("pbx@example.net"),)
 
 
 @pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey, reuse_label=LABEL)
-    yield simulation
-    simulation.close()
-
-
-def spare(simulation: Simulation, count: int = 1, label: str = LABEL, city: str | None = None) -> list[str]:
-    """Numbers that wait for somebody; of the first city that has any for sale, if none is named: Los Angeles."""
-    return [f"+{number}" for number in simulation.sandbox.order("seed_owned", count=count, label=label, city=city)]
+def simulation_settings() -> dict[str, object]:
+    return {"reuse_label": LABEL}
 
 
 def played(simulation: Simulation, **changes: object) -> JobView:
@@ -39,29 +30,12 @@ def played(simulation: Simulation, **changes: object) -> JobView:
     return simulation.view(job)
 
 
-def numbers(view: JobView) -> tuple[NumberResult, ...]:
-    assert view.result is not None
-    return view.result.numbers
-
-
-def outcomes(view: JobView) -> dict[str, str | None]:
-    return {one.number: one.outcome.value if one.outcome else None for one in numbers(view)}
-
-
-def bought(simulation: Simulation) -> int:
-    return len(simulation.sandbox.ledger())
-
-
 def waiting(simulation: Simulation) -> set[str]:
     """Those of the pool that a new job would get."""
     view = played(simulation, quantity=1000, policy="best_effort", dry_run=True)
     assert view.result is not None
     assert view.result.quote is not None
     return {one.number for one in view.result.quote.numbers if one.outcome == "reused"}
-
-
-def handed_out(simulation: Simulation) -> set[str]:
-    return {one.number for one in Pool(Didflow(simulation.ledger.client, simulation.ledger.keys.namespace)).handed_out()}
 
 
 def test_the_pool_goes_out_first_and_only_the_rest_is_bought(simulation: Simulation) -> None:

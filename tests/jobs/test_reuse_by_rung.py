@@ -10,16 +10,19 @@ import redis
 from didflow import Didflow, Quote, Rung, SearchAndBuy
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult, RungReport
-from tests.jobs.test_killed_at_every_point import DyingWorkers, Play, play_on
-from tests.jobs.test_reuse import bought, handed_out, numbers, outcomes, simulation, spare
+from tests.support.simulation.dying_workers import DyingWorkers, Play, play_on
+from tests.support.simulation.pool_numbers import LABEL, bought, handed_out, numbers, outcomes, spare
 from tests.support.simulation.simulation import Attempt, Simulation
-
-__all__ = ["simulation"]
 
 LA, SD, SF = "LOS ANGELES, CA", "SAN DIEGO, CA", "SAN FRANCISCO, CA"
 LADDER = (Rung(name="la", city=LA), Rung(name="sd", city=SD), Rung(name="sf", city=SF))
 LADDERED = SearchAndBuy(country="US", ladder=LADDER, reuse=True)
 PLAIN = SearchAndBuy(country="US", city=(LA,), reuse=True)
+
+
+@pytest.fixture
+def simulation_settings() -> dict[str, object]:
+    return {"reuse_label": LABEL}
 
 
 def played(simulation: Simulation, request: SearchAndBuy = LADDERED, **changes: object) -> JobView:

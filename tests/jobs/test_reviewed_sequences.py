@@ -15,22 +15,14 @@ from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, outcomes
+from tests.support.meddled_client import Meddled
 from worker.jobs.purchase.job import MAX_CHECKOUTS
 from worker.jobs.reroute.route_change import RerouteCheckpoint
 from worker.process.sweeper import Sweeper
-from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 DEAD, BACKUP = Destination.sip("dead@example.net"), Destination.sip("backup@example.net")
-
-
-class Meddled(WavixClient):
-    """The real client of a stage, where a test may do something just before or after a call."""
-
-    def __init__(self, inline: InlineWorker) -> None:
-        self.__dict__ = inline.client.__dict__
-        inline.client = self
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Jobs about numbers of ours, on a server whose owned list can't be searched: `search` or `label` is ignored, or finds nothing."""
 
-from collections.abc import Iterator
-
 import pytest
-import redis
 
 from didflow.contract.destinations import Destination
 from didflow.contract.document_file import read_paper
 from didflow.contract.requests import Failback, FollowDocuments, Reroute, SearchAndBuy, Selector
-from tests.jobs.test_follow_documents import bought
 from tests.support.fan_out import fanning, play
 from tests.support.inline_worker import InlineWorker, outcomes
+from tests.support.simulation.bought_inactive import bought
 from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.documents.upload import hand_in
 
@@ -22,10 +19,8 @@ MODES = pytest.mark.parametrize("mode", ["ignored", "silent"])
 
 
 @pytest.fixture
-def simulation(quick_valkey: redis.Redis) -> Iterator[Simulation]:
-    simulation = Simulation(quick_valkey, reuse_label="spare")
-    yield simulation
-    simulation.close()
+def simulation_settings() -> dict[str, object]:
+    return {"reuse_label": "spare"}
 
 
 @MODES

@@ -23,10 +23,10 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.settings import Settings
-from tests.jobs.test_purchase_property import FAULTS
-from tests.jobs.test_reviewed_sequences import Meddled
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, numbers, outcomes
 from tests.support.ledger_roles import let_pass, stream
+from tests.support.meddled_client import Meddled
+from tests.support.simulation.purchase_faults import FAULTS
 from worker.jobs.purchase.spend_limits import most_affordable
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions

@@ -9,10 +9,10 @@ import redis
 
 from didflow.ledger.commands import Commands
 from didflow.ledger.script_loader import Script
-from tests.jobs import test_going_numbers as going
-from tests.jobs import test_parked_and_routed as routed
-from tests.jobs.test_lent import LABEL
+from tests.support.simulation import going_number_schedules as going
+from tests.support.simulation import parked_and_routed_schedules as routed
 from tests.support.simulation.clock import Clock
+from tests.support.simulation.lent_numbers import LABEL
 from tests.support.simulation.simulation import Simulation, TimedLedger
 
 
@@ -41,25 +41,25 @@ class Weakness:
 
 
 def held(simulation: Simulation) -> None:
-    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(simulation, routed.not_begun, "the reroute ends")
+    routed.failover_waits_while_a_release_is_called_off(simulation, routed.not_begun, "the reroute ends")
 
 
 def release_first(simulation: Simulation) -> None:
-    routed.test_a_failover_that_waits_is_not_lost_to_a_release_that_is_called_off(simulation, routed.not_begun, "the release ends")
+    routed.failover_waits_while_a_release_is_called_off(simulation, routed.not_begun, "the release ends")
 
 
 def while_it_winds_up(simulation: Simulation) -> None:
-    routed.test_the_failover_may_go_on_while_the_release_is_wound_up(simulation, "before:save.stays", False)
+    routed.failover_goes_on_while_the_release_is_wound_up(simulation, "before:save.stays", False)
 
 
 WEAKER = {
     "a quarantine alone keeps a number off": Weakness(
-        "not may_be_going(f[1] or '', number)", "true", going.test_a_number_of_the_pool_whose_release_had_no_answer_is_given_to_nobody
+        "not may_be_going(f[1] or '', number)", "true", going.pool_number_with_an_unanswered_release
     ),
     "a mark is gone when its release is parked": Weakness(
         "if state and not OVER[state] then return true end",
         "if state and not OVER[state] and state ~= 'needs_review' then return true end",
-        going.test_a_parked_release_keeps_it_until_somebody_has_looked_at_it,
+        going.parked_release_keeps_its_number,
     ),
     "nobody notes what an older job wanted": Weakness(
         "parked.wanted_order, parked.wanted_by, parked.wanted = order, by, route", "parked.wanted_order = order", held
@@ -71,7 +71,7 @@ WEAKER = {
     "a wish of before is as good as a newer one": Weakness(
         "if order < parked.was or order < parked.wanted_order then return false end",
         "",
-        routed.test_of_two_failovers_that_wait_the_newer_one_is_what_it_gets,
+        routed.two_failovers_wait,
     ),
 }
 

@@ -10,24 +10,16 @@ from didflow.ledger.gate import Findings, Gate, Turn
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.replies import ClaimRefused, GateClosed, LeaseLost, LeaseState, Saved
 from didflow.ledger.script_calls import Submission
+from tests.support.gate import gate_events, restart
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
 OPEN = Write("bind", phase="bound", checkpoint="{}", reserve=["+1"], unsettled=True)
-
-
-def restart(ledger: Ledger) -> None:
-    """What a script sees after a restart: the name that was written isn't this server's."""
-    ledger.client.hset(ledger.keys.epoch, "server", "another")
 
 
 def turn(ledger: Ledger, account: str = "default", checker: str = "worker-1") -> Turn:
     taken = Gate(ledger).take_turn(account, checker, turn_ms=60_000)
     assert taken is not None
     return taken
-
-
-def gate_events(ledger: Ledger) -> list[str]:
-    return [entry["type"] for entry in stream(ledger, "events") if entry["type"].startswith("didflow.ledger")]
 
 
 def test_a_fresh_ledger_is_open_whoever_comes_first(ledger: Ledger) -> None:

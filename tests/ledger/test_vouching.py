@@ -15,7 +15,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.ledger.replies import GateClosed, Saved, Vouched
 from didflow.ledger.serialization import write_text
 from didflow.ledger.witness import SILENCE_S, Before, Witness
-from tests.ledger.test_gate import gate_events, restart
+from tests.support.gate import gate_events, restart
 from tests.support.ledger_roles import claimed, submitted
 
 BOUND = Write("bind", phase="bound", checkpoint="{}", reserve=["+1"], unsettled=True)

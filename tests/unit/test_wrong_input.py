@@ -30,7 +30,7 @@ from didflow.contract import errors
 from didflow.contract.business_events import TYPES, CustomerChurned
 from didflow.contract.errors import DidflowError, Fault
 from didflow.contract.requests import Request, parse_request
-from tests.unit.test_any_field import GOOD, INNER
+from tests.support.generated_requests import GOOD, INNER
 
 #: A good one of every model that a caller may fill in.
 INPUTS: dict[type[BaseModel], dict[str, Any]] = {
