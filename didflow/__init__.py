@@ -31,8 +31,9 @@ from didflow.contract.errors import (
 )
 from didflow.contract.events import Event
 from didflow.contract.history import Happening, History, HistoryEntry
+from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import Job, JobView, Step
-from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector, parse_request
+from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
 from didflow.contract.results import Quote
 from didflow.contract.states import JobState, Outcome
 from didflow.ledger.dead_letters import DeadLetters

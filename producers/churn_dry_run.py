@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from didflow.contract.job_kinds import kind_of
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Release
 from didflow.contract.states import JobState
@@ -49,7 +50,7 @@ def _planned(name: str, request: Release, key: str, reference: str, account: str
         account=account,
         reference=reference,
         idempotency_key=key,
-        lane=request.lane,
+        lane=kind_of(request).lane,
         priority=5,
         attempt=0,
         phase=None,

@@ -19,8 +19,9 @@ from didflow.client.submission import submit_one
 from didflow.client.sync import Didflow
 from didflow.contract.errors import JobNotFound
 from didflow.contract.follow_ups import DOCUMENTS, DOCUMENTS_AGAIN
+from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import Job, JobView
-from didflow.contract.requests import Request, parse_request
+from didflow.contract.requests import Request
 from didflow.contract.results import NumberResult
 from didflow.ledger.commands import Command, Commands
 from didflow.ledger.script_calls import Submission

@@ -10,6 +10,7 @@ from didflow.client.quotes import QuotedSubmission, orders, refusal
 from didflow.client.request_diff import differences
 from didflow.client.submit_checks import check
 from didflow.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, JobNotFound
+from didflow.contract.job_kinds import request_models
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Request
 from didflow.contract.results import Quote
@@ -111,7 +112,7 @@ def _wrong_type(one: object) -> InvalidRequest | None:
     if isinstance(one, QuotedSubmission) and (name := _unlike(one.quote, Quote)):
         return refusal("quote", f"is a {name}: give the `Quote` of a dry run, or `Quote.model_validate(…)` of its fields")
     by_quote_alone = isinstance(one, QuotedSubmission) and one.request is None
-    if not by_quote_alone and (name := _unlike(one.request, Request)):
+    if not by_quote_alone and (name := _unlike(one.request, request_models())):
         return refusal("request", f"is a {name}: give a request such as `SearchAndBuy`, or `parse_request(…)` of its fields")
     return None
 

@@ -6,15 +6,12 @@ or ran it, and no older worker takes it; one that an older version wrote is eith
 
 from collections.abc import Collection, Iterator, Mapping, Sized
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -24,10 +21,9 @@ from didflow.contract.money import Usd
 from didflow.contract.numbers import NumberList, NumberType
 from didflow.contract.quote_terms import Terms
 from didflow.contract.release_timing import AfterMoment, Grace, Margin
-from didflow.contract.states import Lane
 from didflow.contract.texts import DIGITS, PRINTABLE, URL, WILD
 from didflow.contract.time_values import Moment
-from didflow.contract.validation import Checked, invalid
+from didflow.contract.validation import Checked
 
 #: The version of what this code stores of a job: its request, and what it writes while it runs. To be raised with any change that an
 #: older worker can't read, or would drop when it writes; see tests/unit/test_stored_shape.py.
@@ -43,7 +39,9 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class _Request(Checked):
+class RequestBase(Checked):
+    """What every request has. Each kind's model adds `kind`, a literal with a default, and stands in a record of `job_kinds`."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     v: Literal[1] = 1
@@ -83,7 +81,7 @@ class Rung(Checked):
     quantity: int | None = Field(default=None, ge=1, le=1000, strict=True)
 
 
-class SearchAndBuy(_Request):
+class SearchAndBuy(RequestBase):
     """Buy `quantity` numbers that fit every criterion given; a criterion left out admits everything.
 
     country        ISO code (``US``) or the provider's name (``United States``)
@@ -171,10 +169,6 @@ class SearchAndBuy(_Request):
         """Whether numbers that take no calls without documents may be bought."""
         return "allow_inactive" in (self.documents, *(rung.documents for rung in self.ladder or ()))
 
-    @property
-    def lane(self) -> Lane:
-        return Lane.MONEY
-
 
 class Selector(Checked):
     """Owned numbers by what they are now; every field given must match, and at least one is needed.
@@ -198,7 +192,7 @@ class Selector(Checked):
             yield "a selector names what to match (trunk_id, destination, label, country, city), or all: true, not both"
 
 
-class _OfNumbers(_Request):
+class _OfNumbers(RequestBase):
     """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
 
     numbers: NumberList = Field(default=(), max_length=100_000)
@@ -253,20 +247,12 @@ class Reroute(_OfNumbers):
             raise ValueError("needs at least 1 destination")
         return given
 
-    @property
-    def lane(self) -> Lane:
-        return Lane.EMERGENCY
 
-
-class Failback(_Request):
+class Failback(RequestBase):
     """Give every number of a reroute job its own old destinations back; numbers changed since are left alone."""
 
     kind: Literal["failback"] = "failback"
     job_id: Text
-
-    @property
-    def lane(self) -> Lane:
-        return Lane.EMERGENCY
 
 
 class Release(_OfNumbers):
@@ -323,12 +309,8 @@ class Release(_OfNumbers):
         """Whether calls in that time keep a number. Until `at` they are what is expected."""
         return self.stop_on_traffic and (bool(self.grace) or self.before_renewal is not None)
 
-    @property
-    def lane(self) -> Lane:
-        return Lane.BULK
 
-
-class FollowDocuments(_Request):
+class FollowDocuments(RequestBase):
     """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
 
     A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
@@ -347,27 +329,9 @@ class FollowDocuments(_Request):
         if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
             yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
 
-    @property
-    def lane(self) -> Lane:
-        return Lane.BULK
 
-
+#: Any request. The kinds of job are in `job_kinds`; a test holds them together.
 Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
-
-
-@cache
-def request_adapter() -> TypeAdapter[Request]:
-    """Reads any request by its `kind`; also gives the JSON Schema."""
-    return TypeAdapter(Annotated[Request, Field(discriminator="kind")])
-
-
-def parse_request(fields: dict[str, Any] | str) -> Request:
-    """Read a request from fields or from JSON text. Raises InvalidRequest with every fault."""
-    try:
-        adapter = request_adapter()
-        return adapter.validate_json(fields) if isinstance(fields, str) else adapter.validate_python(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
 
 
 AnyRequest = TypeVar("AnyRequest", bound=Checked)

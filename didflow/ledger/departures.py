@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from didflow.contract.departures import Departure, Departures, Standing
+from didflow.contract.job_kinds import gives_back
 from didflow.contract.jobs import JobView
 from didflow.contract.release_timing import renews_ms
 from didflow.contract.requests import Release
@@ -70,7 +71,7 @@ def open_releases(commands: Commands) -> Command[tuple[JobView, ...]]:
     releases: list[str] = []
     for some in _pieces(ids):
         kinds = yield tuple(RedisCommand("hget", (commands.keys.job(job_id), "kind")) for job_id in some)
-        releases += [job_id for job_id, kind in zip(some, kinds, strict=True) if kind == "release"]
+        releases += [job_id for job_id, kind in zip(some, kinds, strict=True) if kind is not None and gives_back(kind)]
     views: list[JobView] = []
     for job_id in releases:
         views += yield from _kept(commands, job_id)

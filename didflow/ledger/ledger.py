@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
 from didflow.contract.history import Happened, members_of
+from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
 from didflow.contract.jobs import AskedCall
 from didflow.contract.number_holders import Loan
 from didflow.contract.requests import REQUEST_VERSION, Request
@@ -116,14 +117,14 @@ class Ledger(LedgerClient):
 
     def claim(self, job_id: str, claimant: str, *, lease_ms: int, probe_ms: int = 30_000) -> Claim | ClaimRefused:
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
-        return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version))
+        return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version, names_behind_the_gate()))
 
     def take(self, lane: Lane, most: int, *, worker: str, consumer: str, claimant: str, lease_ms: int, probe_ms: int = 30_000) -> Taken:
         """Take at most so many messages off the lane's queue, and claim their jobs.
 
         `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call.
         """
-        args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version)
+        args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version, names_behind_the_gate())
         replies, foreign, emptied = self._script("take", *args)
         found = [_claim(str(job_id), reply) for job_id, reply in replies]
         claims = tuple(one for one in found if isinstance(one, Claim))
@@ -292,9 +293,10 @@ class Ledger(LedgerClient):
         """
         mode = "park" if parking else str(int(calling))
         asked = (mode, NEVER_MS if seen_ms is None else seen_ms, "" if wanted is None else route_text(wanted))
+        kinds = (names_that_buy(), names_that_give_back())
         every = RoutesClaimed()
         for some in _together(numbers):
-            reply = self._script("routes", claim.job_id, claim.token, *asked, *some)
+            reply = self._script("routes", claim.job_id, claim.token, *asked, *kinds, *some)
             if reply[0] == "lost":
                 return None
             _, newer, disturbed, lately, noted = reply

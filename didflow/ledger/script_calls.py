@@ -17,6 +17,7 @@ from didflow.contract.actors import fault_of
 from didflow.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
 from didflow.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
 from didflow.contract.history import Happened, History, members_of, read_history
+from didflow.contract.job_kinds import kind_of, names_that_give_back
 from didflow.contract.jobs import Job
 from didflow.contract.requests import REQUEST_VERSION, FollowDocuments, Request
 from didflow.contract.results import Result
@@ -133,7 +134,7 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
         key,
         submission.reference or "",
         submission.account,
-        (submission.lane or submission.request.lane).value,
+        (submission.lane or kind_of(submission.request).lane).value,
         submission.priority,
         not_before_ms,
         RENUDGE_MS,
@@ -169,7 +170,7 @@ def undo(undone: str, failback: str, key: str | None) -> Call[tuple[str, str] | 
 
 def cancel(job_id: str, actor: str = "") -> Call[str]:
     """Call a job off. Reads ``cancelled``, ``asked`` (a worker winds it up), or the state in which it has already ended."""
-    return Call("cancel", (job_id, RETENTION_MS, actor), lambda reply: _there(reply, job_id))
+    return Call("cancel", (job_id, RETENTION_MS, actor, names_that_give_back()), lambda reply: _there(reply, job_id))
 
 
 def retry(job_id: str, actor: str = "") -> Call[str]:
@@ -180,7 +181,7 @@ def retry(job_id: str, actor: str = "") -> Call[str]:
 def follow_up_args(name: str, request: Request, account: str, *, delay_ms: int, version: int = REQUEST_VERSION) -> tuple[str | int, ...]:
     """A job that another one leaves behind, as the scripts take it."""
     print_of = fingerprint(Submission(request, account=account))
-    return (name, version, request.kind, request.model_dump_json(), print_of, request.lane.value, delay_ms)
+    return (name, version, request.kind, request.model_dump_json(), print_of, kind_of(request).lane.value, delay_ms)
 
 
 def follower_args(purchase: str, account: str) -> tuple[str | int, ...]:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from didflow.contract.errors import InvalidRequest
+from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import AskedCall, JobView, Step
-from didflow.contract.requests import Request, parse_request
+from didflow.contract.requests import Request
 from didflow.contract.results import NumberResult, Result
 from didflow.contract.states import JobState, Lane
 

@@ -12,6 +12,7 @@ import typer
 
 from didflow.client.sync import Didflow
 from didflow.contract.errors import InvalidRequest
+from didflow.contract.job_kinds import gives_back
 from didflow.contract.jobs import JobView, Step
 from didflow.contract.states import REPORTED, JobState
 from didflow.ledger.commands import MOST_LISTED
@@ -50,7 +51,7 @@ def status(
         if numbers:
             print_numbers(didflow.numbers(job, page=None if everything else page), as_json=as_json)
             return
-        departures = didflow.departures(job) if view.kind == "release" else None
+        departures = didflow.departures(job) if gives_back(view.kind) else None
         show_or_report(view, as_json=as_json, departures=departures)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from didflow.contract.document_file import described
 from didflow.contract.follow_ups import DOCUMENTS
+from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Release, Reroute
 from didflow.contract.states import Outcome
@@ -48,7 +49,7 @@ def _documents(view: JobView) -> Iterator[tuple[str, str]]:
     for kind, titles in sorted(kinds.items()):
         command = f"didflow documents upload --type {shlex.quote(kind)} --file FILE --job {view.id}{_of_account(view)}"
         yield f"hand in {described([kind], titles)} with", command
-    if inactive and view.kind == "search_and_buy":
+    if inactive and buys(view.kind):
         yield "what is still missing is followed by", f"didflow status {view.id}-{DOCUMENTS}"
 
 

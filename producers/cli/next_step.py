@@ -1,5 +1,6 @@
 """What each state means for who looks at it, and what to do."""
 
+from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState, Outcome, WaitReason
 
@@ -60,6 +61,6 @@ def to_settle(view: JobView) -> str:
     if not open_ones:
         return f"{retry} looks again; `didflow explain {view.id}` shows every step"
     shown = " ".join(open_ones[:10]) + (f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else "")
-    word = "bought" if view.kind == "search_and_buy" else "released"
+    word = "bought" if buys(view.kind) else "released"
     ends = f"`didflow resolve {view.id} --{word} NUMBER`, once for each that was, or `--not-{word}`"
     return f"{retry} looks again; else find out which of these were {word}: {shown}; and then {ends}"

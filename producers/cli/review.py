@@ -9,6 +9,7 @@ from rich.text import Text
 from didflow.client.review import open_numbers
 from didflow.client.sync import Didflow
 from didflow.contract.errors import InvalidRequest
+from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView
 from didflow.contract.numbers import NumberList
 from didflow.contract.states import JobState
@@ -51,7 +52,7 @@ def resolve(
         view = didflow.get(job)
         took_effect = _took_effect(view, _e164(bought), _e164(released), not_bought=not_bought, not_released=not_released)
         others = sorted({number.number for number in open_numbers(view)} - set(took_effect))
-        word = "bought" if view.kind == "search_and_buy" else "released"
+        word = "bought" if buys(view.kind) else "released"
         WholeWords(stderr=True).print(Text(f"{word}: {' '.join(took_effect) or 'none'}\nnot {word}: {' '.join(others) or 'none'}"))
         for line in _charges_told(didflow, view):
             WholeWords(stderr=True).print(Text(line))
@@ -75,7 +76,7 @@ def _took_effect(
     """The numbers named, if they were named in the words of this job and in one way. Raises WrongJob, InvalidRequest."""
     open_numbers(view)  # That the job isn't parked is the more important thing to say.
     word, named, none, other = "bought", bought, not_bought, bool(released) or not_released
-    if view.kind != "search_and_buy":
+    if not buys(view.kind):
         word, named, none, other = "released", released, not_released, bool(bought) or not_bought
     if other or bool(named) == none:
         raise InvalidRequest(f"for this job say either --{word} NUMBER, as often as needed, or --not-{word}")

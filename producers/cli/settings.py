@@ -10,7 +10,7 @@ from rich.text import Text
 
 from didflow.contract.business_events import business_event_schema
 from didflow.contract.events import event_adapter
-from didflow.contract.requests import request_adapter
+from didflow.contract.job_kinds import request_adapter
 from didflow.settings import Settings, load_settings, unknown_variables, variable
 from didflow.terminal import options as given
 from didflow.terminal.output import WholeWords, clean, errors_told, print_json, print_table

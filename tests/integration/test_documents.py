@@ -8,7 +8,8 @@ import pytest
 
 from didflow import AsyncDidflow, AsyncDocuments, AsyncPool, Didflow, Documents, InvalidRequest, Job, JobState, SearchAndBuy, WrongJob
 from didflow.contract.events import event_adapter
-from didflow.contract.requests import FollowDocuments, Release, request_adapter
+from didflow.contract.job_kinds import request_adapter
+from didflow.contract.requests import FollowDocuments, Release
 from didflow.contract.results import Result, Totals
 from didflow.ledger.ledger import Claim
 from tests.support.inline_shell import shell_of

@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from didflow import Didflow
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import InvalidRequest, UnreadableRecord
+from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import Job
-from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy, parse_request
+from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy
 from didflow.contract.states import REPORTED, JobState, Lane
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger

@@ -10,6 +10,7 @@ import pytest
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Destination
 from didflow.contract.history import Happened, Happening
+from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
 from didflow.contract.number_holders import Loan
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend, SpendLimit
@@ -59,11 +60,11 @@ def alive(ledger: Ledger) -> Args:
 
 
 def cancel(ledger: Ledger) -> Args:
-    return (submitted(ledger).id, 60_000)
+    return (submitted(ledger).id, 60_000, "", names_that_give_back())
 
 
 def claim(ledger: Ledger) -> Args:
-    return (submitted(ledger).id, "worker-1:once", 60_000, 1000, 1)
+    return (submitted(ledger).id, "worker-1:once", 60_000, 1000, 1, names_behind_the_gate())
 
 
 def dialect(ledger: Ledger) -> Args:
@@ -283,7 +284,19 @@ def routes(ledger: Ledger) -> Args:
     ledger.claim_routes(oldest, ["+12135550102"])
     take_to_park(ledger, newer, "+12135550103")
     wanted = route_text((Destination.sip("backup@example.net"),))
-    return (older.job_id, older.token, 1, 0, wanted, "+12135550100", "+12135550101", "+12135550102", "+12135550103")
+    return (
+        older.job_id,
+        older.token,
+        1,
+        0,
+        wanted,
+        names_that_buy(),
+        names_that_give_back(),
+        "+12135550100",
+        "+12135550101",
+        "+12135550102",
+        "+12135550103",
+    )
 
 
 def take_to_park(ledger: Ledger, release: Claim, *numbers: str) -> None:
@@ -351,7 +364,7 @@ def take(ledger: Ledger) -> Args:
         ledger.client.hset(f"{queue}.msgs", f"foreign-{place}", "{")
         ledger.client.rpush(queue, f"foreign-{place}")
     submitted(ledger)
-    return ("money", 3, "worker-1", "money", "worker-1:once", 60_000, 1000, 1)
+    return ("money", 3, "worker-1", "money", "worker-1:once", 60_000, 1000, 1, names_behind_the_gate())
 
 
 def emit(ledger: Ledger) -> Args:

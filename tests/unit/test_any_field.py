@@ -12,9 +12,7 @@ from pydantic import BaseModel
 
 from didflow.contract.business_events import parse_business_event
 from didflow.contract.errors import InvalidRequest
-from didflow.contract.requests import (
-    parse_request,
-)
+from didflow.contract.job_kinds import parse_request
 from didflow.ledger.script_calls import Submission, submit
 from tests.support.generated_requests import _NUMBERS, GOOD, INNER, JSON, events, requests
 

@@ -8,7 +8,8 @@ import pytest
 
 from didflow.contract.business_events import CHURNED, ORDER, REQUEST, parse_business_event
 from didflow.contract.errors import InvalidRequest
-from didflow.contract.requests import Release, SearchAndBuy, parse_request
+from didflow.contract.job_kinds import parse_request
+from didflow.contract.requests import Release, SearchAndBuy
 from didflow.contract.time_values import EARLIEST, LATEST, bounded, later, read_span
 from didflow.ledger.script_calls import Submission, submit
 from didflow.terminal import options

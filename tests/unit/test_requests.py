@@ -9,7 +9,8 @@ import pytest
 
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import InvalidRequest
-from didflow.contract.requests import Reroute, is_past, parse_request, request_adapter
+from didflow.contract.job_kinds import parse_request, request_adapter
+from didflow.contract.requests import Reroute, is_past
 from didflow.ledger.script_calls import Submission, submit
 
 BUY: dict[str, Any] = {"kind": "search_and_buy", "country": "US"}

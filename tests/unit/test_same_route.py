@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from didflow.contract.destinations import Destination, SeenDestination, same_route
-from didflow.contract.requests import Reroute, parse_request
+from didflow.contract.job_kinds import parse_request
+from didflow.contract.requests import Reroute
 
 TRUNK = {"transport": 5, "destination": "32882", "trunk_id": 144}
 

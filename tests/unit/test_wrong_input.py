@@ -29,7 +29,8 @@ from didflow import (
 from didflow.contract import errors
 from didflow.contract.business_events import TYPES, CustomerChurned
 from didflow.contract.errors import DidflowError, Fault
-from didflow.contract.requests import Request, parse_request
+from didflow.contract.job_kinds import parse_request
+from didflow.contract.requests import Request
 from tests.support.generated_requests import GOOD, INNER
 
 #: A good one of every model that a caller may fill in.

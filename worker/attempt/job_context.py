@@ -10,6 +10,7 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
 from didflow.contract.errors import JobError, JobNotFound, ServiceUnavailable
 from didflow.contract.ids_form import IdsForm
+from didflow.contract.job_kinds import MOVE_BATCH
 from didflow.contract.jobs import AskedCall
 from didflow.contract.number_holders import Holder, Loan
 from didflow.contract.parked_numbers import Parked
@@ -50,7 +51,6 @@ from worker.jobs.ports import (
     Wait,
     WantedElsewhere,
 )
-from worker.jobs.reroute.route_change import BATCH_KIND
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
 GATE_AGAIN_S = 1.0
@@ -304,7 +304,7 @@ class LedgerJobContext:
         return self._ledger.perform(self._ledger.commands.some_numbers(job_id, only))
 
     def fan_out(self, batches: Mapping[str, str]) -> None:
-        match self._ledger.fan_out(self.claim, BATCH_KIND, batches):
+        match self._ledger.fan_out(self.claim, MOVE_BATCH, batches):
             case BatchesSubmitted.LOST:
                 raise LostLease
             case BatchesSubmitted.CANCELLED:

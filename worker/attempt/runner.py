@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
-from pydantic import ValidationError
 
 from didflow.contract.errors import (
     DidflowError,
@@ -22,10 +21,8 @@ from didflow.contract.errors import (
     WrongLedger,
 )
 from didflow.contract.provider import Barred, No, NotNow, ReadFailed
-from didflow.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, parse_request
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState, Lane, WaitReason
-from didflow.contract.validation import invalid
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.replies import ClaimRefused
@@ -34,8 +31,8 @@ from worker.attempt.call_recorder import overheard
 from worker.attempt.heartbeat import LeaseFlags, Leases
 from worker.attempt.job_context import LedgerJobContext
 from worker.attempt.patience import AttemptPatience
-from worker.jobs.documents.job import follow_documents
-from worker.jobs.partial_result import in_doubt, known_so_far, nothing_done
+from worker.jobs.handlers import Runnable, known_so_far, nothing_done, run_job, stored_request
+from worker.jobs.partial_result import in_doubt
 from worker.jobs.ports import (
     AccountBarred,
     AttemptFailed,
@@ -51,12 +48,6 @@ from worker.jobs.ports import (
     Wait,
 )
 from worker.jobs.provider_answers import waiting_for
-from worker.jobs.purchase.job import search_and_buy
-from worker.jobs.release.job import release
-from worker.jobs.reroute.batch import send_batch
-from worker.jobs.reroute.dependency import follow
-from worker.jobs.reroute.job import failback, reroute
-from worker.jobs.reroute.route_change import BATCH_KIND, RouteChangeBatch
 from worker.wavix.request_gate import with_patience
 from worker.wavix.transport import before_change
 
@@ -78,7 +69,7 @@ ALONE = "alone"
 HANDED_BACK = "handed back by a stopping worker"
 
 #: What runs a claimed job: `run_job`, or what the bench puts in its place.
-Handler = Callable[[Request | RouteChangeBatch, JobContext, Provider, Rules], Ended]
+Handler = Callable[[Runnable, JobContext, Provider, Rules], Ended]
 
 
 @dataclass(frozen=True)
@@ -208,7 +199,7 @@ class JobRunner:
             with with_patience(patience):
                 if self._check_account is not None:
                     self._check_account(context.account, provider)
-                ended = self._handler(_request(claim), context, provider, rules)
+                ended = self._handler(stored_request(claim.fields), context, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
             self._finish(context, ended)
@@ -249,9 +240,9 @@ class JobRunner:
                 log.info("job.handed_back")
                 context.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
             case CancelRequested():
-                self._finish(context, Ended(JobState.CANCELLED, nothing_done(_request(claim))))
+                self._finish(context, Ended(JobState.CANCELLED, nothing_done(stored_request(claim.fields))))
             case Refused(error=error):
-                self._finish(context, Ended(JobState.FAILED, nothing_done(_request(claim), error)))
+                self._finish(context, Ended(JobState.FAILED, nothing_done(stored_request(claim.fields), error)))
             case NeedsReview(result=result):
                 self._finish(context, Ended(JobState.NEEDS_REVIEW, result))
             case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
@@ -339,25 +330,6 @@ def _not_written(job_id: str, error: ServiceUnavailable | UnreadableRecord) -> N
         log.error("job.record_unreadable", job_id=job_id, error=str(error))
 
 
-def run_job(request: Request | RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
-    """Run the handler of the job's kind."""
-    match request:
-        case SearchAndBuy():
-            return search_and_buy(request, context, provider, rules)
-        case Reroute():
-            if request.after is not None:
-                follow(request.after, context)
-            return reroute(request, context, provider, rules)
-        case Failback():
-            return failback(request, context, provider, rules)
-        case Release():
-            return release(request, context, provider, rules)
-        case FollowDocuments():
-            return follow_documents(request, context, provider, rules)
-        case RouteChangeBatch():
-            return send_batch(request, context, provider, rules)
-
-
 def rules_from(settings: Settings, account: Account | None) -> Rules:
     """The settings that the jobs of this account know."""
     return Rules(
@@ -394,20 +366,10 @@ def _was_answered(trouble: Exception) -> bool:
     return False
 
 
-def _request(claim: Claim) -> Request | RouteChangeBatch:
-    """Raises InvalidRequest for one that this version can't read."""
-    if claim.fields.get("kind") == BATCH_KIND:
-        try:
-            return RouteChangeBatch.model_validate_json(claim.fields.get("request", ""))
-        except ValidationError as error:
-            raise invalid(error) from None
-    return parse_request(claim.fields.get("request", ""))
-
-
 def _known(context: LedgerJobContext, error: JobError) -> Result:
     """What the job has written, as a result with this error; only the error, where that can't be read."""
     try:
-        return known_so_far(_request(context.claim), context, error)
+        return known_so_far(stored_request(context.claim.fields), context, error)
     except (NeedsReview, InvalidRequest, UnreadableRecord):
         return _failure(error)
 

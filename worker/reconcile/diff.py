@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from didflow.contract.destinations import Route, same_route
+from didflow.contract.job_kinds import buys
 from didflow.contract.parked_numbers import Parked
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.states import JobState
@@ -123,7 +124,7 @@ def candidates(books: Books, numbers: Collection[str]) -> tuple[str, ...]:
     may = [
         job
         for job in sorted(books.jobs, key=lambda job: job.order)
-        if job.kind == "search_and_buy" and (job.burned & set(numbers) or not job.state.is_terminal)
+        if buys(job.kind) and (job.burned & set(numbers) or not job.state.is_terminal)
     ]
     return tuple(job.job_id for job in may)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from didflow.contract.job_kinds import buys, changes_routes, gives_back
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult
@@ -66,16 +67,15 @@ def _jobs(ledger: LedgerClient, account: str) -> Iterator[JobBook]:
 def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
     """One job's record. What can't be read says nothing, so a number of it is nobody's: that is looked into, never passed over."""
     facts: dict[str, Any]
-    match view.kind:
-        case "search_and_buy":
-            facts = _purchase(view, numbers)
-        case "release":
-            facts = {"released": _released(view, numbers)}
-        case "reroute" | "failback" if not (view.request is not None and view.request.dry_run):
-            moves = _readable(RouteChange, numbers)
-            facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
-        case _:
-            facts = {}
+    if buys(view.kind):
+        facts = _purchase(view, numbers)
+    elif gives_back(view.kind):
+        facts = {"released": _released(view, numbers)}
+    elif changes_routes(view.kind) and not (view.request is not None and view.request.dry_run):
+        moves = _readable(RouteChange, numbers)
+        facts = {"routes": {number: move.target if move.outcome in ROUTED else None for number, move in moves.items()}}
+    else:
+        facts = {}
     facts["ended_ms"] = int(view.finished_at.timestamp() * 1000) if view.finished_at else None
     facts["charged_usd"] = view.result.totals.charged_usd if view.result else Decimal(0)
     return JobBook(view.id, view.kind, view.state, int(view.created_at.timestamp() * 1000), order, **facts)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from didflow.contract.errors import JobError
+from didflow.contract.parked_numbers import STILL_PARKED
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Result, SearchReport, Totals
+from worker.jobs.ports import JobContext
 from worker.jobs.purchase.state import ItemStatus, PurchaseRecord
-from worker.jobs.release.state import STILL_PARKED
 
 
 def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Mapping[str, JobError] | None) -> Result:
@@ -21,6 +22,11 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
         for number, item in sorted(record.kept.items())
     )
     return Result(numbers=numbers, totals=_totals(record), search=_with_bought(record), error=error)
+
+
+def written_purchase(request: SearchAndBuy, context: JobContext, error: JobError) -> Result:
+    """What is written of a purchase that ends from outside of its handler."""
+    return known_purchase(PurchaseRecord(request, context.checkpoint, context.numbers()), error)
 
 
 def known_purchase(record: PurchaseRecord, error: JobError) -> Result:

@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from didflow.contract.attempt_write import Write
 from didflow.contract.errors import JobError
 from didflow.contract.history import Happened
+from didflow.contract.parked_numbers import STILL_PARKED
+from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
 from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.history_entries import released
+from worker.jobs.partial_result import counted
 from worker.jobs.ports import Ended, JobContext, WantedElsewhere
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 from worker.jobs.selection import Selected
@@ -20,8 +23,6 @@ from worker.jobs.selection import Selected
 HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
-#: Of a number without an outcome that may be parked: a job that ends so isn't over.
-STILL_PARKED = JobError(code="still_parked", message="it may be parked, and neither goes nor has its old route: `didflow retry` goes on")
 #: Outcomes of a number's way to the parking destination after which it may be there.
 _MAY_BE_PARKED = frozenset({None, Outcome.ACCEPTED, Outcome.CONFIRMED})
 
@@ -158,6 +159,11 @@ class ReleaseCheckpoint(BaseModel):
 
 #: So many numbers that a job has parked, or was about to, may end in one write; more of them end in several.
 CLOSED_TOGETHER = 100
+
+
+def known_release(_request: Release, context: JobContext, error: JobError) -> Result:
+    """What is written of the numbers of a release that ends from outside of its handler."""
+    return counted([read_stored(ReleaseItem, text).result() for text in context.numbers().values()], GOOD, error)
 
 
 class ReleaseItems:

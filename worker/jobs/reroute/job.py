@@ -14,13 +14,15 @@ from didflow.contract.results import NumberResult, Quote, Result, Totals
 from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.owned_numbers import find_each, find_surely, listed, shared_digits
+from worker.jobs.partial_result import counted
 from worker.jobs.ports import Ended, JobContext, Provider, Refused, Rules, Wait
 from worker.jobs.release.state import ReleaseItem
+from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges, checkpoint_of
-from worker.jobs.reroute.fan_out import PagedMoves, pages_in
+from worker.jobs.reroute.fan_out import PagedMoves, pages_in, result_of_pages
 from worker.jobs.reroute.parked_numbers import ParkedToo, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
-from worker.jobs.reroute.route_change import NO_RECORD, RerouteCheckpoint, RouteChange
+from worker.jobs.reroute.route_change import GOOD, NO_RECORD, RerouteCheckpoint, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_count, check_fraction, check_trunks
 
@@ -32,6 +34,8 @@ CALLS_ALONE = 3
 
 def reroute(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> Ended:
     """Run one attempt of a reroute to its end."""
+    if request.after is not None:
+        follow(request.after, context)
     if not checkpoint_of(context).selected:
         context.check_interrupts()
         check_trunks(request, provider)
@@ -166,6 +170,13 @@ def way_back(move: RouteChange, owned: OwnedNumber | None, parked: Parked | None
             Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="changed since the reroute; left as it is")
         )
     return back
+
+
+def known_reroute(request: Reroute | Failback, context: JobContext, error: JobError) -> Result:
+    """What is written of the numbers of a reroute or failback that ends from outside of its handler."""
+    if context.page_of_numbers(0) is not None:
+        return result_of_pages(context, error, dry_run=request.dry_run)
+    return counted([read_stored(RouteChange, text).result() for text in context.numbers().values()], GOOD, error)
 
 
 def preview(planned: list[RouteChange], others: tuple[NumberResult, ...]) -> Ended:

@@ -11,9 +11,6 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
 
-#: The kind of a batch's job. Nobody submits one but a job of many numbers.
-BATCH_KIND = "move_batch"
-
 GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.SUPERSEDED})
 #: Stands for the record of a number that isn't ours.
 NO_RECORD = 0

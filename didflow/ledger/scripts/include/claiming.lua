@@ -1,6 +1,7 @@
 -- Takes a due job for one attempt: raises the token, counts the attempt (so that a crash counts), sets the lease. `claimant` is unique to this
--- claim: a second one of the same is told the same yes. `version`: of what is stored of a job, as the worker knows it; `epoch`: as
--- notice_restart says; `alone`: the claimant's process runs nothing else meanwhile. A job with which workers died is left to such a one.
+-- claim: a second one of the same is told the same yes. `version`: of what is stored of a job, as the worker knows it; `runs_behind_gate`:
+-- the kinds that move no money, in words; `epoch`: as notice_restart says; `alone`: the claimant's process runs nothing else meanwhile. A job with which workers died
+-- is left to such a one.
 -- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
@@ -8,12 +9,13 @@
 --- @include "include/events.lua"
 --- @include "include/gates.lua"
 --- @include "include/keys.lua"
+--- @include "include/kinds.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
 --- @include "include/states.lua"
 --- @include "include/waiting.lua"
 --- @include "include/wakes.lua"
-local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone)
+local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_gate, epoch, alone)
   assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
@@ -59,9 +61,9 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, epoch, alone
   local written = whole(f[11], 1)
   if written > version then return hold('newer_version', int(now + 5000)) end
 
-  -- While the gate is closed only what has to be settled runs, and what is wound up; and reroutes, which move no money. A job of an
+  -- While the gate is closed only what has to be settled runs, and what is wound up; and kinds that are known to move no money. A job of an
   -- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
-  local moves_money = f[4] == 'search_and_buy' or f[4] == 'release'
+  local moves_money = not is_one_of(runs_behind_gate, f[4])
   if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
     and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
     wait_in(key('gate', f[3] or '', 'held'), id)

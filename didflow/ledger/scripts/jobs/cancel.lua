@@ -1,5 +1,5 @@
 -- cancel: call a job off.
--- ARGV  id, retention_ms (as long as no worker has told its own), actor: who calls it off
+-- ARGV  id, retention_ms (as long as no worker has told its own), actor: who calls it off, kinds that give numbers back (in words)
 -- A release that is parked goes on once more, to be wound up: what it has parked gets its route back, and a later retry gives nothing back.
 -- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
 -- Twice: the second run finds the state, or sets the same flag.
@@ -8,6 +8,7 @@
 --- @include "include/decided_by.lua"
 --- @include "include/ending.lua"
 --- @include "include/keys.lua"
+--- @include "include/kinds.lua"
 --- @include "include/nudges.lua"
 --- @include "include/resume_parked_job.lua"
 --- @include "include/retention.lua"
@@ -18,7 +19,7 @@ local actor = ARGV[3] or ''
 local f = redis.call('HMGET', job, 'state', 'phase', 'lane', 'kind', 'cancel')
 local state = f[1]
 if not state then return 'gone' end
-if state == 'needs_review' and f[4] == 'release' then
+if state == 'needs_review' and is_one_of(ARGV[4], f[4]) then
   redis.call('HSET', job, 'cancel', '1')
   decided_by(id, actor)
   look_again(id, f[3], 15000, 'called off', actor)

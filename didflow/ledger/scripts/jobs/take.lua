@@ -1,7 +1,7 @@
 -- take: take messages off a lane's queue and claim their jobs. A message is used up by that, whatever comes of it: from then on it is the lease
 -- that brings the job back. What isn't ours is set aside, for a look.
 -- ARGV  lane, how many at most, worker (process), consumer (within it), claimant (unique to this call), lease_ms, probe_ms,
---       version (as for claim)
+--       version, runs_behind_gate (as for claim)
 -- A job that may run only in a process of its own isn't claimed: 'alone' in its reply.
 -- Reply {{{id, claim_job's reply}, …}, {length of a message that wasn't ours, …}, 1 if none was left, else 0}
 -- Twice: the second run finds what the first one noted for this claimant, takes nothing more and replies with the same claims.
@@ -9,7 +9,7 @@
 --- @include "include/keys.lua"
 --- @include "include/restarts.lua"
 local lane, most, consumer, claimant = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5]
-local lease_ms, probe_ms, version = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local lease_ms, probe_ms, version, runs_behind_gate = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local taken, queue, messages = key('taken', ARGV[3]), key('queue', lane), key('queue', lane .. '.msgs')
 local epoch = notice_restart()
 local claims, foreign = {}, {}
@@ -20,7 +20,7 @@ local function claim(id)
   if seen[id] then return false end
   seen[id] = true
   -- One of which a key has another type stops none of the others.
-  local fine, reply = pcall(claim_job, id, claimant, lease_ms, probe_ms, version, epoch, false)
+  local fine, reply = pcall(claim_job, id, claimant, lease_ms, probe_ms, version, runs_behind_gate, epoch, false)
   claims[#claims + 1] = {id, fine and reply or {'no', 'unreadable'}}
   return fine and reply[1] == 'yes'
 end

@@ -1,6 +1,7 @@
 -- routes: the newest request per number goes first, whatever the order of execution; who comes next learns which calls may still act.
 -- ARGV  id, token, calling ('1': a call that routes these numbers follows; 'park': a release takes them for its countdown),
---       seen_ms (when the caller read their routes), wanted (JSON: the route that they are to have; '' = none), number, …
+--       seen_ms (when the caller read their routes), wanted (JSON: the route that they are to have; '' = none),
+--       kinds that buy, kinds that give back (in words), number, …
 -- Reply {'lost'} or {'ok', {number, …}, {number, disturbed_ms, …}, {number, job, …}, {number, …}}: those for which a newer job exists; when
 --       an older job's call for the others was last out without an answer (or answered after seen_ms); of these, those for which all calls
 --       were answered, with the job that was; and of the first, those that a release has, which gives them the wanted route if they stay
@@ -14,6 +15,7 @@
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
+--- @include "include/kinds.lua"
 --- @include "include/parked_numbers.lua"
 --- @include "include/reading.lua"
 --- @include "include/tokens.lua"
@@ -22,27 +24,28 @@ if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order', 'kind')
 local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
 local family, caller = route_caller(id, token)
-local wanted, newer, disturbed, lately, noted = ARGV[5], {}, {}, {}, {}
+local wanted, buying, giving_back, newer, disturbed, lately, noted = ARGV[5], ARGV[6], ARGV[7], {}, {}, {}, {}
 local some_parked = redis.call('EXISTS', key('parked', f[1] or '')) == 1
 -- A number that was handed out to this job is its own since that moment, whatever was asked of it before.
 local handed_out = key('handed_out', f[1] or '')
-local reuses = f[3] == 'search_and_buy' and redis.call('EXISTS', handed_out) == 1
+local reuses = is_one_of(buying, f[3]) and redis.call('EXISTS', handed_out) == 1
 local function order_for(number)
   local has, since = string.match(reuses and redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|(%d+)$')
   return has == id and math.max(mine, tonumber(since)) or mine
 end
 -- What a release leaves alone, however old the other job is: a purchase has the number that it was handed out to, or another release counts
 -- it down, which alone knows where it was before it was parked.
+local gives_back = is_one_of(giving_back, f[3])
 local ENDED = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local function is_anothers(number, job)
-  if f[3] ~= 'release' then return false end
+  if not gives_back then return false end
   local lent_to = string.match(redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|')
   if lent_to and redis.call('HGET', key('reserved', f[1] or ''), number) == lent_to .. '|0' then return true end
   if job == '' or job == family then return false end
   local other = redis.call('HMGET', job_key(job), 'kind', 'state')
-  return other[1] == 'release' and other[2] and not ENDED[other[2]]
+  return is_one_of(giving_back, other[1]) and other[2] and not ENDED[other[2]]
 end
-for i = 6, #ARGV do
+for i = 8, #ARGV do
   local number = ARGV[i]
   local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
   local order, job, holder, open_ms, disturbed_ms, answered_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)$')
@@ -67,7 +70,7 @@ for i = 6, #ARGV do
     if open == '0' and calling == '1' then open = now end
     if calling == 'park' then
       take_parked(id, f[1] or '', number, tonumber(order), job)
-    elseif some_parked and calling == '1' and f[3] ~= 'release' then
+    elseif some_parked and calling == '1' and not gives_back then
       forget_left_parked(f[1] or '', number)
     end
     redis.call('HSET', routes, number, table.concat({int(ours), family, caller, open, int(unanswered), answered_ms}, '|'))
