@@ -13,7 +13,7 @@ from didflow.contract.states import JobState, Lane, Outcome
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.script_calls import Submission
 from tests.support.inline_worker import InlineWorker, result_of
-from worker.jobs.handlers import HANDLERS, Handler
+from worker.jobs.handlers import HANDLERS, KindHandler
 from worker.jobs.partial_result import nothing_of
 from worker.jobs.ports import AttemptFailed, Ended, JobContext, Provider, Refused, Rules
 
@@ -45,7 +45,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     def add(**facts: bool) -> None:
         given = {"moves_money": False, "buys": False, "gives_back": False, "changes_routes": False} | facts
         monkeypatch.setitem(KINDS, "look", JobKind(name="look", request=Look, lane=Lane.BULK, **given))
-        handler: Handler[Any] = Handler(
+        handler: KindHandler[Any] = KindHandler(
             model=Look, run=look, known_so_far=lambda _request, _context, error: nothing_of(1, error), requested=lambda _: 1
         )
         monkeypatch.setitem(HANDLERS, "look", handler)
