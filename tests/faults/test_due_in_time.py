@@ -1,13 +1,12 @@
 """Jobs for later run at their time whatever was restarted meanwhile. (What they cost until then: tests/ledger/test_many_scheduled.)"""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from didflow import SearchAndBuy, Submission
 from didflow.contract.states import JobState
-from tests.support.cluster import cluster
+from tests.support.cluster import cluster, until
 from tests.support.lossy_valkey import LosingValkey
 
 #: What a machine that has other things to do may add.
@@ -29,16 +28,20 @@ def test_the_due_ones_run_within_two_seconds_of_their_time_though_redis_and_the_
         valkey.die()
         valkey.restart()
         running.stack.children["workers"].terminate()
-        running.stack.children["workers"].wait(20)
+        running.stack.children["workers"].wait(60)
+        left = set(running.workers())
         running.stack.start_workers()
-        assert time.time() < soon.timestamp(), "all is back before they are due"
-        late_s = []
+        until(lambda: len(set(running.workers()) - left) == 2, what="new workers")
+        back = datetime.now(UTC)  # Mostly before the jobs are due; a busy machine may need longer.
+        early_s, late_s = [], []
         for place, job in enumerate(jobs):
             assert not isinstance(job, Exception)
             view = running.wait(job)
             assert view.state is JobState.SUCCEEDED
             assert view.started_at is not None
-            late_s.append((view.started_at - (soon + timedelta(seconds=2) * place / 20)).total_seconds())
-        assert min(late_s) >= -0.05, "none too early"
+            due = soon + timedelta(seconds=2) * place / 20
+            early_s.append((due - view.started_at).total_seconds())
+            late_s.append((view.started_at - max(due, back)).total_seconds())
+        assert max(early_s) <= 0.05, "none too early"
         assert max(late_s) < 2.0 + SLACK_S, late_s
     valkey.stop()
