@@ -70,6 +70,15 @@ class Claim:
     epoch: int = 1
     gate_closed: bool = False
 
+    @property
+    def account(self) -> str:
+        return self.fields.get("account", "")
+
+    @property
+    def whole_id(self) -> str:
+        """The job with which the numbers are kept: for a batch its parent."""
+        return self.fields.get("parent") or self.job_id
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -328,7 +337,7 @@ class Ledger(LedgerClient):
 
     def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
         """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
-        args = follow_up_args(name, request, claim.fields.get("account", ""), delay_ms=delay_ms, version=self.version)
+        args = follow_up_args(name, request, claim.account, delay_ms=delay_ms, version=self.version)
         return bool(self._script("follow_up", claim.job_id, claim.token, *args) == "ok")
 
     def emit(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:

@@ -25,7 +25,7 @@ from worker.attempt.heartbeat import Leases
 from worker.attempt.runner import JobRunner
 from worker.broker.consumer import LaneConsumer
 from worker.broker.idle_threads import IdleThreads
-from worker.jobs.ports import Ended, LostLease
+from worker.jobs.ports.endings import Ended, LostLease
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.process.sweeper import Sweeper
 

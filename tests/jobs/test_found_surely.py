@@ -8,7 +8,7 @@ from didflow.contract.provider import OwnedNumber
 from tests.support.inline_worker import InlineWorker
 from tests.support.watched_list import Watched
 from worker.jobs.owned_numbers import find_each, find_owned, find_records, find_surely
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 
 Find = Callable[[Provider, Collection[str]], dict[str, OwnedNumber]]
 NOT_OURS = "+12135550100"

@@ -16,7 +16,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.observed_behaviour import IDS_FORM, learned
 from tests.support.inline_worker import SETTLE_S, InlineWorker, numbers, outcomes
-from worker.jobs.ports import Rules
+from worker.jobs.ports.rules import Rules
 from worker.jobs.release.executor import what_next
 from worker.jobs.release.state import ReleaseItem
 from worker.wavix.sandbox import Sandbox, SandboxOptions

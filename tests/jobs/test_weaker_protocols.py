@@ -21,7 +21,7 @@ from tests.support.simulation.machine import Schedules
 from tests.support.simulation.oracle import Oracle
 from tests.support.simulation.simulation import SETTLE_S, Attempt, Simulation, TimedLedger
 from worker.jobs.owned_numbers import find_owned
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase import protocol
 from worker.jobs.purchase.protocol import Purchase
 from worker.jobs.purchase.refusal import what_is_known

@@ -13,7 +13,7 @@ from didflow.contract.states import Outcome
 from tests.support.simulation.oracle import Oracle
 from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.owned_numbers import find_owned
-from worker.jobs.ports import Rules
+from worker.jobs.ports.rules import Rules
 from worker.jobs.release import executor, job
 from worker.jobs.release.executor import GivingBack, Next, what_next
 from worker.jobs.release.state import ReleaseItem

@@ -26,7 +26,7 @@ from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import claimed, finished, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.job_context import LedgerJobContext
-from worker.jobs.ports import Ended, LostLease, NumbersTaken
+from worker.jobs.ports.endings import Ended, LostLease, NumbersTaken
 from worker.local.embedded_valkey import EmbeddedValkey
 
 #: Commands in one script. A number, or a job, takes up to a dozen of them.
@@ -84,9 +84,9 @@ def test_the_selection_of_a_large_release(measured: Measured) -> None:
     context.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
     assert len(context.numbers()) == 20_000
     ours = list(happened)[:1000]
-    assert context.quarantine(ours) == frozenset()
-    assert context.count_releases(range(1000), 950)[0] == frozenset(range(950))
-    assert context.claim_routes(ours).newer == frozenset()
+    assert context.guards.quarantine(ours) == frozenset()
+    assert context.guards.count(range(1000), 950)[0] == frozenset(range(950))
+    assert context.routes.claim(ours).newer == frozenset()
 
 
 def test_jobs_that_waited_for_an_account(measured: Measured) -> None:

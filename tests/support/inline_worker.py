@@ -19,7 +19,7 @@ from didflow.ledger.script_calls import Submission
 from didflow.settings import Settings
 from worker.attempt.heartbeat import Leases
 from worker.attempt.runner import JobRunner
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.wavix.client import WavixClient
 from worker.wavix.locations import LocationCache
 from worker.wavix.sandbox import SandboxAdmin

@@ -14,7 +14,7 @@ from didflow.ledger.ledger import Ledger
 from tests.support.cluster import until
 from tests.support.inline_worker import InlineWorker
 from worker.attempt.fault_points import watched_ledger
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.reconcile.gatekeeper import Gatekeeper
 from worker.wavix.sandbox import SandboxAdmin

@@ -22,7 +22,7 @@ from didflow.ledger.witness import Witness
 from didflow.ledger.worker_settings import running_with
 from tests.support.cluster import until
 from tests.support.inline_worker import settings_for
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.operate.doctor import _calls
 from worker.process.busy_threads import BusyThreads

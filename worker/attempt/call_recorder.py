@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from didflow.contract.jobs import AskedCall
 from didflow.contract.provider import answer_class
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 
 #: The calls that may change something, as the story names them.
 CALLS = {

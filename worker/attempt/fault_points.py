@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from didflow.ledger.ledger import Ledger
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 
 #: Names the folder of the orders; unset: off. Not a setting: nobody but a test has a use for it.
 VARIABLE = "DIDFLOW_FAULT_POINTS"
@@ -51,7 +51,7 @@ def watched_ledger(ledger: Ledger, reached: Reached) -> Ledger:
 
 def watched_provider(provider: Provider, reached: Reached) -> Provider:
     """The provider, with `reached` called around every call."""
-    names = [name for name in vars(Provider) if not name.startswith("_")]
+    names = [name for name in dir(Provider) if not name.startswith("_")]
     return cast("Provider", _Watched(provider, {name: _named(name) for name in names}, reached))
 
 

@@ -12,7 +12,7 @@ from didflow.contract.states import WaitReason
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import LeaseState
 from didflow.ledger.worker_settings import AGAIN_AFTER_S, RunningWith, note_running
-from worker.jobs.ports import LostLease, Wait
+from worker.jobs.ports.endings import LostLease, Wait
 from worker.wavix.calls_in_flight import CallsUnderWay
 
 #: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.

@@ -17,7 +17,7 @@ from didflow.ledger.rate_limit import Breaker, Pace
 from didflow.settings import Account, Settings
 from worker.attempt.dialects import finder_of
 from worker.attempt.rate_limiter import SharedAdmission
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.client import WavixClient
 from worker.wavix.dialect_detection import DialectSource

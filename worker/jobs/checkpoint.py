@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from didflow.contract.errors import JobError
 from didflow.contract.results import Result, Totals
-from worker.jobs.ports import NeedsReview
+from worker.jobs.ports.endings import NeedsReview
 
 Stored = TypeVar("Stored", bound=BaseModel)
 

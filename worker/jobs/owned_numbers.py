@@ -6,7 +6,7 @@ from itertools import chain
 
 from didflow.contract.numbers import to_provider
 from didflow.contract.provider import NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import OwnedPort
 
 #: So many digits at least must be shared for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
@@ -16,7 +16,7 @@ ONE_BY_ONE = 20
 LIST_TRIES = 5
 
 
-def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+def find_owned(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """Those of the numbers that the owned list shows now, by number.
 
     Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so. What it
@@ -41,7 +41,7 @@ def find_owned(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedN
     return found | find_each(provider, missing) if None in unread else found
 
 
-def find_each(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+def find_each(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """The same by a question for each number: one page each, so nothing can shift.
 
     A server that ignores `search` answers with the whole list: then all its pages are read, once.
@@ -68,7 +68,7 @@ def check_read(missing: Collection[str], unread: Collection[str | None]) -> None
         raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
-def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+def find_surely(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedNumber]:
     """Those of the numbers that are ours, by number. What it doesn't find was missing from two different reads.
 
     First `find_owned`. If some are missing, the whole list is read without a filter, as `listed` does: a search that finds nothing hides
@@ -88,7 +88,7 @@ def find_surely(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
     return found
 
 
-def find_records(provider: Provider, record_ids: Collection[int]) -> Iterator[OwnedNumber]:
+def find_records(provider: OwnedPort, record_ids: Collection[int]) -> Iterator[OwnedNumber]:
     """Those of the records that are ours. By id while they are few; of more, the whole list is read first."""
     missing = set(record_ids)
     if len(missing) > ONE_BY_ONE:
@@ -114,7 +114,7 @@ def shared_digits(first: str, last: str) -> str | None:
     return shared if len(shared) >= _SHARED_DIGITS else None
 
 
-def pages_of(provider: Provider, search: str | None = None, label: str | None = None) -> Iterator[Page[OwnedNumber]]:
+def pages_of(provider: OwnedPort, search: str | None = None, label: str | None = None) -> Iterator[Page[OwnedNumber]]:
     """Every page of the list once, several read side by side. What shifts meanwhile may be missed or seen twice."""
     first = provider.owned(page=1, search=search, label=label)
     yield first
@@ -122,7 +122,7 @@ def pages_of(provider: Provider, search: str | None = None, label: str | None = 
 
 
 def listed(
-    provider: Provider, search: str | None = None, label: str | None = None, *, unread: set[str | None] | None = None
+    provider: OwnedPort, search: str | None = None, label: str | None = None, *, unread: set[str | None] | None = None
 ) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record of the list once, page by page, also of a list that changes while it is read.
 
@@ -158,14 +158,14 @@ def listed(
             return
 
 
-def all_owned(provider: Provider, label: str | None = None) -> Iterator[OwnedNumber]:
+def all_owned(provider: OwnedPort, label: str | None = None) -> Iterator[OwnedNumber]:
     """Every owned number once."""
     for items in listed(provider, label=label):
         yield from items
 
 
 def _further(
-    provider: Provider, first: Page[OwnedNumber], search: str | None, label: str | None, *, and_the_first: bool = False
+    provider: OwnedPort, first: Page[OwnedNumber], search: str | None, label: str | None, *, and_the_first: bool = False
 ) -> Iterator[Page[OwnedNumber]]:
     """All pages but the first; if there are any, `and_the_first` once more.
 
@@ -188,7 +188,7 @@ def check_new(shown: Page[OwnedNumber], seen: Collection[int]) -> None:
         raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 
-def listed_as(provider: Provider, label: str, *, unread: set[str | None] | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
+def listed_as(provider: OwnedPort, label: str, *, unread: set[str | None] | None = None) -> Iterator[tuple[OwnedNumber, ...]]:
     """Every record with that label, page by page. Where the server's filter shows none, the whole list is read: a filter may be silent."""
     any_shown = False
     for items in listed(provider, label=label, unread=unread):
@@ -199,7 +199,7 @@ def listed_as(provider: Provider, label: str, *, unread: set[str | None] | None 
         yield from (tuple(item for item in items if item.label == label) for items in listed(provider, unread=unread))
 
 
-def owned_whole(provider: Provider, tries: int = 3) -> tuple[OwnedNumber, ...]:
+def owned_whole(provider: OwnedPort, tries: int = 3) -> tuple[OwnedNumber, ...]:
     """Every owned number, from a list that didn't change its length while it was read.
 
     Raises ReadFailed if it always does, or if it holds a record that can't be read: that could be any number.

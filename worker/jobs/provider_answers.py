@@ -3,7 +3,7 @@
 from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, NotNow, NotNowReason
 from didflow.contract.states import WaitReason
-from worker.jobs.ports import AccountBarred, AttemptFailed, Wait
+from worker.jobs.ports.endings import AccountBarred, AttemptFailed, Wait
 
 #: How long a job waits where the provider doesn't say.
 RATE_LIMITED_S = 1.0

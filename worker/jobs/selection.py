@@ -11,7 +11,8 @@ from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, Ow
 from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from didflow.contract.results import NumberResult
 from worker.jobs.owned_numbers import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
-from worker.jobs.ports import Provider, Refused
+from worker.jobs.ports.endings import Refused
+from worker.jobs.ports.provider import OwnedPort, TrunkPort
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RouteChange
 
 #: Up to so many named numbers are looked for in one go.
@@ -40,7 +41,7 @@ class Choice:
     nobody takes them for numbers that don't match.
     """
 
-    def __init__(self, request: Reroute | Release, provider: Provider) -> None:
+    def __init__(self, request: Reroute | Release, provider: OwnedPort) -> None:
         self._request, self._provider = request, provider
         self.not_found: tuple[str, ...] = ()
         self.label = request.selector.label if request.selector else None
@@ -116,7 +117,7 @@ class Choice:
                 yield [self._provider.owned_one(record_id)]
 
 
-def select(request: Reroute | Release, provider: Provider) -> Selected:
+def select(request: Reroute | Release, provider: OwnedPort) -> Selected:
     """Read the numbers that the request names. Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
     choice = Choice(request, provider)
     owned = tuple(one for found in choice for one in found)
@@ -156,7 +157,7 @@ def _means(shown: str, bare: str, wanted: str) -> bool:
     return wanted.casefold() in (shown.casefold(), bare.casefold())
 
 
-def check_fraction(count: int, max_fraction: float | None, provider: Provider) -> None:
+def check_fraction(count: int, max_fraction: float | None, provider: OwnedPort) -> None:
     """Raises Refused if more than this share of the account's numbers is selected."""
     if max_fraction is None or not count:
         return
@@ -167,7 +168,7 @@ def check_fraction(count: int, max_fraction: float | None, provider: Provider) -
         raise Refused(JobError(code="too_large_fraction", message=message))
 
 
-def check_trunks(request: Reroute | SearchAndBuy, provider: Provider) -> None:
+def check_trunks(request: Reroute | SearchAndBuy, provider: TrunkPort) -> None:
     """Raises Refused if a destination is a SIP trunk that the account doesn't have.
 
     A key that may not read trunks leaves that to the provider, which refuses a destination with an unknown one.

@@ -31,7 +31,7 @@ from worker.attempt.patience import UntilStopped
 from worker.attempt.provider_clients import client_of, pace_from
 from worker.attempt.rate_limiter import SharedAdmission
 from worker.jobs.owned_numbers import find_each, owned_whole
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase.quote import readable_balance_usd
 from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.operate.beside_up import beside_up

@@ -18,7 +18,7 @@ from didflow.ledger.provider_identity import Claimed, OwnedRecord, ProviderNote,
 from didflow.settings import SANDBOX, Account
 from didflow.terminal.own_command import own_command
 from worker.attempt.patience import UntilStopped
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import OwnedPort, Provider
 from worker.wavix.request_gate import with_patience
 
 #: What the account owns is noted again after this time, so that it can be known again although all its numbers were replaced.
@@ -73,7 +73,7 @@ class Seen:
     is_other: bool
 
 
-def look_at(provider: Provider, note: ProviderNote | None, ledger: Ledger) -> Seen:
+def look_at(provider: OwnedPort, note: ProviderNote | None, ledger: Ledger) -> Seen:
     """Compare what the account owns with the note. Raises ReadFailed, ServiceUnavailable.
 
     It is another account if it has none of the noted records that we haven't released since. One that owned nothing when it was noted
@@ -88,7 +88,7 @@ def look_at(provider: Provider, note: ProviderNote | None, ledger: Ledger) -> Se
     return Seen(found + shown, is_other=bool(expected) and not found)
 
 
-def _is_owned(provider: Provider, record: OwnedRecord) -> bool:
+def _is_owned(provider: OwnedPort, record: OwnedRecord) -> bool:
     try:
         return provider.owned_one(record[0]).number == record[1]
     except NotThere:
@@ -106,7 +106,7 @@ class IdentityGuard:
         #: Why this process must end.
         self.refused: WrongLedger | None = None
 
-    def check(self, name: str, provider: Provider) -> None:
+    def check(self, name: str, provider: OwnedPort) -> None:
         """Raises WrongLedger; ReadFailed where it can't be known, and was not known before."""
         if self.refused is not None:
             raise self.refused
@@ -132,7 +132,7 @@ class IdentityGuard:
             return True
         return time.monotonic() - self._known_s.get(name, float("-inf")) < NOTED_AGAIN_S
 
-    def _look(self, name: str, account: Account, provider: Provider) -> None:
+    def _look(self, name: str, account: Account, provider: OwnedPort) -> None:
         server, note = account.server, noted_provider(self._ledger, name)
         if note is not None and note.server != server:
             self._refuse(other_server(name, server, note))

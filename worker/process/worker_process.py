@@ -29,7 +29,7 @@ from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import Handler, JobRunner
 from worker.broker.broker import build_worker
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.process.busy_threads import BusyThreads
 from worker.process.isolated import SolitaryRuns
 from worker.process.names import PREDECESSOR_VARIABLE, own_worker_id

@@ -28,7 +28,7 @@ from didflow.ledger.replies import Vouched
 from didflow.ledger.witness import Witness
 from worker.attempt.patience import UntilStopped
 from worker.jobs.owned_numbers import owned_whole
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.reconcile.diff import added_since, candidates, strangers, unclaimed
 from worker.reconcile.ledger_view import read_books
 from worker.wavix.request_gate import with_patience

@@ -10,12 +10,12 @@ from didflow.ledger.client import LedgerClient
 from didflow.terminal.output import print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
 from worker.jobs.owned_numbers import owned_whole
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import TransactionPort
 from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
 from worker.reconcile.ledger_view import read_books
 
 
-def money_report(account: str, ledger: LedgerClient, provider: Provider, month: Month) -> MoneyReport:
+def money_report(account: str, ledger: LedgerClient, provider: TransactionPort, month: Month) -> MoneyReport:
     """Compare a month. Raises ReadFailed, and ServiceUnavailable where the key may not read transactions."""
     now = datetime.fromtimestamp(ledger.now_ms() / 1000, UTC)
     books = read_books(ledger, account)
@@ -62,7 +62,7 @@ def print_money(report: MoneyReport, *, as_json: bool) -> None:
         console.print(", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())))
 
 
-def _all(provider: Provider, since: date, until: date, kind: int) -> Iterator[Transaction]:
+def _all(provider: TransactionPort, since: date, until: date, kind: int) -> Iterator[Transaction]:
     """All pages. A server that ignores the filter gives each of them for each type, which does no harm."""
     page = pages = 1
     while page <= pages:

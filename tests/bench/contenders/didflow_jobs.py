@@ -21,7 +21,10 @@ from didflow.ledger.script_calls import Submission
 from didflow.logs import configure_logs
 from didflow.settings import Settings
 from tests.bench.contenders.contender import PROCESSES, server_url
-from worker.jobs.ports import Ended, JobContext, Provider, Rules
+from worker.jobs.ports.context import JobContext
+from worker.jobs.ports.endings import Ended
+from worker.jobs.ports.provider import Provider
+from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.route_change import RouteChangeBatch
 from worker.process.worker_process import WorkerProcess
 

@@ -30,7 +30,7 @@ from worker.attempt.fault_points import Reached, watched_ledger, watched_provide
 from worker.attempt.heartbeat import Leases
 from worker.attempt.job_context import ROUTES_SENT_WITHIN_S
 from worker.attempt.runner import JobRunner
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase.funds import SHARED_MS
 from worker.wavix.client import WavixClient
 from worker.wavix.locations import LocationCache

@@ -18,7 +18,10 @@ from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.documents.status import Followed, Stage, standing
 from worker.jobs.owned_numbers import find_owned, find_surely
-from worker.jobs.ports import CancelRequested, Ended, JobContext, Provider, Refused, Rules, Wait
+from worker.jobs.ports.context import DocumentsContext
+from worker.jobs.ports.endings import CancelRequested, Ended, Refused, Wait
+from worker.jobs.ports.provider import OwnedPort
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 
 #: While its purchase goes on it looks this often at least: more numbers may come.
@@ -41,7 +44,7 @@ class FollowCheckpoint(BaseModel):
     not_found: tuple[str, ...] = ()
 
 
-def follow_documents(request: FollowDocuments, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def follow_documents(request: FollowDocuments, context: DocumentsContext, provider: OwnedPort, rules: Rules) -> Ended:
     """Run one attempt: one look. Raises Wait until the next one."""
     job = _Following(request, context, provider, rules)
     try:
@@ -67,7 +70,7 @@ def known_following(_request: FollowDocuments, context: JobContext, error: JobEr
 class _Following:
     """The numbers, as this attempt sees and writes them."""
 
-    def __init__(self, request: FollowDocuments, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: FollowDocuments, context: DocumentsContext, provider: OwnedPort, rules: Rules) -> None:
         self._request, self._context, self._provider, self._rules = request, context, provider, rules
         self.followed = {number: read_stored(Followed, text) for number, text in context.numbers().items()}
         self.checkpoint = read_checkpoint(FollowCheckpoint, context.checkpoint, ())
@@ -86,7 +89,7 @@ class _Following:
             self.checkpoint = FollowCheckpoint(chosen=chosen, not_found=not_found)
             return
         if changed:
-            self._context.emit(
+            self._context.events.emit(
                 [(one.number, one.model_dump_json(), one.event_type, self._body(one)) for one in changed],
             )
         self.checkpoint = FollowCheckpoint(
@@ -123,12 +126,12 @@ class _Following:
 
         While it goes on more may come; and what a person found may be shown later, or else at no time.
         """
-        purchase = self._context.other_job(job_id)
+        purchase = self._context.jobs.get(job_id)
         if purchase is None or purchase.kind != "search_and_buy" or purchase.account != self._context.account:
             raise Refused(
                 JobError(code="not_a_purchase", message=f"job {job_id} is no purchase of this account that is kept: name the numbers")
             )
-        picks = {number: read_stored(PurchaseItem, text) for number, text in self._context.numbers_of(job_id).items()}
+        picks = {number: read_stored(PurchaseItem, text) for number, text in self._context.jobs.numbers_of(job_id).items()}
         kept = {number: pick.owned for number, pick in picks.items() if pick.status == ItemStatus.KEPT and pick.owned is not None}
         waiting = [owned for owned in kept.values() if not owned.is_active and owned.number not in self.followed]
         resolved = purchase.ours - kept.keys() - self.followed.keys()

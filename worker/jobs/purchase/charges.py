@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from didflow.contract.numbers import to_provider
 from didflow.contract.provider import NotThere, ReadFailed
 from didflow.contract.transactions import NUMBER_CHARGES, Transaction
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import TransactionPort
 
 #: For the person who looks, the charges of no more numbers are read: it is one read for each.
 NUMBERS_AT_MOST = 20
@@ -22,7 +22,7 @@ APART = timedelta(days=1)
 CLOCKS_APART = timedelta(minutes=5)
 
 
-def charged_numbers(provider: Provider, numbers: Collection[str], since_ms: int, now_ms: int) -> Set[str]:
+def charged_numbers(provider: TransactionPort, numbers: Collection[str], since_ms: int, now_ms: int) -> Set[str]:
     """Those of the first few numbers that a charge since then names. Empty where the transactions can't be read. Raises nothing."""
     since = _moment(since_ms) - CLOCKS_APART
     try:
@@ -32,7 +32,7 @@ def charged_numbers(provider: Provider, numbers: Collection[str], since_ms: int,
     return {number for one in found if one.at >= since and one.charged_usd > 0 for number in one.numbers} & set(numbers)
 
 
-def charges_seen(provider: Provider, numbers: Collection[str], since_ms: int, now_ms: int) -> str:
+def charges_seen(provider: TransactionPort, numbers: Collection[str], since_ms: int, now_ms: int) -> str:
     """A line for the job's story: the charges since then that name these numbers, or why that isn't known. Raises nothing."""
     try:
         found = _charges(provider, sorted(numbers)[:NUMBERS_AT_MOST], since_ms, now_ms)
@@ -42,7 +42,7 @@ def charges_seen(provider: Provider, numbers: Collection[str], since_ms: int, no
     return ("; ".join(map(_shown, found)) or "no charge names the numbers") + more
 
 
-def _charges(provider: Provider, numbers: Collection[str], since_ms: int, now_ms: int) -> Collection[Transaction]:
+def _charges(provider: TransactionPort, numbers: Collection[str], since_ms: int, now_ms: int) -> Collection[Transaction]:
     """Each charge of those days that names one of these numbers, once."""
     found: dict[int, Transaction] = {}
     first_day, last_day = (_moment(since_ms) - APART).date(), (_moment(now_ms) + APART).date()

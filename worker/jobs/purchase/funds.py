@@ -10,7 +10,9 @@ from didflow.contract.money import Usd
 from didflow.contract.provider import NotThere, ReadFailed
 from didflow.contract.states import WaitReason
 from worker.jobs.checkpoint import read_if_readable
-from worker.jobs.ports import JobContext, Provider, Wait
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.endings import Wait
+from worker.jobs.ports.provider import BalancePort
 from worker.jobs.purchase.refusal import FUNDS_AGAIN_S
 
 #: The jobs of an account that wait for funds share what one of them read this long ago.
@@ -26,7 +28,7 @@ class BalanceNote(BaseModel):
     usd: Usd
 
 
-def balance_usd(provider: Provider) -> Decimal | None:
+def balance_usd(provider: BalancePort) -> Decimal | None:
     """None: it can't be read now, or not with this key. Then the provider is the one who says whether it covers the checkout."""
     try:
         return provider.balance_usd(insist=False)
@@ -34,15 +36,15 @@ def balance_usd(provider: Provider) -> Decimal | None:
         return None
 
 
-def shared_balance_usd(provider: Provider, context: JobContext) -> Decimal | None:
+def shared_balance_usd(provider: BalancePort, context: PurchaseContext) -> Decimal | None:
     """The same for a job that only waits: as another one read it a moment ago, so that many that wait ask rarely."""
     now_ms = context.now_ms()
-    note = read_if_readable(BalanceNote, context.stock_note("balance"))
+    note = read_if_readable(BalanceNote, context.notes.read("balance"))
     if note is not None and 0 <= now_ms - note.at_ms < SHARED_MS:
         return note.usd
     usd = balance_usd(provider)
     if usd is not None:
-        context.note_stock("balance", BalanceNote(at_ms=now_ms, usd=usd).model_dump_json())
+        context.notes.write("balance", BalanceNote(at_ms=now_ms, usd=usd).model_dump_json())
     return usd
 
 

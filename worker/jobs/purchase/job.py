@@ -6,7 +6,10 @@ from didflow.contract.provider import ReadFailed
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import Result, SearchReport, Totals
 from didflow.contract.states import JobState, WaitReason
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobContext, NeedsReview, Provider, Refused, Rules, Wait
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, NeedsReview, Refused, Wait
+from worker.jobs.ports.provider import PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.ladder import steps_of
 from worker.jobs.purchase.locations import check_place
 from worker.jobs.purchase.pool import give_back, give_back_unless_enough
@@ -30,7 +33,7 @@ CANCELLED_AFTER = JobError(
 )
 
 
-def search_and_buy(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def search_and_buy(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> Ended:
     """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
     purchase = Purchase(request, context, provider, rules)
     if purchase.checkpoint.phase is Phase.NEW and not purchase.kept:
@@ -68,7 +71,7 @@ def search_and_buy(request: SearchAndBuy, context: JobContext, provider: Provide
     return _ended(purchase, shortage, routing)
 
 
-def _dry_run(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def _dry_run(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> Ended:
     """The quote; signed if it is for what was asked, or for as much as the policy takes."""
     ours = WouldBeOurs(request, context, provider, rules) if request.reuse else None
     search = StockSearch(provider, request, context.check_interrupts, ours=ours)
@@ -77,11 +80,13 @@ def _dry_run(request: SearchAndBuy, context: JobContext, provider: Provider, rul
     found = len(told.numbers)
     error = None if found >= _least(request) else _no_stock(request, found, search.report)
     totals = Totals(requested=request.quantity, done=0, setup_usd=told.setup_usd, monthly_usd=told.monthly_usd)
-    result = Result(totals=totals, search=search.report, quote=told if error else context.signed(told), error=error)
+    result = Result(totals=totals, search=search.report, quote=told if error else context.quotes.signed(told), error=error)
     return Ended(JobState.SUCCEEDED if error is None else JobState.FAILED, result)
 
 
-def _buy_until_enough(purchase: Purchase, context: JobContext, provider: Provider, rules: Rules, ours: OursFirst | None) -> JobError | None:
+def _buy_until_enough(
+    purchase: Purchase, context: PurchaseContext, provider: PurchasePorts, rules: Rules, ours: OursFirst | None
+) -> JobError | None:
     """Buy rounds until nothing is missing; return why it is less, if it is. A standing order that finds too few waits instead."""
     if purchase.checkpoint.phase is Phase.BOUGHT:
         return _shortage(purchase, context)
@@ -93,7 +98,7 @@ def _buy_until_enough(purchase: Purchase, context: JobContext, provider: Provide
         while purchase.missing > 0 and purchase.checkpoint.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, context):
             purchase.heed()
             context.check_interrupts()
-            context.check_before_money()
+            context.money.check()
             _buy(purchase, search, ours)
     except OutOfStock:
         left = left_s(request, context)
@@ -121,7 +126,7 @@ def _buy(purchase: Purchase, search: StockSearch, ours: OursFirst | None) -> Non
             raise
 
 
-def _shortage(purchase: Purchase, context: JobContext) -> JobError | None:
+def _shortage(purchase: Purchase, context: PurchaseContext) -> JobError | None:
     if purchase.missing <= 0:
         return None
     request, have, report = purchase.request, len(purchase.kept), purchase.checkpoint.search
@@ -141,7 +146,7 @@ def _why_not_filled(purchase: Purchase, have: int, report: SearchReport) -> str:
     return f"{_too_few(purchase.request, have, report)} at the last look: order the rest again, and then {later}"
 
 
-def _check_names(request: SearchAndBuy, provider: Provider) -> None:
+def _check_names(request: SearchAndBuy, provider: PurchasePorts) -> None:
     """Raises Refused for a trunk that the account doesn't have, or a rung that could never give anything, though it comes last."""
     check_trunks(request, provider)
     for step in steps_of(request) if request.ladder else ():

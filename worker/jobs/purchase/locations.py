@@ -9,13 +9,14 @@ from didflow.contract.countries import iso_code_of
 from didflow.contract.errors import JobError
 from didflow.contract.provider import City, Country, NotThere, Region
 from didflow.contract.requests import SearchAndBuy
-from worker.jobs.ports import Provider, Refused
+from worker.jobs.ports.endings import Refused
+from worker.jobs.ports.provider import StockPort
 
 #: A country whose name isn't known as anybody's is asked for a number, which has the code; at most so many of them.
 ASKED_FOR_A_NUMBER = 20
 
 
-def country_of(provider: Provider, wanted: str) -> Country:
+def country_of(provider: StockPort, wanted: str) -> Country:
     """The provider's country of that ISO code or name. Raises Refused (`unknown_country`)."""
     known = provider.countries()
     try:
@@ -46,7 +47,7 @@ def find_country(countries: Iterable[Country], wanted: str) -> Country:
     raise unknown("country", wanted, [country.name for country in known] + [country.iso_code for country in known if country.iso_code])
 
 
-def _code_of_a_number(provider: Provider, country: Country) -> str | None:
+def _code_of_a_number(provider: StockPort, country: Country) -> str | None:
     """The ISO code that the country's numbers in stock show: those of its first city that has any."""
     for city in islice(_cities(provider, country, None), 3):
         with suppress(NotThere):
@@ -63,7 +64,7 @@ def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
     return Refused(JobError(code=f"unknown_{what}", message=f"the provider has no {what} {wanted!r}: {hint}"))
 
 
-def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
+def cities_to_search(provider: StockPort, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
     """The cities in which numbers that fit may be; asked for one region at a time, as far as they are needed.
 
     With an area code those come first whose own one leaves room for it. The others come after them and aren't left out: a city is listed
@@ -88,7 +89,7 @@ def cities_to_search(provider: Provider, request: SearchAndBuy) -> Iterator[tupl
     yield from ((country, city) for city in later)
 
 
-def check_place(provider: Provider, request: SearchAndBuy) -> None:
+def check_place(provider: StockPort, request: SearchAndBuy) -> None:
     """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked for there."""
     if request.region is None and not request.city:
         country_of(provider, request.country)
@@ -104,7 +105,7 @@ def likely_has(city: City, request: SearchAndBuy) -> bool:
     return city.area_code.startswith(request.area_code) or request.area_code.startswith(city.area_code)
 
 
-def _cities(provider: Provider, country: Country, wanted_region: str | None) -> Iterator[City]:
+def _cities(provider: StockPort, country: Country, wanted_region: str | None) -> Iterator[City]:
     regions = _regions(provider, country)
     if wanted_region is not None:
         regions = [region for region in regions if region.name.casefold() == wanted_region.casefold()]
@@ -116,7 +117,7 @@ def _cities(provider: Provider, country: Country, wanted_region: str | None) -> 
             yield from provider.cities(country.id, region_id)
 
 
-def _regions(provider: Provider, country: Country) -> list[Region]:
+def _regions(provider: StockPort, country: Country) -> list[Region]:
     if not country.has_regions:
         return []
     try:

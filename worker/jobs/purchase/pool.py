@@ -18,7 +18,10 @@ from didflow.contract.provider import Offer, OwnedNumber
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.checkpoint import read_if_readable
 from worker.jobs.owned_numbers import all_owned, find_surely
-from worker.jobs.ports import JobContext, Provider, Refused, Rules
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.endings import Refused
+from worker.jobs.ports.provider import OwnedPort, PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.locations import cities_to_search, country_of
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
@@ -38,7 +41,9 @@ class Spare:
 Fits = Callable[[Spare], bool]
 
 
-def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: PurchaseRecord, context: JobContext, provider: Provider) -> int:
+def hand_out(
+    offered: Sequence[Spare], rung: int, fits: Fits, purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts
+) -> int:
     """Hand these out, if they are still to be had and fit; how many were. Raises LostLease, ReadFailed, CancelRequested, HandBack."""
     context.check_interrupts()
     granted = _handed_out(offered, rung, purchase, context)
@@ -49,17 +54,17 @@ def hand_out(offered: Sequence[Spare], rung: int, fits: Fits, purchase: Purchase
     return len(granted) - len(gone)
 
 
-def waiting(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> list[Spare]:
+def waiting(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> list[Spare]:
     """What nobody has, the cheapest first. Another job may yet be quicker."""
-    theirs = context.handed_out()
+    theirs = context.pool.handed_out()
     spare = [*map(Spare, pool(provider, rules)), *_parked(request, context, provider)]
     found = [one for one in spare if theirs.get(one.owned.number) != one.owned.record_id]
     return sorted(found, key=lambda one: (one.owned.monthly_usd, one.owned.number))
 
 
-def _parked(request: SearchAndBuy, context: JobContext, provider: Provider) -> list[Spare]:
+def _parked(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts) -> list[Spare]:
     """What releases have parked and may lend; to nobody who wouldn't give it another route."""
-    if not request.destinations or not (offered := context.offered()):
+    if not request.destinations or not (offered := context.pool.offered()):
         return []
     owned, found = find_surely(provider, offered), []
     for number, (record_id, job_id, text) in offered.items():
@@ -72,7 +77,7 @@ def _parked(request: SearchAndBuy, context: JobContext, provider: Provider) -> l
     return found
 
 
-def pool(provider: Provider, rules: Rules) -> Iterator[OwnedNumber]:
+def pool(provider: OwnedPort, rules: Rules) -> Iterator[OwnedNumber]:
     """What may be handed out, if it fits."""
     if rules.reuse_label is None:
         message = "reuse was asked for, and the workers' settings name no pool: set DIDFLOW_REUSE_LABEL, or leave out --reuse (field reuse)"
@@ -80,7 +85,7 @@ def pool(provider: Provider, rules: Rules) -> Iterator[OwnedNumber]:
     yield from all_owned(provider, label=rules.reuse_label)
 
 
-def fitting(request: SearchAndBuy, provider: Provider, rules: Rules) -> Fits:
+def fitting(request: SearchAndBuy, provider: PurchasePorts, rules: Rules) -> Fits:
     """Whether a number of ours is in the pool and what the request asks for. Raises Refused for a place that doesn't exist."""
     country = country_of(provider, request.country)
     by_city = bool(request.city or request.region)
@@ -113,30 +118,30 @@ def _as_offer(owned: OwnedNumber) -> Offer:
     )
 
 
-def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, context: JobContext) -> list[str]:
+def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, context: PurchaseContext) -> list[str]:
     kept = PurchaseItem(status=ItemStatus.KEPT, setup_usd=Decimal(0), monthly_usd=Decimal(0), reused=True, rung=rung)
     items = {one.owned.number: kept.kept(one.owned).model_copy(update={"loan": one.loan}) for one in offered}
     asked = [(one.owned.number, one.owned.record_id, items[one.owned.number].model_dump_json()) for one in offered]
-    granted = context.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
+    granted = context.pool.hand_out(asked, {one.owned.number: one.loan for one in offered if one.loan})
     purchase.items |= {number: item for number, item in items.items() if number in granted}
     return sorted(granted)
 
 
-def give_back(purchase: PurchaseRecord, context: JobContext) -> None:
+def give_back(purchase: PurchaseRecord, context: PurchaseContext) -> None:
     """Into the pool again with all that was handed out, if this job comes to nothing; not once it has bought, or begun to set routes."""
     if not purchase.bought and purchase.checkpoint.phase is Phase.NEW:
         _taken_back(list(purchase.kept), purchase, context)
 
 
-def give_back_unless_enough(purchase: PurchaseRecord, context: JobContext, least: int) -> None:
+def give_back_unless_enough(purchase: PurchaseRecord, context: PurchaseContext, least: int) -> None:
     """The same where the search is over and the policy calls what there is too few."""
     if not purchase.bought and len(purchase.kept) < least:
         _taken_back(list(purchase.kept), purchase, context)
 
 
-def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, context: JobContext) -> None:
+def _taken_back(numbers: Sequence[str], purchase: PurchaseRecord, context: PurchaseContext) -> None:
     items = {number: purchase.items[number].as_status(ItemStatus.FREE) for number in numbers}
     if items:
         loans = {number: item.loan for number, item in items.items() if item.loan}
-        context.take_back({number: item.model_dump_json() for number, item in items.items()}, loans)
+        context.pool.take_back({number: item.model_dump_json() for number, item in items.items()}, loans)
         purchase.items |= items

@@ -13,7 +13,9 @@ from didflow.contract.quote_terms import Terms
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
-from worker.jobs.ports import JobContext, Provider, Rules
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.provider import PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.ladder import Step, steps_of
 from worker.jobs.purchase.pool import Fits, Spare, fitting, hand_out, waiting
 from worker.jobs.purchase.standing_order import is_over
@@ -23,7 +25,7 @@ from worker.jobs.purchase.state import Phase, PurchaseRecord
 class _OursFirst(ABC):
     """The pool as one attempt sees it: listed once, and each number offered once."""
 
-    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         self._request, self._context, self._provider, self._rules = request, context, provider, rules
         self._left: list[Spare] | None = None
         self._known: dict[int, Fits] = {}
@@ -71,7 +73,7 @@ def _keeps(owned: OwnedNumber, terms: Terms) -> bool:
 class OursFirst(_OursFirst):
     """Hands them out to a purchase, by the ledger: nobody else gets them."""
 
-    def __init__(self, purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(purchase.request, context, provider, rules)
         self._purchase = purchase
 
@@ -82,7 +84,7 @@ class OursFirst(_OursFirst):
         """
         if self._purchase.missing <= 0 or self._purchase.checkpoint.phase is not Phase.NEW:
             return
-        self._context.check_before_money()
+        self._context.money.check()
         steps, terms = steps_of(self._request), self._request.terms
         named = {one.number for one in terms.numbers if one.reused} if terms else None
         for step in steps if terms else steps[:1]:
@@ -107,7 +109,7 @@ class OursFirst(_OursFirst):
 class WouldBeOurs(_OursFirst):
     """Hands nothing out: `told` is what would be, if nobody else is quicker."""
 
-    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(request, context, provider, rules)
         self.told: tuple[NumberResult, ...] = ()
 

@@ -26,7 +26,7 @@ from didflow.contract.results import SearchReport
 from didflow.contract.spending import LimitReached, Spend
 from didflow.contract.states import WaitReason
 from worker.jobs.owned_numbers import find_owned, find_surely
-from worker.jobs.ports import (
+from worker.jobs.ports.endings import (
     AccountBarred,
     AttemptFailed,
     CancelRequested,
@@ -128,7 +128,7 @@ class Purchase(WrittenPurchase):
     def reached_limit(self) -> LimitReached | None:
         """The spend limit that leaves too little room for any further checkout now."""
         return (
-            self._context.limit_against(worth_asking(self.checkpoint.refused, self._limits, self.floor), self._limits)
+            self._context.money.limit_against(worth_asking(self.checkpoint.refused, self._limits, self.floor), self._limits)
             if self._limits
             else None
         )
@@ -314,7 +314,7 @@ class Purchase(WrittenPurchase):
 
         Raises Wait while the provider's lists need time, UnsettledPurchase past the settle limit.
         """
-        if self.checkpoint.epoch != self._context.epoch:
+        if self.checkpoint.epoch != self._context.money.epoch:
             self.doubt()
         match self.checkpoint.phase:
             case Phase.BOUND:
@@ -410,7 +410,7 @@ class Purchase(WrittenPurchase):
                 taint, free = (absent, ()) if in_flight else ((), absent)
                 if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
                     request = FollowDocuments(job_id=self._context.job_id)
-                    self._context.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
+                    self._context.jobs.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, self._rules.documents_every_s))
                 detail = f"ours: {listed(kept)}; not ours: {listed(absent)}"
                 cost = self._cost_of(kept)
                 refusals = self.checkpoint.refusals + 1 if self.checkpoint.refusal and not kept else 0
@@ -457,7 +457,7 @@ class Purchase(WrittenPurchase):
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
-        if strays := self._context.strays():
+        if strays := self._context.reservations.strays():
             self._take_out(strays)
 
     def _take_out(self, numbers: Collection[str]) -> None:

@@ -11,7 +11,10 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, Unclear, Yes
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import WaitReason
-from worker.jobs.ports import AccountBarred, AttemptFailed, JobContext, Provider, Rules, Wait
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.endings import AccountBarred, AttemptFailed, Wait
+from worker.jobs.ports.provider import PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
 from worker.jobs.purchase.provisioning_check import SUPERSEDED, read_back, write_picks
 from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
@@ -19,7 +22,7 @@ from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 __all__ = ["SUPERSEDED", "set_up", "unpark"]
 
 
-def set_up(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> dict[str, JobError]:
+def set_up(purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> dict[str, JobError]:
     """Make the bought numbers what the request says. Returns why a number isn't so, by number.
 
     SMS goes first: the provider takes no callback for a number without it. A number whose SMS is refused is routed all the same.
@@ -30,7 +33,7 @@ def set_up(purchase: PurchaseRecord, context: JobContext, provider: Provider, ru
     return superseded | read_back(purchase, purchase.kept, context, provider, rules)
 
 
-def unpark(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> dict[str, JobError]:
+def unpark(purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> dict[str, JobError]:
     """Route what releases lent, also where the job is called off: it has them, and nobody else knows that they are parked."""
     lent = {number: item for number, item in purchase.kept.items() if item.loan}
     if not lent:
@@ -39,7 +42,7 @@ def unpark(purchase: PurchaseRecord, context: JobContext, provider: Provider, ru
     return superseded | read_back(purchase, {number: purchase.items[number] for number in lent}, context, provider, rules)
 
 
-def turn_sms_on(purchase: PurchaseRecord, context: JobContext, provider: Provider, rules: Rules) -> None:
+def turn_sms_on(purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
     """For those that were asked for with SMS and came without."""
     if not purchase.request.sms:
         return
@@ -54,7 +57,7 @@ def turn_sms_on(purchase: PurchaseRecord, context: JobContext, provider: Provide
 
 
 @contextmanager
-def _written(step: str, purchase: PurchaseRecord, context: JobContext) -> Iterator[dict[str, PurchaseItem]]:
+def _written(step: str, purchase: PurchaseRecord, context: PurchaseContext) -> Iterator[dict[str, PurchaseItem]]:
     """Whatever answer stops it: those that were answered are written, so that a later attempt doesn't ask for them again."""
     answered: dict[str, PurchaseItem] = {}
     try:
@@ -65,7 +68,7 @@ def _written(step: str, purchase: PurchaseRecord, context: JobContext) -> Iterat
     write_picks(step, answered, purchase, context)
 
 
-def _sms_refused(item: PurchaseItem, provider: Provider) -> JobError | None:
+def _sms_refused(item: PurchaseItem, provider: PurchasePorts) -> JobError | None:
     answer = provider.set_sms_enabled(item.owned.record_id if item.owned else 0, True)
     match answer:
         case Yes():
@@ -82,8 +85,8 @@ def _sms_refused(item: PurchaseItem, provider: Provider) -> JobError | None:
 def _set_routes(
     purchase: PurchaseRecord,
     items: Mapping[str, PurchaseItem],
-    context: JobContext,
-    provider: Provider,
+    context: PurchaseContext,
+    provider: PurchasePorts,
     rules: Rules,
     *,
     pause: Callable[[], None],
@@ -102,10 +105,10 @@ def _set_routes(
         pause()
         batch = todo[start : start + size]
         if ours_before := [number for number, item in batch if item.reused]:  # A call that routed it then, or parked it, may still act.
-            calm_ms = max(context.claim_routes(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
+            calm_ms = max(context.routes.claim(ours_before, calling=False).disturbed_ms.values(), default=0) + int(rules.settle_s * 1000)
             if (left_ms := calm_ms - context.now_ms()) > 0:
                 raise Wait(WaitReason.SETTLING, left_ms / 1000)
-        newer = context.claim_routes([number for number, _ in batch], wanted=request.destinations or None).newer
+        newer = context.routes.claim([number for number, _ in batch], wanted=request.destinations or None).newer
         superseded |= dict.fromkeys(newer, SUPERSEDED)
         if ours := [(number, item) for number, item in batch if number not in newer]:
             refused = _route_batch(ours, request, provider)
@@ -115,7 +118,7 @@ def _set_routes(
     return superseded
 
 
-def _route_batch(batch: list[tuple[str, PurchaseItem]], request: SearchAndBuy, provider: Provider) -> dict[str, JobError]:
+def _route_batch(batch: list[tuple[str, PurchaseItem]], request: SearchAndBuy, provider: PurchasePorts) -> dict[str, JobError]:
     """The refusals by number."""
     ids = [item.owned.record_id for _, item in batch if item.owned]
     if request.destinations:

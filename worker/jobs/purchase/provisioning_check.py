@@ -15,7 +15,10 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import WaitReason
 from worker.jobs.history_entries import routed_after_purchase
 from worker.jobs.owned_numbers import find_owned, find_records
-from worker.jobs.ports import JobContext, Provider, Rules, Wait
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.endings import Wait
+from worker.jobs.ports.provider import PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 
 SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
@@ -25,7 +28,7 @@ LOOK_AGAIN_S = 0.5
 
 
 def read_back(
-    purchase: PurchaseRecord, items: Mapping[str, PurchaseItem], context: JobContext, provider: Provider, rules: Rules
+    purchase: PurchaseRecord, items: Mapping[str, PurchaseItem], context: PurchaseContext, provider: PurchasePorts, rules: Rules
 ) -> dict[str, JobError]:
     """Returns why a number isn't as asked, by number. Raises Wait while it may yet turn out to be."""
     awaited = {number: item for number, item in items.items() if _open(item)}
@@ -38,7 +41,7 @@ def read_back(
         _wait_for([setting for item in seen.values() for setting in _open(item)], asked_ms, rules)
     left = {number: item for number, item in purchase.items.items() if number in items and _open(item)}
     unrouted = [number for number, item in left.items() if item.route and not item.route.seen]
-    newer = context.claim_routes(unrouted, calling=False).newer if unrouted else frozenset()
+    newer = context.routes.claim(unrouted, calling=False).newer if unrouted else frozenset()
     why = {number: _why_not(item, rules, superseded=number in newer) for number, item in left.items()}
     return {number: error for number, error in why.items() if error is not None}
 
@@ -47,7 +50,7 @@ def write_picks(
     step: str,
     items: Mapping[str, PurchaseItem],
     purchase: PurchaseRecord,
-    context: JobContext,
+    context: PurchaseContext,
     *,
     answered: Sequence[str] = (),
     history: Mapping[str, Happened] | None = None,
@@ -59,7 +62,7 @@ def write_picks(
         purchase.items |= items
 
 
-def _read(items: Mapping[str, PurchaseItem], provider: Provider) -> dict[str, OwnedNumber]:
+def _read(items: Mapping[str, PurchaseItem], provider: PurchasePorts) -> dict[str, OwnedNumber]:
     """The bought numbers as they are now, by number. A search may find nothing: those that it doesn't show are read by record id."""
     owned = find_owned(provider, items)
     record_ids = {number: item.owned.record_id for number, item in items.items() if item.owned}

@@ -9,12 +9,14 @@ from didflow.contract.provider import Barred, Offer, ReadFailed
 from didflow.contract.quotes import quotable
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Quote
-from worker.jobs.ports import JobContext, Provider, Rules
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.provider import BalancePort, PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.criteria import affordable
 from worker.jobs.purchase.stock_search import StockSearch
 
 
-def quote(request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules, search: StockSearch) -> Quote:
+def quote(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules, search: StockSearch) -> Quote:
     """Reserves nothing."""
     found = _to_be_had(request.quantity, context, search)
     costs = {offer.number: offer.total_usd for offer in found}
@@ -45,12 +47,12 @@ def quote(request: SearchAndBuy, context: JobContext, provider: Provider, rules:
     )
 
 
-def _to_be_had(wanted: int, context: JobContext, search: StockSearch) -> list[Offer]:
+def _to_be_had(wanted: int, context: PurchaseContext, search: StockSearch) -> list[Offer]:
     """As many as are wanted, without those that a purchase would leave alone now."""
     found: list[Offer] = []
     missing = wanted
     while missing and (more := search.next(missing, ())):
-        reserved = context.reserved([offer.number for offer in more])
+        reserved = context.reservations.reserved([offer.number for offer in more])
         search.refuse("reserved", reserved)
         found += [offer for offer in more if offer.number not in reserved]
         search.taken = Counter(search.rung_of(offer.number) for offer in found)
@@ -58,7 +60,7 @@ def _to_be_had(wanted: int, context: JobContext, search: StockSearch) -> list[Of
     return found
 
 
-def readable_balance_usd(provider: Provider) -> Decimal | None:
+def readable_balance_usd(provider: BalancePort) -> Decimal | None:
     """None where the key may not read it."""
     try:
         return provider.balance_usd()

@@ -3,7 +3,7 @@
 from didflow.contract.errors import JobError
 from didflow.contract.provider import Answer, Barred, No, NotNow, Unclear, Yes
 from didflow.contract.states import WaitReason
-from worker.jobs.ports import AttemptFailed, Wait
+from worker.jobs.ports.endings import AttemptFailed, Wait
 from worker.jobs.provider_answers import RATE_LIMITED_S
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint, Refusal
 

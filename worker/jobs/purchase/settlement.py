@@ -3,7 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
-from worker.jobs.ports import Rules
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
 
 

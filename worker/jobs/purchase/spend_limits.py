@@ -8,7 +8,7 @@ from itertools import accumulate
 from didflow.contract.errors import JobError
 from didflow.contract.spending import LimitReached, Spend, SpendLimit, Unit, told
 from didflow.contract.states import WaitReason
-from worker.jobs.ports import Refused, Wait
+from worker.jobs.ports.endings import Refused, Wait
 from worker.jobs.purchase.criteria import affordable
 
 #: A waiting job asks the ledger again after this long at most: limits may be raised.

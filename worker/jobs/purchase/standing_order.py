@@ -8,15 +8,16 @@ from didflow.contract.numbers import NumberType
 from didflow.contract.provider import NotThere, Offer, Page
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.checkpoint import read_if_readable
-from worker.jobs.ports import JobContext, Provider
+from worker.jobs.ports.context import Clock, PurchaseContext
+from worker.jobs.ports.provider import StockPort
 
 
-def left_s(request: SearchAndBuy, context: JobContext) -> float:
+def left_s(request: SearchAndBuy, context: Clock) -> float:
     """How long a standing order still has, 0 at least; endless for a job that isn't one."""
     return float("inf") if request.wait_until is None else max(0.0, request.wait_until.timestamp() - context.now_ms() / 1000)
 
 
-def is_over(request: SearchAndBuy, context: JobContext) -> bool:
+def is_over(request: SearchAndBuy, context: Clock) -> bool:
     """Whether the time of a standing order is over."""
     return left_s(request, context) == 0
 
@@ -48,16 +49,16 @@ class SharedLooks:
     between two looks, so no job goes by what itself saw the last time.
     """
 
-    def __init__(self, provider: Provider, context: JobContext, every_s: float) -> None:
+    def __init__(self, provider: StockPort, context: PurchaseContext, every_s: float) -> None:
         self._provider, self._context, self._fresh_ms = provider, context, every_s * 500
 
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
         place = f"{country_id}:{city_id}:{'sms' if sms_only else 'all'}:{number_type}:{page}"
         now_ms = self._context.now_ms()
-        note = read_if_readable(StockNote, self._context.stock_note(place))
+        note = read_if_readable(StockNote, self._context.notes.read(place))
         if note is None or not 0 <= now_ms - note.at_ms < self._fresh_ms:
             note = self._ask(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type, now_ms=now_ms)
-            self._context.note_stock(place, note.model_dump_json())
+            self._context.notes.write(place, note.model_dump_json())
         return Page(note.offers, page, note.total_pages, note.total)
 
     def _ask(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType, now_ms: int) -> StockNote:

@@ -8,7 +8,7 @@ from didflow.contract.numbers import NumberType
 from didflow.contract.provider import NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import RungReport, SearchReport
-from worker.jobs.ports import Provider
+from worker.jobs.ports.provider import StockPort
 from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.ladder import Step, steps_of
 from worker.jobs.purchase.locations import cities_to_search
@@ -34,7 +34,7 @@ class StockSearch:
 
     def __init__(
         self,
-        provider: Provider,
+        provider: StockPort,
         request: SearchAndBuy,
         check_interrupts: Callable[[], None],
         lists: Lists | None = None,
@@ -101,7 +101,7 @@ class _RungSearch:
     """One pass through the stock by the criteria of one rung."""
 
     def __init__(
-        self, step: Step, provider: Provider, lists: Lists, check_interrupts: Callable[[], None], quoted: dict[str, Offer]
+        self, step: Step, provider: StockPort, lists: Lists, check_interrupts: Callable[[], None], quoted: dict[str, Offer]
     ) -> None:
         self.step, self._provider, self._lists, self._pause_point = step, provider, lists, check_interrupts
         self._quoted = quoted

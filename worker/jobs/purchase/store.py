@@ -7,7 +7,9 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend
 from worker.jobs.history_entries import picked
-from worker.jobs.ports import JobContext, Provider, Rules
+from worker.jobs.ports.context import PurchaseContext
+from worker.jobs.ports.provider import PurchasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.spend_limits import limits_for
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
 
@@ -15,7 +17,7 @@ from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, Purchase
 class WrittenPurchase(PurchaseRecord):
     """One job's purchase, as this attempt sees and writes it."""
 
-    def __init__(self, request: SearchAndBuy, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(request, context.checkpoint, context.numbers())
         self._context, self._provider, self._rules = context, provider, rules
         self._limits = limits_for(rules.spend_limits, context.reference)
@@ -37,7 +39,7 @@ class WrittenPurchase(PurchaseRecord):
         **memo_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
-        checkpoint = self.checkpoint.model_copy(update=memo_changes | {"epoch": self._context.epoch})
+        checkpoint = self.checkpoint.model_copy(update=memo_changes | {"epoch": self._context.money.epoch})
         changed = dict(items or {})
         self._context.save(
             Write(

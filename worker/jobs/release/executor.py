@@ -21,7 +21,10 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from didflow.contract.results import Result
 from didflow.contract.states import Outcome, WaitReason
-from worker.jobs.ports import AttemptFailed, JobContext, NeedsReview, Provider, Rules, Wait
+from worker.jobs.ports.context import ReleaseContext
+from worker.jobs.ports.endings import AttemptFailed, NeedsReview, Wait
+from worker.jobs.ports.provider import ReleasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
 from worker.jobs.release.ids_form import IdForms
 from worker.jobs.release.state import HANDED_OUT, ReleaseCheckpoint, ReleaseItem
@@ -76,7 +79,7 @@ class Book(Protocol):
 class GivingBack:
     """The releases of one job, as this attempt sends them."""
 
-    def __init__(self, book: Book, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, book: Book, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> None:
         self._book, self._context, self._provider, self._rules = book, context, provider, rules
         self._forms = IdForms(context, rules)
         self._seen: dict[int, OwnedNumber] = {}
@@ -179,7 +182,7 @@ class GivingBack:
 
         One whose release was sent is settled by looks alone: it isn't sent again, nor called handed out.
         """
-        handed_out = self._context.quarantine([one.number for one in batch]) if batch else frozenset()
+        handed_out = self._context.guards.quarantine([one.number for one in batch]) if batch else frozenset()
         self._elsewhere |= {one.number for one in batch if one.number in handed_out and one.sent}
         fresh = [one for one in batch if one.number in handed_out and not one.sent]
         self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in fresh])

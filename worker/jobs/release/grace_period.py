@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route, same_route
 from didflow.contract.errors import JobError
-from didflow.contract.history import Happened
 from didflow.contract.parked_numbers import Parked, Ways
 from didflow.contract.provider import NotNow, NotNowReason, OwnedNumber, ReadFailed
 from didflow.contract.release_events import CALLS_CAME, CallsCame
@@ -20,8 +18,12 @@ from didflow.contract.release_timing import calls_came, renews_ms
 from didflow.contract.requests import Release
 from didflow.contract.results import Result
 from didflow.contract.states import Outcome, WaitReason
-from worker.jobs.ports import AttemptFailed, CancelRequested, JobContext, Provider, RouteClaim, Rules, Wait
-from worker.jobs.release.state import HANDED_OUT, ReleaseCheckpoint, ReleaseItem
+from worker.jobs.ports.context import ReleaseContext
+from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Wait
+from worker.jobs.ports.provider import ReleasePorts
+from worker.jobs.ports.rules import Rules
+from worker.jobs.release.parking_context import ParkingBook, ParkingContext
+from worker.jobs.release.state import HANDED_OUT, ReleaseItem
 from worker.jobs.reroute.executor import CANCELLED, RouteChanges
 from worker.jobs.reroute.job import way_back
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
@@ -44,37 +46,21 @@ ROUTE_UNKNOWN = JobError(
 _TAKEN_MS = 1
 
 
-class Book(Protocol):
+class Book(ParkingBook, Protocol):
     """What the countdown needs of the release that it counts down for."""
-
-    checkpoint: ReleaseCheckpoint
-    leaving: dict[str, ReleaseItem]
 
     def todo(self) -> list[ReleaseItem]: ...
     def read_again(self, numbers: Sequence[str]) -> None: ...
-    def note(self, **changes: object) -> None: ...
     def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]: ...
     def reasons_to_stay(self, here: Sequence[ReleaseItem], owned: Mapping[int, OwnedNumber]) -> dict[str, ReleaseItem]: ...
     def record_gone(self, gone: Sequence[ReleaseItem]) -> None: ...
     def result(self, error: JobError | None) -> Result: ...
-    def write(
-        self,
-        step: str,
-        changed: Sequence[ReleaseItem],
-        *,
-        detail: str = "",
-        empty: bool = False,
-        answered: Sequence[str] = (),
-        more: Mapping[str, Happened] | None = None,
-        parks: Mapping[str, str] | None = None,
-        let_go: Sequence[str] = (),
-    ) -> None: ...
 
 
 class Countdown:
     """Says which numbers are due. For a release that takes effect at once: all of them."""
 
-    def __init__(self, request: Release, book: Book, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: Release, book: Book, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> None:
         self._request, self._book, self._context, self._provider, self._rules = request, book, context, provider, rules
 
     def due(self) -> list[ReleaseItem]:
@@ -124,7 +110,7 @@ class Countdown:
         if not lent:
             return 0
         # Asked in this order: what comes back between the two questions is seen by the second.
-        held = self._context.borrowing(lent)
+        held = self._context.pool.borrowing(lent)
         self._book.read_again(list(lent))
         kept = [one for one in (self._book.leaving[number] for number in lent if number not in held) if one.lent]
         self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in kept])
@@ -159,11 +145,11 @@ class Countdown:
         numbers, settle_ms = [one.number for one in self._book.todo()], int(self._rules.settle_s * 1000)
         if not numbers:
             return {}
-        claim = self._context.take_to_park(numbers, seen_ms=now_ms - settle_ms)
+        claim = self._context.parked.take(numbers, seen_ms=now_ms - settle_ms)
         shown_ms = max(claim.disturbed_ms.values(), default=-settle_ms) + settle_ms
         if now_ms < shown_ms:
             raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000, "what other jobs have sent for these numbers may yet show")
-        return {number: one for number, one in self._context.parked(numbers).items() if one.release == self._context.job_id}
+        return {number: one for number, one in self._context.parked.of(numbers).items() if one.release == self._context.job_id}
 
     def _here(self, leaving: Sequence[ReleaseItem]) -> tuple[list[ReleaseItem], dict[int, OwnedNumber]]:
         """Those that are still what they were, with their records; the others stay, or are gone."""
@@ -180,7 +166,7 @@ class Countdown:
     def _park(self) -> None:
         """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
         parks = [one.number for one in self._book.todo() if one.park is not None]
-        way = _Way(self._book, self._context, parking=True)
+        way = ParkingContext(self._book, self._context, parking=True)
         if self._moved(RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.parking, only=parks)) == CANCELLED:
             raise CancelRequested
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
@@ -215,7 +201,9 @@ class Countdown:
         if not called:
             return
         kept = [(one.stays(Outcome.IN_USE, _calls_came(one.seconds, now_s)), one.seconds, now_s) for one, now_s in called]
-        self._context.emit([(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept])
+        self._context.events.emit(
+            [(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept]
+        )
         self._book.leaving |= {one.number: one for one, _, _ in kept}
 
     def _told(self, leaving: ReleaseItem, was_s: int, now_s: int) -> str:
@@ -276,7 +264,7 @@ class Countdown:
             checkpoint = self._book.checkpoint.back or RerouteCheckpoint(selected=True, taken_ms=_TAKEN_MS)
             self._book.note(back=checkpoint.model_copy(update={"claimed": False}))
             self._book.write("ways_back", [_with_way_back(one, owned.get(one.number), wishes.get(one.number)) for one in fresh])
-        way = _Way(self._book, self._context, parking=False)
+        way = ParkingContext(self._book, self._context, parking=False)
         self._moved(
             RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped])
         )
@@ -299,7 +287,7 @@ class Countdown:
         """What other jobs want for these numbers, and their ways back don't know of."""
         if not self._request.parking or not stopped:
             return {}
-        parked, by_number = self._context.parked([one.number for one in stopped]), {one.number: one for one in stopped}
+        parked, by_number = self._context.parked.of([one.number for one in stopped]), {one.number: one for one in stopped}
         return {
             number: one
             for number, one in parked.items()
@@ -325,57 +313,6 @@ class Countdown:
             self._book.write("calming", (), detail="what was sent to park them may still act", empty=True)
         if now_ms < self._book.checkpoint.calm_ms:
             raise Wait(WaitReason.SETTLING, (self._book.checkpoint.calm_ms - now_ms) / 1000)
-
-
-class _Way:
-    """The page of the numbers' way to the parking destination, or back, inside the release's own page."""
-
-    def __init__(self, book: Book, context: JobContext, *, parking: bool) -> None:
-        self._book, self._context, self._parking = book, context, parking
-
-    @property
-    def attempt(self) -> int:
-        return self._context.attempt
-
-    @property
-    def checkpoint(self) -> str | None:
-        checkpoint = self._book.checkpoint.parking if self._parking else self._book.checkpoint.back
-        return checkpoint.model_dump_json() if checkpoint else None
-
-    def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
-        some = self._book.leaving if only is None else only
-        ways = {number: self._book.leaving[number].park if self._parking else self._book.leaving[number].back for number in some}
-        return {number: way.model_dump_json() for number, way in ways.items() if way is not None}
-
-    def numbers_of(self, job_id: str, only: Sequence[str] | None = None) -> dict[str, str]:
-        return self._context.numbers_of(job_id, only)
-
-    def save(self, write: Write) -> None:
-        """The release has a phase and a progress of its own."""
-        field = "park" if self._parking else "back"
-        if write.checkpoint is not None:
-            self._book.note(**{"parking" if self._parking else "back": RerouteCheckpoint.model_validate_json(write.checkpoint)})
-        ways = {number: RouteChange.model_validate_json(text) for number, text in write.numbers.items()}
-        changed = [self._book.leaving[number].model_copy(update={field: way}) for number, way in ways.items()]
-        self._book.write(f"{field}:{write.step}", changed, detail=write.detail, empty=True, answered=write.answered, more=write.history)
-
-    def now_ms(self) -> int:
-        return self._context.now_ms()
-
-    def check_interrupts(self) -> None:
-        """The way back is the winding up: it isn't called off in its turn."""
-        try:
-            self._context.check_interrupts()
-        except CancelRequested:
-            if self._parking:
-                raise
-
-    def claim_routes(
-        self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None
-    ) -> RouteClaim:
-        """What a newer job routes is that one's: where a release wanted it is nobody's wish."""
-        del wanted
-        return self._context.claim_routes(numbers, calling=calling, seen_ms=seen_ms)
 
 
 def _way(owned: OwnedNumber, target: Route, taken: Parked | None) -> RouteChange:

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from didflow.contract.ids_form import IdsForm
-from worker.jobs.ports import JobContext, Rules
+from worker.jobs.ports.context import ReleaseContext
+from worker.jobs.ports.rules import Rules
 
 
 class IdForms:
@@ -13,9 +14,9 @@ class IdForms:
     The comma list is never tried unasked: a server that reads ``1,2`` as one number would release another record.
     """
 
-    def __init__(self, context: JobContext, rules: Rules) -> None:
+    def __init__(self, context: ReleaseContext, rules: Rules) -> None:
         self._context, self._set = context, rules.ids_form
-        self._learned = context.ids_form() if self._set == "auto" else None
+        self._learned = context.forms.ids_form() if self._set == "auto" else None
         self._helped: Counter[IdsForm] = Counter()
 
     def together(self) -> IdsForm:
@@ -38,4 +39,4 @@ class IdForms:
         """It was seen that the server takes this form; for `single`, that it takes no more than one id a call."""
         if self._set == "auto" and form != self._learned:
             self._learned = form
-            self._context.learn_ids_form(form)
+            self._context.forms.learn_ids_form(form)

@@ -15,14 +15,17 @@ from didflow.contract.requests import Release
 from didflow.contract.results import Quote, Result, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.owned_numbers import find_owned
-from worker.jobs.ports import CancelRequested, Ended, JobContext, NeedsReview, Provider, Rules, Wait
+from worker.jobs.ports.context import ReleaseContext
+from worker.jobs.ports.endings import CancelRequested, Ended, NeedsReview, Wait
+from worker.jobs.ports.provider import ReleasePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.release.executor import GivingBack
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem, ReleaseItems
 from worker.jobs.selection import Selected, goes_to, select
 
 
-def release(request: Release, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def release(request: Release, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> Ended:
     """Run one attempt of a release to its end."""
     job = _Release(request, context, provider, rules)
     if not job.checkpoint.selected:
@@ -97,13 +100,13 @@ def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, accoun
 class _Release(ReleaseItems):
     """A release, as this attempt carries it out."""
 
-    def __init__(self, request: Release, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, request: Release, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> None:
         super().__init__(context, lends=request.reusable, parks=bool(request.parking))
         self._request, self._provider, self._rules = request, provider, rules
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
         """Whom they were bought for, where that counts."""
-        return self._context.holders(numbers) if self._request.expected_reference is not None else {}
+        return self._context.guards.holders(numbers) if self._request.expected_reference is not None else {}
 
     def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
@@ -153,7 +156,7 @@ class _Release(ReleaseItems):
         most, fresh = self._rules.releases_per_day, [leaving.record_id for leaving in batch if not leaving.sent]
         if most is None or not fresh:
             return list(batch)
-        may_go, tomorrow_s = self._context.count_releases(fresh, most)
+        may_go, tomorrow_s = self._context.guards.count(fresh, most)
         going = [leaving for leaving in batch if leaving.sent or leaving.record_id in may_go]
         if not going:
             message = (

@@ -169,7 +169,7 @@ def known_release(_request: Release, context: JobContext, error: JobError) -> Re
 class ReleaseItems:
     """What goes, as this attempt sees and writes it. `parks`: numbers are parked first; `lends`: what is parked may be handed out."""
 
-    def __init__(self, context: JobContext, *, lends: bool, parks: bool) -> None:
+    def __init__(self, context: ReleaseContext, *, lends: bool, parks: bool) -> None:
         self._context, self._lends, self._parks = context, lends, parks
         written = context.numbers()
         self.checkpoint = read_checkpoint(ReleaseCheckpoint, context.checkpoint, written)

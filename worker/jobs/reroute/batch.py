@@ -3,19 +3,22 @@
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState
 from worker.jobs.checkpoint import read_stored
-from worker.jobs.ports import Ended, JobContext, Provider, Rules
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.endings import Ended
+from worker.jobs.ports.provider import ReroutePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChangeBatch
 
 
-def send_batch(request: RouteChangeBatch, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def send_batch(request: RouteChangeBatch, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended:
     """Run one attempt of a batch to its end."""
     checkpoint = (
         read_stored(RerouteCheckpoint, context.checkpoint)
         if context.checkpoint
         else RerouteCheckpoint(selected=True, taken_ms=request.taken_ms)
     )
-    moves = RouteChanges(context, provider, rules, checkpoint=checkpoint, only=context.page_of_numbers(request.page) or ())
+    moves = RouteChanges(context, provider, rules, checkpoint=checkpoint, only=context.chunks.numbers(request.page) or ())
     stopped = moves.send(request.deadline)
     sent = sum(move.outcome is not None for move in moves.moves.values())
     result = Result(totals=Totals(requested=len(moves.moves), done=sent), error=stopped)

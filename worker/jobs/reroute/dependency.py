@@ -2,7 +2,8 @@
 
 from didflow.contract.errors import JobError
 from didflow.contract.states import REPORTED, JobState, WaitReason
-from worker.jobs.ports import JobContext, Refused, Wait
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.endings import Refused, Wait
 
 #: How long it waits before it looks again.
 LOOK_AGAIN_S = 0.5
@@ -10,9 +11,9 @@ LOOK_AGAIN_S = 0.5
 _HELD = frozenset({"canary_failed", "deadline_passed", "cancelled"})
 
 
-def follow(job_id: str, context: JobContext) -> None:
+def follow(job_id: str, context: RerouteContext) -> None:
     """Return if that job is done. Raises Wait until it has ended, Refused if this one mustn't go on from there."""
-    first = context.other_job(job_id)
+    first = context.jobs.get(job_id)
     if first is None or first.account != context.account:
         raise Refused(JobError(code="first_missing", message=f"there is no job {job_id} of this account to follow: nothing was changed"))
     if first.state not in REPORTED:

@@ -25,7 +25,10 @@ from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.history_entries import moved
 from worker.jobs.owned_numbers import find_owned, find_surely
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, Provider, RerouteContext, Rules, Wait
+from worker.jobs.ports.context import RouteChangeContext
+from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, Wait
+from worker.jobs.ports.provider import RouteChangePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
 from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange
 
@@ -40,7 +43,7 @@ READ_AGAIN_S = 0.5
 CHUNK = 1000
 
 
-def checkpoint_of(context: RerouteContext) -> RerouteCheckpoint:
+def checkpoint_of(context: RouteChangeContext) -> RerouteCheckpoint:
     """How far the job is. Raises NeedsReview if that can't be read."""
     return (
         read_stored(RerouteCheckpoint, context.checkpoint)
@@ -64,8 +67,8 @@ class RouteChanges:
 
     def __init__(
         self,
-        context: RerouteContext,
-        provider: Provider,
+        context: RouteChangeContext,
+        provider: RouteChangePorts,
         rules: Rules,
         *,
         checkpoint: RerouteCheckpoint | None = None,
@@ -127,7 +130,7 @@ class RouteChanges:
     def claim_without_call(self, numbers: Sequence[str], *, seen_ms: int) -> list[RouteChange]:
         """Claim numbers whose route was as asked when it was read, since `seen_ms`. Those that may change yet become accepted, to be
         read back, and so do those that another job has moved so lately that the list may not know it (A3); returns the others."""
-        claim = self._context.claim_routes(numbers, calling=False, seen_ms=seen_ms - int(self._rules.settle_s * 1000))
+        claim = self._context.routes.claim(numbers, calling=False, seen_ms=seen_ms - int(self._rules.settle_s * 1000))
         moves = [self.moves[number] for number in numbers]
         self._write("superseded", [move.became(Outcome.SUPERSEDED) for move in moves if move.number in claim.newer])
         ours = [move for move in moves if move.number not in claim.newer]
@@ -143,7 +146,7 @@ class RouteChanges:
             numbers_of[job_id].append(number)
         found = set()
         for job_id, numbers in numbers_of.items():
-            for number, text in self._context.numbers_of(job_id, numbers).items():
+            for number, text in self._context.jobs.numbers_of(job_id, numbers).items():
                 with suppress(ValidationError):  # A purchase keeps something else.
                     move = RouteChange.model_validate_json(text)
                     if move.outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED) and same_route(move.target, self.moves[number].target):
@@ -194,7 +197,7 @@ class RouteChanges:
         """Send those that no newer job routes, asked just before each call, which then has its moment already: a claim is good for a
         few seconds."""
         self._provider.await_turn()
-        claim = self._context.claim_routes([move.number for move in whole], wanted=whole[0].target)
+        claim = self._context.routes.claim([move.number for move in whole], wanted=whole[0].target)
         self._write("superseded", [move.superseded(claim.parked) for move in whole if move.number in claim.newer])
         batch = [move for move in whole if move.number not in claim.newer]
         if not batch:
@@ -252,7 +255,7 @@ class RouteChanges:
         for batch in self._batches(open_ones):
             # What the provider has refused to one of them isn't asked for once more.
             wanted = None if any(move.refusal for move in batch) else batch[0].target
-            claim = self._context.claim_routes([move.number for move in batch], calling=False, wanted=wanted)
+            claim = self._context.routes.claim([move.number for move in batch], calling=False, wanted=wanted)
             left += [move.superseded(claim.parked) for move in batch if move.number in claim.newer]
             left += [self._unconfirmed(move, owned.get(move.number)) for move in batch if move.number not in claim.newer]
         self._write("not_confirmed", left)

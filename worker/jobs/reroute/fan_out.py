@@ -16,7 +16,10 @@ from didflow.contract.results import ERRORS_SHOWN, SHOWN_AT_MOST, NumberResult, 
 from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.owned_numbers import find_each, pages_of, shared_digits
-from worker.jobs.ports import AttemptFailed, CancelRequested, Ended, JobContext, Provider, Rules, Wait
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, Wait
+from worker.jobs.ports.provider import ReroutePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.executor import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, RouteChanges, checkpoint_of, end_state
 from worker.jobs.reroute.route_change import GOOD, RouteChange, RouteChangeBatch, is_open
 from worker.jobs.reroute.snapshot import SnapshotWriter
@@ -30,15 +33,15 @@ BATCHES_AGAIN_S = 30.0
 ASKED_FOR_EACH = 20
 
 
-def pages_in(context: JobContext, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
+def pages_in(context: RerouteContext, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The pages of this job, or of another one, with the numbers on each."""
     index = 0
-    while (numbers := context.page_of_numbers(index, job_id)) is not None:
+    while (numbers := context.chunks.numbers(index, job_id)) is not None:
         yield index, numbers
         index += 1
 
 
-def moves_in(context: JobContext) -> Iterator[RouteChange]:
+def moves_in(context: RerouteContext) -> Iterator[RouteChange]:
     """All moves of a job with pages."""
     for _, numbers in pages_in(context):
         yield from (read_stored(RouteChange, text) for text in context.numbers(numbers).values())
@@ -47,7 +50,7 @@ def moves_in(context: JobContext) -> Iterator[RouteChange]:
 class PagedMoves:
     """The moves of one large job."""
 
-    def __init__(self, context: JobContext, provider: Provider, rules: Rules) -> None:
+    def __init__(self, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> None:
         self._context, self._provider, self._rules = context, provider, rules
         self.checkpoint = checkpoint_of(context)
 
@@ -55,7 +58,7 @@ class PagedMoves:
         """The snapshot is complete. `label`: all its numbers have it."""
         snapshot.close()
         search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
-        counts = self._context.outcomes()
+        counts = self._context.chunks.outcomes()
         how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
         how |= {"inactive": snapshot.inactive}
         nothing_to_claim = not counts.get(Outcome.UNCHANGED)
@@ -70,11 +73,11 @@ class PagedMoves:
             return stopped
         while True:
             stopped = self._fan_out(deadline) if not self.checkpoint.fanned_out else None
-            if self._context.open_batches():
+            if self._context.batches.open_count():
                 raise Wait(WaitReason.DEPENDS, BATCHES_AGAIN_S, "batches are under way")
             stopped = stopped or self._stopped_batches()
             self._confirm()
-            if not self._context.outcomes().get("open"):
+            if not self._context.chunks.outcomes().get("open"):
                 return None
             if stopped:
                 return stopped
@@ -82,7 +85,7 @@ class PagedMoves:
 
     def ended(self, error: JobError | None) -> Ended:
         """The job's end: by how many numbers are as asked."""
-        counts = self._context.outcomes()
+        counts = self._context.chunks.outcomes()
         outcomes: dict[Outcome | None, int] = {Outcome(word): count for word, count in counts.items() if word != "open"}
         result = result_of_pages(self._context, error)
         if outcomes.get(Outcome.UNCLEAR):
@@ -159,7 +162,7 @@ class PagedMoves:
             return
         if is_past(deadline, datetime.fromtimestamp(self._context.now_ms() / 1000, UTC)):
             raise _TooLate
-        self._context.fan_out(batches)
+        self._context.batches.submit(batches)
         batches.clear()
 
     def _batch(self, index: int) -> str:
@@ -167,7 +170,7 @@ class PagedMoves:
 
     def _stopped_batches(self) -> JobError | None:
         """What batches left without an outcome: because the job was stopped, which is returned; else it is unclear."""
-        if not self._context.outcomes().get("open"):
+        if not self._context.chunks.outcomes().get("open"):
             return None
         stopped = None
         try:
@@ -177,7 +180,7 @@ class PagedMoves:
         for index, numbers in pages_in(self._context):
             part = self._part(numbers)
             open_ones = [move for move in part.moves.values() if move.outcome is None]
-            error = self._context.batch_error(self._batch(index)) if open_ones else None
+            error = self._context.batches.error(self._batch(index)) if open_ones else None
             if error is not None and error.code in STOPPED:
                 stopped = stopped or error
             elif error is not None:
@@ -199,7 +202,7 @@ class PagedMoves:
 
     def _confirm(self) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
-        if not (accepted := self._context.outcomes().get(Outcome.ACCEPTED)):
+        if not (accepted := self._context.chunks.outcomes().get(Outcome.ACCEPTED)):
             return
         asked_ms = self._context.now_ms()
         if not self.checkpoint.read_back:
@@ -208,7 +211,7 @@ class PagedMoves:
         settled = asked_ms >= self.checkpoint.accepted_ms + int(self._rules.settle_s * 1000)
         if accepted > ASKED_FOR_EACH:
             self._judge_list(pages_of(self._provider, self.checkpoint.search, self.checkpoint.label), asked_ms, settled=settled)
-        if settled and (self.checkpoint.search or self.checkpoint.label) and self._context.outcomes().get(Outcome.ACCEPTED):
+        if settled and (self.checkpoint.search or self.checkpoint.label) and self._context.chunks.outcomes().get(Outcome.ACCEPTED):
             # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
             self._judge_list(pages_of(self._provider), asked_ms, settled=settled)
         # What no list showed is asked for by itself, before anything is said of it.
@@ -224,7 +227,7 @@ class PagedMoves:
             self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
 
     def _accepted_parts(self) -> Iterator[RouteChanges]:
-        if self._context.outcomes().get(Outcome.ACCEPTED):
+        if self._context.chunks.outcomes().get(Outcome.ACCEPTED):
             for _, numbers in pages_in(self._context):
                 yield self._part(numbers)
 
@@ -254,9 +257,9 @@ class _TooLate(Exception):
     """The deadline came before all batches were submitted."""
 
 
-def result_of_pages(context: JobContext, error: JobError | None, *, dry_run: bool = False) -> Result:
+def result_of_pages(context: RerouteContext, error: JobError | None, *, dry_run: bool = False) -> Result:
     """What became of all numbers; a summary where they are very many. The first error stands for the job's if it has none of its own."""
-    counts = context.outcomes()
+    counts = context.chunks.outcomes()
     total, done = sum(counts.values()), sum(counts.get(outcome, 0) for outcome in GOOD)
     totals = Totals(requested=total, done=done)
     if total <= SHOWN_AT_MOST:
@@ -278,7 +281,7 @@ def shown(move: RouteChange, *, dry_run: bool) -> NumberResult:
     return move.result().model_copy(update={"outcome": move.outcome}) if dry_run else move.result()
 
 
-def _first_errors(context: JobContext) -> Iterator[NumberResult]:
+def _first_errors(context: RerouteContext) -> Iterator[NumberResult]:
     found = 0
     for move in moves_in(context):
         if move.error is not None and move.outcome not in GOOD:

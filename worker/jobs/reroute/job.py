@@ -32,7 +32,7 @@ REROUTE_AGAIN_S = 1.0
 CALLS_ALONE = 3
 
 
-def reroute(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended:
     """Run one attempt of a reroute to its end."""
     if request.after is not None:
         follow(request.after, context)
@@ -56,7 +56,7 @@ def reroute(request: Reroute, context: JobContext, provider: Provider, rules: Ru
     return moves.ended(error, Selected((), moves.checkpoint.not_found).missing_results())
 
 
-def _read(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> Ended | None:
+def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended | None:
     """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
     taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedToo(request, context, provider)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
@@ -84,23 +84,23 @@ def _read(request: Reroute, context: JobContext, provider: Provider, rules: Rule
     return None
 
 
-def _moves(owned: Sequence[OwnedNumber], request: Reroute, context: JobContext) -> list[RouteChange]:
+def _moves(owned: Sequence[OwnedNumber], request: Reroute, context: RerouteContext) -> list[RouteChange]:
     """The moves of these, with the route that each had before a release parked it."""
-    parked = context.parked([one.number for one in owned])
+    parked = context.parked.of([one.number for one in owned])
     return [RouteChange.of(one, request.destinations, parked.get(one.number)) for one in owned]
 
 
-def failback(request: Failback, context: JobContext, provider: Provider, rules: Rules) -> Ended:
+def failback(request: Failback, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended:
     """Run one attempt of a failback to its end."""
     if not checkpoint_of(context).selected:
         context.check_interrupts()
         undone_ms = _check_undone(request.job_id, context)
         taken_ms = context.now_ms()
         young_s = (undone_ms - taken_ms) / 1000 + rules.settle_s
-        if context.page_of_numbers(0, request.job_id) is None:
+        if context.chunks.numbers(0, request.job_id) is None:
             undone = _moves_of(request.job_id, context)
             owned = find_surely(provider, undone)
-            parked = context.parked(list(undone))
+            parked = context.parked.of(list(undone))
             planned = [way_back(move, owned.get(number), parked.get(number)) for number, move in sorted(undone.items())]
             _mind_an_old_list(planned, young_s)
             planned = planned if request.dry_run else ask_releases(planned, context)
@@ -131,20 +131,20 @@ def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[Ow
     return tuple(owned), None
 
 
-def _alone(context: JobContext, provider: Provider, rules: Rules) -> RouteChanges:
+def _alone(context: RerouteContext, provider: ReroutePorts, rules: Rules) -> RouteChanges:
     """For a job that sends its numbers itself. An attempt before may have found more of them, and begun to write pages."""
-    if context.page_of_numbers(0) is not None:
+    if context.chunks.numbers(0) is not None:
         context.save(Write("snapshot_begun", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
     return RouteChanges(context, provider, rules)
 
 
 @contextmanager
-def _nothing_left_behind(context: JobContext) -> Iterator[None]:
+def _nothing_left_behind(context: RerouteContext) -> Iterator[None]:
     """A job that a guard refuses moved nothing: nobody shall bring its numbers back."""
     try:
         yield
     except Refused:
-        if context.page_of_numbers(0) is not None:
+        if context.chunks.numbers(0) is not None:
             context.save(Write("snapshot_dropped", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
         raise
 
@@ -193,9 +193,9 @@ def _mind_an_old_list(planned: Sequence[RouteChange], young_s: float) -> None:
         raise Wait(WaitReason.SETTLING, young_s, "numbers have another route than the reroute gave them, or the list is older than it")
 
 
-def _check_undone(job_id: str, context: JobContext) -> int:
+def _check_undone(job_id: str, context: RerouteContext) -> int:
     """When it ended, on the ledger's clock. Raises Refused if that isn't a reroute, Wait until it has ended or is parked."""
-    other = context.other_job(job_id)
+    other = context.jobs.get(job_id)
     if other is None or other.kind not in ("reroute", "release") or other.account != context.account or other.dry_run:
         message = f"job {job_id} is not a reroute of this account, nor a release: a failback needs the id of one"
         raise Refused(JobError(code="not_a_reroute", message=message))
@@ -204,11 +204,11 @@ def _check_undone(job_id: str, context: JobContext) -> int:
     return other.ended_ms or 0
 
 
-def _moves_of(job_id: str, context: JobContext) -> dict[str, RouteChange]:
+def _moves_of(job_id: str, context: RerouteContext) -> dict[str, RouteChange]:
     """The snapshot of the reroute that is undone, or how a release has parked its numbers. Raises Refused if there is none."""
-    if (other := context.other_job(job_id)) is not None and other.kind == "release":
+    if (other := context.jobs.get(job_id)) is not None and other.kind == "release":
         return _parked_by(job_id, context)
-    stored = {number: read_stored(RouteChange, text) for number, text in context.numbers_of(job_id).items()}
+    stored = {number: read_stored(RouteChange, text) for number, text in context.jobs.numbers_of(job_id).items()}
     newest_ms = max((move.taken_ms for move in stored.values()), default=0)
     # One that was as asked before wasn't moved: where it goes since then is no business of this reroute.
     moves = {n: move for n, move in stored.items() if move.taken_ms == newest_ms and move.outcome is not Outcome.UNCHANGED}
@@ -217,17 +217,17 @@ def _moves_of(job_id: str, context: JobContext) -> dict[str, RouteChange]:
     return moves
 
 
-def _parked_by(job_id: str, context: JobContext) -> dict[str, RouteChange]:
+def _parked_by(job_id: str, context: RerouteContext) -> dict[str, RouteChange]:
     """The parking of the numbers of a release that may still be parked; with the route that each is to have by now."""
-    stored = {number: read_stored(ReleaseItem, text) for number, text in context.numbers_of(job_id).items()}
+    stored = {number: read_stored(ReleaseItem, text) for number, text in context.jobs.numbers_of(job_id).items()}
     moves = {number: one.park for number, one in stored.items() if one.park is not None and one.is_left_parked}
     if not moves:
         raise Refused(JobError(code="nothing_to_fail_back", message=f"release {job_id} has left nothing parked"))
-    kept = {number: one.way_back for number, one in context.parked(list(moves)).items() if one.release == job_id}
+    kept = {number: one.way_back for number, one in context.parked.of(list(moves)).items() if one.release == job_id}
     return {number: move.model_copy(update={"unparked": kept.get(number)}) for number, move in moves.items()}
 
 
-def _ways_back(job_id: str, context: JobContext, provider: Provider) -> Iterator[list[RouteChange]]:
+def _ways_back(job_id: str, context: RerouteContext, provider: ReroutePorts) -> Iterator[list[RouteChange]]:
     """The same for a large one, a few at a time: first those that the owned list shows, by the digits that they share and then the whole
     of it, because a search may find nothing; then the others, each asked for by itself."""
     numbers = [number for _, listed_numbers in pages_in(context, job_id) for number in (min(listed_numbers), max(listed_numbers))]
@@ -237,7 +237,7 @@ def _ways_back(job_id: str, context: JobContext, provider: Provider) -> Iterator
         shown = 0
         for items in listed(provider, search):
             undone = _undone(context, job_id, [item.number for item in items])
-            parked = context.parked([item.number for item in items])
+            parked = context.parked.of([item.number for item in items])
             found = [way_back(undone[item.number], item, parked.get(item.number)) for item in items if item.number in undone]
             shown += len(found)
             yield found
@@ -246,10 +246,10 @@ def _ways_back(job_id: str, context: JobContext, provider: Provider) -> Iterator
     for _, listed_numbers in pages_in(context, job_id):
         undone = _undone(context, job_id, listed_numbers)
         if missing := undone.keys() - context.numbers(listed_numbers).keys():
-            owned, parked = find_each(provider, missing), context.parked(sorted(missing))
+            owned, parked = find_each(provider, missing), context.parked.of(sorted(missing))
             yield [way_back(undone[number], owned.get(number), parked.get(number)) for number in sorted(missing)]
 
 
-def _undone(context: JobContext, job_id: str, numbers: Sequence[str]) -> dict[str, RouteChange]:
-    stored = {number: read_stored(RouteChange, text) for number, text in context.numbers_of(job_id, numbers).items()}
+def _undone(context: RerouteContext, job_id: str, numbers: Sequence[str]) -> dict[str, RouteChange]:
+    stored = {number: read_stored(RouteChange, text) for number, text in context.jobs.numbers_of(job_id, numbers).items()}
     return {number: move for number, move in stored.items() if move.record_id != NO_RECORD}

@@ -13,7 +13,9 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Reroute, Selector
 from didflow.contract.states import Outcome, WaitReason
 from worker.jobs.owned_numbers import find_surely
-from worker.jobs.ports import JobContext, Provider, Wait
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.endings import Wait
+from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.reroute.route_change import RouteChange
 from worker.jobs.selection import fits, goes_to
 
@@ -24,7 +26,7 @@ LET_GO_AGAIN_S = 1.0
 class ParkedToo:
     """What releases have parked of a request's numbers. Made before the owned list is read, so that none of them slips through."""
 
-    def __init__(self, request: Reroute, context: JobContext, provider: Provider) -> None:
+    def __init__(self, request: Reroute, context: RerouteContext, provider: ReroutePorts) -> None:
         self._request, self._context, self._provider = request, context, provider
         self._before = self._meant()
 
@@ -49,7 +51,9 @@ class ParkedToo:
         selector = self._request.selector
         if selector is None or self._request.dry_run or (selector.trunk_id is None and selector.destination is None):
             return {}
-        return {number: parked for number, parked in self._context.all_parked().items() if parked.live and _is_meant(parked, selector)}
+        return {
+            number: parked for number, parked in self._context.parked.of_account().items() if parked.live and _is_meant(parked, selector)
+        }
 
     def _asked(self, as_it_was: OwnedNumber) -> RouteChange:
         return RouteChange.of(as_it_was, self._request.destinations).became(Outcome.SUPERSEDED, PARKED)
@@ -64,14 +68,14 @@ def _is_meant(parked: Parked, selector: Selector) -> bool:
     return (selector.trunk_id is None or on_trunk) and (selector.destination is None or goes_to(route, selector.destination))
 
 
-def ask_releases(planned: Sequence[RouteChange], context: JobContext) -> list[RouteChange]:
+def ask_releases(planned: Sequence[RouteChange], context: RerouteContext) -> list[RouteChange]:
     """Ask releases to give the numbers that they have these routes, if they stay. Raises Wait if one has let go of its number just now, so
     that it is looked at again where that goes."""
     asked = {move.number: move.target for move in planned if move.error == PARKED}
     if not asked:
         return list(planned)
-    left = asked.keys() - context.want_routes(asked)
-    if left - context.parked(sorted(left)).keys():
+    left = asked.keys() - context.parked.want(asked)
+    if left - context.parked.of(sorted(left)).keys():
         raise Wait(WaitReason.SETTLING, LET_GO_AGAIN_S, "a release has just let go of numbers")
     newer = JobError(code="changed_elsewhere", message="a newer job has asked for another route; left to that one")
     return [move.became(Outcome.CHANGED_ELSEWHERE, newer) if move.number in left else move for move in planned]

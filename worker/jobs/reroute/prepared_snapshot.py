@@ -9,18 +9,20 @@ from collections.abc import Iterator
 from didflow.contract.requests import Reroute
 from didflow.contract.states import JobState
 from worker.jobs.checkpoint import read_stored
-from worker.jobs.ports import JobContext, OtherJob, Provider, Rules
+from worker.jobs.ports.context import OtherJob, RerouteContext
+from worker.jobs.ports.provider import ReroutePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import PagedMoves, pages_in
 from worker.jobs.reroute.route_change import NO_RECORD, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import check_count, check_fraction
 
 
-def take_prepared(request: Reroute, context: JobContext, provider: Provider, rules: Rules) -> bool:
+def take_prepared(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> bool:
     """Take over the dry run's snapshot. False if there is none, or it isn't good: then it has to be read. Raises Refused by a guard."""
     job_id = request.snapshot_of
-    read = context.other_job(job_id) if job_id is not None else None
-    if job_id is None or read is None or not _is_good(read, context.account) or context.page_of_numbers(0, job_id) is None:
+    read = context.jobs.get(job_id) if job_id is not None else None
+    if job_id is None or read is None or not _is_good(read, context.account) or context.chunks.numbers(0, job_id) is None:
         return False
     wanted, snapshot, read_ms = set(request.record_ids), SnapshotWriter(context, rules.batch_size, context.now_ms()), 0
     for moves in _read_by(job_id, context):
@@ -46,17 +48,17 @@ def _is_good(read: OtherJob, account: str) -> bool:
     return read.dry_run and (read.kind, read.state, read.account) == ("reroute", JobState.SUCCEEDED, account)
 
 
-def _read_by(job_id: str, context: JobContext) -> Iterator[list[RouteChange]]:
+def _read_by(job_id: str, context: RerouteContext) -> Iterator[list[RouteChange]]:
     """What the dry run read, page by page."""
     for _, numbers in pages_in(context, job_id):
-        moves = (read_stored(RouteChange, text) for text in context.numbers_of(job_id, numbers).values())
+        moves = (read_stored(RouteChange, text) for text in context.jobs.numbers_of(job_id, numbers).values())
         yield [move for move in moves if move.record_id != NO_RECORD]
 
 
-def _moved_since(context: JobContext, since_ms: int) -> bool:
+def _moved_since(context: RerouteContext, since_ms: int) -> bool:
     """Whether a call of another job may have changed a route since, which the dry run then doesn't know."""
     for _, numbers in pages_in(context):
-        claim = context.claim_routes(numbers, calling=False, seen_ms=since_ms)
+        claim = context.routes.claim(numbers, calling=False, seen_ms=since_ms)
         if any(until_ms >= since_ms for until_ms in claim.disturbed_ms.values()):
             return True
     return False

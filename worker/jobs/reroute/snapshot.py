@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from didflow.contract.attempt_write import Write
-from worker.jobs.ports import JobContext
+from worker.jobs.ports.context import RerouteContext
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
 #: So many numbers are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
@@ -16,7 +16,7 @@ LEFT_OVER = 1000
 class SnapshotWriter:
     """Takes moves in any order and any number of times, and keeps few of them. Begins the job's numbers anew."""
 
-    def __init__(self, context: JobContext, batch_size: int, taken_ms: int) -> None:
+    def __init__(self, context: RerouteContext, batch_size: int, taken_ms: int) -> None:
         self._context, self._batch_size, self.taken_ms = context, batch_size, taken_ms
         self._gathered: dict[str, RouteChange] = {}
         self._groups: dict[tuple[str, str, bool], list[RouteChange]] = defaultdict(list)

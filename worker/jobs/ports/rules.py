@@ -1,0 +1,41 @@
+"""What the settings say to the jobs."""
+
+from dataclasses import dataclass
+
+from didflow.contract.ids_form import IdsFormSetting
+from didflow.contract.spending import SpendLimit
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say to the jobs.
+
+    settle_s        how long the provider's lists may lag behind its own writes (assumption A3)
+    settle_limit_s  after this long without an answer a person must look
+    batch_size      numbers in one provider call at most
+    spend_limits    what may be spent, for the job's account and for one reference
+    releases_per_day  numbers that the account may give back in a day (UTC)
+    look_every_s    how often a number whose release counts down is looked at for calls
+    ids_form        how several record ids are written into one release
+    card_linked     a card pays for what the balance doesn't cover
+    reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
+    documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
+    look_s          how often a standing order looks at the stock, about
+    quote_s         how long a quote is good for
+    """
+
+    settle_s: float = 10.0
+    settle_limit_s: float = 600.0
+    batch_size: int = 100
+    spend_limits: tuple[SpendLimit, ...] = ()
+    look_s: float = 60.0
+    quote_s: float = 3600.0
+    protected_numbers: frozenset[str] = frozenset()
+    protected_labels: frozenset[str] = frozenset()
+    releases_per_day: int | None = None
+    look_every_s: float = 86_400.0
+    documents_every_s: float = 3600.0
+    documents_deadline_s: float = 30 * 86_400.0
+    card_linked: bool = False
+    reuse_label: str | None = None
+    ids_form: IdsFormSetting = "auto"
