@@ -28,7 +28,7 @@ from tests.support.simulation.clock import Clock
 from tests.support.simulation.in_process_sandbox import NearSandbox
 from worker.attempt.fault_points import Reached, watched_ledger, watched_provider
 from worker.attempt.heartbeat import Leases
-from worker.attempt.job_context import ROUTES_SENT_WITHIN_S
+from worker.attempt.ledger_ports.routes import ROUTES_SENT_WITHIN_S
 from worker.attempt.runner import JobRunner
 from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase.funds import SHARED_MS
