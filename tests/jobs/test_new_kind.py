@@ -15,7 +15,10 @@ from didflow.ledger.script_calls import Submission
 from tests.support.inline_worker import InlineWorker, result_of
 from worker.jobs.handlers import HANDLERS, KindHandler
 from worker.jobs.partial_result import nothing_of
-from worker.jobs.ports import AttemptFailed, Ended, JobContext, Provider, Refused, Rules
+from worker.jobs.ports.context import JobContext
+from worker.jobs.ports.endings import AttemptFailed, Ended, Refused
+from worker.jobs.ports.provider import Provider
+from worker.jobs.ports.rules import Rules
 
 Register = Callable[..., None]
 

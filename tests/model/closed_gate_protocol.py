@@ -29,7 +29,7 @@ SETTLE = 2
 class Rules(NamedTuple):
     """What the slow way rests on; each False makes a weaker protocol."""
 
-    #: No new attempt moves money while it is closed: claim.lua, save.lua, `JobContext.check_before_money`
+    #: No new attempt moves money while it is closed: claim.lua, save.lua, `MoneyGate.check`
     money_waits: bool = True
     #: An attempt of before the restart can write nothing: holds in _prelude.lua
     tokens_void: bool = True

@@ -33,20 +33,10 @@ from worker.attempt.job_context import LedgerJobContext
 from worker.attempt.patience import AttemptPatience
 from worker.jobs.handlers import Runnable, known_so_far, nothing_done, run_job, stored_request
 from worker.jobs.partial_result import in_doubt
-from worker.jobs.ports import (
-    AccountBarred,
-    AttemptFailed,
-    CancelRequested,
-    Ended,
-    HandBack,
-    JobContext,
-    LostLease,
-    NeedsReview,
-    Provider,
-    Refused,
-    Rules,
-    Wait,
-)
+from worker.jobs.ports.context import JobContext
+from worker.jobs.ports.endings import AccountBarred, AttemptFailed, CancelRequested, Ended, HandBack, LostLease, NeedsReview, Refused, Wait
+from worker.jobs.ports.provider import Provider
+from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
 from worker.wavix.request_gate import with_patience
 from worker.wavix.transport import before_change

@@ -13,7 +13,10 @@ from didflow.contract.results import Result
 from didflow.contract.validation import invalid
 from worker.jobs.documents.job import follow_documents, known_following
 from worker.jobs.partial_result import nothing_of
-from worker.jobs.ports import Ended, JobContext, Provider, Rules
+from worker.jobs.ports.context import JobContext
+from worker.jobs.ports.endings import Ended
+from worker.jobs.ports.provider import Provider
+from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.job import search_and_buy
 from worker.jobs.purchase.result import written_purchase
 from worker.jobs.release.job import release

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from didflow.contract.errors import InvalidRequest, ServiceUnavailable
 from didflow.contract.provider import Barred, ReadFailed
@@ -10,12 +11,16 @@ from didflow.ledger.client import LedgerClient
 from didflow.terminal.output import print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
 from worker.jobs.owned_numbers import owned_whole
-from worker.jobs.ports.provider import TransactionPort
+from worker.jobs.ports.provider import OwnedPort, TransactionPort
 from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
 from worker.reconcile.ledger_view import read_books
 
 
-def money_report(account: str, ledger: LedgerClient, provider: TransactionPort, month: Month) -> MoneyReport:
+class MoneyPorts(OwnedPort, TransactionPort, Protocol):
+    """What the report reads."""
+
+
+def money_report(account: str, ledger: LedgerClient, provider: MoneyPorts, month: Month) -> MoneyReport:
     """Compare a month. Raises ReadFailed, and ServiceUnavailable where the key may not read transactions."""
     now = datetime.fromtimestamp(ledger.now_ms() / 1000, UTC)
     books = read_books(ledger, account)

@@ -61,7 +61,7 @@ def follow_documents(request: FollowDocuments, context: DocumentsContext, provid
     raise Wait(WaitReason.DOCUMENTS, job.next_look_s(), job.waiting_for())
 
 
-def known_following(_request: FollowDocuments, context: JobContext, error: JobError) -> Result:
+def known_following(_request: FollowDocuments, context: DocumentsContext, error: JobError) -> Result:
     """What is known of the numbers, for a job that ends where it can't say it itself."""
     followed = [read_stored(Followed, text) for text in context.numbers().values()]
     return _result(followed, read_checkpoint(FollowCheckpoint, context.checkpoint, ()).not_found, error)

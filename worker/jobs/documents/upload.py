@@ -11,7 +11,7 @@ from enum import StrEnum
 from didflow.contract.document_file import DOCUMENT_IDS, Paper, described
 from didflow.contract.provider import UNREADABLE, Answer, Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from worker.jobs.owned_numbers import find_surely
-from worker.jobs.ports.provider import DocumentUploadPort
+from worker.jobs.ports.provider import UploadPorts
 
 #: How often the numbers are looked at after an answer.
 LOOK_EVERY_S = 1.0
@@ -47,7 +47,7 @@ class HandedIn:
 def hand_in(
     numbers: Sequence[str],
     paper: Paper,
-    provider: DocumentUploadPort,
+    provider: UploadPorts,
     *,
     settle_s: float,
     now_s: Callable[[], float],
@@ -84,7 +84,7 @@ class _Upload:
     """One document on its way to several numbers."""
 
     def __init__(
-        self, paper: Paper, provider: DocumentUploadPort, settle_s: float, now_s: Callable[[], float], pause: Callable[[float], None]
+        self, paper: Paper, provider: UploadPorts, settle_s: float, now_s: Callable[[], float], pause: Callable[[float], None]
     ) -> None:
         self._paper, self._provider, self._settle_s, self._now_s, self._pause = paper, provider, settle_s, now_s, pause
         self._form_was_tried = False

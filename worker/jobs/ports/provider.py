@@ -126,5 +126,9 @@ class ReleasePorts(RouteChangePorts, ReleasePort, Protocol):
     """What a release calls: it may park numbers first."""
 
 
-class Provider(PurchasePorts, ReroutePorts, ReleasePorts, DocumentUploadPort, Protocol):
+class UploadPorts(OwnedPort, DocumentUploadPort, Protocol):
+    """What handing in a document calls."""
+
+
+class Provider(PurchasePorts, ReroutePorts, ReleasePorts, UploadPorts, Protocol):
     """All of it."""

@@ -8,7 +8,7 @@ from didflow.contract.errors import JobError
 from didflow.contract.parked_numbers import STILL_PARKED
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Result, SearchReport, Totals
-from worker.jobs.ports import JobContext
+from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.purchase.state import ItemStatus, PurchaseRecord
 
 
@@ -24,7 +24,7 @@ def purchase_result(record: PurchaseRecord, error: JobError | None, routing: Map
     return Result(numbers=numbers, totals=_totals(record), search=_with_bought(record), error=error)
 
 
-def written_purchase(request: SearchAndBuy, context: JobContext, error: JobError) -> Result:
+def written_purchase(request: SearchAndBuy, context: PurchaseContext, error: JobError) -> Result:
     """What is written of a purchase that ends from outside of its handler."""
     return known_purchase(PurchaseRecord(request, context.checkpoint, context.numbers()), error)
 

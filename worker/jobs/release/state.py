@@ -16,7 +16,8 @@ from didflow.contract.states import JobState, Outcome
 from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.history_entries import released
 from worker.jobs.partial_result import counted
-from worker.jobs.ports import Ended, JobContext, WantedElsewhere
+from worker.jobs.ports.context import ReleaseContext
+from worker.jobs.ports.endings import Ended, WantedElsewhere
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 from worker.jobs.selection import Selected
 
@@ -161,7 +162,7 @@ class ReleaseCheckpoint(BaseModel):
 CLOSED_TOGETHER = 100
 
 
-def known_release(_request: Release, context: JobContext, error: JobError) -> Result:
+def known_release(_request: Release, context: ReleaseContext, error: JobError) -> Result:
     """What is written of the numbers of a release that ends from outside of its handler."""
     return counted([read_stored(ReleaseItem, text).result() for text in context.numbers().values()], GOOD, error)
 

@@ -15,7 +15,10 @@ from didflow.contract.states import REPORTED, JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
 from worker.jobs.owned_numbers import find_each, find_surely, listed, shared_digits
 from worker.jobs.partial_result import counted
-from worker.jobs.ports import Ended, JobContext, Provider, Refused, Rules, Wait
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.endings import Ended, Refused, Wait
+from worker.jobs.ports.provider import ReroutePorts
+from worker.jobs.ports.rules import Rules
 from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges, checkpoint_of
@@ -172,9 +175,9 @@ def way_back(move: RouteChange, owned: OwnedNumber | None, parked: Parked | None
     return back
 
 
-def known_reroute(request: Reroute | Failback, context: JobContext, error: JobError) -> Result:
+def known_reroute(request: Reroute | Failback, context: RerouteContext, error: JobError) -> Result:
     """What is written of the numbers of a reroute or failback that ends from outside of its handler."""
-    if context.page_of_numbers(0) is not None:
+    if context.chunks.numbers(0) is not None:
         return result_of_pages(context, error, dry_run=request.dry_run)
     return counted([read_stored(RouteChange, text).result() for text in context.numbers().values()], GOOD, error)
 
