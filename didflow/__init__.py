@@ -1,4 +1,4 @@
-"""What a system needs that asks for numbers: submit jobs, follow them, take in their results.
+"""The library that applications import: submit jobs, follow them, consume their results.
 
     from didflow import Destination, Didflow, SearchAndBuy
 

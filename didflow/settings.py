@@ -175,17 +175,15 @@ class Settings(BaseSettings):
         60.0,
         ge=0.1,
         le=DAY_S,
-        description="how often a standing order looks at the stock, about; the jobs that watch a city share their looks",
+        description="approximate interval at which a standing order searches the stock; jobs that watch the same city share searches",
     )
     quote_seconds: float = Field(3600.0, ge=1, le=365 * DAY_S, description="how long the quote of a dry run can be ordered by")
-    plan_refresh_seconds: float = Field(
-        300.0, ge=1, le=30 * DAY_S, description="how often workers find out anew which numbers a failover plan means"
-    )
+    plan_refresh_seconds: float = Field(300.0, ge=1, le=30 * DAY_S, description="how often workers refresh a failover plan's numbers")
     reuse_label: str | None = Field(
         None, min_length=1, description="numbers of ours with this label, without destinations and SMS callback, are the pool for reuse"
     )
     documents_poll_seconds: float = Field(
-        3600.0, ge=1, le=30 * DAY_S, description="how often a number that waits for documents is looked at, about"
+        3600.0, ge=1, le=30 * DAY_S, description="approximate interval at which a number that waits for documents is checked"
     )
     documents_deadline_days: float = Field(
         30.0, gt=0, le=MOST_DAYS, description="how long numbers that wait for documents are followed, where a request doesn't say"
@@ -204,10 +202,10 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=MOST_TIMES,
-        description="numbers that an account may give back in a day (UTC), over all jobs; the rest waits for the next; none: all",
+        description="numbers that an account may release per day (UTC), across all jobs; the rest waits for the next day; none: no limit",
     )
     grace_look_hours: float = Field(
-        24.0, gt=0, le=744, description="how often a number whose release counts down is looked at for calls, besides before it goes"
+        24.0, gt=0, le=744, description="how often a number in its grace period is checked for calls, besides just before its release"
     )
 
     spend_account_usd_per_hour: SpendUsd | None = Field(
@@ -226,14 +224,14 @@ class Settings(BaseSettings):
     )
 
     actor: Annotated[str | None, AfterValidator(_usable_actor)] = Field(
-        None, description="who is behind what this process is asked to change, kept with it; none: the user of the operating system"
+        None, description="who requests the changes that this process makes, stored with them; none: the operating system's user"
     )
     processes: int = Field(2, ge=1, le=64, description="worker processes that `didflow worker` keeps running")
     threads: int = Field(
         8, ge=1, le=32, description="threads of a worker process for money and bulk jobs; a quarter as many again serve emergencies"
     )
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the lowest level written")
 
     @property
     def acting(self) -> str:

@@ -219,7 +219,9 @@ class BusinessEvents:
         found = Churn(self._didflow, account=account).returned(reference)
         if found.gone:
             orders = "; ".join(request.model_dump_json(exclude_defaults=True) for request in found.similar)
-            raise NumbersGone(f"{reference!r} came back, and {', '.join(found.gone)} went for good. To order numbers like those: {orders}")
+            raise NumbersGone(
+                f"{reference!r} came back, but {', '.join(found.gone)} were already released. To order similar numbers: {orders}"
+            )
         releases = [
             view
             for view in self._didflow.find(reference=reference, limit=JOBS_AT_MOST)
@@ -232,7 +234,7 @@ class BusinessEvents:
 
 
 class _Stopped(Exception):
-    """Told to stop while Redis was away: the event isn't acknowledged, so it comes again."""
+    """Asked to stop while Redis was unavailable: the event isn't acknowledged, so it is delivered again."""
 
 
 def _json(data: Mapping[str, Any]) -> str:

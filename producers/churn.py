@@ -1,13 +1,13 @@
-"""Churn: give a leaving customer's numbers back, and never the wrong one. Two ways:
+"""Churn: release a leaving customer's numbers, and never a wrong one. Two ways:
 
     churn = Churn(Didflow.from_env())
     churn.churned("acme", grace="7d", parking=(Destination.sip("goodbye@example.net"),))   # all numbers that were bought for them
     churn.returned("acme")                                                                 # they came back: nothing happened
 
-    check = churn.check("contract-88", ["+12135550100"])    # look first: nothing happens yet
+    check = churn.check("contract-88", ["+12135550100"])    # check first: changes nothing
     churn.approve("contract-88", check.id)                   # releases the records that the check showed
 
-A release means records, not numbers: one that was given back and bought anew in between has a new record id and stays.
+A release names records, not numbers: a number that was released and bought again in between has a new record id and stays.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,10 +51,10 @@ class Returned:
     """What a customer who came back finds. `outcome`: ``kept`` all numbers, ``partly_gone``, ``gone``, or ``nothing``: no release is known.
     ``unclear``: none is known to be gone, and a release may have some under way.
 
-    called_off  the releases that were called off: a worker gives the numbers their routes back
+    called_off  the cancelled releases: a worker restores the numbers' routes
     kept        numbers that are still theirs
     unclear     numbers that may yet go, or have gone: a release of them was begun, and what became of it isn't known
-    gone        numbers that went with their last release, for good
+    gone        numbers that their last release released, permanently
     similar     ready requests for numbers like those: submit them, with a key, if the customer wants them
     """
 
@@ -143,7 +143,7 @@ class Churn:
         `dry_run`: say what each line would do after those before it, and submit nothing.
 
         Done again, the same file does nothing twice. Raises InvalidRequest for a header that can't be used; ServiceUnavailable between
-        two lines: begin anew then.
+        two lines: start again then.
         """
         rehearsal = Rehearsal() if dry_run else None
         for line in read_lines(lines):
@@ -152,14 +152,14 @@ class Churn:
     def check(self, case: str, numbers: Sequence[str], *, timeout_s: float = 60.0) -> JobView:
         """What a release of these E.164 numbers would do, number by number, in `.result.quote`; waits for it.
 
-        Each check is a new look. Raises InvalidRequest, WaitTimeout, ServiceUnavailable.
+        Each check reads the account again. Raises InvalidRequest, WaitTimeout, ServiceUnavailable.
         """
         request = built(Release, {"numbers": tuple(numbers), "protected_labels": self._protected_labels, "dry_run": True})
         job = self._didflow.submit(request, reference=case, account=self._account)
         return self._didflow.wait(job.id, timeout_s)
 
     def approve(self, case: str, check_id: str) -> Job:
-        """Release, for good, the records that this check showed and no others; once per case, however often it is called.
+        """Release, permanently, exactly the records that this check showed; once per case, however often it is called.
 
         Raises WrongJob if that job isn't a check of this case; InvalidRequest if it showed nothing to release; JobNotFound;
         IdempotencyConflict if the case has released other records; ServiceUnavailable (repeat it then).
@@ -182,7 +182,7 @@ class Churn:
         if not is_check or view.reference != case:
             raise WrongJob(f"job {check_id} is not a check of case {case!r}: make one with `check`")
         if view.result is None or view.result.quote is None:
-            raise WrongJob(f"check {check_id} is {view.state.value} and shows nothing: make a new one with `check`")
+            raise WrongJob(f"check {check_id} is {view.state.value} and has no result: make a new one with `check`")
         return view.result.quote.numbers
 
     def _churned(self, reference: str, numbers: Sequence[str], terms: Mapping[str, Any], key: str | None) -> Job:
@@ -292,7 +292,7 @@ def _is_release(view: JobView) -> bool:
 
 
 def _went(view: JobView) -> tuple[str, ...]:
-    """Numbers that aren't theirs any more by this release: given back, or handed out to a purchase while they were parked."""
+    """Numbers that this release took from the customer: released, or assigned to a purchase while they were parked."""
     return tuple(number.number for number in view.result.numbers if _is_gone(number)) if view.result else ()
 
 

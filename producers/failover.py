@@ -4,12 +4,12 @@
     failover.away("INC-31", Selector(trunk_id=144), (Destination.trunk(207),), max_fraction=0.5)
     failover.back("INC-31")
 
-With a plan it is known beforehand which numbers are meant:
+With a plan, the numbers are selected in advance:
 
     failover.plan("evening", Selector(trunk_id=144), (Destination.trunk(207),))
     failover.run_plan("evening", "INC-32")
 
-Whoever repeats a command, on whatever machine, repeats the same job: the incident is the key.
+The incident is the idempotency key: the same command again, on any machine, is the same job.
 """
 
 from collections.abc import Callable, Sequence
@@ -115,7 +115,7 @@ class Failover:
         return found[0] if found else None
 
     def back(self, incident: str) -> Job:
-        """Give every number of the incident its own old route back; what somebody changed since is left alone.
+        """Restore the previous route of every number of the incident. Numbers that were changed since are skipped.
 
         What a sweep moved comes back by a job of its own: `back_all` returns both. Raises JobNotFound if nothing was moved under
         that name, ServiceUnavailable (repeat it then).
@@ -177,7 +177,7 @@ class Failover:
         saved_by: str | None = None,
         timeout_s: float = 60.0,
     ) -> FailoverPlan:
-        """Keep a plan, in place of one of the same name, and find out its numbers.
+        """Save a plan, replacing one of the same name, and select its numbers.
 
         `saved_by`: who says so; None: the client's actor.
         Raises InvalidRequest; WaitTimeout if that takes longer: it is kept then, and its numbers come.
@@ -192,7 +192,7 @@ class Failover:
         self._plans.save(name, self._account, request, actor, first_s=FIRST_REFRESH_S)
 
     def refresh_plan(self, name: str, timeout_s: float = 60.0) -> FailoverPlan:
-        """Find out a plan's numbers now. Raises PlanNotFound, WaitTimeout (they come later). Look at `.trouble` of what is returned."""
+        """Refresh a plan's numbers now. Raises PlanNotFound, WaitTimeout (they come later). Check `.trouble` of the returned plan."""
         plan = self._plans.get(name, numbers=False)
         job = self._didflow.submit(dry_run_of(plan), reference=f"plan:{name}", account=plan.account)
         self._plans.refreshing(plan, job.id)

@@ -44,10 +44,10 @@ _UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.
 class WayBack:
     """What a failback of an incident does about one of its jobs.
 
-    numbers   that the job moved; of one that goes on: that it has moved until now
+    numbers   that the job has moved until now
     failback  the job that brings them back; None: it isn't submitted yet, or there is nothing to bring back
     is_new    whether this call submitted it, or would
-    calls_off the job goes on and is called off first
+    calls_off the job hasn't ended and is cancelled first
     """
 
     job: str
@@ -78,9 +78,9 @@ class Incidents:
         return self._ledger.perform(_cancel(self._ledger.commands, name))
 
     def failback(self, name: str, *, dry_run: bool = False) -> tuple[WayBack, ...]:
-        """Bring back what it moved, in all accounts; moves that go on are called off first.
+        """Fail back the incident's numbers, in all accounts; moves that haven't ended are cancelled first.
 
-        Asked twice it is the same failback; where that one left something undone, a new one goes on with the rest. `dry_run` only says
+        Called twice, it is the same failback; if that one left something undone, a new one continues with the rest. `dry_run` only says
         what would be done. Raises IncidentNotFound.
         """
         return self._ledger.perform(_failback(self._ledger.commands, name, dry_run=dry_run))

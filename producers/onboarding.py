@@ -1,4 +1,4 @@
-"""Customer onboarding: order numbers when a customer signs up, and take in what became of each order.
+"""Customer onboarding: order numbers when a customer signs up, and consume the outcome of each order.
 
 onboarding = Onboarding(Didflow.from_env())
 onboarding.order("4711", SearchAndBuy(country="US", quantity=2), customer="acme")
@@ -75,12 +75,12 @@ class Onboarding:
         return self._didflow.submit(request, quote=quote, idempotency_key=KEY + order, reference=customer, account=self._account)
 
     def find(self, order: str) -> JobView | None:
-        """The order's purchase as it is now; None if none was placed, or it is no longer kept. Raises ServiceUnavailable."""
+        """Return the order's purchase as it is now; None if none was placed or it is no longer kept. Raises ServiceUnavailable."""
         found = self._didflow.find(idempotency_key=KEY + order)
         return found[0] if found and found[0].account == self._account else None
 
     def cancel(self, order: str) -> JobView | None:
-        """Call an order off: one that still waits for stock leaves nothing behind. None if there is no such order."""
+        """Cancel an order. An order that still waits for stock leaves nothing behind. None if there is no such order."""
         found = self.find(order)
         return self._didflow.cancel(found.id) if found else None
 
@@ -94,7 +94,7 @@ class Onboarding:
         give_up_idle: bool = False,
         wait_for_redis: bool = True,
     ) -> Iterator[Fulfilment]:
-        """What became of each order, at least once until acknowledged. Give every process its own `consumer` name.
+        """Iterate over the outcome of each order, at least once until acknowledged. Give every process its own `consumer` name.
 
         The waiting, for orders and for a Redis that is away, is that of `Didflow.results`. Results of other jobs are passed over.
         Raises InvalidRequest.

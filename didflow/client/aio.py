@@ -1,4 +1,4 @@
-"""The same verbs for asyncio. What they ask Redis and what they make of it is shared with the sync client."""
+"""The client for asyncio. It shares its Redis commands and their interpretation with the sync client."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class AsyncDidflow:
-    """See `producers.Didflow`: every verb is the same, to be awaited."""
+    """The methods of `didflow.Didflow`, as coroutines."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class AsyncDidflow:
         return cls(connect_async(url), namespace, actor=actor)
 
     async def perform(self, command: Command[T]) -> T:
-        """Run one of `commands`. The verbs are made of it, and so are the modules beside this one."""
+        """Run one of `commands`, for the methods and for other modules of this package."""
         with translated():
             await self._check_provider()
             return await perform_async(self._client, command)

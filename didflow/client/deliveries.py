@@ -12,7 +12,7 @@ log = logging.getLogger("didflow.results")
 
 @dataclass(frozen=True)
 class Delivery:
-    """`deliveries` counts how often it was handed out, this time included. The same event has the same `event.id` each time."""
+    """`deliveries` counts the deliveries of this entry, this one included. The same event always has the same `event.id`."""
 
     event: Event
     entry_id: str

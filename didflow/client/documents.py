@@ -46,7 +46,7 @@ class Documents:
         idempotency_key: str | None = None,
         reference: str | None = None,
     ) -> Job:
-        """Look at these numbers until all take calls, or until the deadline; every change is told on the events stream.
+        """Follow these numbers until all take calls, or until the deadline. Every change emits an event.
 
         Raises InvalidRequest, IdempotencyConflict, ServiceUnavailable (repeat it then, with the same key).
         """

@@ -36,7 +36,7 @@ def back_key(moved: JobView) -> str:
 
 
 def rest_key(before: str) -> str:
-    """That of the failback that goes on with what this one left undone."""
+    """The key of the failback that continues what this one left undone."""
     return f"failback-rest:{before}"
 
 

@@ -1,7 +1,7 @@
-"""The pool: numbers of ours that wait to be handed out by purchases with ``reuse=True``, before any is bought.
+"""The pool: our own unused numbers, which purchases with ``reuse=True`` assign before they buy.
 
 Which numbers are in it, the provider's account says: those with the label of ``DIDFLOW_REUSE_LABEL``, without destinations and
-without an SMS callback. Who has one that was handed out, the ledger says, until it is released or put back here.
+without an SMS callback. The ledger records which purchase an assigned number belongs to, until it is released or returned here.
 
     pool = Pool(Didflow.from_env())
     for one in pool.handed_out():
@@ -35,7 +35,7 @@ class Pool:
         return self._ledger.perform(handed_out(self._ledger.keys, self._account))
 
     def take_back(self, numbers: Sequence[str]) -> tuple[str, ...]:
-        """Let these numbers be handed out again; returns those that somebody had. Not while their purchase goes on.
+        """Return these numbers to the pool; returns those that were assigned. Not while their purchase is running.
 
         A number isn't in the pool before its destinations and its callback are gone. Raises InvalidRequest, ServiceUnavailable.
         """

@@ -58,7 +58,7 @@ def _order(one: QuotedSubmission, now: datetime, known: Collection[str], *, genu
     quote = one.quote
     order = ordered(quote) if genuine else None
     if order is None or quote.expires_at is None or quote.id is None:
-        return refusal("quote", f"was not signed here or was changed since: hand on the quote of a dry run as it is, or {_ASK}")
+        return refusal("quote", f"was not signed here or was changed since: pass the quote of a dry run unchanged, or {_ASK}")
     if quote.account != one.account:
         return refusal("quote", f"is for account {quote.account!r}: submit it with that account (--account; field account)")
     if _has_expired(quote, now) and one.idempotency_key not in known:

@@ -1,4 +1,4 @@
-"""How two requests differ, in words for a person: what a conflict names, so that nobody has to compare two JSON documents."""
+"""Describes for a person how two requests differ: the text of an idempotency conflict."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta

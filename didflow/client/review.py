@@ -40,12 +40,12 @@ class Finding:
 
 
 def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
-    """The numbers of a parked job of which nobody knows. Raises WrongJob if the job isn't parked, or doesn't say which they are."""
+    """The numbers of a parked job whose outcome isn't known. Raises WrongJob if the job isn't parked or doesn't name them."""
     if view.state is not JobState.NEEDS_REVIEW:
         raise WrongJob(f"job {view.id} is {view.state.value}: only one that needs a review is resolved")
     found = tuple(number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR) if view.result else ()
     if not found or not isinstance(view.request, SearchAndBuy | Release):
-        raise WrongJob(f"job {view.id} doesn't say which numbers are open: `didflow retry {view.id}` lets it look again by itself")
+        raise WrongJob(f"job {view.id} doesn't say which numbers are open: run `didflow retry {view.id}`")
     return found
 
 
@@ -60,7 +60,7 @@ def finding(view: JobView, took_effect: Collection[str], actor: str = "") -> Fin
     before = view.result or Result(totals=Totals(requested=0, done=0))
     buying = isinstance(view.request, SearchAndBuy)
     yes, good = (Outcome.BOUGHT, OURS) if buying else (Outcome.RELEASED, RELEASED)
-    no = JobError(code="resolved_as_no", message="somebody looked and found that it didn't take effect")
+    no = JobError(code="resolved_as_no", message="a person found that it didn't take effect")
     numbers = tuple(
         number
         if number.number not in open_ones
@@ -121,14 +121,14 @@ def the_same(job_id: str, seen: JobView | None) -> JobView | None:
 
 
 def check_resolved(job_id: str, said: str) -> None:
-    """Raises WrongJob if somebody else was quicker, or the job looked again meanwhile."""
+    """Raises WrongJob if another person ended the job first, or if it was retried meanwhile."""
     if said == "looked again":
         raise WrongJob(
-            f"job {job_id} looked again and was parked again after you looked at it: see what it found with `didflow explain {job_id}`,"
+            f"job {job_id} was retried and parked again after you read it: see its new findings with `didflow explain {job_id}`,"
             " and resolve it by that"
         )
     if said != "ok":
-        raise WrongJob(f"job {job_id} is {said} by now: look at it with `didflow status {job_id}`")
+        raise WrongJob(f"job {job_id} is now {said}: see `didflow status {job_id}`")
 
 
 def _took_effect(number: NumberResult, yes: Outcome) -> Outcome:

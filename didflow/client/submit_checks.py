@@ -1,4 +1,4 @@
-"""What a submit checks that the request alone can't tell. Commands, so that the sync and the async client ask the same."""
+"""Checks of a submit that need the ledger. They are commands, so that the sync and the async client share them."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def check(commands: Commands, submission: Submission, job_id: str) -> Command[st
         case Reroute(deadline=datetime() as deadline) if is_past(deadline, datetime.now(UTC)):
             yield from _check_time(commands, submission, "deadline", deadline, "nothing could be sent")
         case Release() if submission.not_before is not None:
-            what = "a release says when in its own `at`: which records go is fixed at once, and not at that time"
+            what = "a release has its own `at`: the records are selected at submit time"
             raise InvalidRequest(f"not_before: {what}", (("not_before", what),))
         case Release(at=datetime() as at) if is_past(at, datetime.now(UTC)):
             yield from _check_time(commands, submission, "at", at, "leave it out to release now")

@@ -1,4 +1,4 @@
-"""The producer's side of didflow: every verb in one class, on one Redis connection pool. Threads may share it."""
+"""The synchronous client. It uses one Redis connection pool, and threads may share it."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator
@@ -43,12 +43,12 @@ from didflow.settings import load_settings
 
 
 class Didflow:
-    """Submit jobs, look at them, call them off, take in results. Every verb may raise ServiceUnavailable: repeat it then.
+    """Submit, inspect and cancel jobs, and consume results. Every method may raise ServiceUnavailable; it is safe to repeat the call.
 
-    A submit that is repeated with the same idempotency key gives the same job. Without a key a repeated submit is a second job.
+    Submitting again with the same idempotency key returns the same job. Without a key, each submit creates a job.
 
-    `actor` is the person or service behind the changes, 1 to 100 printable characters: it is kept with each job, its story and the
-    histories of its numbers. None: the user of the operating system. A verb's own `actor` counts for that call.
+    `actor` is the person or service that requests the changes, 1 to 100 printable characters. It is stored with each job, its steps and
+    the histories of its numbers. None: the operating system's user. A method's own `actor` overrides it for that call.
     """
 
     def __init__(
@@ -65,20 +65,20 @@ class Didflow:
 
     @property
     def actor(self) -> str:
-        """Who is behind what this client changes."""
+        """The person or service that requests this client's changes."""
         return self._reader.commands.actor
 
     @property
     def ledger(self) -> LedgerClient:
-        """What the verbs stand on, for the modules beside this one."""
+        """The ledger client behind the methods, for other modules of this package."""
         return self._reader
 
     @classmethod
     def from_env(cls, *, actor: str | None = None) -> Self:
-        """By DIDFLOW_REDIS_URL, DIDFLOW_NAMESPACE and DIDFLOW_ACTOR.
+        """Create a client from DIDFLOW_REDIS_URL, DIDFLOW_NAMESPACE and DIDFLOW_ACTOR.
 
-        Raises InvalidSettings; InvalidRequest for an actor that can't be stored; ServiceUnavailable if no server is known. Where the
-        settings also name a provider's account, every verb raises WrongLedger if the ledger belongs to another provider.
+        Raises InvalidSettings; InvalidRequest for an actor that can't be stored; ServiceUnavailable if no server is known. If the
+        settings also name a provider's account, every method raises WrongLedger if the ledger belongs to another provider.
         """
         settings = load_settings()
         named = settings.actor if actor is None else actor
@@ -100,20 +100,20 @@ class Didflow:
         not_before: datetime | None = None,
         actor: str | None = None,
     ) -> Job:
-        """Accept a job, durably, once per `idempotency_key`.
+        """Submit a job. It is stored durably before this returns, once per `idempotency_key`.
 
-        `quote`, instead of a request: buy what a dry run quoted, on these terms or not at all. `reference` is yours (a customer, an
-        order), to find the job by. `priority` 0–9, lower is sooner within a lane.
+        `quote`, instead of a request: buy what a dry run quoted, on those terms or not at all. `reference` is your own (a customer, an
+        order), to find the job by. `priority` is 0 to 9; lower runs first within a lane.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
         one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
         return self._reader.perform(submit_one(self._reader.commands, one))
 
     def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
-        """Submit in pipelines of a few hundred. What is refused comes back as its error, in its place; the others go through.
+        """Submit in pipelines of a few hundred. A refused submission returns its error, in its place; the others are submitted.
 
-        An order by a quote is a `QuotedSubmission`, which is checked as `submit(quote=…)` does. Give every submission an idempotency
-        key: if the connection breaks in the middle, repeat the whole list.
+        An order by quote is a `QuotedSubmission`, with the same checks as `submit(quote=…)`. Give every submission an idempotency
+        key: if the connection breaks, submit the whole list again.
         """
         commands = self._reader.commands
         return [result for batch in pipelines(submissions) for result in self._reader.perform(submit_batch(commands, batch))]
@@ -131,33 +131,33 @@ class Didflow:
         limit: int = 100,
         offset: int = 0,
     ) -> tuple[JobView, ...]:
-        """Jobs by idempotency key, by reference or by state (all, if none is given), newest first."""
+        """Find jobs by idempotency key, reference or state (all jobs, if none is given), newest first."""
         found = self._reader.commands.find(idempotency_key=idempotency_key, reference=reference, state=state, limit=limit, offset=offset)
         return self._reader.perform(found)
 
     def cancel(self, job_id: str, *, actor: str | None = None) -> JobView:
-        """Call a job off. One that hasn't begun is cancelled at once; one that runs winds up what can be undone.
+        """Cancel a job. A job that hasn't started is cancelled at once; a running job undoes what can be undone.
 
-        An ended job stays as it is, and so does a parked one, unless it is a release: that looks again, and is wound up.
-        Returns the job after that. Raises JobNotFound.
+        An ended job doesn't change. Neither does a parked one, except a release: it checks its numbers again and ends.
+        Returns the job after the change. Raises JobNotFound.
         """
         self._reader.run(script_calls.cancel(job_id, self._acts(actor)))
         return self.get(job_id)
 
     def retry(self, job_id: str, *, actor: str | None = None) -> JobView:
-        """Let a parked job look again and go on from what is written; its attempts count anew. Safe at any time.
+        """Retry a parked job from its last checkpoint; its attempts start at zero. Safe at any time.
 
-        Returns the job after that; one that isn't parked stays as it is. Raises JobNotFound.
+        Returns the job after the change; a job that isn't parked doesn't change. Raises JobNotFound.
         """
         self._reader.run(script_calls.retry(job_id, self._acts(actor)))
         return self.get(job_id)
 
     def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None, actor: str | None = None) -> JobView:
-        """End a parked purchase or release with what you found out: these open numbers (E.164) were bought, or released; the others not.
+        """End a parked purchase or release with your finding: these open numbers (E.164) were bought, or released; the others weren't.
 
-        Writes the job's one result and event. The others stay reserved for a day. The same finding again changes nothing.
-        `seen`: the job as it was when you began to find out; if it looked again and was parked again since, the finding is refused.
-        Without it the job counts as seen now.
+        Writes the job's only result and event. The other numbers stay reserved for a day. Repeating the same finding changes nothing.
+        `seen`: the job as you read it before your investigation; if it was retried and parked again since, the finding is refused.
+        Default: the job as it is now.
         Raises WrongJob, InvalidRequest, JobNotFound.
         """
         found = finding(the_same(job_id, seen) or self.get(job_id), took_effect, self._acts(actor))
@@ -168,62 +168,62 @@ class Didflow:
         return self.actor if actor is None else actor_named(actor)
 
     def dead_letters(self, limit: int = 100) -> DeadLetters:
-        """What needs somebody, at most `limit` of each: parked jobs, results that a consumer group set aside, business events that
-        couldn't be acted on, messages that aren't ours."""
+        """List what needs a person, at most `limit` of each: parked jobs, poison results, refused business events and foreign
+        messages."""
         return self._reader.perform(dead_letters(self._reader.commands, limit))
 
     def replay(self, name: str) -> None:
-        """Let a parked job look again (by its id), or give an entry back to the one group that set it aside (by its name).
+        """Retry a parked job (by its id), or redeliver a poison entry to its consumer group (by its name).
 
         Safe at any time; the group gets the entry at least once. Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
         """
         self._reader.perform(replay(self._reader.commands, name))
 
     def drop(self, name: str) -> None:
-        """Delete an entry that was set aside, or an undecodable message, for good. Raises InvalidRequest for a job, DeadLetterNotFound."""
+        """Delete a poison entry or a foreign message permanently. Raises InvalidRequest for a job, DeadLetterNotFound."""
         self._reader.perform(drop(self._reader.commands, name))
 
     def decisions(self, limit: int = 20) -> tuple[Decision, ...]:
-        """What people decided where no job's story tells it, newest first: plans, the pool, dead letters, groups, reconcile."""
+        """List people's decisions that no job records, newest first: plans, the pool, dead letters, groups, reconcile."""
         return self._reader.perform(decisions(self._reader.commands, limit))
 
     def wait(self, job_id: str, timeout_s: float = 300.0) -> JobView:
-        """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job goes on)."""
+        """Block until the job has ended or is parked for review. Raises JobNotFound, WaitTimeout (the job continues)."""
         return self._reader.perform(self._reader.commands.wait(job_id, timeout_s, time.monotonic))
 
     def tally(self, job_id: str) -> Tally:
-        """How far a reroute or failback is: its numbers by outcome. Reads all of them: for 10,000 not twice a second."""
+        """Return the progress of a reroute or failback: its numbers by outcome. Reads all of them, so don't poll it for 10,000 numbers."""
         return self._reader.perform(tally(self._reader.keys, job_id))
 
     def departures(self, job_id: str) -> Departures | None:
-        """When each number of a release goes, and which don't. None for another kind of job, a dry run, and one that has ended.
+        """Return when each number of a release will be released, and which won't. None for another job kind, a dry run or an ended job.
 
         Raises JobNotFound.
         """
         return self._reader.perform(departures_of(self._reader.commands, self.get(job_id)))
 
     def explain(self, job_id: str) -> tuple[Step, ...]:
-        """The job's story, oldest step first. Raises JobNotFound."""
+        """Return the job's steps, oldest first. Raises JobNotFound."""
         self.get(job_id)
         return self._reader.perform(self._reader.commands.steps(job_id))
 
     def history(self, number: str) -> History:
-        """Everything that ever happened to this number (E.164) through us, oldest first, checked link by link: see `.faults`.
+        """Return the history of a number (E.164), oldest entry first. Its hash chain is verified: see `.faults`.
 
-        Without entries for a number that no job ever had. Raises InvalidRequest for what is no phone number.
+        Empty for a number that no job ever had. Raises InvalidRequest for an invalid phone number.
         """
         return self._reader.run(script_calls.history(number_named(number)))
 
     def histories(self) -> Iterator[History]:
-        """The history of every number that has one, in the order of the numbers."""
+        """Yield the history of every number that has one, ordered by number."""
         for number in self._reader.perform(numbers_with_history(self._reader.keys)):
             yield self._reader.run(script_calls.history(number))
 
     def numbers(self, job_id: str, *, page: int | None = None) -> Iterator[NumberResult]:
-        """What became of each number of a job, however many it has, also while it runs (then `outcome` may be None).
+        """Yield the outcome of each number of a job, also while it runs (then `outcome` may be None).
 
-        `page`, from 1: only about a hundred of them. A large job has as many pages as its result's `summary` says; read while it
-        runs, a number may have moved on meanwhile. Raises JobNotFound.
+        `page`, from 1: only that page, of about a hundred numbers. The result's `summary` has a large job's number of pages. While the
+        job runs, outcomes may change between pages. Raises JobNotFound.
         """
         view = self.get(job_id)
         if not self._reader.perform(self._reader.commands.pages(job_id)):
@@ -237,9 +237,9 @@ class Didflow:
             index += 1
 
     def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
-        """What these accounts and references have used of the last hour and day, and what their open checkouts hold.
+        """Return the spending of these accounts and references in the last hour and day, and what their open checkouts hold.
 
-        After them come the `newest` that spent last. Whether any limit is set doesn't matter; dry runs don't count.
+        Appends the `newest` scopes that spent last. Spending is counted whether or not a limit is set; dry runs don't count.
         """
         return self._reader.spending(scopes, newest=newest)
 
@@ -254,14 +254,14 @@ class Didflow:
         give_up_idle: bool = False,
         wait_for_redis: bool = True,
     ) -> Iterator[Delivery]:
-        """Every result from the oldest that is kept, for this group once: an endless iterator. Acknowledge each with `.ack()`.
+        """Iterate over every result for this group, from the oldest kept, without end. Acknowledge each with `.ack()`.
 
-        A consumer that died is replaced: what it held for `min_idle_s` without an ack goes to another one. Entries are read one by one,
-        so only what was handed out counts as held. An entry handed out more than `max_deliveries` times is set aside on
-        `{namespace}:results:poison`.
-        `give_up_idle` ends the iterator where it would wait for an entry for longer than `block_s`.
-        While Redis is away the iterator and `.ack()` wait, and go on when it is back; each try is logged (`didflow.results`). With
-        `wait_for_redis=False`, and with `give_up_idle`, they raise ServiceUnavailable instead; start anew then.
+        Delivery is at least once. An entry that a consumer held for `min_idle_s` without an acknowledgement is delivered to another one.
+        Entries are read one by one, so only delivered entries count as held. An entry delivered more than `max_deliveries` times goes
+        to `{namespace}:results:poison`.
+        `give_up_idle` ends the iterator when no entry came for `block_s`.
+        While Redis is unavailable, the iterator and `.ack()` wait; each try is logged (`didflow.results`). With
+        `wait_for_redis=False`, and with `give_up_idle`, they raise ServiceUnavailable instead: create a new iterator then.
         Raises InvalidRequest with every fault of the arguments.
         """
         waits = wait_for_redis and not give_up_idle
@@ -287,11 +287,11 @@ class Didflow:
                 return
 
     def groups(self) -> tuple[Group, ...]:
-        """Every consumer group of the streams of requests, results and events, and how far each is."""
+        """List every consumer group of the requests, results and events streams, with its lag."""
         return tuple(group for stream in self._reader.perform(all_groups(self._reader.keys)) for group in stream.groups)
 
     def delete_group(self, group: str, *, stream: StreamName = "results") -> None:
-        """Delete a consumer group that was given up, so that nothing is kept for it. It forgets what it read.
+        """Delete an unused consumer group, with its position, so that no entries are kept for it.
 
         Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
         """
@@ -299,7 +299,7 @@ class Didflow:
         self._reader.perform(note_decision(self._reader.commands, "results delete-group", group, f"of {stream}"))
 
     def recent(self, limit: int = 20) -> list[tuple[str, dict[str, str]]]:
-        """The newest entries of the results stream as they lie there, oldest first, without a group."""
+        """Return the newest entries of the results stream as stored, oldest first, without a consumer group."""
         with translated():
             entries = self._reader.send(RedisCommand("xrevrange", (self._reader.keys.results,), {"count": limit}))
         return list(reversed(entries))

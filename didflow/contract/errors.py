@@ -111,7 +111,7 @@ class IdempotencyConflict(DidflowError):
 
     def __init__(self, key: str, job_id: str, difference: str = "") -> None:
         super().__init__(
-            f"idempotency key {key!r} belongs to job {job_id}, which asked for something else"
+            f"idempotency key {key!r} belongs to job {job_id}, which has another request"
             + (f" ({difference})" if difference else "")
             + ": use a new key for a new request"
         )

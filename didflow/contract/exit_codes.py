@@ -32,7 +32,7 @@ MEANINGS = {
     ExitCode.DONE: "done, or submitted",
     ExitCode.JOB: "the job failed or is partial, cancelled, expired or parked; a check has findings",
     ExitCode.INPUT: "bad input or settings",
-    ExitCode.TIMEOUT: "timed out waiting; the job goes on",
+    ExitCode.TIMEOUT: "timed out waiting; the job continues",
     ExitCode.CONFLICT: "conflict with another request",
     ExitCode.UNREACHABLE: "a service is not reachable, or Redis is unsafe",
     ExitCode.NOTHING_DONE: "nothing was changed: declined, too late, or nothing to change",

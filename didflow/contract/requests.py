@@ -216,7 +216,7 @@ class _OfNumbers(RequestBase):
 class Reroute(_OfNumbers):
     """Send the numbers' calls to `destinations`, which replace the whole list of each.
 
-    expected_count  refuse if another count of numbers is selected
+    expected_count  refuse unless exactly this many numbers are selected
     max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
     canary          move this many first and go on only when they are confirmed
     deadline        after it nothing more is sent; what was not sent is reported as such

@@ -259,7 +259,7 @@ class Commands:
                 return view
             if left_s <= 0:
                 raise WaitTimeout(
-                    f"job {job_id} is {view.state.value} after {timeout_s:g} s: it goes on; wait again, or look with `didflow status`"
+                    f"job {job_id} is {view.state.value} after {timeout_s:g} s: it continues; wait again, or check it with `didflow status`"
                 )
             last = yield from self._until_news(job_id, last, min(left_s, BLOCK_S))
 

@@ -157,4 +157,4 @@ def translated() -> Iterator[None]:
             raise InvalidSettings("DIDFLOW_REDIS_URL names a database that this server doesn't have: write /0 behind the host") from None
         if not str(error).startswith("WRONGTYPE"):
             raise
-        raise UnreadableRecord("a key of this job in Redis has another type than didflow writes: somebody else wrote to it") from None
+        raise UnreadableRecord("a key of this job in Redis has another type than didflow writes: another program wrote to it") from None

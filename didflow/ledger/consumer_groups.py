@@ -198,7 +198,7 @@ def _hand_out(
     channel: Channel, member: Membership, parse: Parse[T], held: set[str], entry_id: str, fields: dict[str, str], deliveries: int
 ) -> Conversation[T]:
     if deliveries > member.max_deliveries:
-        yield from set_aside(channel, member, entry_id, fields, f"handed out {deliveries - 1} times without an ack")
+        yield from set_aside(channel, member, entry_id, fields, f"delivered {deliveries - 1} times without an acknowledgement")
         return
     try:
         event = parse(fields)

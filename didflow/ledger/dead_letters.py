@@ -92,7 +92,7 @@ def replay(commands: Commands, name: str) -> Command[None]:
     Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
     """
     if name.startswith(MESSAGE):
-        raise InvalidRequest(f"{name} isn't one of our messages, so nobody could take it in: it can only be dropped")
+        raise InvalidRequest(f"{name} isn't one of our messages, so it can't be replayed: drop it")
     if _ENTRY.fullmatch(name) or name.startswith(REQUEST):
         said = yield from commands.run(_put_back(name))
         if said == "gone":

@@ -27,33 +27,33 @@ def _no_nan(seconds: float | None) -> float | None:
 
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="only look: say what would be done and what it would cost")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="change nothing: show what would be done and what it would cost")]
 Key = Annotated[
-    str | None, typer.Option("--key", help="idempotency key: the same key and request is the same job, however often", show_default=False)
+    str | None, typer.Option("--key", help="idempotency key: the same key with the same request is the same job", show_default=False)
 ]
-Reference = Annotated[str | None, typer.Option(help="your own word for it (a customer, an order), to find the job by", show_default=False)]
+Reference = Annotated[str | None, typer.Option(help="your own reference (a customer, an order), to find the job by", show_default=False)]
 AccountName = Annotated[str, typer.Option("--account", help="the account to act for")]
 Priority = Annotated[int, typer.Option(help="0 (first) to 9, within a lane")]
 NotBefore = Annotated[
-    str | None, typer.Option(help="don't begin before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
+    str | None, typer.Option(help="don't start before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
 ]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait for the end and show it")]
-Timeout = Annotated[float, typer.Option(min=0, callback=_no_nan, help="seconds to wait at most; the job goes on after that")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait until the job ends, and show it")]
+Timeout = Annotated[float, typer.Option(min=0, callback=_no_nan, help="seconds to wait at most; the job continues after that")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask for confirmation")]
 To = Annotated[
     list[str] | None,
-    typer.Option("--to", help="sip:user@host, pstn:+13235550142 or trunk:144; several are tried in this order", show_default=False),
+    typer.Option("--to", help="sip:user@host, pstn:+13235550142 or trunk:144; may be repeated; tried in this order", show_default=False),
 ]
 Numbers = Annotated[list[str] | None, typer.Option("--number", "-n", help="a number in E.164 form; may be repeated", show_default=False)]
 NumbersFile = Annotated[
     Path | None,
-    typer.Option("--numbers-file", "--numbers", help="a file with a number on every line; - reads from a pipe", show_default=False),
+    typer.Option("--numbers-file", "--numbers", help="a file with one number per line; - reads stdin", show_default=False),
 ]
 RecordIds = Annotated[
     list[int] | None, typer.Option("--record-id", help="a record id of the provider; may be repeated", show_default=False)
 ]
-FromTrunk = Annotated[int | None, typer.Option(help="all numbers that go to this SIP trunk now", show_default=False)]
-FromDestination = Annotated[str | None, typer.Option(help="all numbers that go to this destination now", show_default=False)]
+FromTrunk = Annotated[int | None, typer.Option(help="all numbers routed to this SIP trunk", show_default=False)]
+FromDestination = Annotated[str | None, typer.Option(help="all numbers routed to this destination", show_default=False)]
 Label = Annotated[str | None, typer.Option(help="all numbers with this label", show_default=False)]
 Country = Annotated[
     str | None,
@@ -62,9 +62,9 @@ Country = Annotated[
 City = Annotated[str | None, typer.Option(help="all numbers of this city", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="all numbers of the account")]
 ProtectedLabels = Annotated[
-    list[str] | None, typer.Option("--protected-label", help="leave numbers with this label alone; may be repeated", show_default=False)
+    list[str] | None, typer.Option("--protected-label", help="skip numbers with this label; may be repeated", show_default=False)
 ]
-ExpectedCount = Annotated[int | None, typer.Option(help="refuse if another count of numbers is selected", show_default=False)]
+ExpectedCount = Annotated[int | None, typer.Option(help="refuse unless exactly this many numbers are selected", show_default=False)]
 
 #: Ten times what 100,000 numbers take up. What is endless, such as /dev/zero, ends here.
 MOST_CHARACTERS = 16_000_000
@@ -73,11 +73,13 @@ T = TypeVar("T")
 MaxFraction = Annotated[
     float | None, typer.Option("--max-fraction", help="refuse if more than this share of the account is selected", show_default=False)
 ]
-Canary = Annotated[int | None, typer.Option("--canary", help="move so many first; go on only when they are confirmed", show_default=False)]
-Deadline = Annotated[
-    str | None, typer.Option("--deadline", help="send nothing more after: 120s, 10m, or a time with zone", show_default=False)
+Canary = Annotated[
+    int | None, typer.Option("--canary", help="move this many first; continue only when they are confirmed", show_default=False)
 ]
-WaitByDefault = Annotated[bool, typer.Option("--wait/--no-wait", "-w", help="wait for the end and show it")]
+Deadline = Annotated[
+    str | None, typer.Option("--deadline", help="send nothing after this time: 120s, 10m, or a time with zone", show_default=False)
+]
+WaitByDefault = Annotated[bool, typer.Option("--wait/--no-wait", "-w", help="wait until the job ends, and show it")]
 
 
 def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ def errors_told(*, as_json: bool) -> Iterator[None]:
 def _output_lost(error: OSError) -> NoReturn:
     with suppress(OSError, ValueError):  # Else the interpreter tries to write the rest once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    why = f"the output can't be written ({error.strerror}); what was asked for may have been done: look with `didflow jobs`"
+    why = f"the output can't be written ({error.strerror}); the command may have taken effect: check with `didflow jobs`"
     WholeWords(stderr=True).print(why, markup=False)
     raise typer.Exit(ExitCode.JOB)
 

@@ -22,20 +22,20 @@ from producers.business_events import AGAIN_LAST_S, GROUP, BusinessEvents, Taken
 
 log = structlog.stdlib.get_logger("didflow.requests")
 
-requests_app = typer.Typer(no_args_is_help=True, help="Act on the business events that other systems write to a Redis stream.")
+requests_app = typer.Typer(no_args_is_help=True, help="Consume business events that other systems write to a Redis stream.")
 
 
 @requests_app.command()
 def consume(
     consumer: Annotated[
         str | None,
-        typer.Option(help="this consumer's name in the group (the host's); several on a host need one each", show_default=False),
+        typer.Option(help="this consumer's name in the group (default: the host's name); must be unique", show_default=False),
     ] = None,
-    group: Annotated[str, typer.Option(help="the consumer group; one acts, others may read along")] = GROUP,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="end when all is read; with 1 if any event was refused")] = False,
+    group: Annotated[str, typer.Option(help="the consumer group; only one submits jobs, others may read along")] = GROUP,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="stop when all events are read; exit code 1 if any was refused")] = False,
     as_json: given.Json = False,
 ) -> None:
-    """Submit a job for every event, once, until SIGTERM. What can't be acted on goes to `didflow dead-letters` with every fault."""
+    """Submit one job for each event, until SIGTERM. Events that can't be submitted go to `didflow dead-letters` with every fault."""
     with errors_told(as_json=as_json):
         settings = load_settings()
         configure_logs(log_format="json" if as_json else settings.log_format, level=settings.log_level)
@@ -62,12 +62,12 @@ def consume(
 @requests_app.command()
 def send(
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help="such as didflow.request.v1: see `didflow schema business-events`")],
-    event_id: Annotated[str, typer.Option("--id", help="the event's id: told twice, it is the same event")],
-    data: Annotated[str, typer.Option(help="its contents as JSON; @FILE reads a file, - a pipe")],
-    source: Annotated[str, typer.Option(help="who tells it")] = "didflow-cli",
+    event_id: Annotated[str, typer.Option("--id", help="the event's id: sent twice, it is the same event")],
+    data: Annotated[str, typer.Option(help="its data as JSON; @FILE reads a file, - stdin")],
+    source: Annotated[str, typer.Option(help="the event's source")] = "didflow-cli",
     as_json: given.Json = False,
 ) -> None:
-    """Write an event to the stream, as another system would. It is looked at by who consumes it."""
+    """Write an event to the stream, as another system would. The consumer validates it."""
     with errors_told(as_json=as_json):
         entry = BusinessEvents(Didflow.from_env()).send(event_type, _read(data), event_id=event_id, source=source)
         if as_json:

@@ -28,7 +28,7 @@ def buy(
     country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False, autocompletion=completion.countries)] = None,
     region: Annotated[str | None, typer.Option(help="state or province", show_default=False)] = None,
     city: Annotated[
-        list[str] | None, typer.Option(help='as the provider writes it: "LOS ANGELES, CA"; may be repeated', show_default=False)
+        list[str] | None, typer.Option(help='as the provider spells it: "LOS ANGELES, CA"; may be repeated', show_default=False)
     ] = None,
     area_code: Annotated[str | None, typer.Option(help="digits after the country code", show_default=False)] = None,
     prefix: Annotated[str | None, typer.Option(help="first digits, country code included", show_default=False)] = None,
@@ -37,10 +37,10 @@ def buy(
         str, typer.Option(help="geographic | toll_free | all", autocompletion=completion.one_of("geographic", "toll_free", "all"))
     ] = "all",
     sms: Annotated[bool, typer.Option("--sms", help="must receive SMS")] = False,
-    min_channels: Annotated[int | None, typer.Option(help="inbound channels at least", show_default=False)] = None,
-    max_setup: Annotated[str | None, typer.Option(help="USD once per number at most", show_default=False)] = None,
-    max_monthly: Annotated[str | None, typer.Option(help="USD a month per number at most", show_default=False)] = None,
-    max_total: Annotated[str | None, typer.Option(help="USD that the whole job may cost now", show_default=False)] = None,
+    min_channels: Annotated[int | None, typer.Option(help="minimum inbound channels", show_default=False)] = None,
+    max_setup: Annotated[str | None, typer.Option(help="maximum activation fee per number, USD", show_default=False)] = None,
+    max_monthly: Annotated[str | None, typer.Option(help="maximum monthly fee per number, USD", show_default=False)] = None,
+    max_total: Annotated[str | None, typer.Option(help="maximum total charge of the job, USD", show_default=False)] = None,
     documents: Annotated[
         str,
         typer.Option(
@@ -54,33 +54,35 @@ def buy(
             help="all_or_nothing | at_least | best_effort", autocompletion=completion.one_of("all_or_nothing", "at_least", "best_effort")
         ),
     ] = "all_or_nothing",
-    at_least: Annotated[int | None, typer.Option(help="with policy at_least: so many or none", show_default=False)] = None,
+    at_least: Annotated[int | None, typer.Option(help="with policy at_least: this many or none", show_default=False)] = None,
     rung: Annotated[
         list[str] | None,
         typer.Option(
-            "--rung", help='a rung of a ladder, tried in this order: "city=LOS ANGELES, CA; sms=needed; quantity=2"', show_default=False
+            "--rung",
+            help='a rung of the ladder, tried in the given order: "city=LOS ANGELES, CA; sms=needed; quantity=2"',
+            show_default=False,
         ),
     ] = None,
     wait_until: Annotated[
-        str | None, typer.Option(help="a standing order: look for stock until then: 2h, 3d, or a time with zone", show_default=False)
+        str | None, typer.Option(help="a standing order: wait for stock until: 2h, 3d, or a time with zone", show_default=False)
     ] = None,
     quote: Annotated[
         Path | None,
-        typer.Option(help="buy what this quote says, or nothing: a dry run's --json output; - is a pipe", show_default=False),
+        typer.Option(help="buy by this quote, or nothing: a dry run's --json output; - reads stdin", show_default=False),
     ] = None,
     to: given.To = None,
     sms_relay_url: Annotated[str | None, typer.Option(help="where inbound SMS go", show_default=False)] = None,
-    reuse: Annotated[bool, typer.Option("--reuse", help="first hand out our own numbers that wait in the pool")] = False,
+    reuse: Annotated[bool, typer.Option("--reuse", help="first assign our own numbers from the pool")] = False,
     dry_run: given.DryRun = False,
     reusable_quote: Annotated[
-        bool, typer.Option("--reusable-quote", help="with --dry-run: its quote is good for any number of orders, instead of one")
+        bool, typer.Option("--reusable-quote", help="with --dry-run: the quote is valid for any number of orders, instead of one")
     ] = False,
     labels: Labels,
     turn: Turn,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Search for numbers and buy them, once per key. A dry run says what it would cost, in a quote that can be ordered by."""
+    """Search for numbers and buy them, once per key. A dry run prints the price and a quote that can be ordered."""
     with errors_told(as_json=as_json):
         fields: dict[str, Any] = {
             "country": country,
@@ -151,7 +153,7 @@ def _request(fields: dict[str, Any], quote: Path | None) -> SearchAndBuy | None:
     if quote is not None:
         return None
     if fields["country"] is None:
-        given.refuse("country", "give --country, or the --quote to buy by")
+        given.refuse("country", "give --country, or --quote")
     return SearchAndBuy.model_validate(fields)
 
 
@@ -186,7 +188,7 @@ def _quote(path: Path | None, beside: dict[str, Any]) -> Quote | None:
         return None
     plain = SearchAndBuy(country="US")
     if extra := [name for name, value in beside.items() if value and value != getattr(plain, name, None)]:
-        given.refuse("quote", f"says all that is bought: leave out {', '.join(extra)}")
+        given.refuse("quote", f"defines the whole order: leave out {', '.join(extra)}")
     try:
         printed = TypeAdapter(dict[str, Any]).validate_json(given.file_text(path))
         return Quote.model_validate((printed.get("result") or {}).get("quote") or printed)

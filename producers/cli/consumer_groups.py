@@ -13,7 +13,7 @@ from didflow.terminal.tables import remarks
 
 
 def groups(as_json: given.Json = False) -> None:
-    """List the consumer groups of all three streams, and how far each is.
+    """List the consumer groups of all three streams and their lag.
 
     `unread` entries were handed out to nobody in the group, `pending` ones aren't acknowledged.
     """
@@ -41,7 +41,7 @@ def delete_group(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Delete a consumer group that was given up, so that the stream isn't kept for it. Refused while a consumer of it runs."""
+    """Delete an unused consumer group, so that the stream can be trimmed. Refused while a consumer of the group runs."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         meant = next((one for one in didflow.groups() if (one.stream, one.name) == (stream, group)), None)

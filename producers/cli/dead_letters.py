@@ -33,21 +33,21 @@ def dead_letters(
     replay: Annotated[
         list[str] | None,
         typer.Option(
-            help="JOB: it looks again; ENTRY: its group gets it again; all: all of these. May be repeated",
+            help="JOB: retries it; ENTRY: redelivers it to its group; all: all of these. May be repeated",
             show_default=False,
         ),
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="delete this ENTRY or message; messages: all that aren't ours. May be repeated", show_default=False),
+        typer.Option(help="delete this ENTRY or message; messages: all foreign messages. May be repeated", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="list so many of each at most")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="list at most this many of each")] = 100,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """List parked jobs, poison results, refused business events and foreign messages; with an option: settle them.
+    """List parked jobs, poison results, refused business events and foreign messages. --replay and --drop settle them.
 
-    With nothing to replay or to drop `--replay all` and `--drop messages` end with 0: all of none is done.
+    `--replay all` and `--drop messages` exit with 0 if there is nothing to replay or to drop.
     """
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
@@ -68,7 +68,7 @@ def _show(found: DeadLetters, limit: int) -> None:
         return
     console = WholeWords()
     if not (found.parked or found.poison or found.undecodable or found.requests):
-        console.print("nothing needs anybody", style="dim")
+        console.print("nothing needs attention", style="dim")
         return
     for view in found.parked:
         code, message = (view.error.code, view.error.message) if view.error else (view.reason or "", "")
@@ -78,14 +78,16 @@ def _show(found: DeadLetters, limit: int) -> None:
     if found.poison:
         poison = [(one.name, one.group, one.fields.get("subject", ""), one.fields.get("type", ""), one.reason) for one in found.poison]
         print_table(("poison entry", "group", "job", "event", "why"), poison, whole=4)
-        console.print("  mend the consumer, then --replay ENTRY gives it back to that group; --drop ENTRY deletes it", style="dim")
+        console.print("  fix the consumer, then --replay ENTRY redelivers it to that group; --drop ENTRY deletes it", style="dim")
     if found.requests:
         requests = [(one.name, one.fields.get("id", ""), one.fields.get("type", ""), one.code, _why(one)) for one in found.requests]
         print_table(("business event", "id", "type", "code", "why"), requests, whole=4)
-        console.print("  mend the cause, then --replay takes it in again; or have its sender tell it anew, and --drop it", style="dim")
+        console.print("  fix the cause, then --replay submits it again; or let its sender send it again, and --drop it", style="dim")
     if found.undecodable:
         print_table(("message", "bytes", "begins"), [(one.name, one.length, one.start) for one in found.undecodable], whole=2)
-        console.print("  somebody else writes to our queues: find out who; --drop MESSAGE, or --drop messages, deletes it", style="dim")
+        console.print(
+            "  another program writes to didflow's queues: find it; --drop MESSAGE, or --drop messages, deletes these", style="dim"
+        )
     if limit in (len(found.parked), len(found.poison), len(found.undecodable), len(found.requests)):
         console.print(f"  only {limit} of each are shown: --limit", style="dim")
 

@@ -11,7 +11,7 @@ from didflow.terminal.tables import is_terminal
 
 
 def decisions(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="so many at most")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="at most this many")] = 20,
     as_json: given.Json = False,
 ) -> None:
     """List who changed plans, the pool, dead letters, consumer groups and the ledger's provider, newest first.

@@ -14,12 +14,12 @@ from didflow.terminal.output import errors_told
 from producers.cli.option_groups import Labels, Listed, grouped
 from producers.cli.submit import submit
 
-documents_app = typer.Typer(no_args_is_help=True, help="Numbers that wait for documents: what is missing, hand it in, follow them.")
+documents_app = typer.Typer(no_args_is_help=True, help="List the documents that numbers need, upload them, and follow their review.")
 
 UPLOADER = "worker.operate.upload_document"
 
 JobOption = Annotated[
-    str | None, typer.Option("--job", help="a purchase, for what it bought", show_default=False, autocompletion=completion.jobs)
+    str | None, typer.Option("--job", help="a purchase: the numbers that it bought", show_default=False, autocompletion=completion.jobs)
 ]
 
 
@@ -34,7 +34,7 @@ def missing(
     timeout: given.Timeout = 300.0,
     as_json: given.Json = False,
 ) -> None:
-    """Look once: which documents each number still needs, and what the review says."""
+    """List which documents each number still needs, and the state of their review."""
     with errors_told(as_json=as_json):
         request = _request(listed.numbers(), record_id, job).model_copy(update={"dry_run": True})
         submit(request, Labels(account=account, timeout=timeout), as_json=as_json)
@@ -48,12 +48,12 @@ def follow(
     record_id: given.RecordIds = None,
     job: JobOption = None,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", help="give up after: 14d, or a time with zone; none: the setting's", show_default=False)
+        str | None, typer.Option("--deadline", help="stop after: 14d, or a time with zone; default: the setting", show_default=False)
     ] = None,
     labels: Labels,
     as_json: given.Json = False,
 ) -> None:
-    """Look at numbers until all take calls, and tell of every change. A purchase does that by itself, as job PURCHASE-documents."""
+    """Follow numbers until all take calls, with an event for every change. A purchase does this by itself, as job PURCHASE-documents."""
     with errors_told(as_json=as_json):
         request, until, _ = given.together(
             lambda: _request(listed.numbers(), record_id, job),
@@ -68,16 +68,14 @@ def follow(
 @grouped
 def upload(
     *,
-    kind: Annotated[str, typer.Option("--type", help="id | address | localaddress: what it proves")],
+    kind: Annotated[str, typer.Option("--type", help="id | address | localaddress: the document's type")],
     file: Annotated[Path, typer.Option(help="PDF, PNG, JPEG, TIFF or BMP, 10 MB at most; no password, no digital signature")],
     listed: Listed,
-    job: Annotated[
-        str | None, typer.Option("--job", help="for all numbers that need it in the result of this job", show_default=False)
-    ] = None,
+    job: Annotated[str | None, typer.Option("--job", help="for all numbers in this job's result that need it", show_default=False)] = None,
     account: given.AccountName = "default",
     as_json: given.Json = False,
 ) -> None:
-    """Hand a document in for review. Runs where the account's key is; the file goes to the provider and nowhere else.
+    """Upload a document for review. Needs the account's key; the file goes to the provider and nowhere else.
 
     Looks first, and sends nothing for a number that has such a document already: running it again is always safe.
     Exit codes: 0 nothing is left to do, 1 something is, 2 bad input, 5 Redis or the provider can't be asked.

@@ -30,14 +30,16 @@ Incident = Annotated[
     str | None,
     typer.Option(
         "--incident",
-        help="its name, which is the key: repeated, it is the same job",
+        help="the incident's name, which is the idempotency key",
         show_default=False,
         autocompletion=completion.incidents,
     ),
 ]
-NoCheck = Annotated[bool, typer.Option("--no-check", help="go at once: no dry run before, no question")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="run at once: no dry run, no confirmation")]
 
-failover_app = typer.Typer(invoke_without_command=True, help="Move numbers away now. `didflow failback INCIDENT` brings each back.")
+failover_app = typer.Typer(
+    invoke_without_command=True, help="Move numbers to another destination now. `didflow failback INCIDENT` restores each previous route."
+)
 
 
 @failover_app.callback()
@@ -59,7 +61,7 @@ def failover(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Move numbers away now. First it shows what would move and asks. `didflow failback INCIDENT` brings each back to where it was."""
+    """Move numbers now. Shows what would move, then asks. `didflow failback INCIDENT` restores each previous route."""
     if context.invoked_subcommand is not None:
         return
     with errors_told(as_json=as_json):
@@ -76,7 +78,7 @@ def failover(
             confirmed(f"move them to {_places(request)}?", Stake(numbers=count), yes=yes)
         job = Failover(didflow, account=account).move(named, request)
         if not as_json:
-            say(f"incident {named}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
+            say(f"incident {named}: job {job.id}" + ("" if job.is_new else " (already submitted: this is the same job)"))
         finish(didflow, named, job, wait=wait, timeout_s=timeout, as_json=as_json)
 
 
@@ -94,7 +96,7 @@ def failback(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Give every number of a reroute or an incident its own old route back. What somebody changed since is left alone."""
+    """Restore the previous route of each number of a reroute or an incident. Skips numbers that were changed since."""
     with errors_told(as_json=as_json):
         given.together(lambda: Failback(job_id=moved, dry_run=dry_run), lambda: given.labels(key, reference, account))
         didflow = Didflow.from_env()
@@ -107,7 +109,7 @@ def failback(
             stake = Stake(numbers=_moved_count(didflow, view, incident, account))
             if stake.needs_yes:
                 which = "all its numbers" if stake.numbers is None else f"{stake.numbers} numbers"
-                confirmed(f"bring {which} back to where they were?", stake, yes=yes)
+                confirmed(f"bring {which} back to their previous routes?", stake, yes=yes)
         if incident is not None and key is None and view.account == account:
             job, *swept = Failover(didflow, account=account).back_all(incident)
         else:
@@ -115,7 +117,7 @@ def failback(
             job = didflow.submit(request, idempotency_key=key or back_key(view), reference=reference, account=account)
             swept = []
         if not as_json:
-            say(f"failback of {moved}: job {job.id}" + ("" if job.is_new else " (it was submitted before: this is the same job)"))
+            say(f"failback of {moved}: job {job.id}" + ("" if job.is_new else " (already submitted: this is the same job)"))
         finish(didflow, moved, job, *swept, wait=wait, timeout_s=timeout, as_json=as_json, more={"undoes": view.id})
 
 
@@ -163,7 +165,7 @@ def requested(
 def named_incident(incident: str | None) -> str | None:
     """The incident's name, if it was given one. Raises InvalidRequest for an empty one, which a script's empty variable gives."""
     if incident is not None and not incident.strip():
-        given.refuse("incident", "is empty: give it a name, or leave the option out")
+        given.refuse("incident", "is empty: give a name, or leave out the option")
     return incident
 
 

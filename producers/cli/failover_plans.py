@@ -27,7 +27,7 @@ STALE_AFTER = 3
 
 Name = Annotated[str, typer.Argument(help="the plan's name", metavar="NAME", autocompletion=completion.plans)]
 
-plan_app = typer.Typer(no_args_is_help=True, help="Failovers that are prepared: which numbers are meant is known before.")
+plan_app = typer.Typer(no_args_is_help=True, help="Prepared failovers: the numbers are selected in advance.")
 
 
 @plan_app.command()
@@ -43,7 +43,7 @@ def save(
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
-    """Keep a plan and find out its numbers. One of the same name is replaced. A deadline is given when it runs."""
+    """Save a plan and select its numbers. Replaces a plan of the same name. A deadline is given when the plan runs."""
     with errors_told(as_json=as_json):
         _, request = given.together(
             lambda: TypeAdapter(PlanName).validate_python(name),
@@ -56,7 +56,7 @@ def save(
 
 @plan_app.command("list")
 def list_plans(as_json: given.Json = False) -> None:
-    """List the plans with their ages."""
+    """List the plans and the age of their numbers."""
     with errors_told(as_json=as_json):
         plans = Failover(Didflow.from_env()).plans()
         if as_json:
@@ -70,7 +70,7 @@ def list_plans(as_json: given.Json = False) -> None:
 
 @plan_app.command()
 def show(name: Name, as_json: given.Json = False) -> None:
-    """Show a plan: who saved it, what it means, how many numbers, how old they are. --json lists the numbers with their record ids."""
+    """Show a plan: who saved it, what it selects, how many numbers, and their age. --json lists the numbers with their record ids."""
     with errors_told(as_json=as_json):
         plan = Failover(Didflow.from_env()).get_plan(name)
         if as_json:
@@ -84,9 +84,12 @@ def run(
     name: Name,
     incident: Incident = None,
     deadline: given.Deadline = None,
-    no_check: Annotated[bool, typer.Option("--no-check", help="go at once, without a question")] = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="run at once, without confirmation")] = False,
     read_routes: Annotated[
-        bool, typer.Option("--read-routes", help="read all present routes first; else a failback gives back those that the plan read last")
+        bool,
+        typer.Option(
+            "--read-routes", help="read all current routes first; otherwise a failback restores the routes that the plan read last"
+        ),
     ] = False,
     wait: given.WaitByDefault = True,
     timeout: given.Timeout = 300.0,
@@ -106,13 +109,13 @@ def run(
         _tell_age(plan)
         if plan.snapshot and not read_routes:
             say(
-                "if didflow moved none of these numbers since, nothing is read before the first one moves, and a failback gives back the"
+                "if didflow moved none of these numbers since, nothing is read before the first one moves, and a failback restores the"
                 " routes of then; else, or with --read-routes, all present routes are read first"
             )
         confirmed(f"move {plan.count} numbers to {_places(plan)}?", Stake(numbers=plan.count), yes=yes or no_check)
         ran = failover.run_plan(name, named, deadline=end, read_routes=read_routes)
         if not as_json:
-            say(f"incident {named}: job {ran.job.id}" + ("" if ran.job.is_new else " (it was submitted before: this is the same job)"))
+            say(f"incident {named}: job {ran.job.id}" + ("" if ran.job.is_new else " (already submitted: this is the same job)"))
             if ran.sweep is None:
                 say("the plan is a list of numbers: no sweep follows")
         about = {"incident": named, "plan": {"name": plan.name, "numbers": plan.count, "age_s": plan.age_s(datetime.now(UTC))}}
@@ -128,7 +131,7 @@ def refresh(
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
-    """Find out a plan's numbers now. Workers do it every DIDFLOW_PLAN_REFRESH_SECONDS."""
+    """Refresh a plan's numbers now. Workers do this every DIDFLOW_PLAN_REFRESH_SECONDS."""
     with errors_told(as_json=as_json):
         given.together(lambda: _one_or_all(name, everything=everything))
         failover = Failover(Didflow.from_env())
@@ -148,7 +151,7 @@ def refresh(
 
 @plan_app.command()
 def delete(name: Name, as_json: given.Json = False) -> None:
-    """Forget a plan. What it moved stays moved, and can be brought back."""
+    """Delete a plan. Numbers that it moved stay moved, and can be failed back."""
     with errors_told(as_json=as_json):
         Failover(Didflow.from_env()).delete_plan(name)
         if as_json:

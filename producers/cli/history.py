@@ -16,15 +16,15 @@ from didflow.terminal.tables import is_terminal
 
 def history(
     number: Annotated[str | None, typer.Argument(help="the number, in E.164 form", show_default=False)] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="only say whether its chain is whole")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="only check whether the chain is intact")] = False,
     anchor: Annotated[
         list[str] | None,
-        typer.Option(help="COUNT:HASH as printed before and kept elsewhere: it must be in the chain. May be repeated", show_default=False),
+        typer.Option(help="an anchor COUNT:HASH that was stored elsewhere: it must be in the chain. May be repeated", show_default=False),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="of every number: whether its chain is whole, and its anchor")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="for every number: whether its chain is intact, and its anchor")] = False,
     as_json: given.Json = False,
 ) -> None:
-    """Tell everything that ever happened to a number through us, from purchase to release. Ends with 1 if somebody rewrote it."""
+    """Show a number's history, from purchase to release. Exit code 1 if an entry was changed by hand."""
     with errors_told(as_json=as_json):
         if everything == (number is not None):
             what = "name one number, or give --all"
@@ -92,11 +92,11 @@ def _verdicts(found: History, held: Mapping[str, bool | None]) -> list[tuple[str
     """What the chain and the anchors show, each with its colour."""
     told = [(clean(fault), "red") for fault in found.faults]
     if found.faults:
-        told.append(("the chain is broken: somebody else wrote to this history", "red"))
+        told.append(("the chain is broken: something other than didflow wrote to this history", "red"))
     elif found.entries:
         dropped = f", after {found.dropped} that are no longer kept" if found.dropped else ""
         told.append((f"the chain of {len(found.entries)} entries is whole{dropped}; its anchor, to keep elsewhere: {found.anchor}", ""))
-    words = {True: "is in the chain", None: "is of an entry that is no longer kept", False: "IS NOT IN THE CHAIN: it was rewritten"}
+    words = {True: "is in the chain", None: "belongs to an entry that is no longer kept", False: "IS NOT IN THE CHAIN: it was rewritten"}
     return told + [(f"anchor {clean(one)} {words[holds]}", "red" if holds is False else "") for one, holds in held.items()]
 
 

@@ -23,12 +23,13 @@ from producers.incidents import Incidents, WayBack
 LOOK_EVERY_S = 1.0
 
 Name = Annotated[
-    str, typer.Argument(metavar="INCIDENT", help="its name, as `didflow incidents` lists it", autocompletion=completion.incidents)
+    str,
+    typer.Argument(metavar="INCIDENT", help="the incident's name, as `didflow incidents` lists it", autocompletion=completion.incidents),
 ]
 
 incidents_app = typer.Typer(
     invoke_without_command=True,
-    help="Incidents: the jobs that moved numbers away and back, as one thing. Lists them, newest first.",
+    help="List incidents, newest first. An incident groups the jobs that moved numbers away and back.",
 )
 
 _LIST = ("incident", "began (UTC)", "numbers", "moved", "failed", "state", "failed back")
@@ -38,10 +39,10 @@ _JOBS = ("job", "part", "state", "account", "numbers", "moved", "unchanged", "le
 @incidents_app.callback()
 def incidents(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="so many at most")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="at most this many")] = 20,
     as_json: given.Json = False,
 ) -> None:
-    """List incidents, newest first: how many numbers each means, and how many are moved and brought back."""
+    """List incidents, newest first: how many numbers each has, and how many were moved and failed back."""
     if context.invoked_subcommand is not None:
         return
     with errors_told(as_json=as_json):
@@ -57,11 +58,11 @@ def incidents(
 @incidents_app.command()
 def status(
     incident: Name,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="look again until none of its jobs goes on")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="refresh until all of its jobs have ended")] = False,
     timeout: given.Timeout = 300.0,
     as_json: given.Json = False,
 ) -> None:
-    """Show an incident: its jobs, how many numbers are where, how fast it goes and what is left.
+    """Show an incident: its jobs, counts of numbers, the rate, and what is left.
 
     Exit code 1 once it is over and not all of its numbers were moved, or not all were brought back.
     """
@@ -75,7 +76,7 @@ def status(
 
 @incidents_app.command()
 def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False, as_json: given.Json = False) -> None:
-    """Call off all jobs of an incident that haven't ended. What has moved stays moved. Exit code 6 if all have ended."""
+    """Cancel all jobs of an incident that haven't ended. Moved numbers stay moved. Exit code 6 if all have ended."""
     with errors_told(as_json=as_json):
         known = Incidents(Didflow.from_env())
         before = known.get(incident)
@@ -91,12 +92,12 @@ def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False
         after = known.cancel(incident) if going else before
         _report(after, as_json=as_json)
         if not going:
-            nothing_done("none of its jobs goes on, or all are called off already", as_json=as_json)
+            nothing_done("none of its jobs is running, or all are already cancelled", as_json=as_json)
 
 
 @incidents_app.command()
 def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False, as_json: given.Json = False) -> None:
-    """Bring back what an incident moved, in all accounts. Repeated it is the same failback, or goes on with what that one left.
+    """Fail back an incident's numbers, in all accounts. Repeated, it is the same failback, or continues with what that one left undone.
 
     Moves that go on are called off first. Exit code 6 if it moved nothing.
     """
@@ -109,7 +110,7 @@ def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = Fal
         ways: Sequence[WayBack] = looked
         if not dry_run and looked:
             stake = Stake(numbers=None if any(way.calls_off for way in looked) else sum(way.numbers for way in looked if way.is_new))
-            confirmed(f"bring {sum(way.numbers for way in looked if way.is_new)} numbers back to where they were?", stake, yes=yes)
+            confirmed(f"bring {sum(way.numbers for way in looked if way.is_new)} numbers back to their previous routes?", stake, yes=yes)
             ways = known.failback(incident)
         if as_json:
             print_json({"incident": incident, "dry_run": dry_run, "failbacks": plain(list(ways))})
@@ -119,7 +120,7 @@ def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = Fal
             if not dry_run:
                 say(f"follow it with: didflow incidents status {incident} --watch")
         if not ways:
-            nothing_done("it moved nothing that could be brought back", as_json=as_json)
+            nothing_done("it moved no number that could be failed back", as_json=as_json)
 
 
 def _would(way: WayBack) -> str:
@@ -144,7 +145,7 @@ def _watched(known: Incidents, name: str, timeout_s: float, *, quiet: bool) -> I
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             raise WaitTimeout(
-                f"incident {name} is {found.state.value} after {timeout_s:g} s: it goes on; `didflow incidents status {name}`"
+                f"incident {name} is {found.state.value} after {timeout_s:g} s: it continues; `didflow incidents status {name}`"
             )
         time.sleep(min(LOOK_EVERY_S, left_s))
 

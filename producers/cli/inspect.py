@@ -34,13 +34,13 @@ def status(
     job: JobId,
     wait: given.Wait = False,
     timeout: given.Timeout = 300.0,
-    numbers: Annotated[bool, typer.Option("--numbers", help="list its numbers, one page of them")] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="list one page of its numbers")] = False,
     page: Annotated[int, typer.Option(min=1, help="which page")] = 1,
-    everything: Annotated[bool, typer.Option("--all", help="with --numbers: all pages")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="with --numbers: list all pages")] = False,
     csv: Annotated[Path | None, typer.Option(help="write all its numbers to this file; - is stdout", show_default=False)] = None,
     as_json: given.Json = False,
 ) -> None:
-    """Show a job, or what became of each of its numbers. With --wait: once it has ended."""
+    """Show a job, or the outcome of each of its numbers. With --wait: once the job has ended."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         view = wait_for(didflow, job, timeout, quiet=as_json) if wait else didflow.get(job)
@@ -59,8 +59,8 @@ def jobs(
     state: Annotated[JobState | None, typer.Option(help="only jobs in this state", show_default=False)] = None,
     reference: Annotated[str | None, typer.Option(help="only jobs with this reference", show_default=False)] = None,
     key: Annotated[str | None, typer.Option(help="the job with this idempotency key", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="so many at most")] = 20,
-    offset: Annotated[int, typer.Option(min=0, max=MOST_LISTED, help="leave out so many of the newest")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="at most this many")] = 20,
+    offset: Annotated[int, typer.Option(min=0, max=MOST_LISTED, help="skip this many of the newest")] = 0,
     as_json: given.Json = False,
 ) -> None:
     """List jobs, newest first."""
@@ -109,7 +109,7 @@ def _row(view: JobView) -> tuple[object, ...]:
 
 
 def explain(job: JobId, as_json: given.Json = False) -> None:
-    """Tell a job's story: every step with its time, what was asked and answered, what it showed, and what to do now.
+    """Show a job's steps: each with its time, the provider's request and answer, the decision, and what to do now.
 
     A request's eight hex digits are its fingerprint, which the worker's log has too.
     """
@@ -169,7 +169,7 @@ def _step_rows(alike: Sequence[Step]) -> list[tuple[str, ...]]:
 
 
 def cancel(job: JobId, as_json: given.Json = False) -> None:
-    """Call a job off. What has taken effect stays; what can be undone is undone. Exit code 6 if it has ended already."""
+    """Cancel a job. Completed effects stay; what can be undone is undone. Exit code 6 if the job has already ended."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         before = didflow.get(job).state
@@ -195,14 +195,14 @@ results_app.command("delete-group")(delete_group)
 def results(
     context: typer.Context,
     group: Annotated[
-        str | None, typer.Option(help="read as this consumer group and acknowledge what is printed", show_default=False)
+        str | None, typer.Option(help="read as this consumer group, and acknowledge what is printed", show_default=False)
     ] = None,
     consumer: Annotated[str | None, typer.Option(help="this consumer's name in the group (cli)", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="end after so many", show_default=False)] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="with --group: wait for more, without end")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="stop after this many", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="with --group: keep waiting for more")] = False,
     as_json: given.Json = False,
 ) -> None:
-    """Print results, one per job that ended. Without --group the newest are shown and nothing is acknowledged."""
+    """Print results, one per ended job. Without --group, print the newest and acknowledge nothing."""
     if context.invoked_subcommand is not None:
         return
     with errors_told(as_json=as_json):

@@ -5,31 +5,31 @@ from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState, Outcome, WaitReason
 
 _WAITING = {
-    WaitReason.RATE_LIMITED: "the provider limits the rate; it goes on by itself",
-    WaitReason.PROVIDER_DOWN: "the provider can't be reached or fails; it goes on by itself when that ends, no attempt is lost",
-    WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct it and restart the workers; it goes on by itself",
-    WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; it goes on by itself",
-    WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it goes on by itself",
-    WaitReason.STOCK: "too few numbers fit now; it looks again until its time is over, then it ends. `didflow cancel` ends it now",
+    WaitReason.RATE_LIMITED: "the provider limits the rate; the job resumes by itself",
+    WaitReason.PROVIDER_DOWN: "the provider can't be reached or fails; the job resumes by itself, and no attempt is lost",
+    WaitReason.ACCOUNT_PAUSED: "the provider refuses the account's key: correct it and restart the workers; the job resumes by itself",
+    WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; the job resumes by itself",
+    WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it resumes by itself",
+    WaitReason.STOCK: "too few numbers match now; the job searches again until its deadline. `didflow cancel` ends it now",
     WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
     WaitReason.DEPENDS: "another job must end first",
     WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
-    WaitReason.DAILY_CAP: "as many numbers as may be given back in a day are gone; the rest goes on the next day (UTC)",
+    WaitReason.DAILY_CAP: "the daily limit of releases is reached; the rest follows the next day (UTC)",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
-    WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; it goes on by itself",
-    WaitReason.NEWER_VERSION: "a newer version of didflow had it in hand: a worker of that version takes it; if none runs, start one",
-    WaitReason.RETRY: "an attempt failed; the next one comes by itself",
+    WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; the job resumes by itself",
+    WaitReason.NEWER_VERSION: "a newer version of didflow ran it: a worker of that version continues it; if none runs, start one",
+    WaitReason.RETRY: "an attempt failed; the next one starts by itself",
 }
 
 _NEW = "A new job with a new key (--key; field idempotency_key)"
 _STATES = {
-    JobState.SCHEDULED: "it begins by itself at its time; `didflow cancel` calls it off",
+    JobState.SCHEDULED: "it starts at its time; `didflow cancel` cancels it",
     JobState.QUEUED: "a worker will take it; if none does: `didflow doctor`",
     JobState.RUNNING: "a worker is at it",
-    JobState.NEEDS_REVIEW: "what happened isn't known: `didflow retry` looks again, `didflow resolve` ends it with what you found",
+    JobState.NEEDS_REVIEW: "what happened isn't known: `didflow retry` checks again, `didflow resolve` ends the job with what you found",
     JobState.SUCCEEDED: "all that was asked is done",
-    JobState.PARTIAL: f"part of what was asked is done; the numbers tell which. {_NEW} can ask for the rest",
-    JobState.FAILED: f"nothing of what was asked was done; the error says why. {_NEW} can try again",
+    JobState.PARTIAL: f"part of the request is done; each number has its outcome. {_NEW} can request the rest",
+    JobState.FAILED: f"nothing was done; the error says why. {_NEW} can try again",
     JobState.CANCELLED: "called off before it took effect",
     JobState.EXPIRED: "its deadline passed before it took effect",
 }
@@ -44,10 +44,10 @@ def advice(state: JobState, reason: str | None) -> str:
 
 
 _PARKED = {
-    "too_many_crashes": "read the logs of the workers that died, mend that, then `didflow retry`",
+    "too_many_crashes": "read the logs of the workers that died, fix the cause, then `didflow retry`",
     "unreadable_request": "start workers of the version that wrote it, then `didflow retry`",
     "unreadable_progress": "start workers of the version that wrote it, then `didflow retry`",
-    "internal_error": "read the worker's log and report it; `didflow retry` looks again",
+    "internal_error": "read the worker's log and report the error; then `didflow retry`",
 }
 
 

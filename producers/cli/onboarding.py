@@ -15,7 +15,7 @@ from didflow.terminal.tables import print_line
 from producers.cli.submit import show_or_report, wait_for
 from producers.onboarding import Fulfilment, Onboarding
 
-onboarding_app = typer.Typer(no_args_is_help=True, help="Follow the orders of new customers, and hand over what was bought.")
+onboarding_app = typer.Typer(no_args_is_help=True, help="Follow the orders of new customers and print their fulfilments.")
 
 
 @onboarding_app.command()
@@ -26,7 +26,7 @@ def status(
     timeout: given.Timeout = 300.0,
     as_json: given.Json = False,
 ) -> None:
-    """Show an order's purchase. With --wait: once it has ended."""
+    """Show an order's purchase. With --wait: once the job has ended."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         view = Onboarding(didflow, account=account).find(order)
@@ -39,13 +39,13 @@ def status(
 @onboarding_app.command()
 def fulfilments(
     consumer: Annotated[str, typer.Option(help="this consumer's name in the group")] = "cli",
-    group: Annotated[str, typer.Option(help="the consumer group: each gets every fulfilment once")] = "onboarding",
+    group: Annotated[str, typer.Option(help="the consumer group: each group gets every fulfilment")] = "onboarding",
     account: given.AccountName = "default",
-    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="end after so many", show_default=False)] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="wait for more, without end")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="stop after this many", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="keep waiting for more")] = False,
     as_json: given.Json = False,
 ) -> None:
-    """Print what became of each order, a line each, and acknowledge it once it is printed."""
+    """Print the outcome of each order, one per line, and acknowledge it once it is printed."""
     with errors_told(as_json=as_json):
         found = Onboarding(Didflow.from_env(), account=account).fulfilments(consumer, group=group, give_up_idle=not follow)
         for place, one in enumerate(itertools.islice(found, limit)):

@@ -9,12 +9,12 @@ from didflow.terminal.output import WholeWords, errors_told, nothing_done, print
 from didflow.terminal.tables import is_terminal
 from producers.cli.option_groups import Listed, grouped
 
-pool_app = typer.Typer(no_args_is_help=True, help="Numbers that `buy --reuse` hands out before it buys: who has which.")
+pool_app = typer.Typer(no_args_is_help=True, help="Show and return the pool's numbers, which `buy --reuse` assigns before it buys.")
 
 
 @pool_app.command("list")
 def list_(account: given.AccountName = "default", as_json: given.Json = False) -> None:
-    """Which numbers of the pool a purchase was given."""
+    """List the pool's numbers that are assigned to a purchase."""
     with errors_told(as_json=as_json):
         found = Pool(Didflow.from_env(), account=account).handed_out()
         if as_json:
@@ -22,7 +22,7 @@ def list_(account: given.AccountName = "default", as_json: given.Json = False) -
         elif found or not is_terminal():
             print_table(("number", "record id", "job"), [(one.number, one.record_id, one.job_id) for one in found], whole=3)
         else:
-            WholeWords().print("nothing of the pool is handed out")
+            WholeWords().print("no number of the pool is assigned")
 
 
 @pool_app.command("return")
@@ -33,7 +33,7 @@ def return_(
     account: given.AccountName = "default",
     as_json: given.Json = False,
 ) -> None:
-    """Put numbers back: whoever had them doesn't need them any more. They go out again once they have no destinations and no callback."""
+    """Return numbers to the pool. They can be assigned again once they have no destinations and no callback."""
     with errors_told(as_json=as_json):
         named = listed.numbers()
         if not named:
@@ -44,4 +44,4 @@ def return_(
         else:
             WholeWords().print(f"{len(back)} of {len(named)} numbers are back" + (f": {' '.join(back)}" if back else ""))
         if not back:
-            nothing_done("none of these numbers was handed out", as_json=as_json)
+            nothing_done("none of these numbers was assigned", as_json=as_json)

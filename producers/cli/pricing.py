@@ -55,7 +55,7 @@ def priced(didflow: Didflow, request: SearchAndBuy, labels: Labels, *, later: bo
     what = f"{_numbers(request.quantity)} in {where(request)}"
     unknown = Priced(f"buy {what} at a price that isn't known yet? It can't be undone")
     if not didflow.ledger.workers():
-        _say("no worker runs, so nobody can say what this costs now; the job will wait until one does")
+        _say("no worker is running, so the price isn't known; the job will wait until one is started")
         _show_limits(didflow, request, labels, None)
         return unknown
     within_s = min(WITHIN_S, labels.timeout)
@@ -74,7 +74,7 @@ def priced(didflow: Didflow, request: SearchAndBuy, labels: Labels, *, later: bo
             raise typer.Exit(ExitCode.JOB)
         _say(f"not to be had now: {view.error.message if view.error else view.state.value}")
         _show_limits(didflow, request, labels, None)
-        return Priced(f"look for {what} until {request.wait_until:%Y-%m-%d %H:%M %Z}, and buy them then? It can't be undone")
+        return Priced(f"look for {what} until {request.wait_until:%Y-%m-%d %H:%M %Z}, and buy them when available? This can't be undone")
     return shown(didflow, quote, request, labels, binding=not (stands or later))
 
 
@@ -94,7 +94,7 @@ def shown(didflow: Didflow, quote: Quote, request: SearchAndBuy, labels: Labels,
     _show_limits(didflow, request, labels, now_usd)
     price = f"{now_usd} USD" if binding else f"what they cost then (now {now_usd} USD)"
     if binding:
-        _say("the order is for this price: if it can't be kept, nothing is bought at a higher one")
+        _say("the order is bound to this price: if the price rises, nothing is bought")
     return Priced(f"buy {some} for {price}? It can't be undone", quote if binding else None)
 
 

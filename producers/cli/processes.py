@@ -23,11 +23,11 @@ class Role:
 
 
 ROLES = {
-    "demo": Role("worker.local.demo", "Run the main job here: embedded Valkey, sandbox, two worker processes. Costs nothing."),
+    "demo": Role("worker.local.demo", "Run the main job locally: embedded Valkey, sandbox, two worker processes. Spends nothing."),
     "up": Role("worker.local.up", "Run everything on this machine until Ctrl-C."),
-    "worker": Role("worker.process.supervisor", "Keep worker processes running."),
-    "sandbox": Role("worker.wavix.sandbox", "Serve a Wavix on loopback, for trying and testing."),
-    "reconcile": Role("worker.operate.reconcile", "Compare owned numbers and routes with what the jobs did, and say what to do."),
-    "adopt": Role("worker.operate.adopt", "Declare that the ledger belongs to another address or account of the provider from now on."),
-    "doctor": Role("worker.operate.doctor", "Check Redis, accounts and workers, and say what to fix."),
+    "worker": Role("worker.process.supervisor", "Run worker processes."),
+    "sandbox": Role("worker.wavix.sandbox", "Serve a sandbox of the Wavix API on loopback, for trials and tests."),
+    "reconcile": Role("worker.operate.reconcile", "Compare owned numbers and routes with the jobs, and print what to do."),
+    "adopt": Role("worker.operate.adopt", "Assign the ledger to another address or account of the provider."),
+    "doctor": Role("worker.operate.doctor", "Check Redis, accounts and workers, and print what to fix."),
 }

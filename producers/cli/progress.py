@@ -69,7 +69,7 @@ class Watch:
         """`812 selected, 4 of 5 batches in flight, 400 accepted, 380 confirmed, 0 failed, 33/s, 12 s left`."""
         tally = self.tally
         if tally is None or not tally.selected:
-            return "" if state in REPORTED else "finding out which numbers are meant"
+            return "" if state in REPORTED else "selecting the numbers"
         parts = [f"{tally.selected} selected"] + ([f"{tally.inactive} inactive"] if tally.inactive else [])
         parts += [f"{tally.batches_running} of {tally.batches} batches in flight"] if tally.batches else []
         parts += [f"{tally.accepted} accepted", f"{tally.confirmed} confirmed", f"{tally.failed} failed"]
@@ -163,7 +163,7 @@ def watch(didflow: Didflow, job_id: str, name: str, timeout_s: float, *, quiet: 
                     face.show(watched, view)
                     return view
     except KeyboardInterrupt:
-        console.print(f"job {job_id} goes on: didflow status {job_id} --wait", soft_wrap=True)
+        console.print(f"job {job_id} continues: didflow status {job_id} --wait", soft_wrap=True)
         raise
 
 
@@ -209,7 +209,7 @@ def found_nothing(view: JobView) -> bool:
 def _swept(view: JobView, numbers: tuple[NumberResult, ...]) -> str:
     found = [number for number in numbers if number.outcome is not Outcome.UNCHANGED]
     if not found:
-        return "the sweep found nothing that the plan missed" if view.result and (numbers or found_nothing(view)) else "nothing was swept"
+        return "the sweep found no number that the plan missed" if view.result and (numbers or found_nothing(view)) else "nothing was swept"
     moved = sum(number.outcome is Outcome.CONFIRMED for number in found)
     return f"the sweep found {len(found)} numbers that the plan missed, and {moved} of them are confirmed"
 

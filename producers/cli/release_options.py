@@ -11,22 +11,31 @@ from didflow.terminal import options as given
 
 At = Annotated[
     str | None,
-    typer.Option("--at", help="their time: with its zone, 2h from now, or a date (when it is over everywhere)", show_default=False),
+    typer.Option(
+        "--at",
+        help="when to release: a time with zone, 2h from now, or a date (after that day has ended in every time zone)",
+        show_default=False,
+    ),
 ]
 Grace = Annotated[
-    str | None, typer.Option("--grace", help="so long after it they go (36h, 7d); until then all can be brought back", show_default=False)
+    str | None,
+    typer.Option(
+        "--grace", help="the numbers are released this long after `--at` (36h, 7d); until then all can be restored", show_default=False
+    ),
 ]
 BeforeRenewal = Annotated[
     str | None,
     typer.Option(
-        "--before-renewal", help="no sooner than this (24h) before they renew, for which the safe side of a date counts", show_default=False
+        "--before-renewal",
+        help="release no earlier than this (24h) before the renewal; a date counts from its earliest moment",
+        show_default=False,
     ),
 ]
 Park = Annotated[
-    list[str] | None, typer.Option("--park", help="where their calls go meanwhile: sip:…, pstn:… or trunk:…", show_default=False)
+    list[str] | None, typer.Option("--park", help="where calls go during the grace period: sip:…, pstn:… or trunk:…", show_default=False)
 ]
-Reusable = Annotated[bool, typer.Option("--reusable", help="what is parked may be handed out to `didflow buy --reuse`")]
-IgnoreCalls = Annotated[bool, typer.Option("--ignore-calls", help="give them back although somebody calls them in that time")]
+Reusable = Annotated[bool, typer.Option("--reusable", help="parked numbers may be assigned to `didflow buy --reuse`")]
+IgnoreCalls = Annotated[bool, typer.Option("--ignore-calls", help="release numbers even if they receive calls during the grace period")]
 
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")
 

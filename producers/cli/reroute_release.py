@@ -35,7 +35,7 @@ def reroute(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Send the calls of numbers somewhere else. `didflow failback JOB` brings each back to where it was."""
+    """Change where calls to your numbers go. `didflow failback JOB` restores each number's previous route."""
     with errors_told(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         fields |= {"selector": selected.selector(), **vars(guards)}
@@ -64,9 +64,9 @@ def release(
     expected_count: given.ExpectedCount = None,
     protected_label: given.ProtectedLabels = None,
     expected_reference: Annotated[
-        str | None, typer.Option(help="leave alone what wasn't bought for this reference", show_default=False)
+        str | None, typer.Option(help="skip numbers that weren't bought for this reference", show_default=False)
     ] = None,
-    expected_destination: Annotated[str | None, typer.Option(help="leave alone what doesn't go there", show_default=False)] = None,
+    expected_destination: Annotated[str | None, typer.Option(help="skip numbers that aren't routed there", show_default=False)] = None,
     at: release_options.At = None,
     grace: release_options.Grace = None,
     before_renewal: release_options.BeforeRenewal = None,
@@ -78,7 +78,7 @@ def release(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Give numbers back to the provider, for good; until they go `didflow cancel` brings everything back.
+    """Release numbers to the provider, permanently. Until they are released, `didflow cancel` restores everything.
 
     A selector without --expected-count is a dry run, which tells the count.
     """
@@ -103,7 +103,7 @@ def release(
         )[3]
         if not request.dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
-            confirmed(f"release {count} number(s) for good{release_options.in_words(request)}. Go on?", FOR_GOOD, yes=yes)
+            confirmed(f"release {count} number(s) permanently{release_options.in_words(request)}. Continue?", FOR_GOOD, yes=yes)
         submit(request, labels, as_json=as_json)
 
 

@@ -21,7 +21,7 @@ from producers.cli.render import show_job
 
 
 def retry(job: JobId, as_json: given.Json = False) -> None:
-    """Let a parked job look again and go on from what is written. Safe: nothing is bought or released twice.
+    """Retry a parked job from its last checkpoint. Safe: nothing is bought or released twice.
 
     Exit code 6 if it isn't parked.
     """
@@ -34,7 +34,7 @@ def retry(job: JobId, as_json: given.Json = False) -> None:
         else:
             show_job(view)
         if not parked:
-            nothing_done("only a parked job looks again: this one is as it was", as_json=as_json)
+            nothing_done("only a parked job can be retried: nothing was changed", as_json=as_json)
 
 
 def resolve(
@@ -46,7 +46,7 @@ def resolve(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """End a parked job with what you found in the account. Open numbers that you don't name did not take effect."""
+    """End a parked job with what you found in the account. Open numbers that you don't name count as not taken effect."""
     with errors_told(as_json=as_json):
         didflow = Didflow.from_env()
         view = didflow.get(job)

@@ -19,7 +19,7 @@ from didflow.urls import shown_redis_url
 
 
 def settings(as_json: given.Json = False) -> None:
-    """List every setting with its value and where that comes from. Secrets are masked."""
+    """List every setting with its value and source. Secrets are masked."""
     with errors_told(as_json=as_json):
         loaded = load_settings()
         rows = [
@@ -35,7 +35,7 @@ def settings(as_json: given.Json = False) -> None:
             print_json(rows)
             return
         for unknown in unknown_variables():
-            WholeWords(stderr=True).print(Text(f"no setting, so nobody reads it: {clean(unknown)}", style="yellow"), soft_wrap=True)
+            WholeWords(stderr=True).print(Text(f"unknown setting, ignored: {clean(unknown)}", style="yellow"), soft_wrap=True)
         if not is_terminal():
             print_table(("name", "value", "source", "description"), [tuple(row.values()) for row in rows])
             return
@@ -51,7 +51,7 @@ def schema(
         Literal["requests", "events", "business-events"], typer.Argument(help="requests | events | business-events")
     ] = "requests",
 ) -> None:
-    """Print the JSON Schema of the requests, of the events on both streams, or of those that other systems write to us."""
+    """Print the JSON Schema of requests, of events on both streams, or of business events from other systems."""
     match what:
         case "requests":
             print_json(request_adapter().json_schema())

@@ -16,10 +16,10 @@ from didflow.terminal.tables import is_terminal
 
 def spend(
     reference: Annotated[list[str] | None, typer.Option(help="only this reference; may be repeated", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="so many of those that spent last, besides the accounts")] = 20,
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="list this many references that spent last, besides the accounts")] = 20,
     as_json: given.Json = False,
 ) -> None:
-    """Show what was spent in the last hour and day, of which limit, and what open checkouts hold.
+    """Show the spending of the last hour and day, the limits, and what open checkouts hold.
 
     The limits are those that the workers run with; while none runs, those of this shell.
     """

@@ -47,7 +47,7 @@ def submit(
         try:
             view = wait_for(didflow, job.id, labels.timeout, quiet=as_json)
         except KeyboardInterrupt:
-            WholeWords(stderr=True).print(f"job {job.id} goes on: didflow status {job.id} --wait", soft_wrap=True)
+            WholeWords(stderr=True).print(f"job {job.id} continues: didflow status {job.id} --wait", soft_wrap=True)
             raise
         report(view, as_json=as_json)
         return
@@ -88,7 +88,9 @@ def wait_for(didflow: Didflow, job_id: str, timeout_s: float, *, quiet: bool) ->
 
 def timed_out(view: JobView, timeout_s: float) -> WaitTimeout:
     """The error of a wait that was made of many short ones."""
-    return WaitTimeout(f"job {view.id} is {view.state.value} after {timeout_s:g} s: it goes on; wait again, or look with `didflow status`")
+    return WaitTimeout(
+        f"job {view.id} is {view.state.value} after {timeout_s:g} s: it continues; wait again, or check it with `didflow status`"
+    )
 
 
 def _progress(console: WholeWords) -> Progress:

@@ -169,7 +169,7 @@ def test_asyncio_has_the_same_verbs(real_ledger: Ledger, didflow: Didflow, valke
 
 
 def test_the_command_line_lists_and_settles(real_ledger: Ledger, didflow: Didflow, shell: Shell) -> None:
-    assert shell("dead-letters", columns=80).out == "nothing needs anybody\n"
+    assert shell("dead-letters", columns=80).out == "nothing needs attention\n"
     for option, word in (("--replay", "all"), ("--drop", "messages")):
         nothing = shell("dead-letters", option, word)
         assert (nothing.code, nothing.out) == (0, f"nothing to {option[2:]}\n")

@@ -114,7 +114,7 @@ def test_a_paused_account_whose_key_works_again_is_said_to_go_on(inline: InlineW
     assert "takes the key" in message
     assert re.fullmatch(
         r"http\S+ takes the key; the balance is \S+ USD; it is still paused since [-0-9]+ [0-9:]+ UTC: the provider said 401 Unauthorized;"
-        r" nothing is to be corrected here; its jobs go on when one of them has tried, within \S+ s;"
+        r" nothing to correct here; its jobs resume after a probe, within \S+ s;"
         r" if they don't, the workers run with another key: restart them with this one",
         message,
     )

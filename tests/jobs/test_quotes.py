@@ -259,7 +259,7 @@ def test_a_number_that_is_gone_is_named_where_nothing_can_stand_in_for_it(inline
     number = one_for_sale(inline)
     quote = quoted(inline, TWO.model_copy(update={"quantity": 1}))
     inline.sandbox.order("sell_to_other", number=number)
-    refused_as_worse(inline, ordered(inline, quote), f"+{number}: is not offered any more")
+    refused_as_worse(inline, ordered(inline, quote), f"+{number}: is no longer offered")
 
 
 def test_another_number_may_stand_in_for_one_that_is_gone_if_it_is_no_worse(inline: InlineWorker) -> None:

@@ -195,7 +195,7 @@ def test_an_unclear_checkout_is_held_until_it_is_settled(limited: Callable[..., 
     waits(inline.attempt(other))
     (why,) = (step.detail for step in inline.story(other) if step.name == "waiting")
     assert "(2 numbers of it held by open checkouts)" in why
-    assert "it goes on when open checkouts are settled" in why
+    assert "it resumes when open checkouts are settled" in why
     assert inline.finish(unclear).state == "succeeded"
     assert settled_only(inline) == Spend(numbers=2, usd=inline.sandbox.charged_usd())
 

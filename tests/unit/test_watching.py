@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 25, 16, 45, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("tally", "state", "words"),
     [
-        (None, JobState.RUNNING, "finding out which numbers are meant"),
+        (None, JobState.RUNNING, "selecting the numbers"),
         (Tally(0, {}), JobState.FAILED, ""),
         (Tally(9, {Outcome.UNCHANGED: 2, Outcome.ACCEPTED: 1}), JobState.RUNNING, "9 selected, 1 accepted, 2 confirmed, 0 failed"),
         (

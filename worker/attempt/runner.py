@@ -56,7 +56,7 @@ log = structlog.stdlib.get_logger("didflow.job")
 #: Why a job wasn't claimed with which workers died.
 ALONE = "alone"
 #: Why an attempt ended that never began, or stopped at a safe point.
-HANDED_BACK = "handed back by a stopping worker"
+HANDED_BACK = "returned by a stopping worker"
 
 #: What runs a claimed job: `run_job`, or what the bench puts in its place.
 Handler = Callable[[Runnable, JobContext, Provider, Rules], Ended]
@@ -221,7 +221,7 @@ class JobRunner:
                     self._ledger.probe_again(context.account, int(after_s * 1000), claim=claim)
                 self._suspend(context, reason, after_s, message)
             case ReadFailed(answer=No(code=code, message=message)):
-                self._again(context, JobError(code=code, message=f"the provider refuses to tell {message}", retryable=True))
+                self._again(context, JobError(code=code, message=f"the provider refuses a read: {message}", retryable=True))
             case ReadFailed(answer=NotNow() | Barred() as answer):
                 self._trouble(context, waiting_for(answer))
             case AccountBarred():

@@ -128,7 +128,7 @@ def select(request: Reroute | Release, provider: OwnedPort) -> Selected:
 def check_count(request: Reroute | Release, count: int) -> None:
     """Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
     if request.selector is not None and not count:
-        raise Refused(JobError(code=NOTHING_SELECTED, message="no number of the account matches the selector: nothing was changed"))
+        raise Refused(JobError(code=NOTHING_SELECTED, message="no number of the account matches the selector; nothing was changed"))
     if request.expected_count is not None and count != request.expected_count:
         message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed."
         message += f" If these are meant, give --expected-count {count} (field expected_count)" if count else ""

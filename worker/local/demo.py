@@ -61,7 +61,7 @@ class Demo:
         self._run("and back: every number gets its own old route", Failback(job_id=moved.id), "failback-1")
         self._run("buy 1 in Germany, which needs documents", SearchAndBuy(country="DE", documents="allow_inactive"), "order-4712")
         nowhere = SearchAndBuy(country="US", region="California", quantity=5, max_monthly_usd=Decimal("0.10"))
-        self._run("buy 5 for at most 0.10 a month: nobody sells that", nowhere, "order-4713")
+        self._run("buy 5 for at most 0.10 a month: none is that cheap", nowhere, "order-4713")
         self._sandbox.add_fault("checkout", "act_and_drop")
         self._console.print("\n[yellow]the provider will now do the next checkout and lose its answer[/]")
         toronto = SearchAndBuy(country="CA", city=("TORONTO, ON",), quantity=2)

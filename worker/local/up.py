@@ -68,7 +68,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         "didflow up",
         "didflow up --sandbox --sandbox-port 8900 --processes 2",
     )
-    made.add_argument("--sandbox", action=argparse.BooleanOptionalAction, default=None, help="with or without, whatever the key")
+    made.add_argument(
+        "--sandbox", action=argparse.BooleanOptionalAction, default=None, help="force the sandbox on or off, whether or not a key is set"
+    )
     made.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
     made.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
     made.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
@@ -76,10 +78,10 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         "--reset",
         nargs="*",
         metavar="URL",
-        help="first delete the embedded ledger of this `up`, after asking; that of a real provider only if its base URL is named",
+        help="delete the embedded ledger of this `up` first, after asking; for a real provider's ledger, name its base URL",
     )
     made.add_argument("--yes", "-y", action="store_true", help="with --reset: don't ask")
-    made.add_argument("--json", action="store_true", help="print where everything is as one JSON document on standard output")
+    made.add_argument("--json", action="store_true", help="print all addresses as one JSON document on stdout")
     return made
 
 

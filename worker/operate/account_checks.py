@@ -44,7 +44,7 @@ def check_accounts(settings: Settings, ledger: Ledger | None) -> Iterator[Check]
             is_paused = check.name == f"account {name}" and name in paused
             yield _with_pause(check, paused[name], settings) if is_paused else check
     for name in paused.keys() - accounts.keys():
-        unless = "unless that is done; this shell doesn't know the account, so it can't try the key"
+        unless = "unless done already; this shell doesn't know the account, so it can't try the key"
         message = f"{paused[name]}: correct its key where its workers run, {unless}"
         yield Check(f"account {name}", "fail", message)
 
@@ -62,7 +62,7 @@ def _paused(ledger: Ledger) -> dict[str, str]:
 def _with_pause(check: Check, paused: str, settings: Settings) -> Check:
     """What is to be done about the pause depends on whether the key works now."""
     if check.verdict == "ok":
-        goes_on = f"nothing is to be corrected here; its jobs go on when one of them has tried, within {settings.probe_seconds:g} s"
+        goes_on = f"nothing to correct here; its jobs resume after a probe, within {settings.probe_seconds:g} s"
         if_not = "; if they don't, the workers run with another key: restart them with this one"
         return Check(check.name, "warn", f"{check.message}; it is still {paused}; {goes_on}{if_not}")
     return Check(check.name, check.verdict, f"{paused}; {check.message}")

@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_
 @app.command(epilog=as_lines("Examples:", "didflow adopt --account default"))
 def adopt(
     account: given.AccountName = "default",
-    yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="don't ask for confirmation")] = False,
     as_json: given.Json = False,
 ) -> None:
     """Say that the ledger's jobs of this account belong to the provider account of these settings.
@@ -59,7 +59,7 @@ def adopt(
         now = f"{server}, which shows {len(seen.records)} numbers" + (", none of them noted" if seen.is_other else "")
         if not yes:
             if not sys.stdin.isatty():
-                what = "give --yes: nobody can be asked here"
+                what = "give --yes: there is no terminal to confirm on"
                 raise InvalidRequest(what, (("--yes", what),))
             typer.confirm(f"The jobs of {account!r} belong to {before}. From now on: {now}?", abort=True, err=True)
         ledger.run(claim_ledger(account, server, seen.records, how="adopt", actor=settings.acting))

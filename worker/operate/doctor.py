@@ -210,7 +210,7 @@ def _fix(needed: bool, what: str) -> str:
 def parser() -> ArgumentParser:
     """Of its command line."""
     examples = ("didflow doctor", "didflow doctor --json")
-    made = parser_of("didflow doctor", "Check Redis, accounts and workers, and say what to fix.", *examples)
+    made = parser_of("didflow doctor", "Check Redis, accounts and workers, and print what to fix.", *examples)
     made.add_argument("--json", action="store_true", help="print one JSON document")
     return made
 

@@ -100,7 +100,7 @@ class Desk:
             raise _refused("give", f"job {job_id} is not a purchase of this account")
         kept = sum(PurchaseItem.model_validate_json(text).status == ItemStatus.KEPT for text in self._ledger.numbers(job_id).values())
         if kept >= view.request.quantity:
-            raise _refused("give", f"job {job_id} has all {kept} numbers that it was to buy")
+            raise _refused("give", f"job {job_id} already has all {kept} numbers")
         owned = self._owned[number]
         pick = PurchaseItem(status=ItemStatus.KEPT, setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
         what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
@@ -116,7 +116,7 @@ class Desk:
         follower = () if owned.is_active else follower_args(job_id, self._account)
         said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), actor, *follower), str))
         if said != "ok":
-            raise _refused("give", f"job {job_id} is {said}: only one that waits is given a number")
+            raise _refused("give", f"job {job_id} is {said}: only a waiting job can be given a number")
         Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is looked at at once.
 
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
@@ -160,16 +160,14 @@ def _refused(where: str, what: str) -> InvalidRequest:
 def reconcile(
     account: given.AccountName = "default",
     repair: Annotated[
-        bool, typer.Option("--repair", help="reroute drifted and left parked numbers, drop reservations for nobody; asks first")
+        bool, typer.Option("--repair", help="reroute drifted and left parked numbers, drop orphaned reservations; asks first")
     ] = False,
     accept: Annotated[
-        list[str] | None, typer.Option(help="no job bought this orphan, or put it in the cart: keep it as it is", show_default=False)
+        list[str] | None, typer.Option(help="keep this orphan: no job bought it or put it in the cart", show_default=False)
     ] = None,
-    give: Annotated[
-        list[str] | None, typer.Option(help="JOB=NUMBER: that job, which waits, bought this orphan", show_default=False)
-    ] = None,
-    money: Annotated[bool, typer.Option("--money", help="compare the provider's transactions of a month with the jobs instead")] = False,
-    month: Annotated[str | None, typer.Option(help="YYYY-MM (UTC), with --money; none: this month", show_default=False)] = None,
+    give: Annotated[list[str] | None, typer.Option(help="JOB=NUMBER: this waiting job bought the orphan", show_default=False)] = None,
+    money: Annotated[bool, typer.Option("--money", help="compare a month's transactions with the jobs instead")] = False,
+    month: Annotated[str | None, typer.Option(help="with --money: YYYY-MM (UTC); default: this month", show_default=False)] = None,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
@@ -253,7 +251,7 @@ def _repair(desk: Desk, report: Report, *, yes: bool) -> None:
     if report.reservations:
         console.print(f"drop {len(report.reservations)} reservations")
     if not moves and not report.reservations:
-        console.print("nothing that can be repaired without a decision")
+        console.print("nothing can be repaired without a decision")
         return
     confirmed("Repair?", Stake(numbers=sum(len(numbers) for _, numbers, _ in moves)), yes=yes)
     for job_id in desk.repair(report.drifts, report.reservations):

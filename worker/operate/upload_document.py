@@ -71,7 +71,7 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
         with with_patience(UntilStopped()):
             return hand_in(numbers, paper, client, settle_s=settings.settle_seconds, now_s=time.monotonic, pause=time.sleep)
     except ReadFailed as error:
-        message = f"the provider can't be asked ({error}): run it again, it looks at what is there before it sends anything"
+        message = f"the provider can't be asked ({error}): run it again; it checks what is there before it sends anything"
         raise ServiceUnavailable(message) from None
     finally:
         client.close()
@@ -123,7 +123,7 @@ def _print(handed_in: tuple[HandedIn, ...], paper: Paper) -> None:
     print_table(("number", "document", "what became of it", "remark"), rows)
     if any(one.fate in (Fate.UNCLEAR, Fate.NOT_SENT) for one in handed_in):
         console = WholeWords()
-        console.print("run it again: it looks at what is there before it sends anything", style="dim")
+        console.print("run it again; it checks what is there before it sends anything", style="dim")
 
 
 def main() -> None:

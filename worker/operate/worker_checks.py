@@ -49,12 +49,12 @@ def _unknown(workers: Mapping[str, RunningWith], shell: RunningWith) -> Check:
     where = [(word, "this shell") for word in shell.unknown]
     where += [(word, f"worker {_some((worker,))}") for worker, running in workers.items() for word in running.unknown]
     if not where:
-        return Check("unknown_settings", "ok", "every variable that looks like a setting is one")
+        return Check("unknown_settings", "ok", "every variable that looks like a setting is a setting")
     places: dict[str, list[str]] = {}
     for word, place in where:
         places.setdefault(word, []).append(place)
     said = "; ".join(f"{word} in {_first(found)}" for word, found in places.items())
-    return Check("unknown_settings", "warn", f"no settings, so nobody reads them: {said}: `didflow settings` lists those there are")
+    return Check("unknown_settings", "warn", f"unknown settings, ignored: {said}: `didflow settings` lists all settings")
 
 
 def _first(places: Iterable[str]) -> str:

@@ -122,7 +122,10 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     made = parser_of("didflow worker", "Keep worker processes running until SIGTERM.", "didflow worker --processes 4 --threads 8")
     made.add_argument("--processes", type=_count, default=settings.processes, help="worker processes (%(default)s)")
     made.add_argument(
-        "--threads", type=_count, default=settings.threads, help="threads each for money and bulk jobs; emergencies get more (%(default)s)"
+        "--threads",
+        type=_count,
+        default=settings.threads,
+        help="threads per process for money and bulk jobs; emergencies get extra threads (%(default)s)",
     )
     return made
 

@@ -106,9 +106,9 @@ def compare(
     )
 
 
-ORPHAN = "find out who bought it: --accept it if it was somebody else, --give it to a job that waits and bought it, or release it"
-IN_CART = "if nobody of yours put it there, take it out in the portal; if somebody did, --accept it"
-GONE = "ask the provider, or who released it elsewhere; nothing is to be mended here"
+ORPHAN = "find out who bought it: --accept it if another person did, --give it to the waiting job that bought it, or release it"
+IN_CART = "if none of your people put it there, take it out in the portal; otherwise --accept it"
+GONE = "ask the provider, or who released it elsewhere; nothing needs fixing here"
 DRIFTED = "--repair sends it to where the newest request wants it; leave it if the change was meant"
 LEFT_PARKED = "--repair sends it there; leave it if the parking destination was meant"
 LEFT_UNKNOWN = "reroute it to where it belongs"

@@ -27,7 +27,7 @@ from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 #: While its purchase goes on it looks this often at least: more numbers may come.
 PURCHASE_AGAIN_S = 300.0
 
-CANCELLED = JobError(code="cancelled", message="called off: nobody follows these numbers any more")
+CANCELLED = JobError(code="cancelled", message="cancelled: these numbers are no longer followed")
 DEADLINE = JobError(
     code="documents_deadline", message="the deadline passed before all numbers were active: each number says what it waits for"
 )

@@ -27,9 +27,9 @@ class Stage(StrEnum):
 FINAL = frozenset({Stage.ACTIVATED, Stage.LEFT})
 
 _WHY = {
-    Stage.MISSING: "documents are missing: hand in {needed} with `didflow documents upload`",
+    Stage.MISSING: "documents are missing: upload {needed} with `didflow documents upload`",
     Stage.IN_REVIEW: "the provider has not decided on the documents yet",
-    Stage.REJECTED: "the provider rejected {needed}: hand in another one with `didflow documents upload`",
+    Stage.REJECTED: "the provider rejected {needed}: upload another one with `didflow documents upload`",
     Stage.LEFT: "the account doesn't have this purchase of the number any more",
 }
 

@@ -58,5 +58,5 @@ def covered(balance: Decimal | None, costs_usd: Sequence[Decimal], beside_usd: D
 
 def wait_for_funds(balance: Decimal, needed_usd: Decimal) -> Wait:
     """Until somebody has topped up."""
-    message = f"the balance is {balance} USD and the checkout costs {needed_usd} USD: top up, and it goes on by itself"
+    message = f"the balance is {balance} USD and the checkout costs {needed_usd} USD: top up; the job resumes by itself"
     return Wait(WaitReason.FUNDS, FUNDS_AGAIN_S, message)

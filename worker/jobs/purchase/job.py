@@ -29,7 +29,7 @@ MAX_CHECKOUTS = 50
 #: A standing order that waits for something else looks up this long after its time is over.
 SOON_S = 0.1
 CANCELLED_AFTER = JobError(
-    code="cancelled_after_purchase", message="cancelled when some numbers were already bought: they are ours and listed here"
+    code="cancelled_after_purchase", message="cancelled after some numbers were bought: they are ours and listed here"
 )
 
 

@@ -80,7 +80,7 @@ def _parked(request: SearchAndBuy, context: PurchaseContext, provider: PurchaseP
 def pool(provider: OwnedPort, rules: Rules) -> Iterator[OwnedNumber]:
     """What may be handed out, if it fits."""
     if rules.reuse_label is None:
-        message = "reuse was asked for, and the workers' settings name no pool: set DIDFLOW_REUSE_LABEL, or leave out --reuse (field reuse)"
+        message = "reuse was requested, but the workers' settings name no pool: set DIDFLOW_REUSE_LABEL, or leave out --reuse (field reuse)"
         raise Refused(JobError(code="no_pool", message=message))
     yield from all_owned(provider, label=rules.reuse_label)
 

@@ -114,10 +114,10 @@ def _why_not(item: PurchaseItem, rules: Rules, *, superseded: bool) -> JobError 
     if superseded:
         return SUPERSEDED
     if item.route is not None and not item.route.seen:
-        return item.route.refusal or _not_confirmed("routing", "its route or SMS callback isn't the one that was asked for", rules)
+        return item.route.refusal or _not_confirmed("routing", "its route or SMS callback isn't the one requested", rules)
     return None
 
 
 def _not_confirmed(what: str, how_it_is: str, rules: Rules) -> JobError:
-    message = f"bought, but {how_it_is}, though the provider said yes {rules.settle_s:g} s before: look at it, or `didflow reroute`"
+    message = f"bought, but {how_it_is}, although the provider accepted it {rules.settle_s:g} s ago: check it, or `didflow reroute`"
     return JobError(code=f"{what}_not_confirmed", message=message, retryable=True)

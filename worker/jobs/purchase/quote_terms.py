@@ -66,7 +66,7 @@ def not_to_be_had(kept: Iterable[str], seen: Mapping[str, Priced], terms: Terms)
         if quoted.number in set(kept):
             continue
         offer = seen.get(quoted.number)
-        gone = "is not ours to hand out any more" if quoted.reused else "is not offered any more"
+        gone = "is no longer available in the pool" if quoted.reused else "is no longer offered"
         words = gone if offer is None else difference(offer, quoted) or "could not be had"
         found.append(f"{quoted.number}: {words}")
     return tuple(found)

@@ -93,7 +93,7 @@ def wait_for(reached: LimitReached, now_ms: int) -> Wait:
     """Until it may go on, with what an operator wants to know."""
     again_s = HELD_AGAIN_S if reached.held else ASK_AGAIN_S
     if reached.frees_in_s is None:
-        return Wait(WaitReason.SPEND_LIMIT, again_s, reached.sentence("it goes on when open checkouts are settled"))
+        return Wait(WaitReason.SPEND_LIMIT, again_s, reached.sentence("it resumes when open checkouts are settled"))
     at = datetime.fromtimestamp(now_ms / 1000 + reached.frees_in_s, UTC)
-    goes_on = f"enough is free at {at:%Y-%m-%d %H:%M:%S} UTC" + (", or when open checkouts give back" if reached.held else "")
+    goes_on = f"enough is free at {at:%Y-%m-%d %H:%M:%S} UTC" + (", or when open checkouts release their holds" if reached.held else "")
     return Wait(WaitReason.SPEND_LIMIT, min(reached.frees_in_s, again_s), reached.sentence(goes_on))

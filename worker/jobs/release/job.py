@@ -142,7 +142,7 @@ class _Release(ReleaseItems):
                 Outcome.FAILED, JobError(code="no_renewal_date", message="the provider doesn't say when it renews: left alone")
             )
         if leaving.park is not None and not same_route(owned.route, leaving.park.target):
-            message = "parked, and somebody else has sent its calls elsewhere since: left alone"
+            message = "it was parked, and its route was changed elsewhere since: not released"
             return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
         expected = self._request.expected_destination
         if leaving.park is None and expected is not None and not goes_to(owned.route, expected):

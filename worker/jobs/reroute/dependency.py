@@ -20,5 +20,5 @@ def follow(job_id: str, context: RerouteContext) -> None:
         raise Wait(WaitReason.DEPENDS, LOOK_AGAIN_S, f"job {job_id}, which goes first, is {first.state.value}")
     done = first.state is JobState.SUCCEEDED or (first.state is JobState.PARTIAL and first.error_code not in _HELD)
     if not done:
-        message = f"job {job_id}, which went first, is {first.state.value} ({first.error_code}): nothing was changed by this one"
+        message = f"job {job_id}, which ran first, is {first.state.value} ({first.error_code}): this job changed nothing"
         raise Refused(JobError(code="first_failed", message=message))

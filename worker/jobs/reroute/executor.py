@@ -282,9 +282,9 @@ class RouteChanges:
             return move.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account meanwhile"))
         if not same_route(owned.route, move.before):
             return move.became(
-                Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="somebody else changed the route meanwhile")
+                Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="the route was changed elsewhere meanwhile")
             )
-        message = f"accepted, but {self._rules.settle_s:g} s later the list still shows the old route: look at it, or submit again"
+        message = f"accepted, but {self._rules.settle_s:g} s later the list still shows the old route: check it, or submit again"
         return move.became(Outcome.ACCEPTED, JobError(code="not_confirmed", message=message, retryable=True))
 
     def notice_what_is_done(self) -> None:

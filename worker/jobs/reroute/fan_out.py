@@ -196,7 +196,7 @@ class PagedMoves:
             part = self._part(numbers)
             unclear = [move for move in part.moves.values() if move.outcome is Outcome.UNCLEAR]
             part.write("unclear_again", [move.became(None) for move in unclear])
-        self._another_round("what was unclear is looked at again")
+        self._another_round("unclear numbers are checked again")
 
     # Reading back
 

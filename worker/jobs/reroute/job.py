@@ -193,7 +193,7 @@ def _mind_an_old_list(planned: Sequence[RouteChange], young_s: float) -> None:
     """Raises Wait where a number is neither where the reroute sent it nor where it was before, and that may be how it was still earlier:
     for `young_s` longer a list may be older than the reroute (A3)."""
     if young_s > 0 and any(back.outcome is Outcome.CHANGED_ELSEWHERE for back in planned):
-        raise Wait(WaitReason.SETTLING, young_s, "numbers have another route than the reroute gave them, or the list is older than it")
+        raise Wait(WaitReason.SETTLING, young_s, "numbers have another route than the reroute set, or the list is older than the reroute")
 
 
 def _check_undone(job_id: str, context: RerouteContext) -> int:

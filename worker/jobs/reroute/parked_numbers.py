@@ -77,5 +77,5 @@ def ask_releases(planned: Sequence[RouteChange], context: RerouteContext) -> lis
     left = asked.keys() - context.parked.want(asked)
     if left - context.parked.of(sorted(left)).keys():
         raise Wait(WaitReason.SETTLING, LET_GO_AGAIN_S, "a release has just let go of numbers")
-    newer = JobError(code="changed_elsewhere", message="a newer job has asked for another route; left to that one")
+    newer = JobError(code="changed_elsewhere", message="a newer job has requested another route; left to that job")
     return [move.became(Outcome.CHANGED_ELSEWHERE, newer) if move.number in left else move for move in planned]

@@ -17,7 +17,7 @@ NO_RECORD = 0
 #: Follows the number of a record of ours that can't be read, in the place of one that isn't ours.
 UNREADABLE_MARK = " (unreadable)"
 UNREADABLE_RECORD = JobError(
-    code="unreadable_record", message="the provider's record of it can't be read, so it was left alone: look at it in the account"
+    code="unreadable_record", message="the provider's record of it can't be read, so it was not changed: check it in the account"
 )
 NOT_OURS = JobError(code="not_found", message="this account has no such number: check the number and the account")
 

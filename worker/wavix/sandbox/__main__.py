@@ -67,19 +67,23 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     made.add_argument("--port", type=port, default=8788, help="port to listen on; 0 picks one (%(default)s)")
-    made.add_argument("--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a further account; may be repeated")
+    made.add_argument(
+        "--account", action="append", default=[], metavar="NAME=KEY", type=_pair, help="an additional account; may be repeated"
+    )
     made.add_argument("--more-key", action="append", default=[], metavar="NAME=KEY", type=_pair, help="a second key of an account")
-    made.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="USD that each account begins with (%(default)s)")
-    made.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="every call takes at least this long (%(default)s)")
-    made.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="and up to this much longer (%(default)s)")
-    made.add_argument("--rate-limit", type=real(0.001, 1_000_000), default=None, help="requests a second per account, then 429 (none)")
-    made.add_argument("--read-lag", type=real(0, 86_400), default=None, help="seconds by which lists show the past (0)")
+    made.add_argument("--balance", type=usd, default=Decimal("1000.00"), help="initial balance of each account, USD (%(default)s)")
+    made.add_argument("--latency-ms", type=real(0, 3_600_000), default=0, help="minimum latency of every call (%(default)s)")
+    made.add_argument("--jitter-ms", type=real(0, 3_600_000), default=0, help="maximum additional latency (%(default)s)")
+    made.add_argument(
+        "--rate-limit", type=real(0.001, 1_000_000), default=None, help="requests per second and account before 429 (no limit)"
+    )
+    made.add_argument("--read-lag", type=real(0, 86_400), default=None, help="seconds by which lists lag (0)")
     made.add_argument("--apply-late", type=real(0, 86_400), default=None, help="seconds until a change of destinations shows (0)")
     made.add_argument(
         "--profile", action="append", default=[], metavar="NAME", help="a variation of the provider; may be repeated; `list` prints all"
     )
     made.add_argument("--numbers-per-city", type=whole(0, 9_999), default=200, help="size of the stock (%(default)s)")
-    made.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="another seed, another stock (%(default)s)")
+    made.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="seed of the stock (%(default)s)")
     return made
 
 
