@@ -106,7 +106,7 @@ def test_without_workers_and_without_an_answer_the_question_says_that_the_price_
     shell: Shell, inline: InlineWorker, didflow: Didflow
 ) -> None:
     nobody = shell("buy", *CITY, "--max-total", "5", answers=NO)
-    assert "no worker runs, so nobody can say what this costs now" in nobody.err
+    assert "no worker is running, so the price" in nobody.err
     assert "limit of this order: max total 5 USD (--max-total)" in nobody.err
     assert "buy 1 number in LOS ANGELES, CA, US at a price that isn't known yet?" in nobody.err
     assert didflow.find() == ()

@@ -376,7 +376,7 @@ def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Cl
     try:
         verdict, message = told(didflow)["account acme"]
         assert verdict == "fail"
-        assert "the provider said 401 unknown appid: correct its key where its workers run, unless that is done; this shell" in message
+        assert "the provider said 401 unknown appid: correct its key where its workers run, unless done already; this shell" in message
     finally:
         running.ledger.resume_account("acme")
     assert "account acme" not in told(didflow)
@@ -445,7 +445,7 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     late = didflow("cancel", job["id"])
     assert (late.code, "too late" in late.err) == (6, True)
     again = didflow("retry", job["id"])
-    assert (again.code, "only a parked job looks again" in again.err) == (6, True)
+    assert (again.code, "only a parked job can be retried" in again.err) == (6, True)
     assert "\tyes\t" in didflow("jobs").out
     assert "no such jobs" in didflow("jobs", "--reference", "nobody", columns=80).out
     assert didflow("results", "--follow").code == 2

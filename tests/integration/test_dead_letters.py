@@ -73,7 +73,7 @@ def test_all_that_needs_somebody_is_listed_and_nothing_else(real_ledger: Ledger,
     found = didflow.dead_letters()
     assert [view.id for view in found.parked] == [job]
     (entry,) = found.poison
-    assert (entry.group, entry.fields["subject"], entry.reason) == ("billing", bad, "handed out 1 times without an ack")
+    assert (entry.group, entry.fields["subject"], entry.reason) == ("billing", bad, "delivered 1 times without an acknowledgement")
     assert [(one.length, one.start) for one in found.undecodable] == [(9, "\N{REPLACEMENT CHARACTER}\x00{celery")]
 
 
@@ -143,7 +143,7 @@ def test_a_parked_job_is_replayed_and_no_other(real_ledger: Ledger, didflow: Did
 def test_a_foreign_message_is_dropped_by_its_name_and_its_neighbours_stay(real_ledger: Ledger, didflow: Didflow) -> None:
     real_ledger.client.lpush(real_ledger.keys.undecodable, b"\xff\x00{", "another")
     another, binary = didflow.dead_letters().undecodable
-    with pytest.raises(InvalidRequest, match="only be dropped"):
+    with pytest.raises(InvalidRequest, match="be replayed: drop it"):
         didflow.replay(binary.name)
     didflow.drop(binary.name)
     assert didflow.dead_letters().undecodable == (another,)

@@ -236,7 +236,7 @@ def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_ad
     assert sandbox.url in worker.err
     assert there("--processes", "1", module="worker.process.supervisor").code == 2, "it doesn't try again and again"
     assert "ledger default" in there(module="worker.operate.doctor").out
-    assert there(module="worker.operate.adopt").code == 2, "nobody can be asked here"
+    assert there(module="worker.operate.adopt").code == 2, "there is no terminal"
     adopted = there("--yes", "--json", module="worker.operate.adopt")
     assert adopted.code == 0, adopted.err
     assert MINE not in worker.err + adopted.out

@@ -82,7 +82,7 @@ def test_a_finding_of_before_another_look_does_not_end_the_job(impatient: Inline
     didflow.retry(parked.id)
     again = impatient.finish(Job(parked.id, False, JobState.QUEUED))
     assert (again.state, again.token > parked.token) == (JobState.NEEDS_REVIEW, True)
-    with pytest.raises(WrongJob, match="looked again and was parked again"):
+    with pytest.raises(WrongJob, match="was retried and parked again"):
         didflow.resolve(parked.id, [one], seen=parked)
     assert didflow.get(parked.id) == again, "nothing was written"
     with pytest.raises(WrongJob, match="what was seen is job"):
