@@ -8,7 +8,9 @@ from didflow.contract.errors import JobError
 #: Of a number that a job asked to route while a release has it.
 PARKED = JobError(code="parked", message="a release counts this number down: it gets this route if it stays")
 #: Of a number without an outcome that may be parked: a job that ends so isn't over.
-STILL_PARKED = JobError(code="still_parked", message="it may be parked, and neither goes nor has its old route: `didflow retry` goes on")
+STILL_PARKED = JobError(
+    code="still_parked", message="it may still be parked: neither released nor back on its old route. Run `didflow retry`"
+)
 
 
 class Ways(BaseModel):

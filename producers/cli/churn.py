@@ -23,7 +23,7 @@ from producers.cli.option_groups import Listed, grouped
 from producers.cli.release_dates import show_upcoming
 from producers.cli.submit import report, report_submitted, wait_for
 
-churn_app = typer.Typer(no_args_is_help=True, help="Give back the numbers of customers who left, and bring them back for those who return.")
+churn_app = typer.Typer(no_args_is_help=True, help="Release the numbers of customers who left, and restore them for customers who return.")
 Customer = Annotated[str, typer.Argument(metavar="REFERENCE", help="the reference under which their numbers were bought")]
 
 
@@ -47,7 +47,7 @@ def churned(
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """A customer left: schedule the release of their numbers (all, unless some are named). `churn returned` calls it off."""
+    """A customer left: schedule the release of their numbers (all, unless some are named). `churn returned` cancels it."""
     with errors_told(as_json=as_json):
         numbers, when, places, _ = given.together(
             listed.numbers,
@@ -56,7 +56,7 @@ def churned(
             lambda: given.labels(key, reference, account),
         )
         which = f"{len(numbers)} number(s)" if numbers else "all numbers"
-        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Go on?", FOR_GOOD, yes=yes)
+        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Continue?", FOR_GOOD, yes=yes)
         didflow = Didflow.from_env()
         job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
             reference,
@@ -72,7 +72,7 @@ def churned(
         elif as_json:
             print_json(job)
         else:
-            report_submitted(job, key or "", again="these numbers leave already, on these terms")
+            report_submitted(job, key or "", again="these numbers are already being released, on these terms")
 
 
 @churn_app.command()
@@ -83,7 +83,7 @@ def returned(
     timeout: given.Timeout = 60.0,
     as_json: given.Json = False,
 ) -> None:
-    """A customer came back: call their releases off; requests for numbers like those that are gone are shown.
+    """A customer came back: cancel their releases. Prints requests for similar numbers if some are already released.
 
     Exit code 1 if numbers are gone, or may be; 6 if no release of theirs is known.
     """
@@ -101,17 +101,15 @@ def returned(
 
 @churn_app.command(name="csv")
 def from_csv(
-    file: Annotated[
-        Path, typer.Argument(help="columns reference, event (churned, returned), and more: docs/churn.md; - reads from a pipe")
-    ],
+    file: Annotated[Path, typer.Argument(help="columns reference, event (churned, returned), and more (docs/churn.md); - reads stdin")],
     account: given.AccountName = "default",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="only say what each line would do, after those before it; submits nothing")
+        bool, typer.Option("--dry-run", help="show what each line would do after the lines before it; submits nothing")
     ] = False,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """Do what each line of a file says. A broken line stops no other; the report names it. Exit code 1 if there was one.
+    """Process each line of a file. An invalid line doesn't stop the others; the report names it. Exit code 1 if there was one.
 
     A dry run says of each line: `new`, `same`, `conflict`, `unknown_customer`, `refused`, or what a customer who came back would find.
     """
@@ -135,11 +133,11 @@ def from_csv(
 @churn_app.command()
 def upcoming(
     days: Annotated[float, typer.Option(min=0, max=36500, help="how far ahead")] = 7.0,
-    everything: Annotated[bool, typer.Option("--all", help="however far ahead")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="without a time limit")] = False,
     account: given.AccountName = "default",
     as_json: given.Json = False,
 ) -> None:
-    """List the numbers that go soon: whose, when (UTC), which are parked meanwhile, and which stay because they are protected.
+    """List the numbers to be released soon: customer, time (UTC), which are parked meanwhile, and which stay because they are protected.
 
     Releases that wait for a person are listed too; it isn't known when their numbers go.
     """
@@ -195,7 +193,7 @@ def _show(found: Returned) -> None:
         "kept": "all numbers are still theirs",
         "unclear": "a release that had begun may still take some of their numbers: ask again later",
         "partly_gone": "some numbers are gone for good",
-        "gone": "their numbers are gone for good",
+        "gone": "their numbers were released permanently",
         "nothing": "no release of theirs is known",
     }
     console.print(f"{clean(found.reference)}: {said[found.outcome]}", markup=False)

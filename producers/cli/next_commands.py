@@ -48,7 +48,7 @@ def _documents(view: JobView) -> Iterator[tuple[str, str]]:
     kinds = {kind: number.document_titles for number in inactive for kind in number.documents_needed}
     for kind, titles in sorted(kinds.items()):
         command = f"didflow documents upload --type {shlex.quote(kind)} --file FILE --job {view.id}{_of_account(view)}"
-        yield f"hand in {described([kind], titles)} with", command
+        yield f"upload {described([kind], titles)} with", command
     if inactive and buys(view.kind):
         yield "what is still missing is followed by", f"didflow status {view.id}-{DOCUMENTS}"
 

@@ -112,7 +112,7 @@ class Gatekeeper(threading.Thread):
                 case Vouched.OPENED:
                     log.warning("gate.opened", account=self._account, because="every worker process found all that it had written")
                 case Vouched.LOST:
-                    log.error("gate.writes_lost", account=self._account, next="what they were about is looked for at the provider")
+                    log.error("gate.writes_lost", account=self._account, next="the lost writes are looked up at the provider")
         self._vouched = before.epoch
 
     def look_again(self) -> None:

@@ -21,7 +21,9 @@ from worker.jobs.ports.endings import Ended, WantedElsewhere
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 from worker.jobs.selection import Selected
 
-HANDED_OUT = JobError(code="handed_out", message="a purchase was given this number of ours since: left alone, to be released anew if meant")
+HANDED_OUT = JobError(
+    code="handed_out", message="the number was since assigned to a purchase: not released. Submit a new release if it should go"
+)
 
 GOOD = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 #: Outcomes of a number's way to the parking destination after which it may be there.
