@@ -24,8 +24,9 @@ from worker.jobs.ports.provider import ReleasePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.release.parking_context import ParkingBook, ParkingContext
 from worker.jobs.release.state import HANDED_OUT, ReleaseItem
-from worker.jobs.reroute.executor import CANCELLED, RouteChanges
+from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.job import way_back
+from worker.jobs.reroute.record import CANCELLED, RouteRecord
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
 #: Longer than a claimed change of routes is held back before it is sent.
@@ -167,7 +168,7 @@ class Countdown:
         """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
         parks = [one.number for one in self._book.todo() if one.park is not None]
         way = ParkingContext(self._book, self._context, parking=True)
-        if self._moved(RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.parking, only=parks)) == CANCELLED:
+        if self._moved(way, RouteRecord(way, checkpoint=self._book.checkpoint.parking, only=parks)) == CANCELLED:
             raise CancelRequested
         ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
         left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
@@ -176,9 +177,9 @@ class Countdown:
         parked = [one for one, park in ends if _is_parked(park)]  # Written once more: from here on they may be lent.
         self._book.write("parked", parked, detail=f"{len(parks) - len(left_out)} of {len(parks)} numbers", empty=True)
 
-    def _moved(self, moves: RouteChanges) -> JobError | None:
+    def _moved(self, way: ParkingContext, record: RouteRecord) -> JobError | None:
         try:
-            return moves.run()
+            return RouteChanges(record, way, self._provider, self._rules).run()
         except AttemptFailed as failed:
             # Its numbers are ours and nothing of a release was sent, but where their calls go isn't known.
             raise AttemptFailed(failed.error, so_far=self._book.result(failed.error), in_doubt=True) from None
@@ -265,9 +266,7 @@ class Countdown:
             self._book.note(back=checkpoint.model_copy(update={"claimed": False}))
             self._book.write("ways_back", [_with_way_back(one, owned.get(one.number), wishes.get(one.number)) for one in fresh])
         way = ParkingContext(self._book, self._context, parking=False)
-        self._moved(
-            RouteChanges(way, self._provider, self._rules, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped])
-        )
+        self._moved(way, RouteRecord(way, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped]))
         brought = [self._book.leaving[one.number] for one in stopped]
         # A newer job goes first; it may have moved nothing, and nobody else knows then that the number is parked.
         left = [one for one in brought if one.back is not None and one.back.outcome is Outcome.SUPERSEDED]

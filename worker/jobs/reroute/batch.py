@@ -8,6 +8,7 @@ from worker.jobs.ports.endings import Ended
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.executor import RouteChanges
+from worker.jobs.reroute.record import RouteRecord
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChangeBatch
 
 
@@ -18,8 +19,8 @@ def send_batch(request: RouteChangeBatch, context: RerouteContext, provider: Rer
         if context.checkpoint
         else RerouteCheckpoint(selected=True, taken_ms=request.taken_ms)
     )
-    moves = RouteChanges(context, provider, rules, checkpoint=checkpoint, only=context.chunks.numbers(request.page) or ())
-    stopped = moves.send(request.deadline)
-    sent = sum(move.outcome is not None for move in moves.moves.values())
-    result = Result(totals=Totals(requested=len(moves.moves), done=sent), error=stopped)
+    record = RouteRecord(context, checkpoint=checkpoint, only=context.chunks.numbers(request.page) or ())
+    stopped = RouteChanges(record, context, provider, rules).send(request.deadline)
+    sent = sum(change.outcome is not None for change in record.changes.values())
+    result = Result(totals=Totals(requested=len(record.changes), done=sent), error=stopped)
     return Ended(JobState.FAILED if stopped else JobState.SUCCEEDED, result)

@@ -20,7 +20,9 @@ from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, Wait
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.reroute.executor import CANCELLED, READ_AGAIN_S, STOPPED, TOO_LATE, RouteChanges, checkpoint_of, end_state
+from worker.jobs.reroute.executor import RouteChanges
+from worker.jobs.reroute.read_back import READ_AGAIN_S
+from worker.jobs.reroute.record import CANCELLED, STOPPED, TOO_LATE, RouteRecord, checkpoint_of, end_state
 from worker.jobs.reroute.route_change import GOOD, RouteChange, RouteChangeBatch, is_open
 from worker.jobs.reroute.snapshot import SnapshotWriter
 
@@ -108,7 +110,7 @@ class PagedMoves:
             return
         for _, numbers in pages_in(self._context):
             part = self._part(numbers)
-            if unchanged := [number for number, move in part.moves.items() if move.outcome is Outcome.UNCHANGED]:
+            if unchanged := [number for number, move in part.record.changes.items() if move.outcome is Outcome.UNCHANGED]:
                 part.claim_without_call(unchanged, seen_ms=self.checkpoint.taken_ms)
         self._remember("claimed", "numbers that are as asked", claimed=True)
 
@@ -123,7 +125,7 @@ class PagedMoves:
             stopped = part.move_first(self.checkpoint.canary, deadline)
         except AttemptFailed as failed:
             raise AttemptFailed(failed.error, in_doubt=True) from None  # What is known so far is on all pages, not only in this part.
-        self.checkpoint = part.checkpoint
+        self.checkpoint = part.record.checkpoint
         if stopped is None:
             self._remember("canary_confirmed", cleared=True)
         return stopped
@@ -179,12 +181,12 @@ class PagedMoves:
             stopped = CANCELLED
         for index, numbers in pages_in(self._context):
             part = self._part(numbers)
-            open_ones = [move for move in part.moves.values() if move.outcome is None]
+            open_ones = [move for move in part.record.changes.values() if move.outcome is None]
             error = self._context.batches.error(self._batch(index)) if open_ones else None
             if error is not None and error.code in STOPPED:
                 stopped = stopped or error
             elif error is not None:
-                part.write("unclear", [move.became(Outcome.UNCLEAR, error) for move in open_ones])
+                part.record.write("unclear", [move.became(Outcome.UNCLEAR, error) for move in open_ones])
         return stopped
 
     def _another_round(self, why: str) -> None:
@@ -194,8 +196,8 @@ class PagedMoves:
     def _send_unclear_again(self) -> None:
         for _, numbers in pages_in(self._context):
             part = self._part(numbers)
-            unclear = [move for move in part.moves.values() if move.outcome is Outcome.UNCLEAR]
-            part.write("unclear_again", [move.became(None) for move in unclear])
+            unclear = [move for move in part.record.changes.values() if move.outcome is Outcome.UNCLEAR]
+            part.record.write("unclear_again", [move.became(None) for move in unclear])
         self._another_round("unclear numbers are checked again")
 
     # Reading back
@@ -233,20 +235,21 @@ class PagedMoves:
 
     def _judge_rest(self, part: RouteChanges, asked_ms: int, each: bool, *, settled: bool) -> list[int]:
         """The same for a page of ours. Returns, for each number that is still open, when it can be judged at the earliest (0: any time)."""
-        ready = [number for number in part.awaited(part.moves) if part.moves[number].check_after_ms <= asked_ms]
+        ready = [number for number in part.record.awaited(part.record.changes) if part.record.changes[number].check_after_ms <= asked_ms]
         if each and ready:
             self._judge(part, find_each(self._provider, ready), asked_ms, settled=settled)
-        return [part.moves[number].check_after_ms for number in part.awaited(part.moves)]
+        return [part.record.changes[number].check_after_ms for number in part.record.awaited(part.record.changes)]
 
     def _judge(self, part: RouteChanges, owned: Mapping[str, OwnedNumber], asked_ms: int, *, settled: bool) -> None:
         """Confirm what is shown as asked; when it is settled, say what the others are."""
-        awaited = part.awaited(part.moves)
-        part.confirm_shown(awaited, owned, asked_ms)
-        if settled and (ready := [n for n in part.awaited(awaited) if part.moves[n].check_after_ms <= asked_ms]):
-            part.give_up(ready, owned)
+        awaited = part.record.awaited(part.record.changes)
+        part.read_back.confirm_shown(awaited, owned, asked_ms)
+        if settled and (ready := [n for n in part.record.awaited(awaited) if part.record.changes[n].check_after_ms <= asked_ms]):
+            part.read_back.give_up(ready, owned)
 
     def _part(self, numbers: Sequence[str]) -> RouteChanges:
-        return RouteChanges(self._context, self._provider, self._rules, checkpoint=self.checkpoint, only=numbers)
+        record = RouteRecord(self._context, checkpoint=self.checkpoint, only=numbers)
+        return RouteChanges(record, self._context, self._provider, self._rules)
 
     def _remember(self, step: str, detail: str = "", **changes: object) -> None:
         self.checkpoint = self.checkpoint.model_copy(update=changes)

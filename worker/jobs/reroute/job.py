@@ -21,10 +21,11 @@ from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
-from worker.jobs.reroute.executor import RouteChanges, checkpoint_of
+from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.fan_out import PagedMoves, pages_in, result_of_pages
 from worker.jobs.reroute.parked_numbers import ParkedToo, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
+from worker.jobs.reroute.record import RouteRecord, checkpoint_of
 from worker.jobs.reroute.route_change import GOOD, NO_RECORD, RerouteCheckpoint, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_count, check_fraction, check_trunks
@@ -54,9 +55,9 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
     if checkpoint_of(context).paged:
         paged = PagedMoves(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
-    moves = RouteChanges(context, provider, rules)
-    error = moves.run(canary=request.canary, deadline=request.deadline)
-    return moves.ended(error, Selected((), moves.checkpoint.not_found).missing_results())
+    record = RouteRecord(context)
+    error = RouteChanges(record, context, provider, rules).run(canary=request.canary, deadline=request.deadline)
+    return record.ended(error, Selected((), record.checkpoint.not_found).missing_results())
 
 
 def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended | None:
@@ -72,7 +73,7 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
         check_count(request, len(owned) or len(planned))
         if request.dry_run:
             return preview(planned, Selected(owned, choice.not_found).missing_results())
-        _alone(context, provider, rules).take_snapshot(planned, taken_ms, choice.not_found)
+        _alone(context).take_snapshot(planned, taken_ms, choice.not_found)
         return None
     snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
     for found in chain((owned,), more):
@@ -109,7 +110,7 @@ def failback(request: Failback, context: RerouteContext, provider: ReroutePorts,
             planned = planned if request.dry_run else ask_releases(planned, context)
             if request.dry_run:
                 return preview(planned, ())
-            _alone(context, provider, rules).take_snapshot(planned, taken_ms)
+            _alone(context).take_snapshot(planned, taken_ms)
         else:
             snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
             for planned in _ways_back(request.job_id, context, provider):
@@ -120,8 +121,8 @@ def failback(request: Failback, context: RerouteContext, provider: ReroutePorts,
     if checkpoint_of(context).paged:
         paged = PagedMoves(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run())
-    moves = RouteChanges(context, provider, rules)
-    return moves.ended(moves.run())
+    record = RouteRecord(context)
+    return record.ended(RouteChanges(record, context, provider, rules).run())
 
 
 def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[OwnedNumber, ...], Iterator[Sequence[OwnedNumber]] | None]:
@@ -134,11 +135,11 @@ def _up_to(limit: int, found: Iterator[Sequence[OwnedNumber]]) -> tuple[tuple[Ow
     return tuple(owned), None
 
 
-def _alone(context: RerouteContext, provider: ReroutePorts, rules: Rules) -> RouteChanges:
+def _alone(context: RerouteContext) -> RouteRecord:
     """For a job that sends its numbers itself. An attempt before may have found more of them, and begun to write pages."""
     if context.chunks.numbers(0) is not None:
         context.save(Write("snapshot_begun", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
-    return RouteChanges(context, provider, rules)
+    return RouteRecord(context)
 
 
 @contextmanager
