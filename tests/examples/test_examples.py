@@ -169,3 +169,9 @@ def test_the_churn_file_releases_and_calls_off(environment: dict[str, str], inli
     assert again == ["same", "same", "kept"]
     assert didflow.get(left.id).state == "cancelled"
     assert inline.owned() == set(of.values())
+
+
+def test_a_new_kind_of_job_runs_from_the_request_to_the_result(environment: dict[str, str]) -> None:
+    first, *others = run(environment, sys.executable, EXAMPLES / "new_job_kind.py").splitlines()
+    assert first == "check_calls partial"
+    assert [line.split(maxsplit=1)[1] for line in others] == ["unchanged takes calls", "unchanged takes calls", "not_found takes no calls"]
