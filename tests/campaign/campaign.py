@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from didflow import Didflow
-from didflow.contract.errors import JobNotFound, ServiceUnavailable
+from didflow.contract.errors import JobNotFound, ServiceUnavailable, WaitTimeout
 from didflow.contract.events import EventBody
 from didflow.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
 from didflow.contract.states import REPORTED, JobState
@@ -45,6 +45,8 @@ SLACK_S = 6.0
 RECOVER_WITHIN_S = LEASE_S + 5.0 + SLACK_S
 #: After a restart of Valkey something moves again within this.
 GO_ON_WITHIN_S = 10.0 + SLACK_S
+#: When all is well a purchase ends within this.
+LAST_PURCHASE_WITHIN_S = 60.0
 ENVIRONMENT = {
     "DIDFLOW_NAMESPACE": NAMESPACE,
     "DIDFLOW_LEASE_SECONDS": str(LEASE_S),
@@ -172,7 +174,7 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         site.work.meddling.finish()
         late = _until_quiet(plan, site, [one.job_id for one in site.work.asked])
         parked = {job.id for job in site.work.didflow.find(state=JobState.NEEDS_REVIEW, limit=10_000)}
-        _last_purchase(site)
+        late += _last_purchase(site)
         late += _until_quiet(plan, site, _followers_called_off(site))
         site.listener.catch_up()
         books = _books(site.sandbox)
@@ -342,12 +344,17 @@ def _where(site: _Site, job_id: str) -> str:
     return f"{view.state.value}, {view.reason}, phase {view.phase}, attempt {view.attempt}"
 
 
-def _last_purchase(site: _Site) -> None:
-    """One more purchase when all is well: it also takes out of the cart what a late add brought there."""
+def _last_purchase(site: _Site) -> list[str]:
+    """One more purchase when all is well: it also takes out of the cart what a late add brought there. Returns what is wrong with it."""
     job = site.work.didflow.submit(SearchAndBuy(country="CA", city=("OTTAWA, ON",)), idempotency_key="last")
-    view = site.work.didflow.wait(job.id, 60)
+    try:
+        view = site.work.didflow.wait(job.id, LAST_PURCHASE_WITHIN_S)
+    except WaitTimeout:
+        gate = site.ledger.client.hgetall(site.ledger.keys.gate("default"))
+        return [f"job {job.id}, the last purchase, didn't end when all was well: {_where(site, job.id)}; gate {gate}"]
     assert view.request is not None
     site.work.remember(job.id, view.request, "last")
+    return []
 
 
 def _books(sandbox: SandboxAdmin) -> Books:
