@@ -15,6 +15,8 @@ from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from tests.support.cluster import until
 from tests.support.inline_worker import HTTP_TIMEOUT_S, SETTLE_S, InlineWorker, charged, numbers, outcomes
+from worker.reconcile.diff import strangers
+from worker.reconcile.ledger_view import read_books
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox, SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
@@ -114,6 +116,30 @@ def test_transactions_that_cannot_be_read_change_nothing(inline: InlineWorker, k
     view = inline.run(TWO)
     assert view.state == "succeeded"
     exactly(inline, view, 2)
+
+
+@pytest.mark.parametrize("kind", ["drop", "hang", "html_error", "status_500_before"])
+def test_what_may_still_be_in_the_cart_stays_reserved_so_that_no_gate_finds_it_strange(inline: InlineWorker, kind: str) -> None:
+    inline.sandbox.order("set_balance", usd="0.10")
+    inline.sandbox.add_fault("cart_delete", kind, seconds=1.0, times=None)
+    view = inline.attempt(job := inline.submit(TWO))
+    in_cart = [f"+{number}" for number in inline.sandbox.state()["accounts"]["default"]["cart"]]
+    assert (view.reason, len(in_cart)) == (WaitReason.FUNDS, 2)
+    assert strangers(read_books(inline.ledger, "default"), in_cart, inline.ledger.now_ms()) == ()
+    inline.sandbox.clear_faults()
+    inline.sandbox.order("set_balance", usd="100")
+    view = inline.finish(job)
+    exactly(inline, view, 2)
+    assert not set(outcomes(view)) & set(in_cart), "they are others' in a day"
+
+
+def test_a_number_that_an_old_cart_list_does_not_show_stays_reserved(inline: InlineWorker) -> None:
+    inline.sandbox.order("set_balance", usd="0.10")
+    inline.sandbox.add_fault("cart_delete", "status_500_before")
+    inline.sandbox.add_fault("cart", "lag", seconds=60.0, times=None)
+    inline.attempt(inline.submit(TWO))
+    assert len(inline.sandbox.state()["accounts"]["default"]["cart"]) == 2
+    assert inline.ledger.client.hlen(inline.ledger.keys.reserved("default")) == 2
 
 
 def test_a_clear_yes_is_still_looked_up_in_a_list_that_lags(inline: InlineWorker) -> None:

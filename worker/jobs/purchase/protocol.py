@@ -14,7 +14,7 @@ and owned list show our own writes within the settle time, nobody else touches w
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 
@@ -220,6 +220,7 @@ class Purchase(WrittenPurchase):
         fails the attempt: they may come into the cart later, so they must never be checked out.
         """
         numbers = [offer.number for offer in offers]
+        self._added |= dict.fromkeys(numbers, False)
         answer = self._provider.put_in_cart(numbers)
         match answer:
             case Yes(added):
@@ -241,6 +242,7 @@ class Purchase(WrittenPurchase):
     def _confirmed(self, added: Iterable[Offer], asked: Collection[str], search: StockSearch) -> set[str]:
         found = {offer.number: offer for offer in added if offer.number in asked}
         search.refuse("taken", set(asked) - set(found))
+        self._added |= dict.fromkeys(found, True)
         fitting = set()
         for number, offer in found.items():
             self.items[number] = self.items[number].as_in_cart(offer)
@@ -436,35 +438,50 @@ class Purchase(WrittenPurchase):
                 raise UnsettledPurchase(why)
 
     def _put_back(self, numbers: Collection[str]) -> None:
-        """Give up some of what is bound. It was added and never checked out, so others may have it."""
+        """Give up some of what is bound. It was never checked out, so others may have it as soon as it is out of the cart."""
         if not numbers:
             return
-        items = {number: self.items[number].as_status(ItemStatus.FREE) for number in numbers}
-        if not isinstance(self._provider.remove_from_cart(sorted(items)), Yes):
-            self._take_out(items)
-        self._write("put_back", listed(items), items, free=items)
+        items, taint, free = self._given_up(numbers)
+        self._write("put_back", listed(items), items, taint=taint, free=free)
 
     def abandon(self, refused: Spend | None = None, short_usd: Decimal | None = None) -> None:
-        """Give up what is bound. None of it was checked out and every add was answered, so others may have the numbers.
+        """Give up what is bound. None of it was checked out, so others may have the numbers as soon as they are out of the cart.
 
         `refused`: what a spend limit didn't allow. `short_usd`: what the balance didn't cover.
         """
-        bound = {number: item.as_status(ItemStatus.FREE) for number, item in self.with_status(ItemStatus.BOUND).items()}
-        if bound:
-            if not isinstance(self._provider.remove_from_cart(sorted(bound)), Yes):
-                self._take_out(bound)  # One of them was never in the cart, so none was removed.
-            self._write("abandon", listed(bound), bound, free=bound, phase=Phase.NEW, refused=refused, short_usd=short_usd)
+        if bound := self.with_status(ItemStatus.BOUND):
+            items, taint, free = self._given_up(bound)
+            self._write("abandon", listed(items), items, taint=taint, free=free, phase=Phase.NEW, refused=refused, short_usd=short_usd)
+
+    def _given_up(self, numbers: Collection[str]) -> tuple[dict[str, PurchaseItem], Collection[str], Collection[str]]:
+        """Take bound numbers out of the cart: their new items, those that may still be in it, and those that others may have.
+
+        A number in the cart that the ledger keeps for no job would keep the gate closed after the next restart of Redis.
+        """
+        left = self._maybe_in_cart(numbers)
+        items = {n: self.items[n].as_status(ItemStatus.BURNED if n in left else ItemStatus.FREE) for n in numbers}
+        return items, sorted(left), [number for number in numbers if number not in left]
+
+    def _maybe_in_cart(self, numbers: Collection[str]) -> Set[str]:
+        """Those that couldn't be taken out for certain. A list that shows a number not at all may be older than its adding (A3)."""
+        if isinstance(self._provider.remove_from_cart(sorted(numbers)), Yes):
+            return frozenset()
+        # One of them was perhaps never in the cart, so none was removed.
+        shown = self._take_out(numbers)
+        return (self._added.keys() & set(numbers)) if shown is None else ({n for n in numbers if self._added.get(n)} - shown)
 
     def tidy(self) -> None:
         """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
         if strays := self._context.reservations.strays():
             self._take_out(strays)
 
-    def _take_out(self, numbers: Collection[str]) -> None:
+    def _take_out(self, numbers: Collection[str]) -> Set[str] | None:
+        """Take those out that the cart shows. None: it couldn't be read, or they couldn't be removed."""
         with suppress(ReadFailed, NotThere):
-            left = sorted({offer.number for offer in self._provider.cart()} & set(numbers))
-            if left:
-                self._provider.remove_from_cart(left)
+            shown = {offer.number for offer in self._provider.cart()} & set(numbers)
+            if not shown or isinstance(self._provider.remove_from_cart(sorted(shown)), Yes):
+                return shown
+        return None
 
     def looked(self, report: SearchReport) -> None:
         """A standing order has found too few; nothing of it is in the cart."""

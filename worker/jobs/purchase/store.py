@@ -22,6 +22,7 @@ class WrittenPurchase(PurchaseRecord):
         self._context, self._provider, self._rules = context, provider, rules
         self._limits = limits_for(rules.spend_limits, context.reference)
         self._balance: Decimal | None = None  #: as it was read before this round; None: not known
+        self._added: dict[str, bool] = {}  #: numbers that this attempt asked to be put into the cart; True: the provider confirmed it
 
     def _write(
         self,
