@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
+from didflow.contract.time_values import span_text
+
 #: No more items of a list are written out.
 ITEMS_SHOWN = 5
 #: A longer value is cut.
@@ -44,7 +46,7 @@ def in_words(value: object) -> str:
         case bool():
             text = "yes" if value else "no"
         case timedelta():
-            text = _span(value)
+            text = span_text(value)
         case datetime():
             text = f"{value:%Y-%m-%d %H:%M:%S %Z}"
         case tuple():
@@ -54,10 +56,3 @@ def in_words(value: object) -> str:
         case _:
             text = str(value)
     return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
-
-
-def _span(span: timedelta) -> str:
-    for unit, seconds in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if span and span.total_seconds() % seconds == 0:
-            return f"{span.total_seconds() / seconds:.0f}{unit}"
-    return f"{span.total_seconds():g}s"

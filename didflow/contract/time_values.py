@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
@@ -40,9 +41,26 @@ def read_span(text: str) -> timedelta | None:
     if (read := _SPAN.match(text)) is None:
         return None
     try:
-        return timedelta(seconds=float(read[1]) * _SECONDS[read[2]])
+        return timedelta(microseconds=int(Decimal(read[1]) * _SECONDS[read[2]] * 1_000_000))
     except OverflowError:
         raise ValueError(f"{text[:40]!r} is longer than can be counted") from None
+
+
+def span_text(span: timedelta) -> str:
+    """As `read_span` reads it, exactly, in the largest unit of which it is a whole number: ``7d``, ``90s``, ``0.5s``."""
+    whole, rest = divmod(span, timedelta(seconds=1))
+    if rest:
+        return f"{Decimal(span // timedelta(microseconds=1)).scaleb(-6).normalize():f}s"
+    unit = next(unit for unit, seconds in reversed(_SECONDS.items()) if whole % seconds == 0 and (whole or seconds == 1))
+    return f"{whole // _SECONDS[unit]}{unit}"
+
+
+def about(seconds: float) -> str:
+    """A duration for a person, in a unit of which it has at least two: ``3 days``, ``20 min``, ``45 s``."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
 
 
 def _span(given: object) -> object:

@@ -12,7 +12,7 @@ from didflow.contract.release_timing import renews_ms
 from didflow.contract.requests import Release
 from didflow.contract.states import JobState, Outcome
 from didflow.ledger.commands import Command, Commands, RedisCommand
-from didflow.ledger.views import job_view
+from didflow.ledger.views import job_view, moment
 
 #: States of jobs that may yet release something.
 OPEN = tuple(state for state in JobState if not state.is_terminal)
@@ -128,15 +128,15 @@ def _goes_at(saved: Mapping[str, Any], request: Release, begins: datetime) -> da
     return max(due, renews - request.before_renewal)
 
 
-def _later(moment: datetime, span: timedelta) -> datetime:
+def _later(begins: datetime, span: timedelta) -> datetime:
     try:
-        return moment + span
+        return begins + span
     except OverflowError:
         return _LAST
 
 
 def _moment(ms: object) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if isinstance(ms, int) and ms > 0 else None
+    return moment(str(ms)) if isinstance(ms, int) and ms > 0 else None
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal, cast
 
+from didflow.delays import jittered_s
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
@@ -119,7 +120,9 @@ def report(
     """Record how the request of that moment went. `jitter` is 0 to 1."""
     spans_us = (int(span_s * 1_000_000) for span_s in (breaker.window_s, breaker.first_s, breaker.last_s))
     rates = (int(max(PAUSE_S, pause_s) * 1_000_000), f"{CREEP_PER_S:f}", f"{FLOOR:f}")
-    return Call("report", (account, moment_us, heard, words, *rates, breaker.failures, *spans_us, f"{jitter:f}"), RateChange)
+    return Call(
+        "report", (account, moment_us, heard, words, *rates, breaker.failures, *spans_us, f"{jittered_s(1.0, jitter):f}"), RateChange
+    )
 
 
 @dataclass(frozen=True)

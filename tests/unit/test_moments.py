@@ -5,12 +5,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from didflow.contract.business_events import CHURNED, ORDER, REQUEST, parse_business_event
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.job_kinds import parse_request
 from didflow.contract.requests import Release, SearchAndBuy
-from didflow.contract.time_values import EARLIEST, LATEST, bounded, later, read_span
+from didflow.contract.time_values import EARLIEST, LATEST, about, bounded, later, read_span, span_text
 from didflow.ledger.script_calls import Submission, submit
 from didflow.terminal import options
 
@@ -48,6 +50,54 @@ def test_moments_within_bounds_are_kept_in_utc() -> None:
     assert read_span("1.5d") == timedelta(days=1, hours=12)
     with pytest.raises(ValueError, match="1970 and 9999"):
         later(EARLIEST, timedelta.max)
+
+
+@example(timedelta(seconds=1_000_001))
+@example(timedelta.max)
+@given(st.timedeltas())
+def test_a_span_is_written_as_it_is_read_to_the_microsecond(span: timedelta) -> None:
+    assert read_span(span_text(span)) == span
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (90, "90s"),
+        (0.5, "0.5s"),
+        (600, "10m"),
+        (7200, "2h"),
+        (90_000, "25h"),
+        (604_800, "7d"),
+        (1_000_001, "1000001s"),
+        (-60, "-1m"),
+    ],
+)
+def test_a_span_is_written_in_its_largest_whole_unit(seconds: float, text: str) -> None:
+    assert span_text(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (172_800, "2 days"),
+        (1e12, "11574074 days"),
+    ],
+)
+def test_a_duration_for_a_person_has_at_least_two_of_its_unit(seconds: float, text: str) -> None:
+    assert about(seconds) == text
+
+
+@pytest.mark.parametrize("text", ["1" * 30 + "d", "-" + "9" * 30 + "s"])
+def test_a_span_that_cannot_be_counted_is_a_fault(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than can be counted"):
+        read_span(text)
 
 
 @pytest.mark.parametrize("moment", [datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-5))), datetime(1, 1, 1, tzinfo=UTC)])

@@ -23,6 +23,7 @@ from didflow.contract.errors import (
 from didflow.contract.provider import Barred, No, NotNow, ReadFailed
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState, Lane, WaitReason
+from didflow.delays import doubling_s, jittered_s
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.replies import ClaimRefused
@@ -343,7 +344,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
 
 def backoff_s(attempt: int, jitter: float) -> float:
     """The wait after failed attempt number `attempt` (from 1): doubling, with up to half of it added at random (`jitter` 0–1)."""
-    return float(min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)) * (1 + jitter / 2))
+    return jittered_s(doubling_s(BACKOFF_FIRST_S, BACKOFF_LAST_S, attempt), jitter, earlier=0)
 
 
 def _was_answered(trouble: Exception) -> bool:

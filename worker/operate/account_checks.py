@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed
+from didflow.contract.time_values import about
 from didflow.ledger.dialects import noted_dialect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import noted_provider
@@ -109,10 +110,10 @@ def _dialect(name: str, account: Account, dialect: Dialect, ledger: Ledger | Non
     if note is None:
         return Check(f"dialect {name}", "ok", message + "; no worker has asked yet")
     if (note.path, note.key_in) != (dialect.path, dialect.key_in):
-        known = f"; the workers use /v1/{note.path} with the key in {note.key_in}, confirmed {_age(note.age_s)} ago"
+        known = f"; the workers use /v1/{note.path} with the key in {note.key_in}, confirmed {about(note.age_s)} ago"
         return Check(f"dialect {name}", "warn", message + known + ": they find out when the server refuses that")
     found_s = (datetime.now(UTC) - note.found_at).total_seconds()
-    return Check(f"dialect {name}", "ok", f"{message}; the workers found it {_age(found_s)} ago and confirmed it {_age(note.age_s)} ago")
+    return Check(f"dialect {name}", "ok", f"{message}; the workers found it {about(found_s)} ago and confirmed it {about(note.age_s)} ago")
 
 
 def _identity(name: str, account: Account, client: WavixClient, ledger: Ledger) -> Check:
@@ -153,10 +154,3 @@ def _unwell(name: str, base_url: str, error: ReadFailed) -> Check:
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from didflow.contract.time_values import about
 from didflow.ledger.group_progress import ACTING_GROUP, Group, StreamGroups, all_groups
 from didflow.ledger.ledger import Ledger
 from worker.operate.check import Check, Verdict
@@ -26,7 +27,7 @@ def _stream(stream: StreamGroups) -> Iterator[Check]:
 
 
 def _group(group: Group) -> Check:
-    held = f" (the oldest for {_long(group.held_s)})" if group.held_s is not None else ""
+    held = f" (the oldest for {about(group.held_s)})" if group.held_s is not None else ""
     told = f"{group.unread} not read, {group.pending} handed out and not acknowledged{held}; {_seen(group)}"
     verdict: Verdict = "ok"
     if group.waits and not group.lives:
@@ -45,11 +46,4 @@ def _delete(group: Group) -> str:
 
 
 def _seen(group: Group) -> str:
-    return "no consumer was ever seen" if group.seen_s is None else f"a consumer was seen {_long(group.seen_s)} ago"
-
-
-def _long(seconds: float) -> str:
-    for unit, length_s in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length_s:
-            return f"{seconds / length_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return "no consumer was ever seen" if group.seen_s is None else f"a consumer was seen {about(group.seen_s)} ago"

@@ -8,6 +8,7 @@ import redis
 import structlog
 
 from didflow.contract.errors import DidflowError
+from didflow.delays import jittered_s
 from didflow.ledger.consumer_groups import trim
 from didflow.ledger.ledger import Ledger
 from worker.process.plan_refresh import PlanRefresher
@@ -34,7 +35,7 @@ class Sweeper(threading.Thread):
         self.last_beat_s = time.monotonic()
 
     def run(self) -> None:
-        while not self._stop_event.wait(SWEEP_EVERY_S * (0.75 + random.random() / 2)):
+        while not self._stop_event.wait(jittered_s(SWEEP_EVERY_S, random.random())):
             self.sweep()
 
     def stop(self) -> None:

@@ -3,7 +3,6 @@
 Nothing is sent that changes anything: documents are handed in by `didflow documents upload`, and reviewed by the provider.
 """
 
-import zlib
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from didflow.contract.provider import NotThere, OwnedNumber
 from didflow.contract.requests import FollowDocuments
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
+from didflow.delays import draw_for, jittered_s
 from worker.jobs.checkpoint import read_checkpoint, read_stored
 from worker.jobs.documents.status import Followed, Stage, standing
 from worker.jobs.owned_numbers import find_owned, find_surely
@@ -164,8 +164,7 @@ class _Following:
 
     def next_look_s(self) -> float:
         """A quarter earlier or later, so that many jobs don't look at once; and at the deadline."""
-        jitter = zlib.crc32(f"{self._context.job_id}:{self.checkpoint.looks}".encode()) / 2**32
-        after_s = self._rules.documents_every_s * (0.75 + jitter / 2)
+        after_s = jittered_s(self._rules.documents_every_s, draw_for(self._context.job_id, self.checkpoint.looks))
         if not self.checkpoint.chosen and not self.checkpoint.not_found:
             after_s = min(after_s, PURCHASE_AGAIN_S)
         left_s = (self.checkpoint.until_ms - self._context.now_ms()) / 1000

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from didflow.contract.document_file import DOCUMENT_IDS, Paper, described
 from didflow.contract.provider import UNREADABLE, Answer, Barred, No, NotNow, OwnedNumber, Unclear, Yes
+from worker.jobs.halving import halves
 from worker.jobs.owned_numbers import find_surely
 from worker.jobs.ports.provider import UploadPorts
 
@@ -123,8 +124,8 @@ class _Upload:
             return fates | self._after(self._send(rest, other_form=True), rest)
         if len(rest) == 1:
             return fates | _all(rest, Fate.REFUSED, message)
-        half = len(rest) // 2
-        return fates | self.sent(rest[:half]) | self.sent(rest[half:])
+        first, second = halves(rest)
+        return fates | self.sent(first) | self.sent(second)
 
     def _seen(self, going: Sequence[OwnedNumber], otherwise: str) -> dict[str, HandedIn]:
         shown = self._look(going, self._settle_s)

@@ -25,6 +25,7 @@ from didflow.contract.requests import FollowDocuments
 from didflow.contract.results import SearchReport
 from didflow.contract.spending import LimitReached, Spend
 from didflow.contract.states import WaitReason
+from worker.jobs.halving import halves
 from worker.jobs.owned_numbers import find_owned, find_surely
 from worker.jobs.ports.endings import (
     AccountBarred,
@@ -226,8 +227,8 @@ class Purchase(WrittenPurchase):
             case Yes(added):
                 return self._confirmed(added, numbers, search)
             case No() if len(offers) > 1:
-                half = len(offers) // 2
-                return self.put_in_cart(offers[:half], search) | self.put_in_cart(offers[half:], search)
+                first, second = halves(offers)
+                return self.put_in_cart(first, search) | self.put_in_cart(second, search)
             case No():
                 search.refuse("taken", numbers)
                 return set()

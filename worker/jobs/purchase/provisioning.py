@@ -4,13 +4,14 @@ All of it is absolute, so repeating it is harmless; none of it buys. However it 
 begins here and not at the cart. No answer is believed: each number is read back, see `set_up_seen`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, Unclear, Yes
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import WaitReason
+from worker.jobs.halving import halves
 from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.endings import AccountBarred, AttemptFailed, Wait
 from worker.jobs.ports.provider import PurchasePorts
@@ -118,7 +119,7 @@ def _set_routes(
     return superseded
 
 
-def _route_batch(batch: list[tuple[str, PurchaseItem]], request: SearchAndBuy, provider: PurchasePorts) -> dict[str, JobError]:
+def _route_batch(batch: Sequence[tuple[str, PurchaseItem]], request: SearchAndBuy, provider: PurchasePorts) -> dict[str, JobError]:
     """The refusals by number."""
     ids = [item.owned.record_id for _, item in batch if item.owned]
     if request.destinations:
@@ -129,8 +130,8 @@ def _route_batch(batch: list[tuple[str, PurchaseItem]], request: SearchAndBuy, p
         case Yes():
             return {}
         case No() if len(batch) > 1:
-            half = len(batch) // 2
-            return _route_batch(batch[:half], request, provider) | _route_batch(batch[half:], request, provider)
+            first, second = halves(batch)
+            return _route_batch(first, request, provider) | _route_batch(second, request, provider)
         case No(code=code, message=message):
             return {batch[0][0]: JobError(code=f"routing_{code}", message=f"bought, but its route could not be set: {message}")}
         case Unclear(reason):

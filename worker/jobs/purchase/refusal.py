@@ -3,6 +3,7 @@
 from didflow.contract.errors import JobError
 from didflow.contract.provider import Answer, Barred, No, NotNow, Unclear, Yes
 from didflow.contract.states import WaitReason
+from didflow.delays import doubling_s
 from worker.jobs.ports.endings import AttemptFailed, Wait
 from worker.jobs.provider_answers import RATE_LIMITED_S
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint, Refusal
@@ -60,10 +61,10 @@ def next_step(refusal: Refusal, checkpoint: PurchaseCheckpoint) -> Wait | Attemp
     """What the job does once the checkout is settled; None: it goes on at once."""
     match refusal.about:
         case "funds":
-            return Wait(WaitReason.FUNDS, _growing(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, checkpoint.refusals), refusal.message)
+            return Wait(WaitReason.FUNDS, doubling_s(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, checkpoint.refusals), refusal.message)
         case "not_now":
             reason = WaitReason.RATE_LIMITED if refusal.code == "rate_limited" else WaitReason.PROVIDER_DOWN
-            pause_s = _growing(RATE_LIMITED_S, LIMITED_AGAIN_MAX_S, checkpoint.refusals)
+            pause_s = doubling_s(RATE_LIMITED_S, LIMITED_AGAIN_MAX_S, checkpoint.refusals)
             return Wait(reason, max(refusal.after_s or 0.0, pause_s), refusal.message)
         case "unavailable" if checkpoint.refusals < UNAVAILABLE_ROUNDS:
             return None
@@ -71,8 +72,3 @@ def next_step(refusal: Refusal, checkpoint: PurchaseCheckpoint) -> Wait | Attemp
             return None
     message = f"the provider refused the checkout: {refusal.message}"
     return AttemptFailed(JobError(code=f"checkout_{refusal.code}", message=message, retryable=True))
-
-
-def _growing(first_s: float, last_s: float, times: int) -> float:
-    """Doubles with each time after the first, up to the last."""
-    return min(last_s, first_s * 2.0 ** min(30, max(0, times - 1)))

@@ -1,12 +1,11 @@
 """Standing orders: when a job that waits for stock looks again, and how the jobs that watch a city share what one of them saw."""
 
-import zlib
-
 from pydantic import BaseModel, ConfigDict
 
 from didflow.contract.numbers import NumberType
 from didflow.contract.provider import NotThere, Offer, Page
 from didflow.contract.requests import SearchAndBuy
+from didflow.delays import draw_for, jittered_s
 from worker.jobs.checkpoint import read_if_readable
 from worker.jobs.ports.context import Clock, PurchaseContext
 from worker.jobs.ports.provider import StockPort
@@ -27,8 +26,7 @@ def next_look_s(job_id: str, looks: int, every_s: float) -> float:
 
     Which part of that is the job's and the look's, so that a look which is repeated waits as long.
     """
-    share = zlib.crc32(f"{job_id}:{looks}".encode()) / 2**32
-    return every_s * (0.75 + share / 2)
+    return jittered_s(every_s, draw_for(job_id, looks))
 
 
 class StockNote(BaseModel):

@@ -21,6 +21,7 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from didflow.contract.results import Result
 from didflow.contract.states import Outcome, WaitReason
+from worker.jobs.halving import halves
 from worker.jobs.ports.context import ReleaseContext
 from worker.jobs.ports.endings import AttemptFailed, NeedsReview, Wait
 from worker.jobs.ports.provider import ReleasePorts
@@ -234,9 +235,8 @@ class GivingBack:
         elif len(left) < len(batch):
             self._send_all(left)
         else:
-            half = len(left) // 2
-            self._send_all(left[:half])
-            self._send_all(left[half:])
+            for half in halves(left):
+                self._send_all(half)
 
     def _looked_at(self, sent: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read them; those that are gone went by our release. Returns the others."""

@@ -11,6 +11,7 @@ from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, Unclear, Yes
 from didflow.contract.requests import is_past
 from didflow.contract.states import Outcome
+from worker.jobs.halving import halves
 from worker.jobs.ports.context import RouteChangeContext
 from worker.jobs.ports.endings import AttemptFailed, CancelRequested
 from worker.jobs.ports.provider import RoutePort
@@ -68,9 +69,8 @@ class RouteSender:
                 self._record.write("accepted", accepted, progress=True, answered=batch)
             case No() if len(batch) > 1:
                 self._record.write("refused_together", (), detail=f"{len(batch)} numbers", empty=True, answered=batch)
-                half = len(batch) // 2
-                self._send_batch(batch[:half])
-                self._send_batch(batch[half:])
+                for half in halves(batch):
+                    self._send_batch(half)
             case No(code=code, message=message):
                 self._record.note(accepted_ms=self._context.now_ms())
                 self._record.write("refused", [batch[0].refused(JobError(code=f"route_{code}", message=message))], answered=batch)

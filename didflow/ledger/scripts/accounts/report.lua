@@ -1,6 +1,6 @@
 -- report: how a request to the provider went: any trouble, and a success where `admit` asked for it.
 -- ARGV  account, moment_us (which request), 'limited' | 'down' | 'fine', words, pause_us (after 'limited'), creep, floor,
---       failures, window_us, first_us, last_us, jitter (0 to 1)
+--       failures, window_us, first_us, last_us, spread (by which a pause is multiplied, so that accounts differ)
 -- Reply 'same' | 'slowed' | 'opened' (also: again) | 'closed'
 -- Twice: the second run finds this request's moment behind what the first one wrote. (A failure counts twice if another one's came between.)
 -- flags: allow-oom
@@ -11,7 +11,7 @@
 --- @include "include/pace.lua"
 local account, moment, heard, words = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local pause_us, creep, floor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local failures, window_us, first_us, last_us, jitter =
+local failures, window_us, first_us, last_us, spread =
   tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local k = key('rate', account)
 local now = now_us()
@@ -54,7 +54,7 @@ if heard == 'down' then
   redis.call('HSET', k, 'fails', int(fails), 'failing_us', int(failing_us), 'failed_us', int(moment), 'words', words)
   if not probe and fails < failures then return 'same' end
   local opens = num(7) + 1
-  local pause = math.min(last_us, first_us * 2 ^ math.min(opens - 1, 20)) * (0.75 + jitter / 2)
+  local pause = math.min(last_us, first_us * 2 ^ math.min(opens - 1, 20)) * spread
   redis.call('HSET', k, 'open', '1', 'opens', int(opens), 'opened_us', int(now), 'again_us', int(now + pause), 'probe_by', '', 'probe_us', '')
   if not open then
     redis.call('HSET', k, 'since_us', int(now))
