@@ -129,7 +129,7 @@ class Ledger(LedgerClient):
         return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version, names_behind_the_gate()))
 
     def take(self, lane: Lane, most: int, *, worker: str, consumer: str, claimant: str, lease_ms: int, probe_ms: int = 30_000) -> Taken:
-        """Take at most so many messages off the lane's queue, and claim their jobs.
+        """Take at most `most` messages off the lane's queue, and claim their jobs.
 
         `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call.
         """
@@ -425,7 +425,7 @@ def _saved(reply: Sequence[str], write: Write) -> SaveReply:
 
 
 def _together(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """So many as go into one script; one empty part, where there are none."""
+    """Parts that fit into one script; one empty part, where there are none."""
     for start in range(0, max(1, len(things)), PART_NUMBERS):
         yield things[start : start + PART_NUMBERS]
 

@@ -15,7 +15,7 @@ from worker.jobs.purchase.protocol import Purchase
 from worker.jobs.purchase.refusal import what_is_known
 from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
 from worker.jobs.purchase.stock_search import StockSearch
-from worker.jobs.release.executor import GivingBack
+from worker.jobs.release.executor import ReleaseExecutor
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem
 
@@ -79,23 +79,23 @@ def leaves_parked() -> None:
 
 def believe_yes_to_releases() -> None:
     """What was said yes to is gone."""
-    right = GivingBack._answered
+    right = ReleaseExecutor._answered
 
-    def wrong(self: GivingBack, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
+    def wrong(self: ReleaseExecutor, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
         right(self, step, batch, refusal, alone=alone)
         if refusal is None:
             self._book.record_gone(self._now(batch))
 
-    GivingBack._answered = wrong  # type: ignore[method-assign]
+    ReleaseExecutor._answered = wrong  # type: ignore[method-assign]
 
 
 def believe_refused_releases() -> None:
     """What was refused is still here."""
 
-    def wrong(self: GivingBack, batch: Sequence[ReleaseItem]) -> None:
+    def wrong(self: ReleaseExecutor, batch: Sequence[ReleaseItem]) -> None:
         self._book.write("refused", [one.became(Outcome.REFUSED, one.refusal) for one in batch])
 
-    GivingBack._after_refusal = wrong  # type: ignore[method-assign]
+    ReleaseExecutor._after_refusal = wrong  # type: ignore[method-assign]
 
 
 OF_PURCHASES = (no_token_check, look_first, reuse_tainted, believe_refusals)

@@ -27,7 +27,7 @@ from tests.support.cluster import Cluster, cluster, until
 from tests.support.inline_worker import InlineWorker, settings_for
 from worker.attempt.patience import PATIENCE_S
 from worker.attempt.provider_clients import Providers
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.attempt.runner import JobRunner
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.client import READ_ATTEMPTS, WavixClient
@@ -154,7 +154,7 @@ def test_an_emergency_has_its_share_while_eight_threads_of_bulk_work_saturate_th
 
 
 def client_of(ledger: Ledger, sandbox: Sandbox, breaker: Breaker) -> WavixClient:
-    gate = SharedAdmission(ledger, "default", FAST, breaker, emergency=False)
+    gate = SharedRateLimiter(ledger, "default", FAST, breaker, emergency=False)
     return WavixClient(sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=1.0, admission=gate, read_backoff_s=0.001)
 
 
@@ -251,7 +251,7 @@ def in_threads(works: list[Callable[[], None]]) -> None:
 
 
 def test_who_only_looks_has_no_say_in_the_breaker_but_everybody_heeds_his_429(real_ledger: Ledger, sandbox: Sandbox) -> None:
-    gate = SharedAdmission(real_ledger, "default", FAST, None, emergency=False)
+    gate = SharedRateLimiter(real_ledger, "default", FAST, None, emergency=False)
     doctor = WavixClient(sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=1.0, admission=gate, read_backoff_s=0.001)
     for _ in range(2):
         down(doctor, sandbox)
@@ -283,7 +283,7 @@ def counting(sent: list[httpx.Request]) -> httpx.MockTransport:
 def test_without_redis_nothing_is_sent(free_port: int, namespace: str) -> None:
     nowhere = Ledger(connect(f"redis://127.0.0.1:{free_port}"), namespace)
     sent: list[httpx.Request] = []
-    gate = SharedAdmission(nowhere, "default", FAST, QUICK, emergency=True)
+    gate = SharedRateLimiter(nowhere, "default", FAST, QUICK, emergency=True)
     client = WavixClient("https://api.example.net", SecretStr("k"), "numbers", transport=counting(sent), admission=gate)
     assert isinstance(client.check_out([NUMBER]), NotNow)
     with pytest.raises(ReadFailed) as failed:
@@ -299,7 +299,7 @@ def test_a_thread_that_slept_through_its_moment_asks_for_another(real_ledger: Le
     def sleep(wait_s: float) -> None:
         clock_s[0] += wait_s + naps.pop(0)
 
-    gate = SharedAdmission(real_ledger, "default", FAST, QUICK, emergency=False, clock=lambda: clock_s[0], sleep=sleep)
+    gate = SharedRateLimiter(real_ledger, "default", FAST, QUICK, emergency=False, clock=lambda: clock_s[0], sleep=sleep)
     leave = gate.ask()
     first_us = int(str(real_ledger.client.hget(real_ledger.keys.rate("default"), "last_us")))
     assert naps == []
@@ -312,7 +312,7 @@ def test_a_thread_that_is_always_late_gives_up_and_sends_nothing(real_ledger: Le
     def sleep(wait_s: float) -> None:
         clock_s[0] += wait_s + 1.0
 
-    gate = SharedAdmission(real_ledger, "default", FAST, QUICK, emergency=False, clock=lambda: clock_s[0], sleep=sleep)
+    gate = SharedRateLimiter(real_ledger, "default", FAST, QUICK, emergency=False, clock=lambda: clock_s[0], sleep=sleep)
     client = WavixClient("https://api.example.net", SecretStr("k"), "numbers", transport=counting(sent), admission=gate)
     assert isinstance(client.check_out([NUMBER]), NotNow)
     assert sent == []

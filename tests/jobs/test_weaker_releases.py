@@ -15,20 +15,20 @@ from tests.support.simulation.simulation import SETTLE_S, Simulation
 from worker.jobs.owned_numbers import find_owned
 from worker.jobs.ports.rules import Rules
 from worker.jobs.release import executor, job
-from worker.jobs.release.executor import GivingBack, Next, what_next
+from worker.jobs.release.executor import Next, ReleaseExecutor, what_next
 from worker.jobs.release.state import ReleaseItem
 
-answered = GivingBack._answered
+answered = ReleaseExecutor._answered
 
 
-def believe_yes(self: GivingBack, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
+def believe_yes(self: ReleaseExecutor, step: str, batch: Sequence[ReleaseItem], refusal: JobError | None, *, alone: bool = False) -> None:
     """A yes is a release."""
     answered(self, step, batch, refusal, alone=alone)
     if refusal is None:
         self._book.record_gone(self._now(batch))
 
 
-def believe_no(self: GivingBack, batch: Sequence[ReleaseItem]) -> None:
+def believe_no(self: ReleaseExecutor, batch: Sequence[ReleaseItem]) -> None:
     """What was refused is still ours."""
     self._book.write("refused", [one.became(Outcome.REFUSED, one.refusal) for one in batch])
 
@@ -83,8 +83,8 @@ class Weakness:
 
 
 WEAKER = {
-    "a yes is believed": Weakness(one_id_a_call, GivingBack, "_answered", believe_yes),
-    "a refusal is believed": Weakness(acts_and_refuses, GivingBack, "_after_refusal", believe_no),
+    "a yes is believed": Weakness(one_id_a_call, ReleaseExecutor, "_answered", believe_yes),
+    "a refusal is believed": Weakness(acts_and_refuses, ReleaseExecutor, "_after_refusal", believe_no),
     "an early read is believed": Weakness(acts_and_refuses_while_lists_lag, executor, "what_next", believe_an_early_read),
     "one read is believed": Weakness(search_finds_nothing, job._Release, "records", believe_the_list),
 }

@@ -20,12 +20,12 @@ CALLS = {
 }
 
 
-def overheard(provider: Provider, asked: Callable[[AskedCall], None]) -> Provider:
-    """The provider, with `asked` told of every answered call of these."""
-    return cast("Provider", _Overheard(provider, asked))
+def recorded_calls(provider: Provider, asked: Callable[[AskedCall], None]) -> Provider:
+    """The provider; `asked` is called with every answered call of these."""
+    return cast("Provider", _Recorded(provider, asked))
 
 
-class _Overheard:
+class _Recorded:
     """Stands in for `inner`."""
 
     def __init__(self, inner: object, asked: Callable[[AskedCall], None]) -> None:

@@ -1,4 +1,4 @@
-"""The provider's client for each account, one per thread, all of an account behind one gate."""
+"""The provider's client for each account, one per thread, all of an account behind one rate limiter."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.ledger.rate_limit import Breaker, Pace
 from didflow.settings import Account, Settings
 from worker.attempt.dialects import finder_of
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.ports.provider import Provider
 from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.client import WavixClient
@@ -26,9 +26,9 @@ from worker.wavix.request_gate import Admission
 
 #: A probe is waited for this much longer than its request may take.
 PROBE_GRACE_S = 10.0
-#: The breaker's pause doubles up to so many times the first one.
+#: The breaker's pause doubles up to this multiple of the first one.
 BREAKER_GROWS_TO = 6.0
-#: So many pages of owned numbers a process reads side by side: enough for some 200 a second from a provider that takes 50 ms.
+#: Pages of owned numbers that a process reads side by side: enough for some 200 a second from a provider that takes 50 ms.
 READERS = 12
 
 
@@ -55,7 +55,7 @@ class Providers:
         self._locations = {name: LocationCache() for name in self._accounts}
         self._dialects = {name: finder_of(name, account, ledger) for name, account in self._accounts.items()}
         self._mine = threading.local()
-        # So many pages that the line before the gate has what it lets through in two seconds, and not more: others wait behind them.
+        # As many pages as the rate limiter lets through in two seconds, and not more: others wait behind them.
         self._side_by_side = max(1, min(READERS, math.ceil(2 * settings.rate_limit)))
         # Their own for emergencies and for each account: the readers of one may have to wait long for their moment.
         self._readers = {
@@ -79,7 +79,9 @@ class Providers:
             raise InvalidSettings(
                 f"this worker has no account {account!r}: set WAVIX_API_KEY for `default`, or add a table to the file in DIDFLOW_ACCOUNTS"
             )
-        gate = SharedAdmission(self._ledger, account, self._pace, self._breaker, emergency=emergency, clock=self._clock, sleep=self._sleep)
+        limiter = SharedRateLimiter(
+            self._ledger, account, self._pace, self._breaker, emergency=emergency, clock=self._clock, sleep=self._sleep
+        )
         readers = self._readers[account, emergency]
 
         def read(ask: OwnedAsk) -> Page[OwnedNumber]:
@@ -90,7 +92,7 @@ class Providers:
             self._dialects[account],
             self._timeout_s,
             self._max_pages,
-            gate,
+            limiter,
             self._locations[account],
             self.calls,
             # With the context: a reader waits as patiently as the attempt that it reads for.

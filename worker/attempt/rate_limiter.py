@@ -28,7 +28,7 @@ ASK_AGAIN_S = 1.0
 log = structlog.stdlib.get_logger("didflow.admission")
 
 
-class SharedAdmission:
+class SharedRateLimiter:
     """`worker.wavix.request_gate.Admission` over the ledger. Threads may share one.
 
     `breaker` None: asks whatever the breaker says, and has no say in it.

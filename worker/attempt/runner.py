@@ -28,7 +28,7 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.replies import ClaimRefused
 from didflow.settings import Account, Settings
-from worker.attempt.call_recorder import overheard
+from worker.attempt.call_recorder import recorded_calls
 from worker.attempt.heartbeat import LeaseFlags, Leases
 from worker.attempt.job_context import LedgerJobContext
 from worker.attempt.patience import AttemptPatience
@@ -186,7 +186,7 @@ class JobRunner:
                 self._park_crashed(context)
                 return
             rules = self._rules.get(context.account, self._general_rules)
-            provider = overheard(self._providers(context.account, context.lane), context.asked)
+            provider = recorded_calls(self._providers(context.account, context.lane), context.asked)
             with with_patience(patience):
                 if self._check_account is not None:
                     self._check_account(context.account, provider)
@@ -218,7 +218,7 @@ class JobRunner:
         match trouble:
             case Wait(reason=reason, after_s=after_s, message=message):
                 if claim.probe and reason in (WaitReason.RATE_LIMITED, WaitReason.PROVIDER_DOWN):
-                    # Nothing was said of the key: whoever comes next asks again, as soon as something can be asked.
+                    # The answer says nothing of the key: the next job asks again, as soon as a request can be sent.
                     self._ledger.probe_again(context.account, int(after_s * 1000), claim=claim)
                 self._suspend(context, reason, after_s, message)
             case ReadFailed(answer=No(code=code, message=message)):

@@ -13,7 +13,7 @@ Stored = TypeVar("Stored", bound=BaseModel)
 
 
 def read_stored(model: type[Stored], text: str) -> Stored:
-    """Raises NeedsReview for what this version can't read: money may have moved, so nothing is begun anew."""
+    """Raises NeedsReview for what this version can't read: money may have moved, so nothing is started again."""
     try:
         return model.model_validate_json(text)
     except ValidationError:
@@ -30,8 +30,9 @@ def read_if_readable(model: type[Stored], text: str | None) -> Stored | None:
 
 
 def read_checkpoint(model: type[Stored], checkpoint: str | None, begun: Collection[str]) -> Stored:
-    """The job's memo; a new one for a job that has `begun` nothing with any number. Raises NeedsReview.
+    """The job's checkpoint; a new one for a job that has `begun` nothing with any number. Raises NeedsReview.
 
-    A memo is written with every number that is begun: without one it may be bought or gone already, and nobody knows how far it went.
+    A checkpoint is written with every number that is begun: without one a number may be bought or released already, and it isn't known
+    how far the job went.
     """
     return read_stored(model, checkpoint or "") if checkpoint or begun else model()

@@ -11,7 +11,7 @@ from didflow.contract.job_kinds import KINDS, MOVE_BATCH, parse_request
 from didflow.contract.requests import Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy
 from didflow.contract.results import Result
 from didflow.contract.validation import invalid
-from worker.jobs.documents.job import follow_documents, known_following
+from worker.jobs.documents.job import follow_documents, known_documents
 from worker.jobs.partial_result import nothing_of
 from worker.jobs.ports.context import JobContext
 from worker.jobs.ports.endings import Ended
@@ -59,7 +59,7 @@ HANDLERS: dict[str, KindHandler[Any]] = {
     "reroute": KindHandler(model=Reroute, run=reroute, known_so_far=known_reroute, requested=_named),
     "failback": KindHandler(model=Failback, run=failback, known_so_far=known_reroute, requested=lambda _: 0),
     "release": KindHandler(model=Release, run=release, known_so_far=known_release, requested=_named),
-    "follow_documents": KindHandler(model=FollowDocuments, run=follow_documents, known_so_far=known_following, requested=_named),
+    "follow_documents": KindHandler(model=FollowDocuments, run=follow_documents, known_so_far=known_documents, requested=_named),
     # Its parent knows its numbers.
     MOVE_BATCH: KindHandler(
         model=RouteChangeBatch, run=send_batch, known_so_far=lambda _batch, _context, error: nothing_of(0, error), requested=lambda _: 0

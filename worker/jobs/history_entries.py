@@ -1,6 +1,6 @@
 """What a write of a job adds to the histories of its numbers: pure, from what was known of a number before and what is now.
 
-What adds nothing happened to nobody's number, or is said by another entry: a confirmation says what the acceptance said.
+A write that changes nothing adds no history entry, and neither does one that another entry implies: a confirmation repeats the acceptance.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from worker.jobs.reroute.route_change import RouteChange
 
 #: Outcomes that tell of what became of a number after we had routed it.
 _AFTERWARDS = {Outcome.CHANGED_ELSEWHERE: Happening.CHANGED_ELSEWHERE, Outcome.NOT_FOUND: Happening.NOT_FOUND}
-#: Outcomes of a release that are told; one that was left alone was never touched.
+#: Outcomes of a release that get an entry; a number that was left alone was never touched.
 _OF_A_RELEASE = {
     Outcome.RELEASED: Happening.RELEASED,
     Outcome.ALREADY_RELEASED: Happening.ALREADY_RELEASED,
@@ -24,7 +24,7 @@ _OF_A_RELEASE = {
 }
 
 
-def moved(before: Mapping[str, RouteChange], now: Iterable[RouteChange]) -> dict[str, Happened]:
+def route_history(before: Mapping[str, RouteChange], now: Iterable[RouteChange]) -> dict[str, Happened]:
     """By moves that were written: each at most once on its way from accepted to confirmed."""
     found = ((move.number, _moved(before.get(move.number), move)) for move in now)
     return {number: happened for number, happened in found if happened is not None}
@@ -51,7 +51,7 @@ def _moved(old: RouteChange | None, new: RouteChange) -> Happened | None:
     return None
 
 
-def picked(before: Mapping[str, PurchaseItem], now: Mapping[str, PurchaseItem]) -> dict[str, Happened]:
+def purchase_history(before: Mapping[str, PurchaseItem], now: Mapping[str, PurchaseItem]) -> dict[str, Happened]:
     """By the picks of a purchase that were written: what was bought, and what an unclear checkout left behind."""
     found: dict[str, Happened] = {}
     for number, item in now.items():

@@ -8,9 +8,9 @@ from didflow.contract.numbers import to_provider
 from didflow.contract.provider import NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
 from worker.jobs.ports.provider import OwnedPort
 
-#: So many digits at least must be shared for a search by the shared beginning to be worth its call.
+#: Digits that must be shared at least for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
-#: Up to so many record ids, or numbers that a list didn't show, are read one by one.
+#: Record ids, or numbers that a list didn't show, that are read one by one; more are looked for in the list.
 ONE_BY_ONE = 20
 #: So often a list that changes is read for one question.
 LIST_TRIES = 5

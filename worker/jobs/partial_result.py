@@ -15,7 +15,7 @@ def counted(numbers: Collection[NumberResult], good: frozenset[Outcome], error: 
 
 
 def nothing_of(requested: int, error: JobError | None = None) -> Result:
-    """The result with none of so many numbers."""
+    """The result with none of the `requested` numbers done."""
     return Result(totals=Totals(requested=requested, done=0), error=error)
 
 

@@ -15,7 +15,7 @@ from worker.jobs.ports.endings import Refused
 from worker.jobs.ports.provider import OwnedPort, TrunkPort
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RouteChange
 
-#: Up to so many named numbers are looked for in one go.
+#: Named numbers that are looked for in one go.
 _AT_ONCE = 1000
 
 #: The code of a selector that matches none.

@@ -15,7 +15,7 @@ from didflow.ledger.provider_identity import noted_provider
 from didflow.settings import SANDBOX, Account, Settings
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.operate.check import Check
 from worker.process.provider_identity import look_at, other_account, other_server
 from worker.wavix.client import WavixClient
@@ -71,7 +71,7 @@ def _with_pause(check: Check, paused: str, settings: Settings) -> Check:
 
 def _account(name: str, account: Account, settings: Settings, ledger: Ledger | None) -> Iterator[Check]:
     # Within the rate, but whatever the breaker says: whether the provider can be reached from here is the question.
-    gate = SharedAdmission(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
+    gate = SharedRateLimiter(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
     client = client_of(account, finder_of(name, account, None), timeout_s=HTTP_TIMEOUT_S, admission=gate)
     try:
         dialect = client.dialect()

@@ -14,7 +14,7 @@ from didflow.ledger.ledger import Ledger
 from didflow.settings import Account, Settings
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.operate.check import Check
 from worker.wavix.client import WavixClient
 
@@ -54,7 +54,7 @@ def check_overlap(settings: Settings, ledger: Ledger | None) -> Iterator[Check]:
 
 
 def _client(name: str, account: Account, settings: Settings, ledger: Ledger | None) -> WavixClient:
-    gate = SharedAdmission(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
+    gate = SharedRateLimiter(ledger, name, pace_from(settings), None, emergency=False) if ledger else None
     return client_of(account, finder_of(name, account, None), timeout_s=HTTP_TIMEOUT_S, admission=gate)
 
 

@@ -18,7 +18,7 @@ from didflow.terminal.examples import HELP, as_lines
 from didflow.terminal.output import errors_told, print_json
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.process.provider_identity import look_at
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
@@ -47,7 +47,7 @@ def adopt(
             what = f"{len(workers)} worker processes are alive: stop them first"
             raise InvalidRequest(what, (("workers", what),))
         note, server = noted_provider(ledger, account), known.server
-        gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
+        gate = SharedRateLimiter(ledger, account, pace_from(settings), None, emergency=False)
         client = client_of(known, finder_of(account, known, None), timeout_s=settings.http_timeout, admission=gate)
         try:
             seen = look_at(client, note, ledger)

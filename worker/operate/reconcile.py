@@ -29,7 +29,7 @@ from didflow.terminal.tables import is_terminal, remarks
 from worker.attempt.dialects import finder_of
 from worker.attempt.patience import UntilStopped
 from worker.attempt.provider_clients import client_of, pace_from
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.owned_numbers import find_each, owned_whole
 from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase.quote import readable_balance_usd
@@ -188,7 +188,7 @@ def reconcile(
             raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
         ledger = Ledger(connect(redis_url(settings)), settings.namespace, actor=settings.acting)
         check_server(ledger, account, known)
-        gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
+        gate = SharedRateLimiter(ledger, account, pace_from(settings), None, emergency=False)
         client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
         desk = Desk(account, ledger, client, kept_ms=int(settings.retention_days * 86_400_000))
         try:

@@ -25,7 +25,7 @@ from didflow.terminal.output import ExitCode, WholeWords, errors_told, print_jso
 from worker.attempt.dialects import finder_of
 from worker.attempt.patience import UntilStopped
 from worker.attempt.provider_clients import client_of, pace_from
-from worker.attempt.rate_limiter import SharedAdmission
+from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.documents.upload import GOOD, Fate, HandedIn, hand_in
 from worker.operate.beside_up import beside_up
 from worker.process.provider_identity import check_server
@@ -65,7 +65,7 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
     if known is None:
         raise InvalidSettings(f"no account {account!r} here: set WAVIX_API_KEY for `default`, or name it in DIDFLOW_ACCOUNTS")
     check_server(ledger, account, known)
-    gate = SharedAdmission(ledger, account, pace_from(settings), None, emergency=False)
+    gate = SharedRateLimiter(ledger, account, pace_from(settings), None, emergency=False)
     client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
     try:
         with with_patience(UntilStopped()):

@@ -108,8 +108,8 @@ def _was_bought(one: NumberResult) -> bool:
 
 def _released(view: JobView, numbers: Mapping[str, str]) -> frozenset[int]:
     told = {one.record_id for one in view.result.numbers if one.outcome in GONE and one.record_id} if view.result else set()
-    leaving = _readable(ReleaseItem, numbers).values()
-    going = {one.record_id for one in leaving if one.outcome in GONE or (one.sent and not view.state.is_terminal)}
+    item = _readable(ReleaseItem, numbers).values()
+    going = {one.record_id for one in item if one.outcome in GONE or (one.sent and not view.state.is_terminal)}
     return frozenset(told | going)
 
 

@@ -46,7 +46,7 @@ class FollowCheckpoint(BaseModel):
 
 def follow_documents(request: FollowDocuments, context: DocumentsContext, provider: OwnedPort, rules: Rules) -> Ended:
     """Run one attempt: one look. Raises Wait until the next one."""
-    job = _Following(request, context, provider, rules)
+    job = _Follower(request, context, provider, rules)
     try:
         context.check_interrupts()
         job.look()
@@ -61,13 +61,13 @@ def follow_documents(request: FollowDocuments, context: DocumentsContext, provid
     raise Wait(WaitReason.DOCUMENTS, job.next_look_s(), job.waiting_for())
 
 
-def known_following(_request: FollowDocuments, context: DocumentsContext, error: JobError) -> Result:
+def known_documents(_request: FollowDocuments, context: DocumentsContext, error: JobError) -> Result:
     """What is known of the numbers, for a job that ends where it can't say it itself."""
     followed = [read_stored(Followed, text) for text in context.numbers().values()]
     return _result(followed, read_checkpoint(FollowCheckpoint, context.checkpoint, ()).not_found, error)
 
 
-class _Following:
+class _Follower:
     """The numbers, as this attempt sees and writes them."""
 
     def __init__(self, request: FollowDocuments, context: DocumentsContext, provider: OwnedPort, rules: Rules) -> None:

@@ -92,7 +92,7 @@ class Followed(BaseModel):
 
 
 def standing(owned: OwnedNumber) -> Followed:
-    """How far this number is. Of several documents of a type the furthest counts; a status that nobody told us of is under review."""
+    """How far this number is. Of several documents of a type the furthest counts; an unknown status counts as under review."""
     by_kind = {kind: _furthest([one.status for one in owned.documents if one.kind == kind]) for kind in owned.required_documents}
     if owned.is_active:
         stage = Stage.ACTIVATED

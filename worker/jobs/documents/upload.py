@@ -1,6 +1,6 @@
 """Handing a document in for numbers: only where it is asked for, once, and with a look at what became of it.
 
-Not a job: what is in a passport stays out of the ledger. Whoever has the file hands it in from where he is.
+Not a job: what is in a passport stays out of the ledger. The file is uploaded from the machine that has it.
 """
 
 import re

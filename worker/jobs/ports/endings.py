@@ -55,7 +55,7 @@ class Wait(Exception):
 
 
 class AttemptFailed(Exception):
-    """This attempt got nowhere, through nobody's outage: try again after a backoff, and count it.
+    """This attempt failed, and no outage is the cause: try again after a backoff, and count it.
 
     If it was the last one allowed, the job ends with `so_far`, or is parked where what was asked is `in_doubt`.
     """

@@ -1,4 +1,4 @@
-"""Search-and-buy, told in order: settle what is open, buy rounds until it is enough, set the routes, report."""
+"""Search-and-buy: settle what is open, buy in rounds until there are enough numbers, set the routes, report."""
 
 from didflow.contract.changes import changes
 from didflow.contract.errors import JobError
@@ -13,7 +13,7 @@ from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.ladder import steps_of
 from worker.jobs.purchase.locations import check_place
 from worker.jobs.purchase.pool import give_back, give_back_unless_enough
-from worker.jobs.purchase.pool_search import OursFirst, WouldBeOurs
+from worker.jobs.purchase.pool_search import PoolHandOut, PoolQuote
 from worker.jobs.purchase.protocol import OutOfStock, Purchase, UnsettledPurchase
 from worker.jobs.purchase.provisioning import SUPERSEDED, set_up, unpark
 from worker.jobs.purchase.quote import quote
@@ -24,7 +24,7 @@ from worker.jobs.purchase.state import Phase
 from worker.jobs.purchase.stock_search import StockSearch
 from worker.jobs.selection import check_trunks
 
-#: After so many checkouts that bought too little the job takes what it has: something is wrong that buying doesn't mend.
+#: After this number of checkouts that bought too little the job ends with what it has: more checkouts wouldn't help.
 MAX_CHECKOUTS = 50
 #: A standing order that waits for something else looks up this long after its time is over.
 SOON_S = 0.1
@@ -44,7 +44,7 @@ def search_and_buy(request: SearchAndBuy, context: PurchaseContext, provider: Pu
         return _dry_run(request, context, provider, rules)
     try:
         purchase.recover()
-        ours = OursFirst(purchase, context, provider, rules) if request.reuse and not is_over(request, context) else None
+        ours = PoolHandOut(purchase, context, provider, rules) if request.reuse and not is_over(request, context) else None
         if ours:
             ours.begin()
         shortage = _buy_until_enough(purchase, context, provider, rules, ours)
@@ -73,7 +73,7 @@ def search_and_buy(request: SearchAndBuy, context: PurchaseContext, provider: Pu
 
 def _dry_run(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> Ended:
     """The quote; signed if it is for what was asked, or for as much as the policy takes."""
-    ours = WouldBeOurs(request, context, provider, rules) if request.reuse else None
+    ours = PoolQuote(request, context, provider, rules) if request.reuse else None
     search = StockSearch(provider, request, context.check_interrupts, ours=ours)
     told = quote(request, context, provider, rules, search)
     told = told.model_copy(update={"numbers": ours.told + told.numbers}) if ours else told
@@ -85,7 +85,7 @@ def _dry_run(request: SearchAndBuy, context: PurchaseContext, provider: Purchase
 
 
 def _buy_until_enough(
-    purchase: Purchase, context: PurchaseContext, provider: PurchasePorts, rules: Rules, ours: OursFirst | None
+    purchase: Purchase, context: PurchaseContext, provider: PurchasePorts, rules: Rules, ours: PoolHandOut | None
 ) -> JobError | None:
     """Buy rounds until nothing is missing; return why it is less, if it is. A standing order that finds too few waits instead."""
     if purchase.checkpoint.phase is Phase.BOUGHT:
@@ -117,7 +117,7 @@ def _buy_until_enough(
     return _shortage(purchase, context)
 
 
-def _buy(purchase: Purchase, search: StockSearch, ours: OursFirst | None) -> None:
+def _buy(purchase: Purchase, search: StockSearch, ours: PoolHandOut | None) -> None:
     """A round; or, where a rung has numbers that can't be bought, what is ours of the later ones."""
     try:
         purchase.buy(search)

@@ -7,7 +7,7 @@ from didflow.contract.requests import Rung, SearchAndBuy
 
 @dataclass(frozen=True)
 class Step:
-    """`number` counts from 1; 0: the request has no ladder. `at_most`: so many numbers may come from here; None: any.
+    """`number` counts from 1; 0: the request has no ladder. `at_most`: how many numbers may come from here; None: any.
 
     `prefers_sms`: numbers with SMS go first.
     """

@@ -68,12 +68,12 @@ def _parked(request: SearchAndBuy, context: PurchaseContext, provider: PurchaseP
         return []
     owned, found = find_surely(provider, offered), []
     for number, (record_id, job_id, text) in offered.items():
-        leaving = read_if_readable(ReleaseItem, text)
-        if leaving is None or leaving.park is None or not leaving.may_be_lent or number not in owned:
+        item = read_if_readable(ReleaseItem, text)
+        if item is None or item.park is None or not item.may_be_lent or number not in owned:
             continue
-        if owned[number].record_id == record_id == leaving.record_id:
-            lent = leaving.model_copy(update={"lent": context.job_id})
-            found.append(Spare(owned[number], leaving.park.target, Loan(job_id, text, lent.model_dump_json())))
+        if owned[number].record_id == record_id == item.record_id:
+            lent = item.model_copy(update={"lent": context.job_id})
+            found.append(Spare(owned[number], item.park.target, Loan(job_id, text, lent.model_dump_json())))
     return found
 
 

@@ -22,7 +22,7 @@ from worker.jobs.purchase.standing_order import is_over
 from worker.jobs.purchase.state import Phase, PurchaseRecord
 
 
-class _OursFirst(ABC):
+class PoolSearch(ABC):
     """The pool as one attempt sees it: listed once, and each number offered once."""
 
     def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
@@ -70,7 +70,7 @@ def _keeps(owned: OwnedNumber, terms: Terms) -> bool:
     return any(one.reused and one.number == owned.number for one in terms.numbers) or owned.monthly_usd <= min(paid, default=Decimal("Inf"))
 
 
-class OursFirst(_OursFirst):
+class PoolHandOut(PoolSearch):
     """Hands them out to a purchase, by the ledger: nobody else gets them."""
 
     def __init__(self, purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
@@ -106,7 +106,7 @@ class OursFirst(_OursFirst):
         return hand_out(fresh, step.number, self.fits(step), self._purchase, self._context, self._provider) if fresh else 0
 
 
-class WouldBeOurs(_OursFirst):
+class PoolQuote(PoolSearch):
     """Hands nothing out: `told` is what would be, if nobody else is quicker."""
 
     def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:

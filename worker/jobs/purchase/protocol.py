@@ -68,7 +68,7 @@ class Purchase(WrittenPurchase):
 
     @property
     def floor(self) -> int:
-        """So many must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
+        """How many numbers must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
         match self.request.policy:
             case "all_or_nothing":
                 return 1 if self.bought else self.missing
@@ -365,7 +365,7 @@ class Purchase(WrittenPurchase):
         """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
 
         A refusal ("not all of these are in the cart") may have removed none: what the cart still shows is removed by itself.
-        Every number found in the cart starts the settle time anew. A cart that shows none of them proves something only when
+        Every number found in the cart restarts the settle time. A cart that shows none of them proves something only when
         it can't be the cart of before they were added (A3).
         """
         carted = sorted(self.with_status(ItemStatus.CARTED))

@@ -17,7 +17,7 @@ from worker.jobs.ports.endings import AccountBarred, AttemptFailed, Wait
 from worker.jobs.ports.provider import PurchasePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
-from worker.jobs.purchase.provisioning_check import SUPERSEDED, read_back, write_picks
+from worker.jobs.purchase.provisioning_check import SUPERSEDED, read_back, write_items
 from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 
 __all__ = ["SUPERSEDED", "set_up", "unpark"]
@@ -64,9 +64,9 @@ def _written(step: str, purchase: PurchaseRecord, context: PurchaseContext) -> I
     try:
         yield answered
     except (Wait, AccountBarred, AttemptFailed):
-        write_picks(step, answered, purchase, context)
+        write_items(step, answered, purchase, context)
         raise
-    write_picks(step, answered, purchase, context)
+    write_items(step, answered, purchase, context)
 
 
 def _sms_refused(item: PurchaseItem, provider: PurchasePorts) -> JobError | None:
@@ -115,7 +115,7 @@ def _set_routes(
             refused = _route_batch(ours, request, provider)
             now_ms = context.now_ms()
             asked = {n: item.model_copy(update={"route": Setting(answered_ms=now_ms, refusal=refused.get(n))}) for n, item in ours}
-            write_picks("routed", asked, purchase, context, answered=[number for number, _ in ours])
+            write_items("routed", asked, purchase, context, answered=[number for number, _ in ours])
     return superseded
 
 

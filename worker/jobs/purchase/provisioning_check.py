@@ -37,7 +37,7 @@ def read_back(
         owned = _read(awaited, provider)
         seen = {number: _seen(item, owned.get(number), purchase.request) for number, item in awaited.items()}
         changed = {number: item for number, item in seen.items() if item != awaited[number]}
-        write_picks("set_up", changed, purchase, context, history=_history(awaited, seen, purchase.request))
+        write_items("set_up", changed, purchase, context, history=_history(awaited, seen, purchase.request))
         _wait_for([setting for item in seen.values() for setting in _open(item)], asked_ms, rules)
     left = {number: item for number, item in purchase.items.items() if number in items and _open(item)}
     unrouted = [number for number, item in left.items() if item.route and not item.route.seen]
@@ -46,7 +46,7 @@ def read_back(
     return {number: error for number, error in why.items() if error is not None}
 
 
-def write_picks(
+def write_items(
     step: str,
     items: Mapping[str, PurchaseItem],
     purchase: PurchaseRecord,

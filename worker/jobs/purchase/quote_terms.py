@@ -7,7 +7,7 @@ from typing import Protocol
 from didflow.contract.errors import JobError
 from didflow.contract.quote_terms import QuotedNumber, Terms
 
-#: So many differences are named; more are counted.
+#: Differences that a message names; the others are counted.
 NAMED = 5
 
 

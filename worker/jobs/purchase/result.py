@@ -1,4 +1,4 @@
-"""A purchase's record as a result: pure, so that it can be told at any moment, by whoever has the record."""
+"""A purchase's record as a result. Pure: it can be made at any moment from the record alone."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the spend limits let a purchase do: pure rules. That they are kept whoever else buys is the ledger's part."""
+"""What the spend limits let a purchase do: pure rules. The ledger enforces them across all jobs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime

@@ -189,7 +189,7 @@ class PurchaseRecord:
     def __init__(self, request: SearchAndBuy, checkpoint: str | None, numbers: Mapping[str, str]) -> None:
         self.request = request
         self.items: dict[str, PurchaseItem] = {number: read_stored(PurchaseItem, text) for number, text in numbers.items()}
-        # A number that a person gave it (see give.lua) is kept, without a memo.
+        # A number that a person gave it (see give.lua) is kept, without a checkpoint.
         self.checkpoint = read_checkpoint(PurchaseCheckpoint, checkpoint, self.with_status(ItemStatus.BOUND, ItemStatus.CARTED))
 
     def with_status(self, *statuses: ItemStatus) -> dict[str, PurchaseItem]:

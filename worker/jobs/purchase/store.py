@@ -1,4 +1,4 @@
-"""A purchase's record with the page that it is written on: every step goes to the ledger first, and only then is believed."""
+"""A purchase's record, written to the ledger: a step counts only once the ledger has it."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 from didflow.contract.attempt_write import Write
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend
-from worker.jobs.history_entries import picked
+from worker.jobs.history_entries import purchase_history
 from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.provider import PurchasePorts
 from worker.jobs.ports.rules import Rules
@@ -37,10 +37,10 @@ class WrittenPurchase(PurchaseRecord):
         keep: Iterable[str] = (),
         hold: Spend | None = None,
         settle: Spend | None = None,
-        **memo_changes: object,
+        **checkpoint_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
-        checkpoint = self.checkpoint.model_copy(update=memo_changes | {"epoch": self._context.money.epoch})
+        checkpoint = self.checkpoint.model_copy(update=checkpoint_changes | {"epoch": self._context.money.epoch})
         changed = dict(items or {})
         self._context.save(
             Write(
@@ -59,7 +59,7 @@ class WrittenPurchase(PurchaseRecord):
                 settle=settle,
                 progress=self._progress(changed) if step in ("settled", "looked") else None,
                 money=step == "fence",
-                history=picked(self.items, changed),
+                history=purchase_history(self.items, changed),
                 unsettled=checkpoint.phase in (Phase.BOUND, Phase.CARTED),
             )
         )

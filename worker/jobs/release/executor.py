@@ -37,35 +37,35 @@ LOOK_AGAIN_S = 0.5
 Next = Literal["send", "alone", "wait", "stays", "park"]
 
 
-def what_next(leaving: ReleaseItem, looked_ms: int, forms_alone: int, rules: Rules, *, guarded: bool = False) -> Next:
+def what_next(item: ReleaseItem, looked_ms: int, forms_alone: int, rules: Rules, *, guarded: bool = False) -> Next:
     """What to do with a number whose release was sent and whose record a read begun at `looked_ms` still shows.
 
     `forms_alone`: in how many forms it may be sent alone. `guarded`: it isn't to go any more.
     """
-    if not leaving.answered_ms:
+    if not item.answered_ms:
         return "send"
-    untried = leaving.alone < forms_alone
-    if leaving.refusal is not None and untried:
-        return "alone" if leaving.alone else "send"
-    if looked_ms - leaving.answered_ms < rules.settle_s * 1000:
+    untried = item.alone < forms_alone
+    if item.refusal is not None and untried:
+        return "alone" if item.alone else "send"
+    if looked_ms - item.answered_ms < rules.settle_s * 1000:
         return "wait"
     if untried:
         return "alone"
-    if leaving.refusal is None and not guarded:
+    if item.refusal is None and not guarded:
         return "park"
-    return "wait" if looked_ms < _unclear_until_ms(leaving, rules) else "stays"
+    return "wait" if looked_ms < _unclear_until_ms(item, rules) else "stays"
 
 
-def _unclear_until_ms(leaving: ReleaseItem, rules: Rules) -> int:
+def _unclear_until_ms(item: ReleaseItem, rules: Rules) -> int:
     """Until when a call that was never answered may act after one that was; 0: there is none."""
-    return leaving.unclear_ms + int(rules.settle_limit_s * 1000) if leaving.unclear_ms else 0
+    return item.unclear_ms + int(rules.settle_limit_s * 1000) if item.unclear_ms else 0
 
 
 class Book(Protocol):
     """What is needed of the release whose numbers go."""
 
     checkpoint: ReleaseCheckpoint
-    leaving: dict[str, ReleaseItem]
+    items: dict[str, ReleaseItem]
 
     def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]: ...
     def record_gone(self, gone: Sequence[ReleaseItem]) -> None: ...
@@ -77,7 +77,7 @@ class Book(Protocol):
     def write(self, step: str, changed: Sequence[ReleaseItem], *, detail: str = "", empty: bool = False) -> None: ...
 
 
-class GivingBack:
+class ReleaseExecutor:
     """The releases of one job, as this attempt sends them."""
 
     def __init__(self, book: Book, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> None:
@@ -118,7 +118,7 @@ class GivingBack:
     def look_at_open(self) -> bool:
         """The job is called off: look at what was sent and isn't settled. Returns whether some of it turned out not to have gone, which
         is as if it had never been sent. Raises Wait while that can't be told yet, NeedsReview for what may still go."""
-        open_ones = [one for one in self._book.leaving.values() if one.sent and one.outcome is None]
+        open_ones = [one for one in self._book.items.values() if one.sent and one.outcome is None]
         if not open_ones:
             return False
         looked_ms, settle_ms = self._context.now_ms(), int(self._rules.settle_s * 1000)
@@ -139,10 +139,10 @@ class GivingBack:
         error = JobError(code="release_unclear", message="cancelled while a release had no clear answer: it may still take effect")
         raise NeedsReview(error, self._book.result(error))
 
-    def _next(self, leaving: ReleaseItem, looked_ms: int, *, guarded: bool = False) -> Next:
+    def _next(self, item: ReleaseItem, looked_ms: int, *, guarded: bool = False) -> Next:
         """`guarded`: it isn't to go any more, so it isn't sent again."""
-        found = what_next(leaving, looked_ms, 0 if guarded else len(self._forms.alone()), self._rules, guarded=guarded)
-        return found if leaving.number not in self._elsewhere or found == "wait" else "park"
+        found = what_next(item, looked_ms, 0 if guarded else len(self._forms.alone()), self._rules, guarded=guarded)
+        return found if item.number not in self._elsewhere or found == "wait" else "park"
 
     def _batches(self, together: Sequence[ReleaseItem]) -> Sequence[Sequence[ReleaseItem]]:
         size = self._rules.batch_size
@@ -275,12 +275,12 @@ class GivingBack:
         return self._named([one.number for one in batch])
 
     def _named(self, numbers: Sequence[str]) -> list[ReleaseItem]:
-        return [self._book.leaving[number] for number in numbers]
+        return [self._book.items[number] for number in numbers]
 
 
-def _stays(leaving: ReleaseItem) -> ReleaseItem:
-    assert leaving.refusal is not None
-    return leaving.not_sent().stays(Outcome.REFUSED, leaving.refusal)
+def _stays(item: ReleaseItem) -> ReleaseItem:
+    assert item.refusal is not None
+    return item.not_sent().stays(Outcome.REFUSED, item.refusal)
 
 
 def _why_parked(parked: Sequence[ReleaseItem], elsewhere: set[str], rules: Rules) -> JobError:

@@ -31,7 +31,7 @@ from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
 #: Longer than a claimed change of routes is held back before it is sent.
 SENT_WITHIN_S = 6.0
-#: No job waits for longer at a time: whoever moved `paid_until` is noticed, and a look costs one call.
+#: No job waits for longer at a time: a `paid_until` that changed is noticed, and a look costs one call.
 LOOK_AT_MOST_S = 30 * 86_400.0
 #: How soon a job that has nothing else to do looks again whether a purchase keeps what it was lent; one that gives it back wakes it.
 LENT_AGAIN_S = 30.0
@@ -79,7 +79,7 @@ class Countdown:
             self._look(now_ms)
             self._let_stay()
         todo = self._book.todo()
-        ready = [leaving for leaving in todo if leaving.sent or self._due_ms(leaving) <= now_ms]
+        ready = [item for item in todo if item.sent or self._due_ms(item) <= now_ms]
         if todo and not ready:
             self._wait_until(self._next_ms(todo), now_ms)
         if lent and not todo:
@@ -91,7 +91,7 @@ class Countdown:
         if not self._request.counts_down:
             return
         lent = self._settle_lent()
-        called_off = [one for one in self._book.leaving.values() if one.counts_down]
+        called_off = [one for one in self._book.items.values() if one.counts_down]
         parked = [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in called_off if one.may_be_parked]
         others = [_left_there(one) for one in called_off if not one.may_be_parked] if self._request.parking else []
         self._book.write("called_off", parked + others, let_go=[one.number for one in others])
@@ -101,19 +101,19 @@ class Countdown:
 
     def bring_back_open(self) -> None:
         """The same of numbers that are still ours and whose release had no clear answer: they have their routes then, and no outcome."""
-        parked = [one for one in self._book.leaving.values() if one.sent and one.outcome is None and one.stop is None and one.may_be_parked]
+        parked = [one for one in self._book.items.values() if one.sent and one.outcome is None and one.stop is None and one.may_be_parked]
         self._book.write("back_first", [one.model_copy(update={"stop": AS_ITS_WAY_BACK}) for one in parked])
         self._let_stay()
 
     def _settle_lent(self) -> int:
         """Say of the numbers that purchases keep that they were handed out. Returns how many may yet come back: they can't be let go of."""
-        lent = {one.number: one.lent for one in self._book.leaving.values() if one.lent and one.outcome is None}
+        lent = {one.number: one.lent for one in self._book.items.values() if one.lent and one.outcome is None}
         if not lent:
             return 0
         # Asked in this order: what comes back between the two questions is seen by the second.
         held = self._context.pool.borrowing(lent)
         self._book.read_again(list(lent))
-        kept = [one for one in (self._book.leaving[number] for number in lent if number not in held) if one.lent]
+        kept = [one for one in (self._book.items[number] for number in lent if number not in held) if one.lent]
         self._book.write("handed_out", [one.became(Outcome.SUPERSEDED, HANDED_OUT) for one in kept])
         return len(held)
 
@@ -152,17 +152,17 @@ class Countdown:
             raise Wait(WaitReason.SETTLING, (shown_ms - now_ms) / 1000, "what other jobs have sent for these numbers may yet show")
         return {number: one for number, one in self._context.parked.of(numbers).items() if one.release == self._context.job_id}
 
-    def _here(self, leaving: Sequence[ReleaseItem]) -> tuple[list[ReleaseItem], dict[int, OwnedNumber]]:
+    def _here(self, items: Sequence[ReleaseItem]) -> tuple[list[ReleaseItem], dict[int, OwnedNumber]]:
         """Those that are still what they were, with their records; the others stay, or are gone."""
-        owned = self._book.records(leaving) if leaving else {}
-        self._book.record_gone([one for one in leaving if one.record_id not in owned])
-        here = [one for one in leaving if one.record_id in owned]
+        owned = self._book.records(items) if items else {}
+        self._book.record_gone([one for one in items if one.record_id not in owned])
+        here = [one for one in items if one.record_id in owned]
         stays = self._book.reasons_to_stay(here, owned)
         self._book.write("left_alone", list(stays.values()))
         return [one for one in here if one.number not in stays], owned
 
-    def _seen(self, leaving: ReleaseItem, owned: OwnedNumber, now_ms: int) -> ReleaseItem:
-        return leaving.model_copy(update={"seconds": owned.seconds, "seen_ms": now_ms, "paid_until": owned.paid_until})
+    def _seen(self, item: ReleaseItem, owned: OwnedNumber, now_ms: int) -> ReleaseItem:
+        return item.model_copy(update={"seconds": owned.seconds, "seen_ms": now_ms, "paid_until": owned.paid_until})
 
     def _park(self) -> None:
         """Send the numbers' calls to the parking destination. One that can't be parked isn't given back either."""
@@ -170,7 +170,7 @@ class Countdown:
         way = ParkingContext(self._book, self._context, parking=True)
         if self._moved(way, RouteRecord(way, checkpoint=self._book.checkpoint.parking, only=parks)) == CANCELLED:
             raise CancelRequested
-        ends = [(one, one.park) for one in (self._book.leaving[number] for number in parks) if one.park is not None]
+        ends = [(one, one.park) for one in (self._book.items[number] for number in parks) if one.park is not None]
         left_out = [_not_parked(one, park) for one, park in ends if not _is_parked(park)]
         self._book.write("not_parked", left_out)  # Before it is written that all are parked: a worker may die in between.
         self._book.note(parked_ms=self._context.now_ms())
@@ -193,10 +193,10 @@ class Countdown:
         quiet = [self._seen(one, owned[one.record_id], now_ms) for one in here if one not in called]
         self._book.write("looked", quiet, empty=True)
 
-    def _is_called(self, leaving: ReleaseItem, owned: OwnedNumber, now_ms: int) -> bool:
+    def _is_called(self, item: ReleaseItem, owned: OwnedNumber, now_ms: int) -> bool:
         if owned.seconds_unread:  # Whether it is called isn't known, so it isn't given back.
             raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
-        return calls_came(leaving.seconds, leaving.seen_ms, owned.seconds, now_ms)
+        return calls_came(item.seconds, item.seen_ms, owned.seconds, now_ms)
 
     def _tell_called(self, called: Sequence[tuple[ReleaseItem, int]]) -> None:
         if not called:
@@ -205,15 +205,15 @@ class Countdown:
         self._context.events.emit(
             [(one.number, one.model_dump_json(), CALLS_CAME, self._told(one, was_s, now_s)) for one, was_s, now_s in kept]
         )
-        self._book.leaving |= {one.number: one for one, _, _ in kept}
+        self._book.items |= {one.number: one for one, _, _ in kept}
 
-    def _told(self, leaving: ReleaseItem, was_s: int, now_s: int) -> str:
+    def _told(self, item: ReleaseItem, was_s: int, now_s: int) -> str:
         return CallsCame(
             job=self._context.job_id,
             account=self._context.account,
             reference=self._context.reference or None,
-            number=leaving.number,
-            record_id=leaving.record_id,
+            number=item.number,
+            record_id=item.record_id,
             seconds_before=was_s,
             seconds_now=now_s,
         ).model_dump_json()
@@ -223,19 +223,19 @@ class Countdown:
         parked_ms = self._book.checkpoint.parked_ms
         return parked_ms + int(self._rules.settle_s * 1000) if parked_ms else 0
 
-    def _due_ms(self, leaving: ReleaseItem) -> int:
+    def _due_ms(self, item: ReleaseItem) -> int:
         """When it may go; by what was last read of it."""
         due_ms = self._book.checkpoint.from_ms + int(self._request.grace.total_seconds() * 1000)
         margin = self._request.before_renewal
-        if margin is None or leaving.paid_until is None:
+        if margin is None or item.paid_until is None:
             return due_ms
-        return max(due_ms, renews_ms(leaving.paid_until) - int(margin.total_seconds() * 1000))
+        return max(due_ms, renews_ms(item.paid_until) - int(margin.total_seconds() * 1000))
 
     def _next_ms(self, todo: Sequence[ReleaseItem]) -> int:
         """When something is to be done."""
         every_s = self._rules.look_every_s if self._request.watches else LOOK_AT_MOST_S
         look_ms = self._book.checkpoint.looked_ms + int(every_s * 1000)
-        return min(look_ms, *(0 if leaving.sent else self._due_ms(leaving) for leaving in todo))
+        return min(look_ms, *(0 if item.sent else self._due_ms(item) for item in todo))
 
     def _wait_until(self, until_ms: int, now_ms: int) -> None:
         left = len(self._book.todo())
@@ -249,7 +249,7 @@ class Countdown:
 
     def _to_bring_back(self) -> list[ReleaseItem]:
         """Those that stay and have no outcome. One that was sent has none before it is settled; it is to have its route all the same."""
-        stopped = [one for one in self._book.leaving.values() if one.stop is not None and one.outcome is None]
+        stopped = [one for one in self._book.items.values() if one.stop is not None and one.outcome is None]
         wishes = self._wishes([one for one in stopped if one.sent])
         return [one for one in stopped if not one.sent or not _is_back(one) or one.number in wishes]
 
@@ -267,7 +267,7 @@ class Countdown:
             self._book.write("ways_back", [_with_way_back(one, owned.get(one.number), wishes.get(one.number)) for one in fresh])
         way = ParkingContext(self._book, self._context, parking=False)
         self._moved(way, RouteRecord(way, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped]))
-        brought = [self._book.leaving[one.number] for one in stopped]
+        brought = [self._book.items[one.number] for one in stopped]
         # A newer job goes first; it may have moved nothing, and nobody else knows then that the number is parked.
         left = [one for one in brought if one.back is not None and one.back.outcome is Outcome.SUPERSEDED]
         seen = self._book.records(left) if left else {}
@@ -325,34 +325,34 @@ def _ways(park: RouteChange) -> str:
     return Ways(before=park.before, target=park.target).model_dump_json()
 
 
-def _left_there(leaving: ReleaseItem) -> ReleaseItem:
+def _left_there(item: ReleaseItem) -> ReleaseItem:
     """Called off and not to be brought back: it wasn't parked, or nobody knows from where."""
-    was_there = leaving.park is not None and leaving.park.outcome is Outcome.UNCHANGED
-    return leaving.became(Outcome.UNCHANGED, ROUTE_UNKNOWN) if was_there else leaving
+    was_there = item.park is not None and item.park.outcome is Outcome.UNCHANGED
+    return item.became(Outcome.UNCHANGED, ROUTE_UNKNOWN) if was_there else item
 
 
 def _is_parked(park: RouteChange) -> bool:
     return park.outcome in (Outcome.CONFIRMED, Outcome.UNCHANGED)
 
 
-def _shows_parked(leaving: ReleaseItem, owned: OwnedNumber | None) -> bool:
-    return leaving.park is not None and owned is not None and same_route(owned.route, leaving.park.target)
+def _shows_parked(item: ReleaseItem, owned: OwnedNumber | None) -> bool:
+    return item.park is not None and owned is not None and same_route(owned.route, item.park.target)
 
 
-def _is_shown(leaving: ReleaseItem, owned: OwnedNumber | None) -> bool:
+def _is_shown(item: ReleaseItem, owned: OwnedNumber | None) -> bool:
     """Whether a list shows it where it was sent last."""
-    return leaving.park is None or leaving.back is not None or _shows_parked(leaving, owned)
+    return item.park is None or item.back is not None or _shows_parked(item, owned)
 
 
-def _is_stuck(leaving: ReleaseItem) -> bool:
+def _is_stuck(item: ReleaseItem) -> bool:
     """Whether it is still parked, for all that the provider says."""
-    back = leaving.back
+    back = item.back
     return back is not None and (back.outcome is Outcome.REFUSED or (back.outcome is Outcome.ACCEPTED and back.error is not None))
 
 
-def _is_back(leaving: ReleaseItem) -> bool:
+def _is_back(item: ReleaseItem) -> bool:
     """Whether its way back has come to its end."""
-    return leaving.back is not None and leaving.back.outcome not in (None, Outcome.ACCEPTED, Outcome.REFUSED)
+    return item.back is not None and item.back.outcome not in (None, Outcome.ACCEPTED, Outcome.REFUSED)
 
 
 def _still_parked(back: RouteChange) -> JobError:
@@ -361,37 +361,37 @@ def _still_parked(back: RouteChange) -> JobError:
     return JobError(code="still_parked", message=message, retryable=True)
 
 
-def _not_parked(leaving: ReleaseItem, park: RouteChange) -> ReleaseItem:
+def _not_parked(item: ReleaseItem, park: RouteChange) -> ReleaseItem:
     why = park.error.message if park.error else "a newer job routes it"
     outcome = park.outcome if park.outcome in (Outcome.SUPERSEDED, Outcome.REFUSED, Outcome.CHANGED_ELSEWHERE) else Outcome.FAILED
-    return leaving.stays(outcome, JobError(code="not_parked", message=f"could not be parked, so it isn't given back: {why}"))
+    return item.stays(outcome, JobError(code="not_parked", message=f"could not be parked, so it isn't given back: {why}"))
 
 
-def _with_way_back(leaving: ReleaseItem, owned: OwnedNumber | None, wish: Parked | None) -> ReleaseItem:
+def _with_way_back(item: ReleaseItem, owned: OwnedNumber | None, wish: Parked | None) -> ReleaseItem:
     if wish is None or wish.wanted is None:
-        assert leaving.park is not None
-        back = way_back(leaving.park, owned)
+        assert item.park is not None
+        back = way_back(item.park, owned)
     else:
-        back = _wanted_way(leaving, owned, wish.wanted)
-    changes = {"back": back.model_copy(update={"taken_ms": _TAKEN_MS}), "wanted": wish.wanted_order if wish else leaving.wanted}
-    return leaving.model_copy(update=changes)
+        back = _wanted_way(item, owned, wish.wanted)
+    changes = {"back": back.model_copy(update={"taken_ms": _TAKEN_MS}), "wanted": wish.wanted_order if wish else item.wanted}
+    return item.model_copy(update=changes)
 
 
-def _wanted_way(leaving: ReleaseItem, owned: OwnedNumber | None, wanted: Route) -> RouteChange:
+def _wanted_way(item: ReleaseItem, owned: OwnedNumber | None, wanted: Route) -> RouteChange:
     """To where another job wants it, from wherever we have brought it; what somebody else has changed stays."""
-    ours = [route for way in (leaving.park, leaving.back) if way is not None for route in (way.before, way.target)]
+    ours = [route for way in (item.park, item.back) if way is not None for route in (way.before, way.target)]
     if owned is not None and (not ours or any(same_route(owned.route, route) for route in ours)):
         ours = [owned.route]
-    from_here = RouteChange(number=leaving.number, record_id=leaving.record_id, before=wanted, target=ours[0] if ours else ())
+    from_here = RouteChange(number=item.number, record_id=item.record_id, before=wanted, target=ours[0] if ours else ())
     return way_back(from_here, owned)
 
 
-def _stayed(leaving: ReleaseItem) -> ReleaseItem:
+def _stayed(item: ReleaseItem) -> ReleaseItem:
     """With the outcome that it stays with; called off, with that of its way back."""
-    back = leaving.back
-    if leaving.stop is AS_ITS_WAY_BACK and back is not None:
-        return leaving.became(back.outcome or Outcome.FAILED, back.error)
-    return leaving.became(leaving.stop or Outcome.FAILED, leaving.error)
+    back = item.back
+    if item.stop is AS_ITS_WAY_BACK and back is not None:
+        return item.became(back.outcome or Outcome.FAILED, back.error)
+    return item.became(item.stop or Outcome.FAILED, item.error)
 
 
 def _calls_came(was_s: int, now_s: int) -> JobError:

@@ -19,7 +19,7 @@ from worker.jobs.ports.context import ReleaseContext
 from worker.jobs.ports.endings import CancelRequested, Ended, NeedsReview, Wait
 from worker.jobs.ports.provider import ReleasePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.release.executor import GivingBack
+from worker.jobs.release.executor import ReleaseExecutor
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem, ReleaseItems
 from worker.jobs.selection import Selected, goes_to, select
@@ -32,18 +32,18 @@ def release(request: Release, context: ReleaseContext, provider: ReleasePorts, r
         context.check_interrupts()
         selected = select(request, provider)
         holders = job.holders([owned.number for owned in selected.owned])
-        leaving = [guarded(owned, request, rules, holders.get(owned.number), context.account) for owned in selected.owned]
+        items = [guarded(owned, request, rules, holders.get(owned.number), context.account) for owned in selected.owned]
         if request.dry_run:
-            return _preview(leaving, selected)
-        job.take(leaving, selected.not_found)
+            return _preview(items, selected)
+        job.take(items, selected.not_found)
     countdown = Countdown(request, job, context, provider, rules)
-    giving_back = GivingBack(job, context, provider, rules)
+    executor = ReleaseExecutor(job, context, provider, rules)
     try:
         while due := countdown.due():
-            giving_back.go_on(due)
+            executor.go_on(due)
     except CancelRequested:
-        _wind_up(countdown, giving_back)
-        counts = Counter(leaving.outcome for leaving in job.leaving.values())
+        _wind_up(countdown, executor)
+        counts = Counter(item.outcome for item in job.items.values())
         gone, before = counts[Outcome.RELEASED], counts[Outcome.ALREADY_RELEASED]
         told = (
             f"; {_numbers(gone)} listed as released {'was' if gone == 1 else 'were'} given back by then, for good"
@@ -59,28 +59,28 @@ def _numbers(count: int) -> str:
     return "1 number" if count == 1 else f"{count} numbers"
 
 
-def _wind_up(countdown: Countdown, giving_back: GivingBack) -> None:
+def _wind_up(countdown: Countdown, executor: ReleaseExecutor) -> None:
     """The job is called off. Raises NeedsReview for what may still go, Wait, AttemptFailed."""
     countdown.call_off()
     try:
-        if giving_back.look_at_open():
+        if executor.look_at_open():
             countdown.call_off()
     except NeedsReview:
         # It is still ours and may stay so: its calls go where they went before it was parked, whatever a person finds out.
         countdown.bring_back_open()
-        if giving_back.look_at_open():
+        if executor.look_at_open():
             countdown.call_off()
 
 
 def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> ReleaseItem:
     """The number as something to release, or as protected."""
-    leaving = ReleaseItem(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
+    item = ReleaseItem(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
     labels = rules.protected_labels | frozenset(request.protected_labels)
     if owned.number in rules.protected_numbers or (owned.label is not None and owned.label in labels):
-        return leaving.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
+        return item.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
     if request.expected_reference is not None and (error := _not_theirs(owned, request.expected_reference, holder, account)):
-        return leaving.became(Outcome.PROTECTED, error)
-    return leaving
+        return item.became(Outcome.PROTECTED, error)
+    return item
 
 
 def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, account: str) -> JobError | None:
@@ -111,53 +111,53 @@ class _Release(ReleaseItems):
     def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
         owned = self.records(batch)
-        self.record_gone([leaving for leaving in batch if leaving.record_id not in owned])
-        here = [leaving for leaving in batch if leaving.record_id in owned]
+        self.record_gone([item for item in batch if item.record_id not in owned])
+        here = [item for item in batch if item.record_id in owned]
         stays = self.reasons_to_stay(here, owned)
         self.write("left_alone", list(stays.values()))
-        return [leaving for leaving in here if leaving.number not in stays]
+        return [item for item in here if item.number not in stays]
 
     def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]:
         """The records that are still there. One that the list doesn't show is asked for by itself: pages may have shifted."""
-        owned = {found.record_id: found for found in find_owned(self._provider, [leaving.number for leaving in batch]).values()}
-        for leaving in batch:
-            if leaving.record_id not in owned:
+        owned = {found.record_id: found for found in find_owned(self._provider, [item.number for item in batch]).values()}
+        for item in batch:
+            if item.record_id not in owned:
                 with suppress(NotThere):
-                    owned[leaving.record_id] = self._provider.owned_one(leaving.record_id)
+                    owned[item.record_id] = self._provider.owned_one(item.record_id)
         return owned
 
     def reasons_to_stay(self, here: Sequence[ReleaseItem], owned: Mapping[int, OwnedNumber]) -> dict[str, ReleaseItem]:
         """Those that are left alone, as such: protected by now, not the purchase that was meant, or not going where they should."""
-        asked = [leaving for leaving in here if not leaving.sent]
-        holders = self.holders([leaving.number for leaving in asked])
+        asked = [item for item in here if not item.sent]
+        holders = self.holders([item.number for item in asked])
         found = {one.number: self._reason_to_stay(one, owned[one.record_id], holders.get(one.number)) for one in asked}
-        return {number: leaving for number, leaving in found.items() if leaving is not None}
+        return {number: item for number, item in found.items() if item is not None}
 
-    def _reason_to_stay(self, leaving: ReleaseItem, owned: OwnedNumber, holder: Holder | None) -> ReleaseItem | None:
-        if owned.added != leaving.added:
+    def _reason_to_stay(self, item: ReleaseItem, owned: OwnedNumber, holder: Holder | None) -> ReleaseItem | None:
+        if owned.added != item.added:
             message = "the time of purchase is not the one seen at the start: left alone"
-            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
+            return item.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
         if self._request.before_renewal is not None and owned.paid_until is None:
-            return leaving.stays(
+            return item.stays(
                 Outcome.FAILED, JobError(code="no_renewal_date", message="the provider doesn't say when it renews: left alone")
             )
-        if leaving.park is not None and not same_route(owned.route, leaving.park.target):
+        if item.park is not None and not same_route(owned.route, item.park.target):
             message = "it was parked, and its route was changed elsewhere since: not released"
-            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
+            return item.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
         expected = self._request.expected_destination
-        if leaving.park is None and expected is not None and not goes_to(owned.route, expected):
+        if item.park is None and expected is not None and not goes_to(owned.route, expected):
             message = f"its calls don't go to {expected} (--expected-destination; field expected_destination): left alone"
-            return leaving.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
+            return item.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
         now = guarded(owned, self._request, self._rules, holder, self._context.account)
-        return leaving.stays(now.outcome, now.error) if now.outcome is not None else None
+        return item.stays(now.outcome, now.error) if now.outcome is not None else None
 
     def within_cap(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Those that the account may still give back today. Raises Wait if that is none of them."""
-        most, fresh = self._rules.releases_per_day, [leaving.record_id for leaving in batch if not leaving.sent]
+        most, fresh = self._rules.releases_per_day, [item.record_id for item in batch if not item.sent]
         if most is None or not fresh:
             return list(batch)
         may_go, tomorrow_s = self._context.guards.count(fresh, most)
-        going = [leaving for leaving in batch if leaving.sent or leaving.record_id in may_go]
+        going = [item for item in batch if item.sent or item.record_id in may_go]
         if not going:
             message = (
                 f"the account gives back at most {most} numbers a day (DIDFLOW_RELEASES_PER_DAY): {len(self.todo())} wait for the next"
@@ -166,7 +166,7 @@ class _Release(ReleaseItems):
         return going
 
 
-def _preview(leaving: Sequence[ReleaseItem], selected: Selected) -> Ended:
-    would = tuple(one.result().model_copy(update={"outcome": one.outcome}) for one in leaving)
+def _preview(items: Sequence[ReleaseItem], selected: Selected) -> Ended:
+    would = tuple(one.result().model_copy(update={"outcome": one.outcome}) for one in items)
     quote = Quote(numbers=would + selected.missing_results())
     return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=len(quote.numbers), done=0), quote=quote))

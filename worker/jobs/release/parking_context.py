@@ -16,7 +16,7 @@ class ParkingBook(Protocol):
     """What is needed of the release whose numbers are parked."""
 
     checkpoint: ReleaseCheckpoint
-    leaving: dict[str, ReleaseItem]
+    items: dict[str, ReleaseItem]
 
     def note(self, **changes: object) -> None: ...
     def write(
@@ -50,8 +50,8 @@ class ParkingContext:
         return checkpoint.model_dump_json() if checkpoint else None
 
     def numbers(self, only: Sequence[str] | None = None) -> dict[str, str]:
-        some = self._book.leaving if only is None else only
-        ways = {number: self._book.leaving[number].park if self._parking else self._book.leaving[number].back for number in some}
+        some = self._book.items if only is None else only
+        ways = {number: self._book.items[number].park if self._parking else self._book.items[number].back for number in some}
         return {number: way.model_dump_json() for number, way in ways.items() if way is not None}
 
     def save(self, write: Write) -> None:
@@ -60,7 +60,7 @@ class ParkingContext:
         if write.checkpoint is not None:
             self._book.note(**{"parking" if self._parking else "back": RerouteCheckpoint.model_validate_json(write.checkpoint)})
         ways = {number: RouteChange.model_validate_json(text) for number, text in write.numbers.items()}
-        changed = [self._book.leaving[number].model_copy(update={field: way}) for number, way in ways.items()]
+        changed = [self._book.items[number].model_copy(update={field: way}) for number, way in ways.items()]
         self._book.write(f"{field}:{write.step}", changed, detail=write.detail, empty=True, answered=write.answered, more=write.history)
 
     def now_ms(self) -> int:

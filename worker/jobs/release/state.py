@@ -160,7 +160,7 @@ class ReleaseCheckpoint(BaseModel):
     open_ms: int = 0
 
 
-#: So many numbers that a job has parked, or was about to, may end in one write; more of them end in several.
+#: Numbers that a job has parked, or was about to, that may end in one write; more of them end in several.
 CLOSED_TOGETHER = 100
 
 
@@ -176,39 +176,39 @@ class ReleaseItems:
         self._context, self._lends, self._parks = context, lends, parks
         written = context.numbers()
         self.checkpoint = read_checkpoint(ReleaseCheckpoint, context.checkpoint, written)
-        self.leaving: dict[str, ReleaseItem] = {}
+        self.items: dict[str, ReleaseItem] = {}
         if self.checkpoint.selected:
-            self.leaving = {number: read_stored(ReleaseItem, text) for number, text in written.items()}
+            self.items = {number: read_stored(ReleaseItem, text) for number, text in written.items()}
 
-    def take(self, leaving: Iterable[ReleaseItem], not_found: Sequence[str]) -> None:
+    def take(self, items: Iterable[ReleaseItem], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""
         self.checkpoint = ReleaseCheckpoint(selected=True, not_found=tuple(not_found))
-        self.write("selected", list(leaving), anew=True)
+        self.write("selected", list(items), anew=True)
 
     def todo(self) -> list[ReleaseItem]:
         """What is still to go."""
-        return [leaving for _, leaving in sorted(self.leaving.items()) if leaving.is_to_go]
+        return [item for _, item in sorted(self.items.items()) if item.is_to_go]
 
     def read_again(self, numbers: Sequence[str]) -> None:
         """What others have written of these since."""
-        self.leaving |= {number: read_stored(ReleaseItem, text) for number, text in self._context.numbers(numbers).items()}
+        self.items |= {number: read_stored(ReleaseItem, text) for number, text in self._context.numbers(numbers).items()}
 
     def note(self, **changes: object) -> None:
-        """Change the memo; the next write has it."""
+        """Change the checkpoint; the next write has it."""
         self.checkpoint = self.checkpoint.model_copy(update=changes)
 
     def record_gone(self, gone: Sequence[ReleaseItem]) -> None:
         """A record that is gone after we sent its release went by it; one that we never sent was gone before."""
-        self.record_released([leaving for leaving in gone if leaving.sent])
-        self.write("was_gone", [leaving.became(Outcome.ALREADY_RELEASED) for leaving in gone if not leaving.sent])
+        self.record_released([item for item in gone if item.sent])
+        self.write("was_gone", [item.became(Outcome.ALREADY_RELEASED) for item in gone if not item.sent])
 
     def record_released(self, released: Sequence[ReleaseItem]) -> None:
         if released:
-            self.write("released", [leaving.model_copy(update={"sent": True}).became(Outcome.RELEASED) for leaving in released])
+            self.write("released", [item.model_copy(update={"sent": True}).became(Outcome.RELEASED) for item in released])
 
     def result(self, error: JobError | None) -> Result:
         others = Selected((), self.checkpoint.not_found).missing_results()
-        numbers = tuple(leaving.result() for _, leaving in sorted(self.leaving.items())) + others
+        numbers = tuple(item.result() for _, item in sorted(self.items.items())) + others
         done = sum(number.outcome in GOOD for number in numbers)
         first = next((number.error for number in numbers if number.error), None)
         return Result(numbers=numbers, totals=Totals(requested=len(numbers), done=done), error=error or first)
@@ -236,7 +236,7 @@ class ReleaseItems:
         let_go: Sequence[str] = (),
         anew: bool = False,
     ) -> None:
-        """Write these and the memo; without any only if the memo alone is worth it (`empty`).
+        """Write these and the checkpoint; without any only if the checkpoint alone is worth it (`empty`).
 
         `answered`, `more`, `parks`, `anew`: see `Write`. `let_go`: those of them that the job is done with though they have no outcome.
         A number that is about to end, and for which another job wants another route, stays open: the countdown gives it that route first.
@@ -264,26 +264,26 @@ class ReleaseItems:
             self._write_unless_wanted(write, few, ends)
 
     def _write_unless_wanted(self, write: Write, changed: Sequence[ReleaseItem], ends: Sequence[str]) -> None:
-        before = dict(self.leaving)
+        before = dict(self.items)
         try:
             self._write(write, changed, ends)
         except WantedElsewhere as wanted:
-            self.leaving = before
+            self.items = before
             some = [one.reopened() if one.number in wanted.numbers else one for one in changed]
             self._write_unless_wanted(write, some, [number for number in ends if number not in wanted.numbers])
 
     def _write(self, write: Write, changed: Sequence[ReleaseItem], ends: Sequence[str]) -> None:
         history = {one.number: happened for one in changed if (happened := released(one.outcome, one.record_id, one.error))}
-        self.leaving |= {leaving.number: leaving for leaving in changed}
-        done = sum(leaving.outcome is not None for leaving in self.leaving.values())
+        self.items |= {item.number: item for item in changed}
+        done = sum(item.outcome is not None for item in self.items.values())
         offer = {one.number: one.record_id for one in changed if self._lends and one.may_be_lent and self.checkpoint.parked_ms}
         self._context.save(
             replace(
                 write,
                 phase="releasing",
                 checkpoint=self.checkpoint.model_dump_json(),
-                numbers={leaving.number: leaving.model_dump_json() for leaving in changed},
-                progress=f"{done} of {len(self.leaving)} numbers" if write.step == "released" else None,
+                numbers={item.number: item.model_dump_json() for item in changed},
+                progress=f"{done} of {len(self.items)} numbers" if write.step == "released" else None,
                 unpark={one.number: _wish_known(one) for one in changed if one.number in ends},
                 settled=[one.number for one in changed if one.outcome is not None or not one.sent],
                 offer=offer,
@@ -293,7 +293,7 @@ class ReleaseItems:
         )
 
 
-def _wish_known(leaving: ReleaseItem) -> int:
+def _wish_known(item: ReleaseItem) -> int:
     """Which wish of another job it may end with; any, if it doesn't stay, or somebody else has it."""
-    is_ours = leaving.outcome not in (Outcome.RELEASED, Outcome.ALREADY_RELEASED, Outcome.NOT_FOUND) and leaving.error != HANDED_OUT
-    return leaving.wanted if is_ours else -1
+    is_ours = item.outcome not in (Outcome.RELEASED, Outcome.ALREADY_RELEASED, Outcome.NOT_FOUND) and item.error != HANDED_OUT
+    return item.wanted if is_ours else -1

@@ -1,4 +1,4 @@
-"""A batch: one page of a large job's numbers, sent by whoever takes it. What it writes is its parent's, which tells of it."""
+"""A batch: one chunk of a large job's numbers, sent by any worker. It writes into the record of its parent, which reports the numbers."""
 
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState

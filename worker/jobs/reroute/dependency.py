@@ -7,7 +7,7 @@ from worker.jobs.ports.endings import Refused, Wait
 
 #: How long it waits before it looks again.
 LOOK_AGAIN_S = 0.5
-#: A job that ended with one of these left numbers alone on purpose: whoever follows would move them all the same.
+#: A job that ended with one of these left numbers alone on purpose: a job that follows it would route them all the same.
 _HELD = frozenset({"canary_failed", "deadline_passed", "cancelled"})
 
 

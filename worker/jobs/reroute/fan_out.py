@@ -1,7 +1,7 @@
-"""A move of very many numbers: its moves lie in pages, batches send them, whoever takes them, and what is in memory is a few pages.
+"""Route changes of very many numbers: stored in chunks, sent in batches by any worker, a few chunks in memory at a time.
 
-The job writes down all numbers first (`snapshot`). Then it submits one batch for each page with something to send, and waits; a batch
-is a job of its own, with a lease and attempts of its own, that runs `Moves.send` on its page. When the last one has ended the job
+The job writes down all numbers first (`snapshot`). Then it submits one batch for each chunk with something to send, and waits; a batch
+is a job of its own, with a lease and attempts of its own, that runs `RouteChanges.send` on its chunk. When the last one has ended the job
 reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
 """
 
@@ -26,7 +26,7 @@ from worker.jobs.reroute.record import CANCELLED, STOPPED, TOO_LATE, RouteRecord
 from worker.jobs.reroute.route_change import GOOD, RouteChange, RouteChangeBatch, is_open
 from worker.jobs.reroute.snapshot import SnapshotWriter
 
-#: So many batches are submitted in one write, and so many in the first one: the sooner they are there, the sooner threads are busy.
+#: Batches that are submitted in one write, and in the first one: the sooner those are there, the sooner threads are busy.
 TOGETHER = 20
 FIRST_TOGETHER = 2
 #: The last batch wakes its parent; this is for the day when that doesn't work.
@@ -35,7 +35,7 @@ BATCHES_AGAIN_S = 30.0
 ASKED_FOR_EACH = 20
 
 
-def pages_in(context: RerouteContext, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
+def chunks_in(context: RerouteContext, job_id: str | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The pages of this job, or of another one, with the numbers on each."""
     index = 0
     while (numbers := context.chunks.numbers(index, job_id)) is not None:
@@ -43,13 +43,13 @@ def pages_in(context: RerouteContext, job_id: str | None = None) -> Iterator[tup
         index += 1
 
 
-def moves_in(context: RerouteContext) -> Iterator[RouteChange]:
+def changes_in(context: RerouteContext) -> Iterator[RouteChange]:
     """All moves of a job with pages."""
-    for _, numbers in pages_in(context):
+    for _, numbers in chunks_in(context):
         yield from (read_stored(RouteChange, text) for text in context.numbers(numbers).values())
 
 
-class PagedMoves:
+class ChunkedRouteChanges:
     """The moves of one large job."""
 
     def __init__(self, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> None:
@@ -89,7 +89,7 @@ class PagedMoves:
         """The job's end: by how many numbers are as asked."""
         counts = self._context.chunks.outcomes()
         outcomes: dict[Outcome | None, int] = {Outcome(word): count for word, count in counts.items() if word != "open"}
-        result = result_of_pages(self._context, error)
+        result = result_of_chunks(self._context, error)
         if outcomes.get(Outcome.UNCLEAR):
             self._remember("unclear", f"{outcomes[Outcome.UNCLEAR]} numbers", doubtful=True)
             return Ended(JobState.NEEDS_REVIEW, result)
@@ -97,7 +97,7 @@ class PagedMoves:
 
     def preview(self) -> Ended:
         """A dry run's end."""
-        result = result_of_pages(self._context, None, dry_run=True)
+        result = result_of_chunks(self._context, None, dry_run=True)
         totals = result.totals.model_copy(update={"done": 0})
         quote = Quote(numbers=result.numbers)
         return Ended(JobState.SUCCEEDED, Result(totals=totals, summary=result.summary, quote=quote))
@@ -108,7 +108,7 @@ class PagedMoves:
         """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
         if self.checkpoint.claimed:
             return
-        for _, numbers in pages_in(self._context):
+        for _, numbers in chunks_in(self._context):
             part = self._part(numbers)
             if unchanged := [number for number, move in part.record.changes.items() if move.outcome is Outcome.UNCHANGED]:
                 part.claim_without_call(unchanged, seen_ms=self.checkpoint.taken_ms)
@@ -132,7 +132,7 @@ class PagedMoves:
 
     def _first_open(self, count: int) -> list[str]:
         found: list[str] = []
-        for _, numbers in pages_in(self._context):
+        for _, numbers in chunks_in(self._context):
             stored = self._context.numbers(numbers)
             found += [number for number in numbers if is_open(stored[number])]
             if len(found) >= count:
@@ -140,10 +140,10 @@ class PagedMoves:
         return found[:count]
 
     def _fan_out(self, deadline: datetime | None) -> JobError | None:
-        """A batch for each page with something to send. Repeated, it changes nothing: a batch has its page's name."""
+        """Submit a batch for each chunk with something to send. Repeated, it changes nothing: a batch has its chunk's index."""
         batches, together = dict[str, str](), FIRST_TOGETHER
         try:
-            for index, numbers in pages_in(self._context):
+            for index, numbers in chunks_in(self._context):
                 if any(is_open(text) for text in self._context.numbers(numbers).values()):
                     batch = RouteChangeBatch(page=index, taken_ms=self.checkpoint.taken_ms, deadline=deadline)
                     batches[self._batch(index)] = batch.model_dump_json()
@@ -179,7 +179,7 @@ class PagedMoves:
             self._context.check_interrupts()
         except CancelRequested:
             stopped = CANCELLED
-        for index, numbers in pages_in(self._context):
+        for index, numbers in chunks_in(self._context):
             part = self._part(numbers)
             open_ones = [move for move in part.record.changes.values() if move.outcome is None]
             error = self._context.batches.error(self._batch(index)) if open_ones else None
@@ -194,7 +194,7 @@ class PagedMoves:
         self._remember("another_round", why, **anew)
 
     def _send_unclear_again(self) -> None:
-        for _, numbers in pages_in(self._context):
+        for _, numbers in chunks_in(self._context):
             part = self._part(numbers)
             unclear = [move for move in part.record.changes.values() if move.outcome is Outcome.UNCLEAR]
             part.record.write("unclear_again", [move.became(None) for move in unclear])
@@ -230,11 +230,11 @@ class PagedMoves:
 
     def _accepted_parts(self) -> Iterator[RouteChanges]:
         if self._context.chunks.outcomes().get(Outcome.ACCEPTED):
-            for _, numbers in pages_in(self._context):
+            for _, numbers in chunks_in(self._context):
                 yield self._part(numbers)
 
     def _judge_rest(self, part: RouteChanges, asked_ms: int, each: bool, *, settled: bool) -> list[int]:
-        """The same for a page of ours. Returns, for each number that is still open, when it can be judged at the earliest (0: any time)."""
+        """The same for a chunk of ours. Returns when each number that is still open can be judged at the earliest (0: any time)."""
         ready = [number for number in part.record.awaited(part.record.changes) if part.record.changes[number].check_after_ms <= asked_ms]
         if each and ready:
             self._judge(part, find_each(self._provider, ready), asked_ms, settled=settled)
@@ -260,13 +260,13 @@ class _TooLate(Exception):
     """The deadline came before all batches were submitted."""
 
 
-def result_of_pages(context: RerouteContext, error: JobError | None, *, dry_run: bool = False) -> Result:
+def result_of_chunks(context: RerouteContext, error: JobError | None, *, dry_run: bool = False) -> Result:
     """What became of all numbers; a summary where they are very many. The first error stands for the job's if it has none of its own."""
     counts = context.chunks.outcomes()
     total, done = sum(counts.values()), sum(counts.get(outcome, 0) for outcome in GOOD)
     totals = Totals(requested=total, done=done)
     if total <= SHOWN_AT_MOST:
-        numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in moves_in(context)), key=lambda number: number.number))
+        numbers = tuple(sorted((shown(move, dry_run=dry_run) for move in changes_in(context)), key=lambda number: number.number))
         first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
         return Result(numbers=numbers, totals=totals, error=error or first)
     undecided = "would_be_done" if dry_run else Outcome.FAILED.value
@@ -274,7 +274,7 @@ def result_of_pages(context: RerouteContext, error: JobError | None, *, dry_run:
     if counts.get("open"):
         told[undecided] = told.get(undecided, 0) + counts["open"]
     errors = tuple(_first_errors(context)) if done < total else ()
-    pages = sum(1 for _ in pages_in(context))
+    pages = sum(1 for _ in chunks_in(context))
     summary = Summary(pages=pages, outcomes=told, inactive=checkpoint_of(context).inactive, errors=errors)
     return Result(summary=summary, totals=totals, error=error or next((number.error for number in errors), None))
 
@@ -286,7 +286,7 @@ def shown(move: RouteChange, *, dry_run: bool) -> NumberResult:
 
 def _first_errors(context: RerouteContext) -> Iterator[NumberResult]:
     found = 0
-    for move in moves_in(context):
+    for move in changes_in(context):
         if move.error is not None and move.outcome not in GOOD:
             yield move.result()
             found += 1

@@ -22,8 +22,8 @@ from worker.jobs.ports.rules import Rules
 from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges
-from worker.jobs.reroute.fan_out import PagedMoves, pages_in, result_of_pages
-from worker.jobs.reroute.parked_numbers import ParkedToo, ask_releases
+from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in, result_of_chunks
+from worker.jobs.reroute.parked_numbers import ParkedSelection, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
 from worker.jobs.reroute.record import RouteRecord, checkpoint_of
 from worker.jobs.reroute.route_change import GOOD, NO_RECORD, RerouteCheckpoint, RouteChange
@@ -32,7 +32,7 @@ from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_coun
 
 #: How long a failback waits for the reroute that it undoes to end.
 REROUTE_AGAIN_S = 1.0
-#: A job of more numbers than fill so many calls is sent by batches.
+#: A job of more numbers than fill this number of calls is sent in batches.
 CALLS_ALONE = 3
 
 
@@ -53,7 +53,7 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
             # It follows a job that moved what its selector means: to find no more is what it is for.
             return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=0, done=0)))
     if checkpoint_of(context).paged:
-        paged = PagedMoves(context, provider, rules)
+        paged = ChunkedRouteChanges(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
     record = RouteRecord(context)
     error = RouteChanges(record, context, provider, rules).run(canary=request.canary, deadline=request.deadline)
@@ -62,7 +62,7 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
 
 def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended | None:
     """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
-    taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedToo(request, context, provider)
+    taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedSelection(request, context, provider)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
         planned = _moves(owned, request, context)
@@ -84,7 +84,7 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
     check_fraction(snapshot.count, request.max_fraction, provider)
     snapshot.add(parked.moves(context.numbers(parked.candidates())))
     snapshot.add(map(RouteChange.of_nobody, choice.not_found))
-    PagedMoves(context, provider, rules).selected(snapshot, label=choice.label)
+    ChunkedRouteChanges(context, provider, rules).selected(snapshot, label=choice.label)
     return None
 
 
@@ -117,9 +117,9 @@ def failback(request: Failback, context: RerouteContext, provider: ReroutePorts,
                 context.check_interrupts()
                 _mind_an_old_list(planned, young_s)
                 snapshot.add(planned if request.dry_run else ask_releases(planned, context))
-            PagedMoves(context, provider, rules).selected(snapshot)
+            ChunkedRouteChanges(context, provider, rules).selected(snapshot)
     if checkpoint_of(context).paged:
-        paged = PagedMoves(context, provider, rules)
+        paged = ChunkedRouteChanges(context, provider, rules)
         return paged.preview() if request.dry_run else paged.ended(paged.run())
     record = RouteRecord(context)
     return record.ended(RouteChanges(record, context, provider, rules).run())
@@ -179,7 +179,7 @@ def way_back(move: RouteChange, owned: OwnedNumber | None, parked: Parked | None
 def known_reroute(request: Reroute | Failback, context: RerouteContext, error: JobError) -> Result:
     """What is written of the numbers of a reroute or failback that ends from outside of its handler."""
     if context.chunks.numbers(0) is not None:
-        return result_of_pages(context, error, dry_run=request.dry_run)
+        return result_of_chunks(context, error, dry_run=request.dry_run)
     return counted([read_stored(RouteChange, text).result() for text in context.numbers().values()], GOOD, error)
 
 
@@ -234,9 +234,9 @@ def _parked_by(job_id: str, context: RerouteContext) -> dict[str, RouteChange]:
 def _ways_back(job_id: str, context: RerouteContext, provider: ReroutePorts) -> Iterator[list[RouteChange]]:
     """The same for a large one, a few at a time: first those that the owned list shows, by the digits that they share and then the whole
     of it, because a search may find nothing; then the others, each asked for by itself."""
-    numbers = [number for _, listed_numbers in pages_in(context, job_id) for number in (min(listed_numbers), max(listed_numbers))]
+    numbers = [number for _, listed_numbers in chunks_in(context, job_id) for number in (min(listed_numbers), max(listed_numbers))]
     shared = shared_digits(min(numbers), max(numbers))
-    left = sum(len(_undone(context, job_id, listed_numbers)) for _, listed_numbers in pages_in(context, job_id))
+    left = sum(len(_undone(context, job_id, listed_numbers)) for _, listed_numbers in chunks_in(context, job_id))
     for search in (shared, None) if shared else (None,):
         shown = 0
         for items in listed(provider, search):
@@ -247,7 +247,7 @@ def _ways_back(job_id: str, context: RerouteContext, provider: ReroutePorts) -> 
             yield found
         if shown >= left:
             return
-    for _, listed_numbers in pages_in(context, job_id):
+    for _, listed_numbers in chunks_in(context, job_id):
         undone = _undone(context, job_id, listed_numbers)
         if missing := undone.keys() - context.numbers(listed_numbers).keys():
             owned, parked = find_each(provider, missing), context.parked.of(sorted(missing))

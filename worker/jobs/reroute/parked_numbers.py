@@ -23,7 +23,7 @@ from worker.jobs.selection import fits, goes_to
 LET_GO_AGAIN_S = 1.0
 
 
-class ParkedToo:
+class ParkedSelection:
     """What releases have parked of a request's numbers. Made before the owned list is read, so that none of them slips through."""
 
     def __init__(self, request: Reroute, context: RerouteContext, provider: ReroutePorts) -> None:

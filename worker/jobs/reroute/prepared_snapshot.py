@@ -1,6 +1,6 @@
 """A reroute of what a dry run has read: its routes are the snapshot, so nothing has to be listed before the first number moves.
 
-Only where they are as they were, as far as it can be known here: a number that another job of ours moved since is read anew, and with
+Only where they are as they were, as far as it can be known here: a number that another job of ours moved since is read again, and with
 it all. What somebody else changed since the dry run isn't seen; on a failback it gets the route that the dry run read.
 """
 
@@ -12,7 +12,7 @@ from worker.jobs.checkpoint import read_stored
 from worker.jobs.ports.context import OtherJob, RerouteContext
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.reroute.fan_out import PagedMoves, pages_in
+from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in
 from worker.jobs.reroute.route_change import NO_RECORD, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import check_count, check_fraction
@@ -40,7 +40,7 @@ def take_prepared(request: Reroute, context: RerouteContext, provider: ReroutePo
     check_fraction(snapshot.count, request.max_fraction, provider)
     if _moved_since(context, read_ms - int(rules.settle_s * 1000)):
         return False
-    PagedMoves(context, provider, rules).selected(snapshot, label=read.label)
+    ChunkedRouteChanges(context, provider, rules).selected(snapshot, label=read.label)
     return True
 
 
@@ -49,15 +49,15 @@ def _is_good(read: OtherJob, account: str) -> bool:
 
 
 def _read_by(job_id: str, context: RerouteContext) -> Iterator[list[RouteChange]]:
-    """What the dry run read, page by page."""
-    for _, numbers in pages_in(context, job_id):
+    """What the dry run read, chunk by chunk."""
+    for _, numbers in chunks_in(context, job_id):
         moves = (read_stored(RouteChange, text) for text in context.jobs.numbers_of(job_id, numbers).values())
         yield [move for move in moves if move.record_id != NO_RECORD]
 
 
 def _moved_since(context: RerouteContext, since_ms: int) -> bool:
     """Whether a call of another job may have changed a route since, which the dry run then doesn't know."""
-    for _, numbers in pages_in(context):
+    for _, numbers in chunks_in(context):
         claim = context.routes.claim(numbers, calling=False, seen_ms=since_ms)
         if any(until_ms >= since_ms for until_ms in claim.disturbed_ms.values()):
             return True

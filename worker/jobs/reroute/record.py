@@ -8,7 +8,7 @@ from didflow.contract.errors import JobError
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
 from worker.jobs.checkpoint import read_checkpoint, read_stored
-from worker.jobs.history_entries import moved
+from worker.jobs.history_entries import route_history
 from worker.jobs.ports.context import RouteChangeContext
 from worker.jobs.ports.endings import Ended
 from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange
@@ -90,7 +90,7 @@ class RouteRecord:
         """
         if not changes and not empty:
             return
-        history = moved(self.changes, changes)
+        history = route_history(self.changes, changes)
         for change in changes:
             self.changes[change.number] = change
         sent = sum(change.outcome is not None for change in self.changes.values())

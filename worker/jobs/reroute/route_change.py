@@ -119,7 +119,7 @@ class RerouteCheckpoint(BaseModel):
     cleared      the canary is confirmed
     round        how often batches were submitted for what had no outcome yet; `fanned_out`: all of this round's were,
                  `read_back`: and have ended
-    doubtful     it was parked with unclear numbers, which are to be sent anew
+    doubtful     it was parked with unclear numbers, which are to be sent again
     """
 
     model_config = ConfigDict(frozen=True)
@@ -142,7 +142,7 @@ class RerouteCheckpoint(BaseModel):
 
 
 class RouteChangeBatch(BaseModel):
-    """What a batch is to do: send the moves on that page of its parent that have no outcome yet."""
+    """What a batch is to do: send the changes in that chunk of its parent that have no outcome yet."""
 
     model_config = ConfigDict(frozen=True)
 

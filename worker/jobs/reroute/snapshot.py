@@ -7,14 +7,14 @@ from didflow.contract.attempt_write import Write
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
-#: So many numbers are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
+#: Numbers that are gathered before they are written. Few: while they are, nothing is asked, not even whether the list is still the same.
 CHUNK = 200
-#: So many more at most wait for others that may share a call with them.
+#: This many more at most wait for others that may share a call with them.
 LEFT_OVER = 1000
 
 
 class SnapshotWriter:
-    """Takes moves in any order and any number of times, and keeps few of them. Begins the job's numbers anew."""
+    """Takes moves in any order and any number of times, and keeps few of them. Replaces the job's numbers."""
 
     def __init__(self, context: RerouteContext, batch_size: int, taken_ms: int) -> None:
         self._context, self._batch_size, self.taken_ms = context, batch_size, taken_ms
