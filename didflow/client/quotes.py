@@ -35,7 +35,7 @@ class QuotedSubmission:
 
 
 def orders(commands: Commands, quoted: Sequence[QuotedSubmission]) -> Command[list[Submission | InvalidRequest]]:
-    """What to submit by these quotes, however many in three questions; a quote that is refused is its error, in its place.
+    """What to submit by these quotes, however many in three questions; a refused quote returns its error, in its place.
 
     Refused is one that was altered, has expired, belongs to another account, or is for another request than the one beside it. One that
     has expired is taken where its key has a job: then that is what the submit answers with. That a quote is good for one order is for the
