@@ -259,7 +259,7 @@ def _reroute(who: Selector | Sequence[str], to: Sequence[Destination], **more: A
 
 def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool) -> Reroute:
     if not plan.numbers:
-        what = f"it isn't known yet which numbers plan {plan.name} means ({plan.trouble or 'they are being found out'}): refresh it, or"
+        what = f"the numbers of plan {plan.name} aren't known yet ({plan.trouble or 'a refresh is running'}): refresh it, or"
         raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
     # The count was expected of what was found out; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}

@@ -179,7 +179,7 @@ def _print_plans(plans: Sequence[FailoverPlan]) -> None:
         (plan.name, plan.count, _age(plan), _meant(plan), _places(plan), plan.trouble, plan.saved_by, f"{plan.saved_at:%Y-%m-%d %H:%M:%S}")
         for plan in plans
     ]
-    print_table(("plan", "numbers", "found out", "of", "to", "trouble", "saved by", "saved at (UTC)"), rows, whole=3)
+    print_table(("plan", "numbers", "refreshed", "of", "to", "trouble", "saved by", "saved at (UTC)"), rows, whole=3)
 
 
 def _show(plan: FailoverPlan) -> None:
@@ -189,7 +189,7 @@ def _show(plan: FailoverPlan) -> None:
             say(f"warning: {_stale_words(plan)}")
         return
     console = WholeWords()
-    console.print(Text("plan ") + Text(plan.name, style="bold") + Text(f"  {plan.count} numbers, found out {_age(plan)}"))
+    console.print(Text("plan ") + Text(plan.name, style="bold") + Text(f"  {plan.count} numbers, refreshed {_age(plan)}"))
     console.print(f"  {_meant(plan)} -> {_places(plan)}", soft_wrap=True, markup=False)
     console.print(
         f"  saved by {clean(plan.saved_by)} at {plan.saved_at:%Y-%m-%d %H:%M:%S} UTC, account {clean(plan.account)}", markup=False
@@ -202,7 +202,7 @@ def _show(plan: FailoverPlan) -> None:
 
 
 def _tell_age(plan: FailoverPlan) -> None:
-    say(f"plan {plan.name}: {plan.count} numbers, found out {_age(plan)}")
+    say(f"plan {plan.name}: {plan.count} numbers, refreshed {_age(plan)}")
     if _is_stale(plan):
         say(f"warning: {_stale_words(plan)}")
 

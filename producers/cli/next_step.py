@@ -11,7 +11,7 @@ _WAITING = {
     WaitReason.FUNDS: "the balance doesn't cover the purchase: top it up; the job resumes by itself",
     WaitReason.SPEND_LIMIT: "a spend limit is reached: `didflow explain` says which, `didflow spend` what uses it; it resumes by itself",
     WaitReason.STOCK: "too few numbers match now; the job searches again until its deadline. `didflow cancel` ends it now",
-    WaitReason.SETTLING: "an answer was unclear; it is found out what happened before anything is repeated",
+    WaitReason.SETTLING: "an answer was unclear; the job checks what happened before it repeats anything",
     WaitReason.DEPENDS: "another job must end first",
     WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
     WaitReason.DAILY_CAP: "the daily limit of releases is reached; the rest follows the next day (UTC)",
