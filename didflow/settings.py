@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     wavix_dialect: Dialect = Field(
         "auto",
         alias="WAVIX_DIALECT",
-        description="path of the owned numbers: mydids, numbers (since June 2026), or auto: found out by reads",
+        description="path of the owned numbers: mydids, numbers (since June 2026), or auto: detected by reads",
     )
     wavix_key_in: KeyIn = Field(
         "auto", alias="WAVIX_KEY_IN", description="where the key goes: bearer, query (?appid=KEY), or auto: a Bearer token if it is taken"

@@ -34,9 +34,9 @@ def checks(shell: Shell, **environment: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"path": "both"}, "/v1/numbers with a Bearer token, found out by reads; no worker has asked yet"),
-        ({"path": "mydids", "key_place": "query"}, "/v1/mydids with the key in the query, found out by reads"),
-        ({"path": "mydids", "key_place": "bearer"}, "/v1/mydids with a Bearer token, found out by reads"),
+        ({"path": "both"}, "/v1/numbers with a Bearer token, detected by reads; no worker has asked yet"),
+        ({"path": "mydids", "key_place": "query"}, "/v1/mydids with the key in the query, detected by reads"),
+        ({"path": "mydids", "key_place": "bearer"}, "/v1/mydids with a Bearer token, detected by reads"),
         ({"path": "numbers", "key_place": "query", "unknown_route": "record_json"}, "/v1/numbers with the key in the query"),
     ],
 )

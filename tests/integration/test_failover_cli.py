@@ -179,7 +179,7 @@ def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Cluster,
     keep_as_it_is(running, "evening", ours)
     ran = didflow("failover", "plan", "run", "evening", "--incident", "INC-7", "--yes")
     assert ran.code == 0, ran.out + ran.err
-    assert "plan evening: 3 numbers, found out 0:0" in ran.err
+    assert "plan evening: 3 numbers, refreshed 0:0" in ran.err
     assert "the sweep found 2 numbers that the plan missed, and 2 of them are confirmed" in ran.err
     assert places(running, ours + missed) == [{"backup@example.net"}] * 5
     assert len(moved_by(running, "failover:INC-7").result.numbers) == 3

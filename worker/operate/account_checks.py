@@ -102,7 +102,7 @@ def _read(read: Callable[[WavixClient], object], client: WavixClient) -> object:
 
 def _dialect(name: str, account: Account, dialect: Dialect, ledger: Ledger | None) -> Check:
     fixed = [word for word, value in (("dialect", account.dialect), ("key_in", account.key_in)) if value != "auto"]
-    message = f"the owned list is read at {dialect}, " + (f"as set ({', '.join(fixed)})" if fixed else "found out by reads")
+    message = f"the owned list is read at {dialect}, " + (f"as set ({', '.join(fixed)})" if fixed else "detected by reads")
     try:
         note = noted_dialect(ledger, name, account.base_url) if ledger is not None else None
     except ServiceUnavailable:
