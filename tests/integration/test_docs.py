@@ -55,7 +55,7 @@ def test_every_error_code_is_explained_to_operators() -> None:
 
 def test_settings_that_the_pages_name_exist() -> None:
     known = {field.alias or f"DIDFLOW_{name.upper()}" for name, field in Settings.model_fields.items()}
-    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED"}  # Of the tests, see tests/support/provider_profiles.py.
+    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED", "DIDFLOW_EXAMPLES"}  # Of the tests, see docs/testing.md.
     named = {name for page in PAGES for name in re.findall(r"\b(?:DIDFLOW|WAVIX)_[A-Z_]+\b", page.read_text())}
     assert named <= known
 
