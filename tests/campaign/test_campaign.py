@@ -51,7 +51,7 @@ def assert_explained(outcome: Outcome, violation: str, folder: Path) -> None:
     assert violation in page
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None:
     outcome = run(short(SECONDS, SEED), tmp_path, told)
     told(summary(outcome))

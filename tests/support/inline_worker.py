@@ -26,7 +26,8 @@ from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 SETTLE_S = 0.3
-HTTP_TIMEOUT_S = 0.4
+#: Long enough for a busy machine to answer; a call that hangs takes as long.
+HTTP_TIMEOUT_S = 2.0
 
 
 def settings_for(url: str, namespace: str, **changes: object) -> Settings:

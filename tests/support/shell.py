@@ -107,6 +107,7 @@ def _terminal(link: Path, *, wanted: bool, types: str = "") -> Iterator[Callable
         return
     ours, theirs = pty.openpty()
     link.symlink_to(os.ttyname(theirs))
+    other_end = io.FileIO(theirs, "w")  # Closed once: by its number, a second time would close what a thread has opened since.
     os.write(ours, types.encode())
     chunks: list[bytes] = []
 
@@ -119,15 +120,14 @@ def _terminal(link: Path, *, wanted: bool, types: str = "") -> Iterator[Callable
     reader.start()
 
     def drawn() -> str:
-        os.close(theirs)
+        other_end.close()
         reader.join()
         return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", b"".join(chunks).decode()).replace("\r\n", "\n")
 
     try:
         yield drawn
     finally:
-        with suppress(OSError):
-            os.close(theirs)
+        other_end.close()
         reader.join()
         os.close(ours)
 
