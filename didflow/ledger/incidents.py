@@ -23,9 +23,8 @@ def jobs_of(commands: Commands, name: str) -> Command[tuple[str, ...]]:
 
 def undone_by(commands: Commands, job_ids: tuple[str, ...]) -> Command[dict[str, str]]:
     """The failback that has each of these reroutes now; none for those that nothing brings back."""
-    texts = (yield tuple(RedisCommand("hget", (commands.keys.job(job_id), "undone_by")) for job_id in job_ids)) if job_ids else []
-    found = {job_id: (text or "").split("|", 2) for job_id, text in zip(job_ids, texts, strict=True)}
-    return {job_id: parts[1] for job_id, parts in found.items() if len(parts) == 3}
+    failbacks = (yield tuple(RedisCommand("hget", (commands.keys.job(job_id), "undone_by")) for job_id in job_ids)) if job_ids else []
+    return {job_id: failback for job_id, failback in zip(job_ids, failbacks, strict=True) if failback}
 
 
 def list_older(commands: Commands, incident_in: Callable[[str], str | None]) -> Command[None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from didflow.contract.destinations import Route
 from didflow.contract.parked_numbers import Parked, Ways
@@ -12,6 +12,16 @@ from didflow.ledger.keys import Keys
 
 _OVER = frozenset(state.value for state in JobState if state.is_terminal)
 _ROUTE: TypeAdapter[Route] = TypeAdapter(Route)
+
+
+class _Entry(BaseModel):
+    """As `scripts/include/parked_numbers.lua` writes it."""
+
+    release: str
+    ways: str
+    wanted: str
+    wanted_by: str
+    wanted_order: int
 
 
 def route_text(route: Route) -> str:
@@ -43,16 +53,14 @@ def _with_states(keys: Keys, texts: Mapping[str, str | None]) -> Command[dict[st
 
 
 def _read(text: str) -> Parked | None:
-    head, _, rest = text.partition("\n")
-    ways, _, wanted = rest.partition("\n")
     try:
-        release, _, order, by = head.split("|")
+        entry = _Entry.model_validate_json(text)
         return Parked(
-            release=release,
-            ways=Ways.model_validate_json(ways) if ways else None,
-            wanted=_ROUTE.validate_json(wanted) if wanted else None,
-            wanted_by=by,
-            wanted_order=int(order),
+            release=entry.release,
+            ways=Ways.model_validate_json(entry.ways) if entry.ways else None,
+            wanted=_ROUTE.validate_json(entry.wanted) if entry.wanted else None,
+            wanted_by=entry.wanted_by,
+            wanted_order=entry.wanted_order,
         )
-    except (ValueError, ValidationError):
+    except ValidationError:
         return None

@@ -22,7 +22,7 @@
 -- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
 -- {ns}:offered:{account}    hash    number that is parked and may be handed out -> "record id|release that has it"
 -- {ns}:going:{account}      hash    number -> release that is about to give it back, or has begun to: it is handed to nobody until that is settled
--- {ns}:parked:{account}     hash    number -> which release parks it, the route that it had, and the one that it is to have: see _parked.lua
+-- {ns}:parked:{account}     hash    number -> which release parks it, the route that it had, and the one that it is to have: see include/parked_numbers.lua
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
 -- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires

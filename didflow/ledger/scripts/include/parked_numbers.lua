@@ -1,18 +1,22 @@
--- What a release has parked, or is about to park: number -> release|order before it|wanted order|wanted by, a line with its ways (JSON: the
--- route that it had, and where it is parked; empty until they are read), a line with the wanted route (JSON, or empty).
--- wanted: what another job asked for meanwhile. The number gets that route if it stays. See routes.lua for the order before it.
+-- What a release has parked, or is about to park: number -> JSON {release, was: the order before it (see routes.lua),
+-- ways: JSON in a text, the route that it had and where it is parked ('' until they are read),
+-- wanted: JSON in a text, the route that another job asked for meanwhile ('' = none), wanted_order, wanted_by: that job}.
+-- The number gets the wanted route if it stays. Routes stay texts: an empty list would come out of cjson as an object.
 --- @include "include/keys.lua"
 --- @include "include/states.lua"
+local PARKED_FIELDS = {release = 'string', was = 'number', ways = 'string', wanted = 'string', wanted_order = 'number', wanted_by = 'string'}
+
 local function read_parked(account, number)
-  local text = redis.call('HGET', key('parked', account), number) or ''
-  local release, was, order, by, ways, wanted = string.match(text, '^([^|\n]*)|(%d+)|(%d+)|([^|\n]*)\n([^\n]*)\n([^\n]*)$')
-  if not release then return nil end
-  return {release = release, was = tonumber(was), wanted_order = tonumber(order), wanted_by = by, ways = ways, wanted = wanted}
+  local read, parked = pcall(cjson.decode, redis.call('HGET', key('parked', account), number) or '')
+  if not read or type(parked) ~= 'table' then return nil end
+  for field, kind in pairs(PARKED_FIELDS) do
+    if type(parked[field]) ~= kind then return nil end
+  end
+  return parked
 end
 
 local function write_parked(account, number, parked)
-  local head = table.concat({parked.release, int(parked.was), int(parked.wanted_order), parked.wanted_by}, '|')
-  redis.call('HSET', key('parked', account), number, table.concat({head, parked.ways, parked.wanted}, '\n'))
+  redis.call('HSET', key('parked', account), number, cjson.encode(parked))
 end
 
 -- A release takes the number, of which another job was the newest to route it. What an ended release left parked keeps its ways, and the

@@ -22,6 +22,7 @@
 --- @include "include/keys.lua"
 --- @include "include/number_writes.lua"
 --- @include "include/parked_numbers.lua"
+--- @include "include/reading.lua"
 --- @include "include/reservations.lua"
 --- @include "include/settling.lua"
 --- @include "include/spend_limits.lua"
@@ -32,14 +33,13 @@ local id, token, write = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local taint_ms, page = tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local job = job_key(id)
 if not holds(id, token) then return {'lost'} end
-local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote')
-local last_token, last_write = string.match(f[3] or '', '^(%d+):(%d+)$')
+local f = redis.call('HMGET', job, 'account', 'attempt', 'wrote_token', 'wrote')
 -- What nothing may come after that isn't known to be kept.
 local function ok()
   if (ARGV[6] or '') == '' or not (page.money or #page.reserve > 0) then return {'ok'} end
   return {'ok', unpack(count_write(ARGV[6]))}
 end
-if last_token == token and tonumber(last_write) >= write then return ok() end
+if f[3] == token and whole(f[4], 0) >= write then return ok() end
 if page.unless_cancelled and redis.call('HGET', job, 'cancel') == '1' then return {'cancelled'} end
 -- What this write consists of was written before it, in parts: all of them, or this write can't be made.
 if page.staged and redis.call('LLEN', job .. ':staged') ~= page.staged then return {'lost'} end
@@ -79,7 +79,7 @@ write_numbers(id, f[1], family, caller, page)
 if page.phase then redis.call('HSET', job, 'phase', page.phase) end
 if page.unsettled ~= nil then redis.call(page.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if page.memo then redis.call('HSET', job, 'memo', page.memo) end
-redis.call('HSET', job, 'wrote', token .. ':' .. int(write))
+redis.call('HSET', job, 'wrote_token', token, 'wrote', int(write))
 step(id, f[2], page.step, page.detail, page.calls, page.witness)
 if page.staged then redis.call('HSET', job, 'staged', '1') end
 write_progress(family, page.progress)
