@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from didflow import SearchAndBuy, Submission
 from didflow.contract.states import JobState
 from tests.support.cluster import cluster, until
@@ -14,14 +16,22 @@ SLACK_S = 4.0
 QUOTE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), dry_run=True)
 
 
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[LosingValkey]:
+    server = LosingValkey(tmp_path / "valkey")
+    yield server
+    server.stop()
+
+
 def later(count: int, begin: datetime, span: timedelta) -> Iterator[Submission]:
     """So many jobs, spread evenly."""
     for place in range(count):
         yield Submission(QUOTE, idempotency_key=f"later-{place}", not_before=begin + span * place / count)
 
 
-def test_the_due_ones_run_within_two_seconds_of_their_time_though_redis_and_the_workers_restart(tmp_path: Path) -> None:
-    valkey = LosingValkey(tmp_path / "valkey")
+def test_the_due_ones_run_within_two_seconds_of_their_time_though_redis_and_the_workers_restart(
+    tmp_path: Path, valkey: LosingValkey
+) -> None:
     with cluster(tmp_path, redis_url=valkey.url) as running:
         soon = datetime.now(UTC) + timedelta(seconds=10)
         jobs = list(running.didflow.submit_many(later(20, soon, timedelta(seconds=2))))
@@ -44,4 +54,3 @@ def test_the_due_ones_run_within_two_seconds_of_their_time_though_redis_and_the_
             late_s.append((view.started_at - max(due, back)).total_seconds())
         assert max(early_s) <= 0.05, "none too early"
         assert max(late_s) < 2.0 + SLACK_S, late_s
-    valkey.stop()
