@@ -29,7 +29,7 @@ local function tell_history(id, happened, decision)
       local what = string.match(members, '^"what":"([%a_]+)"') or ''
       local count, head, dropped, cut, said = string.match(heads[place] or '', '^(%d+)|(%x*)|(%d+)|(%x*)|(.*)$')
       if decision or said ~= id .. '|' .. what then
-        note_holder(number, what, members, f[2], f[3])
+        note_holder(number, what, string.match(members, '"record_id":(%d+)'), f[2], f[3])
         local entries, n = key('history', number), whole(count, 0) + 1
         local by = f[4] and f[4] ~= '' and not string.find(members, '"actor":', 1, true) and '"actor":' .. json(f[4]) .. ',' or ''
         local content = '{"n":' .. int(n) .. told .. by .. members .. '}'

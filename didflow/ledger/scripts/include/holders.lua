@@ -2,10 +2,9 @@
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
 local HELD = {bought = true, bought_inactive = true, reused = true}
-local function note_holder(number, what, members, account, reference)
+local function note_holder(number, what, record, account, reference)
   local gone = what == 'released' or what == 'already_released'
   if not HELD[what] and not gone then return end
-  local record = string.match(members, '"record_id":(%d+)')
   local old = redis.pcall('HGET', key('holders'), number)
   local read, was = pcall(cjson.decode, old)
   if not read or type(was) ~= 'table' then was = {} end
@@ -22,5 +21,5 @@ end
 -- Whom a number is for that was handed out to the job: as long as that may give it back, whoever had it before.
 local function note_reused(id, account, number)
   local record, has = string.match(redis.call('HGET', key('handed_out', account), number) or '', '^(%d+)|([^|]*)|')
-  if has == id then note_holder(number, 'reused', '"record_id":' .. record, account, redis.call('HGET', job_key(id), 'reference')) end
+  if has == id then note_holder(number, 'reused', record, account, redis.call('HGET', job_key(id), 'reference')) end
 end
