@@ -60,8 +60,11 @@ class Connection:
     def open(cls, url: httpx.URL, trusted: SSLContextMaker, deadline: Deadline, connect_timeout_s: float) -> "Connection":
         """Raises ConnectError or ConnectTimeout: nothing was sent."""
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
-        within = Deadline(min(connect_timeout_s, deadline.left_s()))
-        return cls(_failing_as(httpx.ConnectTimeout, httpx.ConnectError, lambda: _dial(url.scheme, host, port, trusted, within)))
+
+        def dial() -> socket.socket:
+            return _dial(url.scheme, host, port, trusted, Deadline(min(connect_timeout_s, deadline.left_s())))
+
+        return cls(_failing_as(httpx.ConnectTimeout, httpx.ConnectError, dial))
 
     @property
     def is_silent(self) -> bool:
