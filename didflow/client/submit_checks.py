@@ -23,7 +23,7 @@ def check(commands: Commands, submission: Submission, job_id: str) -> Command[st
             if not request.dry_run and (
                 first := (yield from commands.run(script_calls.undo(request.job_id, job_id, submission.idempotency_key)))
             ):
-                raise WrongJob(_undone_already(request.job_id, *first))
+                raise WrongJob(_undone_already(request.job_id, first.job_id, first.idempotency_key))
             return None if request.dry_run else incident_of(undone)
         case FollowDocuments(job_id=str() as job_id):
             check_purchase((yield from commands.get(job_id)), submission)

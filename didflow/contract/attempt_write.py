@@ -14,7 +14,7 @@ class Write:
     step, detail   for the job's story, with the calls to the provider since the write before; `witness` is what decided
     phase, memo    how far the job is, and what it keeps of that (JSON); `progress` is for people
     numbers        what to keep of each (JSON)
-    anew           all numbers of before go
+    replace        all numbers that were saved before are dropped
     clear          all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on
     history        what happened to numbers, for their histories
     reserve        keep every other job off these; if one is taken already nothing is written
@@ -43,7 +43,7 @@ class Write:
     checkpoint: str | None = None
     progress: str | None = None
     numbers: Mapping[str, str] = field(default_factory=dict)
-    anew: bool = False
+    replace: bool = False
     clear: bool = False
     pages: Mapping[int, Sequence[str]] = field(default_factory=dict)
     history: Mapping[str, Happened] = field(default_factory=dict)

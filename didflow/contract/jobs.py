@@ -55,7 +55,7 @@ class JobView:
 
 
 @dataclass(frozen=True)
-class AskedCall:
+class ProviderCall:
     """A call that may have changed something at the provider.
 
     `request` is the fingerprint of method, path and body, which the worker's log has too. `answer`: ``yes``, ``no:code``,
@@ -79,6 +79,6 @@ class Step:
     attempt: int
     name: str
     detail: str
-    calls: tuple[AskedCall, ...] = ()
+    calls: tuple[ProviderCall, ...] = ()
     witness: str | None = None
     actor: str | None = None

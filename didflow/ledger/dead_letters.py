@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, WrongJob
 from didflow.contract.jobs import JobView
@@ -86,6 +87,15 @@ def dead_letters(commands: Commands, limit: int) -> Command[DeadLetters]:
     return DeadLetters(parked, poison, tuple(map(_message, messages)), requests)
 
 
+class _PutBack(StrEnum):
+    """What came of giving an entry back to its consumer group. But for `DONE` it stays set aside."""
+
+    DONE = "ok"
+    GONE = "gone"  #: there is no such entry
+    NO_GROUP = "no_group"
+    TRIMMED = "trimmed"  #: its stream doesn't have it any more
+
+
 def replay(commands: Commands, name: str) -> Command[None]:
     """Let a parked job go on, or give a poison entry or a business event back to its group.
 
@@ -95,10 +105,10 @@ def replay(commands: Commands, name: str) -> Command[None]:
         raise InvalidRequest(f"{name} isn't one of our messages, so it can't be replayed: drop it")
     if _ENTRY.fullmatch(name) or name.startswith(REQUEST):
         said = yield from commands.run(_put_back(name))
-        if said == "gone":
+        if said is _PutBack.GONE:
             raise DeadLetterNotFound(name)
-        if said != "ok":
-            why = "its group is gone" if said == "no_group" else "its stream doesn't keep it any more"
+        if said is not _PutBack.DONE:
+            why = "its group is gone" if said is _PutBack.NO_GROUP else "its stream doesn't keep it any more"
             raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
         yield from note_decision(commands, "dead-letters replay", name)
         return
@@ -135,12 +145,12 @@ def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:
     return Call("undecodable", (limit, *dropped), list)
 
 
-def _put_back(name: str) -> Call[str]:
+def _put_back(name: str) -> Call[_PutBack]:
     entry = name.removeprefix(REQUEST)
     if not _ENTRY.fullmatch(entry):
         raise DeadLetterNotFound(name)
     where = ("results", "poison", "poison") if entry == name else ("requests", "dead", "dead")
-    return Call("put_back", (entry, *where), str)
+    return Call("put_back", (entry, *where), _PutBack)
 
 
 def _request(entry_id: str, kept: Mapping[str, str]) -> DeadRequest:

@@ -9,7 +9,7 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
 from didflow.contract.history import Happened, members_of
 from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
-from didflow.contract.jobs import AskedCall
+from didflow.contract.jobs import ProviderCall
 from didflow.contract.number_holders import Loan
 from didflow.contract.requests import REQUEST_VERSION, Request
 from didflow.contract.results import Result
@@ -155,7 +155,7 @@ class Ledger(LedgerClient):
         state: JobState,
         result: Result,
         detail: str = "",
-        calls: Sequence[AskedCall] = (),
+        calls: Sequence[ProviderCall] = (),
         history: Mapping[str, Happened] | None = None,
     ) -> bool:
         """End or park the job: state, result and event in one step. False if a newer attempt has it.
@@ -192,7 +192,7 @@ class Ledger(LedgerClient):
         delay_ms: int,
         refund: bool,
         detail: str = "",
-        calls: Sequence[AskedCall] = (),
+        calls: Sequence[ProviderCall] = (),
     ) -> bool:
         """End the attempt, not the job: it goes on after `delay_ms`. `refund`: this attempt doesn't count. False if a newer one has it."""
         told = (detail, RENUDGE_MS, calls_text(calls))
@@ -269,7 +269,7 @@ class Ledger(LedgerClient):
         """Apply the next part of a staged write that was saved."""
         return Applied(self._script("apply", claim.job_id, claim.token))
 
-    def save(self, claim: Claim, count: int, write: Write, calls: Sequence[AskedCall] = (), *, staged: int = 0) -> SaveReply:
+    def save(self, claim: Claim, count: int, write: Write, calls: Sequence[ProviderCall] = (), *, staged: int = 0) -> SaveReply:
         """Write all or nothing. `count` numbers the writes; `staged` parts of it were put down before."""
         args = (claim.job_id, claim.token, count, TAINT_MS, write_text(write, calls, staged))
         if self.witness is None:

@@ -54,6 +54,14 @@ class Call(Generic[T]):
 
 
 @dataclass(frozen=True)
+class UndoneBy:
+    """The failback that has a reroute: its job, and the idempotency key that it was submitted with ('': none)."""
+
+    job_id: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True)
 class QuoteUse:
     """The one order that a quote is good for: the quote's id, and when it expires."""
 
@@ -161,11 +169,13 @@ def _submitted(reply: Sequence[str], key: str) -> Job:
     return Job(job_id, verdict == "new", JobState(state))
 
 
-def undo(undone: str, failback: str, key: str | None) -> Call[tuple[str, str] | None]:
-    """Take a reroute for a failback that is about to be submitted. Reads None, or the job and the key that have it already."""
-    return Call(
-        "undo", (undone, failback, key or "", UNDO_STALE_MS), lambda reply: None if reply[0] == "ok" else (str(reply[1]), str(reply[2]))
-    )
+def undo(undone: str, failback: str, key: str | None) -> Call[UndoneBy | None]:
+    """Take a reroute for a failback that is about to be submitted. Reads None, or the failback that has it already."""
+    return Call("undo", (undone, failback, key or "", UNDO_STALE_MS), _undone_by)
+
+
+def _undone_by(reply: Sequence[str]) -> UndoneBy | None:
+    return None if reply[0] == "ok" else UndoneBy(str(reply[1]), str(reply[2]))
 
 
 def cancel(job_id: str, actor: str = "") -> Call[str]:

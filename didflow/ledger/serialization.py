@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.history import members_of
-from didflow.contract.jobs import AskedCall
+from didflow.contract.jobs import ProviderCall
 from didflow.ledger.spending import spend_fields
 
 #: What every write names, though it is empty: the script goes through each.
@@ -45,14 +45,14 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
     return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), parks={}, progress=None)
 
 
-def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str:
+def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> str:
     """JSON for the script `save`; its header tells the members. `staged`: so many parts of it are there."""
     told = {name: getattr(write, name) for name in ("witness", "phase", "progress", "unsettled")}
     told["memo"] = write.checkpoint  # The field's name in the job's hash.
     fields: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     fields |= {"step": write.step, "detail": write.detail, "calls": calls_text(calls), "numbers": dict(write.numbers)}
     fields |= {name: list(getattr(write, name)) for name in _LISTS}
-    fields |= {name: True for name in ("anew", "clear", "money", "unless_cancelled") if getattr(write, name)}
+    fields |= {name: True for name in ("replace", "clear", "money", "unless_cancelled") if getattr(write, name)}
     if staged:
         fields["staged"] = staged
     if write.pages:
@@ -69,6 +69,6 @@ def write_text(write: Write, calls: Sequence[AskedCall], staged: int = 0) -> str
     return json.dumps(fields)
 
 
-def calls_text(calls: Sequence[AskedCall]) -> str:
+def calls_text(calls: Sequence[ProviderCall]) -> str:
     """Calls as a step keeps them; empty for none."""
     return json.dumps([[one.call, one.request, one.answer] for one in calls]) if calls else ""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.job_kinds import parse_request
-from didflow.contract.jobs import AskedCall, JobView, Step
+from didflow.contract.jobs import JobView, ProviderCall, Step
 from didflow.contract.requests import Request
 from didflow.contract.results import NumberResult, Result
 from didflow.contract.states import JobState, Lane
@@ -97,7 +97,7 @@ def steps(entries: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[Step, ...]:
             attempt=whole(fields.get("attempt")),
             name=fields.get("name", ""),
             detail=fields.get("detail", ""),
-            calls=tuple(AskedCall(*call) for call in json.loads(fields.get("calls") or "[]")),
+            calls=tuple(ProviderCall(*call) for call in json.loads(fields.get("calls") or "[]")),
             witness=fields.get("witness"),
             actor=fields.get("actor"),
         )

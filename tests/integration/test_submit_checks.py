@@ -53,7 +53,7 @@ def test_a_failback_that_was_called_off_leaves_the_job_to_another(inline: Inline
 def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(inline: InlineWorker) -> None:
     job = moved(inline)
     assert inline.ledger.run(script_calls.undo(job.id, "died", "one")) is None
-    assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) == ("died", "one")
+    assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) == script_calls.UndoneBy("died", "one")
     assert inline.ledger.run(script_calls.undo(job.id, "again", "one")) is None, "its key may go on"
     inline.ledger.client.hincrby(inline.ledger.keys.job(job.id), "undone_ms", -script_calls.UNDO_STALE_MS - 1)
     assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) is None

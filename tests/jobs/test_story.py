@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from didflow.contract.destinations import Destination
-from didflow.contract.jobs import AskedCall, Job, JobView
+from didflow.contract.jobs import Job, JobView, ProviderCall
 from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy
 from tests.support.inline_worker import SETTLE_S, InlineWorker
 from tests.support.ledger_roles import stream
@@ -18,7 +18,7 @@ ROUTED = SearchAndBuy(country="US", quantity=2, destinations=(Destination.sip("p
 RELAYED = SearchAndBuy(country="US", sms=True, sms_relay_url="https://example.net/sms")
 
 
-def told(inline: InlineWorker, view: Job | JobView) -> list[AskedCall]:
+def told(inline: InlineWorker, view: Job | JobView) -> list[ProviderCall]:
     return [call for step in inline.story(view) for call in step.calls]
 
 

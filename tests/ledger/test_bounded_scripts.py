@@ -78,7 +78,7 @@ def numbers(count: int, text: str = "leaving") -> dict[str, str]:
 def test_the_selection_of_a_large_release(measured: Measured) -> None:
     claim = claimed(measured, submitted(measured).id)
     context = context_of(measured, claim)
-    context.save(Write("selected", numbers=numbers(20_000), checkpoint='{"selected":true}', anew=True))
+    context.save(Write("selected", numbers=numbers(20_000), checkpoint='{"selected":true}', replace=True))
     assert context.numbers() == numbers(20_000)
     happened = {number: Happened(what=Happening.RELEASED, record_id=1) for number in numbers(2_000)}
     context.save(Write("released", numbers=numbers(2_000, "gone"), history=happened, answered=list(happened), withdraw=list(happened)))
@@ -190,7 +190,7 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
     context.save(Write("selected", numbers={"+19995550100": "stale"}, checkpoint="old"))
     dying.left = scripts
     try:
-        context.save(Write("selected", numbers=numbers(250), checkpoint="new", anew=True, progress="0 of 250 numbers"))
+        context.save(Write("selected", numbers=numbers(250), checkpoint="new", replace=True, progress="0 of 250 numbers"))
         finished = True
     except Died:
         finished = False
@@ -203,7 +203,7 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
         assert (second.checkpoint, second.numbers()) == ("new", numbers(250))
     else:
         assert (second.checkpoint, second.numbers()) == ("old", {"+19995550100": "stale"})
-        second.save(Write("selected", numbers=numbers(150, "other"), checkpoint="other", anew=True))
+        second.save(Write("selected", numbers=numbers(150, "other"), checkpoint="other", replace=True))
         assert second.numbers() == numbers(150, "other"), "what was cut off is in nobody's way"
 
 

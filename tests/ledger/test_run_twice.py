@@ -33,7 +33,7 @@ from tests.support.ledger_roles import DONE, claimed, submitted, wait_until_ms
 Args = tuple[str | int, ...]
 TWO_USD = Spend(numbers=1, usd=Decimal(2))
 #: More than one script writes.
-LARGE = Write("selected", numbers={f"+1213555{place:04}": "kept" for place in range(PART_NUMBERS + 1)}, anew=True, checkpoint="{}")
+LARGE = Write("selected", numbers={f"+1213555{place:04}": "kept" for place in range(PART_NUMBERS + 1)}, replace=True, checkpoint="{}")
 
 
 def account(ledger: Ledger) -> Args:

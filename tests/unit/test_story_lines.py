@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from didflow.contract.jobs import AskedCall, Step
+from didflow.contract.jobs import ProviderCall, Step
 from producers.cli.inspect import _alike, _step_rows
 
 BEGAN = datetime(2026, 12, 1, 8, tzinfo=UTC)
-CALL = (AskedCall("destinations", "1a2b3c4d", "yes"),)
+CALL = (ProviderCall("destinations", "1a2b3c4d", "yes"),)
 
 
 def looks(count: int, detail: str = "job j, which goes first, is running") -> list[Step]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from didflow.contract.jobs import AskedCall
+from didflow.contract.jobs import ProviderCall
 from didflow.contract.provider import answer_class
 from worker.jobs.ports.provider import Provider
 
@@ -20,7 +20,7 @@ CALLS = {
 }
 
 
-def recorded_calls(provider: Provider, asked: Callable[[AskedCall], None]) -> Provider:
+def recorded_calls(provider: Provider, asked: Callable[[ProviderCall], None]) -> Provider:
     """The provider; `asked` is called with every answered call of these."""
     return cast("Provider", _Recorded(provider, asked))
 
@@ -28,7 +28,7 @@ def recorded_calls(provider: Provider, asked: Callable[[AskedCall], None]) -> Pr
 class _Recorded:
     """Stands in for `inner`."""
 
-    def __init__(self, inner: object, asked: Callable[[AskedCall], None]) -> None:
+    def __init__(self, inner: object, asked: Callable[[ProviderCall], None]) -> None:
         self._inner, self._asked = inner, asked
 
     def __getattr__(self, name: str) -> Any:
@@ -38,7 +38,7 @@ class _Recorded:
     def _around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def heard(*args: Any, **kwargs: Any) -> Any:
             answer = call(*args, **kwargs)
-            self._asked(AskedCall(name, answer.request, answer_class(answer)))
+            self._asked(ProviderCall(name, answer.request, answer_class(answer)))
             return answer
 
         return heard

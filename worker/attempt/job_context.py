@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from didflow.contract.attempt_write import Write
-from didflow.contract.jobs import AskedCall
+from didflow.contract.jobs import ProviderCall
 from didflow.contract.spending import LimitReached
 from didflow.contract.states import JobState, Lane, WaitReason
 from didflow.ledger.ledger import Claim, Ledger
@@ -58,7 +58,7 @@ class LedgerJobContext:
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
         self._writes = 0
         self._checkpoint = claim.fields.get("memo") or None
-        self._calls: list[AskedCall] = []
+        self._calls: list[ProviderCall] = []
         self.batches, self.chunks, self.jobs = LedgerBatches(ledger, claim), LedgerChunks(ledger, claim), LedgerJobs(ledger, claim)
         self.events, self.guards = LedgerEvents(ledger, claim), LedgerReleaseGuards(ledger, claim)
         self.forms = LedgerForms(ledger, claim, learned_here if learned_here is not None else {})
@@ -119,7 +119,7 @@ class LedgerJobContext:
             if applied is Applied.LOST:
                 raise LostLease
 
-    def asked(self, call: AskedCall) -> None:
+    def record_call(self, call: ProviderCall) -> None:
         """Note a call to the provider; it goes into the story with the next write, so that it costs none of its own."""
         self._calls.append(call)
 
@@ -134,7 +134,7 @@ class LedgerJobContext:
         calls = self._take_calls()
         return self._ledger.suspend(self.claim, state, reason, delay_ms=delay_ms, refund=refund, detail=detail, calls=calls)
 
-    def _take_calls(self) -> tuple[AskedCall, ...]:
+    def _take_calls(self) -> tuple[ProviderCall, ...]:
         taken = tuple(self._calls)
         self._calls.clear()
         return taken

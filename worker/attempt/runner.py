@@ -186,7 +186,7 @@ class JobRunner:
                 self._park_crashed(context)
                 return
             rules = self._rules.get(context.account, self._general_rules)
-            provider = recorded_calls(self._providers(context.account, context.lane), context.asked)
+            provider = recorded_calls(self._providers(context.account, context.lane), context.record_call)
             with with_patience(patience):
                 if self._check_account is not None:
                     self._check_account(context.account, provider)

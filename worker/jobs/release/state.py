@@ -183,7 +183,7 @@ class ReleaseItems:
     def take(self, items: Iterable[ReleaseItem], not_found: Sequence[str]) -> None:
         """Write down what goes, with record id and time of purchase, before the first of them goes."""
         self.checkpoint = ReleaseCheckpoint(selected=True, not_found=tuple(not_found))
-        self.write("selected", list(items), anew=True)
+        self.write("selected", list(items), replace=True)
 
     def todo(self) -> list[ReleaseItem]:
         """What is still to go."""
@@ -234,18 +234,18 @@ class ReleaseItems:
         more: Mapping[str, Happened] | None = None,
         parks: Mapping[str, str] | None = None,
         let_go: Sequence[str] = (),
-        anew: bool = False,
+        replace: bool = False,
     ) -> None:
         """Write these and the checkpoint; without any only if the checkpoint alone is worth it (`empty`).
 
-        `answered`, `more`, `parks`, `anew`: see `Write`. `let_go`: those of them that the job is done with though they have no outcome.
+        `answered`, `more`, `parks`, `replace`: see `Write`. `let_go`: those of them that the job is done with though they have no outcome.
         A number that is about to end, and for which another job wants another route, stays open: the countdown gives it that route first.
         """
         # "releasing" is also the check of token and cancel before a call that is sent again, with nothing new to write.
         if not changed and not empty and step not in ("selected", "releasing"):
             return
         # What the job is done with isn't staged: whether another job wants a route of it is asked in the same moment.
-        closing = sum(one.outcome is not None or one.number in let_go for one in changed) if self._parks and not anew else 0
+        closing = sum(one.outcome is not None or one.number in let_go for one in changed) if self._parks and not replace else 0
         size = CLOSED_TOGETHER if closing > CLOSED_TOGETHER else max(1, len(changed))
         for start in range(0, max(1, len(changed)), size):
             few, first = changed[start : start + size], start == 0
@@ -259,7 +259,7 @@ class ReleaseItems:
                 parks={number: ways for number, ways in (parks or {}).items() if number in mine},
                 money=step == "releasing" or bool(parks),
                 unless_cancelled=step == "releasing",
-                anew=anew,
+                replace=replace,
             )
             self._write_unless_wanted(write, few, ends)
 
