@@ -19,7 +19,7 @@ ONLY = {one.__name__: "countdown" for one in OF_COUNTDOWNS} | {one.__name__: "re
 
 def short(seconds: float, seed: int) -> Plan:
     """Everything that a minute has room for."""
-    return Plan(seconds=seconds, seed=seed, weights=EVERYTHING | TOO_LONG, quiet_within_s=180.0)
+    return Plan(seconds=seconds, seed=seed, weights=EVERYTHING | TOO_LONG, slack_s=6.0)
 
 
 def against(mutant: str | None, seconds: float, seed: int) -> Plan:
