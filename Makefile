@@ -30,10 +30,11 @@ test: lint imports  ## everything that must hold: lint, types, import rules, tes
 	@$(MAKE) --no-print-directory -j 2 types compiled
 	@$(MAKE) --no-print-directory unit
 
-lint: .venv/dev  ## ruff and the spelling, check only
+lint: .venv/dev  ## ruff, spelling, and plain words in the pages; check only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
+	@$(BIN)/codespell -D plain-words.txt *.md docs
 
 types: .venv/dev  ## mypy --strict
 	@$(BIN)/mypy
@@ -78,7 +79,7 @@ bench: .venv-bench/ready .venv-bench-arq/ready  ## measure the overhead of a job
 	@.venv-bench/bin/python -m tests.bench.overhead
 	@.venv-bench/bin/python -m tests.bench.failover
 
-lock:  ## write all lock files anew (needs uv)
+lock:  ## write all lock files (needs uv)
 	uv pip compile pyproject.toml --extra local --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
 	uv pip compile pyproject.toml --extra local --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
 	uv pip compile pyproject.toml --extra local --group build --group bench --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench.lock

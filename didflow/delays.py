@@ -1,4 +1,4 @@
-"""How long to wait before something is tried or looked at again."""
+"""How long to wait before something is tried or checked again."""
 
 import zlib
 
@@ -12,7 +12,7 @@ def doubling_s(first_s: float, last_s: float, times: int) -> float:
 
 
 def jittered_s(delay_s: float, draw: float, *, earlier: float = 0.25) -> float:
-    """The delay, moved by chance within half of itself, so that what began together doesn't go on together.
+    """The delay, moved by chance within half of itself, so that what began together doesn't continue together.
 
     `draw`: 0 to 1, at random. `earlier`: the part of the delay by which it is shortened at most; it is lengthened by the rest of the half.
     """
@@ -20,5 +20,5 @@ def jittered_s(delay_s: float, draw: float, *, earlier: float = 0.25) -> float:
 
 
 def draw_for(*parts: object) -> float:
-    """A draw (0 to 1) that is the same whenever it is asked for with the same parts, for a step that may be repeated."""
+    """A draw (0 to 1) that is the same whenever it is requested with the same parts, for a step that may be repeated."""
     return zlib.crc32(":".join(map(str, parts)).encode()) / 2**32

@@ -1,6 +1,6 @@
-"""Writes log lines from one thread of its own, so that a reader that has stopped never stops the threads that do the work.
+"""Writes log lines from a separate thread, so that a stopped reader of the log never blocks the threads that do the work.
 
-A pipe takes 64 KB that nobody reads; the next write to it lasts until somebody reads. So lines wait in a bounded queue. While it is full,
+A pipe buffers 64 KB; then a write blocks until the reader continues. So lines wait in a bounded queue. While it is full,
 new lines are dropped and counted, and the count is logged once lines can be written again. A process that is killed loses the lines that
 still wait, which normally are those of the last milliseconds.
 """
@@ -103,7 +103,7 @@ def _write(descriptor: int, text: str) -> bool:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # Whoever shares this end of the pipe made it non-blocking.
+        except BlockingIOError:  # Another process that shares this end of the pipe made it non-blocking.
             select.select([], [descriptor], [])
         except (OSError, ValueError):
             return False

@@ -1,4 +1,4 @@
-"""Whether the process that started this one, and that it is to end with, is still there: a parent that is killed can tell nobody."""
+"""Detects the death of the parent process, with which this process must end: a killed parent can't signal its children."""
 
 import os
 import threading

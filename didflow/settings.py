@@ -24,7 +24,7 @@ from didflow.urls import base_url, check_redis_url
 
 #: The key of the sandbox's account `default`. Not a secret: it opens nothing but a sandbox.
 SANDBOX_KEY = "sandbox-key"
-#: What the sandbox is called, at whichever port it listens. It forgets its numbers when it stops, so they tell nothing.
+#: What the sandbox is called, at whichever port it listens. It loses its numbers when it stops, so they don't identify it.
 SANDBOX = "sandbox"
 
 Dialect = Literal["auto", "mydids", "numbers"]
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         30.0,
         ge=0.01,
         le=3600,
-        description="seconds from the start of a provider call to the last byte of its answer; later it is given up as unclear",
+        description="seconds from the start of a provider call to the last byte of its answer; later the call is abandoned as unclear",
     )
     list_pages: int = Field(
         10_000,
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     documents_deadline_days: float = Field(
         30.0, gt=0, le=MOST_DAYS, description="how long numbers that wait for documents are followed, where a request doesn't say"
     )
-    # Not less: after a restart of Redis the gate takes for nobody's what was bought since the day before and no kept job claims.
+    # Not less: after a restart of Redis the gate reports numbers that were bought since the day before and that no kept job claims.
     retention_days: float = Field(90.0, ge=2, le=MOST_DAYS, description="how long ended jobs and their idempotency keys are kept")
     history_days: float = Field(1095.0, gt=0, le=MOST_DAYS, description="how long a number's history is kept after the number went")
     protected_numbers: Annotated[NumberList, NoDecode, BeforeValidator(_words)] = Field(

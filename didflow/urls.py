@@ -1,4 +1,4 @@
-"""The URLs of the provider and of Redis: whether they can be used, in one form, and shown without secrets.
+"""The URLs of the provider and of Redis: validated, normalized, and shown without secrets.
 
 A message names what is wrong and nothing of the URL: where it is malformed, any part of it may be the password.
 """

@@ -1,11 +1,11 @@
-"""Requests by an event: other systems write business events to the stream `{namespace}:requests`, and this submits what they ask for.
+"""Requests by events: other systems write business events to the stream `{namespace}:requests`, and this submits the jobs.
 
-    for taken in BusinessEvents(Didflow.from_env()).take_in():
+    for processed BusinessEvents(Didflow.from_env()).take_in():
         print(taken.event_id, taken.job or taken.refusal)
 
-An event is acknowledged when its job is submitted, durably, and not before; whoever dies in between is replaced, and the event's id, which
+An event is acknowledged only when its job is durably submitted; a consumer that dies in between is replaced, and the event's id, which
 is the idempotency key, makes of two submits one job. What can't be acted on goes to `{namespace}:requests:dead` with every fault, and holds
-up nobody. A Redis that is away or full is waited for. `didflow requests consume` is this as a service.
+no other event. While Redis is unavailable or full, it waits. `didflow requests consume` runs this as a service.
 """
 
 import json
@@ -43,13 +43,13 @@ from producers.onboarding import Onboarding
 
 #: The consumer group that acts. Other groups may read along.
 GROUP = ACTING_GROUP
-#: What a dead consumer held is taken over after this long; it does no harm to somebody who is only slow.
+#: What a dead consumer held is taken over after this long; it does no harm to someone who is only slow.
 TAKE_OVER_S = 30.0
-#: An event that was handed out so often killed those who took it.
+#: An event that was delivered so often killed those who took it.
 MAX_DELIVERIES = 5
 #: How long a Redis that is away is left alone, at first and at last.
 AGAIN_FIRST_S, AGAIN_LAST_S = 0.2, 10.0
-#: Of an event that couldn't be acted on so many characters are kept beside the reason; the whole of it lies on the requests stream.
+#: A refused event keeps this many characters beside the reason; the requests stream has all of it.
 KEPT_CHARACTERS = 65_536
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class BusinessEvents:
                 again_s = min(AGAIN_LAST_S, again_s * 2)
 
     def _take(self, member: Membership, entry: Entry[dict[str, str]], stop: threading.Event | None) -> TakenIn | None:
-        """Submit, then acknowledge; or say why not, then acknowledge. None if it was told to stop before that was done."""
+        """Submit, then acknowledge; or store the refusal, then acknowledge. None if it was asked to stop before that."""
         event_id, kind = entry.event.get("id", ""), entry.event.get("type", "")
         try:
             outcome = self._patiently(lambda: self._submitted(entry.event), stop)
@@ -159,7 +159,7 @@ class BusinessEvents:
             return InternalError(error)
 
     def _answer(self, member: Membership, entry: Entry[dict[str, str]], outcome: Job | DidflowError) -> None:
-        """Say that it is dealt with; where it was refused, only after that is written down."""
+        """Say that it is dealt with; where it was refused, only after that is stored."""
         if isinstance(outcome, Job):
             self._reader.perform(acknowledge(self._channel, member, entry.entry_id))
         else:
@@ -172,7 +172,7 @@ class BusinessEvents:
         self._reader.perform(set_aside(self._channel, member, entry.entry_id, kept, str(refusal)[:KEPT_CHARACTERS], **more))
 
     def _patiently(self, do: Callable[[], T], stop: threading.Event | None) -> T:
-        """Do it as soon as Redis lets us; without `stop` now or never. Not by giving the event back: each time that it is handed out counts
+        """Do it as soon as Redis lets us; without `stop` now or never. Not by giving the event back: each time that it is delivered counts
         against it."""
         again_s = AGAIN_FIRST_S
         while True:
@@ -215,7 +215,7 @@ class BusinessEvents:
                 return self._returned(reference, account)
 
     def _returned(self, reference: str, account: str) -> Job:
-        """The release that was called off. Raises NumbersGone if numbers went for good, WrongJob if no release of theirs is known."""
+        """The release that was cancelled. Raises NumbersGone if numbers were released, WrongJob if no release of theirs is known."""
         found = Churn(self._didflow, account=account).returned(reference)
         if found.gone:
             orders = "; ".join(request.model_dump_json(exclude_defaults=True) for request in found.similar)
@@ -229,7 +229,7 @@ class BusinessEvents:
         ]
         view = next((view for view in releases if view.id in found.called_off), releases[0] if releases else None)
         if view is None:
-            raise WrongJob(f"there is no release of numbers of {reference!r} that could be called off")
+            raise WrongJob(f"there is no release of numbers of {reference!r} that could be cancelled")
         return Job(view.id, False, view.state)
 
 
@@ -263,7 +263,7 @@ def _is_utf_8(text: str) -> bool:
 def _called_off(churn: Churn, case: str) -> Job:
     view = churn.call_off(case)
     if view is None:
-        raise WrongJob(f"churn case {case!r} has no release that could be called off")
+        raise WrongJob(f"churn case {case!r} has no release that could be cancelled")
     return Job(view.id, False, view.state)
 
 

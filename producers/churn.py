@@ -35,11 +35,11 @@ from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.churn_dry_run import Rehearsal
 from producers.churn_repeated import leaves_with, same_as
 
-#: How long the numbers of a customer who left are kept, where nobody says otherwise.
+#: Default grace period for the numbers of a customer who left.
 GRACE = timedelta(days=7)
 #: Later than any release.
 MOST_DAYS = 365_000
-#: So many of a reference's newest jobs are looked at.
+#: The number of a reference's newest jobs that are searched.
 JOBS_AT_MOST = 1000
 
 
@@ -101,7 +101,7 @@ class Churn:
     def returned(self, reference: str, *, timeout_s: float = 0.0) -> Returned:
         """A customer came back: call their releases off, and say what is still there.
 
-        `timeout_s`: wait so long for workers to wind up; before that a number may just be going. Raises WaitTimeout, ServiceUnavailable.
+        `timeout_s`: wait so long for workers to end; before that a number may just be going. Raises WaitTimeout, ServiceUnavailable.
         """
         return self._returned(reference, timeout_s, None)
 
@@ -226,9 +226,7 @@ class Churn:
             if holder is None or holder.account != self._account:
                 faults.append(("numbers", f"{number}: nothing shows that it was bought for {reference!r} and is ours"))
             elif holder.reference != reference:
-                faults.append(
-                    ("numbers", f"{number}: was bought for {holder.reference or 'nobody in particular'!r}, not for {reference!r}")
-                )
+                faults.append(("numbers", f"{number}: was bought for {holder.reference or 'no reference'!r}, not for {reference!r}"))
         if faults:
             raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
         return wanted

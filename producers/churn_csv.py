@@ -23,7 +23,7 @@ class ChurnLine:
 
     outcome  ``submitted``, ``same`` (was submitted before), ``kept``, ``unclear``, ``partly_gone``, ``gone``, ``nothing``: see `Returned`;
              ``refused`` with `fault`. Of a dry run also ``new`` (would be submitted), ``conflict`` and ``unknown_customer`` with `fault`
-    job      the job that has the numbers, or is called off; of a dry run perhaps an earlier line (``line 3``)
+    job      the job that has the numbers, or is cancelled; of a dry run perhaps an earlier line (``line 3``)
     gone     numbers of a customer who came back that are no longer ours
     """
 
@@ -52,7 +52,7 @@ class Told:
 
 
 def read_lines(lines: Iterable[str | bytes]) -> Iterator[Told | ChurnLine]:
-    """Each line as what it tells, or as refused; empty lines are passed over. Raises InvalidRequest for a header that can't be used."""
+    """Each line parsed, or refused; empty lines are skipped. Raises InvalidRequest for a header that can't be used."""
     columns: list[str] | None = None
     for count, raw in enumerate(lines, 1):
         try:

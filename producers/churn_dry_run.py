@@ -1,4 +1,4 @@
-"""A dry run of a list of leavers: what its earlier lines would have done is taken for done, and nothing is submitted."""
+"""A dry run of a churn CSV: each line is evaluated as if the earlier lines had taken effect, and nothing is submitted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from didflow.contract.states import JobState
 
 
 class Rehearsal:
-    """The releases that earlier lines would have submitted, and those that they would have called off."""
+    """The releases that earlier lines would have submitted, and those that they would have cancelled."""
 
     def __init__(self) -> None:
         self._would: list[JobView] = []
@@ -31,7 +31,7 @@ class Rehearsal:
         self._would.append(_planned(f"line {line}", request, key, reference, account))
 
     def call_off(self, job_ids: Sequence[str]) -> None:
-        """The jobs that a line would call off."""
+        """The jobs that a line would cancel."""
         self._called_off |= set(job_ids)
 
     def _as_it_would_be(self, view: JobView) -> JobView:

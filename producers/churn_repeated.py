@@ -1,8 +1,8 @@
-"""A customer who is leaving already is asked to leave once more: what that means. A pure decision on the releases that are known.
+"""A repeated release request for a customer: a pure decision based on the known releases.
 
 1. Numbers that an open release has on the same terms stay with that release. Only the others get a new one.
 2. A number that an open release has on other terms is a conflict, which names the terms that differ. Nothing is submitted.
-3. A release that is being called off is a conflict until it has ended.
+3. A release that is being cancelled is a conflict until it has ended.
 
 Terms are compared as they were given: a grace period of 7 days is the same a day later, `at` is a moment.
 """
@@ -26,7 +26,7 @@ def leaves_with(open_ones: Sequence[JobView], asked: Release) -> tuple[Job | Non
         if not theirs or not isinstance(view.request, Release):
             continue
         if view.cancel_requested:
-            raise AlreadyLeaving(view.reference or "", view.id, "it is being called off: repeat this once it has ended")
+            raise AlreadyLeaving(view.reference or "", view.id, "it is being cancelled: repeat this once it has ended")
         if differ := differences(asked, view.request, leave_out=_NO_TERMS):
             raise AlreadyLeaving(view.reference or "", view.id, "; ".join(differ))
         rest -= theirs
@@ -35,7 +35,7 @@ def leaves_with(open_ones: Sequence[JobView], asked: Release) -> tuple[Job | Non
 
 
 def same_as(known: JobView, asked: Release, *, all_numbers: bool, key: str, releases: Sequence[JobView], jobs: Sequence[JobView]) -> Job:
-    """The job of this key, if it was asked for the same. Raises IdempotencyConflict with every difference.
+    """The job of this key, if it was requested the same. Raises IdempotencyConflict with every difference.
 
     `all_numbers`: the request names none, and means all that were bought for the reference. `asked.numbers` are then those held now.
     """
@@ -60,7 +60,7 @@ def numbers_of(view: JobView) -> tuple[str, ...]:
 
 
 def _meant_then(known: JobView, held: Collection[str], releases: Sequence[JobView], jobs: Sequence[JobView]) -> set[str]:
-    """Of the numbers held now those that "all" meant when that job was made: bought by then, and in no release of before."""
+    """Of the numbers held now those that "all" meant when that job was made: bought by then, and in no earlier release."""
     bought = {
         number.number
         for view in jobs

@@ -33,13 +33,13 @@ from didflow.ledger.script_calls import Submission
 
 #: An incident and perhaps an account, as a key.
 KeyOf = Callable[[str, str | None], str]
-#: Who saves a plan finds out its numbers; the workers do it after this long, and then regularly.
+#: Who saves a plan determines its numbers; the workers do it after this long, and then regularly.
 FIRST_REFRESH_S = 60.0
-#: A sweep that is called off is waited for this long, to know whether it moved anything.
+#: A sweep that is cancelled is waited for this long, to know whether it moved anything.
 CALLED_OFF_S = 5.0
 #: A job with these outcomes only moved nothing.
 _UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
-#: What a run has of its own, or found out since: no difference between a plan and the job that ran it.
+#: What a run has of its own, or detected since: no difference between a plan and the job that ran it.
 _FOUND_OUT = ("v", "dry_run", "numbers", "record_ids", "selector", "expected_count", "deadline", "after", "snapshot_of")
 
 
@@ -123,7 +123,7 @@ class Failover:
         return self.back_all(incident)[0]
 
     def back_all(self, incident: str) -> tuple[Job, ...]:
-        """The same; returns every job that brings numbers back. A sweep that hasn't ended is called off first."""
+        """The same; returns every job that brings numbers back. A sweep that hasn't ended is cancelled first."""
         jobs = [self._bring_back(self.moved(incident), incident)]
         if (sweep := self._ended_sweep(incident)) is not None:
             jobs.append(self._bring_back(sweep, incident))
@@ -134,7 +134,7 @@ class Failover:
         return self._didflow.submit(Failback(job_id=moved.id), idempotency_key=key, reference=incident, account=self._account)
 
     def _ended_sweep(self, incident: str) -> JobView | None:
-        """The incident's sweep if it moved something, or still may: called off, it ends before its next batch."""
+        """The incident's sweep if it moved something, or still may: cancelled, it ends before its next batch."""
         sweep = self.swept(incident)
         if sweep is not None and sweep.state not in REPORTED:
             self._didflow.cancel(sweep.id)
@@ -187,7 +187,7 @@ class Failover:
         return self.refresh_plan(name, timeout_s)
 
     def keep_plan(self, name: str, request: Reroute, saved_by: str | None = None) -> None:
-        """Keep a plan with a request that is made already; its numbers are to be found out."""
+        """Keep a plan with a request that is made already; its numbers are to be detected."""
         actor = self._didflow.actor if saved_by is None else actor_named(saved_by)
         self._plans.save(name, self._account, request, actor, first_s=FIRST_REFRESH_S)
 
@@ -215,12 +215,12 @@ class Failover:
     def run_plan(self, name: str, incident: str, *, deadline: datetime | None = None, read_routes: bool = False) -> PlanRun:
         """Move the plan's numbers at once, and after them what its selector finds then.
 
-        Of a plan of many numbers nothing is read before: the routes that a failback gives back are those of the plan's last reading.
-        What didflow itself moved since is known, and read anew; what somebody else changed in these minutes isn't. `read_routes`: read
+        For a large plan nothing is read first: a failback restores the routes that the plan's last refresh read.
+        Numbers that didflow itself moved since are known, and read again; changes made elsewhere aren't. `read_routes`: read
         all first.
 
         Repeated for the same incident it is the same jobs, even if the plan's numbers are others by now. Raises PlanNotFound,
-        InvalidRequest (its numbers were never found out), IdempotencyConflict (this incident moved something else).
+        InvalidRequest (its numbers were never detected), IdempotencyConflict (this incident moved something else).
         """
         plan = self._plans.get(name)
         if plan.account != self._account:
@@ -261,6 +261,6 @@ def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool
     if not plan.numbers:
         what = f"the numbers of plan {plan.name} aren't known yet ({plan.trouble or 'a refresh is running'}): refresh it, or"
         raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
-    # The count was expected of what was found out; a number that has gone since must not keep the others here.
+    # The count was expected of what was detected; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
     return built(Reroute, dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})

@@ -1,9 +1,9 @@
-"""Incidents as things: one incident is several jobs, in one account or more.
+"""Incidents: one incident is several jobs, in one or more accounts.
 
     incidents = Incidents(Didflow.from_env())
     incident = incidents.get("INC-31")
     print(incident.state, incident.moved, "of", incident.numbers)
-    incidents.cancel("INC-31")       # calls off what hasn't ended
+    incidents.cancel("INC-31")       # cancels what hasn't ended
     incidents.failback("INC-31")     # brings back what it moved
 
 `AsyncIncidents` has the same verbs for asyncio.
@@ -31,7 +31,7 @@ from didflow.ledger.incidents import TOGETHER, jobs_of, list_older, names, undon
 from didflow.ledger.progress import tally
 from didflow.ledger.script_calls import Submission
 
-#: Somebody else has them now, or nobody.
+#: Another party has them now, or no one.
 _LEFT_ALONE = (Outcome.SUPERSEDED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND)
 _FAILED = (Outcome.REFUSED, Outcome.FAILED, Outcome.UNCLEAR)
 #: Errors of numbers that were never sent, because their job stopped before.

@@ -29,7 +29,7 @@ class Fulfilment:
 
     active     numbers that take calls now
     inactive   numbers that are paid for and wait for the customer's documents
-    state      `needs_review` means that a person must find out what was bought: tell the customer nothing yet; the same
+    state      `needs_review` means that a person must determine what was bought: tell the customer nothing yet; the same
                order comes again when that is settled
     """
 
@@ -70,7 +70,7 @@ class Onboarding:
     def order(self, order: str, request: SearchAndBuy | None = None, *, quote: Quote | None = None, customer: str | None = None) -> Job:
         """Order numbers by a request, or by a quote: on its terms or not at all.
 
-        Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order asked for others.
+        Raises InvalidRequest, ServiceUnavailable (repeat it then), IdempotencyConflict if the order requested others.
         """
         return self._didflow.submit(request, quote=quote, idempotency_key=KEY + order, reference=customer, account=self._account)
 

@@ -65,7 +65,7 @@ def sandbox(profiles: Drawn) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def inline(real_ledger: Ledger, sandbox: Sandbox, profiles: Drawn) -> Iterator[InlineWorker]:
-    """The real jobs on the real ledger, talking HTTP to a sandbox, run by hand in this thread."""
+    """The real jobs on the real ledger, talking HTTP to a sandbox, run by upload this thread."""
     inline = InlineWorker(real_ledger, sandbox, **profiles.settings)
     yield inline
     inline.close()

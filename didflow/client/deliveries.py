@@ -1,4 +1,4 @@
-"""A result as a consumer gets it: at least once, until it is acknowledged."""
+"""A result delivered to a consumer: at least once, until it is acknowledged."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ class Delivery:
     def ack(self) -> None:
         """Say that the event is dealt with; without it the event comes again.
 
-        Waits while Redis is away; raises ServiceUnavailable instead if the results were asked for with `wait_for_redis=False`.
+        Waits while Redis is away; raises ServiceUnavailable instead if the results were requested with `wait_for_redis=False`.
         """
         self._ack()
 

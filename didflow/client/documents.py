@@ -1,11 +1,11 @@
-"""Numbers that wait for documents: what is missing, and following them until they take calls.
+"""Numbers that wait for documents: which documents are missing, and following the numbers until they take calls.
 
     documents = Documents(Didflow.from_env())
     for number in documents.missing(["+4930123456"]):
         print(number.number, number.documents_needed)
     documents.follow(["+4930123456"], idempotency_key="papers-4711")
 
-A purchase leaves a follower behind by itself: `documents.follower(purchase_id)`. The papers themselves never come here: they are handed
+A purchase submits its follower by itself: `documents.follower(purchase_id)`. The documents' files never reach the ledger: they are
 in with `didflow documents upload`, on a machine that has the account's key. `AsyncDocuments` has the same verbs for asyncio.
 """
 
@@ -35,7 +35,7 @@ class Documents:
 
     def missing(self, numbers: Sequence[str], *, timeout_s: float = 60.0) -> tuple[NumberResult, ...]:
         """How far each of these E.164 numbers is: `outcome` is ``activated``, ``bought_inactive`` or ``not_found``, `documents_needed`
-        what somebody has to hand in. Looks once, and waits for it. Raises InvalidRequest, WaitTimeout, ServiceUnavailable."""
+        which a person has to upload. Reads once, and waits for the result. Raises InvalidRequest, WaitTimeout, ServiceUnavailable."""
         return self._ledger.perform(_looked_at(self._ledger.commands, numbers, self._account, timeout_s))
 
     def follow(

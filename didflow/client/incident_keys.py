@@ -41,7 +41,7 @@ def rest_key(before: str) -> str:
 
 
 def incident_of(view: JobView) -> str | None:
-    """The incident that a job belongs to; told by its key if it was submitted before jobs were listed under their incidents."""
+    """The incident that a job belongs to; derived from its key if the job was submitted before incidents were stored."""
     if view.incident is not None:
         return view.incident
     if isinstance(view.request, Reroute) and not view.request.dry_run and (key := view.idempotency_key):

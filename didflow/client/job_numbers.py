@@ -8,7 +8,7 @@ from didflow.contract.numbers import parse_e164
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome
 
-#: So many numbers of a result make a page; those of a large job have as many as fitted into a call.
+#: Numbers per page of a result; a large job's pages have as many as fitted into a call.
 PER_PAGE = 100
 
 

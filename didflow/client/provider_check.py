@@ -1,6 +1,6 @@
 """A producer whose settings name a provider is refused by the ledger of another one: its answers would be about another account's numbers.
 
-Only what a worker noted is compared, so a producer without provider settings, and a ledger that belongs to nobody yet, are never refused.
+Only stored identities are compared, so a producer without provider settings, and a ledger without an owner, are never refused.
 """
 
 from collections.abc import Mapping

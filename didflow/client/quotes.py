@@ -1,4 +1,4 @@
-"""Ordering by a quote: is it genuine, still good, and for this account? Commands, so that the sync and the async client ask the same."""
+"""Checks an order's quote: genuine, still valid, and for this account. Commands, so that the sync and the async client share them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a person's finding makes of a parked job: a pure decision. Whoever looked says which numbers took effect; the others didn't."""
+"""How a person's finding ends a parked job: a pure decision. The finding names the numbers that took effect; the others didn't."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
 
 @dataclass(frozen=True)
 class Finding:
-    """How the job ends, what the numbers that took effect cost, and a line for the job's story.
+    """How the job ends, the cost of the numbers that took effect, and a step for the job's log.
 
-    `job_id` and `token`: which job, as somebody saw it. `follows`: some that were bought may wait for documents. `unparks`: some that
+    `job_id` and `token`: the job, as the person read it. `follows`: some that were bought may wait for documents. `unparks`: some that
     weren't released may be parked.
     """
 
@@ -90,7 +90,7 @@ def finding(view: JobView, took_effect: Collection[str], actor: str = "") -> Fin
         for number in numbers
         if number.number in open_ones
     }
-    # Nobody has seen of these numbers whether they are active.
+    # It isn't known yet whether these numbers are active.
     follows = isinstance(view.request, SearchAndBuy) and view.request.may_need_documents and bool(took_effect)
     parking = view.request.parking if isinstance(view.request, Release) else ()
     unparks = bool(parking) and any(_may_be_parked(number, parking) for number in before.numbers if number.number not in took_effect)

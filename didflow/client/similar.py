@@ -1,4 +1,4 @@
-"""A number that is gone can't be had again, but one like it may be: the request that asks for it."""
+"""Builds a request for a number similar to one that was released."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""From submissions to jobs: ordered by their quotes, checked, sent in one pipeline. Commands, which the sync and async clients share."""
+"""Turns submissions into jobs: applies quotes, checks, and sends them in one pipeline. Commands, which the sync and async clients share."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from didflow.ledger.commands import Command, Commands
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call, Submission
 
-#: So many submits go into one pipeline.
+#: Submits per pipeline.
 PIPELINE = 500
 
 Asked = Submission | QuotedSubmission

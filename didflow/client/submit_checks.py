@@ -14,7 +14,7 @@ from didflow.ledger.script_calls import Submission
 def check(commands: Commands, submission: Submission, job_id: str) -> Command[str | None]:
     """Raises WrongJob, JobNotFound or InvalidRequest if this can't be submitted, as the job with that id.
 
-    Returns the incident that it belongs to, if the job tells that.
+    Returns the incident that it belongs to, if the job names one.
     """
     match submission.request:
         case Failback() as request:

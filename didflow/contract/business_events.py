@@ -68,7 +68,7 @@ class OrderPlaced(_Told):
 
 
 class ReleaseApproved(_Told):
-    """Somebody looked at a check of this churn case: release what it showed. Once per `case`."""
+    """A person approved a check of this churn case: release what it showed. Once per `case`."""
 
     case: Label
     check: Label
@@ -97,7 +97,7 @@ class CustomerChurned(_Told):
 
 
 class CustomerReturned(_Told):
-    """A customer came back: their releases are called off, and the numbers get their routes back."""
+    """A customer came back: their releases are cancelled, and the numbers get their routes back."""
 
     reference: Label
 
@@ -162,7 +162,7 @@ Entry = Annotated[
 
 
 class BusinessEvent(_Envelope):
-    """An entry that was read: who told it under which id, and what."""
+    """A parsed entry: its source, id and contents."""
 
     type: str
     data: Told

@@ -1,4 +1,4 @@
-"""When the numbers of a release go, and which of them don't: what a person asks while it counts down."""
+"""When a release's numbers will be released, and which won't, during its grace period."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

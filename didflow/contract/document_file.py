@@ -1,4 +1,4 @@
-"""A document that a number needs before it takes calls: what the provider takes, checked before anything is sent.
+"""A document that a number needs before it takes calls, checked against the provider's limits before anything is sent.
 
 The limits are those of the OpenAPI descriptions (both dialects): PNG, JPEG, TIFF, BMP or PDF, 10 MB at most, no password, and no
 digital signature in a PDF. What a file is, is seen by its content; its name says nothing.
@@ -36,7 +36,7 @@ _PDF_SIGNATURE = re.compile(rb"/ByteRange\s*\[")
 
 @dataclass(frozen=True)
 class Paper:
-    """A checked document. `file_name` is made here: the customer's own names of files often tell who he is.
+    """A checked document. `file_name` is neutral: customers often put their own name into a file's name.
 
     Its content is in no `repr`, so that nothing which prints it can print a passport.
     """

@@ -13,7 +13,7 @@
     ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
     ├── PlanNotFound            plan_not_found
     ├── IncidentNotFound        incident_not_found      the error names similar incidents
-    ├── WaitTimeout             wait_timeout            the job goes on; wait again
+    ├── WaitTimeout             wait_timeout            the job continues; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -91,7 +91,7 @@ class InvalidRequest(DidflowError, ValueError):
 
 
 class InvalidEvent(InvalidRequest):
-    """An entry of the requests stream that can't be taken in, whatever it asks for."""
+    """An entry of the requests stream that can't be processed, whatever its request."""
 
     code = "invalid_event"
 
@@ -183,7 +183,7 @@ class IncidentNotFound(DidflowError):
 
 
 class WaitTimeout(DidflowError):
-    """The job has not ended in the given time. It goes on; nothing was cancelled."""
+    """The job has not ended in the given time. It continues; nothing was cancelled."""
 
     code = "wait_timeout"
     retryable = True

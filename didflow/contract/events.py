@@ -82,7 +82,7 @@ class AccountBody(BaseModel):
 
 
 class AccountEvent(_CloudEvent):
-    """An account was paused, or goes on; only on the events stream. `subject` is the account."""
+    """An account was paused, or continues; only on the events stream. `subject` is the account."""
 
     type: Literal["didflow.account.paused.v1", "didflow.account.resumed.v1"]
     data: AccountBody
@@ -117,7 +117,7 @@ class DocumentShown(BaseModel):
 class NumberBody(BaseModel):
     """The JSON in the `data` of an event about a number whose documents are followed. `job` follows them.
 
-    `documents_needed`: the types that somebody has to hand in, because they are missing or were rejected. `document_titles`: what
+    `documents_needed`: the types to upload, because they are missing or were rejected. `document_titles`: what
     the provider calls the types, where it says so.
     """
 

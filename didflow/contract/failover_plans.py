@@ -1,4 +1,4 @@
-"""A failover that is prepared: which numbers it means is found out before it is needed."""
+"""A prepared failover: its numbers are selected before they are needed."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,11 +14,11 @@ class FailoverPlan(BaseModel):
     """A plan as the ledger keeps it. Times are Redis's.
 
     request      what would be moved where, with its guards; its deadline is given when it runs
-    version      changes when the plan is saved anew
+    version      changes when the plan is saved again
     numbers      number -> record id, as of `resolved_at`; not read in lists of plans
     count        how many they are
     resolved_at  when the reading of them began; None: never yet
-    snapshot     the dry run that read them, which also knows where they went then; None where there are few, which are soon read anew
+    snapshot     the dry run that read them, which also knows where they went then; None if there are few numbers, which are soon reread
     job          the dry run that is reading them now
     trouble      why the newest reading failed, since `trouble_at`; the numbers are those of the last good one
     """

@@ -5,7 +5,7 @@ that a person ended, for numbers that are still parked."""
 DOCUMENTS = "documents"
 #: The same, where the first one has ended before all was known of the purchase.
 DOCUMENTS_AGAIN = "documents-again"
-#: It begins to look so long after the purchase; nobody hands documents in at once.
+#: Delay of the first check after the purchase; documents aren't uploaded at once.
 FIRST_LOOK_S = 60.0
 #: What the job is called that gives the numbers of a release, which a person has ended, their routes back.
 UNPARK = "unpark"

@@ -1,8 +1,8 @@
-"""The history of a number: everything that ever happened to it through us, each entry chained to the one before by its hash.
+"""The history of a number: everything that didflow did with it, each entry chained to the previous one by its hash.
 
-An entry as it is kept is ``hash|content``. The content is JSON, never written anew; the hash is the SHA-1 of
-``hash of the entry before|number|content``, so that an entry that was changed, moved, put in or taken out by hand shows. Somebody
-who works out the whole chain anew isn't found out by it, but by an anchor that was kept elsewhere.
+An entry as it is kept is ``hash|content``. The content is JSON, never rewritten; the hash is the SHA-1 of
+``hash of the entry before|number|content``, so that an entry that was changed, moved, inserted or removed by hand is detected. Only
+a person who recomputes the whole chain is detected only by an anchor that was stored elsewhere.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ class Happening(StrEnum):
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"
     ACCEPTED = "accepted"  #: it is owned and no job bought it: a person said that it stays as it is
-    ACCEPTED_IN_CART = "accepted_in_cart"  #: somebody else put it into the cart: a person said so
+    ACCEPTED_IN_CART = "accepted_in_cart"  #: another party put it into the cart, by a person's finding
     NOT_BOUGHT = "not_bought"  #: its checkout was unclear; it isn't ours, and is kept from all jobs for a day
     ROUTED = "routed"  #: the provider said yes to its new route, or it was read back; a confirmation later adds no entry
     NOT_CONFIRMED = "not_confirmed"  #: the provider said yes and never showed it
-    CHANGED_ELSEWHERE = "changed_elsewhere"  #: after we routed it somebody else did
+    CHANGED_ELSEWHERE = "changed_elsewhere"  #: its route was changed elsewhere after ours
     NOT_FOUND = "not_found"  #: after we routed it the number was gone
     HANDED_OUT = "handed_out"  #: it was ours and waited in the pool: given to this purchase
     TAKEN_BACK = "taken_back"  #: that purchase came to nothing: it waits in the pool again
@@ -37,11 +37,11 @@ class Happening(StrEnum):
     ALREADY_RELEASED = "already_released"
     NOT_RELEASED = "not_released"  #: a person found that an unclear release didn't take effect
     REFUSED = "refused"  #: the provider said no
-    UNCLEAR = "unclear"  #: can't be found out: the job waits for a person, or gave up
+    UNCLEAR = "unclear"  #: can't be detected: the job waits for a person, or gave up
 
 
 class Happened(BaseModel):
-    """What a job did with a number, as it goes into the history. `by` is ``person`` where somebody said so.
+    """What a job did with a number, for the history. `by` is ``person`` for a person's finding.
 
     `actor`: who that was; else who submitted the job.
 
@@ -95,10 +95,10 @@ class HistoryEntry:
 class History:
     """A number's history, oldest entry first.
 
-    dropped  so many entries before the first are gone; the chain goes on from the hash of the last of them
+    dropped  count of deleted entries before the first; the chain continues from the hash of the last of them
     anchor   count and hash of the newest entry (``7:3f0c…``); kept elsewhere it proves later that nothing up to there was rewritten.
              Empty without a history
-    faults   where the chain is broken, in words: somebody else wrote here. Empty: it is whole
+    faults   where the chain is broken, in words: another program wrote here. Empty: it is intact
     """
 
     number: str
@@ -109,7 +109,7 @@ class History:
     cut: str = ""
 
     def holds(self, anchor: str) -> bool | None:
-        """Whether an anchor of before is in this chain; None if the entry that it names is no longer kept.
+        """Whether an earlier anchor is in this chain; None if the entry that it names is no longer kept.
 
         Raises InvalidRequest for what isn't an anchor.
         """
@@ -124,7 +124,7 @@ class History:
 
 
 def read_history(number: str, head: str | None, kept: Sequence[str]) -> History:
-    """The history as it lies in the ledger: its head (``count|hash|dropped|cut|job|what``) and its entries. Tells each broken link."""
+    """The history as it lies in the ledger: its head (``count|hash|dropped|cut|job|what``) and its entries. Reports each broken link."""
     if head is None and not kept:
         return History(number, (), 0, "", ())
     count, newest, dropped, cut = _head(head)

@@ -1,4 +1,4 @@
-"""How several record ids are written into one call: published sources differ, and a server may take only one of the forms."""
+"""How several record ids are encoded in one call: published sources differ, and a server may accept only one of the forms."""
 
 from typing import Literal, get_args
 
@@ -8,6 +8,6 @@ IdsForm = Literal["repeat", "brackets", "comma", "single"]
 IdsFormSetting = Literal["auto", "repeat", "brackets", "comma", "single"]
 IDS_FORMS: tuple[IdsForm, ...] = get_args(IdsForm)
 
-#: What was learned is tried anew after this: servers are changed.
+#: A learned form is tested again after this time, because servers change.
 LEARNED_FOR_DAYS = 30
 EXAMPLES: dict[IdsForm, str] = {"repeat": "ids=1&ids=2", "brackets": "ids[]=1&ids[]=2", "comma": "ids=1,2", "single": "one id a call"}

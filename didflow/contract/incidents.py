@@ -31,10 +31,10 @@ class IncidentJob:
     undoes      the job that a failback brings back
     moved       went where the job sends them; of a failback: are back
     unchanged   were there already
-    left_alone  somebody changed them since, a newer job has them, or they are gone
+    left_alone  they were changed since, a newer job has them, or they are gone
     failed      the provider refused them, or never showed the change
     left        have not been sent
-    batches, batches_running   of a large job that goes on
+    batches, batches_running   of a large job that hasn't ended
     rate_per_s  numbers that got an outcome, since the job began; 0 once it has ended
     """
 

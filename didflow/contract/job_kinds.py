@@ -1,4 +1,4 @@
-"""Which kinds of job there are: one record for each, and what the queue, the gate and `didflow reconcile` have to know of it.
+"""The job kinds: one record for each, with what the queue, the gate and `didflow reconcile` need to know about it.
 
 Nothing else lists the kinds. The scripts get the names that a rule is about from here the workers' handlers lie in
 `worker/jobs/handlers.py`. See docs/adding-a-job-kind.md.
@@ -28,9 +28,9 @@ class JobKind:
     request         its model; None: a part of another job, which only that job submits
     lane            the queue that it goes through, unless a submit names another
     moves_money     it waits while the gate of its account is closed
-    buys            what it writes of a number is a `PurchaseItem`; numbers of the pool may be handed out to it
+    buys            what it writes of a number is a `PurchaseItem`; numbers of the pool may be assigned to it
     gives_back      what it writes of a number is a `ReleaseItem`; it may take a number's calls for a countdown, so a parked one that is
-                    called off runs once more
+                    cancelled runs once more
     changes_routes  what it writes of a number is a `RouteChange`
     """
 
@@ -47,7 +47,7 @@ class JobKind:
         if not re.fullmatch(r"[a-z_]+", self.name):
             raise ValueError(f"a kind's name is of letters and _: {self.name!r}")
         if (self.buys or self.gives_back) and not self.moves_money:
-            raise ValueError(f"{self.name}: what buys or gives back moves money, and must wait for the gate")
+            raise ValueError(f"{self.name}: a kind that buys or releases moves money, and must wait for the gate")
         if self.request is not None and self.request.model_fields["kind"].default != self.name:
             raise ValueError(f"{self.name}: requests of {self.request.__name__} have another kind")
 
@@ -133,7 +133,7 @@ def _names(which: Callable[[JobKind], bool]) -> str:
 
 
 def buys(name: str) -> bool:
-    """Whether a job of the kind of that name buys numbers. A job of a kind that nobody knows does nothing."""
+    """Whether a job of the kind of that name buys numbers. A job of an unknown kind does nothing."""
     return name in KINDS and KINDS[name].buys
 
 

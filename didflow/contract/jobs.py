@@ -20,11 +20,11 @@ class Job:
 
 @dataclass(frozen=True)
 class JobView:
-    """All that the ledger tells of a job. Times are Redis's, in UTC. `request` is None if it can't be read by this version.
+    """A job as stored in the ledger. Times are Redis's, in UTC. `request` is None if it can't be read by this version.
 
     `token` rises with each attempt: what was seen of a parked job is true of it as long as its token is the same.
 
-    `actor` submitted it; None: a worker did. `decided_by` called it off, retried or resolved it last.
+    `actor` submitted it; None: a worker did. `decided_by` cancelled it, retried or resolved it last.
     `incident`: the one that it is part of.
     """
 

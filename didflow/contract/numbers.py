@@ -39,7 +39,7 @@ def to_provider(e164: str) -> str:
     return e164.removeprefix("+")
 
 
-#: What kind of number is asked for.
+#: What kind of number is requested.
 NumberType = Literal["geographic", "toll_free", "all"]
 _KIND = phonenumbers.PhoneNumberType
 #: Numbers of no place, by the numbering plans.

@@ -1,4 +1,4 @@
-"""A number that a release has parked: where it was before, and what another job asked for meanwhile."""
+"""A number that a release has parked: where it was before, and what another job requested meanwhile."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,7 +14,7 @@ STILL_PARKED = JobError(
 
 
 class Ways(BaseModel):
-    """The route that the number had (None: nobody knows), and where it is parked."""
+    """The previous route of the number (None: unknown), and where it is parked."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +25,7 @@ class Ways(BaseModel):
 class Parked(BaseModel):
     """`release`: the job that has it; not `live`: that has ended. `ways` None: the release hasn't read its route yet.
 
-    wanted        the route that another job asked for since; None: none did
+    wanted        the route that another job requested since; None: none did
     wanted_by, wanted_order   that job, and its place among the submits; 0: none
     """
 
@@ -40,14 +40,14 @@ class Parked(BaseModel):
 
     @property
     def way_back(self) -> Route | None:
-        """Where it goes if it stays. None: nobody knows."""
+        """Its route if it stays. None: unknown."""
         if self.wanted is not None:
             return self.wanted
         return self.ways.before if self.ways else None
 
     @property
     def left_by_another(self) -> Route | None:
-        """The route that it is to get back from an ended release, which left it parked; None if there was none, or nobody knows."""
+        """The route to restore after an ended release that left it parked; None if there was none, or it isn't known."""
         if self.wanted is not None and not self.wanted_order:
             return self.wanted
         return self.ways.before if self.ways else None

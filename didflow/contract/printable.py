@@ -1,4 +1,4 @@
-"""Text that comes from outside (the provider, other systems, a damaged record) made fit for a terminal and a log."""
+"""Makes outside text (from the provider, other systems, a damaged record) safe for a terminal and a log."""
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the provider offers and what it says: stock, owned numbers, and the four kinds of answer to a mutating call.
+"""The provider's data: stock, owned numbers, and the four kinds of answer to a mutating call.
 
 Fields follow the provider's OpenAPI descriptions (both dialects), read leniently: see `worker.wavix.parsing`.
 """
@@ -85,7 +85,7 @@ class Document(_Frozen):
 class OwnedNumber(_Frozen):
     """A number of the account. `record_id` is new at each purchase, `added` says when; `seconds` are this month's inbound seconds.
 
-    `seconds_unread`: the provider doesn't give them, or not readably; 0 then doesn't say that nobody calls. `document_titles`: what the
+    `seconds_unread`: the provider doesn't give them, or not readably; then 0 doesn't mean no calls. `document_titles`: what the
     provider calls the types of documents that it needs or has, where that is known.
     """
 
@@ -195,14 +195,14 @@ class No(_Answered):
 
 @dataclass(frozen=True)
 class Unclear(_Answered):
-    """It may have happened, it may not have, it may happen later. Whoever gets this must look."""
+    """The call may have taken effect, may not have, or may take effect later. The caller must read the account."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class NotNow(_Answered):
-    """Nothing happened and nobody is to blame: wait and ask again. Doesn't count as an attempt.
+    """Nothing happened, and it wasn't the job's fault: wait and try again. Doesn't count as an attempt.
 
     `answered`: a server said so after it had the request, so it is no proof: a proxy may have passed the call on before. Otherwise not a
     byte was sent. `words`: what is wrong, where more than the reason is known.

@@ -1,4 +1,4 @@
-"""What a quote promised, as the job that was ordered by it carries it along: pure data."""
+"""A quote's terms, as stored in the job that was ordered by it: pure data."""
 
 from typing import Annotated
 

@@ -21,7 +21,7 @@ def signature(quote: Quote, secret: str) -> str:
 
 
 def is_genuine(quote: Quote, secret: str) -> bool:
-    """Whether a worker signed it and nobody changed it since."""
+    """Whether a worker signed it and it is unchanged."""
     if quote.signature is None:
         return False
     # As bytes: for texts with letters beyond ASCII `compare_digest` raises TypeError.
@@ -34,7 +34,7 @@ def quotable(request: SearchAndBuy) -> SearchAndBuy:
 
 
 def ordered(quote: Quote) -> SearchAndBuy | None:
-    """The request that buys as quoted: so many numbers, on these terms. None if it isn't the quote of a purchase."""
+    """The request that buys as quoted: this many numbers, on these terms. None if it isn't the quote of a purchase."""
     if quote.request is None or not quote.numbers:
         return None
     return quote.request.model_copy(update={"dry_run": False, "quantity": len(quote.numbers), "terms": terms_of(quote)})

@@ -1,4 +1,4 @@
-"""What is told while a release counts down: on the events stream, where others look for what needs somebody."""
+"""The events of a release in its grace period."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -15,7 +15,7 @@ from didflow.contract.time_values import Moment, Span, later
 _DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 #: When a date is over everywhere, and when it begins somewhere, both from its midnight in UTC.
 OVER_EVERYWHERE, BEGINS_SOMEWHERE = timedelta(days=1, hours=12), timedelta(hours=-14)
-#: How long before a renewal a number goes, where nobody says otherwise.
+#: Default margin between a number's release and its renewal.
 RENEWAL_MARGIN = timedelta(hours=24)
 
 
@@ -44,7 +44,7 @@ def renews_ms(paid_until: datetime) -> int:
 
 
 def calls_came(seen_s: int, seen_ms: int, now_s: int, now_ms: int) -> bool:
-    """Whether calls came in between two looks at a counter of inbound seconds that begins anew each month, in a time zone nobody names.
+    """Whether calls came in between two reads of the counter of inbound seconds, which resets each month in an unknown time zone.
 
     A counter that is as it was, above zero, days into another month, has been at zero in between.
     """

@@ -60,7 +60,7 @@ class Rung(Checked):
     region, city, area_code, prefix, pattern   as in SearchAndBuy; left out they admit everything
     country, number_type, min_channels, max_setup_usd, max_monthly_usd, documents   left out they are the request's
     sms            ``needed`` · ``preferred``: numbers with SMS first · ``any``; left out it is the request's
-    quantity       so many numbers at most from this rung; none: as many as are missing
+    quantity       the most numbers from this rung; none: as many as are missing
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,11 +99,11 @@ class SearchAndBuy(RequestBase):
     policy         ``all_or_nothing`` (default): check the whole cart, then one checkout · ``at_least``: with the field
                    of that name · ``best_effort``: whatever there is
     destinations, sms_relay_url   set after the purchase, as SMS is with `sms`; if that fails the numbers stay bought
-    reuse          first hand out what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest; with a
+    reuse          first assign what fits of our own numbers that wait in the pool (``DIDFLOW_REUSE_LABEL``), then buy the rest; with a
                    ladder rung by rung, with a quote after the numbers that it names
     ladder         rungs of criteria, tried in their order until there is enough; then region, city, area_code, prefix and pattern
                    stand in the rungs, and what else the request says holds for each rung that doesn't say otherwise
-    wait_until     a standing order: where the stock has too few, go on looking until then. Nothing is bought from that moment on
+    wait_until     a standing order: where the stock has too few, continue looking until then. Nothing is bought from that moment on
     terms          what a quote promised; `submit(quote=…)` sets it
     reusable_quote of a dry run: its quote is good for any number of orders until it expires, instead of one
     """
@@ -218,7 +218,7 @@ class Reroute(_OfNumbers):
 
     expected_count  refuse unless exactly this many numbers are selected
     max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
-    canary          move this many first and go on only when they are confirmed
+    canary          move this many first and continue only when they are confirmed
     deadline        after it nothing more is sent; what was not sent is reported as such
     after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
     snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
@@ -256,7 +256,7 @@ class Failback(RequestBase):
 
 
 class Release(_OfNumbers):
-    """Give numbers back to the provider's stock, for good. A selector is a dry run, until `expected_count` says how many it means.
+    """Release numbers to the provider's stock, permanently. A selector is a dry run unless `expected_count` is given.
 
     Which records go is fixed when a worker first sees the job, whatever their time; each is read again at the moment it goes.
 
@@ -266,7 +266,7 @@ class Release(_OfNumbers):
     grace           so long after it they go. Until then `cancel` brings back what was
     before_renewal  they go no sooner than this margin before the renewal that comes after the grace period
     parking         where their calls go meanwhile
-    stop_on_traffic a number that is called in that time stays, and an event tells it
+    stop_on_traffic a number that receives calls in that time stays, and an event is emitted
     reusable        in that time a purchase with `reuse` may be given a parked one; then a cancel doesn't bring it back
     """
 
@@ -297,11 +297,11 @@ class Release(_OfNumbers):
         if given.get("parking") and not waits and not {"grace", "before_renewal"} & set(bad):
             yield "parking needs a time in which the numbers are parked: grace or before_renewal"
         if given.get("reusable") and not given.get("parking") and "parking" not in bad:
-            yield "reusable needs parking: only numbers that are parked are handed out"
+            yield "reusable needs parking: only parked numbers can be assigned"
 
     @property
     def counts_down(self) -> bool:
-        """Whether there is a time between the request and the end of its numbers, in which it can be called off."""
+        """Whether there is a time between the request and the end of its numbers, in which it can be cancelled."""
         return self.at is not None or bool(self.grace) or self.before_renewal is not None
 
     @property
@@ -311,7 +311,7 @@ class Release(_OfNumbers):
 
 
 class FollowDocuments(RequestBase):
-    """Look at numbers that wait for documents until all take calls, and tell of every change on the events stream.
+    """Follow numbers that wait for documents until all take calls, with an event for every change.
 
     A purchase of such numbers leaves one behind by itself. Exactly one of `job_id` (a purchase), `numbers`, `record_ids`.
 

@@ -1,4 +1,4 @@
-"""What a job came to: one outcome per number, totals, and the error where there is one."""
+"""A job's result: one outcome per number, totals, and the error, if any."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -82,8 +82,8 @@ def by_kind(refused: Mapping[str, int]) -> dict[str, int]:
 
 
 class RungReport(_Frozen):
-    """What one rung of a ladder gave: numbers looked at there, for each reason how many were refused, how many were bought, and how many
-    of our own were handed out instead.
+    """What one rung of a ladder gave: numbers checked there, for each reason how many were refused, how many were bought, and how many
+    of our own were assigned instead.
 
     `rung` counts from 1. A rung that wasn't needed has seen nothing.
     """
@@ -97,9 +97,9 @@ class RungReport(_Frozen):
 
 
 class SearchReport(_Frozen):
-    """How many numbers were looked at, and for each reason how many were refused for it; with a ladder for each rung, too.
+    """How many numbers were checked, and for each reason how many were refused for it; with a ladder for each rung, too.
 
-    A number that two rungs looked at counts in both. Of a standing order: what its last look saw.
+    A number that two rungs checked counts in both. Of a standing order: what its last look saw.
     """
 
     seen: int = 0
@@ -134,7 +134,7 @@ class Quote(Input, _Frozen):
 
 #: A result with more numbers than this has a summary of them.
 SHOWN_AT_MOST = 1000
-#: So many errors a summary shows.
+#: The most errors that a summary shows.
 ERRORS_SHOWN = 10
 
 

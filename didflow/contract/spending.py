@@ -1,4 +1,4 @@
-"""What may be spent, what a checkout may cost, and what is used up: pure data that settings, jobs and ledger share."""
+"""Spend limits, the maximum cost of a checkout, and the amounts used: pure data that settings, jobs and ledger share."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
 
 
 class Spend(_Frozen):
-    """So many numbers, and what they take from the balance at once: activation and first month."""
+    """A count of numbers, and their immediate cost: activation and first month."""
 
     numbers: int = 0
     usd: Usd = Decimal(0)

@@ -9,12 +9,12 @@ class JobState(StrEnum):
     SCHEDULED = "scheduled"  #: its time has not come yet
     QUEUED = "queued"  #: due; a worker will take it
     RUNNING = "running"  #: a worker holds its lease
-    WAITING = "waiting"  #: nothing can be done now (rate, funds, account, settling, outage); the reason says which; goes on by itself
-    NEEDS_REVIEW = "needs_review"  #: what happened can't be found out; a person must look. Not terminal, but reported as a result
+    WAITING = "waiting"  #: nothing can be done now (rate, funds, account, settling, outage); the reason says which; continues by itself
+    NEEDS_REVIEW = "needs_review"  #: what happened can't be detected; a person must look. Not terminal, but reported as a result
     SUCCEEDED = "succeeded"  #: all that was asked
     PARTIAL = "partial"  #: some of what was asked, as the policy allows or as fate had it
     FAILED = "failed"  #: nothing of what was asked; the error says why
-    CANCELLED = "cancelled"  #: somebody called it off before it took effect
+    CANCELLED = "cancelled"  #: cancelled before it took effect
     EXPIRED = "expired"  #: its deadline passed first
 
     @property
@@ -25,7 +25,7 @@ class JobState(StrEnum):
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
 
-#: States that a waiting producer is told about: the terminal ones, and the one that only a person ends.
+#: States that end a producer's wait: the terminal ones, and the one that only a person ends.
 REPORTED = TERMINAL | {JobState.NEEDS_REVIEW}
 
 
@@ -36,9 +36,9 @@ class WaitReason(StrEnum):
     PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
     ACCOUNT_PAUSED = "account_paused"  #: the provider refused the key or the account
     FUNDS = "funds"  #: the balance doesn't cover the purchase
-    SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is given up, frees it
-    STOCK = "stock"  #: a standing order: too few numbers fit now; it looks again until its time is over
-    SETTLING = "settling"  #: an answer was unclear; the provider's lists get time to tell
+    SPEND_LIMIT = "spend_limit"  #: a limit of the account or the reference is reached; time, or a checkout that is abandoned, frees it
+    STOCK = "stock"  #: a standing order: too few numbers fit now; it checks again until its time is over
+    SETTLING = "settling"  #: an answer was unclear; the job waits until the provider's lists must show it
     DEPENDS = "depends"  #: another job must end first
     GRACE = "grace"  #: a release counts down: its time hasn't come, and `cancel` still brings everything back
     DAILY_CAP = "daily_cap"  #: the account has given back as many numbers today as it may; the rest goes tomorrow (UTC)
@@ -53,13 +53,13 @@ class Outcome(StrEnum):
 
     BOUGHT = "bought"
     BOUGHT_INACTIVE = "bought_inactive"  #: ours and paid, but can't receive calls before documents are approved
-    REUSED = "reused"  #: was ours and waited in the pool: handed out, nothing was bought
+    REUSED = "reused"  #: was ours and waited in the pool: assigned, nothing was bought
     ACTIVATED = "activated"  #: its documents are approved: it takes calls
     ACCEPTED = "accepted"  #: the provider said yes to the change; not yet seen in its list
     CONFIRMED = "confirmed"  #: read back as asked
     UNCHANGED = "unchanged"  #: was already as asked
     SUPERSEDED = "superseded"  #: a newer request for this number goes first
-    CHANGED_ELSEWHERE = "changed_elsewhere"  #: somebody else changed it meanwhile; left alone
+    CHANGED_ELSEWHERE = "changed_elsewhere"  #: changed elsewhere meanwhile; not changed
     RELEASED = "released"
     ALREADY_RELEASED = "already_released"  #: that record was gone before we asked
     PROTECTED = "protected"  #: a guard forbids it
@@ -67,7 +67,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  #: the provider said no
     NOT_FOUND = "not_found"  #: not a number of this account
     FAILED = "failed"
-    UNCLEAR = "unclear"  #: can't be found out; see needs_review
+    UNCLEAR = "unclear"  #: can't be detected; see needs_review
 
 
 #: Outcomes of a purchase's number that is ours.

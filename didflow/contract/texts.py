@@ -1,4 +1,4 @@
-"""What a text of a request has to match, and what a person is told instead of the expression."""
+"""Patterns for texts in requests, each with a description for error messages."""
 
 # U+FFFD stands where a byte of a stored request could not be read; so a damaged one is never taken for another request.
 PRINTABLE, URL = r"^[^\x00-\x1f\x7f-\x9f\ufffd]+$", r"^https?://[^\s\x00-\x1f\x7f-\x9f\ufffd]+$"

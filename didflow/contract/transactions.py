@@ -1,4 +1,4 @@
-"""What the provider charged an account, as its list of transactions says: the outside witness of what jobs say they spent."""
+"""The provider's transactions of an account: independent evidence of what jobs report as spent."""
 
 import re
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Every fault of an input at once: those of single fields, and those between fields, which pydantic looks for only if all are good.
+"""Reports every fault of an input at once: of single fields, and between fields, which pydantic checks only if all fields are valid.
 
 What a caller gives is refused with InvalidRequest, whichever way he builds the model. Inside pydantic (a model in a model, a union, a
 stored job) nothing changes: there the errors are pydantic's, so that places and unions work as usual.
@@ -120,7 +120,7 @@ def _fault(loc: tuple[int | str, ...], kind: str, words: str, limits: Mapping[st
 
 
 def _in_words(what: str) -> str:
-    """An expression in a message is of no use to who has to mend the text."""
+    """A regular expression in a message doesn't help a person to fix the text."""
     return next((words for pattern, words in IN_WORDS.items() if what == f"String should match pattern '{pattern}'"), what)
 
 

@@ -1,4 +1,4 @@
-"""What anybody may do with the ledger: submit, call off, and read. What a worker does is in `didflow.ledger.ledger`."""
+"""What anybody may do with the ledger: submit, cancel, and read. What a worker does is in `didflow.ledger.ledger`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -144,7 +144,7 @@ class LedgerClient:
         return self.run(script_calls.spending(scopes, newest))
 
     def paused_accounts(self) -> tuple[str, ...]:
-        """All that are paused, whoever knows them."""
+        """All paused accounts, also those unknown here."""
         with translated():
             return tuple(sorted(cast("set[str]", self.client.smembers(self.keys.paused))))
 

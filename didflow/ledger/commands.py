@@ -25,7 +25,7 @@ from didflow.ledger.views import job_view, moment, moved_number, steps, whole
 
 T = TypeVar("T")
 
-#: A list is asked for up to this place: Redis counts with 64 bits.
+#: A list is requested up to this place: Redis counts with 64 bits.
 MOST_LISTED = 10**12
 #: How long a blocking read blocks at a time: less than the socket's time-out.
 BLOCK_S = 2.0

@@ -32,7 +32,7 @@ _DRIVER = DriverInfo()
 
 
 class CountedPool(ConnectionPool):
-    """redis-py's pool, in which a connection that could not even be made has no place. There each one keeps a place for good, and after a
+    """redis-py's pool, in which a connection that could not even be made has no place. There each one keeps a slot permanently, and after a
     hundred of them, in a short shortage of file descriptors, the pool has "too many connections" until the process ends."""
 
     def make_connection(self) -> ConnectionInterface:
@@ -50,7 +50,7 @@ class ScriptClient(redis.Redis):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept: deque[AbstractConnection] = deque()  #: those that nobody uses now; the one used last is taken first
+        self._kept: deque[AbstractConnection] = deque()  #: idle connections; the one used last is taken first
         #: When each thread, by its native id, last asked (monotonic): one that computes and asks nothing is stuck.
         self.asked_s: dict[int, float] = {}
 

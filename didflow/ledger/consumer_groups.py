@@ -15,14 +15,14 @@ from didflow.ledger.connection import translated
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.keys import Keys
 
-#: Entries are read one by one. An entry that is read and not handed out yet would count as abandoned after `min_idle_s`, although its
+#: Entries are read one by one. An entry that is read and not delivered yet would count as abandoned after `min_idle_s`, although its
 #: consumer lives; and the server counts every reading, so what lies behind an entry that kills its consumer would be counted up with it.
 ONE = 1
 #: How long a consumer leaves a Redis that is away alone, at first and at last.
 AGAIN_FIRST_S, AGAIN_LAST_S = 0.2, 5.0
 #: A stream of set-aside entries is kept this long.
 POISON_KEPT = 10_000
-#: So many of the newest entries stay although every group has read them: for a person's look, and for a group that joins late.
+#: This many of the newest entries stay although every group has read them: for people, and for groups that join late.
 KEPT_FOR_A_LOOK = 1_000
 
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Channel:
-    """A stream that groups read, and where what a group can't take in is set aside: its fields, and ours, which begin with `prefix`."""
+    """A stream with consumer groups, and the stream for its poison entries: their fields, and ours, which begin with `prefix`."""
 
     stream: str
     aside: str
@@ -48,7 +48,7 @@ def requests_of(keys: Keys) -> Channel:
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """An event as it lies in the stream, and how often it has been handed out, this time included."""
+    """An event as it lies in the stream, and how often it has been delivered, this time included."""
 
     entry_id: str
     event: T
@@ -57,7 +57,7 @@ class Entry(Generic[T]):
 
 @dataclass(frozen=True)
 class Pause:
-    """Redis is away: the conversation goes on after so many seconds."""
+    """Redis is unavailable: the conversation continues after this many seconds."""
 
     seconds: float
     error: ServiceUnavailable
@@ -79,8 +79,8 @@ def follow(
 ) -> Conversation[T]:
     """All entries for this consumer: first what it held before a restart, then what dead consumers hold, then new ones.
 
-    `held`: the entries that were handed out here and have no ack yet; the caller removes one with its ack. They aren't handed out a second
-    time when the conversation goes on after Redis was away.
+    `held`: the entries that were delivered here and have no ack yet; the caller removes one with its ack. They aren't delivered a second
+    time when the conversation continues after Redis was away.
     """
     held = set() if held is None else held
     pauses_s, must_join, not_before_s = pauses(), False, float("-inf")
@@ -102,7 +102,7 @@ def follow(
             if not member.waits_for_redis:
                 raise
             yield Pause(next(pauses_s), error)
-            # While Redis was away nobody could acknowledge anything: what looks abandoned may be in the hands of a living consumer.
+            # While Redis was unavailable no consumer could acknowledge: an entry that looks abandoned may belong to a living consumer.
             not_before_s = clock() + member.min_idle_s
 
 
@@ -140,7 +140,7 @@ def added(channel: Channel, fields: Mapping[str, str]) -> Command[str]:
 
 
 def acknowledge(channel: Channel, member: Membership, entry_id: str) -> Command[None]:
-    """The entry is dealt with, by whoever has it."""
+    """The entry is handled, by the consumer that holds it."""
     yield RedisCommand("xack", (channel.stream, member.group, entry_id))
 
 
@@ -166,7 +166,7 @@ def _own_pending(channel: Channel, member: Membership, parse: Parse[T], held: se
         if entry_id in held:
             continue
         read = RedisCommand("xreadgroup", (member.group, member.consumer, {channel.stream: _before(entry_id)}), {"count": ONE})
-        # Another one, if somebody took this one meanwhile: its turn comes.
+        # If another consumer took this one meanwhile, continue with the next.
         entries = [(found, fields) for found, fields in entries_of((yield read)) if found == entry_id]
         yield from _hand_out_again(channel, member, parse, held, entries)
 
@@ -190,7 +190,7 @@ def _take_over(channel: Channel, member: Membership, parse: Parse[T], held: set[
 def _hand_out_again(channel: Channel, member: Membership, parse: Parse[T], held: set[str], entries: Entries) -> Conversation[T]:
     for entry_id, fields in entries:
         pending = yield RedisCommand("xpending_range", (channel.stream, member.group), {"min": entry_id, "max": entry_id, "count": 1})
-        if pending:  # Else somebody else has acknowledged it meanwhile.
+        if pending:  # Otherwise another consumer has acknowledged it meanwhile.
             yield from _hand_out(channel, member, parse, held, entry_id, fields, int(pending[0]["times_delivered"]))
 
 
@@ -212,7 +212,7 @@ def _hand_out(
 def set_aside(
     channel: Channel, member: Membership, entry_id: str, fields: Mapping[str, str], reason: str, **more: str
 ) -> Generator[RedisCommand, Any, None]:
-    """Keep it for a look and let the group go on. Written before it is acknowledged: twice is better than never."""
+    """Keep it for a look and let the group continue. Written before it is acknowledged: twice is better than never."""
     said = {"entry": entry_id, "group": member.group, "reason": reason} | more
     kept = {**fields, **{f"{channel.prefix}_{name}": text for name, text in said.items()}}
     yield RedisCommand("xadd", (channel.aside, kept), {"maxlen": POISON_KEPT, "approximate": True})
@@ -220,7 +220,7 @@ def set_aside(
 
 
 def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
-    """Carry a conversation out, and hand out its entries. `pause` waits for the length of the pause.
+    """Carry a conversation out, and deliver its entries. `pause` waits for the length of the pause.
 
     Raises ServiceUnavailable where the member doesn't wait for Redis: begin a new one then.
     """
@@ -249,7 +249,7 @@ def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callabl
 def trim(reader: LedgerClient, *, keep: int = KEPT_FOR_A_LOOK) -> int:
     """Delete the entries of each stream that every consumer group has read and acknowledged; none where there is no group.
 
-    What a group set aside, and what came after it, is kept until it is given back or dropped; the newest `keep` are, whoever read them.
+    A poison entry, and everything after it, is kept until it is replayed or dropped; the newest `keep` entries are always kept.
 
     Returns how many went. The scripts that write keep the hard maximum.
     """

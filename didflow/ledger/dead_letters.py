@@ -1,7 +1,7 @@
-"""What needs somebody: parked jobs, results that no consumer of a group could take in, business events that we couldn't act on, messages
+"""What needs a person: parked jobs, results that no consumer of a group could process, refused business events, messages
 on the queues that aren't ours.
 
-Nothing of it is lost and nothing of it goes on by itself. Each has a name, by which it is given back or dropped.
+Nothing of it is lost, and nothing of it resumes by itself. Each has a name, by which it is given back or dropped.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from didflow.ledger.script_calls import Call
 MESSAGE = "message-"
 REQUEST = "request-"
 _ENTRY = re.compile(r"\d+-\d+")
-#: The code of a business event that nobody said anything of: handed out too often.
+#: The code of a business event that was delivered too often without an acknowledgement.
 UNDELIVERABLE = "undeliverable"
-#: The first bytes of a message tell where it comes from.
+#: The first bytes of a message show its origin.
 SHOWN_BYTES = 200
 #: More messages than the consumers keep.
 ALL_MESSAGES = 10_000
@@ -69,7 +69,7 @@ class DeadRequest:
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """All that needs somebody. Where there is more than was asked for: the newest jobs and messages, the oldest entries."""
+    """Everything that needs a person. If there is more than `limit`: the newest jobs and messages, the oldest entries."""
 
     parked: tuple[JobView, ...]
     poison: tuple[PoisonEntry, ...]
@@ -97,7 +97,7 @@ class _PutBack(StrEnum):
 
 
 def replay(commands: Commands, name: str) -> Command[None]:
-    """Let a parked job go on, or give a poison entry or a business event back to its group.
+    """Let a parked job continue, or give a poison entry or a business event back to its group.
 
     Raises InvalidRequest, WrongJob, JobNotFound, DeadLetterNotFound.
     """

@@ -1,4 +1,4 @@
-"""When the numbers of open releases go: read from what the releases have written down."""
+"""When the numbers of open releases will be released: read from the releases' records."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from didflow.ledger.views import job_view, moment
 
 #: States of jobs that may yet release something.
 OPEN = tuple(state for state in JobState if not state.is_terminal)
-#: Jobs that are looked at with one pipeline.
+#: Jobs that are checked with one pipeline.
 TOGETHER = 500
 _GONE = (Outcome.RELEASED, Outcome.ALREADY_RELEASED)
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -48,7 +48,7 @@ def departures(view: JobView, request: Release, checkpoint: Mapping[str, Any], s
         numbers = [Departure(number, standing, goes_at, why) for number in request.numbers]
     numbers.sort(key=lambda one: (one.goes_at or _LAST, one.number))
     first = min((one.goes_at for one in numbers if one.goes_at), default=None)
-    if first is None and not seen and not called_off:  # Record ids, or a selector: nobody has read the numbers.
+    if first is None and not seen and not called_off:  # Record ids, or a selector: the numbers weren't read yet.
         first = _later(begins, request.grace)
     parked = view.state is JobState.NEEDS_REVIEW
     return Departures(
@@ -86,7 +86,7 @@ def _kept(commands: Commands, job_id: str) -> Command[list[JobView]]:
 def upcoming(commands: Commands, within: timedelta, account: str | None) -> Command[tuple[Departures, ...]]:
     """The open releases with a number that goes within this time, or of which that isn't known; those that go first come first.
 
-    A parked job is among them: it may yet go on.
+    A parked job is among them: it may yet continue.
     """
     seconds, _ = yield RedisCommand("time")
     end = _later(datetime.fromtimestamp(seconds, UTC), within)

@@ -1,4 +1,4 @@
-"""Which dialect each account's server takes, as the workers found out, with its age. Never the key."""
+"""Which dialect each account's server takes, as the workers detected, with its age. Never the key."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call
 
-#: A note that nobody has renewed for this long is forgotten.
+#: A stored dialect that wasn't renewed for this long expires.
 KEPT_MS = 30 * 24 * 3600 * 1000
 
 

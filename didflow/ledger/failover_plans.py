@@ -1,4 +1,4 @@
-"""Failover plans in the ledger: saved by a person, their numbers found out by dry runs, again and again."""
+"""Failover plans in the ledger: saved by a person, their numbers detected by dry runs, again and again."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ from didflow.ledger.views import moment
 
 #: All of a plan but its numbers.
 _FIELDS = ("version", "spec", "saved_by", "saved_ms", "count", "resolved_ms", "snapshot", "job", "trouble", "trouble_ms")
-#: A dry run that has told its numbers is kept this long, and as long as none came after it: it is as long as the account's list.
+#: A dry run whose numbers were stored is kept this long, and until a newer one exists. It is as large as the account's list.
 KEEP_MS = 600_000
 
 
@@ -29,7 +29,7 @@ class FailoverPlans:
         self._ledger, self._keys = ledger, ledger.keys
 
     def save(self, name: str, account: str, request: Reroute, saved_by: str, *, first_s: float) -> None:
-        """Keep a plan, in place of one of the same name. A worker finds out its numbers after `first_s`, if nobody did."""
+        """Save a plan, replacing one of the same name. A worker refreshes its numbers after `first_s`, if it wasn't done before."""
         spec = json.dumps({"account": account, "request": request.model_dump(mode="json", exclude_defaults=True)})
         self._run("plan_save", name, uuid.uuid4().hex[:12], spec, saved_by, int(first_s * 1000), KEEP_MS)
 
@@ -54,7 +54,7 @@ class FailoverPlans:
             raise PlanNotFound(name)
 
     def due(self) -> list[tuple[str, int]]:
-        """Plans whose numbers are to be found out anew, and since when, ms."""
+        """Plans whose refresh is due, and since when, ms."""
         found = self._send(
             RedisCommand("zrangebyscore", (self._keys.plans, "-inf", self._ledger.now_ms()), {"start": 0, "num": 20, "withscores": True})
         )
@@ -65,22 +65,22 @@ class FailoverPlans:
         self._run("plan_refreshing", name, "", "", "", 0)
 
     def postpone(self, name: str, slot_ms: int, every_s: float) -> None:
-        """Leave a plan alone that this version can't read; that it has no numbers is told with it."""
+        """Skip a plan that this version can't read; it is reported without numbers."""
         version = self._send(RedisCommand("hget", (self._keys.plan(name), "version")))
         self._run("plan_refreshing", name, version or "", slot_ms, "", int(every_s * 1000))
 
     def refreshing(self, plan: FailoverPlan, job_id: str, *, slot_ms: int | None = None, every_s: float = 0.0) -> None:
-        """That job finds out the plan's numbers. `slot_ms`: the due time for which it was submitted, after
+        """That job determines the plan's numbers. `slot_ms`: the due time for which it was submitted, after
         which the next one comes in `every_s`; None: a person did."""
         self._run("plan_refreshing", plan.name, plan.version, "" if slot_ms is None else slot_ms, job_id, int(every_s * 1000))
 
     def open_jobs(self) -> dict[str, tuple[str, str]]:
-        """Dry runs whose numbers weren't taken in yet: plan and its version by job."""
+        """Dry runs whose numbers weren't stored yet: plan and its version by job."""
         found = self._send(RedisCommand("hgetall", (self._keys.plans_open,)))
         return {job_id: (name, version) for job_id, text in found.items() for version, _, name in (text.partition("|"),)}
 
     def resolved(self, name: str, version: str, job_id: str, view: JobView | None) -> None:
-        """Take in what an ended dry run found; `view` None if it isn't kept any more."""
+        """Store the numbers of an ended dry run; `view` is None if it is no longer kept."""
         found = self._listed(view) if view is not None else None
         if found is None or view is None:
             trouble = view.error.message if view is not None and view.error else f"job {job_id} told no numbers"
@@ -103,7 +103,7 @@ class FailoverPlans:
         return {number.number: number.record_id for number in found if number.record_id is not None}
 
     def submit_refresh(self, plan: FailoverPlan, slot_ms: int) -> Job:
-        """The dry run of a plan for one due time, whoever submits it. Nobody waits for it: it doesn't take an emergency's place."""
+        """The dry run of a plan for one due time; any worker may submit it. It uses the bulk lane, so it doesn't delay an emergency."""
         key = f"plan-refresh:{plan.name}:{plan.version}:{slot_ms}"
         return self._ledger.submit(Submission(dry_run_of(plan), key, f"plan:{plan.name}", plan.account, lane=Lane.BULK))
 
@@ -116,7 +116,7 @@ class FailoverPlans:
 
 
 def dry_run_of(plan: FailoverPlan) -> Reroute:
-    """The job that finds out a plan's numbers; the plan's guards hold for it."""
+    """The job that determines a plan's numbers; the plan's guards hold for it."""
     return plan.request.model_copy(update={"dry_run": True, "canary": None})
 
 

@@ -1,6 +1,6 @@
-"""The reconcile gate: a Redis that restarted may have lost its last writes, so money waits until what they were about has been looked for.
+"""The reconcile gate: a Redis that restarted may have lost its last writes, so money waits until the lost writes are accounted for.
 
-Scripts notice a restart by themselves (`notice_restart` in `include/restarts.lua`); from then on no attempt of before can write, and `save`
+Scripts notice a restart by themselves (`notice_restart` in `include/restarts.lua`); from then on no earlier attempt can write, and `save`
 refuses what lets money move, account by account, until `let_through`.
 """
 
@@ -72,7 +72,7 @@ class Gate:
         return Turn(*map(int, reply[1:])) if reply[0] == "check" else None
 
     def saw_cart(self, turn: Turn, account: str, checker: str, *, turn_ms: int) -> None:
-        """This process saw a cart with nothing unknown in it; whoever has the next turn goes on from there."""
+        """This process read a cart without unknown numbers; the process with the next turn continues from there."""
         self._script("gate_check", account, checker, turn_ms, turn.epoch)
 
     def record(self, turn: Turn, findings: Findings) -> bool:
@@ -105,7 +105,7 @@ class Gate:
         )
 
     def accept_given(self, account: str, record_id: int, number: str) -> None:
-        """A person gave this number to a job, which its history tells already: the gate needn't wait for it any more."""
+        """A person gave this number to a job, which its history has already: the gate needn't wait for it any more."""
         self._script("gate_accept", account, record_id, number, "")
 
     def accepted(self, account: str) -> frozenset[str]:

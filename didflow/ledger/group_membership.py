@@ -19,9 +19,9 @@ class Membership:
 
     block_s         how long it waits for a new entry before it looks for abandoned ones again
     min_idle_s      an entry that a consumer has held for this long without an ack goes to another one (or to itself again)
-    max_deliveries  an entry that was handed out more often than this is poison: set aside, with the reason
+    max_deliveries  an entry that was delivered more often than this is poison: set aside, with the reason
     ends_idle       end when there is nothing more to read, instead of waiting for it
-    waits_for_redis wait while Redis is away and go on then; else ServiceUnavailable is raised
+    waits_for_redis wait while Redis is away and continue then; else ServiceUnavailable is raised
     """
 
     group: str

@@ -1,4 +1,4 @@
-"""The consumer groups of our three streams: how far each is, and deleting one that was given up."""
+"""The consumer groups of our three streams: how far each is, and deleting an unused one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ StreamName = Literal["requests", "results", "events"]
 STREAMS: tuple[StreamName, ...] = get_args(StreamName)
 #: The group of the requests stream that acts. Other groups may read along.
 ACTING_GROUP = "didflow"
-#: A consumer that asked for nothing for this long isn't there, or is busy with one entry. Ours ask every few seconds.
+#: A consumer that requested nothing for this long isn't there, or is busy with one entry. Ours ask every few seconds.
 SEEN_S = 60.0
 #: Where the server can't say how many entries a group hasn't read, they are counted up to here.
 COUNTED = 100
@@ -27,11 +27,11 @@ NO_CONSUMER = "put_back"
 class Group:
     """A consumer group of a stream.
 
-    unread       entries that were handed out to none of its consumers; `COUNTED` may stand for more
-    pending      entries that were handed out and aren't acknowledged
+    unread       entries that were delivered to none of its consumers; `COUNTED` may stand for more
+    pending      entries that were delivered and aren't acknowledged
     held_s       for how long the oldest of them has been with its consumer; None: there is none
     consumers    names that are known to the server, whether they live or not
-    seen_s       how long ago one of them last asked for something; None: never
+    seen_s       how long ago one of them last requested something; None: never
     lost         entries that were trimmed before the group read them
     """
 

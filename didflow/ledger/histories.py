@@ -1,4 +1,4 @@
-"""Which numbers have a history. What it says is read by `calls.history`, one number at a time."""
+"""Which numbers have a history. `calls.history` reads it, one number at a time."""
 
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys

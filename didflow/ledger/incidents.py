@@ -1,11 +1,11 @@
-"""Which jobs belong to which incident. Submits list them; those of before incidents were listed are found by their keys, once."""
+"""Which jobs belong to which incident. Submits list them; older jobs are found by their keys, once."""
 
 from collections.abc import Callable
 
 from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.script_calls import Call
 
-#: Keys that are looked at with one command, and names that are listed at most to find similar ones.
+#: Keys that are checked with one command, and names that are listed at most to find similar ones.
 TOGETHER = 1000
 
 

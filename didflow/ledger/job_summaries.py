@@ -6,7 +6,7 @@ from didflow.contract.states import JobState
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
-#: So many of each state are looked through, and so many are described.
+#: The most jobs of each state that are searched, and the most that are described.
 LOOKED_THROUGH = 1000
 DESCRIBED = 50
 

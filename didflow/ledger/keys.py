@@ -89,7 +89,7 @@ class Keys:
 
     @property
     def poison(self) -> str:
-        """Stream: entries of the results that no consumer of a group could take in."""
+        """Stream: results that no consumer of a group could process."""
         return f"{self.namespace}:results:poison"
 
     @property
@@ -120,7 +120,7 @@ class Keys:
         return f"{self.namespace}:handed_out:{account}"
 
     def offered(self, account: str) -> str:
-        """Hash: number that is parked and may be handed out -> the release that has it."""
+        """Hash: number that is parked and may be assigned -> the release that has it."""
         return f"{self.namespace}:offered:{account}"
 
     def going(self, account: str) -> str:
@@ -174,17 +174,17 @@ class Keys:
 
     @property
     def plans(self) -> str:
-        """zset: failover plan by when its numbers are found out anew, ms."""
+        """zset: failover plan by the time of its next refresh, ms."""
         return f"{self.namespace}:plans"
 
     @property
     def plans_open(self) -> str:
-        """Hash: dry run that finds out a plan's numbers -> version|name."""
+        """Hash: dry run that determines a plan's numbers -> version|name."""
         return f"{self.namespace}:plans:open"
 
     @property
     def decisions(self) -> str:
-        """Stream: what people decided where no job's story tells it."""
+        """Stream: people's decisions that no job records."""
         return f"{self.namespace}:decisions"
 
     @property

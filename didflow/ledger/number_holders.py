@@ -1,4 +1,4 @@
-"""Whom our numbers were bought for: read from what the histories' script keeps beside them."""
+"""The references that our numbers were bought for: read from what the histories' script stores beside them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from didflow.contract.number_holders import Holder
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
 
-#: So many numbers are asked for at once.
+#: Numbers per query.
 TOGETHER = 1000
 
 
@@ -28,7 +28,7 @@ def held_for(keys: Keys, reference: str) -> Command[tuple[str, ...]]:
 
 
 def _holder(text: str | None) -> Holder | None:
-    """None for what can't be read: then nobody is known."""
+    """None for an unreadable entry: the holder isn't known."""
     try:
         record, account, reference = json.loads(text or "")
         return Holder(int(record) if record else None, account or "", reference or None)

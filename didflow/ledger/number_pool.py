@@ -13,7 +13,7 @@ from didflow.ledger.script_calls import Call
 
 @dataclass(frozen=True)
 class HandedOut:
-    """A number of the pool that a purchase has. `record_id` says which purchase of it: one that was bought anew isn't this one."""
+    """A number of the pool that a purchase has. `record_id` identifies the purchase: a number that was bought again has another one."""
 
     number: str
     record_id: int
@@ -29,7 +29,7 @@ def handed_out(keys: Keys, account: str) -> Command[tuple[HandedOut, ...]]:
 
 @dataclass(frozen=True)
 class Offered:
-    """A number in the grace period of a release that may be handed out. `text`: what the release keeps of it."""
+    """A number in the grace period of a release that may be assigned. `text`: what the release keeps of it."""
 
     number: str
     record_id: int
@@ -77,5 +77,5 @@ def loans_text(loans: Mapping[str, Loan]) -> str:
 
 
 def returned(account: str, numbers: Sequence[str], actor: str = "") -> Call[tuple[str, ...]]:
-    """Put numbers back that were handed out. Reads those that are."""
+    """Put numbers back that were assigned. Reads those that are."""
     return Call("reuse_return", (account, actor, *numbers), lambda reply: tuple(map(str, reply)))

@@ -1,4 +1,4 @@
-"""What the server of an account was seen to take, where published sources differ; each with when it was seen."""
+"""The observed behaviour of an account's server where published sources differ, each with the time of observation."""
 
 from dataclasses import dataclass
 

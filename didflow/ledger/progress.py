@@ -1,4 +1,4 @@
-"""Counting what a job saved for its numbers, while it runs."""
+"""Counts a job's numbers by outcome while it runs."""
 
 import json
 from collections import Counter

@@ -1,6 +1,6 @@
-"""To which provider account the ledger's jobs belong: its address, and some of the numbers that it was last seen to own.
+"""The provider account to which the ledger's jobs belong: its address, and some of the numbers that it last owned.
 
-No key is part of it, so that a key can be replaced. The API has no id of an account; the records of its numbers are what tells two apart.
+No key is part of it, so that a key can be replaced. The API has no id of an account; the records of its numbers distinguish two accounts.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
-"""How fast an account's provider is asked, and whether at all: one for all workers, in Redis, on its clock.
+"""The rate limiter and circuit breaker of an account: shared by all workers, in Redis, on its clock.
 
 Requests are spaced, never bunched: a burst that is let through after a pause and one that is let through before the next would meet at
-a provider that counts a second of its own. The breaker opens after failures in a row, and one request then finds out what has become.
+a provider that counts a second of its own. The breaker opens after failures in a row, and then one request probes.
 """
 
 import math
@@ -38,7 +38,7 @@ class Pace:
     def of(cls, rate_per_s: float, emergency_share: float) -> "Pace":
         """So far apart that the provider never counts more than the rate within a second, though one is late and the next is not.
 
-        A rate that isn't whole is rounded down, since nobody can count half a request; below one, a request every so many seconds.
+        A fractional rate is rounded down; a rate below one is one request every several seconds.
         """
         slack_s = LATE_S + WIRE_S
         interval_s = (1 + slack_s) / math.floor(rate_per_s) if rate_per_s >= 1 else 1 / rate_per_s + slack_s
@@ -52,7 +52,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Breaker:
-    """Opens after `failures` in a row, whoever had them, within `window_s`; then one request in a while may probe.
+    """Opens after `failures` in a row, in any worker, within `window_s`; then only an occasional probe request is sent.
 
     The first waits `first_s`, the next ones twice as long each up to `last_s`, a quarter more or less at random. A probe that says
     nothing for `probe_s` has died, and another one goes.
@@ -67,7 +67,7 @@ class Breaker:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an ask is told; the script's header says what each word means."""
+    """The rate limiter's reply; the script's header explains each word."""
 
     word: Literal["go", "back", "limited", "down"]
     wait_s: float

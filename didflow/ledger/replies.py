@@ -1,4 +1,4 @@
-"""What the scripts answer to a worker, as types: each script's words are read in one place, and a new one fails the type check."""
+"""The scripts' replies to a worker, as types: each script's reply is parsed in one place, and a new value fails the type check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,7 +43,7 @@ class NumbersReserved:
 
 @dataclass(frozen=True)
 class RoutesWanted:
-    """Other jobs have asked for routes of these numbers. Nothing was written."""
+    """Other jobs have requested routes of these numbers. Nothing was written."""
 
     numbers: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""Which numbers another job has, or nobody may have for a time."""
+"""Which numbers are reserved by another job, or for no job for a time."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def reserved(keys: Keys, account: str, numbers: Sequence[str], *, besides: str, 
 
 
 def _holds(holder: str, besides: str, now_ms: int) -> bool:
-    """A reservation is `job|0`, or `job|until` in ms. One that can't be read holds: nobody would get the number."""
+    """A reservation is `job|0`, or `job|until` in ms. An unreadable reservation stays in force: no job gets the number."""
     job_id, _, until = holder.rpartition("|")
     if job_id == besides:
         return False

@@ -73,7 +73,7 @@ class QuoteUse:
 class Submission:
     """What a producer gives with a request. `not_before` in any time zone; `priority` 0–9, lower is sooner (within a lane).
 
-    `lane`: another one than the request's own, for what nobody waits for. `quote`: what it is ordered by, if that is good for one order.
+    `lane`: instead of the request's own, for background jobs. `quote`: the quote it is ordered by, if that is valid for one order.
     `incident`: the one that it is part of. `actor`: who submits it; '': the client's own, or a worker.
     """
 
@@ -184,7 +184,7 @@ def cancel(job_id: str, actor: str = "") -> Call[str]:
 
 
 def retry(job_id: str, actor: str = "") -> Call[str]:
-    """Let a parked job go on. Reads ``queued``, or the state that it has if it wasn't parked."""
+    """Let a parked job continue. Reads ``queued``, or the state that it has if it wasn't parked."""
     return Call("retry", (job_id, RENUDGE_MS, actor), lambda reply: _there(reply, job_id))
 
 
@@ -210,10 +210,10 @@ def resolve(
     follow_up: Sequence[str | int] = (),
     actor: str = "",
 ) -> Call[str]:
-    """End a parked job. `token`: the one that it had when somebody looked. `bought`: what its open checkout took.
+    """End a parked job. `token`: the token that the person read. `bought`: what its open checkout took.
 
-    `follow_up`: a job to leave behind, by `follow_up_args`, unless one of that name is there and goes on.
-    Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked anew since.
+    `follow_up`: a job to leave behind, by `follow_up_args`, unless one of that name is still running.
+    Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked again since.
     """
     text, members = result.model_dump_json(), event_members(summed_up(result))
     args = (

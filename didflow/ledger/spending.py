@@ -1,4 +1,4 @@
-"""Spends and limits as the scripts read and tell them: whole numbers, USD in ten-thousandths."""
+"""Spends and limits in the form that scripts use: integers, USD in ten-thousandths."""
 
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -38,7 +38,7 @@ def limit_reached(reply: Sequence[str], asked: Spend, limits: Iterable[SpendLimi
 
 
 def scope_spending(told: Sequence[str]) -> ScopeSpending:
-    """What a script tells of one account or reference."""
+    """A script's reply for one account or reference."""
     scope, *rest = told
     kind, _, name = scope.partition(":")
     hour, day, held = (Spend(numbers=int(rest[at]), usd=_amount(rest[at + 1], "usd")) for at in (0, 2, 4))

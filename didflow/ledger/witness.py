@@ -1,6 +1,6 @@
-"""What one worker process knows to have been written, kept in its memory: it can say of a server that came back what is missing.
+"""A worker process's own writes, counted in memory: it can report which of them a restarted server has lost.
 
-What a server loses when it dies is the end of what it wrote. So whoever misses none of his own writes answers also for everything that
+A server that dies loses only the end of its writes. So a process that misses none of its own writes vouches also for everything that
 anybody wrote before his last one. That reaches a process of which all is lost, even that it ever was, and which is dead by then, only if
 every other one that can answer has written after that process began; so a new one moves no money before (`Life`). Each rule of this, and
 what would happen without it: `tests/model/vouching_protocol.py`.
@@ -116,6 +116,6 @@ class Witness:
 
     @property
     def seen(self) -> str:
-        """The life in which numbers may be bound and money may move; empty while nobody would miss what is written in it."""
+        """The epoch in which numbers may be bound and money may move; empty while no other process would notice its lost writes."""
         with self._lock:
             return self._life.name if self._life and self._seen else ""

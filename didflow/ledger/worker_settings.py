@@ -1,4 +1,4 @@
-"""What each worker process runs with, as it wrote it down, so that others show the limits that hold and find workers that differ.
+"""The settings of each worker process, stored so that others can show the limits in effect and find workers that differ.
 
 No key is in it, nor what belongs to one machine: the address of Redis, paths.
 """

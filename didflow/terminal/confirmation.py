@@ -1,4 +1,4 @@
-"""One rule for all commands: what a person is asked about, and what needs `--yes` where nobody can be asked.
+"""One rule for all commands: what needs a confirmation on a terminal, and what needs `--yes` without one.
 
 - What can't be undone needs it: a purchase, a release, a customer who leaves, a finding about a parked job, a message that is deleted.
 - So does a change of more than `MANY_NUMBERS` numbers, or of numbers whose count isn't known yet.
@@ -27,12 +27,12 @@ class Stake:
 
     @property
     def needs_yes(self) -> bool:
-        """Whether somebody must agree."""
+        """Whether someone must agree."""
         return self.irreversible or self.numbers is None or self.numbers > MANY_NUMBERS
 
     @property
     def why(self) -> str:
-        """Why somebody must agree."""
+        """Why someone must agree."""
         if self.irreversible:
             return "this can't be undone"
         if self.numbers is None:
@@ -45,7 +45,7 @@ FOR_GOOD = Stake(irreversible=True)
 
 
 def confirmed(question: str, stake: Stake, *, yes: bool) -> None:
-    """Return if it may be done. Raises InvalidRequest where nobody can be asked and a yes is needed; typer.Exit if the answer is no."""
+    """Return if it may be done. Raises InvalidRequest if a yes is needed and there is no terminal; typer.Exit if the answer is no."""
     if yes:
         return
     if not can_ask():

@@ -99,7 +99,7 @@ def together(*builders: Callable[[], Any]) -> tuple[Any, ...]:
 
 
 def tried(build: Callable[[], T], instead: T) -> tuple[T, Callable[[], T]]:
-    """What it returns, or `instead` of it; and a builder that tells `together` the same, or why there is none."""
+    """What it returns, or `instead` of it; and a builder that gives `together` the same, or the reason why there is none."""
     try:
         built = build()
     except ValidationError as error:

@@ -32,7 +32,7 @@ __all__ = [
     "state_text",
 ]
 
-#: What a full or broken disk answers. A pipe that nobody reads any more is another thing, which typer knows.
+#: What a full or broken disk answers. A pipe without a reader is another case, which typer handles.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 

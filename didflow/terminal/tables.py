@@ -1,4 +1,4 @@
-"""The one way in which commands print records.
+"""The only way in which commands print records.
 
 On a terminal a table, as long as no word has to be broken for it; on a narrower one a line for each field. Elsewhere (a pipe, a file)
 tab-separated lines for other programs: a header line, one record a line, every column, no colours. Ids, numbers and keys are always whole.

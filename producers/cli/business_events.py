@@ -1,4 +1,4 @@
-"""`didflow requests`: act on the business events of other systems, and write one by hand."""
+"""`didflow requests`: consume the business events of other systems, and write one by hand."""
 
 import json
 import signal

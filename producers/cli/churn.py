@@ -182,7 +182,7 @@ def _report(done: list[ChurnLine], *, as_json: bool) -> None:
 
 
 def _show(found: Returned) -> None:
-    parts = (("called off: job", found.called_off), ("kept", found.kept), ("unclear", found.unclear), ("gone", found.gone))
+    parts = (("cancelled: job", found.called_off), ("kept", found.kept), ("unclear", found.unclear), ("gone", found.gone))
     if not is_terminal():
         rows = [("outcome", found.outcome), *((word.partition(":")[0], one) for word, some in parts for one in some)]
         rows += [("similar request", request.model_dump_json(exclude_defaults=True)) for request in found.similar]

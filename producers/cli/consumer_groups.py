@@ -1,4 +1,4 @@
-"""`didflow results groups` and `delete-group`: who reads the streams, how far each is, and deleting a group that was given up."""
+"""`didflow results groups` and `delete-group`: who reads the streams, how far each is, and deleting an unused group."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from didflow.terminal.tables import remarks
 def groups(as_json: given.Json = False) -> None:
     """List the consumer groups of all three streams and their lag.
 
-    `unread` entries were handed out to nobody in the group, `pending` ones aren't acknowledged.
+    `unread` entries weren't delivered to the group yet, `pending` ones aren't acknowledged.
     """
     with errors_told(as_json=as_json):
         found = Didflow.from_env().groups()

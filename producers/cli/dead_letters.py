@@ -1,4 +1,4 @@
-"""`didflow dead-letters`: what needs somebody, and giving it back or dropping it."""
+"""`didflow dead-letters`: list what needs a person, and replay or drop it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

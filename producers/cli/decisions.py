@@ -1,4 +1,4 @@
-"""`didflow decisions`: who did what, where no job's story tells it."""
+"""`didflow decisions`: people's decisions that no job records."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def decisions(
 ) -> None:
     """List who changed plans, the pool, dead letters, consumer groups and the ledger's provider, newest first.
 
-    Who submitted, called off, retried or resolved a job is shown by `status` and `explain`.
+    Who submitted, cancelled, retried or resolved a job is shown by `status` and `explain`.
     """
     with errors_told(as_json=as_json):
         found = Didflow.from_env().decisions(limit)

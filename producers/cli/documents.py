@@ -1,4 +1,4 @@
-"""`didflow documents`: what numbers wait for, handing it in, following them."""
+"""`didflow documents`: list missing documents, upload them, follow numbers."""
 
 import os
 import sys

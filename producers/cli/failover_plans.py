@@ -1,4 +1,4 @@
-"""`didflow failover plan`: failovers that are prepared, with their numbers found out beforehand."""
+"""`didflow failover plan`: failovers that are prepared, with their numbers detected beforehand."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.progress import say
 from producers.failover import Failover
 
-#: A plan whose numbers are older than so many refreshes is stale: something keeps them from being found out.
+#: A plan whose numbers are older than this many refreshes is stale: its refreshes fail.
 STALE_AFTER = 3
 
 Name = Annotated[str, typer.Argument(help="the plan's name", metavar="NAME", autocompletion=completion.plans)]

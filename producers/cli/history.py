@@ -1,4 +1,4 @@
-"""`didflow history`: everything that ever happened to a number through us, and whether somebody wrote there by hand."""
+"""`didflow history`: a number's history, and whether it was changed by hand."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

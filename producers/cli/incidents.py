@@ -1,4 +1,4 @@
-"""`didflow incidents`: one incident is several jobs, looked at, called off and brought back by its name."""
+"""`didflow incidents`: show, cancel and fail back an incident's jobs by its name."""
 
 import time
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False
         going = [job for job in before.jobs if not job.state.is_terminal and not job.called_off]
         if not as_json or not dry_run:
             for job in going:
-                say(f"would be called off: {job.part} {job.id}, {job.moved} of {job.numbers} numbers moved, {job.left} to send")
+                say(f"would be cancelled: {job.part} {job.id}, {job.moved} of {job.numbers} numbers moved, {job.left} to send")
         if dry_run:
             _report(before, as_json=as_json)
             return
@@ -99,7 +99,7 @@ def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False
 def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False, as_json: given.Json = False) -> None:
     """Fail back an incident's numbers, in all accounts. Repeated, it is the same failback, or continues with what that one left undone.
 
-    Moves that go on are called off first. Exit code 6 if it moved nothing.
+    Moves that haven't ended are cancelled first. Exit code 6 if it moved nothing.
     """
     with errors_told(as_json=as_json):
         known = Incidents(Didflow.from_env())
@@ -124,15 +124,15 @@ def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = Fal
 
 
 def _would(way: WayBack) -> str:
-    first = "is called off first, then its failback brings back what it moved" if way.calls_off else f"moved {way.numbers} numbers"
+    first = "is cancelled first, then its failback restores what it moved" if way.calls_off else f"moved {way.numbers} numbers"
     if not way.is_new:
         return f"job {way.job} {first}: failback {way.failback} has them already"
-    rest = f", which goes on with what {way.after} left" if way.after else ""
+    rest = f", which continues with what {way.after} left" if way.after else ""
     return f"job {way.job} {first}: a failback would bring them back{rest}"
 
 
 def _watched(known: Incidents, name: str, timeout_s: float, *, quiet: bool) -> Incident:
-    """Look until none of its jobs goes on; a line when something has changed. Raises WaitTimeout."""
+    """Refresh until all of its jobs have ended; a line for each change. Raises WaitTimeout."""
     end_s, said = time.monotonic() + timeout_s, ""
     while True:
         found = known.get(name)

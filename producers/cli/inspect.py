@@ -1,4 +1,4 @@
-"""`didflow status`, `jobs`, `explain`, `cancel` and `results`: what is there, and what came of it."""
+"""`didflow status`, `jobs`, `explain`, `cancel` and `results`: jobs and their results."""
 
 import itertools
 import json
@@ -135,7 +135,7 @@ def _standing(view: JobView) -> str:
 
 
 def _alike(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Steps that follow one another and say the same, together: a job that waits looks again and again."""
+    """Steps that follow one another and say the same, together: a job that waits checks again and again."""
     groups: list[tuple[Step, ...]] = []
     for step in steps:
         before = groups[-1][-1] if groups else None

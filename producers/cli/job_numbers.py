@@ -25,7 +25,7 @@ COLUMNS = (
     "error",
     "takes_calls",
 )
-#: So many lines make a table.
+#: Lines per table.
 TABLE = 100
 
 

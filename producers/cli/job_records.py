@@ -1,4 +1,4 @@
-"""A job as records for other programs: one table, one record a line, `what` in the first column says of what."""
+"""A job as records for other programs: one table, one record per line; the first column, `what`, has the record's type."""
 
 from collections.abc import Iterator
 
@@ -84,7 +84,7 @@ def _record(what: str, name: object = "", state: object = "", *, setup: object =
 
 
 def origin(view: JobView) -> str:
-    """Where a job comes from, and when it is looked at next."""
+    """Where a job comes from, and when it is checked next."""
     parts = [f"account {view.account}", f"submitted {view.created_at:%Y-%m-%d %H:%M:%S} UTC", f"attempt {view.attempt}"]
     parts += [f"key {view.idempotency_key}"] if view.idempotency_key else []
     parts += [f"reference {view.reference}"] if view.reference else []

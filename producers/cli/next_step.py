@@ -1,4 +1,4 @@
-"""What each state means for who looks at it, and what to do."""
+"""What each state means, and what to do."""
 
 from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView
@@ -30,7 +30,7 @@ _STATES = {
     JobState.SUCCEEDED: "all that was asked is done",
     JobState.PARTIAL: f"part of the request is done; each number has its outcome. {_NEW} can request the rest",
     JobState.FAILED: f"nothing was done; the error says why. {_NEW} can try again",
-    JobState.CANCELLED: "called off before it took effect",
+    JobState.CANCELLED: "cancelled before it took effect",
     JobState.EXPIRED: "its deadline passed before it took effect",
 }
 
@@ -39,7 +39,7 @@ def advice(state: JobState, reason: str | None) -> str:
     """A sentence for a person."""
     if state is JobState.WAITING:
         known = {one.value: text for one, text in _WAITING.items()}
-        return known.get(reason or "", "it goes on by itself")
+        return known.get(reason or "", "it resumes by itself")
     return _STATES[state]
 
 
@@ -59,8 +59,8 @@ def to_settle(view: JobView) -> str:
         return _PARKED[code].replace("`didflow retry`", retry)
     open_ones = [number.number for number in view.result.numbers if number.outcome is Outcome.UNCLEAR] if view.result else []
     if not open_ones:
-        return f"{retry} looks again; `didflow explain {view.id}` shows every step"
+        return f"{retry} checks again; `didflow explain {view.id}` shows every step"
     shown = " ".join(open_ones[:10]) + (f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else "")
     word = "bought" if buys(view.kind) else "released"
     ends = f"`didflow resolve {view.id} --{word} NUMBER`, once for each that was, or `--not-{word}`"
-    return f"{retry} looks again; else find out which of these were {word}: {shown}; and then {ends}"
+    return f"{retry} checks again; otherwise find out which of these were {word}: {shown}; and then {ends}"

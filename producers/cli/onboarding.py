@@ -1,4 +1,4 @@
-"""`didflow onboarding`: follow an order by its own name, and hand over what was bought. An order is a `buy --key onboarding:ORDER`."""
+"""`didflow onboarding`: follow an order by its own name, and print fulfilments. An order is a `buy --key onboarding:ORDER`."""
 
 import itertools
 import json

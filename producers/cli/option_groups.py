@@ -1,4 +1,4 @@
-"""Options that come together: a command takes each group as one value, and typer shows its options one by one."""
+"""Groups of options: a command gets each group as one value, and typer shows its options one by one."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`didflow pool`: numbers of ours that wait to be handed out instead of buying."""
+"""`didflow pool`: our own unused numbers, which purchases can use instead of buying."""
 
 import typer
 

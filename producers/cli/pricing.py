@@ -1,4 +1,4 @@
-"""The price in the question before a purchase: what a worker's dry run finds now, and the limits that hold.
+"""The price in the confirmation of a purchase: a worker's dry run, and the limits in effect.
 
 The order is then placed by the quote that was shown, so that the price that was confirmed is the price that is paid. A standing order, and
 one that begins later, can't be ordered by today's quote: its price is shown as today's.
@@ -27,7 +27,7 @@ from producers.cli.submit import report, wait_for
 
 #: A person waits this long for a price, or for `--timeout` if that is shorter.
 WITHIN_S = 10.0
-#: So many numbers are named.
+#: The most numbers that are named.
 NAMED = 10
 
 
@@ -99,7 +99,7 @@ def shown(didflow: Didflow, quote: Quote, request: SearchAndBuy, labels: Labels,
 
 
 def where(request: SearchAndBuy) -> str:
-    """Where the numbers are looked for: ``LOS ANGELES, CA, US``."""
+    """Where the numbers are looked up: ``LOS ANGELES, CA, US``."""
     rungs = [f"{len(request.ladder)} rungs of"] if request.ladder else []
     digits = [f"area code {request.area_code}"] if request.area_code else []
     digits += [f"prefix {request.prefix}"] if request.prefix else []
@@ -109,7 +109,7 @@ def where(request: SearchAndBuy) -> str:
 
 @contextmanager
 def _looking(didflow: Didflow, request: SearchAndBuy, labels: Labels) -> Iterator[str]:
-    """A dry run, which is called off if nobody waits for it any more."""
+    """A dry run, which is cancelled when its caller stops waiting."""
     look = request.model_copy(update={"dry_run": True})
     job = didflow.submit(look, reference=labels.reference, account=labels.account, priority=0)
     try:

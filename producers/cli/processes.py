@@ -1,4 +1,4 @@
-"""The commands that are processes of their own: this one becomes them, so that signals go straight to who should get them."""
+"""The commands that replace this process (exec), so that signals reach them directly."""
 
 import os
 import sys

@@ -35,7 +35,7 @@ COUNT_SHARE = 20
 LINE_EVERY_S = 2.0
 #: Errors of numbers that were left as they are because their job stopped.
 _STOPPED = frozenset({"cancelled", "deadline_passed", "canary_failed"})
-#: So many errors are shown for an outcome.
+#: The most errors shown per outcome.
 ERRORS_SHOWN = 3
 
 
@@ -78,7 +78,7 @@ class Watch:
         if called_off:
             # Those that were never sent end as failed, too; and nothing is left to be estimated.
             parts[-1 if not tally.count(Outcome.SUPERSEDED) else -2] = f"{tally.failed} failed or not sent"
-            parts += [f"called off before {tally.to_send} were sent"] if tally.to_send else []
+            parts += [f"cancelled before {tally.to_send} were sent"] if tally.to_send else []
         elif tally.to_send and rate:
             parts += [f"{rate:.0f}/s", f"{tally.to_send / rate:.0f} s left"]
         elif not tally.to_send and tally.count(Outcome.ACCEPTED) and state not in REPORTED:

@@ -112,7 +112,7 @@ def show_summary(summary: Summary, job_id: str) -> None:
 
 
 def show_rungs(search: SearchReport) -> None:
-    """A ladder, rung by rung: what was seen there, what was bought (or was ours and handed out), and why the others weren't."""
+    """A ladder, rung by rung: what was seen there, what was bought (or was ours and assigned), and why the others weren't."""
     kinds = [", ".join(f"{count} {kind}" for kind, count in by_kind(rung.refused).items()) for rung in search.rungs]
     bought = [f"{rung.bought} + {rung.reused} reused" if rung.reused else rung.bought for rung in search.rungs]
     rows = [(f"{rung.rung} {rung.name}", rung.seen, had, why) for rung, had, why in zip(search.rungs, bought, kinds, strict=True)]

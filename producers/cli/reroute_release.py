@@ -1,4 +1,4 @@
-"""`didflow reroute` and `release`: what is done to numbers that we own."""
+"""`didflow reroute` and `release`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -80,7 +80,7 @@ def release(
 ) -> None:
     """Release numbers to the provider, permanently. Until they are released, `didflow cancel` restores everything.
 
-    A selector without --expected-count is a dry run, which tells the count.
+    A selector without --expected-count is a dry run, which prints the count.
     """
     with errors_told(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)

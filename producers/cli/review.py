@@ -1,4 +1,4 @@
-"""`didflow retry` and `didflow resolve`: what a person does about a parked job."""
+"""`didflow retry` and `didflow resolve`: settle a parked job."""
 
 from typing import Annotated
 

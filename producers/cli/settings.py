@@ -1,4 +1,4 @@
-"""`didflow settings` and `didflow schema`: what can be set, and what the messages look like."""
+"""`didflow settings` and `didflow schema`."""
 
 import os
 from typing import Annotated, Literal

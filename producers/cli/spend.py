@@ -1,4 +1,4 @@
-"""`didflow spend`: what accounts and references have used of what they may."""
+"""`didflow spend`: the spending of accounts and references, and their limits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

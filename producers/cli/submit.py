@@ -1,4 +1,4 @@
-"""What all submitting commands do in the end: submit, say so, wait if asked, show what came of it."""
+"""Shared by all submitting commands: submit, report, wait on request, show the result."""
 
 import re
 import time

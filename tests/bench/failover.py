@@ -162,7 +162,7 @@ def sdk_single(numbers: int, rate: float) -> Run:
 
 @contextmanager
 def _sandbox(numbers: int, rate: float, processes: int = 0) -> Iterator[tuple[LocalStack, SandboxAdmin]]:
-    """A sandbox that owns the numbers, with workers if asked for."""
+    """A sandbox that owns the numbers, with workers if requested."""
     arguments = ("--port", "0", "--latency-ms", str(LATENCY_S * 1000), "--rate-limit", str(rate), "--numbers-per-city", str(numbers))
     with tempfile.TemporaryDirectory() as folder:
         environment = {"DIDFLOW_RATE_LIMIT": str(rate)}

@@ -24,7 +24,7 @@ WARM_S = 1.5
 #: A burst takes about so long, with so many jobs at most.
 BURST_S = 2.5
 BURST_JOBS = (100, 3000)
-#: How often a job is submitted to idle workers, how long they have been idle then, and how often its result is looked for.
+#: How often a job is submitted to idle workers, how long they have been idle then, and how often its result is looked up.
 IDLE_JOBS = 80
 IDLE_S = (0.01, 0.04)
 LOOK_EVERY_S = 0.0002

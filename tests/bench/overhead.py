@@ -54,7 +54,7 @@ def main() -> None:
     began_s, began = time.monotonic(), datetime.now(UTC)
     with EmbeddedValkey(None) as server:
         client = redis.Redis.from_url(server.url)
-        client.config_set("auto-aof-rewrite-percentage", "0")  # It would hit whoever runs just then.
+        client.config_set("auto-aof-rewrite-percentage", "0")  # It would hit whichever worker runs just then.
         longest_s = 0.0
         for number in range(options.rounds):
             if time.monotonic() - began_s + longest_s > MOST_S:

@@ -55,7 +55,7 @@ ENVIRONMENT = {
     "DIDFLOW_RATE_LIMIT": "300",
     "DIDFLOW_BREAKER_SECONDS": "0.2",
     "DIDFLOW_THREADS": "4",
-    # Nothing has the label: what is handed out is what releases have parked.
+    # Nothing has the label: what is assigned is what releases have parked.
     "DIDFLOW_REUSE_LABEL": "spare",
     "DIDFLOW_LOG_FORMAT": "json",
     "DIDFLOW_LOG_LEVEL": "warning",
@@ -103,7 +103,7 @@ class Plan:
     seconds     how long things go wrong; the end takes longer, until all is quiet
     in_flight   so many jobs are under way at a time
     pause_s     between two troubles
-    mutant      a wrong protocol, to see that it is found out
+    mutant      a wrong protocol, to see that it is detected
     only        jobs of these kinds alone, by their names in `Work.submit_one`, with commas
     profiles    variations of the provider; None: drawn from the seed
     """
@@ -308,7 +308,7 @@ def _open_jobs(site: _Site) -> str:
 
 
 def _until_quiet(plan: Plan, site: _Site, open_jobs: list[str]) -> list[str]:
-    """Wait for these jobs; parked ones are told to look again, once. Returns the jobs that never came to an end."""
+    """Wait for these jobs; parked ones are told to check again, once. Returns the jobs that never came to an end."""
     deadline_s = time.monotonic() + plan.quiet_within_s
     retried: set[str] = set()
     while open_jobs and time.monotonic() < deadline_s:
@@ -319,7 +319,7 @@ def _until_quiet(plan: Plan, site: _Site, open_jobs: list[str]) -> list[str]:
                 try:
                     state = site.ledger.get(job_id).state
                 except JobNotFound:
-                    continue  # It ended, and its time is over; whether it said so is the oracle's to find out.
+                    continue  # It ended, and its time is over; whether it said so is the oracle's to determine.
                 if state is JobState.NEEDS_REVIEW and job_id not in retried:
                     retried.add(job_id)
                     site.work.didflow.retry(job_id)

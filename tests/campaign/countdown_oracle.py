@@ -1,6 +1,6 @@
 """What must be true of releases that counted down: by the sandbox's own books, and by what the two streams said.
 
-Released is exactly what was asked for and neither called off nor called; nothing goes by a call that came after an answered cancel;
+Released is exactly what was requested and neither cancelled nor called; nothing goes by a call that came after an answered cancel;
 what stays has its own route; what was to be parked went from there.
 """
 
@@ -15,13 +15,13 @@ from didflow.contract.results import NumberResult
 from didflow.contract.states import JobState, Outcome
 from tests.campaign.countdowns import CalledOff
 
-#: A call that had been begun when its job was called off comes within this: it waits for its turn for five seconds at most.
+#: A call that had been begun when its job was cancelled comes within this: it waits for its turn for five seconds at most.
 GOING_S = 6.0
-#: Where purchases send what they are handed out.
+#: Where purchases send what they are assigned.
 TRUNK = 144
 #: From the look at a number's calls to its release: both lists may lag, reads are repeated, and the call waits for its turn.
 LOOKED_S = 10.0
-#: Where a number goes that stays, if its job says so: it is parked for somebody to look.
+#: Where a number goes that stays, if its job says so: it is parked for someone to look.
 LEFT_PARKED = "still_parked"
 #: What a release says of a number that a purchase was given.
 HANDED_OUT = "handed_out"
@@ -29,7 +29,7 @@ HANDED_OUT = "handed_out"
 
 @dataclass(frozen=True)
 class Countdown:
-    """One that was asked for, with the route of each number before, as the sandbox had it."""
+    """One that was requested, with the route of each number before, as the sandbox had it."""
 
     job_id: str
     request: Release

@@ -1,4 +1,4 @@
-"""What happens to a campaign's countdowns: some are called off, before, while and after their numbers go; some numbers are called.
+"""What happens to a campaign's countdowns: some are cancelled, before, while and after their numbers go; some numbers are called.
 
 A cancel counts as answered when the producer has its answer. Moments are seconds of the wall clock, which the sandbox goes by, too.
 """
@@ -30,7 +30,7 @@ ANSWERED_WITHIN_S = 90.0
 
 @dataclass(frozen=True)
 class CalledOff:
-    """`at_rest`: no worker had the job while it was called off, so nothing of it can have been on its way."""
+    """`at_rest`: no worker had the job while it was cancelled, so nothing of it can have been on its way."""
 
     answered_s: float
     at_rest: bool
@@ -97,7 +97,7 @@ class Meddling:
         self.called_off.setdefault(job_id, CalledOff(time.time(), at_rest))
 
     def _call(self, number: str) -> None:
-        """Somebody calls it, if it is still there."""
+        """Someone calls it, if it is still there."""
         with suppress(ValueError, OSError):
             self.sandbox.order("set_number", number=number.removeprefix("+"), seconds=61)
             self.called[number] = time.time()

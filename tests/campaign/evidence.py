@@ -77,7 +77,7 @@ class Witnesses:
         return [*self._ledger.numbers(job_id), *(number.number for numbers in said for number in numbers)]
 
     def _jobs_with(self, numbers: Iterable[str]) -> list[str]:
-        """Whose result names one of them, or who ever bound one: a number that was given up is in no result."""
+        """Whose result names one of them, or who ever bound one: a number that was abandoned is in no result."""
         wanted = set(numbers)
         results, events = self._heard.results.values(), self._heard.events.values()
         told = [event.subject for event in results if wanted & {number.number for number in event.data.numbers}]

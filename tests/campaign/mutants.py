@@ -66,14 +66,14 @@ def believe_refusals() -> None:
 
 
 def deaf_to_cancels() -> None:
-    """A release that counts down to its end, whoever was told that it was called off."""
+    """A release that runs to its end although its cancel has returned."""
     right: Callable[..., None] = LedgerJobContext.save
     LedgerJobContext.check_interrupts = lambda self: None  # type: ignore[method-assign]
     LedgerJobContext.save = lambda self, write: right(self, replace(write, unless_cancelled=False))  # type: ignore[method-assign]
 
 
 def leaves_parked() -> None:
-    """Called off is called off: no number goes, and where its calls go is somebody else's business."""
+    """Cancelled is cancelled: no number goes, and where its calls go is another party's business."""
     Countdown.call_off = lambda self: None  # type: ignore[method-assign]
 
 

@@ -41,7 +41,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
         pause_s=(0.2, 0.6),
         weights=weights,
         only=ONLY.get(mutant or "", "buy"),
-        # In one city a number that is given up is soon used again, if it may be.
+        # In one city a number that is abandoned is soon used again, if it may be.
         cities=CITIES[:1],
         first_orders=first_orders,
         mutant=mutant,
@@ -65,7 +65,7 @@ def _late_checkouts(sandbox: SandboxAdmin) -> None:
 
 
 def _late_adds(sandbox: SandboxAdmin) -> None:
-    """Adds that come late, and checkouts that come later still: together they buy a number that was given up and used again."""
+    """Adds that come late, and checkouts that come later still: together they buy a number that was abandoned and used again."""
     for seconds in (3.5, 4.5):
         sandbox.add_fault("cart_put", "act_late", times=None, probability=0.2, seconds=seconds)
     for seconds in (3.5, 5.0):

@@ -20,7 +20,7 @@ UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
 
 @dataclass
 class _Watched:
-    """Something that shall go on. `seen`: what was seen of it since, and after how many seconds."""
+    """Something that shall continue. `seen`: what was seen of it since, and after how many seconds."""
 
     seen: list[tuple[float, str]] = field(default_factory=list, kw_only=True)
 
@@ -90,7 +90,7 @@ class Recoveries:
             self._handed_on(time.monotonic())
 
     def _handed_on(self, now_s: float) -> None:
-        """A job whose lease had run out may just have been handed to the worker that is gone by now: its time begins anew."""
+        """A job whose lease had run out may just have been handed to the worker that is gone by now: its time begins again."""
         for orphan in self._orphans:
             if orphan.back_s is None and now_s - orphan.died_s > self._lease_s - 0.5:
                 orphan.died_s = now_s

@@ -1,6 +1,6 @@
 """The campaign keeps every promise, and a wrong protocol makes it fail: a test of the tests.
 
-Of the wrong protocols `make test` tries the one that is found out soonest; `make long` tries all.
+Of the wrong protocols `make test` tries the one that is detected soonest; `make long` tries all.
 """
 
 import os
@@ -29,7 +29,7 @@ MUTANT_SECONDS = {
     "believe_yes_to_releases": 10.0,
     "believe_refused_releases": 10.0,
 }
-#: That its oracle finds out what is wrong with a countdown is tested every day without a campaign.
+#: That its oracle determines what is wrong with a countdown is tested every day without a campaign.
 SOONEST = "believe_refusals"
 RIGHT_SECONDS = 15.0
 

@@ -108,7 +108,7 @@ class Trouble:
         self._order("freeze")
 
     def freeze_before_step(self) -> None:
-        """A worker sleeps through its lease just before it fills the cart or writes the end, and goes on where it was."""
+        """A worker sleeps through its lease just before it fills the cart or writes the end, and continues where it was."""
         (self.orders / f"before:{self.rng.choice(('put_in_cart', 'finish', 'finish'))}.freeze").touch()
 
     def freeze(self) -> None:
@@ -130,7 +130,7 @@ class Trouble:
             time.sleep(0.3)
 
     def upgrade(self) -> None:
-        """From now on workers are of a new version: what they have had in hand no old one may take. The old ones go as they die."""
+        """From now on workers are of a new version: what they have had in progress no old one may take. The old ones go as they die."""
         self.fleet.version += 1
         self.terminate()
         self.counts["upgrade"] += 1

@@ -97,7 +97,7 @@ class Work:
         return asked
 
     def remember(self, job_id: str, request: Request, key: str) -> None:
-        """A job that was submitted by somebody else than `submit_one`."""
+        """A job that was submitted by another party than `submit_one`."""
         self.asked.append(Asked(job_id, request, key))
 
     def _accepted(self, request: Request, key: str) -> str:
@@ -214,7 +214,7 @@ class Work:
         return Asked(job_id, request, key)
 
     def _has_numbers(self, job_id: str) -> bool:
-        """Whether it has ended, with numbers that have the routes that were asked for."""
+        """Whether it has ended, with numbers that have the routes that were requested."""
         view = insist(lambda: self.didflow.get(job_id))
         bought = (
             [number for number in view.result.numbers if number.outcome in (Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE)] if view.result else []

@@ -64,7 +64,7 @@ def sent_by(call: Callable[[WavixClient], object], dialect: Any) -> httpx.Reques
         pass
     finally:
         client.close()
-    # A city's numbers that aren't found under one path are asked for under the other.
+    # A city's numbers that aren't found under one path are requested under the other.
     assert len(wire) == 1 or [one.url.path.split("/")[-3] for one in wire] == ["cities", "city"]
     return wire[0]
 

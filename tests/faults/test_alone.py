@@ -40,7 +40,7 @@ def test_a_job_that_kills_its_workers_is_parked_and_its_neighbours_are_not(runni
     view = running.wait(killer)
     assert view.error is not None
     assert (view.state, view.error.code) == (JobState.NEEDS_REVIEW, "too_many_crashes")
-    # While a job is suspected, emergencies go on, beside it and beside its neighbours.
+    # While a job is suspected, emergencies continue, beside it and beside its neighbours.
     other = running.submit(Reroute(numbers=(f"+{number}",), destinations=(Destination.sip("other@example.net"),)))
     assert running.wait(other).state is JobState.SUCCEEDED
     assert {running.wait(job, 60).state for job in neighbours} == {JobState.SUCCEEDED}

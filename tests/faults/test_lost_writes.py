@@ -237,7 +237,7 @@ def test_worker_processes_go_on_after_redis_forgot_a_fence(tmp_path: Path, valke
 
 
 def test_worker_processes_go_on_within_seconds_after_a_plain_restart(tmp_path: Path, valkey: LosingValkey) -> None:
-    """However long the provider's lists may lag: every process found all that it had written, so nothing has to be looked for."""
+    """However long the provider's lists may lag: every process found all that it had written, so nothing has to be looked up."""
     with cluster(tmp_path, redis_url=valkey.url, DIDFLOW_SETTLE_SECONDS="60") as running:
         running.wait(running.submit(ONE))
         valkey.die()

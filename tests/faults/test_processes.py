@@ -1,4 +1,4 @@
-"""Real worker processes, killed, stopped and starved at the worst moments: one purchase, one result, and the others go on."""
+"""Real worker processes, killed, stopped and starved at the worst moments: one purchase, one result, and the others continue."""
 
 import json
 import os

@@ -95,7 +95,7 @@ def calls(sandbox: Sandbox) -> int:
 
 
 def pass_time(seconds: float) -> None:
-    """What is looked at is what happens, or doesn't, in this time."""
+    """What is checked is what happens, or doesn't, in this time."""
     time.sleep(seconds)
 
 

@@ -50,7 +50,7 @@ def send(didflow: Didflow, event_id: str, data: object = None, event_type: str =
 
 
 def raw(didflow: Didflow, **fields: str | bytes) -> None:
-    """An entry as somebody writes it who doesn't know better."""
+    """An entry as someone writes it who doesn't know better."""
     didflow.ledger.client.xadd(didflow.ledger.keys.requests, cast("Any", fields))
 
 
@@ -323,7 +323,7 @@ class OwnServer:
 
     @contextmanager
     def consuming_with_full_memory(self) -> Iterator[None]:
-        """Two events; the first is taken in, and then there is no memory for the second one's job."""
+        """Two events; the first is processed, and then there is no memory for the second one's job."""
         for event_id in ("evt-1", "evt-2"):
             send(self.didflow, event_id)
         self.goes_on.clear()

@@ -97,7 +97,7 @@ def test_a_release_that_is_being_called_off_is_not_the_same_job(inline: InlineWo
     job = churn.churned("omega", parking=PARKING)
     settle(inline, ledger, job)
     churn.returned("omega")
-    with pytest.raises(AlreadyLeaving, match="being called off"):
+    with pytest.raises(AlreadyLeaving, match="being cancelled"):
         churn.churned("omega", parking=PARKING)
     assert settle(inline, ledger, job).state == "cancelled"
     assert churn.churned("omega", parking=PARKING).is_new

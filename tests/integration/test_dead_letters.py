@@ -1,4 +1,4 @@
-"""What needs somebody is listed, given back to who it is for, or dropped; never lost by the way."""
+"""What needs someone is listed, given back to who it is for, or dropped; never lost by the way."""
 
 import asyncio
 import itertools

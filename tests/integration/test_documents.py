@@ -146,7 +146,7 @@ def test_the_pool_is_listed_and_a_number_put_back(inline: InlineWorker, shell: S
     claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
     assert isinstance(claim, Claim)
     assert inline.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
-    assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase goes on"
+    assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase is running"
     inline.ledger.client.hdel(inline.ledger.keys.reserved("default"), ours[0])  # As at its end.
     assert [(one["number"], one["job_id"]) for one in shell("pool", "list", "--json").json] == [(ours[0], job.id)]
     assert f"1 of 1 numbers are back: {ours[0]}" in shell("pool", "return", "--number", ours[0]).out

@@ -62,13 +62,13 @@ def test_each_error_has_its_code(error: errors.DidflowError, code: ExitCode) -> 
     assert exit_code(error) is code
 
 
-#: The commands that a job's id is enough for, on a job that was called off, and on no job.
+#: The commands that a job's id is enough for, on a job that was cancelled, and on no job.
 OF_A_JOB: dict[tuple[str, ...], int] = {
     ("status",): ExitCode.JOB,
     ("status", "--wait"): ExitCode.JOB,
     ("status", "--numbers"): ExitCode.DONE,
     ("explain",): ExitCode.DONE,
-    ("cancel",): ExitCode.DONE,  # It is called off, as asked.
+    ("cancel",): ExitCode.DONE,  # It is cancelled, as asked.
     ("retry",): ExitCode.NOTHING_DONE,
     ("resolve", "--not-bought", "--yes"): ExitCode.INPUT,
     ("failback",): ExitCode.INPUT,

@@ -140,7 +140,7 @@ def test_bad_input_moves_nothing(running: Cluster, didflow: Shell, arguments: tu
     if not any(one["label"] == "e" for one in running.sandbox.owned().values()):
         own(running, "e")
     before = running.sandbox.owned()
-    # What only the provider knows is found out by the check, and by the job itself where there is none.
+    # What only the provider knows is detected by the check, and by the job itself where there is none.
     for first in ((), ("--no-check",)) if code == 1 else ((),):
         refused = didflow("failover", *arguments, *first, "--incident", uuid.uuid4().hex, "--yes")
         assert refused.code == code, refused.out + refused.err

@@ -49,10 +49,10 @@ def test_events_that_nobody_acts_on_are_a_finding(real_ledger: Ledger, didflow: 
     send(didflow, "evt-1")
     real_ledger.client.xgroup_create(real_ledger.keys.requests, "audit", id="$")
     verdict, message = found(real_ledger)["group requests/didflow"]
-    assert (verdict, "1 business events, and nobody has acted on any: start `didflow requests consume`") == ("fail", message)
+    assert (verdict, "1 business events, and no consumer reads them: start `didflow requests consume`") == ("fail", message)
     assert [taken.event_id for taken in BusinessEvents(didflow).take_in(give_up_idle=True, block_s=0.01)] == ["evt-1"]
     verdict, message = found(real_ledger)["group requests/didflow"]
-    assert (verdict, message.split(";")[0]) == ("ok", "0 not read, 0 handed out and not acknowledged")
+    assert (verdict, message.split(";")[0]) == ("ok", "0 not read, 0 delivered and not acknowledged")
 
 
 def test_each_group_of_each_stream_is_shown_with_what_it_has_not_read_and_not_acknowledged(real_ledger: Ledger, didflow: Didflow) -> None:
@@ -76,8 +76,8 @@ def test_each_group_of_each_stream_is_shown_with_what_it_has_not_read_and_not_ac
         "group results/crm": "ok",
         "group events/audit": "warn",
     }
-    assert "3 not read, 0 handed out and not acknowledged" in shown["group results/billing"][1]
-    assert "if it was given up, `didflow results delete-group billing`" in shown["group results/billing"][1]
+    assert "3 not read, 0 delivered and not acknowledged" in shown["group results/billing"][1]
+    assert "if the group is unused, `didflow results delete-group billing`" in shown["group results/billing"][1]
     assert "`didflow results delete-group audit --stream events`" in shown["group events/audit"][1]
 
 
@@ -89,7 +89,7 @@ def test_what_a_dead_consumer_holds_is_a_finding_and_so_is_what_was_trimmed(real
     client.xclaim(keys.results, "billing", "put_back", 0, [entry], idle=7_200_000, force=True)
     verdict, message = found(real_ledger)["group results/billing"]
     assert verdict == "warn"
-    assert "1 handed out and not acknowledged (the oldest for 2 h)" in message
+    assert "1 delivered and not acknowledged (the oldest for 2 h)" in message
     client.xgroup_create(keys.results, "late", id="0")
     client.xreadgroup("late", "a", {keys.results: ">"}, count=1)
     client.xtrim(keys.results, maxlen=1, approximate=False)

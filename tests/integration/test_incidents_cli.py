@@ -1,4 +1,4 @@
-"""`didflow incidents` as an operator meets it, without a worker: what is listed, called off and brought back, and how it ends."""
+"""`didflow incidents` as an operator meets it, without a worker: what is listed, cancelled and brought back, and how it ends."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_no_name_and_no_id_is_cut(shell: Shell, didflow: Didflow, columns: int) 
 def test_a_cancel_shows_first_what_it_would_do_and_needs_a_yes(shell: Shell, didflow: Didflow) -> None:
     job = Failover(didflow).away("INC-31", NUMBERS, BACKUP)
     looked = shell("incidents", "cancel", "INC-31", "--dry-run")
-    assert (looked.code, f"would be called off: move {job.id}" in looked.err) == (0, True), looked.err
+    assert (looked.code, f"would be cancelled: move {job.id}" in looked.err) == (0, True), looked.err
     refused = shell("incidents", "cancel", "INC-31")
     assert (refused.code, "give --yes" in refused.err) == (ExitCode.INPUT, True), refused.err
     assert didflow.get(job.id).state.value == "queued"

@@ -45,7 +45,7 @@ def test_an_order_that_documents_stopped_names_the_flag_that_lets_it_through(she
     assert (stopped.code, bought.code) == (1, 0), bought.out
     job = re.search(r"^job\t(\w+)", bought.out, re.MULTILINE)
     assert job is not None
-    assert f"hand in id (Any form of ID) with: didflow documents upload --type id --file FILE --job {job[1]}" in bought.out
+    assert f"upload id (Any form of ID) with: didflow documents upload --type id --file FILE --job {job[1]}" in bought.out
     assert f"--type localaddress --file FILE --job {job[1]}" in bought.out
     follower = Documents(_didflow(inline)).follower(job[1])
     assert follower is not None

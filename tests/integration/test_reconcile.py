@@ -1,4 +1,4 @@
-"""`didflow reconcile` on a sandbox in which somebody meddled: what it finds, what it repairs, and what only a person decides."""
+"""`didflow reconcile` on a sandbox in which someone meddled: what it finds, what it repairs, and what only a person decides."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,7 +28,7 @@ def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell
 
 
 def release_elsewhere(inline: InlineWorker, number: str) -> None:
-    """In the portal, by somebody."""
+    """In the portal, by someone."""
     record = inline.sandbox.owned()[number.removeprefix("+")]
     inline.client.release([int(record["record_id"])])
 

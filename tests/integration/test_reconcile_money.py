@@ -89,7 +89,7 @@ def test_a_key_without_the_scope_and_bad_words_are_said(inline: InlineWorker, sh
 
 @pytest.fixture
 def impatient(inline: InlineWorker) -> Iterator[InlineWorker]:
-    """Parks what it can't find out within a second."""
+    """Parks what it can't determine within a second."""
     impatient = InlineWorker(inline.ledger, inline.sandbox, settle_limit_seconds=1.0, max_attempts=1)
     yield impatient
     impatient.close()

@@ -1,4 +1,4 @@
-"""A parked job: it looks again when told to, or ends with what a person found; one result, and nothing bought twice."""
+"""A parked job: it checks again when told to, or ends with what a person found; one result, and nothing bought twice."""
 
 import asyncio
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def didflow(inline: InlineWorker) -> Didflow:
 
 @pytest.fixture
 def impatient(inline: InlineWorker) -> Iterator[InlineWorker]:
-    """Parks what it can't find out within a second."""
+    """Parks what it can't determine within a second."""
     impatient = InlineWorker(inline.ledger, inline.sandbox, settle_limit_seconds=1.0, max_attempts=1)
     yield impatient
     impatient.close()

@@ -57,7 +57,7 @@ def test_an_event_that_a_living_consumer_has_not_begun_is_another_one_s(didflow:
     assert [taken.event_id for taken in others] == ids[1:]
 
 
-#: Prints what it was handed out, and acknowledges it when its work of 0.1 s is done.
+#: Prints what it was assigned, and acknowledges it when its work of 0.1 s is done.
 CONSUMER = """
 import sys, time
 from didflow import Didflow
@@ -69,7 +69,7 @@ for delivery in Didflow.from_url(sys.argv[1], sys.argv[2]).results("billing", sy
 
 
 class Consumers:
-    """Consumers of one group, each a process of its own, and what each was handed out, in its order."""
+    """Consumers of one group, each a process of its own, and what each was assigned, in its order."""
 
     def __init__(self, url: str, namespace: str, names: str) -> None:
         command = [sys.executable, "-c", CONSUMER, url, namespace]
@@ -125,7 +125,7 @@ class Restarted:
         self.ledger = Ledger(connect(self.server.url), "didflow")
 
     def kill_for_a_moment(self, away: threading.Event) -> threading.Thread:
-        """Kill it now; start it again when somebody found it away."""
+        """Kill it now; start it again when someone found it away."""
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
         until(lambda: self.server.died, what="the server's death")

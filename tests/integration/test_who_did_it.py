@@ -1,4 +1,4 @@
-"""Who did it: every command that changes something leaves the name of whoever gave it, where a later reader finds it."""
+"""Who did it: every command that changes something records its user's name."""
 
 import json
 from collections.abc import Callable

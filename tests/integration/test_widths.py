@@ -132,7 +132,7 @@ def test_dead_letters_break_no_word(shell: Shell, columns: int) -> None:
 def test_a_plan_a_return_and_a_cancel_in_a_pipe_are_records_alone(shell: Shell, real_ledger: Ledger, job: str) -> None:
     away = Reroute(numbers=NUMBERS, destinations=(Destination.sip("backup@example.net"),))
     Failover(Didflow(real_ledger.client, real_ledger.keys.namespace)).keep_plan("backup-2", away, "ops")
-    claimed(real_ledger, job)  # A job that runs is wound up, not ended.
+    claimed(real_ledger, job)  # A running job undoes its effects first.
     plan, listed = shell("failover", "plan", "show", "backup-2"), shell("failover", "plan", "list")
     back, stopped = shell("churn", "returned", "nobody", "--no-wait"), shell("cancel", job)
     assert records(plan.out) == records(listed.out)

@@ -117,7 +117,7 @@ def test_a_misspelt_variable_is_named_wherever_it_is(inline: InlineWorker, shell
     assert "in this shell" in message
     assert "secret-word" not in message
     listed = other("settings")
-    assert "no setting, so nobody reads it: DIDFLOW_SPEND_USD_PER_DAY" in listed.err
+    assert "unknown setting, ignored: DIDFLOW_SPEND_USD_PER_DAY" in listed.err
     assert "secret-word" not in listed.out + listed.err
     for name in ("WAVIX_API_KEY", "DIDFLOW_ACCOUNTS"):
         other.environment.pop(name, None)

@@ -1,4 +1,4 @@
-"""A release without an answer that was called off: its calls go where they went before, and whoever decides later finds nothing parked."""
+"""A release without an answer that was cancelled: its calls go where they went before, and whoever decides later finds nothing parked."""
 
 from datetime import timedelta
 
@@ -70,7 +70,7 @@ def test_a_retry_does_not_park_it_again(simulation: Simulation) -> None:
 
 
 def test_a_job_that_was_parked_with_its_number_parked_is_unparked_by_a_retry(simulation: Simulation) -> None:
-    """As an older worker left it: the way back was refused when it wound up."""
+    """As an older worker left it: the way back was refused when it ended."""
     (number,) = simulation.own(1)
     job = due(simulation, number)
     simulation.sandbox.add_fault("release", "drop")
@@ -134,7 +134,7 @@ def test_an_older_failover_moves_it_once_it_is_back(simulation: Simulation) -> N
     assert goes_to(simulation, number) == "backup"
 
 
-# Nobody called it off: it is parked, and a person decides.
+# Nobody cancelled it: it is parked, and a person decides.
 
 
 def unclear_and_parked(simulation: Simulation, *numbers: str) -> Job:
@@ -216,7 +216,7 @@ def test_another_release_after_it_knows_the_route_that_it_had(simulation: Simula
     assert goes_to(simulation, number) == "old"
 
 
-# A parked release is called off
+# A parked release is cancelled
 
 
 def test_a_parked_release_that_is_called_off_is_wound_up(simulation: Simulation) -> None:

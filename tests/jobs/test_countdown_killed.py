@@ -1,6 +1,6 @@
-"""A release that counts down, in a scheduler's hands: called off at any moment, workers die at any point, lists lag, calls are late.
+"""A release that counts down, in a scheduler's hands: cancelled at any moment, workers die at any point, lists lag, calls are late.
 
-What went is what was asked for and not called off; whatever stays has the route that it had; nothing is given back by a call that was
+What went is what was requested and not cancelled; whatever stays has the route that it had; nothing is given back by a call that was
 begun after a cancel was acknowledged; and the job says what became of each number, once.
 """
 
@@ -56,7 +56,7 @@ class Play:
         begins = datetime.fromtimestamp(self.simulation.clock.now_ms() / 1000, UTC) + at if at else None
         self.parking = PARKING if parking else ()
         self.job = self.simulation.submit(Release(numbers=tuple(self.ours), at=begins, grace=GRACE, parking=self.parking))
-        #: What becomes of the two, unless it is called off.
+        #: What becomes of the two, unless it is cancelled.
         self.expected = dict(zip(self.ours, expected, strict=True))
         self.reached: list[str] = []
         #: Calls that the sandbox had got when a cancel was acknowledged, and whether a release was begun by then.
@@ -71,7 +71,7 @@ class Play:
     # What may happen
 
     def cancel(self) -> None:
-        """Somebody calls it off, and is answered."""
+        """Someone cancels it, and is answered."""
         self.simulation.cancel(self.job)
         if self.acknowledged is None:
             begun = "after:save.releasing" in self.reached[self._began_at :]
@@ -205,7 +205,7 @@ def called(play: Play) -> None:
 
 
 def gone(play: Play) -> None:
-    """Somebody else gives one back."""
+    """Another party gives one back."""
     record = play.simulation.sandbox.owned()[play.ours[0].removeprefix("+")]["record_id"]
     assert isinstance(play.simulation.provider.release([int(record)]), Yes)
     play.simulation.sandbox.arrived.clear()
@@ -371,7 +371,7 @@ def test_one_that_is_called_and_can_not_get_its_route_back_is_not_said_to_have_i
 
 
 def test_a_way_back_that_waits_for_its_confirmation_is_not_hurried_by_a_cancel(quick_valkey: redis.Redis) -> None:
-    """One is called and on its way back, and lists are old, when the others are called off, and nothing is to be done for those."""
+    """One is called and on its way back, and lists are old, when the others are cancelled, and nothing is to be done for those."""
     when = {"after:emit": other_brought_back_by_hand, "after:save.back:accepted": cancelled_while_lists_lag}
     play = Play(quick_valkey, in_grace=called, when=when)
     play.settling_ms = 500

@@ -24,7 +24,7 @@ LEASE_S = 1.0
 
 @pytest.fixture
 def slow_stage(real_ledger: Ledger, sandbox: Sandbox) -> Iterator[InlineWorker]:
-    """Its calls may take longer than its lease, and nobody renews that: a worker that was stopped and goes on."""
+    """Its calls may take longer than its lease, and nobody renews that: a worker that was stopped and continues."""
     inline = InlineWorker(real_ledger, sandbox, lease_seconds=LEASE_S, http_timeout=10.0)
     yield inline
     inline.close()
@@ -106,7 +106,7 @@ def dies_before(point: str) -> Reached:
 
 
 def test_a_refusal_from_before_a_restart_says_nothing_of_a_later_checkout_of_the_same_number(real_ledger: Ledger, sandbox: Sandbox) -> None:
-    """The ledger remembers the refused checkout of a round, and forgot that the numbers were freed, bound anew and bought."""
+    """The ledger remembers the refused checkout of a round, and forgot that the numbers were freed, bound again and bought."""
     settle_s = 2.0
     sandbox.add_fault("checkout", "act_and_drop")
     sandbox.add_fault("owned", "lag", times=None, seconds=0.9 * settle_s)

@@ -26,7 +26,7 @@ PERMANENT = Destination.sip("pbx@example.net")
 
 @contextmanager
 def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: Any) -> Iterator[InlineWorker]:
-    """A stage whose client finds out the dialect as a worker's does, on a sandbox with these options."""
+    """A stage whose client determines the dialect as a worker's does, on a sandbox with these options."""
     with Sandbox(SandboxOptions(numbers_per_city=5, **options)) as sandbox:
         inline = InlineWorker(ledger, sandbox, **({"WAVIX_DIALECT": "auto"} | (settings or {})))
         account = inline.settings.account("default")

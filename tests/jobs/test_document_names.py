@@ -141,4 +141,4 @@ def test_documents_are_described_wherever_they_are_named(inline: InlineWorker, t
     missing = inline.run(FollowDocuments(numbers=(number.number,), dry_run=True))
     error = numbers(missing)[0].error
     assert error is not None
-    assert "hand in id (Any form of ID), localaddress (Proof of local address) with" in error.message
+    assert "upload id (Any form of ID), localaddress (Proof of local address) with" in error.message

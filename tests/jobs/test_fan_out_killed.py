@@ -45,7 +45,7 @@ def family(simulation: Simulation, job: Job) -> list[Job]:
 
 
 def play_on(simulation: Simulation, job: Job, workers: DyingWorkers | None = None) -> None:
-    """Everybody in turn until the job is reported; whoever dies is taken over."""
+    """Everybody in turn until the job is reported; whichever worker dies is taken over."""
     for _ in range(100):
         for one in family(simulation, job):
             simulation.expire(one)

@@ -54,7 +54,7 @@ def test_the_whole_list_is_read_only_when_a_number_is_missing(inline: InlineWork
 
 
 def test_a_list_that_changes_all_the_time_is_read_until_it_shows_nothing_new(inline: InlineWorker) -> None:
-    """On an account where somebody always buys, no reading finds the list as the one before."""
+    """On an account where someone always buys, no reading finds the list as the one before."""
     ours = inline.own(130)
     inline.sandbox.order("reconfigure", search="silent")
 

@@ -1,4 +1,4 @@
-"""A document is sent once, only where it is asked for; after an unclear answer the number is looked at, and nothing is sent again."""
+"""A document is sent once, only where it is requested; after an unclear answer the number is checked, and nothing is sent again."""
 
 import pytest
 

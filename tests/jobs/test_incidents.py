@@ -1,4 +1,4 @@
-"""An incident is one thing, though it is several jobs: looked at, called off and brought back by its name."""
+"""An incident is one thing, though it is several jobs: checked, cancelled and brought back by its name."""
 
 import asyncio
 

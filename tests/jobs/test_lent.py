@@ -1,4 +1,4 @@
-"""A number that a release has parked may be handed out to a purchase: it is one job's at any moment, and nobody's never."""
+"""A number that a release has parked may be assigned to a purchase: it is one job's at any moment, and nobody's never."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -62,7 +62,7 @@ def test_called_off_afterwards_the_release_brings_back_only_the_others(simulatio
 
 
 def test_it_is_lent_to_nobody_who_is_not_meant(simulation: Simulation) -> None:
-    """Not by a release that didn't say so, not without a new route, not with the last customer's callback, not if somebody has moved it."""
+    """Not by a release that didn't say so, not without a new route, not with the last customer's callback, not if someone has moved it."""
     parked(simulation, reusable=False)
     one, other = simulation.own(2)
     leaving = simulation.submit(Release(numbers=(one, other), grace=GRACE, parking=PARKING, reusable=True))
@@ -210,7 +210,7 @@ def test_it_is_the_new_customers_from_then_on(simulation: Simulation) -> None:
 
 
 def settled(simulation: Simulation, order: Job, leaving: Job, numbers: list[str], *, called_off: bool, may_be_late: bool) -> None:
-    """Whoever died: each number is where one job says that it is. `may_be_late`: the release may have ended before it was called off."""
+    """Whoever died: each number is where one job says that it is. `may_be_late`: the release may have ended before it was cancelled."""
     told, mine, routes = outcomes(simulation, leaving), reused(simulation, order), simulation.routes()
     assert simulation.view(order).state in (JobState.SUCCEEDED, JobState.FAILED)
     assert simulation.view(leaving).state is not JobState.NEEDS_REVIEW, simulation.story(leaving)
@@ -236,7 +236,7 @@ def order_first(simulation: Simulation, order: Job, leaving: Job, workers: Dying
 
 
 def order_in_between(simulation: Simulation, order: Job, leaving: Job, workers: DyingWorkers) -> None:
-    """The release is at it while the order is: whoever dies, the other one goes on."""
+    """The release is at it while the order is: whichever worker dies, the other one continues."""
     play(simulation, order, leaving, workers=workers)
 
 
@@ -246,7 +246,7 @@ def release_dies(simulation: Simulation, order: Job, leaving: Job, workers: Dyin
 
 
 class Workers(DyingWorkers):
-    """They die at a place; and as soon as a number is handed out something else happens."""
+    """They die at a place; and as soon as a number is assigned something else happens."""
 
     def __init__(self, place: int | None, then: Callable[[], None]) -> None:
         super().__init__(*([] if place is None else [place]))

@@ -1,4 +1,4 @@
-"""A release has a number parked, and other jobs route it meanwhile: what they asked for isn't lost, whatever becomes of the release."""
+"""A release has a number parked, and other jobs route it meanwhile: what they requested isn't lost, whatever becomes of the release."""
 
 import time
 from collections.abc import Callable

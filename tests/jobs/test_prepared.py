@@ -1,4 +1,4 @@
-"""A reroute of what a dry run has read: nothing is listed before the first number moves, and what isn't sure is read anew."""
+"""A reroute of what a dry run has read: nothing is listed before the first number moves, and what isn't sure is read again."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def prepared(seen: JobView, **more: object) -> Reroute:
 
 
 def listed(inline: InlineWorker) -> int:
-    """How often owned numbers were asked for."""
+    """How often owned numbers were requested."""
     calls = inline.sandbox.state()["calls"]
     return int(calls.get("owned", 0)) + int(calls.get("owned_one", 0))
 

@@ -1,4 +1,4 @@
-"""A quote is good for one order, by whatever way it is ordered, unless it was asked for as reusable."""
+"""A quote is good for one order, by whatever way it is ordered, unless it was requested as reusable."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Quotes: signed by the worker, ordered by whoever holds them, and kept or refused with the difference named."""
+"""Quotes: signed by the worker, ordered by any caller that has them, and kept or refused with the difference named."""
 
 import asyncio
 import json

@@ -167,14 +167,14 @@ def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: r
 
 
 def test_a_release_that_was_submitted_before_leaves_it_alone(simulation: Simulation) -> None:
-    """As one whose grace period ends after the number went to somebody."""
+    """As one whose grace period ends after the number went to someone."""
     going = spare(simulation, 3)
     release = simulation.submit(Release(numbers=tuple(going)))
     late = Attempt(simulation, release)
     late.to("before:quarantine")
     ((number, outcome),) = outcomes(played(simulation)).items()
     assert outcome == "reused"
-    simulation.sandbox.add_fault("release", "refuse", status=422)  # The two others together, so that it goes on with halves.
+    simulation.sandbox.add_fault("release", "refuse", status=422)  # The two others together, so that it continues with halves.
     late.end()
     simulation.finish(release)
     assert outcomes(simulation.view(release)) == dict.fromkeys(going, "released") | {number: "superseded"}

@@ -23,7 +23,7 @@ PROFILE = settings(
     deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
-    # Making a failing schedule small takes minutes: only where somebody went looking for one.
+    # Making a failing schedule small takes minutes: only where someone went looking for one.
     phases=(Phase.generate, Phase.shrink) if WANTED else (Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )

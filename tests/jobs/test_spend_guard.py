@@ -1,4 +1,4 @@
-"""The spend guard on real jobs: a limit is never exceeded, what waits goes on, and what is held is what may still be charged."""
+"""The spend guard on real jobs: a limit is never exceeded, what waits continues, and what is held is what may still be charged."""
 
 import json
 import threading

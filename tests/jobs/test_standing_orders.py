@@ -228,7 +228,7 @@ def attempt_dies(simulation: Simulation, job: Job, point: str) -> None:
 
 @pytest.mark.parametrize("stocked", [0, 2])
 def test_a_cancel_at_any_moment_leaves_nothing_in_the_cart(quick_valkey: redis.Redis, stocked: int) -> None:
-    """Called off at each point of a look, of one that finds too few and of one that buys, the worker hearing of it at once."""
+    """Cancelled at each point of a look, of one that finds too few and of one that buys, the worker hearing of it at once."""
     points: list[str] = []
     played = cancelled_at(quick_valkey, stocked, points.append)
     assert played in (JobState.CANCELLED, JobState.SUCCEEDED)
@@ -238,7 +238,7 @@ def test_a_cancel_at_any_moment_leaves_nothing_in_the_cart(quick_valkey: redis.R
 
 
 def cancelled_at(server: redis.Redis, stocked: int, told: Callable[[str], None], place: int = 10**6) -> JobState:
-    """Play a standing order that is called off at its so many-th point; how it ended."""
+    """Play a standing order that is cancelled at its so many-th point; how it ended."""
     with closing(Simulation(server)) as simulation:
         simulation.sold = simulation.sandbox.order("sell_out", city=CITY, keep=1 + stocked)  # type: ignore[attr-defined]
         job, left = simulation.submit(standing(simulation)), [place]

@@ -137,7 +137,7 @@ def _after_an_attempt(inline: InlineWorker, job: Job) -> JobView:
 
 
 def test_answers_that_trickle_hold_no_thread_and_no_cancel(valkey: EmbeddedValkey, namespace: str) -> None:
-    """The read of all threads trickles, a byte a second; each is given up in time, and a job that is called off ends."""
+    """The read of all threads trickles, a byte a second; each is abandoned in time, and a job that is cancelled ends."""
     with Sandbox(SandboxOptions(numbers_per_city=5)) as sandbox:
         process = WorkerProcess(settings_for(sandbox.url, namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0, http_timeout=0.5))
         ledger = process._ledger

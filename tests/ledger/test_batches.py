@@ -201,7 +201,7 @@ def test_nothing_of_a_large_job_is_kept_beyond_its_time(ledger: Ledger) -> None:
 
 
 def test_how_fast_it_goes_is_counted_from_the_last_look_before_the_first_number_went(ledger: Ledger) -> None:
-    """Looks may begin while the numbers are still being written down."""
+    """Looks may begin while the numbers are still being stored."""
     didflow, (job, claim) = Didflow(ledger.client, ledger.keys.namespace), large(ledger)
     watch = Watch("INC-31")
     ledger.save(claim, 1, Write("snapshot", numbers=moves(None, "+1"), pages={0: ("+1",)}))

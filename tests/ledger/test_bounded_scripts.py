@@ -282,7 +282,7 @@ def test_the_largest_purchase(measured: Measured, how: str) -> None:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_the_end_of_a_large_release(measured: Measured, dry_run: bool) -> None:
-    """The event and the stored result have a summary; whoever looks at the job sees every number."""
+    """The event and the stored result have a summary; a reader of the job sees every number."""
     job_id = submitted(measured).id
     claim = claimed(measured, job_id)
     lost = JobError(code="release_unclear", message="no clear answer")

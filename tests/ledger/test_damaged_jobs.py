@@ -1,4 +1,4 @@
-"""A job's record that something else wrote to: its neighbours go on, it goes on or is parked, and no old attempt gets its lease back."""
+"""A job's record that something else wrote to: its neighbours go on, it continues or is parked, and no old attempt gets its lease back."""
 
 import json
 

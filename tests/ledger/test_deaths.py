@@ -51,7 +51,7 @@ def test_only_deaths_in_which_it_ran_alone_park_it(ledger: Ledger) -> None:
 
 
 def test_a_living_worker_that_lost_a_lease_did_not_die(ledger: Ledger) -> None:
-    """Its thread had no connection, or gave the job up: the heartbeat goes on."""
+    """Its thread had no connection, or gave the job up: the heartbeat continues."""
     job = submitted(ledger).id
     for _ in range(3):
         [claim] = taken(ledger, "living").claims

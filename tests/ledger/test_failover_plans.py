@@ -1,4 +1,4 @@
-"""Failover plans: whoever refreshes them, however many do, the newest good numbers of the newest version are the plan's."""
+"""Failover plans: whichever worker refreshes them, however many do, the newest good numbers of the newest version are the plan's."""
 
 import pytest
 

@@ -150,7 +150,7 @@ def changed(ledger: Ledger, entries: list[str]) -> None:
 
 
 def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
-    """An edit that mends the entry's own hash still breaks the next one's."""
+    """An edit that fixes the entry's own hash still breaks the next one's."""
     changed(ledger, entries)
     found = told(ledger)
     assert found.faults

@@ -523,7 +523,7 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
     elif name == "take":  # What wasn't ours, and whether anything is left, isn't told again.
         assert (first[0], first[1:], second[1:]) == (second[0], [[1], 0], [[], 0])
         assert [reply[0] for _, reply in first[0]] == ["yes", "yes"]
-    elif name == "alive":  # One more write that was made; whoever knows of fewer is no less sure of those.
+    elif name == "alive":  # One more write that was made; a process that knows of fewer is no less sure of those.
         assert second == [first[0] + 1, *first[1:]]
     else:
         assert second == (first if second_reply is None else second_reply)

@@ -33,7 +33,7 @@ class Rules(NamedTuple):
     money_waits: bool = True
     #: An attempt of before the restart can write nothing: holds in _prelude.lua
     tokens_void: bool = True
-    #: A bound number may have been fenced, which was lost, so it is taken out of the cart and looked for: `Purchase.doubt`
+    #: A bound number may have been fenced, which was lost, so it is taken out of the cart and looked up: `Purchase.doubt`
     doubt: bool = True
     #: The cart is believed only of a list that isn't older than the restart: `Gatekeeper._find`
     settle_before_cart: bool = True
@@ -87,7 +87,7 @@ class ClosedGate:
             yield from self.closed_gate(state, state.closed)
 
     def old_attempt(self, state: State) -> Iterator[tuple[str, State]]:
-        """It goes on whatever happens, as far as it gets."""
+        """It continues whatever happens, as far as it gets."""
         writes = state.closed is None or (not self.rules.tokens_void and state.open)
         match state.attempt:
             case "claimed" if writes:
@@ -101,7 +101,7 @@ class ClosedGate:
                 yield "it is checked out" if state.in_cart else "the checkout finds nothing", state._replace(attempt="out", bought=bought)
 
     def new_attempt(self, state: State) -> Iterator[tuple[str, State]]:
-        """It finds out what became of the number, and then buys another one if that isn't the job's."""
+        """It determines what became of the number, and then buys another one if that isn't the job's."""
         removed = 0 if state.in_cart else state.removed
         match state.job:
             case "bound" if not self.rules.doubt:

@@ -20,7 +20,7 @@ class Searched:
 class Search(Generic[State]):
     """steps      what can happen in a state, in words, and the state after it
     is_wrong   what may never be
-    is_over    nothing wrong can follow, so it needn't be looked at further
+    is_over    nothing wrong can follow, so it needn't be checked further
     """
 
     start: State

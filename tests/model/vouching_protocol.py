@@ -27,8 +27,8 @@ counts as their signs of life do, and only the buyer's life needs witnesses.
 **Time** goes in ticks: SILENCE_S is 1, `Life.ends_s` 2, a lease with its slack 2 or 3.
 
 Assumed, and so for operators to see to: there is one Redis at a time; what a new one has is what the one before had at some moment; a
-process's clock goes on while it is frozen (it doesn't in a virtual machine that is halted as a whole); Redis's isn't set forward by a
-whole lease. What the code does beyond the model: vouch.lua remembers that somebody misses something, so that nobody waits for the others.
+process's clock continues while it is frozen (it doesn't in a virtual machine that is halted as a whole); Redis's isn't set forward by a
+whole lease. What the code does beyond the model: vouch.lua remembers that someone misses something, so that nobody waits for the others.
 
 The slow opening may come at any time and then knows of what was lost: `closed_gate_protocol.py` shows why.
 """
@@ -336,7 +336,7 @@ LARGER = (
 TWICE = Scope(vouch=(2,), restarts=2, hanging=("permit",))
 SLEEP = Scope(forgets=1)
 TRIO = Scope(vouch=(2, 2, 2), dies=False)
-#: What each weaker protocol is found out in.
+#: What each weaker protocol is detected in.
 WEAKER: dict[str, Scope] = {
     "seen_first": Scope(),
     "told_by_them": Scope(),

@@ -60,7 +60,7 @@ class Shortcuts:
 
 
 def renumbered(state: State) -> State:
-    """The same with its places numbered anew: only their order counts, and only that against cuts and beginnings."""
+    """The same with its places numbered again: only their order counts, and only that against cuts and beginnings."""
     server, kept, buyer = state.server, state.kept, state.buyer
     lives = {server.life, kept.server.life if kept else None, *(call.life for call in state.calls)}
     lives |= {call.reply.life for call in state.calls if call.reply}

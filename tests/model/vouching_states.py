@@ -24,7 +24,7 @@ class Rules(NamedTuple):
     silent_too: bool = True
     #: Those that don't say so are waited for from when the life is known to have begun, not from when that was asked: Witness.began
     ends_after_answer: bool = True
-    #: Who was silent for longer than anybody asks after is a new one, and must be seen anew: alive.lua
+    #: Who was silent for longer than anybody asks after is a new one, and must be seen again: alive.lua
     sleeper_is_new: bool = True
     #: And may write nothing before he has said that he lives: save.lua, is_witnessed
     sleeper_is_mute: bool = True
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
     until_answer: bool = True
     #: ... and only signs of life end a silence: Witness._acknowledged
     only_signs_of_life: bool = True
-    #: Nothing is said before every call to the old server has been answered or given up: Witness.before
+    #: Nothing is said before every call to the old server has been answered or abandoned: Witness.before
     awaits_answers: bool = True
     #: No two epochs have the same number: notice_restart
     unique: bool = True

@@ -43,7 +43,7 @@ def _settings(_environment: tuple[tuple[str, str], ...], changes: tuple[tuple[st
     fields: dict[str, object] = {
         "WAVIX_API_KEY": SecretStr(SANDBOX_KEY),
         "WAVIX_BASE_URL": "http://127.0.0.1:1",
-        "WAVIX_DIALECT": "mydids",  # Not found out, so that what a test counts is what its jobs ask.
+        "WAVIX_DIALECT": "mydids",  # Not detected, so that what a test counts is what its jobs ask.
         "settle_seconds": SETTLE_S,
         "settle_limit_seconds": 5.0,
         "http_timeout": HTTP_TIMEOUT_S,

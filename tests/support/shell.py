@@ -101,7 +101,7 @@ class Shell:
 
 @contextmanager
 def _terminal(link: Path, *, wanted: bool, types: str = "") -> Iterator[Callable[[], str]]:
-    """A terminal behind this link on which somebody `types`. Gives what was drawn on it, without escapes, once its command has ended."""
+    """A terminal behind this link on which someone `types`. Gives what was drawn on it, without escapes, once its command has ended."""
     if not wanted:
         yield str
         return

@@ -1,4 +1,4 @@
-"""Which dialect a server takes is found out by reads alone, for every combination of path, place of the key, and way to refuse."""
+"""Which dialect a server takes is detected by reads alone, for every combination of path, place of the key, and way to refuse."""
 
 import threading
 from collections.abc import Callable

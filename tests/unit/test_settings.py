@@ -1,4 +1,4 @@
-"""A setting that can't be used ends whoever reads it, once, by the variable's name; its content is shown nowhere."""
+"""A wrong setting ends every process that reads it, once, with the variable's name; its content is shown nowhere."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is stored of a job has a version: whoever changes its shape is asked here whether an older worker may still run it."""
+"""A stored job has a version: a change of its shape must answer here whether an older worker may still run it."""
 
 import hashlib
 import json

@@ -95,7 +95,7 @@ def test_a_process_signs_off_whom_it_replaces_and_nobody_else(
 
 
 def test_one_word_of_a_process_opens_the_gates_of_all_accounts_that_it_looks_after(valkey: EmbeddedValkey, namespace: str) -> None:
-    """One process knows two accounts, another one of them; whoever speaks first has to speak for the second gate again."""
+    """One process knows two accounts, another one of them; whichever worker speaks first has to speak for the second gate again."""
     ledgers = [Ledger(connect(valkey.url), namespace) for _ in range(2)]
     keepers: list[list[Gatekeeper]] = []
     for name, ledger, accounts in zip(("both", "one"), ledgers, (("a", "b"), ("a",)), strict=True):

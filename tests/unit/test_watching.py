@@ -52,7 +52,7 @@ def test_a_job_that_is_called_off_has_no_time_left_and_what_was_not_sent_did_not
     watch._first = (0.0, 0)
     assert " s left" in watch.counts(JobState.RUNNING)
     words = watch.counts(JobState.RUNNING, called_off=True)
-    assert words == "1000 selected, 320 accepted, 320 confirmed, 0 failed or not sent, called off before 680 were sent"
+    assert words == "1000 selected, 320 accepted, 320 confirmed, 0 failed or not sent, cancelled before 680 were sent"
     ended = Watch("INC-31", tally=Tally(1000, {Outcome.CONFIRMED: 320, Outcome.FAILED: 680}))
     assert ended.counts(JobState.PARTIAL, called_off=True) == "1000 selected, 320 accepted, 320 confirmed, 680 failed or not sent"
 

@@ -38,7 +38,7 @@ def client_of(answers: Answers) -> Iterator[tuple[WavixClient, list[httpx.Reques
 
 
 def unavailable(read: Read, answers: Answers) -> int:
-    """How often was asked until the read was given up."""
+    """How often was asked until the read was abandoned."""
     with client_of(answers) as (client, sent):
         with pytest.raises(ReadFailed) as failed:
             read(client)

@@ -1,4 +1,4 @@
-"""The provider as a job has it: every call that may change something is noted, with what it was asked and how it was answered."""
+"""The provider as used by a job: every mutating call is recorded, with its request and answer."""
 
 from collections.abc import Callable
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Each account's dialect, found out once by a process and shared with the others in Redis."""
+"""Each account's dialect, detected once by a process and shared with the others in Redis."""
 
 import structlog
 
@@ -13,7 +13,7 @@ log = structlog.stdlib.get_logger("didflow.dialect")
 
 
 class SharedMemory:
-    """`worker.wavix.dialect_detection.DialectMemory` over the ledger. Without Redis it knows nothing: a process finds out for itself."""
+    """`worker.wavix.dialect_detection.DialectMemory` over the ledger. Without Redis it knows nothing: a process determines for itself."""
 
     def __init__(self, ledger: Ledger, name: str, account: Account) -> None:
         self._ledger, self._name, self._account = ledger, name, account

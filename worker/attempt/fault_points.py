@@ -14,9 +14,9 @@ from typing import Any, cast
 from didflow.ledger.ledger import Ledger
 from worker.jobs.ports.provider import Provider
 
-#: Names the folder of the orders; unset: off. Not a setting: nobody but a test has a use for it.
+#: Names the folder of the orders; unset: off. Not a setting: only tests use it.
 VARIABLE = "DIDFLOW_FAULT_POINTS"
-#: What an order may do to the process that reaches its point. A frozen one goes on when it is sent SIGCONT.
+#: What an order may do to the process that reaches its point. A frozen one continues when it is sent SIGCONT.
 ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 Reached = Callable[[str], None]
@@ -84,7 +84,7 @@ class _Watched:
 class Orders:
     """The folder of orders, as worker processes see it. An order is an empty file ``<point>.<action>``; one process carries it out, once.
 
-    Every point that was reached leaves a file of its name in ``reached/``, so that a test can tell which there are.
+    Every point that was reached leaves a file of its name in ``reached/``, so that a test can list them.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The leases that this process holds, kept alive by one heartbeat thread."""
+"""The leases that this process holds, renewed by one heartbeat thread."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from didflow.ledger.worker_settings import AGAIN_AFTER_S, RunningWith, note_runn
 from worker.jobs.ports.endings import LostLease, Wait
 from worker.wavix.calls_in_flight import CallsUnderWay
 
-#: The heartbeat comes at least this often, whatever the lease: it also tells that the process lives.
+#: The heartbeat comes at least this often, whatever the lease: it also shows that the process lives.
 BEAT_AT_MOST_S = 2.0
 
 #: The first beats come faster: others that start just now wait for one, see WorkerProcess.
@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("didflow.leases")
 class LeaseFlags:
     """What the heartbeat learned about one lease. Moments are monotonic, seconds.
 
-    valid_until_s  beyond it somebody else may have the job
+    valid_until_s  beyond it another party may have the job
     send_until_s   a change of routes that was claimed may be sent until then
     """
 
@@ -38,7 +38,7 @@ class LeaseFlags:
     send_until_s: float = float("inf")
 
     def check_before_change(self) -> None:
-        """Raises LostLease if somebody else may have the job by now; Wait if the change of routes that is to be sent comes too late."""
+        """Raises LostLease if another party may have the job by now; Wait if the change of routes that is to be sent comes too late."""
         now_s = time.monotonic()
         if self.lost or now_s >= self.valid_until_s:
             raise LostLease
@@ -70,7 +70,7 @@ class Leases(threading.Thread):
 
         None: it is held here already. Two threads with one token would take each other's writes for their own.
         """
-        # Called off while it waited: this attempt is there to wind up, and must not wait for a heartbeat to learn it.
+        # Cancelled while it waited: this attempt is there to end, and must not wait for a heartbeat to learn it.
         flags = LeaseFlags(asked_s + self._lease_s, cancel=claim.fields.get("cancel") == "1")
         with self._lock:
             if (claim.job_id, claim.token) in self._held:
@@ -108,7 +108,7 @@ class Leases(threading.Thread):
             if (oldest_s := self._calls.oldest_s()) is not None:
                 self._ledger.call_under_way(self.worker, int((time.monotonic() - oldest_s) * 1000))
         except (DidflowError, redis.RedisError) as error:
-            # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
+            # Whatever the server says, this thread continues: without it the process would end, and with it what it runs.
             log.warning("leases.not_renewed", leases=len(held), error=f"{type(error).__name__}: {error}")
             replies, answered = {}, False
         self.last_beat_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""How long calls to the provider wait for their moment in their threads, where the rate is low or many others wait.
+"""How long calls to the provider wait for their slot in their threads, if the rate is low or many others wait.
 
 What an attempt has read of a list is in its memory, so one that gave up in the middle would begin the list again, and at a low rate
 never finish it. A place in the ledger would not help: which records were seen on which page has to be compared at the end (see `listed`),
@@ -20,7 +20,7 @@ class AttemptPatience:
     """That of one attempt of a job, also for the threads that read pages for it.
 
     It ends when the process stops, the lease is lost, or the job is cancelled: the attempt then ends as it does where the provider
-    can't be asked, and the next one hears the cancel where stopping is harmless. An attempt that begins cancelled winds up with patience.
+    can't be asked, and the next one notices the cancel where stopping is harmless. An attempt that begins cancelled ends with patience.
     """
 
     def __init__(self, flags: LeaseFlags, stopping: threading.Event) -> None:
@@ -42,12 +42,12 @@ class AttemptPatience:
         self._began = True
 
     def end(self) -> None:
-        """The attempt is over: nobody reads on for it."""
+        """The attempt is over: no reader continues for it."""
         self._ended = True
 
 
 class UntilStopped:
-    """That of work that nothing else can do: it waits until it is told to stop."""
+    """For work that can't be abandoned: waits until it is asked to stop."""
 
     def __init__(self, stopping: threading.Event | None = None) -> None:
         self._stopping = stopping

@@ -1,6 +1,6 @@
-"""The gate before every request to the provider: one for an account, over all worker processes and machines.
+"""The rate limiter before every request to the provider: one per account, across all worker processes and machines.
 
-Own scripts: of limits, pyrate-limiter, throttled-py and pybreaker none tells a call its moment, stops everybody at a Retry-After, slows
+Own scripts: of limits, pyrate-limiter, throttled-py and pybreaker none assigns a call its slot, stops all callers at a Retry-After, slows
 down or keeps a share; some read the client's clock, or go ahead without Redis. redis-cell is a server module that managed ones lack.
 """
 
@@ -104,7 +104,7 @@ class SharedRateLimiter:
         try:
             return self._ledger.run(call)
         except ServiceUnavailable as error:
-            # Without the gate nobody knows how many others go just now.
+            # Without the gate it isn't known how many others are sending.
             log.warning("admission.cannot_ask", account=self._account, error=str(error))
             raise NotAdmitted(NotNow(NotNowReason.UNREACHABLE, ASK_AGAIN_S)) from None
 

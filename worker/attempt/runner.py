@@ -1,4 +1,4 @@
-"""Runs one job for one attempt: claim it, run its handler, write down how the attempt ended."""
+"""Runs one job for one attempt: claim it, run its handler, store how the attempt ended."""
 
 import errno
 import random
@@ -100,7 +100,7 @@ class JobRunner:
     def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
         """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord.
 
-        One that wasn't answered is asked again: what it claimed would have nobody to run it until its lease ends.
+        A call without an answer is repeated: otherwise the jobs that it claimed would wait until their leases end.
         """
         before = self._unanswered.get(consumer)
         if before is None or time.monotonic() - before[1] > self._settings.lease_seconds / 2:
@@ -198,7 +198,7 @@ class JobRunner:
             log.warning("job.lease_lost")
         except ServiceUnavailable:
             raise
-        except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is written down
+        except Exception as trouble:  # noqa: BLE001 - whatever happens, the job must not be lost: every way out is stored
             self._trouble(context, trouble)
         finally:
             patience.end()
@@ -211,7 +211,7 @@ class JobRunner:
         self._finish(context, Ended(JobState.NEEDS_REVIEW, _known(context, JobError(code="too_many_crashes", message=message))))
 
     def _trouble(self, context: LedgerJobContext, trouble: Exception) -> None:
-        """How an attempt that raised goes on."""
+        """How an attempt that raised continues."""
         claim = context.claim
         if claim.probe and _was_answered(trouble):
             self._resume_account(claim)
@@ -244,7 +244,7 @@ class JobRunner:
             case UnreadableRecord() as known:
                 self._finish(context, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
             case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM) as shortage:
-                # It is this host that is short of something. The job has done nothing wrong, and may go on wherever there is enough.
+                # It is this host that is short of something. The job has done nothing wrong, and may continue wherever there is enough.
                 log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
                 self._suspend(context, WaitReason.RETRY, SHORTAGE_S, f"the worker's host is short of something: {shortage}")
             case WrongLedger() as wrong:
@@ -308,7 +308,7 @@ class JobRunner:
 
 
 def _not_claimed(refused: ClaimRefused) -> None:
-    # Left to a newer worker: in an upgrade that is how it should be, but somebody should know if it lasts.
+    # Left to a newer worker: in an upgrade that is how it should be, but someone should know if it lasts.
     log_line = log.info if refused.why == WaitReason.NEWER_VERSION else log.debug
     log_line("job.not_claimed", job_id=refused.job_id, why=refused.why)
 
@@ -348,7 +348,7 @@ def backoff_s(attempt: int, jitter: float) -> float:
 
 
 def _was_answered(trouble: Exception) -> bool:
-    """Whether the provider took the key, for all that can be told from how the attempt ended."""
+    """Whether the provider accepted the key, as far as the attempt's end shows it."""
     match trouble:
         case Wait(reason=reason):
             return reason in (WaitReason.FUNDS, WaitReason.SETTLING, WaitReason.STOCK)

@@ -34,10 +34,10 @@ log = structlog.stdlib.get_logger("didflow.queue")
 
 
 class Jobs(Protocol):
-    """What a consumer does with jobs; what it takes is handed on as it is."""
+    """What a consumer does with jobs; taken jobs are passed on unchanged."""
 
     def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Any], bool]:
-        """Claim so many of those that the lane's messages name, and say whether none is left. One consumer has one call under way."""
+        """Claim this many jobs from the lane's messages, and return whether none is left. One consumer has one call under way."""
 
     def attempt(self, one: Any) -> None:
         """Run one that was taken."""
@@ -85,7 +85,7 @@ class LaneConsumer(dramatiq.Consumer):
             self._had = self._threads_for_it(0.0 if woken else IDLE_S)
             if not self._had:
                 if woken:
-                    self._client.lpush(self._keys.wake(self._lane.value), b"1")  # Whoever has time now shall hear it.
+                    self._client.lpush(self._keys.wake(self._lane.value), b"1")  # Wake another consumer.
                 if self._helping:
                     self._stopping.wait(HELP_AGAIN_S)
                 return

@@ -14,7 +14,7 @@ class IdleThreads:
         self._changed = threading.Condition()
 
     def in_turn(self, most: int, wait_s: float) -> int:
-        """Have up to so many as soon as one is idle; 0 if none was in that time. Who asked first has his first, so that a lane in
+        """Reserve up to this many threads as soon as one is idle; 0 if none was in that time. First come, first served, so that a lane in
         which there is always something doesn't keep the others of its worker waiting."""
         asking = object()
         with self._changed:
@@ -25,12 +25,12 @@ class IdleThreads:
             return self._have(most) if mine else 0
 
     def left_over(self, most: int) -> int:
-        """Have up to so many that nobody waits for; mostly 0 while there is work."""
+        """Reserve up to this many threads that no caller waits for; mostly 0 while there is work."""
         with self._changed:
             return 0 if self._line else self._have(most)
 
     def give_back(self, count: int) -> None:
-        """So many have nothing to do any more."""
+        """Return this many threads."""
         with self._changed:
             self._idle += count
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Reading back what an earlier attempt wrote, perhaps of another version."""
+"""Reads an earlier attempt's checkpoint, perhaps of another version."""
 
 from collections.abc import Collection
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""What a worker does with a job of each kind: one record for each kind of `didflow.contract.job_kinds`."""
+"""The handler of each job kind: one record for each kind of `didflow.contract.job_kinds`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

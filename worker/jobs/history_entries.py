@@ -1,4 +1,4 @@
-"""What a write of a job adds to the histories of its numbers: pure, from what was known of a number before and what is now.
+"""The history entries that a job's write adds: pure, from a number's record before and after.
 
 A write that changes nothing adds no history entry, and neither does one that another entry implies: a confirmation repeats the acceptance.
 """
@@ -14,7 +14,7 @@ from didflow.contract.states import Outcome
 from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.jobs.reroute.route_change import RouteChange
 
-#: Outcomes that tell of what became of a number after we had routed it.
+#: Outcomes of a number after it was routed.
 _AFTERWARDS = {Outcome.CHANGED_ELSEWHERE: Happening.CHANGED_ELSEWHERE, Outcome.NOT_FOUND: Happening.NOT_FOUND}
 #: Outcomes of a release that get an entry; a number that was left alone was never touched.
 _OF_A_RELEASE = {
@@ -70,7 +70,7 @@ def routed_after_purchase(owned: OwnedNumber | None, after: Route) -> Happened:
 
 
 def routed(record_id: int | None, before: Route | None, after: Route) -> Happened:
-    """The provider said yes to a route. `before` None: nobody looked."""
+    """The provider accepted a route. `before` None: the previous route wasn't read."""
     shown = None if before is None else tuple(map(str, before))
     return Happened(what=Happening.ROUTED, record_id=record_id, route_before=shown, route_after=tuple(map(str, after)))
 
@@ -82,7 +82,7 @@ def released(outcome: Outcome | None, record_id: int, error: JobError | None) ->
 
 
 def left_unclear(numbers: Iterable[NumberResult]) -> dict[str, Happened]:
-    """By the end of a job, or its parking: numbers of which nobody knows."""
+    """At the end of a job, or when it is parked: numbers with an unknown outcome."""
     return {
         number.number: Happened(what=Happening.UNCLEAR, record_id=number.record_id, error=number.error.code if number.error else None)
         for number in numbers

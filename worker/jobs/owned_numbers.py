@@ -10,7 +10,7 @@ from worker.jobs.ports.provider import OwnedPort
 
 #: Digits that must be shared at least for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
-#: Record ids, or numbers that a list didn't show, that are read one by one; more are looked for in the list.
+#: Record ids, or numbers that a list didn't show, that are read one by one; more are looked up in the list.
 ONE_BY_ONE = 20
 #: So often a list that changes is read for one question.
 LIST_TRIES = 5
@@ -21,7 +21,7 @@ def find_owned(provider: OwnedPort, numbers: Collection[str]) -> dict[str, Owned
 
     Asks for each number, or reads all pages of the digits that they share, whichever takes fewer calls. What it finds is so. What it
     doesn't find may be ours all the same: the list may change while it is read, and a server's `search` may find nothing. Use it where
-    a number that isn't found is looked for again; use `find_surely` where a decision rests on its absence.
+    a number that isn't found is looked up again; use `find_surely` where a decision rests on its absence.
     Raises ReadFailed if one that isn't found may be among the records that can't be read.
     """
     wanted = set(numbers)
@@ -74,7 +74,7 @@ def find_surely(provider: OwnedPort, numbers: Collection[str]) -> dict[str, Owne
     First `find_owned`. If some are missing, the whole list is read without a filter, as `listed` does: a search that finds nothing hides
     no number. Use it where absence decides something: a number is reported as not ours or as released, it is left out of a selection, or
     it is bought again. It reads the whole account if one number is missing, so give it all numbers in one call. Reads may still lag: the
-    settle time is the caller's. A list that changes all the time, as that of an account does where somebody always buys, is read until a
+    settle time is the caller's. A list that changes all the time, as in an account where purchases never stop, is read until a
     reading shows nothing new: a number would have to be missed by the search and by several readings.
     """
     wanted = set(numbers)
@@ -129,7 +129,7 @@ def listed(
     The numbers of records that can't be read are added to `unread`, as `Page.unread` has them.
 
     A list whose length changed, that showed a record twice, or whose first page isn't what it was, may have hidden another record behind
-    a page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where somebody
+    a page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where another party
     buys all the time is moved all the same. (One that comes and one that leaves within a second, both behind the first page, aren't
     noticed. To read the last page once more wouldn't help: what moved before it was read was moved for both.)
     """

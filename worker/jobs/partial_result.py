@@ -1,4 +1,4 @@
-"""Results of jobs that end from outside of their handler, from what they wrote."""
+"""Results of jobs that are ended from outside their handler, built from their records."""
 
 from collections.abc import Collection
 

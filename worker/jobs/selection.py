@@ -1,4 +1,4 @@
-"""Which owned numbers a request means, and the guards that stop it when it means too many."""
+"""Selects the owned numbers of a request, and checks the guards against selecting too many."""
 
 from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
@@ -15,7 +15,7 @@ from worker.jobs.ports.endings import Refused
 from worker.jobs.ports.provider import OwnedPort, TrunkPort
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RouteChange
 
-#: Named numbers that are looked for in one go.
+#: Named numbers that are looked up in one go.
 _AT_ONCE = 1000
 
 #: The code of a selector that matches none.
@@ -38,7 +38,7 @@ class Choice:
     """The owned numbers that a request means, each once, in lists that needn't be kept.
 
     `not_found`, known at the end: what it names and the account doesn't have; for a selector, the records that can't be read, so that
-    nobody takes them for numbers that don't match.
+    they aren't mistaken for numbers that don't match.
     """
 
     def __init__(self, request: Reroute | Release, provider: OwnedPort) -> None:
@@ -164,7 +164,7 @@ def check_fraction(count: int, max_fraction: float | None, provider: OwnedPort) 
     total = provider.owned(page=1).total
     if count > max_fraction * total:
         message = f"{count} of {total} numbers are selected, more than max_fraction {max_fraction:g} allows: nothing was changed."
-        message += " If so many are meant, raise --max-fraction (field max_fraction)"
+        message += " If this many are intended, raise --max-fraction (field max_fraction)"
         raise Refused(JobError(code="too_large_fraction", message=message))
 
 

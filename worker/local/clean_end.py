@@ -1,7 +1,7 @@
-"""Whether an embedded server goes on from exactly what the one before it had when it ended: then nothing can be lost.
+"""Whether an embedded server continues from exactly what the one before it had when it ended: then nothing can be lost.
 
 A server that ended by itself, with exit code 0, has all that it acknowledged on the disk. That is noted outside of its folder, with what
-tells its files apart from copies of them (a restored backup has other inodes and change times) and with the boot of this machine (so that
+distinguishes its files from copies of them (a restored backup has other inodes and change times) and with the boot of this machine (so that
 the note of a machine that was set back doesn't count). Whatever doesn't agree, and every other end, is an ordinary restart.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m worker.local.demo`, which is `didflow demo`: the main job on real servers, told as it happens.
+"""`python -m worker.local.demo`, which is `didflow demo`: the main job on real servers, step by step.
 
 An embedded Valkey, the sandbox and two worker processes; jobs through the queue, HTTP to the sandbox; at the end the money that
 didflow reports is compared with the money that the sandbox took.
@@ -30,7 +30,7 @@ from worker.local.stack import LocalStack
 from worker.wavix.sandbox.admin import SandboxAdmin
 
 NAMESPACE = "demo"
-#: Short, because the sandbox's lists don't lag unless they are told to.
+#: Short, because the sandbox's lists don't lag by default.
 ENVIRONMENT = {
     "DIDFLOW_NAMESPACE": NAMESPACE,
     "DIDFLOW_SETTLE_SECONDS": "1",

@@ -65,7 +65,7 @@ class EmbeddedValkey:
     def __init__(self, state_dir: Path | None, *, sandbox: bool = False, namespace: str | None = None) -> None:
         """`sandbox`: for jobs at the sandbox, whose ledger has a folder of its own in `state_dir`. One of the two runs at a time.
 
-        `namespace`: of the ledger that goes on without a gate if its server has ended cleanly.
+        `namespace`: of the ledger that continues without a gate if its server has ended cleanly.
         """
         self._namespace = namespace
         self._locks: list[IO[str]] = []
@@ -146,7 +146,7 @@ class EmbeddedValkey:
         return (self._folder / DATA_FOLDER).exists()
 
     def erase(self) -> None:
-        """End the server, and delete its data for good; nobody else can start it meanwhile. Raises ServiceUnavailable as `start` does."""
+        """End the server and delete its data permanently; no other process can start it meanwhile. Raises like `start`."""
         if not self._locks:
             self._own()
         if self.url and not self.died:

@@ -31,7 +31,7 @@ class LocalStack:
     sandbox       arguments of the sandbox; None: no sandbox, the environment names a real account
     with_requests also start the consumer of business events
     environment   for the workers and that consumer, over this process's own
-    namespace     of the ledger, for an embedded server that goes on from a clean end
+    namespace     of the ledger, for an embedded server that continues from a clean end
     log           file that takes the children's log lines; None: they go where ours go
     """
 
@@ -116,7 +116,7 @@ class LocalStack:
         return next((name for name, child in self.children.items() if child.poll() is not None), None)
 
     def stop(self) -> None:
-        """Who submits first, then workers, so that they can hand back what they hold; then what they stand on."""
+        """Who submits first, then workers, so that they can return what they hold; then what they stand on."""
         for name in ("consumer of business events", "workers", "sandbox"):
             child = self.children.pop(name, None)
             if child is None:

@@ -1,6 +1,6 @@
-"""What the doctor says of each account: whether its key works, in which dialect, what the key may do, and whether jobs wait for it.
+"""The doctor's checks of each account: whether its key works, its dialect, the key's rights, and jobs that wait for it.
 
-By reads alone. What the workers know is looked at and left as it is.
+By reads alone. What the workers know is checked and left as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ from worker.wavix.dialects import Dialect
 #: A doctor doesn't wait long.
 HTTP_TIMEOUT_S = 10.0
 
-#: What is asked to find out what a key may do, and what doesn't work without it.
+#: What is asked to determine what a key may do, and what doesn't work without it.
 RIGHTS: Mapping[str, tuple[Callable[[WavixClient], object], str]] = {
     "stock": (lambda client: client.countries(), "purchases fail"),
     "cart": (lambda client: client.cart(), "purchases fail"),

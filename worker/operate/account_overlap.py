@@ -1,7 +1,7 @@
-"""Whether two accounts of the settings are one at the provider, under two keys or two addresses.
+"""Detects that two accounts in the settings are one account at the provider, with two keys or two addresses.
 
 Reservations, limits, the rate and the gate belong to an account's name. One account under two names would have each of its numbers
-handed to two customers: both names see a number that either bought.
+assigned to two customers: both names see a number that either bought.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from worker.operate.check import Check
 from worker.wavix.client import WavixClient
 
 HTTP_TIMEOUT_S = 10.0
-#: So many records of one account are asked for by id at the other. One would do, if nothing were released meanwhile.
+#: This many records of one account are requested by id at the other. One would be enough if nothing were released meanwhile.
 SAMPLE = 3
 
 #: The id of an owned number's record, and the number.

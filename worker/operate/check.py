@@ -1,4 +1,4 @@
-"""What the doctor says of one thing."""
+"""The result of one check of the doctor."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Verdict = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, and, if it isn't well, what to do."""
+    """What was checked, how it is, and, if it isn't well, what to do."""
 
     name: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""`python -m worker.operate.doctor`, which is `didflow doctor`: is everything as it must be, and what to fix where it isn't."""
+"""`python -m worker.operate.doctor`, which is `didflow doctor`: checks everything, and prints what to fix."""
 
 import json
 import sys
@@ -98,7 +98,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
     yield Check(
         "poison",
         "warn" if poison else "ok",
-        f"{poison} results that no consumer could take in" + _fix(poison > 0, "`didflow dead-letters`"),
+        f"{poison} results that no consumer could process" + _fix(poison > 0, "`didflow dead-letters`"),
     )
     yield Check(
         "refused_events",
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checks = list(examine(beside_up(load_settings())))
     except DidflowError as error:
         checks = [Check("settings" if isinstance(error, InvalidSettings) else error.code, "fail", str(error))]
-    # Whatever was said by the provider, or stands in the ledger, ends up on somebody's terminal.
+    # Texts from the provider or the ledger end up on a terminal.
     checks = [replace(check, name=printable(check.name), message=printable(check.message)) for check in checks]
     if as_json:
         sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")

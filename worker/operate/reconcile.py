@@ -54,7 +54,7 @@ class Desk:
         self._owned: dict[str, OwnedNumber] = {}
 
     def look(self) -> Report:
-        """Compare everything. The provider is read first, so that what happens meanwhile is in the books. Raises ReadFailed."""
+        """Compare everything. The provider is read first, so that what happens meanwhile is in the ledger. Raises ReadFailed."""
         now_ms = self._ledger.now_ms()
         owned = owned_whole(self._provider)
         in_cart = [offer.number for offer in self._provider.cart()]
@@ -117,7 +117,7 @@ class Desk:
         said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), actor, *follower), str))
         if said != "ok":
             raise _refused("give", f"job {job_id} is {said}: only a waiting job can be given a number")
-        Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is looked at at once.
+        Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is checked at once.
 
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""
@@ -131,7 +131,7 @@ class Desk:
 
 
 def reroutes(drifts: Sequence[Drift]) -> list[tuple[tuple[Destination, ...], tuple[str, ...], str]]:
-    """The reroutes that mend them: route, numbers, and a key that stays the same as long as nothing newer routes these numbers."""
+    """The reroutes that fix them: route, numbers, and a key that stays the same as long as nothing newer routes these numbers."""
     groups: dict[tuple[str, ...], list[Drift]] = defaultdict(list)
     for drift in drifts:
         groups[tuple(map(repr, drift.wanted))].append(drift)
@@ -221,7 +221,7 @@ def _money(account: str, ledger: Ledger, client: Provider, month: Month, *, as_j
 
 
 def _decide(desk: Desk, report: Report, accept: Sequence[str], give: Sequence[str], *, yes: bool) -> bool:
-    """What a person found out, written down. True if there was anything."""
+    """Stores a person's finding. True if there was one."""
     numbers = [_number("accept", text) for text in accept]
     gifts = [(job_id, _number("give", text)) for job_id, _, text in (one.partition("=") for one in give)]
     if not numbers and not gifts:

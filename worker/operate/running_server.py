@@ -14,7 +14,7 @@ END_WITHIN_S = 20.0
 
 
 def locked(lock: IO[str], within_s: float) -> bool:
-    """Whether this process has the lock on the file, at the latest after so many seconds."""
+    """Whether this process gets the lock on the file within this many seconds."""
     deadline_s = time.monotonic() + within_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What the doctor says of the streams: who reads them, and how far each group is."""
+"""The doctor's checks of the streams: their groups, consumers and lag."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def check_streams(ledger: Ledger) -> Iterator[Check]:
 
 def _stream(stream: StreamGroups) -> Iterator[Check]:
     if stream.stream == "requests" and stream.entries and ACTING_GROUP not in [group.name for group in stream.groups]:
-        unacted = f"{stream.entries} business events, and nobody has acted on any: {CONSUME}"
+        unacted = f"{stream.entries} business events, and no consumer reads them: {CONSUME}"
         yield Check(f"group {stream.stream}/{ACTING_GROUP}", "fail", unacted)
     elif not stream.groups:
         yield Check(f"stream {stream.stream}", "ok", f"{stream.entries} entries, no consumer group")
@@ -28,12 +28,12 @@ def _stream(stream: StreamGroups) -> Iterator[Check]:
 
 def _group(group: Group) -> Check:
     held = f" (the oldest for {about(group.held_s)})" if group.held_s is not None else ""
-    told = f"{group.unread} not read, {group.pending} handed out and not acknowledged{held}; {_seen(group)}"
+    told = f"{group.unread} not read, {group.pending} delivered and not acknowledged{held}; {_seen(group)}"
     verdict: Verdict = "ok"
     if group.waits and not group.lives:
         acts = group.stream == "requests" and group.name == ACTING_GROUP
         verdict = "fail" if acts else "warn"
-        told += f": nobody reads: {CONSUME}" if acts else f": nobody reads: start its consumer; if it was given up, {_delete(group)}"
+        told += f": no consumer: {CONSUME}" if acts else f": no consumer: start its consumer; if the group is unused, {_delete(group)}"
     if group.lost:
         verdict = "fail" if verdict == "fail" else "warn"
         told += f"; {group.lost} entries were trimmed before it read them"

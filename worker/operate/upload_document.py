@@ -79,7 +79,7 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
 
 def _paper(kind: str, file: Path) -> Paper:
     try:
-        # Without O_NONBLOCK opening a pipe waits until somebody writes to it.
+        # Without O_NONBLOCK opening a pipe waits for a writer.
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise _refused("is no regular file")

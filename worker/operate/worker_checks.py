@@ -12,7 +12,7 @@ MOST_SHOWN = 10
 
 
 def check_workers(workers: Mapping[str, RunningWith], shell: RunningWith) -> Iterator[Check]:
-    """Whether the workers agree with each other; what this shell would have otherwise; variables that nobody reads."""
+    """Whether the workers' settings agree; how this shell's differ; unknown variables."""
     if not workers:
         yield Check("worker_settings", "ok", "no worker runs that has written its settings: limits below are those of this shell")
     elif found := differences(workers):

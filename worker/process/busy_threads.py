@@ -19,7 +19,7 @@ class _Mark:
 
 
 class BusyThreads:
-    """`asked_s` tells when a thread, by its native id, last sent a command to Redis (monotonic; 0: never)."""
+    """`asked_s` returns when a thread, by its native id, last sent a command to Redis (monotonic; 0: never)."""
 
     def __init__(
         self, threads: Callable[[], Iterable[threading.Thread]], asked_s: Callable[[int], float], *, max_cpu_s: float = MAX_CPU_S
@@ -44,7 +44,7 @@ class BusyThreads:
 
 
 def cpu_of(native_id: int) -> float | None:
-    """Processor time of a thread of this process, in seconds; None if it is gone, or the system doesn't tell."""
+    """Processor time of a thread of this process, in seconds; None if it is gone, or the system doesn't report it."""
     try:
         line = Path(f"/proc/self/task/{native_id}/stat").read_text()
     except OSError:

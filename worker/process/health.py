@@ -1,6 +1,6 @@
 """`python -m worker.process.health`: would a restart of this host's workers help? For a container's health check.
 
-Healthy is: a worker process of this host has shown in the ledger that it lives. An unreachable Redis is nobody's illness
+Healthy is: a worker process of this host has shown in the ledger that it lives. An unreachable Redis isn't the worker's fault
 here: a restart would only add to the outage. `didflow doctor` looks at everything.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
     try:
         count = living(load_settings(), os.uname().nodename)
     except DidflowError as error:
-        sys.stdout.write(f"can't tell: {error.code}\n")
+        sys.stdout.write(f"not known: {error.code}\n")
         sys.exit(0)
     sys.stdout.write(f"{count} worker processes alive here\n")
     sys.exit(0 if count else 1)

@@ -1,4 +1,4 @@
-"""Runs jobs with which workers died, each alone in a child process: if the job is what kills them, it takes no other job with it.
+"""Runs jobs with which workers died, each alone in a child process: if the job kills its process, no other job is affected.
 
 The ledger decides which jobs these are (`_deaths.lua`), and leaves them unclaimed. The child claims the job itself, and runs one at a time.
 It is kept for a while, so that the next of these jobs needs no start of an interpreter. What is lost here (a full queue, a child that
@@ -23,11 +23,11 @@ from worker.process.names import NAME_VARIABLE, PREDECESSOR_VARIABLE, worker_id
 
 #: What is started. It takes job ids on its standard input, a line each, and answers each with a line.
 COMMAND = [sys.executable, "-m", "worker.process.isolated_process"]
-#: Jobs of a lane that wait here at most; other processes are told of them, too.
+#: The most jobs of a lane that wait here; other processes are nudged for them too.
 WAITING_MOST = 100
 #: How long a child is kept that has nothing to do.
 KEPT_S = 10.0
-#: How often a running child is looked at.
+#: How often a running child is checked.
 LOOK_EVERY_S = 0.25
 #: The pause after a child could not be started.
 AFTER_ERROR_S = 5.0

@@ -41,7 +41,7 @@ class SolitaryProcess:
         self._leases.start()
 
     def run(self, job_id: str) -> None:
-        """Claim the job, if nobody else has by now, and run one attempt of it."""
+        """Claim the job, if no other worker has, and run one attempt of it."""
         self._runner.run(job_id)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""How worker processes are named, and what a parent tells its child of that through the environment."""
+"""How worker processes are named, and what a parent passes to its child through the environment."""
 
 import os
 import uuid

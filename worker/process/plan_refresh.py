@@ -16,7 +16,7 @@ log = structlog.stdlib.get_logger("didflow.plans")
 
 
 class PlanRefresher:
-    """Submits a dry run for each plan that is due, with a key per plan and due time; takes in what those that have ended found."""
+    """Submits a dry run for each plan that is due, with a key per plan and due time; stores the results of ended dry runs."""
 
     def __init__(self, ledger: Ledger, *, every_s: float) -> None:
         self._ledger, self._plans, self._every_s = ledger, FailoverPlans(ledger), every_s
@@ -44,7 +44,7 @@ class PlanRefresher:
     def _refresh(self, name: str, slot_ms: int) -> None:
         plan = self._plans.get(name, numbers=False)
         before = self._view(plan.job) if plan.job else None
-        # One that waits for the provider isn't joined by others: it will tell.
+        # While one waits for the provider, no others are submitted.
         job_id = before.id if before is not None and before.state not in REPORTED else self._plans.submit_refresh(plan, slot_ms).id
         self._plans.refreshing(plan, job_id, slot_ms=slot_ms, every_s=self._every_s)
 

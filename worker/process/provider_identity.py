@@ -1,6 +1,6 @@
 """Whether the ledger belongs to the provider account that the settings name: else its answers would be about another account's numbers.
 
-An order that the sandbox fulfilled would be answered with "succeeded" to somebody who pays a real account. So each account of a namespace
+An order that the sandbox fulfilled would be answered with "succeeded" for a real account. So each account of a namespace
 belongs to a server, which is noted by the first worker that starts, and to an account there, which is known by the numbers that it owns.
 """
 
@@ -25,7 +25,7 @@ from worker.wavix.request_gate import with_patience
 NOTED_AGAIN_S = 3600.0
 #: How soon that is tried again.
 NOTE_AFTER_TROUBLE_S, CHECK_AGAIN_S = 60.0, 5.0
-#: Of the noted records that the first page doesn't show this many are asked for by id.
+#: Of the noted records that the first page doesn't show this many are requested by id.
 ASKED_FOR = 10
 
 log = structlog.stdlib.get_logger("didflow.identity")

@@ -42,7 +42,7 @@ def refuse_unsafe(findings: list[Finding], *, override: bool) -> list[Finding]:
 
 
 def _settings(client: redis.Redis, info: Mapping[str, Any]) -> dict[str, str]:
-    """CONFIG where it may be asked; else what INFO tells."""
+    """CONFIG if it is permitted; otherwise INFO."""
     try:
         return {
             name: str(value)

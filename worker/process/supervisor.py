@@ -23,7 +23,7 @@ from worker.process.names import NAME_VARIABLE, PREDECESSOR_VARIABLE
 from worker.process.worker_process import GRACE_S
 
 LOOK_EVERY_S = 0.2
-#: The wait before a restart doubles from the first to the last; a child that lived longer than the last begins anew.
+#: The wait before a restart doubles from the first to the last; it restarts for a child that lived longer than the last.
 RESTART_FIRST_S = 0.5
 RESTART_LAST_S = 30.0
 
@@ -49,7 +49,7 @@ class Child:
             self.running = subprocess.Popen(
                 [sys.executable, "-m", "worker.process.worker_process"], env=environment, start_new_session=True
             )
-        except OSError as error:  # No memory, no descriptors, too many processes: its neighbours go on meanwhile.
+        except OSError as error:  # No memory, no descriptors, too many processes: its neighbours continue meanwhile.
             self.name = predecessor
             self._restart_later()
             log.error("supervisor.child_not_started", place=self.place, error=str(error), restart_in_s=self.backoff_s)
@@ -69,7 +69,7 @@ class Child:
 
 
 class Supervisor:
-    """A dead child is started again and takes nobody with it. One that is misconfigured ends them all: a restart can't help."""
+    """A dead child is restarted; the others keep running. A misconfigured child ends them all: a restart doesn't help."""
 
     def __init__(self, processes: int, threads: int, *, grace_s: float) -> None:
         self._environment = os.environ | {"DIDFLOW_THREADS": str(threads), PARENT_VARIABLE: str(os.getpid())}
@@ -78,7 +78,7 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self) -> int:
-        """Supervise until told to stop; return the exit code."""
+        """Supervise until asked to stop; return the exit code."""
         while not self._stop.wait(LOOK_EVERY_S):
             for child in self._children:
                 if child.running is None:

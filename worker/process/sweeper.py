@@ -1,4 +1,4 @@
-"""Heals what the broker lost and what died, in every worker process, however many run."""
+"""Restores lost messages and the jobs of dead workers. It runs in every worker process."""
 
 import random
 import threading
@@ -17,8 +17,8 @@ SWEEP_EVERY_S = 0.5
 TRIM_EVERY_S = 60.0
 #: How many steps a pass has at most; between two of them the server serves others.
 STEPS_MOST = 40
-#: A worker parks a job that killed too many, with all that it wrote; the sweeper does it after so many more, without, for a job
-#: that kills even whoever looks at it.
+#: A worker parks a job that killed too many, with its record; the sweeper does so after this many more, without the record, for a job
+#: that kills even the worker that reads it.
 BACKSTOP_CRASHES = 3
 
 log = structlog.stdlib.get_logger("didflow.sweeper")
@@ -56,7 +56,7 @@ class Sweeper(threading.Thread):
             if self._plans is not None:
                 self._plans.look()
         except (DidflowError, redis.RedisError) as error:
-            # Whatever the server says, this thread goes on: without it the process would end, and with it what it runs.
+            # Whatever the server says, this thread continues: without it the process would end, and with it what it runs.
             log.warning("sweeper.ledger_unreachable", error=f"{type(error).__name__}: {error}")
         self.last_beat_s = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Looks whether every thread that jobs depend on lives and moves; if one doesn't, the process ends, loudly.
+"""Checks that every thread that jobs depend on is alive and makes progress; otherwise it ends the process and logs why.
 
 A computation inside the interpreter, such as one with an integer of a million digits, may hold it: then no thread runs, this one neither,
 and no signal is handled. So an alarm of the kernel's is set again at each look; its default action ends the process.
@@ -31,7 +31,7 @@ log = structlog.stdlib.get_logger("didflow.watchdog")
 
 
 class Watchdog(threading.Thread):
-    """`threads` are asked for at each look, because Dramatiq makes its own. `beats` tell when each last moved (monotonic), `busy` names
+    """`threads` is called at each check, because Dramatiq makes its own. `beats` returns when each last moved (monotonic), `busy` names
     threads that compute without end. `held_after_s`: the kernel ends the process if there was no look for this long; None: it doesn't.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m worker.process.worker_process`: one worker process, told in order."""
+"""`python -m worker.process.worker_process`: one worker process."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ from worker.reconcile.gatekeeper import Gatekeeper
 
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
-#: Of it, to hand back what hasn't begun although a thread hangs.
+#: Of it, to return what hasn't begun although a thread hangs.
 HAND_BACK_S = 1.5
 
 log = structlog.stdlib.get_logger("didflow.process")
@@ -121,7 +121,7 @@ class WorkerProcess:
         log.info("process.started", worker=self.worker_id)
 
     def _sign_off_the_dead(self) -> None:
-        """For whom this one replaces: what it wrote was written before this, and nobody has to wait for a word of it."""
+        """For the process that this one replaces: its writes came before this, and no gate has to wait for its vouch."""
         dead = os.environ.get(PREDECESSOR_VARIABLE)
         if not dead:
             return

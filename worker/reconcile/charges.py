@@ -1,4 +1,4 @@
-"""What the provider charged in a month against what jobs say that they spent: pure. For `didflow reconcile --money`."""
+"""Compares a month's charges with what jobs report as spent: pure. For `didflow reconcile --money`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ from worker.reconcile.diff import Books, JobBook, candidates
 APART = timedelta(days=1)
 
 MoneyKind = Literal["charge_without_job", "job_without_charge", "amount_differs"]
-WITHOUT_JOB = "find out who bought it: somebody in the portal, or a purchase that is parked (`didflow dead-letters`)"
+WITHOUT_JOB = "find out who bought it: a person in the portal, or a parked purchase (`didflow dead-letters`)"
 WITHOUT_CHARGE = "ask the provider; the amount may have gone to a linked card, or be listed later"
 DIFFERS = "compare the fees in the portal with `didflow status JOB`, and ask the provider"
 

@@ -1,4 +1,4 @@
-"""What jobs wrote of numbers against what the provider shows: pure decisions, for the gate and for `didflow reconcile`."""
+"""Compares the jobs' records with the provider's data: pure decisions, for the gate and for `didflow reconcile`."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ class Drift:
 
 
 def unclaimed(books: Books, owned: Iterable[OwnedNumber]) -> tuple[OwnedNumber, ...]:
-    """Owned numbers that no job bought or has open, and that no person accepted. A number bought anew is another record."""
+    """Owned numbers that no job bought or has open, and that no person accepted. A number bought again is another record."""
     known = {(number, record_id) for job in books.jobs for number, record_id in job.bought.items()}
     opened = {number for job in books.jobs for number in job.open}
     return tuple(
@@ -159,7 +159,7 @@ def drifted(books: Books, owned: Iterable[OwnedNumber]) -> tuple[Drift, ...]:
 
 @dataclass(frozen=True)
 class LeftParked:
-    """A number that an ended release has left at its parking destination. `wanted`: the route that it is to have; None: nobody knows."""
+    """A number that an ended release has left at its parking destination. `wanted`: its intended route; None: unknown."""
 
     number: str
     record_id: int
@@ -169,7 +169,7 @@ class LeftParked:
 
 
 def left_parked(books: Books, owned: Iterable[OwnedNumber]) -> tuple[LeftParked, ...]:
-    """Those of which no release that goes on knows."""
+    """Those that no running release knows."""
     found = ((one, parked) for one in owned if (parked := books.parked.get(one.number)) is not None)
     return tuple(
         LeftParked(one.number, one.record_id, parked.release, parked.way_back, one.route)

@@ -1,15 +1,15 @@
-"""Opens an account's gate after Redis restarted, as soon as it is known that no purchase was forgotten.
+"""Opens an account's gate after a restart of Redis, as soon as no purchase can have been lost.
 
 At once, if every worker process that may have written at the end lives and says that nothing of its writes is missing
-(`didflow.ledger.witness`). One died, or misses something: then it has to be looked for.
+(`didflow.ledger.witness`). One died, or misses something: then it has to be looked up.
 
 What may be lost is what was written last: that numbers were bound, put in the cart, checked out. So, in this order:
 
-    settle   every purchase that the ledger shows as open finds out by itself what became of it (`Purchase.doubt`)
+    settle   every purchase that the ledger shows as open determines by itself what became of it (`Purchase.doubt`)
     cart     a checkout that a forgotten attempt may still send finds nothing to buy if the cart holds no number that the ledger
              doesn't know (A2). Believed of a list that can't be older than the restart (A3)
     owned    numbers that were added since, and that no job claims, were perhaps bought by a forgotten step; read a settle time
-             later, when the list can't miss a purchase of before the cart was seen (A3)
+             later, when the list can't miss a purchase made before the cart was read (A3)
 
 Nothing unknown: the gate opens. Else it stays closed, and a person decides (`didflow reconcile`): it can't be known who bought them.
 """
@@ -144,7 +144,7 @@ class Gatekeeper(threading.Thread):
             log.warning("gate.opened", account=self._account, epoch=turn.epoch)
 
     def _find(self, turn: Turn) -> Findings | None:
-        """What nobody knows; None while the lists may still be those of before."""
+        """Unknown numbers; None while the lists may still be outdated."""
         now_ms = self._ledger.now_ms()
         if now_ms - turn.since_ms < self._settle_ms:
             return None

@@ -1,4 +1,4 @@
-"""Reads what the ledger's jobs say of an account's numbers."""
+"""Reads the jobs' records of an account's numbers."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -24,17 +24,17 @@ from worker.reconcile.diff import Books, JobBook, Reservation
 
 Stored = TypeVar("Stored", bound=BaseModel)
 
-#: So many jobs are read at a time.
+#: Jobs read at a time.
 CHUNK = 200
 
-#: After these the route is the one that was asked for, or will be in a moment.
+#: After these the route is the one that was requested, or will be in a moment.
 ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
 
 
 def read_books(ledger: LedgerClient, account: str) -> Books:
     """Everything that the ledger keeps of the account. Raises ServiceUnavailable.
 
-    Read the provider first: what a job does between the two readings is then in the books.
+    Read the provider first: what a job does between the two readings is then in the ledger.
     """
     jobs = tuple(_jobs(ledger, account))
     with translated():
@@ -65,7 +65,7 @@ def _jobs(ledger: LedgerClient, account: str) -> Iterator[JobBook]:
 
 
 def job_book(view: JobView, order: int, numbers: Mapping[str, str]) -> JobBook:
-    """One job's record. What can't be read says nothing, so a number of it is nobody's: that is looked into, never passed over."""
+    """One job's record. An unreadable record proves nothing, so its numbers count as unknown and are reported, never skipped."""
     facts: dict[str, Any]
     if buys(view.kind):
         facts = _purchase(view, numbers)

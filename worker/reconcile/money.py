@@ -1,4 +1,4 @@
-"""`didflow reconcile --money`: the provider's transactions of a month against what jobs say that they spent."""
+"""`didflow reconcile --money`: compares a month's transactions with what jobs report as spent."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -39,7 +39,7 @@ def money_report(account: str, ledger: LedgerClient, provider: MoneyPorts, month
 
 
 def month_of(text: str | None) -> Month:
-    """The month that was asked for; none: this one. Raises InvalidRequest."""
+    """The month that was requested; none: this one. Raises InvalidRequest."""
     try:
         return Month.parse(f"{datetime.now(UTC):%Y-%m}" if text is None else text)
     except ValueError:

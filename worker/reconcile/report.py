@@ -1,4 +1,4 @@
-"""What `didflow reconcile` says: one account's findings, each with what to do about it. Pure."""
+"""The findings of `didflow reconcile` for one account, each with what to do. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -77,7 +77,7 @@ def compare(
     orphans = added_since(nobodys, max(books.first_ms, now_ms - kept_ms)) if books.first_ms is not None else ()
     left, dead = left_parked(books, owned), dead_reservations(books)
     drifts = tuple(one for one in drifted(books, owned) if one.number not in {parked.number for parked in left})
-    # While the gate is open a stranger in the cart is somebody else's business: no forgotten attempt is about.
+    # While the gate is open, an unknown number in the cart isn't ours: no forgotten attempt exists.
     unknown = strangers(books, in_cart, now_ms) if gate_closed else ()
     findings = (
         *(_orphan(books, one) for one in orphans),

@@ -1,6 +1,6 @@
-"""What an answer of a mutating call means: pure functions from status, headers and body to one of five kinds.
+"""Classifies the answer to a mutating call: pure functions from status, headers and body to one of five kinds.
 
-Yes and No only where the published contract says so; everything that isn't certain is Unclear, so that somebody looks.
+Yes and No only where the published contract says so; everything uncertain is Unclear, so that the account is read.
 """
 
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ class Said:
 
     @property
     def looks_like_json(self) -> bool:
-        """Whether it begins and ends as an object or a list does: enough to tell it from a gateway's page."""
+        """Whether it begins and ends like an object or a list: enough to distinguish it from a gateway's page."""
         text = self.body.strip()
         return text[:1] + text[-1:] in (b"{}", b"[]")
 
@@ -148,14 +148,14 @@ def classify(call: Mutation, said: Said) -> Yes[object] | No | Unclear | NotNow 
 
 
 def classify_failure(error: httpx.TransportError) -> NotNow | Unclear:
-    """What it means that no answer came: nothing was sent, or nobody knows."""
+    """The meaning of a missing answer: nothing was sent, or the effect isn't known."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return NotNow(NotNowReason.UNREACHABLE)
     return Unclear(type(error).__name__)
 
 
 def heard_of(answer: Said | NotNow | Unclear) -> Heard:
-    """What the answer to any call says about the next ones: go on, go slower, or nobody is there."""
+    """What an answer means for the next calls: continue, slow down, or the provider is unreachable."""
     match answer:
         case NotNow(reason=reason):
             return Heard("down", words=reason.value)

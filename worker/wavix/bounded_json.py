@@ -25,7 +25,7 @@ def read_json(body: bytes, clean: Callable[[str], str] = str) -> object:
     """The value; None if it isn't JSON in UTF-8, or too much of it. `clean` is applied to every text and every name in it.
 
     Numbers with a point or an exponent are Decimal: money never passes through a float. An object that has a name twice reads as an
-    empty one: which of the two values is meant nobody can say. NaN and Infinity, which JSON doesn't have, read as texts.
+    empty one: which of the two values is meant isn't known. NaN and Infinity, which JSON doesn't have, read as texts.
     Control characters in a text are replaced: here, where all that the provider says comes in.
     """
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:

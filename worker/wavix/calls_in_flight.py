@@ -1,4 +1,4 @@
-"""The provider calls that this process has under way, for those who look whether one takes too long."""
+"""The provider calls under way in this process, so that slow ones can be detected."""
 
 import time
 from collections.abc import Iterator

@@ -60,7 +60,7 @@ T = TypeVar("T")
 PER_PAGE = 100
 #: A million records.
 MAX_PAGES = 10_000
-#: All of an account's trunks are kept in memory; more than so many aren't believed.
+#: All of an account's trunks are kept in memory; a longer list isn't believed.
 MAX_TRUNKS = 10_000
 READ_ATTEMPTS = 4
 #: What the overview calls the types of numbers.
@@ -113,7 +113,7 @@ def _again_after(error: Exception) -> bool | float:
 class WavixClient:
     """One account, for one thread at a time. Reads raise `ReadFailed` or `NotThere`; mutating calls return an `Answer`.
 
-    `dialect` is a name, taken as it was published (``auto``: this client finds out alone), or who finds it out for all of an account's
+    `dialect` is a name, taken as it was published (``auto``: this client detects it alone), or who finds it out for all of an account's
     clients.
 
     `timeout_s` is that of one request, from the connection to the last byte of the answer. A list of more than `max_pages` pages isn't
@@ -339,7 +339,7 @@ class WavixClient:
         return answer
 
     def release(self, record_ids: Sequence[int], form: IdsForm = "repeat") -> Answer[None]:
-        """Give records back for good. One unknown id refuses the whole call.
+        """Release records permanently. One unknown id refuses the whole call.
 
         A yes is a claim: a server that doesn't know the `form` may take one of the ids, and say yes. Raises ValueError for several ids
         in the form `single`.
@@ -352,7 +352,7 @@ class WavixClient:
     # Account
 
     def balance_usd(self, *, insist: bool = True) -> Decimal:
-        """`insist`: else it is asked for once, and a refusal for the rate isn't waited out."""
+        """`insist`: else it is requested once, and a refusal for the rate isn't waited out."""
         return self._read_known("/v1/profile/config", {}, parsing.balance_usd, insist=insist)
 
     def transactions(
@@ -367,7 +367,7 @@ class WavixClient:
     ) -> Page[Transaction]:
         """What the account was charged on these days, both included, of this type alone. A server may ignore the filters.
 
-        `insist`: else it is asked for once, and a refusal for the rate isn't waited out.
+        `insist`: else it is requested once, and a refusal for the rate isn't waited out.
         Raises ReadFailed, with `Barred` for a key that lacks the scope `billing`.
         """
         params: dict[str, str | int] = {"from_date": since.isoformat(), "to_date": until.isoformat(), "page": page, "per_page": PER_PAGE}
@@ -436,7 +436,7 @@ class WavixClient:
             if isinstance(answer, Barred):
                 answer = self._barred(answer.status, answer.message, RIGHT_TO[call])
             if isinstance(said, Said) and (said.status == 401 or (said.status == 404 and not said.is_about_a_record)):
-                self._dialects.doubt(dialect)  # What comes next is preceded by a read that finds out.
+                self._dialects.doubt(dialect)  # Detect the dialect before the next call.
         told.log(logging.WARNING if isinstance(answer, Unclear) else logging.INFO, "wavix.answered", answer=answer_class(answer))
         return replace(answer, request=fingerprint(request))
 
@@ -489,7 +489,7 @@ class WavixClient:
     def _read_owned(self, path_in: Callable[[Dialect], str], params: Params, parse: Callable[[Fields], T]) -> tuple[T, Dialect]:
         """Read what lies under the path of the owned list, and the dialect that it was read in.
 
-        Where the server refuses the dialect, it is found out once more. A server that has given the path up may answer as for an unknown
+        Where the server refuses the dialect, it is detected once more. A server that has given the path up may answer as for an unknown
         record: NotThere is raised only where the list is there.
         """
         dialect = self.dialect()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over one socket: one deadline from the first packet of the connection to the last byte of the answer, and bounds on its size.
+"""HTTP/1.1 over one socket: one deadline from the first packet of the connection to the last byte of the answer, and limits on its size.
 
 httpx's time-outs are those of single reads: a server that sends one byte a second holds a caller for as long as it likes.
 """
@@ -30,7 +30,7 @@ class AnswerTooLarge(httpx.TransportError):
 
 
 class OneAnswerTooMany(httpx.TransportError):
-    """More came than was asked for, so which answer belongs to which question isn't known."""
+    """More came than was requested, so which answer belongs to which question isn't known."""
 
 
 class Deadline:
@@ -68,7 +68,7 @@ class Connection:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing waits to be read: neither the end of the connection nor bytes that nobody asked for."""
+        """Whether nothing waits to be read: neither the end of the connection nor unrequested bytes."""
         pending = isinstance(self._stream, ssl.SSLSocket) and self._stream.pending() > 0
         return not pending and not _readable(self._stream)
 
@@ -84,7 +84,7 @@ class Connection:
         if content := request.read():
             sending += self._http.send(h11.Data(data=content)) or b""
         sending += self._http.send(h11.EndOfMessage()) or b""
-        with suppress(httpx.WriteError):  # A server may refuse a request before it has read all of it: its answer is looked for.
+        with suppress(httpx.WriteError):  # A server may refuse a request before it has read all of it: its answer is still read.
             _failing_as(httpx.WriteTimeout, httpx.WriteError, lambda: self._send(sending, deadline))
         head, body = self._answer(deadline)
         more = bool(self._http.trailing_data[0])

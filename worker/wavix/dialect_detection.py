@@ -54,7 +54,7 @@ class FixedDialect:
         return self._dialect
 
     def confirm(self, dialect: Dialect, /) -> None:
-        """Nobody asks."""
+        """Without shared storage."""
 
     def doubt(self, _dialect: Dialect, /) -> bool:
         return False
@@ -72,7 +72,7 @@ class Remembered:
 
 
 class DialectMemory(Protocol):
-    """Where the processes of an account share what they found. It may fail silently: then each finds out for itself."""
+    """Where the processes of an account share what they found. It may fail silently: then each process detects the dialect itself."""
 
     def recall(self) -> Remembered | None: ...
     def remember(self, dialect: Dialect) -> None: ...
@@ -198,7 +198,7 @@ def _is_owned_list(said: Said) -> bool:
 
 
 def find(order: Sequence[Dialect], probe: Probe) -> Dialect:
-    """The first of these in which the owned list can be read. Raises ReadFailed where it can in none, or can't be found out.
+    """The first of these in which the owned list can be read. Raises ReadFailed where it can in none, or can't be detected.
 
     The key goes into a URL only after every dialect with a Bearer token was clearly refused.
     """
@@ -214,14 +214,14 @@ def find(order: Sequence[Dialect], probe: Probe) -> Dialect:
             case "not_now":
                 waiting = said if isinstance(said, NotNow) else NotNow(NotNowReason.UNAVAILABLE, words=f"{dialect}: {_words(said)}")
                 if waiting.reason is not NotNowReason.UNAVAILABLE:
-                    break  # Nobody is there, or the rate is used up: the next one would get the same.
+                    break  # Unreachable, or the rate is used up: the next one would get the same.
             case "refused" | "no_route" if isinstance(said, Said):
                 refused.append((dialect, said))
     raise ReadFailed(waiting or _verdict(refused))
 
 
 def _verdict(refused: Sequence[tuple[Dialect, Said]]) -> Barred | NotNow:
-    """Why the owned list can be read in no dialect. A 403 says more than a 401: the key was looked at."""
+    """Why the owned list can be read in no dialect. A 403 says more than a 401: the key was checked."""
     for status in (403, 401):
         for _, said in refused:
             if said.status == status:

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 KEPT_S = 3600.0
-#: So many places and trunks are remembered, some 700 bytes each: all that the provider has, and no more than a broken server may bring.
+#: The most places and trunks kept, about 700 bytes each: all of the provider's, with a limit for a broken server.
 MOST_KEPT = 100_000
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 MASKED = "***"
-#: A shorter key isn't looked for in base64 and hexadecimal: a few letters would be found everywhere.
+#: A shorter key isn't looked up in base64 and hexadecimal: a few letters would be found everywhere.
 ENCODED_FROM_CHARS = 8
 
 
@@ -51,7 +51,7 @@ def _forms(key: str) -> Iterator[str]:
     yield from {content.hex(), content.hex().upper()}
     for before in range(3):
         # Base64 encodes three bytes together: what the key becomes depends on how many bytes come before it (`Bearer `, `user:`).
-        # Only the characters that its own bits decide are looked for.
+        # Only the characters that its own bits decide are looked up.
         first, end = -(-before * 8 // 6), (before + len(content)) * 8 // 6
         encoded = bytes(before) + content
         yield from {base64.b64encode(encoded).decode()[first:end], base64.urlsafe_b64encode(encoded).decode()[first:end]}

@@ -26,7 +26,7 @@ MAX_RECORDS = 5_000
 
 #: A title of a type of documents is a few words.
 MAX_TITLE_CHARS = 200
-#: The contracts have three types. More than so many aren't remembered.
+#: The contracts have three types. No more than this many are kept.
 MAX_TITLES = 100
 
 #: A list that says nothing of pages has one. Not so the owned list: what is on others would count as not ours.
@@ -190,7 +190,7 @@ def with_titles(owned: OwnedNumber, titles: Mapping[str, str]) -> OwnedNumber:
 
 
 def owned_record(raw: Fields, record_id: int) -> OwnedNumber:
-    """One record. Unreadable if it is another one than was asked for."""
+    """One record. Unreadable if it is another one than was requested."""
     found = owned_number(raw)
     if found.record_id != record_id:
         raise Unreadable(f"record {found.record_id} instead of record {record_id}")
@@ -253,7 +253,7 @@ def _check_count(raws: Sized) -> None:
 def _pagination(raw: Fields, page: int, max_pages: int, count: int) -> tuple[int, int, int]:
     """Page, pages in total, items in total.
 
-    Unreadable without the number of pages, with another page than the one asked for, with more pages than are believed, or where the
+    Unreadable without the number of pages, with another page than the one requested, with more pages than are believed, or where the
     page is empty although it says that it isn't the end of the list.
     """
     pagination = raw.get("pagination")

@@ -13,7 +13,7 @@ from didflow.contract.provider import NotNow
 class Leave:
     """Leave to send one request, now. `moment_us` names it when its outcome is recorded.
 
-    probe    the provider is taken for dead, and this request finds out whether it lives: a read, whatever was to be sent
+    probe    the provider is taken for dead, and this request determines whether it lives: a read, whatever was to be sent
     watched  there was trouble lately: record success too
     good_for_s  a request that is sent later than this from now on could meet the next one
     """
@@ -26,7 +26,7 @@ class Leave:
 
 @dataclass(frozen=True)
 class Heard:
-    """How a request went, as far as the next ones are concerned. `retry_after_s` is what the provider asked for, if it did."""
+    """How a request went, as far as the next ones are concerned. `retry_after_s` is what the provider requested, if it did."""
 
     what: Literal["fine", "limited", "down"]
     retry_after_s: float | None = None
@@ -84,7 +84,7 @@ class Admission(Protocol):
 
 
 class Free:
-    """Everything goes at once, and nobody listens: for one client alone."""
+    """No rate limit and no reports: for a single client."""
 
     def ask(self) -> Leave:
         return Leave()

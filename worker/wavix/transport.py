@@ -21,13 +21,13 @@ from worker.wavix.request_gate import Admission, Leave
 
 #: To reach the provider at all; the time-out of the whole call is a setting.
 CONNECT_TIMEOUT_S = 5.0
-#: The read that is sent ahead of a mutating call to find out whether a dead provider lives again: small, and in both dialects.
+#: The read that is sent ahead of a mutating call to determine whether a dead provider lives again: small, and in both dialects.
 PROBE_PATH = "/v1/profile/config"
 #: A connection that was idle for longer isn't used again: servers close theirs after a while.
 KEEP_IDLE_S = 5.0
 
 #: Called in the sending thread just before a request that changes something goes out, after all waiting. It raises if the sender may not
-#: send it any more: a worker that was stopped for longer than its lease and goes on must not do what another has taken over.
+#: send it any more: a worker that was stopped for longer than its lease and continues must not do what another has taken over.
 before_change: ContextVar[Callable[[], None] | None] = ContextVar("before_change", default=None)
 
 Params = Mapping[str, str | int | Sequence[int]]
@@ -110,7 +110,7 @@ class _WithKey(httpx.BaseTransport):
 
 
 def fingerprint(request: httpx.Request) -> str:
-    """What tells a request from another one in the log and in a job's story: of method, path, query and body."""
+    """Fingerprint of a request, for the log and a job's steps: of method, path, query and body."""
     return hashlib.sha256(b"\n".join((request.method.encode(), request.url.raw_path, request.content))).hexdigest()[:8]
 
 
@@ -183,7 +183,7 @@ class Wire:
             return kept[0]
         leave = self._admission.ask()
         while leave.probe and method != "GET":
-            # Nothing that changes something is sent to find out whether anybody is there.
+            # Nothing that changes something is sent to determine whether anybody is there.
             self._exchange(leave, self.request("GET", PROBE_PATH))
             leave = self._admission.ask()
         return leave
@@ -207,7 +207,7 @@ class Wire:
             answer = self._client.send(request, stream=True)
             try:
                 if answer.headers.get("content-encoding", "identity").lower() != "identity":
-                    return Unclear("ContentEncoding")  # Nobody asked for it, and it isn't unpacked to find out how large it is.
+                    return Unclear("ContentEncoding")  # It wasn't requested, and isn't unpacked to learn its size.
                 body = _bounded(answer)
             finally:
                 answer.close()

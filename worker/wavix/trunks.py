@@ -8,7 +8,7 @@ from didflow.contract.destinations import Route, SeenDestination, Transport
 from didflow.contract.provider import Barred, No, NotThere, OwnedNumber, ReadFailed, Trunk
 from worker.wavix.locations import LocationCache
 
-#: A trunk that isn't in the list is looked for again, but not more often than this.
+#: A trunk that isn't in the list is looked up again, but not more often than this.
 LOOK_AGAIN_S = 30.0
 
 log = structlog.stdlib.get_logger("didflow.wavix")

@@ -10,7 +10,7 @@ import redis
 URL_VARIABLE = "DIDFLOW_BENCH_REDIS"
 #: Two worker processes, didflow's default and the number of cores of a small host; for every queue alike.
 PROCESSES = 2
-#: So many results are looked for at once.
+#: So many results are looked up at once.
 CHUNK = 200
 
 

@@ -18,7 +18,7 @@ CHANGES = ("cart_put", "cart_delete", "checkout", "destinations", "papers", "sms
 
 @dataclass(frozen=True)
 class Flight:
-    """A request that its sender has given up and that the provider hasn't got yet."""
+    """A request that its sender has abandoned and that the provider hasn't got yet."""
 
     call: str
     method: str
@@ -51,7 +51,7 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
         self._serve(flight.call, flight.method, flight.target, flight.authorization, flight.body, flight.content_type)
 
     def calm(self) -> None:
-        """The provider works as it should from here on. What is under way stays so, and lists that lag go on to lag."""
+        """The provider works as it should from here on. What is under way stays so, and lists that lag continue to lag."""
         self.clear_faults()
         self._to_fly.clear()
         self.order("set_balance", usd="1000.00")

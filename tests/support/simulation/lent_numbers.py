@@ -1,4 +1,4 @@
-"""Releases whose parked numbers may be handed out to purchases, until all jobs have ended."""
+"""Releases whose parked numbers may be assigned to purchases, until all jobs have ended."""
 
 from contextlib import suppress
 from datetime import timedelta

@@ -51,7 +51,7 @@ class Oracle:
         self._tainted |= self._scene.tainted()
 
     def at_end(self) -> None:
-        """All that is promised of reported jobs. An attempt that died may still go on: nothing here may change by it."""
+        """All that is promised of reported jobs. An attempt that died may still continue: nothing here may change by it."""
         self.always()
         for job in self._scene.jobs:
             view = self._scene.view(job)
@@ -126,7 +126,7 @@ class Oracle:
             assert told == self._scene.sandbox.charged_usd()
 
     def _events(self) -> None:
-        """One result per job (and one more for each time that a person let it go on), ids once, in order, none missing."""
+        """One result per job (and one more for each time that a person let it continue), ids once, in order, none missing."""
         numbers: dict[str, list[int]] = defaultdict(list)
         results: Counter[str] = Counter()
         for stream in (self._scene.ledger.keys.events, self._scene.ledger.keys.results):

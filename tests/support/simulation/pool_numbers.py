@@ -10,7 +10,7 @@ LABEL = "spare"
 
 
 def spare(simulation: Simulation, count: int = 1, label: str = LABEL, city: str | None = None) -> list[str]:
-    """Numbers that wait for somebody; of the first city that has any for sale, if none is named: Los Angeles."""
+    """Numbers that wait for someone; of the first city that has any for sale, if none is named: Los Angeles."""
     return [f"+{number}" for number in simulation.sandbox.order("seed_owned", count=count, label=label, city=city)]
 
 

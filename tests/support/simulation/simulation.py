@@ -1,7 +1,7 @@
 """Jobs, attempts and a provider where one thing moves at a time, and the test says which.
 
 An attempt runs the real runner in a thread of its own and stops at every fault point: before and after each call to the provider and
-each write to the ledger. There it may be let go on, be killed, or be left standing while its lease runs out and others take over.
+each write to the ledger. There it may continue, be killed, or be left standing while its lease runs out and others take over.
 """
 
 import threading
@@ -249,7 +249,7 @@ class Attempt:
         return self.at is None
 
     def step(self) -> None:
-        """Go on to the next point, or to the end. Raises what the runner raised, which is an error in it."""
+        """Continue to the next point, or to the end. Raises what the runner raised, which is an error in it."""
         if self.at is None:
             return
         if self._clock.shown_ms - self._claimed_ms > ROUTES_SENT_WITHIN_S * 1000:
@@ -264,18 +264,18 @@ class Attempt:
                 raise self._trouble
 
     def until(self, stop: Callable[[str], bool]) -> bool:
-        """Go on until it stands at such a point; False if it ended before."""
+        """Continue until it stands at such a point; False if it ended before."""
         self.step()
         while not self.over and not stop(self.at or ""):
             self.step()
         return not self.over
 
     def to(self, point: str) -> None:
-        """Go on to this point, which must come."""
+        """Continue to this point, which must come."""
         assert self.until(lambda at: at == point), f"never came to {point}, only to {self.reached}"
 
     def end(self) -> None:
-        """Go on to the end."""
+        """Continue to the end."""
         self.until(lambda _: False)
 
     def kill(self) -> None:

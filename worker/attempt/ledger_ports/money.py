@@ -11,7 +11,7 @@ from worker.jobs.ports.endings import Wait
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.
 GATE_AGAIN_S = 1.0
-#: How soon a new process looks again whether others have written since it came.
+#: How soon a new process checks again whether others have written since it came.
 SEEN_AGAIN_S = 0.05
 
 

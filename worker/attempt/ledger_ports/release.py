@@ -1,4 +1,4 @@
-"""What a release asks before numbers go, and what it learns of the account's server."""
+"""What a release checks before it sends, and what it learns about the account's server."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

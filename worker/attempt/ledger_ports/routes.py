@@ -11,7 +11,7 @@ from worker.attempt.heartbeat import LeaseFlags
 from worker.jobs.ports.context import RouteClaim
 from worker.jobs.ports.endings import LostLease
 
-#: A change of routes is sent within this time after it was claimed, or not at all: then whoever comes next knows how long it may still take
+#: A route change is sent within this time after its claim, or not at all, so that the next job knows how long it may still take
 #: effect. Longer than a call waits for its turn; at most half a lease.
 ROUTES_SENT_WITHIN_S = 6.0
 

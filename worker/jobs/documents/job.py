@@ -1,6 +1,6 @@
-"""Following documents: look at numbers that wait for them, seldom, until all take calls; tell of every change; give up at the deadline.
+"""Following documents: check numbers that wait for them, at long intervals, until all take calls; emit every change; stop at the deadline.
 
-Nothing is sent that changes anything: documents are handed in by `didflow documents upload`, and reviewed by the provider.
+Nothing is sent that changes anything: documents are uploaded by `didflow documents upload`, and reviewed by the provider.
 """
 
 from contextlib import suppress
@@ -24,7 +24,7 @@ from worker.jobs.ports.provider import OwnedPort
 from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 
-#: While its purchase goes on it looks this often at least: more numbers may come.
+#: While its purchase is running it checks at least this often: more numbers may come.
 PURCHASE_AGAIN_S = 300.0
 
 CANCELLED = JobError(code="cancelled", message="cancelled: these numbers are no longer followed")
@@ -122,9 +122,9 @@ class _Follower:
         return found, tuple(f"#{record_id}" for record_id in self._request.record_ids if record_id not in ids), True
 
     def _bought(self, job_id: str) -> tuple[list[OwnedNumber], tuple[str, ...], bool]:
-        """What that purchase has kept and what wasn't active then, and what a person found that it bought, which nobody looked at yet.
+        """What that purchase has kept and what wasn't active then, and numbers from a person's finding that weren't checked yet.
 
-        While it goes on more may come; and what a person found may be shown later, or else at no time.
+        While it continues more may come; and what a person found may be shown later, or else never.
         """
         purchase = self._context.jobs.get(job_id)
         if purchase is None or purchase.kind != "search_and_buy" or purchase.account != self._context.account:
@@ -137,7 +137,7 @@ class _Follower:
         resolved = purchase.ours - kept.keys() - self.followed.keys()
         fresh = find_owned(self._provider, [*(owned.number for owned in waiting), *resolved])
         fresh |= find_surely(self._provider, resolved - fresh.keys())
-        # One that the list doesn't show (any more) is followed as it was bought, and asked for by itself at the next look.
+        # One that the list doesn't show (any more) is followed as it was bought, and requested by itself at the next look.
         same = [fresh[one.number] if one.number in fresh and fresh[one.number].record_id == one.record_id else one for one in waiting]
         missing = tuple(sorted(resolved - fresh.keys()))
         found = [fresh[number] for number in sorted(resolved & fresh.keys())]
@@ -148,7 +148,7 @@ class _Follower:
         return [self._again(self.followed[number], owned.get(number)) for number in known]
 
     def _again(self, before: Followed, owned: OwnedNumber | None) -> Followed:
-        """One that the list doesn't show, or shows as another purchase, is asked for by its record before it counts as gone."""
+        """One that the list doesn't show, or shows as another purchase, is requested by its record before it counts as gone."""
         if owned is None or owned.record_id != before.record_id:
             try:
                 owned = self._provider.owned_one(before.record_id)
@@ -175,7 +175,7 @@ class _Follower:
         counts = [f"{count} {stage.value.replace('_', ' ')}" for stage in Stage if (count := sum(one.stage is stage for one in open_ones))]
         counts += [f"{len(self.checkpoint.not_found)} not shown as ours"] if self.checkpoint.not_found else []
         until = datetime.fromtimestamp(self.checkpoint.until_ms / 1000, UTC)
-        return f"{', '.join(counts) or 'its purchase goes on'}; until {until:%Y-%m-%d %H:%M} UTC"
+        return f"{', '.join(counts) or 'its purchase is running'}; until {until:%Y-%m-%d %H:%M} UTC"
 
     def _body(self, one: Followed) -> str:
         return one.event_body(self._context.job_id, self._context.account, self._context.reference).model_dump_json()

@@ -1,4 +1,4 @@
-"""How far a number is that needs documents: a pure rule from what the provider shows."""
+"""The stage of a number that needs documents: a pure rule from the provider's data."""
 
 from enum import StrEnum
 from typing import Literal
@@ -14,10 +14,10 @@ from didflow.contract.states import Outcome
 
 
 class Stage(StrEnum):
-    """The last word of the event that tells of it."""
+    """The last word of the event that reports it."""
 
-    MISSING = "documents_missing"  #: a document was never handed in
-    IN_REVIEW = "documents_in_review"  #: all are handed in and none is rejected; the provider has the word
+    MISSING = "documents_missing"  #: a document was never uploaded
+    IN_REVIEW = "documents_in_review"  #: all are uploaded and none is rejected; the provider has the word
     REJECTED = "documents_rejected"  #: one was rejected; it can be replaced
     ACTIVATED = "activated"  #: it takes calls
     LEFT = "left"  #: the account doesn't have this purchase of it any more
@@ -35,7 +35,7 @@ _WHY = {
 
 
 class Followed(BaseModel):
-    """One number as it was last seen. `needed`: the types of documents that somebody has to hand in."""
+    """One number as last read. `needed`: the types of documents to upload."""
 
     model_config = ConfigDict(frozen=True)
 

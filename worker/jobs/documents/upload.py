@@ -1,4 +1,4 @@
-"""Handing a document in for numbers: only where it is asked for, once, and with a look at what became of it.
+"""Uploads a document for numbers: only if needed, once, and reads the effect back.
 
 Not a job: what is in a passport stays out of the ledger. The file is uploaded from the machine that has it.
 """
@@ -14,7 +14,7 @@ from worker.jobs.halving import halves
 from worker.jobs.owned_numbers import find_surely
 from worker.jobs.ports.provider import UploadPorts
 
-#: How often the numbers are looked at after an answer.
+#: How often the numbers are checked after an answer.
 LOOK_EVERY_S = 1.0
 #: A document with one of these is there; another one of its type is refused by the provider.
 THERE = frozenset({"pending", "approved"})
@@ -25,10 +25,10 @@ class Fate(StrEnum):
 
     HANDED_IN = "handed_in"  #: the provider has it and will review it
     THERE_ALREADY = "there_already"  #: it has one of this type that is approved or under review; nothing was sent
-    NOT_NEEDED = "not_needed"  #: active already, or another type is asked for; nothing was sent
+    NOT_NEEDED = "not_needed"  #: active already, or another type is requested; nothing was sent
     NOT_FOUND = "not_found"  #: not a number of this account
     REFUSED = "refused"  #: the provider said no
-    NOT_SENT = "not_sent"  #: nobody was reached, or the account is refused
+    NOT_SENT = "not_sent"  #: the provider wasn't reached, or it refuses the account
     UNCLEAR = "unclear"  #: the number doesn't show it, whatever was answered: a later run looks first
 
 
@@ -56,7 +56,7 @@ def hand_in(
 ) -> tuple[HandedIn, ...]:
     """Hand the document in for those of the numbers that need it. Raises ReadFailed: nothing was sent, or what became of it can't be seen.
 
-    It is sent once. Whether the answer was a yes or unclear, the numbers are looked at until they show the document, or until the settle
+    It is sent once. Whether the answer was a yes or unclear, the numbers are checked until they show the document, or until the settle
     time has passed without; then the number is `unclear`. Running it again is always safe: what is there isn't sent again.
     """
     owned = find_surely(provider, numbers)

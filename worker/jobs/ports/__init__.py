@@ -1,1 +1,1 @@
-"""What a job needs of the outside, as small protocols: a job module asks for those that it uses, and runs against any that has them."""
+"""The ports of jobs, as small protocols: a job module declares those that it uses, and runs on any implementation."""

@@ -1,4 +1,4 @@
-"""The job as its attempt may read and write it. `worker.attempt.job_context` has it over the ledger.
+"""The job context: what an attempt may read and write. `worker.attempt.job_context` implements it over the ledger.
 
 Every write names the attempt's lease token: if a newer attempt exists, the write changes nothing and `LostLease` is raised. A write has
 reached the disk when it returns.
@@ -206,7 +206,7 @@ class SharedNotes(Protocol):
 
 
 class NumberPool(Protocol):
-    """Numbers of ours that may be handed out instead of bought."""
+    """Numbers of ours that may be assigned instead of bought."""
 
     def handed_out(self) -> Mapping[str, int]:
         """The numbers of the account that purchases were given, with the record id of each."""
@@ -219,11 +219,11 @@ class NumberPool(Protocol):
     def hand_out(self, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan]) -> frozenset[str]:
         """Numbers of ours for this purchase: number, record id, what to keep of it (JSON). Returns those that are its own now: another
         job may have them, or a release have begun with them. One of `loans` is taken out of its release in the same moment, or refused if
-        that has it otherwise by now, runs, or is called off. Raises LostLease."""
+        that has it otherwise by now, runs, or is cancelled. Raises LostLease."""
         ...
 
     def take_back(self, numbers: Mapping[str, str], loans: Mapping[str, Loan]) -> None:
-        """Give back what was handed out to this job; what to keep of each (JSON). Those of `loans` are their releases' again. Raises
+        """Give back what was assigned to this job; what to keep of each (JSON). Those of `loans` are their releases' again. Raises
         LostLease."""
         ...
 
@@ -244,7 +244,7 @@ class ReleaseGuards(Protocol):
     """What keeps a release from giving back a number that must stay."""
 
     def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
-        """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were handed out since."""
+        """Keep our own search off numbers that we are about to give back. Returns those that mustn't go: they were assigned since."""
         ...
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
@@ -287,10 +287,10 @@ class Batches(Protocol):
     """The parts of a large job that other workers run."""
 
     def submit(self, batches: Mapping[str, str]) -> None:
-        """Submit batches of this job, each with its request (JSON), by an index that is theirs for good: one that is there already,
+        """Submit batches of this job, each with its request (JSON), by an index that is permanently theirs: one that is there already,
         ended or not, is left as it is. Raises CancelRequested, and none is begun; LostLease.
 
-        A job that then raises Wait(DEPENDS) goes on when the last one has ended.
+        A job that then raises Wait(DEPENDS) continues when the last one has ended.
         """
         ...
 

@@ -21,7 +21,7 @@ class NumbersTaken(Exception):
 
 
 class WantedElsewhere(Exception):
-    """Another job has asked for routes of these numbers, which this one was about to be done with; nothing was written."""
+    """Another job has requested routes of these numbers, which this one was about to be done with; nothing was written."""
 
     def __init__(self, numbers: tuple[str, ...]) -> None:
         super().__init__(", ".join(numbers))
@@ -37,15 +37,15 @@ class SpendLimitReached(Exception):
 
 
 class HandBack(Exception):
-    """This process is stopping; another one goes on from what is written."""
+    """This process is stopping; another one continues from what is written."""
 
 
 class CancelRequested(Exception):
-    """Somebody called the job off."""
+    """The job was cancelled."""
 
 
 class Wait(Exception):
-    """Nothing can be done now: go on after `after_s`. Doesn't count as an attempt."""
+    """Nothing can be done now: continue after `after_s`. Doesn't count as an attempt."""
 
     def __init__(self, reason: WaitReason, after_s: float, message: str = "") -> None:
         super().__init__(message or reason.value)
@@ -77,7 +77,7 @@ class AccountBarred(Exception):
 
 
 class NeedsReview(Exception):
-    """What happened can't be found out within the settle limit. `result` is what is known so far."""
+    """What happened can't be detected within the settle limit. `result` is what is known so far."""
 
     def __init__(self, error: JobError, result: Result) -> None:
         super().__init__(error.message)

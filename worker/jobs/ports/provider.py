@@ -90,7 +90,7 @@ class BalancePort(Protocol):
     """The account's money."""
 
     def balance_usd(self, *, insist: bool = True) -> Decimal:
-        """`insist`: else it is asked for once, and a refusal for the rate isn't waited out."""
+        """`insist`: else it is requested once, and a refusal for the rate isn't waited out."""
         ...
 
 
@@ -127,7 +127,7 @@ class ReleasePorts(RouteChangePorts, ReleasePort, Protocol):
 
 
 class UploadPorts(OwnedPort, DocumentUploadPort, Protocol):
-    """What handing in a document calls."""
+    """What uploading a document calls."""
 
 
 class Provider(PurchasePorts, ReroutePorts, ReleasePorts, UploadPorts, Protocol):

@@ -15,11 +15,11 @@ class Rules:
     batch_size      numbers in one provider call at most
     spend_limits    what may be spent, for the job's account and for one reference
     releases_per_day  numbers that the account may give back in a day (UTC)
-    look_every_s    how often a number whose release counts down is looked at for calls
+    look_every_s    how often a number whose release counts down is checked for calls
     ids_form        how several record ids are written into one release
     card_linked     a card pays for what the balance doesn't cover
-    reuse_label     numbers of ours with this label, without destinations and callback, may be handed out instead of buying
-    documents_every_s, documents_deadline_s   how often a number that waits for documents is looked at, and for how long
+    reuse_label     numbers of ours with this label, without destinations and callback, may be assigned instead of buying
+    documents_every_s, documents_deadline_s   how often a number that waits for documents is checked, and for how long
     look_s          how often a standing order looks at the stock, about
     quote_s         how long a quote is good for
     """

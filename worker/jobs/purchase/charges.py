@@ -1,6 +1,6 @@
 """What the provider's transactions say of numbers whose purchase isn't settled.
 
-A charge that names a number makes an owned list that doesn't show it doubtful, so the job goes on looking. It never makes a number ours:
+A charge that names a number makes an owned list that doesn't show it doubtful, so the job continues looking. It never makes a number ours:
 it doesn't name the job. That there is none proves nothing: charges may be listed late, or go to a linked card.
 """
 
@@ -14,7 +14,7 @@ from worker.jobs.ports.provider import TransactionPort
 
 #: For the person who looks, the charges of no more numbers are read: it is one read for each.
 NUMBERS_AT_MOST = 20
-#: For a decision so many are enough: a checkout is charged for all of its numbers or for few.
+#: Enough transactions for a decision: a checkout is charged for all of its numbers or for few.
 DECIDING_NUMBERS = 5
 #: The provider's days may be those of another time zone.
 APART = timedelta(days=1)

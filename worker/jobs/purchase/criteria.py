@@ -1,4 +1,4 @@
-"""Which numbers fit a request: pure rules, each refusal with its reason."""
+"""Which numbers match a request: pure rules, each refusal with its reason."""
 
 from collections.abc import Mapping
 from decimal import Decimal

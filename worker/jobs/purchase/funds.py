@@ -1,4 +1,4 @@
-"""Whether the balance covers a checkout: what can't be paid isn't sent."""
+"""Whether the balance covers a checkout; a checkout that it can't cover isn't sent."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -49,7 +49,7 @@ def shared_balance_usd(provider: BalancePort, context: PurchaseContext) -> Decim
 
 
 def covered(balance: Decimal | None, costs_usd: Sequence[Decimal], beside_usd: Decimal, least: int) -> int:
-    """How many of these, taken in order, the balance covers with what costs `beside_usd`; `least` of them in any case."""
+    """How many of these, processed order, the balance covers with what costs `beside_usd`; `least` of them in any case."""
     if balance is None:
         return len(costs_usd)
     payable = sum(total_usd <= balance for total_usd in accumulate(costs_usd, initial=beside_usd)) - 1
@@ -57,6 +57,6 @@ def covered(balance: Decimal | None, costs_usd: Sequence[Decimal], beside_usd: D
 
 
 def wait_for_funds(balance: Decimal, needed_usd: Decimal) -> Wait:
-    """Until somebody has topped up."""
+    """Until the balance is topped up."""
     message = f"the balance is {balance} USD and the checkout costs {needed_usd} USD: top up; the job resumes by itself"
     return Wait(WaitReason.FUNDS, FUNDS_AGAIN_S, message)

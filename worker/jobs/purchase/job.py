@@ -37,7 +37,7 @@ def search_and_buy(request: SearchAndBuy, context: PurchaseContext, provider: Pu
     """Run one attempt to its end. Safe to run again from whatever an earlier attempt left in the ledger."""
     purchase = Purchase(request, context, provider, rules)
     if purchase.checkpoint.phase is Phase.NEW and not purchase.kept:
-        context.check_interrupts()  # One that was called off asks nothing more.
+        context.check_interrupts()  # One that was cancelled asks nothing more.
         if not is_over(request, context):
             _check_names(request, provider)  # Before money moves; while a checkout is open nothing may end the job.
     if request.dry_run:

@@ -1,4 +1,4 @@
-"""A ladder as steps, each with the whole of its criteria: what a rung leaves open is the request's. Without a ladder there is one step."""
+"""A ladder as steps, each with its complete criteria: a rung inherits unset fields from the request. Without a ladder there is one step."""
 
 from dataclasses import dataclass
 

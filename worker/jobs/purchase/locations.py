@@ -12,7 +12,7 @@ from didflow.contract.requests import SearchAndBuy
 from worker.jobs.ports.endings import Refused
 from worker.jobs.ports.provider import StockPort
 
-#: A country whose name isn't known as anybody's is asked for a number, which has the code; at most so many of them.
+#: For a country with an unknown name, a number is requested, which has the code; at most this many times.
 ASKED_FOR_A_NUMBER = 20
 
 
@@ -65,7 +65,7 @@ def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
 
 
 def cities_to_search(provider: StockPort, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
-    """The cities in which numbers that fit may be; asked for one region at a time, as far as they are needed.
+    """The cities in which numbers that fit may be; requested one region at a time, as far as they are needed.
 
     With an area code those come first whose own one leaves room for it. The others come after them and aren't left out: a city is listed
     with one area code and may have numbers of several, and toll-free ones have no city's. The numbers themselves decide. Raises Refused
@@ -90,7 +90,7 @@ def cities_to_search(provider: StockPort, request: SearchAndBuy) -> Iterator[tup
 
 
 def check_place(provider: StockPort, request: SearchAndBuy) -> None:
-    """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked for there."""
+    """Raises Refused for a country, region or city that the provider doesn't have, before anything is looked up there."""
     if request.region is None and not request.city:
         country_of(provider, request.country)
         return
@@ -99,7 +99,7 @@ def check_place(provider: StockPort, request: SearchAndBuy) -> None:
 
 
 def likely_has(city: City, request: SearchAndBuy) -> bool:
-    """Whether the city's area code leaves room for the area code asked for. A city without one does."""
+    """Whether the city's area code leaves room for the area code requested. A city without one does."""
     if not request.area_code or not city.area_code:
         return True
     return city.area_code.startswith(request.area_code) or request.area_code.startswith(city.area_code)

@@ -1,4 +1,4 @@
-"""Reuse before buying: numbers of ours that wait in a pool are handed out first. They cost nothing and nobody else gets them.
+"""Reuse before buying: our own unused numbers in the pool are assigned first. They cost nothing, and no other job gets them.
 
 The pool is what the settings name: numbers with a label, without destinations and without an SMS callback; and what releases have parked
 that said so. Who has which number is the ledger's to say: it hands one out by a script, so two jobs never get the same; a release that
@@ -30,14 +30,14 @@ from worker.jobs.release.state import ReleaseItem
 
 @dataclass(frozen=True)
 class Spare:
-    """A number that may be handed out. `parked_at`: where its calls go while it waits; nowhere, if it is in the pool."""
+    """A number that may be assigned. `parked_at`: where its calls go while it waits; nowhere, if it is in the pool."""
 
     owned: OwnedNumber
     parked_at: Route = ()
     loan: Loan | None = None
 
 
-#: Whether it waits where it should, and is what was asked for.
+#: Whether it waits where it should, and is what was requested.
 Fits = Callable[[Spare], bool]
 
 
@@ -47,7 +47,7 @@ def hand_out(
     """Hand these out, if they are still to be had and fit; how many were. Raises LostLease, ReadFailed, CancelRequested, HandBack."""
     context.check_interrupts()
     granted = _handed_out(offered, rung, purchase, context)
-    # Read again now that nobody else can have it: the list may be older than what was done to the number since.
+    # Read again now that no other job can have it: the list may be older than a later change of the number.
     fresh, was = find_surely(provider, granted), {one.owned.number: one for one in offered}
     gone = [number for number in granted if number not in fresh or not fits(replace(was[number], owned=fresh[number]))]
     _taken_back(gone, purchase, context)
@@ -55,7 +55,7 @@ def hand_out(
 
 
 def waiting(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> list[Spare]:
-    """What nobody has, the cheapest first. Another job may yet be quicker."""
+    """The unassigned numbers, the cheapest first. Another job may still be quicker."""
     theirs = context.pool.handed_out()
     spare = [*map(Spare, pool(provider, rules)), *_parked(request, context, provider)]
     found = [one for one in spare if theirs.get(one.owned.number) != one.owned.record_id]
@@ -63,7 +63,7 @@ def waiting(request: SearchAndBuy, context: PurchaseContext, provider: PurchaseP
 
 
 def _parked(request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts) -> list[Spare]:
-    """What releases have parked and may lend; to nobody who wouldn't give it another route."""
+    """What releases have parked and may lend; only to jobs that give it another route."""
     if not request.destinations or not (offered := context.pool.offered()):
         return []
     owned, found = find_surely(provider, offered), []
@@ -78,7 +78,7 @@ def _parked(request: SearchAndBuy, context: PurchaseContext, provider: PurchaseP
 
 
 def pool(provider: OwnedPort, rules: Rules) -> Iterator[OwnedNumber]:
-    """What may be handed out, if it fits."""
+    """What may be assigned, if it fits."""
     if rules.reuse_label is None:
         message = "reuse was requested, but the workers' settings name no pool: set DIDFLOW_REUSE_LABEL, or leave out --reuse (field reuse)"
         raise Refused(JobError(code="no_pool", message=message))
@@ -108,7 +108,7 @@ def fitting(request: SearchAndBuy, provider: PurchasePorts, rules: Rules) -> Fit
 
 
 def _as_offer(owned: OwnedNumber) -> Offer:
-    """As the search sees numbers: nothing is paid now, the monthly fee goes on."""
+    """As the search sees numbers: nothing is paid now, the monthly fee continues."""
     return Offer(
         number=owned.number,
         setup_usd=Decimal(0),
@@ -128,7 +128,7 @@ def _handed_out(offered: Sequence[Spare], rung: int, purchase: PurchaseRecord, c
 
 
 def give_back(purchase: PurchaseRecord, context: PurchaseContext) -> None:
-    """Into the pool again with all that was handed out, if this job comes to nothing; not once it has bought, or begun to set routes."""
+    """Into the pool again with all that was assigned, if this job comes to nothing; not once it has bought, or begun to set routes."""
     if not purchase.bought and purchase.checkpoint.phase is Phase.NEW:
         _taken_back(list(purchase.kept), purchase, context)
 

@@ -1,4 +1,4 @@
-"""Numbers of ours in a search: on each rung they go before what the stock has there, and after what a quote names.
+"""Pool numbers in a search: on each rung they come before the stock, and after the numbers that a quote names.
 
 Without a ladder there is one rung. A number of a later rung isn't touched before the rungs above it have given what they can.
 """
@@ -71,7 +71,7 @@ def _keeps(owned: OwnedNumber, terms: Terms) -> bool:
 
 
 class PoolHandOut(PoolSearch):
-    """Hands them out to a purchase, by the ledger: nobody else gets them."""
+    """Assigns them to a purchase in the ledger: no other job gets them."""
 
     def __init__(self, purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(purchase.request, context, provider, rules)
@@ -107,7 +107,7 @@ class PoolHandOut(PoolSearch):
 
 
 class PoolQuote(PoolSearch):
-    """Hands nothing out: `told` is what would be, if nobody else is quicker."""
+    """Assigns nothing: `told` is what would be assigned if no other job is quicker."""
 
     def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(request, context, provider, rules)

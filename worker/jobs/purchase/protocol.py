@@ -10,7 +10,7 @@
     doubt         before that, if the ledger may have lost its last writes: bound numbers may have been checked out
 
 Rests on the assumptions A1-A4 of the README: an owned number can't be bought, a checkout refuses what isn't in the cart, cart
-and owned list show our own writes within the settle time, nobody else touches what we put into the cart.
+and owned list show our own writes within the settle time, no other party changes what we put into the cart.
 """
 
 from collections import Counter
@@ -56,7 +56,7 @@ class OutOfStock(Exception):
 
 
 class UnsettledPurchase(Exception):
-    """What became of a checkout can't be found out: `why`."""
+    """What became of a checkout can't be detected: `why`."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -78,7 +78,7 @@ class Purchase(WrittenPurchase):
                 return 1
 
     def buy(self, search: StockSearch) -> None:
-        """One round: fill the cart as the policy wants, check it out once, find out what came of it.
+        """One round: fill the cart as the policy wants, check it out once, determine what came of it.
 
         Raises OutOfStock if the cart can't be filled; Wait if a spend limit is reached, Refused if one can never be kept; Wait,
         AttemptFailed, AccountBarred or UnsettledPurchase as the provider's answers demand.
@@ -185,14 +185,14 @@ class Purchase(WrittenPurchase):
         return payable
 
     def bind(self, search: StockSearch, count: int, in_cart: Collection[str] = ()) -> Sequence[Offer]:
-        """Choose numbers and write them down, reserved against every other job, before the provider hears of them.
+        """Choose numbers and store them, reserved against all other jobs, before any call to the provider.
 
         Not more than the spend limits can ever allow beside those in the cart: what isn't bought then is lost to all jobs for a day.
         None if even all of them are too few to be checked out: then the cart is left alone.
         """
         while True:
             search.taken = Counter(self.items[number].rung for number in (*self.kept, *in_cart))
-            # Numbers of ours that the search handed out meanwhile aren't missing any more.
+            # Numbers of ours that the search assigned meanwhile aren't missing any more.
             found = search.next(min(count, self.missing - len(in_cart)), self.used)
             if len(in_cart) + len(found) < self.floor:
                 search.give_back(found)
@@ -295,7 +295,7 @@ class Purchase(WrittenPurchase):
             self._provider.remove_from_cart(sorted(rest))  # Tidiness only, whatever it answers: these are never checked out.
 
     def check_out(self, numbers: Sequence[str]) -> None:
-        """Send the one checkout, and write down what it answered. What came of it is looked up, whatever that says."""
+        """Send the one checkout, and store what it answered. What came of it is looked up, whatever that says."""
         answer = self._provider.check_out(numbers)
         known, detail = what_is_known(answer)
         refusal = refusal_of(answer)
@@ -366,7 +366,7 @@ class Purchase(WrittenPurchase):
 
         A refusal ("not all of these are in the cart") may have removed none: what the cart still shows is removed by itself.
         Every number found in the cart restarts the settle time. A cart that shows none of them proves something only when
-        it can't be the cart of before they were added (A3).
+        it can't be the cart from before they were added (A3).
         """
         carted = sorted(self.with_status(ItemStatus.CARTED))
         if self.checkpoint.revoked_ms is None:
@@ -388,14 +388,14 @@ class Purchase(WrittenPurchase):
     def look(self) -> None:
         """Look at the owned list and draw the conclusion that it allows."""
         carted = self.with_status(ItemStatus.CARTED)
-        # The time of before the reading: a list that took long to come is as old as the question.
+        # The time before the read: a list that took long to arrive is as old as its request.
         now_ms = self._context.now_ms()
         owned = find_owned(self._provider, carted)
         if self.checkpoint.first_look_ms is None:
             self.checkpoint = self.checkpoint.model_copy(update={"first_look_ms": now_ms})
         verdict = judge(carted.keys(), owned.keys(), self.checkpoint, now_ms, self._rules)
         if isinstance(verdict, Settled) and verdict.in_flight:
-            # Before a number counts as not ours it is looked for by a second read of another kind, which neither a filter that doesn't work
+            # Before a number counts as not ours it is looked up by a second read of another kind, which neither a filter that doesn't work
             # nor pages that shift can mislead.
             owned |= find_surely(self._provider, verdict.absent)
             charged = charged_numbers(self._provider, carted.keys() - owned.keys(), self.checkpoint.fenced_ms, self._context.now_ms())

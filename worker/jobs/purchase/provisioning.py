@@ -35,7 +35,7 @@ def set_up(purchase: PurchaseRecord, context: PurchaseContext, provider: Purchas
 
 
 def unpark(purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> dict[str, JobError]:
-    """Route what releases lent, also where the job is called off: it has them, and nobody else knows that they are parked."""
+    """Route borrowed numbers, also if the job is cancelled: it holds them, and no other job knows that they are parked."""
     lent = {number: item for number, item in purchase.kept.items() if item.loan}
     if not lent:
         return {}
@@ -44,7 +44,7 @@ def unpark(purchase: PurchaseRecord, context: PurchaseContext, provider: Purchas
 
 
 def turn_sms_on(purchase: PurchaseRecord, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
-    """For those that were asked for with SMS and came without."""
+    """For those that were requested with SMS and came without."""
     if not purchase.request.sms:
         return
     kept = purchase.kept.items()

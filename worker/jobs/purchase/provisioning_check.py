@@ -1,4 +1,4 @@
-"""Whether bought numbers are what was asked: read back, because neither a yes nor a refusal is a proof.
+"""Whether bought numbers are as requested: read back, because neither a yes nor a refusal is a proof.
 
 What a read begun after the answer shows is so. What none shows within the settle time isn't: until then the list may be old, the
 provider may still apply the change, and a duplicate of a call that was refused may still act.
@@ -23,7 +23,7 @@ from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
 
 SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
 
-#: How soon a job looks again whether what was said yes to shows.
+#: How soon a job checks again whether what was said yes to shows.
 LOOK_AGAIN_S = 0.5
 
 
@@ -71,7 +71,7 @@ def _read(items: Mapping[str, PurchaseItem], provider: PurchasePorts) -> dict[st
 
 
 def _open(item: PurchaseItem) -> list[Setting]:
-    """What was asked for and isn't seen."""
+    """What was requested and isn't seen."""
     return [setting for setting in (item.sms, item.route) if setting is not None and not setting.seen]
 
 

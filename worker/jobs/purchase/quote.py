@@ -56,7 +56,7 @@ def _to_be_had(wanted: int, context: PurchaseContext, search: StockSearch) -> li
         search.refuse("reserved", reserved)
         found += [offer for offer in more if offer.number not in reserved]
         search.taken = Counter(search.rung_of(offer.number) for offer in found)
-        missing = len(reserved)  # Others take their place; what the stock was too short of before isn't asked for again.
+        missing = len(reserved)  # Others take their place; numbers that the stock lacked before aren't requested again.
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whether what is offered keeps what a quote promised: pure rules, and the difference in words where it doesn't."""
+"""Whether an offer keeps a quote's terms: pure rules, with a description of each difference."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal

@@ -14,7 +14,7 @@ FUNDS_AGAIN_S = 60.0
 FUNDS_AGAIN_MAX_S = 3600.0
 #: The same for checkouts that are answered with 429 or 503.
 LIMITED_AGAIN_MAX_S = 300.0
-#: Numbers that somebody else was quicker to buy are replaced at once; after this many rounds in a row that bought nothing, after a backoff.
+#: Numbers that another party bought first are replaced at once; after this many rounds in a row that bought nothing, after a backoff.
 UNAVAILABLE_ROUNDS = 5
 
 
@@ -58,7 +58,7 @@ def is_put_off(refusal: Refusal | None) -> bool:
 
 
 def next_step(refusal: Refusal, checkpoint: PurchaseCheckpoint) -> Wait | AttemptFailed | None:
-    """What the job does once the checkout is settled; None: it goes on at once."""
+    """What the job does once the checkout is settled; None: it continues at once."""
     match refusal.about:
         case "funds":
             return Wait(WaitReason.FUNDS, doubling_s(FUNDS_AGAIN_S, FUNDS_AGAIN_MAX_S, checkpoint.refusals), refusal.message)

@@ -1,4 +1,4 @@
-"""Deciding what became of a checkout, from what was seen: a pure function, and the heart of "never guessed"."""
+"""Decides the outcome of a checkout from what was read: a pure function, and the core of "never guessed"."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class LookAgain:
-    """The lists may still lag: look again after `after_s`."""
+    """The lists may still lag: check again after `after_s`."""
 
     after_s: float
 
@@ -34,9 +34,9 @@ class Unsettled:
 def judge(
     carted: Set[str], owned: Set[str], checkpoint: PurchaseCheckpoint, now_ms: int, rules: Rules, *, charged: Set[str] = frozenset()
 ) -> Settled | LookAgain | Unsettled:
-    """What a look at the owned list tells of the carted numbers. `charged`: numbers that a charge since the checkout names.
+    """What a read of the owned list shows about the carted numbers. `charged`: numbers that a charge since the checkout names.
 
-    Owned is believed at once (A1: nobody else can have bought it for us). Not owned is believed
+    Owned is believed at once (A1: no other party can have bought it for us). Not owned is believed
     - if the checkout was never sent: no connection was made;
     - else only when the numbers have been out of the cart for the settle time and the owned list is still silent (A2, A3). That holds for
       a refusal, too: a proxy may have sent the call twice, and a gateway may refuse what it passed on. A charge that names one of them

@@ -38,7 +38,7 @@ def most_numbers(limits: Iterable[SpendLimit], wanted: int, floor: int) -> int:
 
 
 def most_affordable(limits: Iterable[SpendLimit], costs_usd: Sequence[Decimal], beside_usd: Decimal, least: int) -> int:
-    """How many of these, taken in order, can ever be bought in one checkout with what costs `beside_usd`.
+    """How many of these, processed order, can ever be bought in one checkout with what costs `beside_usd`.
 
     `least` of them in any case: that even they are too dear is judged by the cart's fees.
     """
@@ -90,7 +90,7 @@ def worth_asking(refused: Spend | None, limits: Sequence[SpendLimit], wanted: in
 
 
 def wait_for(reached: LimitReached, now_ms: int) -> Wait:
-    """Until it may go on, with what an operator wants to know."""
+    """Until it may continue, with what an operator wants to know."""
     again_s = HELD_AGAIN_S if reached.held else ASK_AGAIN_S
     if reached.frees_in_s is None:
         return Wait(WaitReason.SPEND_LIMIT, again_s, reached.sentence("it resumes when open checkouts are settled"))

@@ -1,4 +1,4 @@
-"""Standing orders: when a job that waits for stock looks again, and how the jobs that watch a city share what one of them saw."""
+"""Standing orders: when a job that waits for stock searches again, and how jobs that watch the same city share searches."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,7 +22,7 @@ def is_over(request: SearchAndBuy, context: Clock) -> bool:
 
 
 def next_look_s(job_id: str, looks: int, every_s: float) -> float:
-    """The pause before the next look: three to five quarters of `every_s`, so that jobs that came together don't go on together.
+    """The pause before the next look: three to five quarters of `every_s`, so that jobs that came together don't continue together.
 
     Which part of that is the job's and the look's, so that a look which is repeated waits as long.
     """
@@ -41,7 +41,7 @@ class StockNote(BaseModel):
 
 
 class SharedLooks:
-    """Lists a city's numbers for standing orders: what another one saw a moment ago isn't asked for again.
+    """Lists a city's numbers for standing orders: what another one saw a moment ago isn't requested again.
 
     A note may be out of date, as any list of the stock may; what can be had is what the cart says. It is fresh for half the pause
     between two looks, so no job goes by what itself saw the last time.

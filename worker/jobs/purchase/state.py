@@ -1,4 +1,4 @@
-"""What the ledger keeps of a purchase: its phase, what is known of the checkout, and every number that it ever touched."""
+"""A purchase's record in the ledger: its phase, the state of its checkout, and every number that it ever used."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -30,7 +30,7 @@ class Phase(StrEnum):
 class Checkout(StrEnum):
     """What is known of the one checkout of this phase."""
 
-    UNKNOWN = "unknown"  #: not sent, or sent and no answer written down
+    UNKNOWN = "unknown"  #: not sent, or sent and no answer stored
     YES = "yes"
     NOT_SENT = "not_sent"  #: no connection was made: nothing is in flight
     REFUSED = "refused"  #: an answer said no: what the job waits for next, but no proof that nothing was bought
@@ -41,7 +41,7 @@ class Refusal(BaseModel):
     """The words of a checkout that was refused, kept until it is settled what the checkout did.
 
     funds        the account lacks money
-    unavailable  the refusal names numbers that somebody else has
+    unavailable  the refusal names numbers that were sold to others
     not_now      too many requests, or an overloaded server; `after_s`: when it wants to be asked again
     other        anything else
     """
@@ -88,7 +88,7 @@ class PurchaseCheckpoint(BaseModel):
 
 
 class Setting(BaseModel):
-    """Something that a bought number is to have, and that a call has asked for.
+    """Something that a bought number is to have, and that a call has requested.
 
     answered_ms  when that was answered, on the ledger's clock
     refusal      what the answer refused; None if it said yes. Neither is believed
@@ -117,7 +117,7 @@ class PurchaseItem(BaseModel):
 
     loan    it is a release's that has parked it
     rung    of the ladder, from 1; 0: there is none
-    sms     turning its SMS on; `route`: its destinations, and the SMS callback. None: not asked for yet, or no answer came
+    sms     turning its SMS on; `route`: its destinations, and the SMS callback. None: not requested yet, or no answer came
     """
 
     model_config = ConfigDict(frozen=True)

@@ -25,11 +25,11 @@ class Lists(Protocol):
 
 
 class StockSearch:
-    """One pass through the stock, rung by rung. What was handed out once isn't offered again.
+    """One pass through the stock, rung by rung. What was assigned once isn't offered again.
 
     `check_interrupts` is called between pages: a search is long and may be stopped anywhere. `taken`: how many numbers of each rung the job
     has by now, which the rung's share allows for. `quoted`: what the stock shows of the numbers of a quote. `ours` gives numbers of
-    ours for a rung, up to so many, and says how many there were: so many fewer are wanted of the stock.
+    ours for a rung, up to a maximum, and returns how many there were: the stock has to provide that many fewer.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class StockSearch:
             self._rungs[self.rung_of(number)].refuse(reason, number)
 
     def rung_of(self, number: str) -> int:
-        """Which rung handed it out."""
+        """Which rung assigned it."""
         return self._rung_of.get(number, min(self._rungs))
 
     def reason_against(self, offer: Offer) -> str | None:
-        """Why a number that was handed out doesn't fit after all, by the criteria of its rung."""
+        """Why a number that was assigned doesn't fit after all, by the criteria of its rung."""
         return reason_against(offer, self._rungs[self.rung_of(offer.number)].step.criteria)
 
     def give_back(self, offers: Iterable[Offer]) -> None:
-        """Take back what was handed out and not used."""
+        """Take back what was assigned and not used."""
         for offer in offers:
             self._handed_out.discard(offer.number)
             self._rungs[self.rung_of(offer.number)].spare.append(offer)
 
     def next(self, wanted: int, used: Collection[str]) -> tuple[Offer, ...]:
-        """At most `wanted` numbers that fit and aren't in `used`, of the first rungs that have any, and the cheapest of those looked at;
+        """At most `wanted` numbers that fit and aren't in `used`, of the first rungs that have any, and the cheapest of those checked;
         empty when the stock is through, or numbers of ours are enough. Those that a quote names go first, on all rungs."""
         chosen: list[Offer] = []
         taken = Counter(self.taken)

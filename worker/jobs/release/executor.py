@@ -1,4 +1,4 @@
-"""Sending releases, and finding out by reads what became of them.
+"""Sends releases, and determines their outcome by reads.
 
 No answer is believed. A yes may come from a server that took one of the ids; a refusal may come from a proxy that had passed the call on,
 so that its record is gone. The outcome `released` is given to a record that two reads, begun after the answer, don't show: the owned list,
@@ -30,7 +30,7 @@ from worker.jobs.provider_answers import waiting_for
 from worker.jobs.release.ids_form import IdForms
 from worker.jobs.release.state import HANDED_OUT, ReleaseCheckpoint, ReleaseItem
 
-#: How soon a job looks again whether a release that was answered with yes shows.
+#: How soon a job checks again whether a release that was answered with yes shows.
 LOOK_AGAIN_S = 0.5
 
 #: send: now, also together with others. alone: now, by itself. wait: for the settle time. stays: it is ours. park: for a person.
@@ -84,7 +84,7 @@ class ReleaseExecutor:
         self._book, self._context, self._provider, self._rules = book, context, provider, rules
         self._forms = IdForms(context, rules)
         self._seen: dict[int, OwnedNumber] = {}
-        self._elsewhere: set[str] = set()  #: sent, and handed to a purchase since: not sent again
+        self._elsewhere: set[str] = set()  #: sent, and assigned to a purchase since: not sent again
 
     def go_on(self, due: Sequence[ReleaseItem]) -> None:
         """Bring these further: look at what was sent, send what is to be sent.
@@ -106,7 +106,7 @@ class ReleaseExecutor:
                     self._context.check_interrupts()
                     self._give_back(batch, together=each is together)
         except Wait as wait:
-            # The next day is far: what was sent is looked at before.
+            # The next day is far: what was sent is checked before.
             if wait.reason is WaitReason.DAILY_CAP and (settling := self._settling(self._now(due), looked_ms)):
                 raise settling from None
             raise
@@ -116,8 +116,8 @@ class ReleaseExecutor:
             self._park([one for one in shown if nexts[one.number] == "park"])
 
     def look_at_open(self) -> bool:
-        """The job is called off: look at what was sent and isn't settled. Returns whether some of it turned out not to have gone, which
-        is as if it had never been sent. Raises Wait while that can't be told yet, NeedsReview for what may still go."""
+        """The job is cancelled: look at what was sent and isn't settled. Returns whether some of it turned out not to have gone, which
+        is as if it had never been sent. Raises Wait while that isn't known yet, NeedsReview for records that may still be released."""
         open_ones = [one for one in self._book.items.values() if one.sent and one.outcome is None]
         if not open_ones:
             return False
@@ -181,7 +181,7 @@ class ReleaseExecutor:
     def _not_handed_out(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Those that no purchase of ours was given since; kept from now on off our own search, before they can be back in stock.
 
-        One whose release was sent is settled by looks alone: it isn't sent again, nor called handed out.
+        One whose release was sent is settled by looks alone: it isn't sent again, nor reported as assigned.
         """
         handed_out = self._context.guards.quarantine([one.number for one in batch]) if batch else frozenset()
         self._elsewhere |= {one.number for one in batch if one.number in handed_out and one.sent}
@@ -190,7 +190,7 @@ class ReleaseExecutor:
         return [one for one in batch if one.number not in handed_out]
 
     def _send(self, batch: Sequence[ReleaseItem]) -> None:
-        """One call. The intent is on the disk before it, so that "gone" can later be told from "was gone before"."""
+        """One call. The intent is stored before it, so that "released" can later be distinguished from "was gone before"."""
         now_ms, alone, forms = self._context.now_ms(), len(batch) == 1, self._forms.alone()
         form = forms[min(batch[0].alone, len(forms) - 1)] if alone else self._forms.together()
         # The last word before the call: a cancel that was acknowledged before this write holds the numbers back.
@@ -227,7 +227,7 @@ class ReleaseExecutor:
         self._book.write(step, [one.answered(now_ms, refusal, alone=alone) for one in self._now(batch)])
 
     def _after_refusal(self, batch: Sequence[ReleaseItem]) -> None:
-        """Go on with those that are still shown; the module's docstring says why at once."""
+        """Continue with those that are still shown; the module's docstring says why at once."""
         left = self._looked_at(batch)
         if len(batch) == 1:
             if left and left[0].alone < len(self._forms.alone()):

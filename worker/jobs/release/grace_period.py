@@ -1,7 +1,7 @@
-"""The time between a release's request and the end of its numbers, in which it can be called off and hurts nobody.
+"""The grace period between a release's request and the release of its numbers. It can be cancelled without effect.
 
 Records are fixed first. When the grace period begins the numbers are parked, if that is asked; then the job waits in the ledger's
-schedule, costs nothing, and looks from time to time whether somebody calls them. A number that stays, for whatever reason, gets back the
+schedule, costs nothing, and checks from time to time whether the numbers receive calls. A number that stays, for any reason, gets back the
 route it had, where it is still parked. At its end each is read once more by the release itself.
 """
 
@@ -33,11 +33,11 @@ from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 SENT_WITHIN_S = 6.0
 #: No job waits for longer at a time: a `paid_until` that changed is noticed, and a look costs one call.
 LOOK_AT_MOST_S = 30 * 86_400.0
-#: How soon a job that has nothing else to do looks again whether a purchase keeps what it was lent; one that gives it back wakes it.
+#: How soon a job that has nothing else to do checks again whether a purchase keeps what it was lent; one that gives it back wakes it.
 LENT_AGAIN_S = 30.0
-#: What `stop` says of a number whose release was called off: that it has its route back, or why not, is all there is to tell.
+#: What `stop` reports for a number whose release was cancelled: that its route is restored, or why not.
 AS_ITS_WAY_BACK = Outcome.CONFIRMED
-#: Of a number that is called off and was at the parking destination before it was parked.
+#: Of a number that is cancelled and was at the parking destination before it was parked.
 ROUTE_UNKNOWN = JobError(
     code="route_unknown",
     message="it went to the parking destination already when its grace period began, and stays there: the route that it had before that is"
@@ -74,7 +74,7 @@ class Countdown:
         lent = self._settle_lent()
         now_ms = self._context.now_ms()
         if self._book.todo() and now_ms < self._lists_show_ms():
-            self._wait_until(self._lists_show_ms(), now_ms)  # Else one that is parked could look like one that somebody has moved.
+            self._wait_until(self._lists_show_ms(), now_ms)  # Otherwise a parked number could look like one that was moved elsewhere.
         if self._book.todo() and now_ms >= self._next_ms(self._book.todo()):
             self._look(now_ms)
             self._let_stay()
@@ -106,7 +106,7 @@ class Countdown:
         self._let_stay()
 
     def _settle_lent(self) -> int:
-        """Say of the numbers that purchases keep that they were handed out. Returns how many may yet come back: they can't be let go of."""
+        """Say of the numbers that purchases keep that they were assigned. Returns how many may yet come back: they can't be let go of."""
         lent = {one.number: one.lent for one in self._book.items.values() if one.lent and one.outcome is None}
         if not lent:
             return 0
@@ -254,7 +254,7 @@ class Countdown:
         return [one for one in stopped if not one.sent or not _is_back(one) or one.number in wishes]
 
     def _bring_back(self, stopped: Sequence[ReleaseItem]) -> None:
-        """One round: all have their outcomes then, but those for which another job has asked for another route meanwhile."""
+        """One round: all have their outcomes then, but those for which another job has requested another route meanwhile."""
         self._be_calm(stopped)
         wishes = self._wishes(stopped)
         if fresh := [one for one in stopped if (one.back is None and one.park is not None) or one.number in wishes]:
@@ -268,7 +268,7 @@ class Countdown:
         way = ParkingContext(self._book, self._context, parking=False)
         self._moved(way, RouteRecord(way, checkpoint=self._book.checkpoint.back, only=[one.number for one in stopped]))
         brought = [self._book.items[one.number] for one in stopped]
-        # A newer job goes first; it may have moved nothing, and nobody else knows then that the number is parked.
+        # A newer job takes precedence; if it moved nothing, no other job knows that the number is parked.
         left = [one for one in brought if one.back is not None and one.back.outcome is Outcome.SUPERSEDED]
         seen = self._book.records(left) if left else {}
         still = {one.number for one in left if _shows_parked(one, seen.get(one.record_id))}
@@ -326,7 +326,7 @@ def _ways(park: RouteChange) -> str:
 
 
 def _left_there(item: ReleaseItem) -> ReleaseItem:
-    """Called off and not to be brought back: it wasn't parked, or nobody knows from where."""
+    """Cancelled and not to be restored: it wasn't parked, or its previous route isn't known."""
     was_there = item.park is not None and item.park.outcome is Outcome.UNCHANGED
     return item.became(Outcome.UNCHANGED, ROUTE_UNKNOWN) if was_there else item
 
@@ -378,7 +378,7 @@ def _with_way_back(item: ReleaseItem, owned: OwnedNumber | None, wish: Parked | 
 
 
 def _wanted_way(item: ReleaseItem, owned: OwnedNumber | None, wanted: Route) -> RouteChange:
-    """To where another job wants it, from wherever we have brought it; what somebody else has changed stays."""
+    """To the route that another job requested, from where we parked it; changes made elsewhere stay."""
     ours = [route for way in (item.park, item.back) if way is not None for route in (way.before, way.target)]
     if owned is not None and (not ours or any(same_route(owned.route, route) for route in ours)):
         ours = [owned.route]
@@ -387,7 +387,7 @@ def _wanted_way(item: ReleaseItem, owned: OwnedNumber | None, wanted: Route) -> 
 
 
 def _stayed(item: ReleaseItem) -> ReleaseItem:
-    """With the outcome that it stays with; called off, with that of its way back."""
+    """With the outcome that it stays with; cancelled, with that of its way back."""
     back = item.back
     if item.stop is AS_ITS_WAY_BACK and back is not None:
         return item.became(back.outcome or Outcome.FAILED, back.error)
@@ -397,4 +397,4 @@ def _stayed(item: ReleaseItem) -> ReleaseItem:
 def _calls_came(was_s: int, now_s: int) -> JobError:
     what = f"{now_s} s of calls this month, {was_s} when it was last looked at"
     anyway = "to release it all the same, --ignore-calls (field stop_on_traffic: false)"
-    return JobError(code="calls_came", message=f"somebody calls this number ({what}): it stays, and has the route that it had; {anyway}")
+    return JobError(code="calls_came", message=f"this number receives calls ({what}): it stays, with its previous route; {anyway}")

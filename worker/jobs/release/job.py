@@ -1,4 +1,4 @@
-"""Release: give numbers back, by record id, exactly those that were meant.
+"""Release: releases records by id, exactly those selected.
 
 A number that is bought again has a new record id, so a release that is repeated can't hit the new purchase.
 """
@@ -46,7 +46,7 @@ def release(request: Release, context: ReleaseContext, provider: ReleasePorts, r
         counts = Counter(item.outcome for item in job.items.values())
         gone, before = counts[Outcome.RELEASED], counts[Outcome.ALREADY_RELEASED]
         told = (
-            f"; {_numbers(gone)} listed as released {'was' if gone == 1 else 'were'} given back by then, for good"
+            f"; {_numbers(gone)} listed as released {'was' if gone == 1 else 'were'} permanently released by then"
             if gone
             else ": no number was given back"
         )
@@ -60,13 +60,13 @@ def _numbers(count: int) -> str:
 
 
 def _wind_up(countdown: Countdown, executor: ReleaseExecutor) -> None:
-    """The job is called off. Raises NeedsReview for what may still go, Wait, AttemptFailed."""
+    """The job is cancelled. Raises NeedsReview for what may still go, Wait, AttemptFailed."""
     countdown.call_off()
     try:
         if executor.look_at_open():
             countdown.call_off()
     except NeedsReview:
-        # It is still ours and may stay so: its calls go where they went before it was parked, whatever a person finds out.
+        # It is still ours and may stay so: its calls go where they went before it was parked, whatever a person determines.
         countdown.bring_back_open()
         if executor.look_at_open():
             countdown.call_off()
@@ -89,7 +89,7 @@ def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, accoun
         message = f"nothing shows that this purchase of the number was made for {expected!r}: not released"
         return JobError(code="unknown_reference", message=message)
     if holder.reference != expected:
-        whose = f"{holder.reference!r}" if holder.reference else "nobody in particular"
+        whose = f"{holder.reference!r}" if holder.reference else "no reference"
         return JobError(
             code="other_reference",
             message=f"bought for {whose}, not for {expected!r} (--expected-reference; field expected_reference): not released",
@@ -118,7 +118,7 @@ class _Release(ReleaseItems):
         return [item for item in here if item.number not in stays]
 
     def records(self, batch: Sequence[ReleaseItem]) -> dict[int, OwnedNumber]:
-        """The records that are still there. One that the list doesn't show is asked for by itself: pages may have shifted."""
+        """The records that are still there. One that the list doesn't show is requested by itself: pages may have shifted."""
         owned = {found.record_id: found for found in find_owned(self._provider, [item.number for item in batch]).values()}
         for item in batch:
             if item.record_id not in owned:

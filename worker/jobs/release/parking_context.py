@@ -67,7 +67,7 @@ class ParkingContext:
         return self._context.now_ms()
 
     def check_interrupts(self) -> None:
-        """The way back is the winding up: it isn't called off in its turn."""
+        """The way back is the winding up: it isn't cancelled in its turn."""
         try:
             self._context.check_interrupts()
         except CancelRequested:

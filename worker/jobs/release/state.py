@@ -35,14 +35,14 @@ GOOD_WAYS = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.CHANGED_ELS
 
 
 class ReleaseItem(BaseModel):
-    """One number on its way out. `sent`: a release of it may have been sent, written down before the call. Times are the ledger's, ms.
+    """One number on its way out. `sent`: a release of it may have been sent, stored before the call. Times are the ledger's, ms.
 
     answered_ms  when its last call was answered; 0: it wasn't, or isn't yet
     refusal      what that answer refused; None if it said yes
     unclear_ms   when a call was sent after one that wasn't answered, which may act late; 0: there was none
     alone        calls that named it alone and were answered
 
-    seconds, seen_ms  its inbound seconds when it was last looked at while it counted down, and when that was
+    seconds, seen_ms  its inbound seconds when it was last checked while it counted down, and when that was
     park, back        its way to the parking destination, and the way back
     wanted            the newest wish of another job that its way back knows of, by that job's place among the submits; 0: none
     lent              the purchase that was given it; as long as that hasn't ended it may come back
@@ -140,10 +140,10 @@ class ReleaseCheckpoint(BaseModel):
     """`selected`: the list of what goes is complete; it isn't made again. Times are the ledger's, ms.
 
     from_ms    when the grace period began; 0: it hasn't
-    looked_ms  when the numbers were last looked at while they counted down
+    looked_ms  when the numbers were last checked while they counted down
     parking, back   how far the numbers are on their way to the parking destination, and back
     parked_ms  when all were parked that can be; 0: not yet. Until the settle time has passed an old list may not show it
-    open_ms    called off: when a release that has no clear answer was first looked for
+    open_ms    cancelled: when a release that has no clear answer was first looked up
     calm_ms    nothing of what was sent to park them can act later than this
     """
 
@@ -170,7 +170,7 @@ def known_release(_request: Release, context: ReleaseContext, error: JobError) -
 
 
 class ReleaseItems:
-    """What goes, as this attempt sees and writes it. `parks`: numbers are parked first; `lends`: what is parked may be handed out."""
+    """What goes, as this attempt sees and writes it. `parks`: numbers are parked first; `lends`: what is parked may be assigned."""
 
     def __init__(self, context: ReleaseContext, *, lends: bool, parks: bool) -> None:
         self._context, self._lends, self._parks = context, lends, parks
@@ -214,7 +214,7 @@ class ReleaseItems:
         return Result(numbers=numbers, totals=Totals(requested=len(numbers), done=done), error=error or first)
 
     def ended(self, error: JobError | None) -> Ended:
-        """`error`: it was called off. Then numbers that went by somebody else's doing don't count as done by it."""
+        """`error`: it was cancelled. Then numbers that were released elsewhere don't count as done by it."""
         result = self.result(error)
         if result.totals.done == result.totals.requested and not error:
             return Ended(JobState.SUCCEEDED, result)
@@ -294,6 +294,6 @@ class ReleaseItems:
 
 
 def _wish_known(item: ReleaseItem) -> int:
-    """Which wish of another job it may end with; any, if it doesn't stay, or somebody else has it."""
+    """Which other job's requested route it may end with; any, if it doesn't stay, or another job has it."""
     is_ours = item.outcome not in (Outcome.RELEASED, Outcome.ALREADY_RELEASED, Outcome.NOT_FOUND) and item.error != HANDED_OUT
     return item.wanted if is_ours else -1

@@ -92,7 +92,7 @@ class RouteChanges:
         return [change for change in ours if change.number not in unsure]
 
     def _sent_there(self, moved_by: Mapping[str, str]) -> set[str]:
-        """Those of the numbers that another job moved lately, and to where this one would: an old list tells the same as a new one."""
+        """The numbers that another job recently moved to this job's route: an old list shows the same as a new one."""
         numbers_of: dict[str, list[str]] = defaultdict(list)
         for number, job_id in moved_by.items():
             numbers_of[job_id].append(number)

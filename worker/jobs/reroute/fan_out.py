@@ -1,6 +1,6 @@
 """Route changes of very many numbers: stored in chunks, sent in batches by any worker, a few chunks in memory at a time.
 
-The job writes down all numbers first (`snapshot`). Then it submits one batch for each chunk with something to send, and waits; a batch
+The job stores all numbers first (`snapshot`). Then it submits one batch for each chunk with something to send, and waits; a batch
 is a job of its own, with a lease and attempts of its own, that runs `RouteChanges.send` on its chunk. When the last one has ended the job
 reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
 """
@@ -216,7 +216,7 @@ class ChunkedRouteChanges:
         if settled and (self.checkpoint.search or self.checkpoint.label) and self._context.chunks.outcomes().get(Outcome.ACCEPTED):
             # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
             self._judge_list(pages_of(self._provider), asked_ms, settled=settled)
-        # What no list showed is asked for by itself, before anything is said of it.
+        # What no list showed is requested by itself, before anything is said of it.
         each = settled or accepted <= ASKED_FOR_EACH
         open_ones = (when for part in self._accepted_parts() for when in self._judge_rest(part, asked_ms, each, settled=settled))
         if (after_ms := min(open_ones, default=None)) is not None:

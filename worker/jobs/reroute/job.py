@@ -61,7 +61,7 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
 
 
 def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended | None:
-    """Read the numbers that are meant and write down their routes; of a dry run of few numbers, the end."""
+    """Read the numbers that are meant and store their routes; of a dry run of few numbers, the end."""
     taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedSelection(request, context, provider)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
@@ -144,7 +144,7 @@ def _alone(context: RerouteContext) -> RouteRecord:
 
 @contextmanager
 def _nothing_left_behind(context: RerouteContext) -> Iterator[None]:
-    """A job that a guard refuses moved nothing: nobody shall bring its numbers back."""
+    """A job that a guard refuses moved nothing: a failback must not touch its numbers."""
     try:
         yield
     except Refused:
@@ -154,7 +154,7 @@ def _nothing_left_behind(context: RerouteContext) -> Iterator[None]:
 
 
 def way_back(move: RouteChange, owned: OwnedNumber | None, parked: Parked | None = None) -> RouteChange:
-    """The move that undoes `move`, or why there is none: the number went, somebody else changed it since, or a release has it (`parked`),
+    """The move that undoes `move`, or why there is none: the number is gone, was changed since, or a release has it (`parked`),
     which is to be asked."""
     target = move.before if move.unparked is None else move.unparked
     back = RouteChange(number=move.number, record_id=move.record_id, before=move.target, target=target, sms_relay_url=move.sms_relay_url)
@@ -233,7 +233,7 @@ def _parked_by(job_id: str, context: RerouteContext) -> dict[str, RouteChange]:
 
 def _ways_back(job_id: str, context: RerouteContext, provider: ReroutePorts) -> Iterator[list[RouteChange]]:
     """The same for a large one, a few at a time: first those that the owned list shows, by the digits that they share and then the whole
-    of it, because a search may find nothing; then the others, each asked for by itself."""
+    of it, because a search may find nothing; then the others, each requested by itself."""
     numbers = [number for _, listed_numbers in chunks_in(context, job_id) for number in (min(listed_numbers), max(listed_numbers))]
     shared = shared_digits(min(numbers), max(numbers))
     left = sum(len(_undone(context, job_id, listed_numbers)) for _, listed_numbers in chunks_in(context, job_id))

@@ -1,6 +1,6 @@
 """Numbers that a selector means by the route that they had before a release parked them.
 
-A failover from a trunk has to know of them: called off, the release would bring them back to the dead trunk. They aren't moved, because the
+A failover from a trunk has to know of them: cancelled, the release would bring them back to the dead trunk. They aren't moved, because the
 release has them; it is asked to give them the new route if they stay.
 """
 
@@ -70,7 +70,7 @@ def _is_meant(parked: Parked, selector: Selector) -> bool:
 
 def ask_releases(planned: Sequence[RouteChange], context: RerouteContext) -> list[RouteChange]:
     """Ask releases to give the numbers that they have these routes, if they stay. Raises Wait if one has let go of its number just now, so
-    that it is looked at again where that goes."""
+    that it is checked again where that goes."""
     asked = {move.number: move.target for move in planned if move.error == PARKED}
     if not asked:
         return list(planned)

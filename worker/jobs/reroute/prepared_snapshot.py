@@ -1,7 +1,7 @@
-"""A reroute of what a dry run has read: its routes are the snapshot, so nothing has to be listed before the first number moves.
+"""A reroute based on a dry run: the routes read by it are the snapshot, so nothing has to be listed before the first number moves.
 
 Only where they are as they were, as far as it can be known here: a number that another job of ours moved since is read again, and with
-it all. What somebody else changed since the dry run isn't seen; on a failback it gets the route that the dry run read.
+it all. Changes made elsewhere since the dry run aren't seen; on a failback it gets the route that the dry run read.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reading route changes back: what the owned list shows is confirmed; what it doesn't show within the settle time is explained.
+"""Reads route changes back: a change in the owned list is confirmed; one that isn't shown within the settle time is explained.
 
 A call that an older job sent and that was never answered may still act: until the settle time has passed since then, a list that shows the
 new route proves nothing, and where the old one came up the new one is sent again.
@@ -53,7 +53,7 @@ class ReadBack:
         """The settle time is over for these: say what they are; or that they are to be sent over."""
         left: list[RouteChange] = []
         for batch in batches_of([self._record.changes[number] for number in open_ones], self._rules.batch_size):
-            # What the provider has refused to one of them isn't asked for once more.
+            # What the provider has refused to one of them isn't requested once more.
             wanted = None if any(change.refusal for change in batch) else batch[0].target
             claim = self._context.routes.claim([change.number for change in batch], calling=False, wanted=wanted)
             left += [change.superseded(claim.parked) for change in batch if change.number in claim.newer]
@@ -76,7 +76,7 @@ class ReadBack:
         if change.refusal is not None:
             return change.became(Outcome.NOT_FOUND if owned is None else Outcome.REFUSED, change.refusal)
         if change.check_after_ms and owned is not None:
-            # An older job's call came after ours: it is sent over. No newer one is known, so nobody else's wish is overwritten.
+            # An older job's call came after ours: it is overwritten. No newer job is known, so no other request is overwritten.
             return change.model_copy(update={"outcome": None, "check_after_ms": 0})
         if owned is None:
             return change.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account meanwhile"))

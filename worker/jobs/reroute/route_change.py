@@ -109,7 +109,7 @@ class RerouteCheckpoint(BaseModel):
     taken_ms     when the snapshot's reading began, which its moves bear
     accepted_ms  when the provider last accepted something
     claimed      the numbers that are already as asked were claimed against older jobs
-    canary       the numbers that go first; kept, so that an attempt that goes on asks for the same ones
+    canary       the numbers that go first; kept, so that an attempt that continues asks for the same ones
 
     Of a job of many numbers also:
 

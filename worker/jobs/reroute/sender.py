@@ -1,4 +1,4 @@
-"""Sending route changes: in batches, safe to repeat; one bad id costs only itself.
+"""Sends route changes: in batches, safe to repeat; one bad id affects only itself.
 
 A job claims a number's route before each call, and an older job leaves the number alone from then on.
 """
@@ -42,7 +42,7 @@ class RouteSender:
         for batch in batches_of([self._record.changes[number] for number in numbers], self._rules.batch_size):
             try:
                 self._context.check_interrupts()
-                self._provider.await_turn()  # Before the deadline is looked at: it may pass meanwhile.
+                self._provider.await_turn()  # Before the deadline is checked: it may pass meanwhile.
                 self._context.check_interrupts()
             except CancelRequested:
                 return CANCELLED

@@ -1,4 +1,4 @@
-"""`python -m worker.wavix.sandbox`: a sandbox until it is told to stop."""
+"""`python -m worker.wavix.sandbox`: runs a sandbox until it is stopped."""
 
 import argparse
 import signal
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(given: argparse.Namespace) -> SandboxOptions:
-    """What was asked for; a flag of its own goes before a profile. Raises ValueError for profiles that don't fit together."""
+    """What was requested; a flag of its own goes before a profile. Raises ValueError for profiles that don't fit together."""
     options = SandboxOptions(
         accounts={"default": SANDBOX_KEY} | dict(given.account),
         more_keys={key: name for name, key in given.more_key},

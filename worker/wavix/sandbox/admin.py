@@ -121,7 +121,7 @@ def set_number(
 
 
 def set_destinations(world: World, number: str, destinations: Sequence[dict[str, Any]], account: str = "default") -> None:
-    """Somebody else changes the route."""
+    """The route is changed elsewhere."""
     _record(world, account, number).destinations.set(time.monotonic(), tuple(destinations))
 
 

@@ -21,7 +21,7 @@ Kind = Literal[
     "act_then_html",  # do it, answer 502 with an HTML page
     "status_500_before",
     "status_500_after",
-    "sell_to_other",  # the first named number (or `number`) is bought by somebody else just before
+    "sell_to_other",  # the first named number (or `number`) is sold to another customer just before
     "lag",  # this list shows the state of `seconds` ago
     "partial",  # the cart takes only the first half
     "trickle",  # do it, answer one byte of the body every `seconds`

@@ -24,7 +24,7 @@ class _Server(http.server.ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # The standard library would look the host's name up here, which can take seconds and is needed by nobody.
+        # The standard library would look the host's name up here, which can take seconds and isn't needed.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()

@@ -131,7 +131,7 @@ def trunk(trunk_id: int, label: str, name: str, *, with_token: bool) -> dict[str
 
 
 def page_of(items: Sequence[Any], query: dict[str, list[str]]) -> tuple[list[Any], dict[str, int]]:
-    """One page and its pagination object; `per_page` is 25 unless told, 100 at most."""
+    """One page and its pagination object; `per_page` is 25 by default, 100 at most."""
     page = max(1, _number(query, "page", 1))
     per_page = min(100, max(1, _number(query, "per_page", 25)))
     total_pages = max(1, -(-len(items) // per_page))

@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from typing import Any
 
-#: So many calls are remembered with their time.
+#: The most calls kept with their time.
 REMEMBERED = 200_000
 
 

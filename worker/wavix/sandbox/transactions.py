@@ -42,7 +42,7 @@ def charges_of(bought: Iterable[tuple[str, Decimal, Decimal]], charges: Charges)
 
 
 def matching(transactions: Iterable[Transaction], query: dict[str, list[str]]) -> list[Transaction]:
-    """Those of the days asked for, newest first. Raises ValueError for a date that is missing or isn't one."""
+    """Those of the days requested, newest first. Raises ValueError for a date that is missing or isn't one."""
     since, until = (date.fromisoformat(query.get(name, [""])[0]) for name in ("from_date", "to_date"))
     kind, part = query.get("type", [""])[0], query.get("details_contains", [""])[0]
     found = [one for one in transactions if since <= one.at.date() <= until and kind in ("", str(one.type)) and part in one.details]

@@ -228,7 +228,7 @@ class World:
             record.stock.for_sale.set(now + self.options.restock_s, True)
 
     def sell_to_other(self, number: str) -> None:
-        """Somebody else buys it."""
+        """Another customer buys it."""
         self.stock[number].for_sale.set(time.monotonic(), False)
 
     def reconfigure(self, **changes: Any) -> None:

@@ -1,4 +1,4 @@
--- account: pause an account whose key or contract the provider refuses, let it go on, or say when the next job may probe it.
+-- account: pause an account whose key or contract the provider refuses, let it continue, or say when the next job may probe it.
 -- ARGV  account, 'pause' | 'resume' | 'probe', status, message, probe_ms, id, token (the attempt that found it out; '' = a person)
 -- Reply 'changed' | 'same' | 'lost': one event per change, however many jobs run into it.
 -- Twice: the second run finds the account as it should be.

@@ -1,10 +1,10 @@
 -- admit: may a request to the provider go, and when? Asked before each one, by every worker.
--- ARGV  account, ask (unique to it), 'emergency' | 'other', waited_us (since it was told to ask again; 0: it wasn't), interval_us,
+-- ARGV  account, ask (unique to it), 'emergency' | 'other', waited_us (since it got the reply to ask again; 0: it didn't), interval_us,
 --       emergency_share, creep, patience_us, probe_us ('0': whatever the breaker says)
 -- Reply {'go', wait_us, moment_us, 'probe' | 'watched' | ''}  it has this moment for itself; 'watched': there was trouble lately
 --       {'back', wait_us}              ask again then; a new one has a place in the line by now
 --       {'limited' | 'down', wait_us}  longer than its patience, or the breaker is open; it has no place
--- Twice: a moment is lost, none is gained; the one that probes is told so again.
+-- Twice: a slot is lost, none is gained; the prober gets the same reply again.
 -- flags: allow-oom
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
@@ -12,7 +12,7 @@
 local account, ask, lane, waited_us = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local interval_us, share, creep, patience_us, probe_us =
   tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local AHEAD_US = 100000         -- nobody has a moment further away: a Retry-After, or an emergency, comes before all but a few
+local AHEAD_US = 100000         -- no slot is further away: a Retry-After, or an emergency, comes before all but a few
 local GIVING_WAY_US = 20000     -- nor any of the others while there are emergencies, or a little more the longer it has waited
 local EMERGENCY_US = 5000000    -- so long there are, after the last call of one
 local PROBE_LOOK_US = 1000000   -- while a probe is out the breaker may close any moment
@@ -40,7 +40,7 @@ if lane ~= 'emergency' and now - us(3, 0) < EMERGENCY_US then
   ahead, step = math.min(AHEAD_US, GIVING_WAY_US + waited_us / 20), math.ceil(step / (1 - share))
   moment = math.max(moment, us(2, 1000000) + step)
 end
--- A new one goes behind those who were told to ask again.
+-- A new caller queues behind those that got the reply to ask again.
 local place = waited_us == 0 and math.max(moment, us(4, math.max(60000000, 60 * step)) + step) or moment
 local wait = place - now
 if wait > ahead then

@@ -1,5 +1,5 @@
 -- alive: a worker process lives. Also notices a restart by itself.
--- ARGV  worker, vouch_ms (a process that was silent for longer than this is a new one), forget_ms, acked, epoch (so many of its writes it
+-- ARGV  worker, vouch_ms (a process that was silent for longer than this is a new one), forget_ms, acked, epoch (the count of its writes that it
 --       knows to have been made in that epoch), life (that it knows to be in)
 -- Reply {count, epoch, life, others}: see count_write; `life` is another one whenever it began, or had been silent, and as long as the
 --       process doesn't know it, `others` are those that may be its witnesses: {worker, count, …}
@@ -31,7 +31,7 @@ redis.call('HSET', key('vouch', 'acked'), worker, ARGV[5] == epoch and ARGV[4] o
 -- The longest of all processes' holds for all: none is forgotten while it may still have to say what it wrote.
 local longest_ms = tonumber(redis.call('HGET', key('epoch'), 'vouch_ms') or '0')
 if longest_ms < vouch_ms then
-  -- Who was silent for too long until now stays so: if this is lost, nobody will ask after him.
+  -- A process that was silent for too long stays so: if this is lost, no gate waits for it.
   for _, silent in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. int(now - longest_ms))) do
     redis.call('HDEL', key('vouch', 'life'), silent)
   end

@@ -1,4 +1,4 @@
--- dialect: note in which dialect a read of the account's owned list went well just now. Best effort: processes find out for themselves.
+-- dialect: note in which dialect a read of the account's owned list went well just now. Best effort: each process can detect it itself.
 -- ARGV  account, server (a digest of its address), path, key_in, keep_ms
 -- Reply 'new' | 'same'
 -- Twice: it writes the same again, with a later time.

@@ -1,5 +1,5 @@
 -- gate_check: take one's turn in looking for what may be lost, if the account's gate is closed. Also notices a restart by itself.
--- ARGV  account, checker (a process), turn_ms (so long nobody else gets it), cart_epoch (in which the checker just saw a cart with
+-- ARGV  account, checker (a process), turn_ms (no other process gets it for this long), cart_epoch (in which the checker just saw a cart with
 --       nothing unknown in it; '' = it didn't look)
 -- Reply {'open'} | {'wait'} | {'check', epoch, since_ms, after_ms (what was written before is there), purchases that are open,
 --       cart_ms (when the cart was seen with nothing unknown in this epoch; 0 = not yet)}

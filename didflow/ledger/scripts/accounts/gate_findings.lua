@@ -1,4 +1,4 @@
--- gate_findings: tell what keeps an account's gate closed; one event for each new finding.
+-- gate_findings: report what keeps an account's gate closed; one event for each new finding.
 -- ARGV  account, epoch, findings (JSON object; '' = nothing but time)
 -- Reply 'changed' | 'same' | 'stale' (another epoch has begun)
 -- Twice: the second run finds them told.

@@ -1,6 +1,6 @@
 -- gate_open: let an account's money calls through again, and wake the jobs that waited.
--- ARGV  account, epoch (in which all was looked for)
--- Reply 'changed' | 'same' | 'stale' (another epoch has begun: look again) | 'unsettled' (a purchase is open)
+-- ARGV  account, epoch (in which everything was accounted for)
+-- Reply 'changed' | 'same' | 'stale' (another epoch has begun: check again) | 'unsettled' (a purchase is open)
 -- Twice: the second run finds it open.
 -- flags: allow-oom
 --- @include "include/gates.lua"

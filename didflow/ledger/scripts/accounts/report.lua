@@ -1,4 +1,4 @@
--- report: how a request to the provider went: any trouble, and a success where `admit` asked for it.
+-- report: how a request to the provider went: any trouble, and a success where `admit` requested it.
 -- ARGV  account, moment_us (which request), 'limited' | 'down' | 'fine', words, pause_us (after 'limited'), creep, floor,
 --       failures, window_us, first_us, last_us, spread (by which a pause is multiplied, so that accounts differ)
 -- Reply 'same' | 'slowed' | 'opened' (also: again) | 'closed'
@@ -63,7 +63,7 @@ if heard == 'down' then
   return 'opened'
 end
 
--- Refused for its rate or done: somebody is there.
+-- Refused for its rate, or done: the provider is reachable.
 if probe then
   redis.call('HSET', k, 'open', '', 'opens', '0', 'fails', '0', 'probe_by', '', 'probe_us', '')
   emit_account(account, 'breaker_closed', '', '')

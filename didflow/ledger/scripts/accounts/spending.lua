@@ -1,7 +1,7 @@
 -- spending: what scopes have used of their windows.
--- ARGV  how many of the scopes that spent last to tell, then scope, … that are told in any case
+-- ARGV  how many of the scopes that spent last to return, then scopes, … that are always returned
 -- Reply for each {scope, hour numbers, hour usd, day numbers, day usd, held numbers, held usd, id of an open job, …}; hour and day
---       have what is held. Those asked for come first.
+--       have what is held. Those requested come first.
 -- Twice: it writes nothing.
 -- flags: no-writes
 --- @include "include/clock.lua"

@@ -1,7 +1,7 @@
 -- vouch: a worker process misses nothing of what it wrote on the server before; the last of them that says so opens the account's gate.
--- ARGV  account, worker, before (the epoch in which it counted), acked (so many of its writes were acknowledged then),
+-- ARGV  account, worker, before (the epoch in which it counted), acked (the count of its writes acknowledged then),
 --       after (the epoch that it knows to have followed that one)
--- Reply 'open' (it was) | 'opened' | 'waiting' (for others) | 'lost' (writes are missing: here, or somebody said so before)
+-- Reply 'open' (it was) | 'opened' | 'waiting' (for others) | 'lost' (writes are missing: here, or another process reported it)
 --       | 'late' (it can't help: there was another restart, of which this server may know nothing, or the gate was closed then)
 -- Twice: the second run finds it said.
 -- flags: allow-oom

@@ -8,8 +8,8 @@ local function route_caller(id, token)
   return id, token
 end
 
--- A job has many batches; so many are called off in the script that calls the job off, so that they wind up at once. The others are called
--- off with it, too: whoever has one asks `is_called_off`.
+-- A job has many batches; this many are cancelled in the script that cancels the job, so that they end at once. The others are cancelled
+-- with it, too: a worker that holds one checks `is_called_off`.
 local CALLED_OFF_AT_ONCE = 20
 
 local function call_off_batches(id)
@@ -17,14 +17,14 @@ local function call_off_batches(id)
   return redis.call('SRANDMEMBER', job_key(id) .. ':children', CALLED_OFF_AT_ONCE)
 end
 
--- Whether the job is called off, or the one whose batch it is has ended or is called off. `cancel`, `parent` as its hash has them.
+-- Whether the job is cancelled, or the one whose batch it is has ended or is cancelled. `cancel`, `parent` as its hash has them.
 local function is_called_off(cancel, parent)
   if cancel == '1' or not parent then return cancel == '1' end
   local f = redis.call('HMGET', job_key(parent), 'cancel', 'batches_off')
   return f[1] == '1' or f[2] == '1'
 end
 
--- A batch has ended, however: its parent goes on after the last one. Counted as a set, so that nothing counts twice.
+-- A batch has ended, however: its parent continues after the last one. Counted as a set, so that nothing counts twice.
 local function leave_parent(id, parent)
   if redis.call('SREM', job_key(parent) .. ':children', id) == 0 or redis.call('SCARD', job_key(parent) .. ':children') > 0 then return end
   local f = redis.call('HMGET', job_key(parent), 'state', 'reason', 'lane')

@@ -1,5 +1,5 @@
 -- Takes a due job for one attempt: raises the token, counts the attempt (so that a crash counts), sets the lease. `claimant` is unique to this
--- claim: a second one of the same is told the same yes. `version`: of what is stored of a job, as the worker knows it; `runs_behind_gate`:
+-- claim: a second claim of the same attempt gets the same reply. `version`: of what is stored of a job, as the worker knows it; `runs_behind_gate`:
 -- the kinds that move no money, in words; `epoch`: as notice_restart says; `alone`: the claimant's process runs nothing else meanwhile. A job with which workers died
 -- is left to such a one.
 -- Returns {'no', why} or {'yes', token, 'probe' | '', job hash as a flat list, epoch, 'closed' | '' (the gate of its account)}
@@ -16,7 +16,7 @@
 --- @include "include/waiting.lua"
 --- @include "include/wakes.lua"
 local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_gate, epoch, alone)
-  assert(claimant ~= '', 'a claim needs a claimant: whoever has none would have the jobs of all who have none')
+  assert(claimant ~= '', 'a claim needs a claimant: workers without one would share their jobs')
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'told', 'v',
     'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths', 'actor', 'decided_by')
@@ -51,7 +51,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
     deaths, crashes, crashes_alone = true_deaths(deaths)
     redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
     if crashes >= SUSPECT and not alone then
-      look_at(id, redis.call('HGET', job, 'lane'), now + 5000)  -- In case whoever was told so can't run it alone.
+      look_at(id, redis.call('HGET', job, 'lane'), now + 5000)  -- In case the worker that got this reply can't run it alone.
       redis.call('HSET', job, 'unanswered', '0')
       return {'no', 'alone'}
     end
@@ -61,8 +61,8 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   local written = whole(f[11], 1)
   if written > version then return hold('newer_version', int(now + 5000)) end
 
-  -- While the gate is closed only what has to be settled runs, and what is wound up; and kinds that are known to move no money. A job of an
-  -- account that no worker looks after isn't held here: it would never hear that nobody knows its account.
+  -- While the gate is closed only what has to be settled runs, and what is ended; and kinds that are known to move no money. A job of an
+  -- account that no worker looks after isn't held here: otherwise it would never learn that its account is unknown.
   local moves_money = not is_one_of(runs_behind_gate, f[4])
   if gate == 'closed' and moves_money and f[5] ~= '1' and redis.call('HEXISTS', key('gate', f[3] or ''), 'checker') == 1
     and redis.call('SISMEMBER', key('open', f[3] or ''), id) == 0 then
@@ -74,7 +74,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   local pause = redis.call('HMGET', account, 'paused', 'probe_ms')
   local probe = ''
   if pause[1] == '1' then
-    -- One job in a while may try whether the account works again; the others wait for what it finds.
+    -- One job occasionally may try whether the account works again; the others wait for what it finds.
     if tonumber(pause[2]) > now then
       wait_in(account .. ':held', id)
       return hold('account_paused', pause[2])
@@ -84,12 +84,12 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   end
 
   local token = int(math.max(whole(f[6], now + UNREADABLE_TOKEN) + 1, tonumber(epoch)))
-  -- Events that were lost may have been read by somebody: their ids aren't given to others.
+  -- Lost events may have been read by a consumer: their ids aren't reused.
   local seq = f[17]
   if token == epoch and epoch ~= '1' then seq = int(count_up(id, 'seq', 1000, now)) end
   local attempt, started_ms, fields = int(whole(f[7], 0) + 1), f[9] or int(now), {}
-  -- A job that was told to wait may do nothing but look whether it still has to: then readers go on taking it for waiting, until it gets
-  -- on (see save), waits for something else, or ends. One that tries again after a failure does begin anew.
+  -- A waiting job may do nothing but check whether it still has to wait: then readers continue to show it as waiting, until it advances
+  -- (see save), waits for something else, or ends. A retry after a failure does emit a new event.
   local told = f[10] or ''
   if string.sub(told, 1, 7) ~= 'waiting' or told == 'waitingretry' then
     fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18], f[20], f[21]}, 'running', '')}

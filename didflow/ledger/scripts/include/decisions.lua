@@ -1,4 +1,4 @@
--- Notes what a person decided where no job's story tells it. What has no actor was no person's decision.
+-- Stores a person's decision that no job records. Without an actor it wasn't a person's decision.
 --- @include "include/keys.lua"
 local DECISIONS_MOST = 10000
 

@@ -1,7 +1,7 @@
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
-local STREAM_MAX = 1000000  -- entries; the hard maximum, whoever reads
+local STREAM_MAX = 1000000  -- entries; the hard maximum
 
 -- Writes a CloudEvents entry that is about no single job; `data` is JSON.
 local function announce(id, kind, subject, data)
@@ -14,7 +14,7 @@ end
 -- Returns the fields that the hash has to have from then on, each with its value; `told`: what a reader of the streams takes the job's state
 -- and reason for.
 local function tell_event(stream, id, f, state, body)
-  if f[12] then return end  -- What batches do is told by their parent.
+  if f[12] then return end  -- Their parent emits the events of batches.
   -- If it can't be read, not from 0: a reader drops an event whose id it has seen.
   local seq = whole(f[11], now_ms()) + 1
   local data = '{"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"state":' .. json(state) .. ',"reason":' .. json(f[2])

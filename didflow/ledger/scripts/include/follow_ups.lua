@@ -1,4 +1,4 @@
--- A job that goes on where another one ends, as job {id}-{name}, with its account, reference and priority.
+-- A job that continues where another one ends, as job {id}-{name}, with its account, reference and priority.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
 --- @include "include/keys.lua"
@@ -21,7 +21,7 @@ local function leave_behind(id, name, v, kind, request, fingerprint, lane, delay
   look_at(child, lane, due)
 end
 
--- The same unless one of that name goes on; where it has ended, as job {id}-{name}-again.
+-- The same unless one of that name is running; where it has ended, as job {id}-{name}-again.
 local function leave_behind_unless_it_goes_on(id, name, ...)
   local state = redis.call('HGET', job_key(id .. '-' .. name), 'state')
   if OVER[state] then name = name .. '-again' end

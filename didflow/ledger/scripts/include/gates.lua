@@ -1,4 +1,4 @@
--- Whether money calls of this account wait until what may be lost has been looked for.
+-- Whether money calls of this account wait until lost writes are accounted for.
 --- @include "include/events.lua"
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"

@@ -1,4 +1,4 @@
--- An ended job that nobody needs any more is kept only so long from now.
+-- An ended job that isn't needed any more is kept only this much longer.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
 local function go_soon(id, keep_ms)

@@ -1,11 +1,11 @@
 -- The history of numbers. `happened`: number -> what the job did with it, as JSON members with `what` first. Each entry's hash covers the
 -- one before it, so that an edit by hand shows. What the job said last of a number isn't said again: a script, or an attempt, that runs
--- twice tells it once. Nothing that is damaged here keeps a job from writing; reading the history shows it.
+-- twice adds one entry. Damage here never keeps a job from writing; reading the history shows it.
 --- @include "include/clock.lua"
 --- @include "include/holders.lua"
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
-local HISTORY_MOST = 100  -- entries of a number; the chain goes on from the hash where it was cut
+local HISTORY_MOST = 100  -- entries of a number; the chain continues from the hash where it was cut
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
 local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true}
 

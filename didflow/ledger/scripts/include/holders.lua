@@ -1,4 +1,4 @@
--- Whom a number was bought for, as long as that record is ours. What can't be read is written anew.
+-- The reference that a number was bought for, as long as the record is ours. An unreadable entry is overwritten.
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
 local HELD = {bought = true, bought_inactive = true, reused = true}
@@ -18,7 +18,7 @@ local function note_holder(number, what, record, account, reference)
   end
 end
 
--- Whom a number is for that was handed out to the job: as long as that may give it back, whoever had it before.
+-- The reference of a number that was assigned to a job: the previous one, as long as the job may still return the number.
 local function note_reused(id, account, number)
   local record, has = string.match(redis.call('HGET', key('handed_out', account), number) or '', '^(%d+)|([^|]*)|')
   if has == id then note_holder(number, 'reused', record, account, redis.call('HGET', job_key(id), 'reference')) end

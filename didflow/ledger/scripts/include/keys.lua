@@ -11,22 +11,22 @@
 -- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
 -- {ns}:refs:{reference}     zset    job id by time of submit, ms
 -- {ns}:incidents            zset    incident by when its first job was submitted, ms; {ns}:incident:{name} zset  its jobs by time of submit, ms;
---                                   {ns}:incidents:listed text  '1' once the jobs of before are listed, too
+--                                   {ns}:incidents:listed text  '1' once older jobs are listed, too
 -- {ns}:keys                 hash    idempotency key -> job id
 -- {ns}:order                int     counts submits: who is newer
 -- {ns}:due                  zset    job id by when the sweeper has to nudge it, ms
--- {ns}:due_first            zset    the same of emergency jobs, which are looked at before a backlog; what is stale in it goes when it is met
+-- {ns}:due_first            zset    the same of emergency jobs, which are checked before a backlog; what is stale in it goes when it is met
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
 -- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
 -- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
--- {ns}:offered:{account}    hash    number that is parked and may be handed out -> "record id|release that has it"
--- {ns}:going:{account}      hash    number -> release that is about to give it back, or has begun to: it is handed to nobody until that is settled
+-- {ns}:offered:{account}    hash    number that is parked and may be assigned -> "record id|release that has it"
+-- {ns}:going:{account}      hash    number -> release that is about to give it back, or has begun to: it isn't assigned until that is settled
 -- {ns}:parked:{account}     hash    number -> which release parks it, the route that it had, and the one that it is to have: see include/parked_numbers.lua
 -- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
 -- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires
--- {ns}:seal                 text    the secret by which quotes are signed; made by whoever needs it first
+-- {ns}:seal                 text    the secret that signs quotes; created on first use
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
 -- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
@@ -37,34 +37,34 @@
 -- {ns}:provider:{account}   hash    server, records, since_ms, seen_ms: to which provider account the jobs belong; see provider
 -- {ns}:dialect:{account}    hash    server (a digest), path, key_in, found_ms, confirmed_ms: in which dialect its owned list was read
 -- {ns}:rate:{account}       hash    how fast the account is asked, and its breaker; see admit and report. Moments in us
--- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by who goes on first
--- {ns}:account:{account}:held  zset  jobs that wait for the account, by who goes on first; {ns}:waking  set  those of these zsets whose jobs
---                                   may go on and aren't all woken yet
+-- {ns}:rate:{account}:down   zset    jobs that wait until the provider is back, by priority
+-- {ns}:account:{account}:held  zset  jobs that wait for the account, by priority; {ns}:waking  set  those of these zsets whose jobs
+--                                   may continue and aren't all woken yet
 -- {ns}:accounts:paused      set     accounts that are paused
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; before (the epoch
---                                   before this one); what workers told: retention_ms, vouch_ms
+--                                   before this one); what workers set: retention_ms, vouch_ms
 -- {ns}:vouch:counts         hash    worker process -> how many of its writes this server made, of those that it counts; see vouch
 -- {ns}:vouch:kept           hash    the same of the server before, as far as they are here; {ns}:vouch:needed set  its worker processes
 -- {ns}:vouch:given          set     those that miss nothing
 -- {ns}:vouch:acked          hash    worker process -> how many of those it said to know of; {ns}:vouch:life hash  since when it lives
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
--- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked for
+-- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked up
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
--- {ns}:gate:{account}:held  zset    jobs that wait for it, by who goes on first; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
+-- {ns}:gate:{account}:held  zset    jobs that wait for it, by priority; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
--- {ns}:plans                zset    plan by when its numbers are found out anew, ms; {ns}:plans:open hash: job that does -> "version|name"
--- {ns}:decisions            stream  what people decided where no job's story tells it: what, subject, actor, detail
+-- {ns}:plans                zset    plan by the time of its next refresh, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:decisions            stream  people's decisions that no job records: what, subject, actor, detail
 -- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
 -- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
 --                                   went, ms: their histories are forgotten in time
 -- {ns}:holders             hash    number that is ours -> JSON [record id, account, reference] of its purchase; {ns}:holdings:{reference} set  its numbers
--- {ns}:given_back:{account}:{day} set  record ids that were let go on that day since the epoch, see count_releases
+-- {ns}:given_back:{account}:{day} set  record ids released on that day since the epoch, see count_releases
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:call:{worker}        text    age of the oldest call to the provider that this process has under way, ms; for seconds
 -- {ns}:running:{worker}     text    what this process runs with, without keys, as JSON; for a minute
 -- {ns}:taken:{worker}        hash    consumer in that process -> the claimant of its last take, and the jobs that it claimed; see take
--- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  those that couldn't be taken in: their fields,
+-- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  refused events: their fields,
 --                                   and dead_entry, _group, _code, _reason, _faults
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on
 -- {ns}:queue:undecodable    list    messages on the queues that weren't ours, newest first

@@ -6,7 +6,7 @@
 --- @include "include/steps.lua"
 local function read_loans(text) return text ~= '' and cjson.decode(text) or {} end
 
--- Lends the number, if its release waits, isn't called off, and has it just as the borrower read it. It reads it anew when it goes on.
+-- Lends the number, if its release waits, isn't cancelled, and holds it exactly as the borrower read it. The release reads it again when it resumes.
 local function lend(id, account, number, loan)
   local l = redis.call('HMGET', job_key(loan[1]), 'state', 'reason', 'cancel', 'account')
   local waits = l[1] == 'waiting' and l[2] == 'grace' and l[3] ~= '1' and l[4] == account
@@ -18,7 +18,7 @@ local function lend(id, account, number, loan)
   return true
 end
 
--- Gives it back. Its release has waited for that; it is woken, and decides anew what becomes of the number. Until then others may have it.
+-- Returns it. Its release has waited for that; it is woken, and decides again about the number. Until then other jobs may borrow it.
 local function end_loan(id, account, number, record, loan)
   local numbers = job_key(loan[1]) .. ':numbers'
   if redis.call('HGET', numbers, number) ~= loan[3] then return end

@@ -33,7 +33,7 @@ local function look_at(id, lane, ms)
   if lane == 'emergency' then redis.call('ZADD', key('due_first'), int(ms), id) end
 end
 
--- Due now: nudge, and let the sweeper look again after `again_ms` in case the nudge is lost.
+-- Due now: nudge, and let the sweeper check again after `again_ms` in case the nudge is lost.
 local function enqueue(id, lane, now, again_ms)
   look_at(id, lane, now + again_ms)
   nudge(id, lane)

@@ -24,7 +24,7 @@ local function write_numbers(id, account, family, caller, part)
   end
   for number, ways in pairs(part.parks or {}) do note_ways(id, account, number, ways) end
   for _, number in ipairs(part.settled) do goes_no_more(id, account, number) end
-  local told = job_key(family)  -- A batch writes what its parent tells.
+  local told = job_key(family)  -- A batch writes to its parent.
   local outcomes = told .. ':outcomes'
   local counted = redis.call('EXISTS', outcomes) == 1
   for number, text in pairs(part.numbers) do

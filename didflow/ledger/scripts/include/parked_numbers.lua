@@ -1,6 +1,6 @@
 -- What a release has parked, or is about to park: number -> JSON {release, was: the order before it (see routes.lua),
 -- ways: JSON in a text, the route that it had and where it is parked ('' until they are read),
--- wanted: JSON in a text, the route that another job asked for meanwhile ('' = none), wanted_order, wanted_by: that job}.
+-- wanted: JSON in a text, the route that another job requested meanwhile ('' = none), wanted_order, wanted_by: that job}.
 -- The number gets the wanted route if it stays. Routes stay texts: an empty list would come out of cjson as an object.
 --- @include "include/keys.lua"
 --- @include "include/states.lua"

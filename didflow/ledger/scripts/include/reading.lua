@@ -16,7 +16,7 @@ local function json_int(text)
   return n and int(n) or 'null'
 end
 
--- Adds to a count of a job; one that can't be read begins anew at `anew`.
+-- Adds to a count of a job; an unreadable count restarts at `anew`.
 local function count_up(id, field, by, anew)
   local n = math.max(0, whole(redis.call('HGET', job_key(id), field), anew or 0) + by)
   redis.call('HSET', job_key(id), field, int(n))
@@ -29,5 +29,5 @@ local function is_early(due_ms, now)
   return due > now and due < 253402300800000
 end
 
--- Later than now by this is a token that nobody was given before, for a job whose own can't be read.
+-- A token later than now by this was never issued before; for a job whose own token can't be read.
 local UNREADABLE_TOKEN = 1000000000

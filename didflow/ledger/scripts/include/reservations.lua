@@ -36,7 +36,7 @@ local function reserve_all(id, account, numbers)
   end)
 end
 
--- Those of them that somebody else, or this job's own taint, keeps now.
+-- Those of them that another job, or this job's own taint, keeps now.
 local function taken_of(id, account, numbers, now)
   local taken = {}
   in_parts(numbers, function(some)

@@ -47,7 +47,7 @@ local function notice_restart()
   end
   redis.call('HSET', k, 'server', server(), 'number', number, 'alive_ms', int(now), 'since_ms', int(now), 'before', e[2] or '')
   ask_for_vouchers(k)
-  redis.call('DEL', key('waking'))  -- Gates are closed again. Whoever waits for an account goes on when he is due.
+  redis.call('DEL', key('waking'))  -- Gates are closed again. Jobs that wait for an account resume when they are due.
   redis.call('ZADD', key('epoch', 'after'), int(after), number)
   local function hand_back(id)
     local job = job_key(id)

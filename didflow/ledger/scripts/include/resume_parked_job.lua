@@ -1,4 +1,4 @@
--- A parked job goes on, because `actor` says so, from what is written. Its attempts and crashes count anew.
+-- `actor` lets a parked job resume from its last checkpoint. Its attempts and crashes restart at zero.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
 --- @include "include/keys.lua"

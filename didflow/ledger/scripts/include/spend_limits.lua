@@ -22,7 +22,7 @@ local function spending(scope, now)
   return s
 end
 
--- In how many ms the window will have let go of `missing`; math.huge if only the end of open checkouts can tell.
+-- In how many ms the window will have let go of `missing`; math.huge if that depends on open checkouts.
 local function frees_in(s, limit, missing, now)
   for _, minute in ipairs(s.minutes) do
     local leaves = minute.ends + WINDOWS_MS[limit.window] - now

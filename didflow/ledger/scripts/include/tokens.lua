@@ -1,4 +1,4 @@
--- A token of an earlier epoch is none, even where its number was given anew: the claim that gave it may be lost.
+-- A token of an earlier epoch is invalid, even if its number was issued again: the claim that issued it may be lost.
 --- @include "include/keys.lua"
 --- @include "include/server.lua"
 local function holds(id, token)

@@ -1,5 +1,5 @@
 -- Whether a process may bind numbers, or let money move: it is in the life for which it found a witness, and lives. One that was silent
--- for so long that nobody would ask after it when the server dies must find a witness anew.
+-- for so long that no gate would wait for it when the server dies must find a witness again.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
 local function is_witnessed(worker, life)

@@ -1,4 +1,4 @@
--- Jobs that wait together for an account or its gate: zset by who goes on first. When they may go on, they are woken so many at a time; the
+-- Jobs that wait together for an account or its gate: zset by priority. When they may resume, they are woken in portions; the
 -- sweeper wakes the others. Each of them is also due by itself, within a minute, so none depends on it.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"

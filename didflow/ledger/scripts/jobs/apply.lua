@@ -1,4 +1,4 @@
--- apply: make the next part of a staged write true. Whoever has the job after a crash goes on with it before he reads the numbers.
+-- apply: apply the next part of a staged write. After a crash, the next attempt finishes this before it reads the numbers.
 -- ARGV  id, token
 -- Reply 'more' | 'done' | 'lost'
 -- Twice: the second run makes the next part true.

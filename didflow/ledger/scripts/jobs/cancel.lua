@@ -1,6 +1,6 @@
 -- cancel: call a job off.
--- ARGV  id, retention_ms (as long as no worker has told its own), actor: who calls it off, kinds that give numbers back (in words)
--- A release that is parked goes on once more, to be wound up: what it has parked gets its route back, and a later retry gives nothing back.
+-- ARGV  id, retention_ms (used until a worker has set its own), actor: who cancels it, kinds that release numbers (in words)
+-- A parked release runs once more, to end: numbers that it has parked get their routes back, and a later retry releases nothing.
 -- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
 -- Twice: the second run finds the state, or sets the same flag.
 --- @include "include/batches.lua"

@@ -1,4 +1,4 @@
--- emit: what a running job found out about numbers: written down, and emitted on the events stream, in one step.
+-- emit: what a running job detected about numbers: stored, and emitted on the events stream, in one step.
 -- ARGV  id, token, then for each: number, text (JSON, what the job keeps of it), event type ('' = none), event data (JSON)
 -- Reply 'lost' | how many of them were new
 -- Twice: the second run finds each number's text and emits nothing.

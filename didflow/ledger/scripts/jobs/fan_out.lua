@@ -1,7 +1,7 @@
 -- fan_out: submit batches of a running job, which any worker takes. They have their parent's account, lane, priority and order, are in no
--- list of jobs, and tell nothing on the streams.
+-- list of jobs, and emit no events.
 -- ARGV  id, token, v, kind, renudge_ms, then index, request (JSON), index, request, …
--- Reply 'ok' | 'lost' | 'cancelled' (the job was called off: nothing is begun)
+-- Reply 'ok' | 'lost' | 'cancelled' (the job was cancelled: nothing is begun)
 -- Twice: a batch that is there, ended or not, is left as it is.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"

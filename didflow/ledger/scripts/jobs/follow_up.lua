@@ -1,4 +1,4 @@
--- follow_up: a running job submits another one that goes on where it ends, as job {id}-{name}, with its account, reference and priority.
+-- follow_up: a running job submits another one that continues where it ends, as job {id}-{name}, with its account, reference and priority.
 -- May run when memory is full: it is written before the numbers whose fate it follows, which mustn't wait.
 -- ARGV  id, token, name, v, kind, request (JSON), fingerprint, lane, delay_ms
 -- Reply 'ok' | 'lost'

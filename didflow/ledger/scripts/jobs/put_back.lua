@@ -1,4 +1,4 @@
--- put_back: give an entry back to the consumer group that set it aside, and to no other: it is pending there anew, never handed out,
+-- put_back: return a poison entry to its consumer group, and to no other: it is pending there again, never delivered,
 -- and so long idle that the first consumer that looks takes it over.
 -- ARGV  id where it was set aside, the stream ('results'), what is set aside's name behind that ('poison'), prefix of our fields in it
 -- Reply 'ok' | 'gone' (no such entry) | 'no_group' | 'trimmed' (the stream doesn't have it any more); but for 'ok' it stays

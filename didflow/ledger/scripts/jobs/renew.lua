@@ -1,7 +1,7 @@
 -- renew: the heartbeat of a process, for all its leases at once.
 -- ARGV  lease_ms, then id, token, id, token, …
--- Reply one of 'ok' | 'lost' | 'cancel' per pair; 'cancel': the lease holds, somebody called the job off.
--- Twice: sets the same lease ends anew.
+-- Reply one of 'ok' | 'lost' | 'cancel' per pair; 'cancel': the lease holds, and the job was cancelled.
+-- Twice: sets the same lease ends again.
 -- flags: allow-oom
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"

@@ -1,9 +1,9 @@
--- resolve: end a parked job with what a person found out.
+-- resolve: end a parked job with a person's finding.
 -- ARGV  id, token (as it was when the person looked: each attempt raises it), state, result (JSON), event members, retention_ms (as in cancel),
 --       taint_ms (what the job holds is bought by none of us for so long), detail, bought (JSON {numbers, usd}: what its open checkout took),
 --       history (JSON {number: members}, see tell_history), actor: who found it out,
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
--- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked anew since: the finding is old)
+-- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked again since: the finding is outdated)
 -- Twice: the second run finds the result that the first one wrote.
 --- @include "include/clock.lua"
 --- @include "include/decided_by.lua"
@@ -22,7 +22,7 @@ if not f[1] then return 'gone' end
 if f[1] ~= 'needs_review' then return f[2] == result and 'ok' or f[1] end
 if f[4] ~= token then return 'looked again' end
 local account, ends = f[3] or '', now_ms() + tonumber(taint_ms)
--- Bought by nobody as far as anybody knows, or ours by now: neither is to be bought, whatever an old list of the stock says.
+-- Not bought as far as is known, or ours by now: neither may be bought, whatever an outdated list of the stock shows.
 for _, number in ipairs(redis.call('SMEMBERS', job .. ':reserved')) do
   if redis.call('HGET', key('reserved', account), number) == id .. '|0' then keep_reserved(id, account, number, ends) end
 end

@@ -1,4 +1,4 @@
--- retry: let a parked job go on from what is written. Its attempts and crashes count anew.
+-- retry: let a parked job resume from its last checkpoint. Its attempts and crashes restart at zero.
 -- ARGV  id, renudge_ms, actor: who says so
 -- Reply 'gone' | 'queued' | the state that it has, if it isn't parked
 -- Twice: the second run finds it queued, or further.

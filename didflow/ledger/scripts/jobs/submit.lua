@@ -3,7 +3,7 @@
 --       not_before_ms (0 = now), renudge_ms, quote ('' = none, or one for many orders), quote_until_ms,
 --       incident ('' = none), actor: who submits it ('' = a worker)
 -- Reply {'new' | 'same' | 'conflict' | 'quote_used', job id, state} or {'quote_expired', '', ''}. The order that has its key comes first:
---       a quote is looked at only for a new job.
+--       a quote is checked only for a new job.
 -- Twice: the second run finds the first's job by key or by id and changes nothing.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"

@@ -1,4 +1,4 @@
--- suspend: end an attempt without ending the job: it waits, is handed back, or is retried.
+-- suspend: end an attempt without ending the job: it waits, is returned, or is retried.
 -- ARGV  id, token, state ('waiting' | 'queued'), reason, delay_ms, refund ('1': the attempt doesn't count), detail, renudge_ms, calls (see step)
 -- Reply 'ok' | 'lost'
 -- Twice: the second run finds the job suspended by this token and changes nothing.
@@ -25,22 +25,22 @@ local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned
 local now = now_ms()
 if reason == 'provider_down' then
   redis.call('ZADD', key('rate', f[1] or '', 'down'), f[3] == 'emergency' and 0 or int(now), id)
-  -- The breaker may have closed between what the job was told and this: then nobody will wake it.
+  -- The breaker may have closed between the job's reply and this call: then no one would wake the job.
   if redis.call('HGET', key('rate', f[1] or ''), 'open') ~= '1' then delay_ms = math.min(delay_ms, 5000) end
 end
--- The last batch may have ended while its parent still ran: then nobody else wakes it.
+-- The last batch may have ended while its parent still ran: then nothing else wakes it.
 if reason == 'depends' and f[5] and redis.call('SCARD', job .. ':children') == 0 then delay_ms = 0 end
--- Called off, and the attempt began before that and may not have heard of it: another one winds up now.
+-- Cancelled after the attempt started, which may not have noticed it: another attempt undoes its effects now.
 if f[7] ~= '1' and is_called_off(f[6], f[8]) then delay_ms = 0 end
 step(id, f[2], state, reason .. (ARGV[7] ~= '' and ': ' .. ARGV[7] or ''), ARGV[9])
 if ARGV[6] == '1' then count_up(id, 'attempt', -1) end
--- It looked at everything and waits for the world: what failed, and who died, in the weeks before counts no more.
+-- It checked everything and waits for the world: what failed, and who died, in the weeks before counts no more.
 if LOOKED[reason] then redis.call('HSET', job, 'attempt', '0', 'crashes', '0', 'crashes_alone', '0', 'deaths', '') end
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
 if reason == 'account_paused' then wait_in(key('account', f[1] or '', 'held'), id) end
--- A job that looks again every second tells why it waits once, not every second; see claim.
+-- A job that checks every second emits its wait reason once, not every second; see claim.
 if f[4] ~= state .. reason then emit('events', id, state, '') end
 if delay_ms > 0 then
   look_at(id, f[3], now + delay_ms)

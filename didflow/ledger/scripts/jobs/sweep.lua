@@ -20,7 +20,7 @@
 local batch, renudge_ms, max_crashes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local retry_ms, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
--- A dead worker's job is to go on at once: a message of it that is lost, or with another worker that dies, is missed this soon.
+-- A dead worker's job is to continue at once: a message of it that is lost, or with another worker that dies, is missed this soon.
 local hurry_ms = math.min(1000, renudge_ms)
 notice_restart()
 -- What is written before this moment, and only that, is known to be kept if the server loses its last writes.
@@ -37,7 +37,7 @@ local function due_now(zset)
   return found
 end
 
--- One job that can't be healed stops none of the others, and isn't looked at again at once.
+-- One job that can't be healed stops none of the others, and isn't checked again at once.
 local function each_job(zset, heal)
   for _, id in ipairs(due_now(zset)) do
     if not pcall(heal, id) then
@@ -75,7 +75,7 @@ local function heal_due(id)
       set_state(id, 'scheduled', 'queued')
       emit('events', id, 'queued', '')
     end
-    -- In a backlog the message is there and only waits its turn: look less often each time, until somebody claims the job. A message
+    -- In a backlog the message is there and only waits its turn: check less often each time, until a worker claims the job. A message
     -- that is still there after the third look may be in the hash and in no list. An emergency, and a dead worker's job, mustn't wait
     -- for that: of these another one is sent at each look.
     local unanswered, orphaned = whole(f[3], 0), whole(f[5], 0) > 0

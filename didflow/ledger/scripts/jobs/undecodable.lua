@@ -1,5 +1,5 @@
 -- undecodable: the messages on the queues that weren't ours, newest first, and dropping some of them. In hex: they may be any bytes.
--- ARGV  how many to tell, then hex of a message to drop, …
+-- ARGV  how many to return, then hex of a message to drop, …
 -- Reply {hex of a message that is left, …}
 -- Twice: the second run finds none of them left.
 --- @include "include/keys.lua"

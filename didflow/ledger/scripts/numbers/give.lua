@@ -16,7 +16,7 @@ if redis.call('HGET', job .. ':numbers', number) == text then return 'ok' end
 -- An attempt that runs has read its numbers already.
 if f[1] ~= 'queued' and f[1] ~= 'waiting' and f[1] ~= 'scheduled' then return f[1] end
 redis.call('HSET', job .. ':numbers', number, text)
--- It isn't a job any more that has done nothing: called off, it has this number to report.
+-- It isn't a job any more that has done nothing: cancelled, it has this number to report.
 if not f[2] or f[2] == '' then redis.call('HSET', job, 'phase', 'new') end
 tell_history(id, {[number] = ARGV[4]})
 decided_by(id, ARGV[5])

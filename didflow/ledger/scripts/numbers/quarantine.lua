@@ -1,7 +1,7 @@
 -- quarantine: keep our own search off numbers that we are about to give back, and mark them as going: from here on a purchase is given
 -- none of them, until this release has settled what became of it.
 -- ARGV  id, token, quarantine_ms, number, …
--- Reply {'ok', number, …} (those that stay: handed out after this job was submitted, or to a purchase that goes on) | {'lost'}
+-- Reply {'ok', number, …} (those that stay: assigned after this job was submitted, or to a purchase that is running) | {'lost'}
 -- Twice: sets the same reservations, a moment later, and the same marks.
 -- flags: allow-oom
 --- @include "include/clock.lua"

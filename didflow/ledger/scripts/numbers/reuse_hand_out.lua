@@ -1,5 +1,5 @@
 -- reuse_hand_out: give numbers of ours to a running purchase, before it buys any. Each goes to one job for as long as the account has
--- that purchase of the number, unless it is given back; what another job has reserved, or a release may have under way, isn't handed out.
+-- that purchase of the number, unless it is given back; what another job has reserved, or a release may have under way, isn't assigned.
 -- ARGV  id, token, loans (JSON: {number: loan} of those that a release has, see lend; '' = none),
 --       then for each: number, record id, text (JSON, what the job keeps of it)
 -- Reply {'lost'} | {'ok', number, …} those that are this job's
@@ -37,7 +37,7 @@ for i = 4, #ARGV, 3 do
     granted[#granted + 1] = number
   end
 end
--- It isn't a job any more that has done nothing: called off, it has to give these back.
+-- It isn't a job any more that has done nothing: cancelled, it has to give these back.
 if #granted > 1 and (not f[2] or f[2] == '') then redis.call('HSET', job, 'phase', 'new') end
 if order then step(id, redis.call('HGET', job, 'attempt'), 'handed_out', #granted - 1 .. ' numbers of ours') end
 tell_history(id, happened)

@@ -1,4 +1,4 @@
--- reuse_return: a person puts numbers back into the pool that were handed out; not those whose purchase hasn't ended.
+-- reuse_return: a person puts numbers back into the pool that were assigned; not those whose purchase hasn't ended.
 -- ARGV  account, actor: who does, number, …
 -- Reply {number, …} those that are back
 -- Twice: the second run finds none.

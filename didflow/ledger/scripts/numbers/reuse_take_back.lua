@@ -1,8 +1,8 @@
--- reuse_take_back: a running purchase gives numbers back that were handed out to it.
+-- reuse_take_back: a running purchase gives numbers back that were assigned to it.
 -- ARGV  id, token, loans (JSON: {number: loan} of those that a release has, see lend; '' = none),
 --       then for each: number, text (JSON, what the job keeps of it)
 -- Reply 'ok' | 'lost'
--- Twice: the second run finds them nobody's, or another job's, and leaves them so.
+-- Twice: the second run finds them unassigned, or assigned to another job, and leaves them.
 -- flags: allow-oom
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"

@@ -10,7 +10,7 @@
 -- While a release has a number its order is the release's. What it was before is kept with what is parked, and is so again when the number
 -- stays: the release only borrowed it, and an older job that hasn't ended may route it then.
 -- A batch is its parent here, with the parent's order; its attempts have names of their own in the place of the token.
--- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry; by whom it isn't told again.
+-- Twice: a job is never newer than itself, and what disturbed it the first time is in its entry; the second reply doesn't name it.
 -- flags: allow-oom
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
@@ -26,14 +26,14 @@ local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms(
 local family, caller = route_caller(id, token)
 local wanted, buying, giving_back, newer, disturbed, lately, noted = ARGV[5], ARGV[6], ARGV[7], {}, {}, {}, {}
 local some_parked = redis.call('EXISTS', key('parked', f[1] or '')) == 1
--- A number that was handed out to this job is its own since that moment, whatever was asked of it before.
+-- A number that was assigned to this job is its own since that moment, whatever was asked of it before.
 local handed_out = key('handed_out', f[1] or '')
 local reuses = is_one_of(buying, f[3]) and redis.call('EXISTS', handed_out) == 1
 local function order_for(number)
   local has, since = string.match(reuses and redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|(%d+)$')
   return has == id and math.max(mine, tonumber(since)) or mine
 end
--- What a release leaves alone, however old the other job is: a purchase has the number that it was handed out to, or another release counts
+-- What a release leaves alone, however old the other job is: a purchase has the number that it was assigned to, or another release counts
 -- it down, which alone knows where it was before it was parked.
 local gives_back = is_one_of(giving_back, f[3])
 local ENDED = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
@@ -59,13 +59,13 @@ for i = 8, #ARGV do
       if unanswered == 0 then lately[#lately + 1], lately[#lately + 2] = number, job end
       unanswered = math.max(unanswered, tonumber(answered_ms))
     end
-    -- An earlier attempt of this job wants what this one wants; whoever comes next has to mind its call all the same.
+    -- An earlier attempt of this job wants the same route; later jobs must still wait for its call.
     local told = job == family and tonumber(disturbed_ms) or unanswered
     if told > 0 then
       disturbed[#disturbed + 1] = number
       disturbed[#disturbed + 1] = int(told)
     end
-    -- Whoever was answered by nobody makes no second call, so an entry of this attempt that is open stays as it is.
+    -- A call without an answer isn't repeated, so an open entry of this attempt stays as it is.
     local open = job == family and holder == caller and open_ms or '0'
     if open == '0' and calling == '1' then open = now end
     if calling == 'park' then

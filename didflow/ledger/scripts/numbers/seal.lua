@@ -1,4 +1,4 @@
--- seal: the secret by which quotes are signed; made by whoever asks for it first.
+-- seal: return the secret that signs quotes; the first call creates it.
 -- ARGV  secret (a new one, for the first)
 -- Reply the secret of this namespace
 -- Twice: the second run finds the first one's.

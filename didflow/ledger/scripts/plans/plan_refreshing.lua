@@ -1,6 +1,6 @@
--- plan_refreshing: note the dry run that finds out a plan's numbers, and, where it was due, when the next one is.
+-- plan_refreshing: note the dry run that determines a plan's numbers, and, where it was due, when the next one is.
 -- ARGV  name, version, slot_ms (the due time that it was submitted for; '' = by a person), job id, every_ms
--- Reply 'ok' | 'gone' (deleted, or saved anew)
+-- Reply 'ok' | 'gone' (deleted, or saved again)
 -- Twice: the second run finds another due time.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"

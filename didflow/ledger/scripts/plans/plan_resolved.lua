@@ -1,7 +1,7 @@
--- plan_resolved: what a dry run found out for a plan. The job itself goes soon, unless it has pages: then when the next one has come.
+-- plan_resolved: what a dry run detected for a plan. The job itself goes soon, unless it has pages: then when the next one has come.
 -- ARGV  name, version, job id, taken_ms (when its reading began), count, numbers (JSON), trouble ('' = none), keep_ms (the job, from now),
 --       pages ('1': it has)
--- Reply 'ok' | 'older' (newer numbers are there) | 'gone' (deleted, or saved anew)
+-- Reply 'ok' | 'older' (newer numbers are there) | 'gone' (deleted, or saved again)
 -- Twice: the second run writes the same.
 --- @include "include/clock.lua"
 --- @include "include/going_soon.lua"

@@ -1,5 +1,5 @@
--- plan_save: keep a failover plan, in place of one of the same name. Its numbers are found out next.
--- ARGV  name, version (unique to this save), spec, saved by, first_ms (from now: when a worker finds them out, if nobody did),
+-- plan_save: keep a failover plan, in place of one of the same name. Its numbers are detected next.
+-- ARGV  name, version (unique to this save), spec, saved by, first_ms (from now: when a worker refreshes them, if it wasn't done before),
 --       keep_ms (the dry run that read the numbers of the one before, from now)
 -- Reply 'ok'
 -- Twice: the second run finds its version.
