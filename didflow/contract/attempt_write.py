@@ -15,7 +15,7 @@ class Write:
     phase, memo    how far the job is, and what it keeps of that (JSON); `progress` is for people
     numbers        what to keep of each (JSON)
     replace        all numbers that were saved before are dropped
-    clear          all numbers and pages of before go; `pages`: the numbers on each page, whose outcomes are counted from then on
+    clear          all previous numbers and pages are deleted; `pages`: the numbers on each page, whose outcomes are counted from then on
     history        what happened to numbers, for their histories
     reserve        keep every other job off these; if one is taken already nothing is written
     taint          keep every job off them for a day, this one included
@@ -25,9 +25,9 @@ class Write:
     settled        numbers of a release with no call under way: what became of them is known, or none was sent
     hold           what a checkout may cost, counted for the job's account and reference, if each of `limits` has room for it; else
                    nothing is written
-    settle         what was bought, which ends the hold: the rest is given back
+    settle         what was bought; ends the spend hold: the rest is released
     money          it may move once this is written; nothing is while it may not (a closed gate)
-    unless_cancelled   nothing is written once somebody was told that the job is called off, though this attempt hasn't heard of it
+    unless_cancelled   nothing is written once a cancel of the job has returned, even if this attempt hasn't noticed it
     unsettled      whether numbers are bound or carted after it
     parks          the ways (JSON) of numbers that a release has taken to park them
     unpark         numbers that it is done with, and the newest wish for another route that it knows of (its order; -1: whatever it is);

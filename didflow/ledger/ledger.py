@@ -60,7 +60,7 @@ class Claim:
     """A lease on a job: every write of this attempt names `token`. `probe`: the account is paused, this job tries it.
 
     epoch        changes when the server does, and may then have lost what was written last
-    gate_closed  until that has been looked for, no money may move
+    gate_closed  until the lost writes are accounted for, no money may move
     """
 
     job_id: str
@@ -356,7 +356,7 @@ class Ledger(LedgerClient):
         return ReleaseQuota(frozenset(may_go), next_day_ms)
 
     def stock_note(self, account: str, place: str) -> str | None:
-        """What some job saw of the stock there; None if nobody has looked of late."""
+        """The stock that some job read there; None if there was no recent read."""
         with translated():
             return cast("str | None", self.client.get(self.keys.stock_note(account, place)))
 

@@ -46,7 +46,7 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
 
 
 def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> str:
-    """JSON for the script `save`; its header tells the members. `staged`: so many parts of it are there."""
+    """JSON for the script `save`; its header tells the members. `staged`: the count of parts stored already."""
     told = {name: getattr(write, name) for name in ("witness", "phase", "progress", "unsettled")}
     told["memo"] = write.checkpoint  # The field's name in the job's hash.
     fields: dict[str, object] = {name: value for name, value in told.items() if value is not None}

@@ -9,10 +9,10 @@
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
 --       clear? (begin the numbers and their pages anew), replace? (the numbers alone), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
---       staged? (so many parts of it are there already, see stage: they hold from now on, and are made true by `apply`),
+--       staged? (count of its parts stored already, see stage: they are committed now, and applied by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'wanted', number, …}
---       (somebody has asked for another route of what it wants to be done with: nothing was written) | {'cancelled'} (nothing was written)
+--       (another route was requested for a number that it wants to end: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
