@@ -348,7 +348,7 @@ def test_a_plan_of_a_list_has_no_sweep_and_an_unknown_plan_is_named(running: Clu
     assert (unknown.code, "plan_not_found" in unknown.err) == (2, True)
     assert didflow("failover", "plan", "save", "empty", "--label", "nobody-has-it", "--to", BACKUP).code == 1
     empty = didflow("failover", "plan", "run", "empty")
-    assert (empty.code, "isn't known yet which numbers plan empty means (no number" in empty.err) == (2, True), empty.err
+    assert (empty.code, "numbers of plan empty aren't known yet (no number" in empty.err) == (2, True), empty.err
     didflow("failover", "plan", "delete", "empty")
     assert didflow("failover", "plan", "save", "a/b", "--number", number, "--to", BACKUP).code == 2
     assert didflow("failover", "plan", "refresh").code == 2
