@@ -55,7 +55,7 @@ def submit_one(commands: Commands, one: Asked) -> Command[Job]:
 
 
 def _named(commands: Commands, one: Asked, conflict: IdempotencyConflict) -> Command[IdempotencyConflict]:
-    """The same conflict, with what differs where that can be told."""
+    """The same conflict, with what differs, where that can be known."""
     try:
         there = yield from commands.get(conflict.job_id)
     except JobNotFound:  # It was deleted a moment ago.

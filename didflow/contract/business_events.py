@@ -1,7 +1,7 @@
 """What other systems put on the stream `{namespace}:requests`: something happened in their business, and we are to act on it.
 
 An entry has CloudEvents attributes as flat fields, as ours have: ``id``, ``type`` and ``data`` (JSON), and if you like ``specversion``,
-``source``, ``subject``, ``time``; fields that aren't known are passed over. Its ``id`` is what it is told by twice: see each type.
+``source``, ``subject``, ``time``; fields that aren't known are passed over. A repeated event is recognised by its ``id``: see each type.
 """
 
 import json

@@ -124,7 +124,7 @@ class History:
 
 
 def read_history(number: str, head: str | None, kept: Sequence[str]) -> History:
-    """The history as it lies in the ledger: its head (``count|hash|dropped|cut|job|what``) and its entries. Reports each broken link."""
+    """The history as the ledger stores it: its head (``count|hash|dropped|cut|job|what``) and its entries. Reports each broken link."""
     if head is None and not kept:
         return History(number, (), 0, "", ())
     count, newest, dropped, cut = _head(head)

@@ -54,7 +54,7 @@ class SpendLimit(_Frozen):
         return f"DIDFLOW_SPEND_{self.scope}_{self.unit}_PER_{self.window}".upper()
 
     def __str__(self) -> str:
-        return f"{told(self.most, self.unit)} per {self.window}"
+        return f"{amount_text(self.most, self.unit)} per {self.window}"
 
 
 class LimitReached(_Frozen):
@@ -73,10 +73,10 @@ class LimitReached(_Frozen):
     def sentence(self, goes_on: str) -> str:
         """For the job's story."""
         unit = self.limit.unit
-        held = f" ({told(self.held, unit)} of it held by open checkouts)" if self.held else ""
+        held = f" ({amount_text(self.held, unit)} of it held by open checkouts)" if self.held else ""
         return (
-            f"{self.limit.scope} {self.name} may spend {self.limit}: {told(self.used, unit)} used{held}, "
-            f"{told(self.asked, unit)} needed; {goes_on}"
+            f"{self.limit.scope} {self.name} may spend {self.limit}: {amount_text(self.used, unit)} used{held}, "
+            f"{amount_text(self.asked, unit)} needed; {goes_on}"
         )
 
 
@@ -102,6 +102,6 @@ def shown(amount: Decimal, unit: Unit) -> str:
     return f"{cents if cents == amount else amount.normalize():f}"
 
 
-def told(amount: Decimal, unit: Unit) -> str:
+def amount_text(amount: Decimal, unit: Unit) -> str:
     """``3 numbers``, ``12.50 USD``."""
     return f"{shown(amount, unit)} " + ("USD" if unit == "usd" else "number" if amount == 1 else "numbers")

@@ -48,7 +48,7 @@ def requests_of(keys: Keys) -> Channel:
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """An event as it lies in the stream, and how often it has been delivered, this time included."""
+    """An event as the stream holds it, and how often it has been delivered, this time included."""
 
     entry_id: str
     event: T

@@ -16,7 +16,7 @@ from didflow.contract.document_file import described
 from didflow.contract.errors import DidflowError, WaitTimeout
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import NumberResult, Quote
-from didflow.contract.spending import ScopeSpending, SpendLimit, told
+from didflow.contract.spending import ScopeSpending, SpendLimit, amount_text
 from didflow.contract.states import JobState, Outcome
 from didflow.ledger.worker_settings import running_with, running_workers, strictest
 from didflow.settings import load_settings
@@ -142,7 +142,7 @@ def _spend_limits(didflow: Didflow, labels: Labels, now_usd: Decimal | None) -> 
 def _used(used: ScopeSpending, limit: SpendLimit, now_usd: Decimal | None) -> str:
     amount = used.used(limit.window).amount(limit.unit)
     waits = limit.unit == "usd" and now_usd is not None and amount + now_usd > limit.most
-    return f"{limit}, {told(amount, limit.unit)} used" + (": the job waits until enough is free" if waits else "")
+    return f"{limit}, {amount_text(amount, limit.unit)} used" + (": the job waits until enough is free" if waits else "")
 
 
 def _line(number: NumberResult) -> str:

@@ -21,7 +21,7 @@ from tests.bench.contenders.contender import Contender
 #: Jobs that warm everything up, in bursts, for so long.
 WARM_BURST = 50
 WARM_S = 1.5
-#: A burst takes about so long, with so many jobs at most.
+#: A burst takes about this long, with this many jobs at most.
 BURST_S = 2.5
 BURST_JOBS = (100, 3000)
 #: How often a job is submitted to idle workers, how long they have been idle then, and how often its result is looked up.

@@ -64,7 +64,7 @@ ENVIRONMENT = {
 WORKERS_LOG = "workers.log"
 #: So many violations are looked into.
 EVIDENCE_AT_MOST = 50
-#: At least and at most so many profiles of the provider are drawn.
+#: The least and the most profiles of the provider that are drawn.
 PROFILES_DRAWN = (2, 5)
 #: What goes wrong, and how often compared with the others.
 EVERYTHING = {
@@ -101,7 +101,7 @@ class Plan:
     """How a campaign goes. The same plan chooses the same jobs and troubles; how threads interleave is up to the machine.
 
     seconds     how long things go wrong; the end takes longer, until all is quiet
-    in_flight   so many jobs are under way at a time
+    in_flight   jobs under way at a time
     pause_s     between two troubles
     mutant      a wrong protocol, to see that it is detected
     only        jobs of these kinds alone, by their names in `Work.submit_one`, with commas

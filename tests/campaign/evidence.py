@@ -19,7 +19,7 @@ JOB = re.compile(r"\b[0-9a-f]{26}\b")
 NUMBER = re.compile(r"\+?\b\d{9,15}\b")
 #: Troubles this long before and after what happened are shown.
 AROUND_S = 15.0
-#: A violation may name hundreds; so many of each are looked into.
+#: A violation may name hundreds; this many of each are looked up.
 AT_MOST = 12
 LOG_LINES = 200
 

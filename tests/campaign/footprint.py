@@ -12,7 +12,7 @@ from didflow.ledger.keys import Keys
 
 #: The sweepers of living workers have taken away what is due within this.
 SWEPT_WITHIN_S = 30.0
-#: A node of a stream goes as a whole, and the sweepers trim once a minute: so many more may lie there.
+#: A node of a stream goes as a whole, and the sweepers trim once a minute: this many more may be there.
 STREAM_SLACK = 1_500
 #: What one thing that is meant to stay may take: an entry of a stream, a reserved number, the newest job of a number.
 BYTES_EACH = 2_000

@@ -21,7 +21,7 @@ from worker.jobs.release.state import ReleaseItem
 
 
 def no_token_check() -> None:
-    """Whoever held the lease once may write for ever."""
+    """A worker that held the lease once may write for ever."""
     right = script_loader.load_script.__wrapped__
 
     def wrong(name: str, *, shebang: bool = True) -> script_loader.Script:

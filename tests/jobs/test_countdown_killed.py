@@ -20,7 +20,7 @@ from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, LONG_MS, SETTL
 
 PARKING = (Destination.sip("parked@example.net"),)
 GRACE = timedelta(hours=1)
-#: Each test takes every so many-th point, `make long` takes all.
+#: Each test takes every n-th point, `make long` takes all.
 SHARES = 16
 #: A list that lags by this much keeps assumption A3, and a call that comes so late keeps A5.
 JUST_IN_TIME_MS = int(SETTLE_S * 1000) - 1

@@ -50,7 +50,7 @@ def test_what_is_repeated_or_comes_late_changes_nothing(fanning: InlineWorker) -
     assert run_batch(fanning, first[0]).state == "succeeded", "once more: it has ended, and nothing is sent"
     fanning.make_due(job)
     fanning.attempt(job)
-    assert batches(fanning, job) == first[1:], "a parent that looks too early waits on, and submits no batch anew"
+    assert batches(fanning, job) == first[1:], "a parent that looks too early waits on, and submits no batch again"
     assert fanning.ledger.get(job.id).progress == "10 of 41 numbers"
     view = play(fanning, job)
     assert outcomes(view) == dict.fromkeys(ours, "confirmed")

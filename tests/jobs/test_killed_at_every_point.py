@@ -18,7 +18,7 @@ from tests.support.simulation.oracle import Oracle
 from tests.support.simulation.simulation import Attempt, Simulation
 
 PBX = (Destination.sip("pbx@example.net"),)
-#: Each test takes every so many-th point, so that two processes share the work.
+#: Each test takes every n-th point, so that two processes share the work.
 SHARES = 4
 #: Of the jobs with trouble besides, `make test` takes every second point and `make long` the others.
 DAILY_SHARES = (0, 2)

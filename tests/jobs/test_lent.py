@@ -20,7 +20,7 @@ from tests.support.simulation.simulation import Attempt, Simulation
 
 #: More than the city has: with all or nothing it comes to nothing.
 TOO_MANY = 50
-#: Each test takes every so many-th point; `make long` takes all.
+#: Each test takes every n-th point; `make long` takes all.
 STEP = 16
 
 

@@ -16,7 +16,7 @@ from tests.support.simulation.dying_workers import DyingWorkers
 from tests.support.simulation.parked_releases import GRACE, away, goes_to, leaving, outcome
 from tests.support.simulation.simulation import Killed, Simulation
 
-#: Each test takes every so many-th point; `make long` takes all.
+#: Each test takes every n-th point; `make long` takes all.
 STEP = 12
 
 

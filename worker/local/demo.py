@@ -42,7 +42,7 @@ JOB_WITHIN_S = 40.0
 
 
 class Demo:
-    """The jobs in the order of a customer's life, each waited for and told."""
+    """The jobs in the order of a customer's life, each waited for and printed."""
 
     def __init__(self, didflow: Didflow, sandbox: SandboxAdmin, console: Console) -> None:
         self._didflow, self._sandbox, self._console = didflow, sandbox, console
@@ -141,7 +141,7 @@ class Demo:
         began_s = time.monotonic()
         view = self._didflow.wait(job.id, JOB_WITHIN_S)
         for number in view.result.numbers if view.result else ():
-            self._console.print(f"  {number.number:<16}{told(number)}", highlight=False)
+            self._console.print(f"  {number.number:<16}{outcome_text(number)}", highlight=False)
         why = f"  {view.error.message}" if view.error else ""
         self._console.print(Text(f"  {view.state.value} in {time.monotonic() - began_s:.2f} s{why}", style=colour(view)))
         self._done.append((title, view))
@@ -178,7 +178,7 @@ def numbers_of(view: JobView) -> tuple[str, ...]:
     return tuple(number.number for number in view.result.numbers) if view.result else ()
 
 
-def told(number: NumberResult) -> str:
+def outcome_text(number: NumberResult) -> str:
     """What became of a number, in a line."""
     parts = [number.outcome.value if number.outcome else ""]
     if number.monthly_usd is not None:

@@ -15,7 +15,7 @@ from didflow.contract.errors import DidflowError, InvalidSettings, ServiceUnavai
 from didflow.contract.exit_codes import ExitCode
 from didflow.contract.ids_form import EXAMPLES
 from didflow.contract.printable import printable
-from didflow.contract.spending import told
+from didflow.contract.spending import amount_text
 from didflow.contract.states import JobState
 from didflow.ledger.address import redis_url
 from didflow.ledger.connection import connect, translated
@@ -196,10 +196,10 @@ def _spending(ledger: Ledger, running: RunningWith, account: str) -> Check:
     """How near the account is to its limits; where none is set, only what it spent."""
     (spent,) = ledger.spending([("account", account)])
     limits = running.spend_limits.get(account, ())
-    uses = [(told(spent.used(limit.window).amount(limit.unit), limit.unit), limit) for limit in limits]
+    uses = [(amount_text(spent.used(limit.window).amount(limit.unit), limit.unit), limit) for limit in limits]
     full = any(spent.used(limit.window).amount(limit.unit) >= limit.most for limit in limits)
-    words = ", ".join(f"{used} of {limit}" for used, limit in uses) or f"{told(spent.day.usd, 'usd')} in a day, no limit is set"
-    held = f"; open checkouts hold {told(spent.held.usd, 'usd')}" if spent.held.numbers else ""
+    words = ", ".join(f"{used} of {limit}" for used, limit in uses) or f"{amount_text(spent.day.usd, 'usd')} in a day, no limit is set"
+    held = f"; open checkouts hold {amount_text(spent.held.usd, 'usd')}" if spent.held.numbers else ""
     return Check(f"spend {account}", "warn" if full else "ok", words + held + _fix(full, "purchases wait: `didflow spend` says for what"))
 
 

@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger("didflow.solitary")
 class SolitaryRuns:
     """One lane's jobs of this kind: a thread that hands them to a child, if there are any.
 
-    `sign_off` is told the name of a child that died (as the ledger's workers are named); `grace_s` is how long one may take to end.
+    `sign_off` gets the name of a child that died (as the ledger's workers are named); `grace_s` is how long one may take to end.
     """
 
     def __init__(self, lane: Lane, sign_off: Callable[[str], None], *, grace_s: float) -> None:

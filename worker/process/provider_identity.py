@@ -77,7 +77,7 @@ def look_at(provider: OwnedPort, note: ProviderNote | None, ledger: Ledger) -> S
     """Compare what the account owns with the note. Raises ReadFailed, ServiceUnavailable.
 
     It is another account if it has none of the noted records that we haven't released since. One that owned nothing when it was noted
-    can't be told from another one.
+    can't be distinguished from another one.
     """
     shown = tuple((one.record_id, one.number) for one in provider.owned(page=1).items)
     noted = note.records if note is not None else ()

@@ -117,7 +117,7 @@ def fingerprint(request: httpx.Request) -> str:
 class Wire:
     """Sends requests, each once. For one thread at a time.
 
-    `transport` replaces the network; `admission` is asked before every request, and told how it went. `calls` knows what is under way.
+    `transport` replaces the network; `admission` is asked before every request, and hears how it went. `calls` knows what is under way.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class PoolHandOut(PoolSearch):
 
 
 class PoolQuote(PoolSearch):
-    """Assigns nothing: `told` is what would be assigned if no other job is quicker."""
+    """Assigns nothing: `told` lists what would be assigned if no other job is quicker."""
 
     def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(request, context, provider, rules)

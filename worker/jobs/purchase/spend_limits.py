@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import accumulate
 
 from didflow.contract.errors import JobError
-from didflow.contract.spending import LimitReached, Spend, SpendLimit, Unit, told
+from didflow.contract.spending import LimitReached, Spend, SpendLimit, Unit, amount_text
 from didflow.contract.states import WaitReason
 from worker.jobs.ports.endings import Refused, Wait
 from worker.jobs.purchase.criteria import affordable
@@ -73,7 +73,7 @@ def too_low(limit: SpendLimit, needed: Decimal) -> JobError:
     own = " (or what the account's own table says)" if limit.scope == "account" else ""
     return JobError(
         code="spend_limit_too_low",
-        message=f"this needs {told(needed, limit.unit)} at once, and the {limit.scope} may never spend more than {limit}: raise"
+        message=f"this needs {amount_text(needed, limit.unit)} at once, and the {limit.scope} may never spend more than {limit}: raise"
         f" {limit.setting}{own}, or order fewer (--quantity; field quantity) or cheaper numbers (--max-monthly; field max_monthly_usd)"
         " in a new job",
     )

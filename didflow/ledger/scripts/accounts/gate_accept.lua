@@ -1,7 +1,7 @@
 -- gate_accept: a person says that these are no job's: records that are owned, numbers that lie in the cart.
 -- ARGV  account, then for each: record id or number; its number; what its history tells (members, see tell_history; '' = nothing)
 -- Reply how many were new
--- Twice: the second run finds them accepted, and told.
+-- Twice: the second run finds them accepted, and in the history.
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
 local k, count, happened = key('gate', ARGV[1], 'accepted'), 0, {}

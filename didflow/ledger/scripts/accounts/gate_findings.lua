@@ -1,7 +1,7 @@
 -- gate_findings: report what keeps an account's gate closed; one event for each new finding.
 -- ARGV  account, epoch, findings (JSON object; '' = nothing but time)
 -- Reply 'changed' | 'same' | 'stale' (another epoch has begun)
--- Twice: the second run finds them told.
+-- Twice: the second run finds them published.
 -- flags: allow-oom
 --- @include "include/events.lua"
 --- @include "include/keys.lua"

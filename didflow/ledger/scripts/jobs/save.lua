@@ -7,7 +7,7 @@
 --       parks?: {number: ways} of numbers that it parks, see include/parked_numbers.lua,
 --       unpark?: {number: the wanted order that it knows of; -1: any} what it is done with,
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
---       clear? (begin the numbers and their pages anew), replace? (the numbers alone), pages?: {index: numbers, in words},
+--       clear? (replace the numbers and their pages), replace? (the numbers alone), pages?: {index: numbers, in words},
 --       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
 --       staged? (count of its parts stored already, see stage: they are committed now, and applied by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)

@@ -1,4 +1,4 @@
--- history: a number's history as it lies there; its head and its entries at one moment.
+-- history: a number's history as it is stored; its head and its entries at one moment.
 -- ARGV  number
 -- Reply {head (false: none), {entry, …} oldest first}: see tell_history
 -- Twice: it writes nothing.
