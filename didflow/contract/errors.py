@@ -2,9 +2,13 @@
 
     DidflowError
     ├── InvalidRequest          invalid_request         the request is wrong; every fault is named
-    │   └── InvalidEvent        invalid_event           what lies on the requests stream is no event of ours
-    │       ├── NotJson         not_json
-    │       └── UnknownEventType  unknown_event_type
+    │   ├── InvalidEvent        invalid_event           what lies on the requests stream is no event of ours
+    │   │   ├── NotJson         not_json
+    │   │   └── UnknownEventType  unknown_event_type
+    │   └── UnknownPlace                                the provider has no place of that name; the nearest names are given
+    │       ├── UnknownCountry  unknown_country
+    │       ├── UnknownRegion   unknown_region
+    │       └── UnknownCity     unknown_city
     ├── IdempotencyConflict     idempotency_conflict    same key, other request
     │   └── AlreadyLeaving      already_leaving         a release of these numbers is open, on other terms
     ├── JobNotFound             job_not_found
@@ -102,6 +106,22 @@ class NotJson(InvalidEvent):
 
 class UnknownEventType(InvalidEvent):
     code = "unknown_event_type"
+
+
+class UnknownPlace(InvalidRequest):
+    """The provider has no place of that name. The message gives the nearest names."""
+
+
+class UnknownCountry(UnknownPlace):
+    code = "unknown_country"
+
+
+class UnknownRegion(UnknownPlace):
+    code = "unknown_region"
+
+
+class UnknownCity(UnknownPlace):
+    code = "unknown_city"
 
 
 class IdempotencyConflict(DidflowError):

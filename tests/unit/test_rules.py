@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from didflow.contract.offer_criteria import matches, reason_against
 from didflow.contract.provider import City, Country, Offer
 from didflow.contract.requests import SearchAndBuy
 from worker.attempt.runner import BACKOFF_LAST_S, backoff_s
 from worker.jobs.ports.endings import Refused
 from worker.jobs.ports.rules import Rules
-from worker.jobs.purchase.criteria import affordable, matches, reason_against
+from worker.jobs.purchase.criteria import affordable
 from worker.jobs.purchase.locations import find_country, likely_has
 from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from itertools import islice
 
 from didflow.contract.countries import iso_code_of
-from didflow.contract.errors import JobError
+from didflow.contract.errors import JobError, UnknownPlace
+from didflow.contract.place_names import country_named, unknown_place
 from didflow.contract.provider import City, Country, NotThere, Region
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.ports.endings import Refused
@@ -31,20 +31,10 @@ def country_of(provider: StockPort, wanted: str) -> Country:
 
 def find_country(countries: Iterable[Country], wanted: str) -> Country:
     """The country of that ISO code or name, as the list alone shows it. Raises Refused (`unknown_country`)."""
-    known = list(countries)
-    for country in known:
-        if wanted.casefold() in (country.name.casefold(), (country.iso_code or "").casefold()):
-            return country
-    code = iso_code_of(wanted)
-    for country in known:
-        if code is not None and code == (country.iso_code or "").upper():
-            return country
-    if len(wanted) == 2 and (nameless := sum(country.iso_code is None for country in known)):
-        message = (
-            f"the provider has no country {wanted!r}: its list doesn't show the codes of {nameless} countries, so write the country's name"
-        )
-        raise Refused(JobError(code="unknown_country", message=message))
-    raise unknown("country", wanted, [country.name for country in known] + [country.iso_code for country in known if country.iso_code])
+    try:
+        return country_named(countries, wanted)
+    except UnknownPlace as unknown:
+        raise _refused(unknown) from None
 
 
 def _code_of_a_number(provider: StockPort, country: Country) -> str | None:
@@ -56,12 +46,8 @@ def _code_of_a_number(provider: StockPort, country: Country) -> str | None:
     return None
 
 
-def unknown(what: str, wanted: str, known: Iterable[str]) -> Refused:
-    """The refusal of a name that the provider doesn't have."""
-    by_folded = {name.casefold(): name for name in known}
-    near = [by_folded[folded] for folded in get_close_matches(wanted.casefold(), by_folded, n=5, cutoff=0.6)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "nothing there has a similar name"
-    return Refused(JobError(code=f"unknown_{what}", message=f"the provider has no {what} {wanted!r}: {hint}"))
+def _refused(unknown: UnknownPlace) -> Refused:
+    return Refused(JobError(code=unknown.code, message=str(unknown)))
 
 
 def cities_to_search(provider: StockPort, request: SearchAndBuy) -> Iterator[tuple[Country, City]]:
@@ -85,7 +71,7 @@ def cities_to_search(provider: StockPort, request: SearchAndBuy) -> Iterator[tup
         else:
             later.append(city)
     if missing:
-        raise unknown("city", next(iter(missing.values())), seen)
+        raise _refused(unknown_place("city", next(iter(missing.values())), seen))
     yield from ((country, city) for city in later)
 
 
@@ -110,7 +96,7 @@ def _cities(provider: StockPort, country: Country, wanted_region: str | None) ->
     if wanted_region is not None:
         regions = [region for region in regions if region.name.casefold() == wanted_region.casefold()]
         if not regions:
-            raise unknown("region", wanted_region, [region.name for region in _regions(provider, country)])
+            raise _refused(unknown_place("region", wanted_region, [region.name for region in _regions(provider, country)]))
     ids: list[int | None] = [region.id for region in regions]
     for region_id in ids or [None]:
         with suppress(NotThere):  # No cities there, by now.

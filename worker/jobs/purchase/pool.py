@@ -14,6 +14,7 @@ from didflow.contract.countries import same_country
 from didflow.contract.destinations import Route, same_route
 from didflow.contract.errors import JobError
 from didflow.contract.number_holders import Loan
+from didflow.contract.offer_criteria import reason_against
 from didflow.contract.provider import Offer, OwnedNumber
 from didflow.contract.requests import SearchAndBuy
 from worker.jobs.checkpoint import read_if_readable
@@ -22,7 +23,6 @@ from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.endings import Refused
 from worker.jobs.ports.provider import OwnedPort, PurchasePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.locations import cities_to_search, country_of
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
 from worker.jobs.release.state import ReleaseItem

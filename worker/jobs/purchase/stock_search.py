@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from didflow.contract.numbers import NumberType
+from didflow.contract.offer_criteria import reason_against
 from didflow.contract.provider import NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import RungReport, SearchReport
 from worker.jobs.ports.provider import StockPort
-from worker.jobs.purchase.criteria import reason_against
 from worker.jobs.purchase.ladder import Step, steps_of
 from worker.jobs.purchase.locations import cities_to_search
 from worker.jobs.purchase.quote_terms import may_do
