@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test long soak bench lint types imports compiled unit lock clean
+.PHONY: help demo test long soak bench generate lint types imports compiled unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,9 +30,13 @@ test: lint imports  ## everything that must hold: lint, types, import rules, tes
 	@$(MAKE) --no-print-directory -j 2 types compiled
 	@$(MAKE) --no-print-directory unit
 
+generate: .venv/dev  ## write the synchronous client from the one for asyncio
+	@$(BIN)/python -m tools.sync_client
+
 lint: .venv/dev  ## ruff, spelling, and plain words in the pages; check only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m tools.sync_client --check
 	@$(BIN)/codespell
 	@$(BIN)/codespell -D plain-words.txt *.md docs
 

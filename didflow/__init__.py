@@ -9,12 +9,15 @@
 Importing this loads neither httpx nor Dramatiq: a producer needs Redis and nothing else.
 """
 
-from didflow.client.aio import AsyncDidflow
-from didflow.client.deliveries import AsyncDelivery, Delivery
-from didflow.client.documents import AsyncDocuments, Documents
-from didflow.client.number_pool import AsyncPool, Pool
+from didflow.client.aio.client import AsyncDidflow
+from didflow.client.aio.deliveries import AsyncDelivery
+from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.quotes import QuotedSubmission
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
+from didflow.client.sync.deliveries import Delivery
+from didflow.client.sync.documents import Documents
+from didflow.client.sync.number_pool import Pool
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import (
     AlreadyLeaving,

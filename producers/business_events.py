@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.business_events import (
     BusinessEvent,
     CustomerChurned,
@@ -34,7 +34,8 @@ from didflow.contract.errors import DidflowError, InternalError, InvalidRequest,
 from didflow.contract.jobs import Job
 from didflow.contract.printable import printable
 from didflow.contract.requests import Release
-from didflow.ledger.consumer_groups import Entry, acknowledge, added, converse, follow, requests_of, set_aside
+from didflow.ledger.consumer_groups import Entry, acknowledge, added, follow, requests_of, set_aside
+from didflow.ledger.conversations import converse
 from didflow.ledger.dead_letters import faults_text
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.group_progress import ACTING_GROUP

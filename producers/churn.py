@@ -19,7 +19,7 @@ from didflow.client.review import RELEASED
 from didflow.client.similar import similar
 from didflow.client.submission import submit_one
 from didflow.client.submit_checks import check
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.departures import Departures
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, ServiceUnavailable, WrongJob

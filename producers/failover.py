@@ -20,7 +20,7 @@ from typing import Any
 from didflow.client.incident_keys import away_key, back_key, sweep_key
 from didflow.client.request_diff import differences
 from didflow.client.submission import submit_one
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.actors import actor_named
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound, WaitTimeout

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
-from didflow.client.aio import AsyncDidflow
+from didflow.client.aio.client import AsyncDidflow
 from didflow.client.incident_keys import away_key, back_key, incident_in, rest_key, sweep_key
 from didflow.client.submission import submit_one
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import IncidentNotFound, JobNotFound
 from didflow.contract.incidents import FailedBack, Incident, IncidentJob, IncidentState, Part
 from didflow.contract.jobs import JobView
@@ -90,19 +90,19 @@ class AsyncIncidents:
     """See `Incidents`: every verb is the same, to be awaited."""
 
     def __init__(self, didflow: AsyncDidflow) -> None:
-        self._didflow = didflow
+        self._ledger = didflow.ledger
 
     async def all(self, limit: int = 20) -> tuple[Incident, ...]:
-        return await self._didflow.perform(_all(self._didflow.commands, limit))
+        return await self._ledger.perform(_all(self._ledger.commands, limit))
 
     async def get(self, name: str) -> Incident:
-        return await self._didflow.perform(_get(self._didflow.commands, name))
+        return await self._ledger.perform(_get(self._ledger.commands, name))
 
     async def cancel(self, name: str) -> Incident:
-        return await self._didflow.perform(_cancel(self._didflow.commands, name))
+        return await self._ledger.perform(_cancel(self._ledger.commands, name))
 
     async def failback(self, name: str, *, dry_run: bool = False) -> tuple[WayBack, ...]:
-        return await self._didflow.perform(_failback(self._didflow.commands, name, dry_run=dry_run))
+        return await self._ledger.perform(_failback(self._ledger.commands, name, dry_run=dry_run))
 
 
 def _all(commands: Commands, limit: int) -> Command[tuple[Incident, ...]]:

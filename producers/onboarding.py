@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from didflow.client.deliveries import Delivery
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
+from didflow.client.sync.deliveries import Delivery
 from didflow.contract.errors import JobError, WrongJob
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import SearchAndBuy

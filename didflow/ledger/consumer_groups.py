@@ -11,7 +11,6 @@ from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.events import Event
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import BLOCK_S, Command, Entries, RedisCommand, entries_of
-from didflow.ledger.connection import translated
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.keys import Keys
 
@@ -217,33 +216,6 @@ def set_aside(
     kept = {**fields, **{f"{channel.prefix}_{name}": text for name, text in said.items()}}
     yield RedisCommand("xadd", (channel.aside, kept), {"maxlen": POISON_KEPT, "approximate": True})
     yield RedisCommand("xack", (channel.stream, member.group, entry_id))
-
-
-def converse(reader: LedgerClient, conversation: Conversation[T], pause: Callable[[Pause], None] = lambda _: None) -> Iterator[Entry[T]]:
-    """Carry a conversation out, and deliver its entries. `pause` waits for the length of the pause.
-
-    Raises ServiceUnavailable where the member doesn't wait for Redis: begin a new one then.
-    """
-    try:
-        step = next(conversation)
-        while True:
-            if isinstance(step, Pause):
-                pause(step)
-                step = conversation.send(None)
-                continue
-            if isinstance(step, Entry):
-                yield step
-                step = conversation.send(None)
-                continue
-            try:
-                with translated():
-                    reply = reader.send(step)
-            except (redis.exceptions.ResponseError, ServiceUnavailable) as error:
-                step = conversation.throw(error)
-            else:
-                step = conversation.send(reply)
-    except StopIteration:
-        return
 
 
 def trim(reader: LedgerClient, *, keep: int = KEPT_FOR_A_LOOK) -> int:

@@ -131,3 +131,9 @@ def _group(key: str, stream: StreamName, entries: int, told: Mapping[str, Any]) 
         seen_s=min((int(one["idle"]) / 1000 for one in consumers), default=None),
         lost=max(0, int(lag) - entries) if entries else 0,
     )
+
+
+def newest_results(keys: Keys, limit: int) -> Command[list[tuple[str, dict[str, str]]]]:
+    """The newest entries of the results stream, oldest first."""
+    entries: list[tuple[str, dict[str, str]]] = yield RedisCommand("xrevrange", (keys.results,), {"count": limit})
+    return list(reversed(entries))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest, ServiceUnavailable
 from didflow.logs import configure_logs
 from didflow.parent_process import end_with_parent

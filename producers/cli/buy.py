@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.requests import Rung, SearchAndBuy
 from didflow.contract.results import Quote

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import DidflowError, InvalidRequest
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed

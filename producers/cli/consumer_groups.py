@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.ledger.group_progress import Group, StreamName
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, JobNotFound, WrongJob
 from didflow.contract.jobs import JobView
 from didflow.ledger.dead_letters import DeadLetters, DeadRequest

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.terminal import options as given
 from didflow.terminal.output import WholeWords, errors_told, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal

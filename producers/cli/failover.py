@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from didflow.client.incident_keys import away_key, back_key
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import JobNotFound
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Failback, Reroute

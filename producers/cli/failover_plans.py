@@ -8,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.failover_plans import FailoverPlan, PlanName
 from didflow.contract.requests import Selector
 from didflow.settings import load_settings

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.history import Happened, History, HistoryEntry
 from didflow.terminal import options as given

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import WaitTimeout
 from didflow.contract.incidents import Incident, IncidentJob, IncidentState
 from didflow.terminal import completion

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.job_kinds import gives_back
 from didflow.contract.jobs import JobView, Step

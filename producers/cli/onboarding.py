@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import JobNotFound
 from didflow.terminal import options as given
 from didflow.terminal.output import errors_told, plain

@@ -2,8 +2,8 @@
 
 import typer
 
-from didflow.client.number_pool import Pool
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
+from didflow.client.sync.number_pool import Pool
 from didflow.terminal import options as given
 from didflow.terminal.output import WholeWords, errors_told, nothing_done, print_json, print_table
 from didflow.terminal.tables import is_terminal

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.document_file import described
 from didflow.contract.errors import DidflowError, WaitTimeout
 from didflow.contract.requests import SearchAndBuy

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.destinations import Route
 from didflow.contract.errors import WaitTimeout
 from didflow.contract.jobs import JobView

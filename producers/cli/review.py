@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from rich.text import Text
 
 from didflow.client.review import open_numbers
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView

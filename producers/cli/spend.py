@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.spending import ScopeSpending, SpendLimit, Unit, Window, shown
 from didflow.ledger.worker_settings import RunningWith, differences, running_with, running_workers, strictest
 from didflow.settings import load_settings

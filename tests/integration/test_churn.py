@@ -20,7 +20,7 @@ PARKING = (Destination.sip("goodbye@example.net"),)
 @pytest.fixture
 def churn(inline: InlineWorker, ledger: MovedLedger) -> Churn:
     didflow = Didflow(ledger.client, inline.settings.namespace)
-    didflow._reader = ledger  # The same clock for all.
+    didflow._ledger = ledger  # The same clock for all.
     return Churn(didflow)
 
 

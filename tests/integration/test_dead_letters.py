@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from didflow import AsyncDidflow, DeadLetterNotFound, DeadLetters, Didflow, InvalidRequest, JobNotFound, JobState, WrongJob
-from didflow.client.deliveries import Delivery
+from didflow.client.sync.deliveries import Delivery
 from didflow.contract.errors import JobError
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import Outcome

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from didflow import Didflow
-from didflow.client.documents import Documents
+from didflow.client.sync.documents import Documents
 from didflow.ledger.ledger import Ledger
 from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from didflow import Didflow, JobState
-from didflow.client.deliveries import Delivery
+from didflow.client.sync.deliveries import Delivery
 from didflow.ledger.commands import Entries
 from didflow.ledger.consumer_groups import trim
 from didflow.ledger.ledger import Ledger

@@ -145,7 +145,7 @@ def restarted(tmp_path: Path) -> Iterator[Restarted]:
 def away(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a consumer says that it waits for Redis."""
     said = threading.Event()
-    monkeypatch.setattr("didflow.client.deliveries.log.warning", lambda *_: said.set())
+    monkeypatch.setattr("didflow.client.redis_away.log.warning", lambda *_: said.set())
     return said
 
 

@@ -24,7 +24,7 @@ WEEK = timedelta(days=7)
 @pytest.fixture
 def didflow(inline: InlineWorker, ledger: MovedLedger) -> Didflow:
     didflow = Didflow(ledger.client, inline.settings.namespace)
-    didflow._reader = ledger  # The same clock for all.
+    didflow._ledger = ledger  # The same clock for all.
     return didflow
 
 

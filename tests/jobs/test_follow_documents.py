@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from didflow import Didflow
-from didflow.client.documents import Documents
+from didflow.client.sync.documents import Documents
 from didflow.contract.document_file import read_paper
 from didflow.contract.events import NumberEvent, event_adapter
 from didflow.contract.jobs import Job, JobView

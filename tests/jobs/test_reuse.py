@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from didflow import Didflow
-from didflow.client.number_pool import Pool
+from didflow.client.sync.number_pool import Pool
 from didflow.contract.destinations import Destination
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Release, SearchAndBuy

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from didflow import Didflow, Job, JobView
-from didflow.client.deliveries import Delivery
+from didflow.client.sync.deliveries import Delivery
 from didflow.contract.requests import Request
 from didflow.ledger.connection import connect
 from didflow.ledger.keys import Keys

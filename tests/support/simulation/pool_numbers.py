@@ -1,7 +1,7 @@
 """Numbers of our own pool, and what a purchase took of them."""
 
 from didflow import Didflow
-from didflow.client.number_pool import Pool
+from didflow.client.sync.number_pool import Pool
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult
 from tests.support.simulation.simulation import Simulation

@@ -1,0 +1,36 @@
+"""The client: all its parts in one class."""
+
+from didflow.client.aio.dead_letters import AsyncDeadLetterQueue
+from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.jobs import AsyncJobs
+from didflow.client.aio.number_histories import AsyncNumberHistories
+from didflow.client.aio.number_pool import AsyncPool
+from didflow.client.aio.results import AsyncResults
+from didflow.client.aio.spending import AsyncSpending
+
+
+class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHistories, AsyncSpending):
+    """Submit, inspect and cancel jobs, and consume results. Every method may raise ServiceUnavailable; it is safe to repeat the call.
+
+        didflow = AsyncDidflow.from_env()
+        job = await didflow.submit(SearchAndBuy(country="US", city="LOS ANGELES, CA"), idempotency_key="order-4711")
+        view = await didflow.wait(job.id, timeout_s=60)
+        print(view.state, view.result)
+
+    Submitting again with the same idempotency key returns the same job. Without a key, each submit creates a job.
+
+    `actor` is the person or service that requests the changes, 1 to 100 printable characters. It is stored with each job, its steps and
+    the histories of its numbers. None: the operating system's user. A method's own `actor` overrides it for that call.
+
+    One object can serve the whole process. It keeps a pool of connections, which `aclose` closes.
+    """
+
+    @property
+    def documents(self) -> AsyncDocuments:
+        """The numbers of the account ``default`` that wait for documents. For another account: `AsyncDocuments(didflow, account=…)`."""
+        return AsyncDocuments(self)
+
+    @property
+    def pool(self) -> AsyncPool:
+        """The numbers of the account ``default`` that purchases reuse. For another account: `AsyncPool(didflow, account=…)`."""
+        return AsyncPool(self)

@@ -1,0 +1,37 @@
+# Written by `make generate` from didflow/client/aio/client.py: change that file.
+"""The client: all its parts in one class."""
+
+from didflow.client.sync.dead_letters import DeadLetterQueue
+from didflow.client.sync.documents import Documents
+from didflow.client.sync.jobs import Jobs
+from didflow.client.sync.number_histories import NumberHistories
+from didflow.client.sync.number_pool import Pool
+from didflow.client.sync.results import Results
+from didflow.client.sync.spending import Spending
+
+
+class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
+    """Submit, inspect and cancel jobs, and consume results. Every method may raise ServiceUnavailable; it is safe to repeat the call.
+
+        didflow = Didflow.from_env()
+        job = didflow.submit(SearchAndBuy(country="US", city="LOS ANGELES, CA"), idempotency_key="order-4711")
+        view = didflow.wait(job.id, timeout_s=60)
+        print(view.state, view.result)
+
+    Submitting again with the same idempotency key returns the same job. Without a key, each submit creates a job.
+
+    `actor` is the person or service that requests the changes, 1 to 100 printable characters. It is stored with each job, its steps and
+    the histories of its numbers. None: the operating system's user. A method's own `actor` overrides it for that call.
+
+    One object can serve the whole process. It keeps a pool of connections, which `close` closes.
+    """
+
+    @property
+    def documents(self) -> Documents:
+        """The numbers of the account ``default`` that wait for documents. For another account: `Documents(didflow, account=…)`."""
+        return Documents(self)
+
+    @property
+    def pool(self) -> Pool:
+        """The numbers of the account ``default`` that purchases reuse. For another account: `Pool(didflow, account=…)`."""
+        return Pool(self)

@@ -1,0 +1,21 @@
+# Written by `make generate` from didflow/client/aio/spending.py: change that file.
+"""What accounts and references spend."""
+
+from collections.abc import Iterable
+
+from didflow.client.sync.base import Client
+from didflow.contract.spending import Scope, ScopeSpending
+from didflow.ledger import script_calls
+
+
+class Spending(Client):
+    """The spending of the namespace's accounts and references."""
+
+    def spending(self, scopes: Iterable[tuple[Scope, str]], newest: int = 0) -> tuple[ScopeSpending, ...]:
+        """Return the spending of these accounts and references in the last hour and day, and what their open checkouts hold.
+
+            (default,) = didflow.spending([("account", "default")])
+
+        Appends the `newest` scopes that spent last. Spending is counted whether or not a limit is set; dry runs don't count.
+        """
+        return self.ledger.run(script_calls.spending(scopes, newest))
