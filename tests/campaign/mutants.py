@@ -10,11 +10,12 @@ from didflow.contract.provider import Answer
 from didflow.contract.states import Outcome
 from didflow.ledger import commands, script_loader
 from worker.attempt.job_context import LedgerJobContext
-from worker.jobs.purchase import protocol
-from worker.jobs.purchase.protocol import Purchase
+from worker.jobs.purchase import checkout, recovery
+from worker.jobs.purchase.cart import Cart
 from worker.jobs.purchase.refusal import what_is_known
 from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
 from worker.jobs.purchase.stock_search import StockSearch
+from worker.jobs.purchase.store import WrittenPurchase
 from worker.jobs.release.executor import ReleaseExecutor
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem
@@ -34,22 +35,22 @@ def no_token_check() -> None:
 def look_first() -> None:
     """After an unclear checkout: look, without taking the numbers out of the cart."""
 
-    def wrong(self: Purchase) -> None:
-        if self.checkpoint.revoked_ms is None:
-            self._write("revoke", revoked_ms=self._context.now_ms())
+    def wrong(purchase: WrittenPurchase) -> None:
+        if purchase.checkpoint.revoked_ms is None:
+            purchase.write("revoke", revoked_ms=purchase.context.now_ms())
 
-    Purchase.revoke = wrong  # type: ignore[method-assign]
+    vars(recovery)["revoke"] = wrong
 
 
 def reuse_tainted() -> None:
     """A number whose add was unclear is as good as any other; and nobody tidies the cart up, which would hide that most of the time."""
 
-    def wrong(self: Purchase, step: str, detail: str) -> None:
-        bound = {number: pick.as_status(ItemStatus.FREE) for number, pick in self.with_status(ItemStatus.BOUND).items()}
-        self._write(step, detail, bound, free=bound, phase=Phase.NEW)
+    def wrong(self: Cart, step: str, detail: str) -> None:
+        bound = {number: pick.as_status(ItemStatus.FREE) for number, pick in self._purchase.with_status(ItemStatus.BOUND).items()}
+        self._purchase.write(step, detail, bound, free=bound, phase=Phase.NEW)
 
-    Purchase._burn_bound = wrong  # type: ignore[method-assign]
-    Purchase.tidy = lambda self: None  # type: ignore[method-assign]
+    Cart.burn_bound = wrong  # type: ignore[method-assign]
+    Cart.tidy = lambda self: None  # type: ignore[method-assign]
     right_next: Callable[..., Any] = StockSearch.next
     StockSearch.next = lambda self, wanted, used: right_next(self, wanted, ())  # type: ignore[method-assign]
 
@@ -62,7 +63,7 @@ def believe_refusals() -> None:
         known, detail = right(answer)
         return (Checkout.NOT_SENT if known is Checkout.REFUSED else known), detail
 
-    vars(protocol)["what_is_known"] = wrong
+    vars(checkout)["what_is_known"] = wrong
 
 
 def deaf_to_cancels() -> None:

@@ -22,10 +22,11 @@ from tests.support.simulation.oracle import Oracle
 from tests.support.simulation.simulation import SETTLE_S, Attempt, Simulation, TimedLedger
 from worker.jobs.owned_numbers import find_owned
 from worker.jobs.ports.provider import Provider
-from worker.jobs.purchase import protocol
-from worker.jobs.purchase.protocol import Purchase
+from worker.jobs.purchase import checkout, recovery
+from worker.jobs.purchase.cart import Cart
 from worker.jobs.purchase.refusal import what_is_known
 from worker.jobs.purchase.state import Checkout
+from worker.jobs.purchase.store import WrittenPurchase
 from worker.wavix.sandbox import SandboxOptions
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
@@ -59,14 +60,14 @@ def search_once(provider: Provider, numbers: Collection[str]) -> dict[str, Owned
     return find_owned(provider, numbers)
 
 
-def look_without_removing(self: Purchase) -> None:
+def look_without_removing(purchase: WrittenPurchase) -> None:
     """In the place of `revoke`: the numbers stay in the cart."""
-    if self.checkpoint.revoked_ms is None:
-        self._write("revoke", revoked_ms=self._context.now_ms())
+    if purchase.checkpoint.revoked_ms is None:
+        purchase.write("revoke", revoked_ms=purchase.context.now_ms())
 
 
-def use_again(self: Purchase, step: str, detail: str) -> None:
-    """In the place of `_burn_bound`: numbers whose add was unclear are free at once."""
+def use_again(self: Cart, step: str, detail: str) -> None:
+    """In the place of `burn_bound`: numbers whose add was unclear are free at once."""
     self.abandon()
 
 
@@ -137,11 +138,11 @@ class Weakness:
 WEAKER = {
     "without the token check": Weakness(wakes_after_another_has_bought, ledger=LedgerWithoutToken),
     "look without removing from the cart": Weakness(
-        checkout_lands_after_it_was_given_up, patch=(Purchase, "revoke", look_without_removing)
+        checkout_lands_after_it_was_given_up, patch=(recovery, "revoke", look_without_removing)
     ),
-    "reuse of a burned number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Purchase, "_burn_bound", use_again)),
-    "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(protocol, "what_is_known", believe_refusals)),
-    "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(protocol, "find_surely", search_once)),
+    "reuse of a burned number": Weakness(add_and_checkout_land_after_they_were_given_up, patch=(Cart, "burn_bound", use_again)),
+    "a refusal is believed": Weakness(checkout_acts_and_is_refused_and_lists_lag, patch=(checkout, "what_is_known", believe_refusals)),
+    "absence by one search": Weakness(answer_is_lost_and_search_shows_nothing, patch=(recovery, "find_surely", search_once)),
 }
 
 

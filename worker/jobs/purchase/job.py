@@ -10,14 +10,16 @@ from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, NeedsReview, Refused, Wait
 from worker.jobs.ports.provider import PurchasePorts
 from worker.jobs.ports.rules import Rules
+from worker.jobs.purchase.cart_filling import OutOfStock
 from worker.jobs.purchase.ladder import steps_of
 from worker.jobs.purchase.locations import check_place
 from worker.jobs.purchase.pool import give_back, give_back_unless_enough
 from worker.jobs.purchase.pool_search import PoolHandOut, PoolQuote
-from worker.jobs.purchase.protocol import OutOfStock, Purchase, UnsettledPurchase
+from worker.jobs.purchase.protocol import Purchase
 from worker.jobs.purchase.provisioning import SUPERSEDED, set_up, unpark
 from worker.jobs.purchase.quote import quote
 from worker.jobs.purchase.quote_terms import not_to_be_had, quote_worse
+from worker.jobs.purchase.recovery import UnsettledPurchase
 from worker.jobs.purchase.result import known_purchase, purchase_result
 from worker.jobs.purchase.standing_order import SharedLooks, is_over, left_s, next_look_s
 from worker.jobs.purchase.state import Phase

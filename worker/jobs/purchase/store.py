@@ -1,7 +1,6 @@
 """A purchase's record, written to the ledger: a step counts only once the ledger has it."""
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.requests import SearchAndBuy
@@ -19,12 +18,25 @@ class WrittenPurchase(PurchaseRecord):
 
     def __init__(self, request: SearchAndBuy, context: PurchaseContext, provider: PurchasePorts, rules: Rules) -> None:
         super().__init__(request, context.checkpoint, context.numbers())
-        self._context, self._provider, self._rules = context, provider, rules
-        self._limits = limits_for(rules.spend_limits, context.reference)
-        self._balance: Decimal | None = None  #: as it was read before this round; None: not known
-        self._added: dict[str, bool] = {}  #: numbers that this attempt asked to be put into the cart; True: the provider confirmed it
+        self.context, self.provider, self.rules = context, provider, rules
+        self.limits = limits_for(rules.spend_limits, context.reference)
 
-    def _write(
+    @property
+    def floor(self) -> int:
+        """How many numbers must be in the cart before any is checked out. Once some are bought, the rest is bought as it comes."""
+        match self.request.policy:
+            case "all_or_nothing":
+                return 1 if self.bought else self.missing
+            case "at_least":
+                return max(1, (self.request.at_least or 1) - len(self.kept))
+            case "best_effort":
+                return 1
+
+    def cost_of(self, numbers: Iterable[str]) -> Spend:
+        """What these numbers cost together."""
+        return Spend.of(self.items[number].total_usd for number in numbers)
+
+    def write(
         self,
         step: str,
         detail: str = "",
@@ -40,9 +52,9 @@ class WrittenPurchase(PurchaseRecord):
         **checkpoint_changes: object,
     ) -> None:
         """Write to the ledger, and only then believe it ourselves."""
-        checkpoint = self.checkpoint.model_copy(update=checkpoint_changes | {"epoch": self._context.money.epoch})
+        checkpoint = self.checkpoint.model_copy(update=checkpoint_changes | {"epoch": self.context.money.epoch})
         changed = dict(items or {})
-        self._context.save(
+        self.context.save(
             Write(
                 step,
                 detail=detail,
@@ -55,7 +67,7 @@ class WrittenPurchase(PurchaseRecord):
                 free=sorted(free),
                 keep=sorted(keep),
                 hold=hold,
-                limits=self._limits,
+                limits=self.limits,
                 settle=settle,
                 progress=self._progress(changed) if step in ("settled", "looked") else None,
                 money=step == "fence",
