@@ -73,6 +73,16 @@ class Keys:
         """Text, for seconds: the age of the oldest call to the provider that this process has under way, ms."""
         return f"{self.namespace}:call:{worker}"
 
+    @property
+    def metrics_ended(self) -> str:
+        """Hash: counts of ended jobs, see `didflow.contract.metric_counts`."""
+        return f"{self.namespace}:metrics:ended"
+
+    @property
+    def metrics_calls(self) -> str:
+        """Hash: counts of requests to the provider, see `didflow.contract.metric_counts`."""
+        return f"{self.namespace}:metrics:calls"
+
     def running(self, worker: str) -> str:
         """JSON, for a minute: what this process runs with, see `didflow.ledger.worker_settings`."""
         return f"{self.namespace}:running:{worker}"

@@ -258,6 +258,10 @@ class Ledger(LedgerClient):
         with translated():
             self.client.set(self.keys.oldest_call(worker), age_ms, px=OLDEST_CALL_KEPT_MS)
 
+    def count_calls(self, worker: str, batch: int, counts: Mapping[str, int]) -> None:
+        """Add to the counts of requests to the provider. A batch (they count from 1 in each process) is added once."""
+        self._script("count_calls", worker, batch, *(part for name, count in counts.items() for part in (name, count)))
+
     def worker_gone(self, worker: str) -> None:
         self._script("gone", worker)
 

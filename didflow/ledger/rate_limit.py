@@ -5,7 +5,7 @@ a provider that counts a second of its own. The breaker opens after failures in 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -142,7 +142,11 @@ def rate_state(ledger: LedgerClient, account: str) -> RateState:
     """Look, and change nothing."""
     now_us = ledger.now_ms() * 1000
     with translated():
-        fields = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.rate(account)))
+        return read_rate_state(cast("dict[str, str]", ledger.client.hgetall(ledger.keys.rate(account))), now_us)
+
+
+def read_rate_state(fields: Mapping[str, str], now_us: int) -> RateState:
+    """The state in an account's hash."""
     cut_us, until_us = int(fields.get("cut_us") or 0), int(fields.get("until_us") or 0)
     is_open = fields.get("open") == "1"
     return RateState(

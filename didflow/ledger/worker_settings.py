@@ -90,7 +90,7 @@ def running_workers(reader: LedgerClient) -> dict[str, RunningWith]:
     """What the living workers run with, by worker. Those that wrote nothing that can be read are left out. Raises ServiceUnavailable."""
     workers = sorted(reader.workers())
     texts = reader.perform(_texts(reader.keys, workers)) if workers else ()
-    read = ((worker, _read(text)) for worker, text in zip(workers, texts, strict=True))
+    read = ((worker, read_running(text)) for worker, text in zip(workers, texts, strict=True))
     return {worker: running for worker, running in read if running is not None}
 
 
@@ -98,7 +98,8 @@ def _texts(keys: Keys, workers: list[str]) -> Command[tuple[str | None, ...]]:
     return tuple((yield RedisCommand("mget", ([keys.running(worker) for worker in workers],))))
 
 
-def _read(text: str | None) -> RunningWith | None:
+def read_running(text: str | None) -> RunningWith | None:
+    """What a worker wrote; None if that can't be read."""
     try:
         return None if text is None else RunningWith.model_validate_json(text)
     except ValidationError:

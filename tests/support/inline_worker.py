@@ -20,6 +20,7 @@ from didflow.settings import Settings
 from worker.attempt.heartbeat import Leases
 from worker.attempt.runner import JobRunner
 from worker.jobs.ports.provider import Provider
+from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.client import WavixClient
 from worker.wavix.locations import LocationCache
 from worker.wavix.sandbox import SandboxAdmin
@@ -61,7 +62,8 @@ class InlineWorker:
         self.ledger, self.sandbox = ledger, sandbox
         self.settings = settings_for(sandbox.url, ledger.keys.namespace, **changes)
         self.stopping = threading.Event()
-        self.leases = Leases(ledger, lease_s=self.settings.lease_seconds, worker="stage")
+        calls = CallsUnderWay()
+        self.leases = Leases(ledger, lease_s=self.settings.lease_seconds, worker="stage", calls=calls)
         self.client = WavixClient(
             sandbox.url,
             SecretStr(SANDBOX_KEY),
@@ -69,6 +71,7 @@ class InlineWorker:
             timeout_s=self.settings.http_timeout,
             locations=LocationCache(),
             read_backoff_s=0.01,
+            calls=calls,
         )
         self.runner = JobRunner(ledger, self.settings, self.provider, self.leases, self.stopping)
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import redis
@@ -88,9 +89,16 @@ class Leases(threading.Thread):
         while not self._stop_event.wait(min(every_s, wait_s)):
             # After a failure soon again: who is silent for long can't say of a server that came back whether anything is missing.
             wait_s = wait_s * 2 if self.beat() else FIRST_BEAT_S
+        with suppress(DidflowError, redis.RedisError):
+            self._send_counts()
 
     def stop(self) -> None:
         self._stop_event.set()
+
+    def _send_counts(self) -> None:
+        if (batch := self._calls.batch()).counts:
+            self._ledger.count_calls(self.worker, batch.batch, batch.counts)
+            self._calls.added(batch)
 
     def beat(self) -> bool:
         """Renew all leases once; one that could not be renewed for its whole length counts as lost. False if the ledger didn't answer."""
@@ -107,6 +115,7 @@ class Leases(threading.Thread):
                 self._noted_s = sent_s
             if (oldest_s := self._calls.oldest_s()) is not None:
                 self._ledger.call_under_way(self.worker, int((time.monotonic() - oldest_s) * 1000))
+            self._send_counts()
         except (DidflowError, redis.RedisError) as error:
             # Whatever the server says, this thread continues: without it the process would end, and with it what it runs.
             log.warning("leases.not_renewed", leases=len(held), error=f"{type(error).__name__}: {error}")

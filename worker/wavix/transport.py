@@ -198,7 +198,9 @@ class Wire:
             with self._calls.one():
                 answer = self._once(request)
         finally:
-            self.under_way_s += time.monotonic() - began_s
+            took_s = time.monotonic() - began_s
+            self.under_way_s += took_s
+        self._calls.count(request.method, request.url.path, _status_class(answer), took_s)
         self._admission.record(leave, heard_of(answer))
         return answer
 
@@ -220,6 +222,18 @@ class Wire:
     def close(self) -> None:
         self._client.close()
         self._network.close()
+
+
+def _status_class(answer: Said | NotNow | Unclear) -> str:
+    """For counting: ``2xx``, ``429``; ``not_sent`` if the provider wasn't reached, ``none`` if there was no whole answer."""
+    match answer:
+        case Said(status=429):
+            return "429"
+        case Said(status=status):
+            return f"{status // 100}xx"
+        case NotNow():
+            return "not_sent"
+    return "none"
 
 
 def _bounded(answer: httpx.Response) -> bytes:

@@ -43,6 +43,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', int(now - for
   redis.call('ZREM', workers, gone)
   redis.call('HDEL', key('vouch', 'life'), gone)
   redis.call('HDEL', key('vouch', 'acked'), gone)
+  redis.call('HDEL', key('metrics', 'counted'), gone)
   redis.call('DEL', key('taken', gone))
 end
 local told = count_write(worker)

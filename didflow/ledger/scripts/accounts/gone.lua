@@ -8,4 +8,5 @@
 notice_restart()
 for _, name in ipairs({'counts', 'acked', 'life'}) do redis.call('HDEL', key('vouch', name), ARGV[1]) end
 redis.call('DEL', key('taken', ARGV[1]))
+redis.call('HDEL', key('metrics', 'counted'), ARGV[1])
 return redis.call('ZREM', key('workers'), ARGV[1])

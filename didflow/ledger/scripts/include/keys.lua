@@ -63,6 +63,9 @@
 -- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:call:{worker}        text    age of the oldest call to the provider that this process has under way, ms; for seconds
 -- {ns}:running:{worker}     text    what this process runs with, without keys, as JSON; for a minute
+-- {ns}:metrics:ended        hash    how many jobs ended, and how long they waited and ran, see include/counts.lua
+-- {ns}:metrics:calls        hash    calls to the provider: {call}:{answer}:{bound in ms} -> count, {call}:ms -> their sum; see count_calls
+-- {ns}:metrics:counted      hash    worker process -> the last batch of such counts that it sent
 -- {ns}:taken:{worker}        hash    consumer in that process -> the claimant of its last take, and the jobs that it claimed; see take
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  refused events: their fields,
 --                                   and dead_entry, _group, _code, _reason, _faults

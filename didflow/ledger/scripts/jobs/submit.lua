@@ -48,7 +48,7 @@ if state == 'queued' then
   look_at(id, lane, now + renudge_ms)
   send_message(id, lane, 1, priority, '0')
 else
-  redis.call('HSET', job_key(id), 'due_ms', int(not_before))
+  redis.call('HSET', job_key(id), 'due_ms', int(not_before), 'not_before_ms', int(not_before))
   look_at(id, lane, not_before)
 end
 return {'new', id, state}

@@ -1,0 +1,179 @@
+"""What there is to measure, read from the ledger alone: whichever process asks gets the figures of all hosts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from didflow.contract.metric_counts import EndedJobs, ProviderCalls, read_calls, read_ended
+from didflow.contract.spending import ScopeSpending, SpendLimit
+from didflow.contract.states import JobState, Lane
+from didflow.ledger import script_calls
+from didflow.ledger.client import WORKER_ALIVE_MS
+from didflow.ledger.commands import Command, Commands, RedisCommand
+from didflow.ledger.group_progress import StreamGroups, all_groups
+from didflow.ledger.rate_limit import RateState, read_rate_state
+from didflow.ledger.views import moment
+from didflow.ledger.worker_settings import RunningWith, read_running, strictest
+
+#: Messages at a queue's head that are looked at for the oldest: those with priority stand before older ones.
+HEADS = 20
+
+
+@dataclass(frozen=True)
+class LaneBacklog:
+    """Jobs that are due and that no worker has taken. `oldest_s`: for how long the oldest has been due; 0 if there is none."""
+
+    waiting: int
+    oldest_s: float
+
+
+@dataclass(frozen=True)
+class AccountMeasures:
+    """One provider account.
+
+    rate_per_s   requests a second that are allowed now; None where no worker says what is configured
+    breaker_open the provider fails, and only an occasional probe is sent
+    gate_closed  after a restart of Redis, until what may be lost is accounted for: no money moves
+    spending     what is spent and held; held is in doubt until its checkout is settled. None: nothing yet
+    limits       its spend limits
+    """
+
+    paused: bool
+    gate_closed: bool
+    rate: RateState
+    rate_per_s: float | None
+    spending: ScopeSpending | None
+    limits: tuple[SpendLimit, ...]
+
+    @property
+    def breaker_open(self) -> bool:
+        return self.rate.open_since is not None
+
+    @property
+    def in_doubt_usd(self) -> Decimal:
+        return self.spending.held.usd if self.spending else Decimal(0)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Everything at one moment, on the server's clock.
+
+    jobs          how many are in each state; batches of a large job aren't counted
+    oldest        when the oldest job in each of the states was submitted that wait for a worker or a person
+    dead_letters  entries by where they lie: ``results``, ``requests``, ``messages``
+    """
+
+    at: datetime
+    workers: int
+    jobs: Mapping[JobState, int]
+    oldest: Mapping[JobState, datetime]
+    lanes: Mapping[Lane, LaneBacklog]
+    ended: EndedJobs
+    calls: ProviderCalls
+    dead_letters: Mapping[str, int]
+    groups: tuple[StreamGroups, ...]
+    accounts: Mapping[str, AccountMeasures] = field(default_factory=dict)
+
+    def oldest_s(self, state: JobState) -> float:
+        """How long ago the oldest job in this state was submitted, seconds; 0 if there is none."""
+        return max(0.0, (self.at - self.oldest[state]).total_seconds()) if state in self.oldest else 0.0
+
+
+def measures(commands: Commands) -> Command[Measures]:
+    """Some forty commands in five steps; none of them reads a list as long as there are jobs."""
+    keys, now_ms = commands.keys, (yield from _now_ms())
+    states, lanes = tuple(JobState), tuple(Lane)
+    counts = yield tuple(RedisCommand("zcard", (keys.state(state),)) for state in states)
+    firsts = yield tuple(RedisCommand("zrange", (keys.state(state), 0, 0), {"withscores": True}) for state in states)
+    heads = yield tuple(RedisCommand("lrange", (f"{keys.broker}:{lane}", 0, HEADS - 1)) for lane in lanes)
+    backlogs = {}
+    for lane, head in zip(lanes, heads, strict=True):
+        backlogs[lane] = yield from _backlog(f"{keys.broker}:{lane}", head, now_ms)
+    ended, calls, poison, dead, undecodable, alive, paused = yield (
+        RedisCommand("hgetall", (keys.metrics_ended,)),
+        RedisCommand("hgetall", (keys.metrics_calls,)),
+        RedisCommand("xlen", (keys.poison,)),
+        RedisCommand("xlen", (keys.dead_requests,)),
+        RedisCommand("llen", (keys.undecodable,)),
+        RedisCommand("zrangebyscore", (keys.workers, now_ms - WORKER_ALIVE_MS, "+inf")),
+        RedisCommand("smembers", (keys.paused,)),
+    )
+    running = yield from _running(commands, alive)
+    return Measures(
+        at=_moment(now_ms),
+        workers=len(alive),
+        jobs={state: int(count) for state, count in zip(states, counts, strict=True)},
+        oldest={state: _moment(int(first[0][1])) for state, first in zip(states, firsts, strict=True) if first},
+        lanes=backlogs,
+        ended=read_ended(ended),
+        calls=read_calls(calls),
+        dead_letters={"results": int(poison), "requests": int(dead), "messages": int(undecodable)},
+        groups=(yield from all_groups(keys)),
+        accounts=(yield from _accounts(commands, running, set(paused), now_ms)),
+    )
+
+
+def _now_ms() -> Command[int]:
+    seconds, microseconds = yield RedisCommand("time")
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _moment(ms: int) -> datetime:
+    found = moment(str(ms))
+    if found is None:
+        raise ValueError(f"not a moment: {ms} ms")
+    return found
+
+
+def _backlog(queue: str, head: Sequence[str], now_ms: int) -> Command[LaneBacklog]:
+    if not head:
+        return LaneBacklog(0, 0.0)
+    count, bodies = yield (RedisCommand("llen", (queue,)), RedisCommand("hmget", (f"{queue}.msgs", list(head))))
+    sent = [sent_ms for body in bodies if (sent_ms := _sent_ms(body)) is not None]
+    return LaneBacklog(int(count), max(0.0, (now_ms - min(sent, default=now_ms)) / 1000))
+
+
+def _sent_ms(body: str | None) -> int | None:
+    """When a message was sent; None for one that was just taken, or isn't ours."""
+    try:
+        told = json.loads(body or "{}")["message_timestamp"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return told if isinstance(told, int) else None
+
+
+def _running(commands: Commands, workers: Sequence[str]) -> Command[tuple[RunningWith, ...]]:
+    if not workers:
+        return ()
+    texts = yield RedisCommand("mget", ([commands.keys.running(worker) for worker in workers],))
+    return tuple(found for text in texts if (found := read_running(text)) is not None)
+
+
+def _accounts(commands: Commands, running: Sequence[RunningWith], paused: set[str], now_ms: int) -> Command[dict[str, AccountMeasures]]:
+    """The accounts that workers serve, and those that are paused."""
+    names = sorted({name for one in running for name in one.accounts} | paused)
+    if not names:
+        return {}
+    keys = commands.keys
+    number, *told = yield (
+        RedisCommand("hget", (keys.epoch, "number")),
+        *(RedisCommand("hgetall", (keys.rate(name),)) for name in names),
+        *(RedisCommand("hget", (keys.gate(name), "epoch")) for name in names),
+    )
+    rates, passed = told[: len(names)], told[len(names) :]
+    spent = yield from commands.run(script_calls.spending([("account", name) for name in names], 0))
+    by_name = {one.name: one for one in spent}
+    strict = strictest(running)
+    return {
+        name: AccountMeasures(
+            paused=name in paused,
+            gate_closed=number not in (None, "1") and passed[at] != number,
+            rate=(rate := read_rate_state(rates[at], now_ms * 1000)),
+            rate_per_s=strict.rate_limit * rate.pace if strict else None,
+            spending=by_name.get(name),
+            limits=strict.spend_limits.get(name, ()) if strict else (),
+        )
+        for at, name in enumerate(names)
+    }
