@@ -75,6 +75,10 @@ def provider(ledger: Ledger) -> Args:
     return claim_ledger("default", "https://api.example.net", ((1, "+12135550100"),)).args
 
 
+def count_calls(_: Ledger) -> Args:
+    return "worker-1", 1, "GET /v1/numbers:2xx:50", 3
+
+
 def count_releases(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, 2, 11, 12, 13)
@@ -425,6 +429,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "apply": (apply, None),
     "cancel": (cancel, None),
     "claim": (claim, None),
+    "count_calls": (count_calls, None),
     "count_releases": (count_releases, None),
     "dialect": (dialect, "same"),
     "emit": (emit, "0"),

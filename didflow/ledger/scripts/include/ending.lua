@@ -4,6 +4,7 @@
 --- @include "include/counts.lua"
 --- @include "include/events.lua"
 --- @include "include/keys.lua"
+--- @include "include/reading.lua"
 --- @include "include/reservations.lua"
 --- @include "include/settling.lua"
 --- @include "include/states.lua"
