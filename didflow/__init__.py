@@ -6,82 +6,26 @@
     job = didflow.submit(SearchAndBuy(country="US", city="LOS ANGELES, CA"), idempotency_key="order-4711")
     print(didflow.wait(job.id, timeout_s=60).result)
 
-Importing this loads neither httpx nor Dramatiq: a producer needs Redis and nothing else.
+`didflow.exports` has the list of names. They are loaded when one of them is first used, so that a module of this package can be imported
+without all others: `didflow --help` needs neither Redis nor pydantic. Importing them loads neither httpx nor Dramatiq.
 """
 
-from didflow.client.aio.client import AsyncDidflow
-from didflow.client.aio.deliveries import AsyncDelivery
-from didflow.client.aio.documents import AsyncDocuments
-from didflow.client.aio.number_pool import AsyncPool
-from didflow.client.quotes import QuotedSubmission
-from didflow.client.sync.client import Didflow
-from didflow.client.sync.deliveries import Delivery
-from didflow.client.sync.documents import Documents
-from didflow.client.sync.number_pool import Pool
-from didflow.contract.destinations import Destination
-from didflow.contract.errors import (
-    AlreadyLeaving,
-    DeadLetterNotFound,
-    DidflowError,
-    IdempotencyConflict,
-    InvalidRequest,
-    InvalidSettings,
-    JobNotFound,
-    PlanNotFound,
-    ServiceUnavailable,
-    WaitTimeout,
-    WrongJob,
-)
-from didflow.contract.events import Event
-from didflow.contract.history import Happening, History, HistoryEntry
-from didflow.contract.job_kinds import parse_request
-from didflow.contract.jobs import Job, JobView, Step
-from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
-from didflow.contract.results import Quote
-from didflow.contract.states import JobState, Outcome
-from didflow.ledger.dead_letters import DeadLetters
-from didflow.ledger.script_calls import Submission
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AlreadyLeaving",
-    "AsyncDelivery",
-    "AsyncDidflow",
-    "AsyncDocuments",
-    "AsyncPool",
-    "DeadLetterNotFound",
-    "DeadLetters",
-    "Delivery",
-    "Destination",
-    "Didflow",
-    "DidflowError",
-    "Documents",
-    "Event",
-    "Failback",
-    "FollowDocuments",
-    "Happening",
-    "History",
-    "HistoryEntry",
-    "IdempotencyConflict",
-    "InvalidRequest",
-    "InvalidSettings",
-    "Job",
-    "JobNotFound",
-    "JobState",
-    "JobView",
-    "Outcome",
-    "PlanNotFound",
-    "Pool",
-    "Quote",
-    "QuotedSubmission",
-    "Release",
-    "Reroute",
-    "Rung",
-    "SearchAndBuy",
-    "Selector",
-    "ServiceUnavailable",
-    "Step",
-    "Submission",
-    "WaitTimeout",
-    "WrongJob",
-    "parse_request",
-]
+if TYPE_CHECKING:
+    from didflow import exports
+    from didflow.exports import *  # noqa: F403 - by its `__all__`
+
+    __all__ = exports.__all__
+
+
+def __getattr__(name: str) -> object:
+    exports = import_module("didflow.exports")  # `from didflow import exports` would ask here again.
+    if name == "__all__" or name in exports.__all__:
+        return getattr(exports, name)
+    raise AttributeError(f"module 'didflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module("didflow.exports").__all__})

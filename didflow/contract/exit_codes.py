@@ -2,15 +2,6 @@
 
 from enum import IntEnum
 
-from didflow.contract.errors import (
-    DidflowError,
-    IdempotencyConflict,
-    LoginRefused,
-    ServiceUnavailable,
-    UnsafeRedis,
-    WaitTimeout,
-)
-
 
 class ExitCode(IntEnum):
     """How a command ended."""
@@ -41,17 +32,3 @@ MEANINGS = {
     ExitCode.MISCONFIGURED: "worker process: wrong settings",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
-
-
-def exit_code(error: DidflowError) -> ExitCode:
-    """The exit code that goes with an error."""
-    match error:
-        case WaitTimeout():
-            return ExitCode.TIMEOUT
-        case IdempotencyConflict():
-            return ExitCode.CONFLICT
-        case LoginRefused():
-            return ExitCode.INPUT
-        case ServiceUnavailable() | UnsafeRedis():
-            return ExitCode.UNREACHABLE
-    return ExitCode.INPUT

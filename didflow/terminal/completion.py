@@ -1,17 +1,13 @@
-"""Shell completion: `didflow completion SHELL` prints the script, and the ledger completes jobs, incidents and plans.
+"""What a shell is offered for an argument or option: jobs, incidents and plans of the ledger, countries, words.
 
 Completion never shows an error and never keeps the shell waiting: without an answer from Redis within `WITHIN_S` there is nothing to offer.
 """
 
 from collections.abc import Callable, Iterator
-from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import iso3166
 import redis
-import typer
-from typer._completion_classes import completion_init
-from typer._completion_shared import get_completion_script
 
 from didflow.contract.errors import DidflowError
 from didflow.ledger.address import redis_url
@@ -25,32 +21,7 @@ T = TypeVar("T")
 
 #: How long Redis may take for a connection, and for each answer.
 WITHIN_S = 0.15
-#: The shell sets it when it wants completions instead of the command.
-COMPLETE_VARIABLE = "_DIDFLOW_COMPLETE"
-
 Completions = list[tuple[str, str]]
-
-
-class Shell(StrEnum):
-    """The shells that have a script."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-
-
-def completion(shell: Annotated[Shell, typer.Argument(help="bash | zsh | fish")]) -> None:
-    """Print the script that completes didflow's commands, options, jobs, incidents and plans in a shell.
-
-    bash: add `eval "$(didflow completion bash)"` to ~/.bashrc. zsh: add `eval "$(didflow completion zsh)"` to ~/.zshrc, after
-    compinit. fish: write it to ~/.config/fish/completions/didflow.fish.
-    """
-    typer.echo(get_completion_script(prog_name="didflow", complete_var=COMPLETE_VARIABLE, shell=shell.value))
-
-
-def know_shells() -> None:
-    """Answer in the form in which those scripts ask."""
-    completion_init()
 
 
 def jobs(incomplete: str) -> Completions:

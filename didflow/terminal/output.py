@@ -12,8 +12,9 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.text import Text
 
+from didflow.contract.error_exit_codes import exit_code
 from didflow.contract.errors import DidflowError, InvalidRequest
-from didflow.contract.exit_codes import ExitCode, exit_code
+from didflow.contract.exit_codes import ExitCode
 from didflow.contract.states import JobState
 from didflow.contract.validation import invalid
 from didflow.terminal.tables import WholeWords, clean, print_table

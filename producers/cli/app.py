@@ -1,77 +1,49 @@
-"""All commands in one place, in the order in which `didflow --help` shows them."""
+"""`didflow`: a command is loaded when it runs or when its own options are completed. `--help` and completion need only its summary."""
 
-from collections.abc import Callable
-from importlib.metadata import version as installed_version
-from typing import Annotated
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
 from didflow.contract.exit_codes import MEANINGS, ExitCode
-from didflow.terminal.completion import completion, know_shells
 from didflow.terminal.examples import HELP, add_examples, as_lines
-from producers.cli.business_events import requests_app
-from producers.cli.buy import buy
-from producers.cli.churn import churn_app
-from producers.cli.dead_letters import dead_letters
-from producers.cli.decisions import decisions
-from producers.cli.documents import documents_app
-from producers.cli.failover import failback, failover_app
-from producers.cli.failover_plans import plan_app
-from producers.cli.history import history
-from producers.cli.incidents import incidents_app
-from producers.cli.inspect import cancel, explain, jobs, results_app, status
-from producers.cli.onboarding import onboarding_app
-from producers.cli.pool import pool_app
-from producers.cli.processes import PASS_ON, ROLES, Role
-from producers.cli.reroute_release import release, reroute
-from producers.cli.review import resolve, retry
-from producers.cli.settings import schema, settings
-from producers.cli.spend import spend
+from didflow.terminal.shells import know_shells
+from producers.cli.commands import SECTIONS
+from producers.cli.processes import PASS_ON, Role
 
-#: The sections of `didflow --help`, and the commands of each.
-SECTIONS: dict[str, dict[str, Callable[..., None] | typer.Typer | Role]] = {
-    "Submit": {
-        "buy": buy,
-        "reroute": reroute,
-        "failover": failover_app,
-        "failback": failback,
-        "release": release,
-        "churn": churn_app,
-        "documents": documents_app,
-        "pool": pool_app,
-        "cancel": cancel,
-    },
-    "Inspect": {
-        "status": status,
-        "jobs": jobs,
-        "explain": explain,
-        "history": history,
-        "decisions": decisions,
-        "incidents": incidents_app,
-        "results": results_app,
-        "onboarding": onboarding_app,
-        "spend": spend,
-        "doctor": ROLES["doctor"],
-        "reconcile": ROLES["reconcile"],
-    },
-    "Review": {"dead-letters": dead_letters, "retry": retry, "resolve": resolve},
-    "Configure": {"settings": settings, "schema": schema, "adopt": ROLES["adopt"], "completion": completion},
-    "Run": {
-        "up": ROLES["up"],
-        "demo": ROLES["demo"],
-        "worker": ROLES["worker"],
-        "sandbox": ROLES["sandbox"],
-        "requests": requests_app,
-    },
-}
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context
 
 
-class _InOrder(TyperGroup):
-    """Typer would list the groups of commands after all others."""
+class LazyCommands(TyperGroup):
+    """Its `commands` have a name, a section and a summary each. The whole command is loaded when it is called."""
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - it is the base class's.
         return [name for section in SECTIONS.values() for name in section]
+
+    def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
+        name, summary_only, rest = super().resolve_command(ctx, args)
+        return name, loaded(name) if name else summary_only, rest
+
+
+@cache
+def loaded(name: str) -> "Command":
+    """The command of this name, with its options or its own commands, and examples."""
+    section, command = next((section, commands[name]) for section, commands in SECTIONS.items() if name in commands)
+    holder = typer.Typer(rich_markup_mode="rich")
+    if isinstance(command, Role):
+        holder.command(name, help=command.summary, context_settings=PASS_ON, rich_help_panel=section)(command.become)
+    else:
+        module, _, attribute = command.place.partition(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            holder.add_typer(found, name=name, rich_help_panel=section)
+        else:
+            holder.command(name, rich_help_panel=section)(found)
+    add_examples(holder)
+    return typer.main.get_group(holder).commands[name]
 
 
 def _epilog() -> str:
@@ -80,7 +52,7 @@ def _epilog() -> str:
 
 
 app = typer.Typer(
-    cls=_InOrder,
+    cls=LazyCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -92,7 +64,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"didflow {installed_version('didflow')}")
+        from importlib.metadata import version  # It takes longer than all of `didflow --help`.
+
+        typer.echo(f"didflow {version('didflow')}")
         raise typer.Exit
 
 
@@ -103,15 +77,11 @@ def _root(
     pass
 
 
-failover_app.add_typer(plan_app, name="plan")
+def _not_loaded() -> None:
+    """Stands for a command in lists."""
+
+
 for section, commands in SECTIONS.items():
     for name, command in commands.items():
-        match command:
-            case typer.Typer():
-                app.add_typer(command, name=name, rich_help_panel=section)
-            case Role():
-                app.command(name, help=command.summary, context_settings=PASS_ON, rich_help_panel=section)(command.become)
-            case _:
-                app.command(name, rich_help_panel=section)(command)
-add_examples(app)
+        app.command(name, help=command.summary, rich_help_panel=section)(_not_loaded)
 know_shells()

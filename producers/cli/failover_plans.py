@@ -17,7 +17,7 @@ from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
 from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
-from producers.cli.failover import Incident, finish, named_incident, requested
+from producers.cli.failover import Incident, failover_app, finish, named_incident, requested
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
 from producers.cli.progress import say
 from producers.failover import Failover
@@ -28,6 +28,7 @@ STALE_AFTER = 3
 Name = Annotated[str, typer.Argument(help="the plan's name", metavar="NAME", autocompletion=completion.plans)]
 
 plan_app = typer.Typer(no_args_is_help=True, help="Prepared failovers: the numbers are selected in advance.")
+failover_app.add_typer(plan_app, name="plan")
 
 
 @plan_app.command()

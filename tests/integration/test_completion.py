@@ -1,13 +1,16 @@
 """Shell completion: the words that a shell is offered, and none where the ledger can't be asked."""
 
+import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from didflow import Destination, Didflow, Reroute, SearchAndBuy
-from didflow.terminal import completion
+from didflow.terminal import completion, shells
 from producers.failover import Failover
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -59,7 +62,48 @@ def test_nothing_is_offered_where_redis_does_not_answer(tmp_path: Path, monkeypa
     assert completion.jobs("") == []
 
 
-@pytest.mark.parametrize("shell", completion.Shell)
-def test_each_shell_has_a_script(tmp_path: Path, shell: completion.Shell) -> None:
+#: What a list of commands has no use for. (Typer itself loads pydantic to complete one.)
+HEAVY = {"redis", "httpx", "dramatiq", "structlog", "iso3166", "phonenumbers", "worker"}
+LISTING = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
+from producers.cli import main
+sys.argv = ["didflow", *sys.argv[1:]]
+main()
+"""
+
+
+def loaded_by(*words: str, **environment: str) -> set[str]:
+    """The modules that `didflow` imports with these words."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DIDFLOW_")}
+    command = [sys.executable, "-c", LISTING, *words]
+    ran = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)
+    assert "failover" in ran.stdout
+    return set(json.loads(ran.stderr))
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "most"),
+    [
+        ((), {"_DIDFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "didflow ", "COMP_CWORD": "1"}, 300),
+        ((), {"_DIDFLOW_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "didflow "}, 470),
+        (("--help",), {}, 370),
+    ],
+    ids=["bash", "zsh", "help"],
+)
+def test_a_list_of_commands_loads_no_command(words: tuple[str, ...], environment: dict[str, str], most: int) -> None:
+    modules = loaded_by(*words, **environment)
+    assert {name.partition(".")[0] for name in modules} & HEAVY == set()
+    assert {name for name in modules if name.startswith("producers.")} == {
+        "producers.cli",
+        "producers.cli.app",
+        "producers.cli.commands",
+        "producers.cli.processes",
+    }
+    assert len(modules) <= most
+
+
+@pytest.mark.parametrize("shell", shells.Shell)
+def test_each_shell_has_a_script(tmp_path: Path, shell: shells.Shell) -> None:
     end = Shell(tmp_path, {})("completion", shell)
     assert (end.code, f"_DIDFLOW_COMPLETE=complete_{shell}" in end.out) == (0, True)

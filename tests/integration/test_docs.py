@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
+from typer.core import TyperGroup
 
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Reroute
 from didflow.contract.states import JobState, Outcome, WaitReason
 from didflow.settings import Settings
-from producers.cli.app import app
 from producers.cli.processes import ROLES
+from tests.support.cli_commands import WHOLE
 from tests.support.inline_worker import InlineWorker
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -65,8 +65,8 @@ def test_commands_and_their_options_exist(line: str) -> None:
     name, *rest = shlex.split(line)
     if name in ROLES:
         return
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    while rest and rest[0] in getattr(command, "commands", {}):
+    command = WHOLE.commands[name]
+    while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
         command = command.commands[rest.pop(0)]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in rest if word.startswith("--")} <= known

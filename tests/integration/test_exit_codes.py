@@ -8,7 +8,8 @@ import pytest
 from didflow import Didflow, Failback, Reroute, SearchAndBuy, Selector
 from didflow.contract import errors
 from didflow.contract.destinations import Destination
-from didflow.contract.exit_codes import MEANINGS, ExitCode, exit_code
+from didflow.contract.error_exit_codes import exit_code
+from didflow.contract.exit_codes import MEANINGS, ExitCode
 from didflow.contract.jobs import Job
 from didflow.ledger.connection import connect
 from didflow.terminal.confirmation import MANY_NUMBERS, Stake

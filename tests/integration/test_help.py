@@ -14,8 +14,9 @@ from typer.core import TyperGroup
 
 from didflow.contract.exit_codes import ExitCode
 from didflow.settings import load_settings
-from producers.cli.app import SECTIONS, app
+from producers.cli.commands import SECTIONS
 from producers.cli.processes import ROLES
+from tests.support.cli_commands import WHOLE
 from worker.local import demo, up
 from worker.operate import adopt, doctor
 from worker.operate import reconcile as reconcile
@@ -37,7 +38,7 @@ def walked(command: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
             yield from walked(inner, (*path, name))
 
 
-ROOT = typer.main.get_command(app)
+ROOT = WHOLE
 COMMANDS = {path: command for path, command in walked(ROOT) if path not in ROLES}
 
 
@@ -141,6 +142,11 @@ def test_the_sections_stand_in_the_order_of_the_work() -> None:
     assert places == sorted(places)
     assert list(SECTIONS) == ["Submit", "Inspect", "Review", "Configure", "Run"]
     assert {"doctor", "reconcile"} <= set(SECTIONS["Inspect"])
+
+
+def test_the_list_of_commands_says_what_the_help_of_each_says_first() -> None:
+    said = {name: command.summary for section in SECTIONS.values() for name, command in section.items()}
+    assert said == {name: (command.help or "").partition("\n\n")[0] for name, command in WHOLE.commands.items()}
 
 
 def test_the_version_is_the_installed_one() -> None:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from didflow.logs import drain_logs
 from producers.cli.app import app
+from tests.support.cli_commands import COMMANDS
 from tests.support.forking import FORKING
 from worker.local import demo, embedded_valkey, up
 from worker.operate import adopt, doctor, upload_document
@@ -28,6 +29,7 @@ from worker.process import supervisor, worker_process
 from worker.wavix.sandbox import __main__ as sandbox
 
 WITHIN_S = 60.0
+assert COMMANDS, "loaded here, so that no fork loads a command again"
 #: What a command may become.
 MODULES: dict[str, Any] = {
     module.__name__: module for module in (adopt, demo, doctor, embedded_valkey, worker_process, reconcile, supervisor, up, upload_document)

@@ -2,11 +2,9 @@
 
 import re
 
-import typer
-
 from didflow import Rung, SearchAndBuy
 from didflow.contract.changes import _ADMITS, changes
-from producers.cli.app import app
+from producers.cli.app import loaded
 
 
 def test_the_cause_of_most_refusals_comes_first_and_what_refused_nothing_is_not_advised() -> None:
@@ -32,7 +30,7 @@ def test_the_request_itself_says_what_can_be_widened() -> None:
 
 
 def test_every_flag_is_an_option_of_buy_and_every_field_one_of_the_request() -> None:
-    options = {name for param in typer.main.get_command(app).commands["buy"].params for name in param.opts}  # type: ignore[attr-defined]
+    options = {name for param in loaded("buy").params for name in param.opts}
     for _, flag, field in _ADMITS.values():
         assert set(re.findall(r"--[\w-]+", flag)) <= options
         assert field in SearchAndBuy.model_fields

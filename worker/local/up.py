@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
+from didflow.contract.error_exit_codes import exit_code
 from didflow.contract.errors import DidflowError
-from didflow.contract.exit_codes import ExitCode, exit_code
+from didflow.contract.exit_codes import ExitCode
 from didflow.logs import configure_logs
 from didflow.settings import SANDBOX_KEY, Settings, load_settings
 from didflow.terminal.argument_types import parser_of, port, whole

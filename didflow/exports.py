@@ -1,0 +1,78 @@
+"""Every name that `from didflow import …` offers."""
+
+from didflow.client.aio.client import AsyncDidflow
+from didflow.client.aio.deliveries import AsyncDelivery
+from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.number_pool import AsyncPool
+from didflow.client.quotes import QuotedSubmission
+from didflow.client.sync.client import Didflow
+from didflow.client.sync.deliveries import Delivery
+from didflow.client.sync.documents import Documents
+from didflow.client.sync.number_pool import Pool
+from didflow.contract.destinations import Destination
+from didflow.contract.errors import (
+    AlreadyLeaving,
+    DeadLetterNotFound,
+    DidflowError,
+    IdempotencyConflict,
+    InvalidRequest,
+    InvalidSettings,
+    JobNotFound,
+    PlanNotFound,
+    ServiceUnavailable,
+    WaitTimeout,
+    WrongJob,
+)
+from didflow.contract.events import Event
+from didflow.contract.history import Happening, History, HistoryEntry
+from didflow.contract.job_kinds import parse_request
+from didflow.contract.jobs import Job, JobView, Step
+from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
+from didflow.contract.results import Quote
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.dead_letters import DeadLetters
+from didflow.ledger.script_calls import Submission
+
+__all__ = [
+    "AlreadyLeaving",
+    "AsyncDelivery",
+    "AsyncDidflow",
+    "AsyncDocuments",
+    "AsyncPool",
+    "DeadLetterNotFound",
+    "DeadLetters",
+    "Delivery",
+    "Destination",
+    "Didflow",
+    "DidflowError",
+    "Documents",
+    "Event",
+    "Failback",
+    "FollowDocuments",
+    "Happening",
+    "History",
+    "HistoryEntry",
+    "IdempotencyConflict",
+    "InvalidRequest",
+    "InvalidSettings",
+    "Job",
+    "JobNotFound",
+    "JobState",
+    "JobView",
+    "Outcome",
+    "PlanNotFound",
+    "Pool",
+    "Quote",
+    "QuotedSubmission",
+    "Release",
+    "Reroute",
+    "Rung",
+    "SearchAndBuy",
+    "Selector",
+    "ServiceUnavailable",
+    "Step",
+    "Submission",
+    "WaitTimeout",
+    "WrongJob",
+    "parse_request",
+]
