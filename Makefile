@@ -84,8 +84,8 @@ bench: .venv-bench/ready .venv-bench-arq/ready  ## measure the overhead of a job
 	@.venv-bench/bin/python -m tests.bench.failover
 
 lock:  ## write all lock files (needs uv)
-	uv pip compile pyproject.toml --extra local --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
-	uv pip compile pyproject.toml --extra local --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra local --extra http --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra local --extra http --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
 	uv pip compile pyproject.toml --extra local --group build --group bench --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench.lock
 	uv pip compile --group bench-arq --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench-arq.lock
 

@@ -16,6 +16,7 @@
     ├── WrongJob                wrong_job               the named job can't be used for this
     ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
     ├── PlanNotFound            plan_not_found
+    ├── ApiKeyNotFound          api_key_not_found       no valid key of the HTTP API has this id or name
     ├── IncidentNotFound        incident_not_found      the error names similar incidents
     ├── WaitTimeout             wait_timeout            the job continues; wait again
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
@@ -189,6 +190,13 @@ class PlanNotFound(DidflowError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no failover plan {name[:60]!r}: `didflow failover plan list` shows those that are kept")
+
+
+class ApiKeyNotFound(DidflowError):
+    code = "api_key_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no valid key {name[:60]!r}: `didflow keys list` shows those that are")
 
 
 class IncidentNotFound(DidflowError):

@@ -108,12 +108,12 @@ def invalid(error: ValidationError, model: type[BaseModel] | None = None) -> Inv
 def faults_in(error: ValidationError, model: type[BaseModel] | None = None) -> tuple[Fault, ...]:
     """Where ('' for the whole) and what, in our words."""
     return tuple(
-        _fault(fault["loc"], fault["type"], fault["msg"], fault.get("ctx", {}), model)
+        as_fault(fault["loc"], fault["type"], fault["msg"], fault.get("ctx", {}), model)
         for fault in error.errors(include_url=False, include_input=False)
     )
 
 
-def _fault(loc: tuple[int | str, ...], kind: str, words: str, limits: Mapping[str, Any], model: type[BaseModel] | None) -> Fault:
+def as_fault(loc: tuple[int | str, ...], kind: str, words: str, limits: Mapping[str, Any], model: type[BaseModel] | None) -> Fault:
     message = _in_words(words.removeprefix("Value error, "))
     known = model.model_fields if model is not None and len(loc) == 1 else ()
     return Fault(".".join(map(str, loc)), message, kind, _next_step(kind, message, limits, str(loc[-1]) if loc else "", known))

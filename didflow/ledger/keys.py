@@ -193,6 +193,21 @@ class Keys:
         return f"{self.namespace}:plans:open"
 
     @property
+    def api_keys(self) -> str:
+        """Hash: SHA-256 of a secret of the HTTP API -> its key, see `didflow.ledger.api_keys`."""
+        return f"{self.namespace}:api_keys"
+
+    @property
+    def api_keys_used(self) -> str:
+        """Hash: key's id -> when it was last used, ms."""
+        return f"{self.api_keys}:used"
+
+    @property
+    def api_keys_made(self) -> str:
+        """Int: how many keys were ever made."""
+        return f"{self.api_keys}:made"
+
+    @property
     def decisions(self) -> str:
         """Stream: people's decisions that no job records."""
         return f"{self.namespace}:decisions"

@@ -62,7 +62,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "settings": ("settings --json",),
     "schema": ("schema events",),
+    "keys create": ("keys create shop --scope read --scope buy --expires 90d", "keys create ops --scope admin"),
+    "keys list": ("keys list",),
+    "keys rotate": ("keys rotate shop --overlap 24h",),
+    "keys revoke": ("keys revoke shop",),
     "completion": ("completion bash",),
+    "serve": ("serve", "serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"),
     "requests consume": ("requests consume",),
     "requests send": ("requests send didflow.onboarding.order.v1 --id 4711 --data @order.json",),
 }

@@ -102,6 +102,7 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "producers.cli.settings:schema",
             "Print the JSON Schema of requests, of events on both streams, or of business events from other systems.",
         ),
+        "keys": Command("producers.cli.keys:keys_app", "Create, list, rotate and revoke keys of the HTTP API."),
         "adopt": ROLES["adopt"],
         "completion": Command(
             "didflow.terminal.shells:completion",
@@ -112,6 +113,10 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
         "up": ROLES["up"],
         "demo": ROLES["demo"],
         "worker": ROLES["worker"],
+        "serve": Command(
+            "producers.cli.serve:serve",
+            "Serve jobs over HTTP until SIGTERM. See docs/http.md; a running server describes itself at /docs and /openapi.json.",
+        ),
         "sandbox": ROLES["sandbox"],
         "requests": Command(
             "producers.cli.business_events:requests_app", "Consume business events that other systems write to a Redis stream."

@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from didflow import AsyncDidflow, Destination, Didflow, InvalidRequest, Reroute, SearchAndBuy
 from didflow.contract.actors import os_user
+from didflow.contract.api_keys import ApiKey, ApiScope, new_key_id
 from didflow.contract.errors import InvalidSettings, JobError
 from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
+from didflow.ledger.api_keys import create
+from didflow.ledger.commands import Commands
 from didflow.ledger.connection import connect, connect_async
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
@@ -46,6 +49,9 @@ LOOKING = {
     # What they do is done by the systems whose events they carry.
     ("requests", "send"),
     ("requests", "consume"),
+    # Who asks it is named by the key of each request.
+    ("serve",),
+    ("keys", "list"),
     # It is sent to the provider alone, and has no record of ours.
     ("documents", "upload"),
 }
@@ -94,6 +100,12 @@ class Simulation:
     def handed_out(self) -> None:
         self.ledger.client.hset(self.ledger.keys.handed_out("default"), NUMBER, "1|job|1")
 
+    def key(self) -> str:
+        """The name of a key of the HTTP API."""
+        key = ApiKey(id=new_key_id(), name="shop", scopes=frozenset({ApiScope.READ}))
+        self.ledger.perform(create(Commands(self.ledger.keys.namespace, actor="bob"), key))
+        return "shop"
+
     def group(self) -> None:
         self.ledger.client.xgroup_create(self.ledger.keys.results, "billing", "0", mkstream=True)
 
@@ -126,6 +138,9 @@ def came_back(simulation: Simulation) -> tuple[str, ...]:
 
 #: What is there before, and the arguments.
 CHANGING: dict[tuple[str, ...], Callable[[Simulation], tuple[str, ...]]] = {
+    ("keys", "create"): args("shop", "--scope", "read"),
+    ("keys", "rotate"): lambda simulation: (simulation.key(),),
+    ("keys", "revoke"): lambda simulation: (simulation.key(), "--yes"),
     ("buy",): args("--country", "US", "--yes"),
     ("reroute",): args(*OF, *TO),
     ("release",): args(*OF, "--yes"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from didflow.contract.api_keys import digest
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Destination
 from didflow.contract.history import Happened, Happening
@@ -57,6 +58,28 @@ def admit(ledger: Ledger) -> Args:
 def alive(ledger: Ledger) -> Args:
     submitted(ledger)
     return ("worker-1", 35_000, 60_000, 0, 0, "")
+
+
+API_KEY = {"id": "0123456789ab", "name": "shop", "scopes": ["read", "buy"]}
+
+
+def api_key_create(ledger: Ledger) -> Args:
+    return (digest("dfk_1"), json.dumps(API_KEY), 60_000, "ann")
+
+
+def api_key(ledger: Ledger) -> Args:
+    ledger._script("api_key_create", *api_key_create(ledger))
+    return (digest("dfk_1"),)
+
+
+def api_key_rotate(ledger: Ledger) -> Args:
+    api_key(ledger)
+    return ("shop", digest("dfk_2"), 60_000, 0, "ann")
+
+
+def api_key_revoke(ledger: Ledger) -> Args:
+    api_key(ledger)
+    return ("shop", "ann")
 
 
 def cancel(ledger: Ledger) -> Args:
@@ -426,6 +449,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "account": (account, "same"),
     "admit": (admit, None),
     "alive": (alive, None),
+    "api_key": (api_key, None),
+    "api_key_create": (api_key_create, None),
+    "api_key_revoke": (api_key_revoke, "gone"),
+    "api_key_rotate": (api_key_rotate, None),
     "apply": (apply, None),
     "cancel": (cancel, None),
     "claim": (claim, None),
@@ -481,7 +508,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
 }
 
 #: They write nothing, or only move moments.
-LOOKING = ("fits", "history", "renew", "spending")
+LOOKING = ("api_key", "fits", "history", "renew", "spending")
 
 
 def snapshot(ledger: Ledger) -> dict[str, object]:

@@ -53,6 +53,8 @@
 -- {ns}:gate:{account}:held  zset    jobs that wait for it, by priority; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by the time of its next refresh, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:api_keys             hash    SHA-256 of a secret of the HTTP API -> its key, as JSON, with created_ms, created_by, until_ms;
+--                                   {ns}:api_keys:used hash  key's id -> when it was last used, ms; {ns}:api_keys:made int  counts keys
 -- {ns}:decisions            stream  people's decisions that no job records: what, subject, actor, detail
 -- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
 -- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they

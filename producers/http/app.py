@@ -1,0 +1,59 @@
+"""The ASGI application: its routers, and how it answers errors."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from didflow.client.aio import AsyncDidflow
+from didflow.contract.errors import DidflowError
+from producers.http import jobs, submit
+from producers.http.access import Access
+from producers.http.middleware import Gateway
+from producers.http.openapi import describe
+from producers.http.problems import of_error, of_http
+from producers.http.services import Services
+from producers.http.validation import of_validation
+
+#: Each has the paths of one thing.
+ROUTERS = (submit.router, jobs.router)
+
+
+def application(didflow: AsyncDidflow, *, open_to: str | None = None) -> ASGIApp:
+    """The API. `open_to`: the name of who asks without a key, on a server that only this machine reaches."""
+    access = Access(didflow, open_to)
+    app = described()
+    app.state.services = Services(didflow, access)
+    return Gateway(app, access)
+
+
+def described() -> FastAPI:
+    """The routes, without anything to work with."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/v1")
+    app.add_exception_handler(DidflowError, _of_error)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    describe(app)
+    return app
+
+
+async def _of_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, DidflowError):
+        raise error
+    return of_error(error)
+
+
+async def _of_http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return of_http(error)
+
+
+async def _of_validation(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return of_validation(error)

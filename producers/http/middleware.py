@@ -1,0 +1,90 @@
+"""Around every request: its id, who asks, one line in the log, and an answer whatever happens."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from didflow.contract.errors import DidflowError
+from producers.http.access import Access
+from producers.http.problems import REQUEST_ID, Refused, of_error, of_http, problem
+
+log = structlog.stdlib.get_logger("didflow.http")
+
+#: Headers that an answer has unless its route says otherwise.
+_EVERY = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"private, no-cache"))
+_READABLE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)
+
+
+class Gateway:
+    """Lets a request of the API through to `app` once it is known whose it is. Anything outside `/v1/` is for everybody."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        given = connection.headers.get("x-request-id", "")
+        request_id = given if _READABLE_ID.fullmatch(given) else uuid.uuid4().hex
+        REQUEST_ID.set(request_id)
+        seen = _Seen(send, request_id)
+        began_s = time.perf_counter()
+        try:
+            await self._answer(scope, receive, seen)
+        except Exception as error:
+            log.exception("http.failed", request_id=request_id, error=type(error).__name__)
+            if seen.status is not None:
+                raise  # The answer has begun: the connection ends here.
+            await problem(500, "internal_error", "didflow failed on this request: report it with its request id")(scope, receive, seen)
+        finally:
+            self._log(scope, seen, request_id, time.perf_counter() - began_s)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        if scope["path"].startswith("/v1/"):
+            try:
+                connection.state.caller = await self._access.caller(connection)
+            except Refused as refused:
+                await of_http(refused)(scope, receive, send)
+                return
+            except DidflowError as error:
+                await of_error(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    @staticmethod
+    def _log(scope: Scope, seen: "_Seen", request_id: str, took_s: float) -> None:
+        """The route, not the path: a path may hold what doesn't belong into a log, and so may a query."""
+        route = getattr(scope.get("route"), "path", "")
+        caller = getattr(HTTPConnection(scope).state, "caller", None)
+        log.info(
+            "http.request",
+            method=scope["method"],
+            route=route,
+            status=seen.status,
+            took_ms=round(took_s * 1000, 1),
+            caller=caller.name if caller else None,
+            request_id=request_id,
+        )
+
+
+class _Seen:
+    """Passes an answer on, with the headers that each has."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self._request_id = send, request_id
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            there = {name.lower() for name, _ in message["headers"]}
+            every = ((b"x-request-id", self._request_id.encode()), *_EVERY)
+            message = {**message, "headers": [*message["headers"], *(pair for pair in every if pair[0] not in there)]}
+        await self._send(message)

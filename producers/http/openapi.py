@@ -1,0 +1,40 @@
+"""The OpenAPI description: at `/openapi.json`, in `docs/openapi.json`, and as a page that needs nothing from the internet."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+from starlette.responses import JSONResponse, Response
+
+from producers.http.problems import Problem
+
+#: Of the API, which is `/v1`; not of the package.
+VERSION = "1"
+_TEXT = "Provision phone numbers: jobs that are never lost, purchases that happen exactly once."
+_KEY = {"type": "http", "scheme": "bearer", "description": "A key that `didflow keys create` made"}
+
+
+def describe(app: FastAPI) -> None:
+    """Serve the description."""
+
+    async def openapi() -> Response:
+        return JSONResponse(app.openapi())
+
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    app.openapi = lambda: _of(app)  # type: ignore[method-assign]
+
+
+def _of(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        found = get_openapi(title="didflow", version=VERSION, description=_TEXT, routes=app.routes)
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        schemas |= problem.pop("$defs", {})
+        schemas["Problem"] = problem
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        found["components"]["securitySchemes"] = {"key": _KEY}
+        found["security"] = [{"key": []}]
+        app.openapi_schema = found
+    return app.openapi_schema

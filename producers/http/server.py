@@ -1,0 +1,190 @@
+"""The process behind `didflow serve`: a socket, TLS, trusted proxies, and an end that lets requests finish."""
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from didflow.client.aio import AsyncDidflow
+from didflow.contract.errors import InvalidSettings, ServiceUnavailable
+from didflow.ledger.api_keys import any_made
+from didflow.parent_process import end_with_parent
+from didflow.settings import Settings
+from producers.http.app import application
+
+log = structlog.stdlib.get_logger("didflow.http")
+
+DEFAULT_PORT = 8780
+#: How long requests may take after SIGTERM.
+END_WITHIN_S = 20
+#: Between two looks for a Redis that isn't there yet.
+AGAIN_S = 0.5
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where and how to listen.
+
+    port             0: any that is free
+    tls_cert, tls_key  PEM files; none: plain HTTP
+    proxies          addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    proxies: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class _Server(uvicorn.Server):
+    """Ends without a signal's exit code: a stop is no failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def run(settings: Settings, listen: Listen, listening: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C. `listening` gets the URL once requests are taken.
+
+    Raises InvalidSettings for files, addresses and a port that can't be used, and without any key on anything but loopback.
+    """
+    _check(listen)
+    asyncio.run(_serve(settings, listen, listening))
+
+
+async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], None]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    with _socket(listen) as taken:
+        didflow = await _as_soon_as_known(stopping)
+        if didflow is None:
+            return
+        try:
+            if not listen.is_loopback and not await _has_keys(didflow, stopping):
+                return
+            app = application(didflow, open_to=settings.acting if listen.is_loopback else None)
+            server = server_of(app, listen)
+            end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+            listening(_url(listen, taken))
+            await server.serve(sockets=[taken])
+        finally:
+            await didflow.aclose()
+
+
+def server_of(app: ASGIApp, listen: Listen) -> uvicorn.Server:
+    """What serves the application, on a socket that is given later."""
+    return _Server(
+        uvicorn.Config(
+            app,
+            interface="asgi3",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(listen.proxies),
+            forwarded_allow_ips=list(listen.proxies),
+            timeout_graceful_shutdown=END_WITHIN_S,
+            ssl_certfile=str(listen.tls_cert) if listen.tls_cert else None,
+            ssl_keyfile=str(listen.tls_key) if listen.tls_key else None,
+        )
+    )
+
+
+async def _as_soon_as_known(stopping: asyncio.Event) -> AsyncDidflow | None:
+    """A server that starts beside its Redis may be the quicker one. None: it is to stop."""
+    said = False
+    while not stopping.is_set():
+        try:
+            return AsyncDidflow.from_env()
+        except ServiceUnavailable as error:
+            if not said:
+                log.warning("http.no_redis", error=str(error))
+            said = True
+        await _pause(stopping)
+    return None
+
+
+async def _has_keys(didflow: AsyncDidflow, stopping: asyncio.Event) -> bool:
+    """Raises InvalidSettings if no key was ever made. False: it is to stop."""
+    while not stopping.is_set():
+        try:
+            if await didflow.perform(any_made(didflow.commands)):
+                return True
+        except ServiceUnavailable as error:
+            log.warning("http.no_redis", error=str(error))
+            await _pause(stopping)
+            continue
+        raise InvalidSettings("without any key the server listens on loopback only, as 127.0.0.1: make a key first (`didflow keys create`)")
+    return False
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(AGAIN_S):
+            await stopping.wait()
+    except TimeoutError:
+        return
+
+
+def _check(listen: Listen) -> None:
+    """Raises InvalidSettings."""
+    if (listen.tls_cert is None) != (listen.tls_key is None):
+        raise InvalidSettings("--tls-cert and --tls-key go together: give both")
+    if listen.tls_cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.tls_cert, listen.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSettings(
+                f"--tls-cert and --tls-key can't be used ({type(error).__name__}): give PEM files of a certificate and of its key"
+            ) from None
+    for proxy in listen.proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise InvalidSettings(f"--trusted-proxy {proxy[:60]!r} is no address: give one such as 10.0.0.7 or 10.0.0.0/24") from None
+
+
+def _socket(listen: Listen) -> socket.socket:
+    """Raises InvalidSettings if the address can't be taken."""
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise InvalidSettings(f"can't listen on {listen.host[:100]!r} port {listen.port} ({why}): choose with --host and --port") from None
+
+
+def _url(listen: Listen, taken: socket.socket) -> str:
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{'https' if listen.tls_cert else 'http'}://{host}:{taken.getsockname()[1]}"

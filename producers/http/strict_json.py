@@ -1,0 +1,104 @@
+"""Bodies: bounded, UTF-8, and JSON that means one thing only."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from producers.http.problems import Refused
+
+#: More than a request may take up in the ledger.
+MOST_BYTES = 10_000_000
+#: The parser would go as deep as Python's stack; no request is deeper than this.
+DEEPEST = 64
+
+
+class StrictRequest(Request):
+    """A request whose body is read with a limit, and whose JSON is refused where two readers could understand it differently."""
+
+    async def body(self) -> bytes:
+        """Raises Refused: 413, and 415 for a body that doesn't call itself JSON."""
+        if not hasattr(self, "_body"):
+            declared = self.headers.get("content-length", "0")
+            if declared.isdecimal() and int(declared[:20]) > MOST_BYTES:
+                _too_large()
+            chunks, size = [], 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > MOST_BYTES:
+                    _too_large()
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+            if self._body:
+                _check_type(self.headers.get("content-type", ""))
+        return self._body
+
+    async def json(self) -> Any:
+        """Raises Refused: 400."""
+        if not hasattr(self, "_json"):
+            self._json = parse(await self.body())
+        return self._json
+
+
+def _too_large() -> NoReturn:
+    detail = f"the body is longer than {MOST_BYTES} bytes: split it into several jobs"
+    raise Refused(413, "body_too_large", detail, headers={"Connection": "close"})
+
+
+def _check_type(content_type: str) -> None:
+    kind, _, options = content_type.partition(";")
+    charset = options.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise Refused(415, "unsupported_media_type", "the body is JSON in UTF-8: send it as Content-Type: application/json")
+
+
+def parse(body: bytes) -> Any:
+    """Raises Refused (400) for what isn't JSON, and for what is ambiguous: a field twice, NaN, no UTF-8, deep nesting."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        _unreadable(f"byte {error.start} of the body is not UTF-8: send JSON in UTF-8")
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_constant, parse_float=_finite)
+        _check_depth(found, DEEPEST)
+    except RecursionError:
+        _unreadable(f"the body is nested deeper than {DEEPEST} levels: no request is")
+    except json.JSONDecodeError as error:
+        _unreadable(f"the body is not JSON, line {error.lineno} column {error.colno}: {error.msg}")
+    except ValueError:  # A whole number of thousands of digits.
+        _unreadable("the body has a number that is too long: no field takes it")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        _unreadable(f"the field {twice[:60]!a} is there twice: give it once")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    _unreadable(f"the body has {name}, which is not JSON: give a number, or null")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        _unreadable("the body has a number that is too large: no field takes it")
+    return value
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if not left:
+        raise RecursionError
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            _check_depth(inner, left - 1)
+
+
+def _unreadable(detail: str) -> NoReturn:
+    raise Refused(400, "not_json", detail)

@@ -1,0 +1,83 @@
+"""The HTTP API on a real socket: uvicorn in a thread, over a real Valkey."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from didflow import AsyncDidflow
+from didflow.contract.api_keys import ApiKey, ApiScope, new_key_id
+from didflow.ledger import api_keys
+from didflow.ledger.ledger import Ledger
+from producers.http.app import application
+from producers.http.server import Listen, server_of
+
+#: Long enough for a busy machine.
+WITHIN_S = 60.0
+
+
+@dataclass
+class Api:
+    """A running server, and a client of it with a key that may do everything."""
+
+    url: str
+    ledger: Ledger
+    http: httpx.Client
+
+    def client(self, secret: str | None = None) -> httpx.Client:
+        """Another client, with another key or none."""
+        headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=WITHIN_S, trust_env=False)
+
+    def key(self, name: str, *scopes: ApiScope, **limits: Any) -> str:
+        """The secret of a new key."""
+        key = ApiKey(id=new_key_id(), name=name, scopes=frozenset(scopes), **limits)
+        return self.ledger.perform(api_keys.create(self.ledger.commands, key))
+
+    def buy(self, key: str, **beside: object) -> httpx.Response:
+        """Submit a purchase."""
+        body = {"request": {"country": "US"}, **beside}
+        return self.http.post("/v1/jobs/search-and-buy", json=body, headers={"Idempotency-Key": key})
+
+
+@contextmanager
+def serving(ledger: Ledger, redis_url: str, *, open_to: str | None = None) -> Iterator[str]:
+    """Serve this ledger's namespace; the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ready, loops = threading.Event(), list[Any]()
+
+        async def serve() -> None:
+            didflow = AsyncDidflow.from_url(redis_url, ledger.keys.namespace, actor="server")
+            server = server_of(application(didflow, open_to=open_to), Listen())
+            loops[:] = [asyncio.get_running_loop(), server]
+            ready.set()
+            try:
+                await server.serve(sockets=[taken])
+            finally:
+                await didflow.aclose()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        ready.wait(WITHIN_S)
+        try:
+            yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+        finally:
+            loop, server = loops
+            loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+            thread.join(WITHIN_S)
+
+
+@contextmanager
+def api_of(ledger: Ledger, redis_url: str) -> Iterator[Api]:
+    """A server, with a client that may do everything."""
+    with serving(ledger, redis_url) as url:
+        api = Api(url, ledger, httpx.Client())
+        api.http.close()
+        with api.client(api.key("ops", ApiScope.ADMIN)) as http:
+            api.http = http
+            yield api
