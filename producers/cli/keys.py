@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from didflow.client.sync import Didflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.api_keys import ApiKey, ApiScope, KeptKey, new_key_id
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.time_values import read_span

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from didflow.client.aio import AsyncDidflow
+from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.api_keys import SECRET, ApiKey, ApiScope
 from didflow.contract.errors import ServiceUnavailable
 from didflow.ledger.api_keys import USED_EVERY_MS, Known, NoKey, find, note_use
@@ -92,7 +92,7 @@ class Access:
     async def caller(self, connection: HTTPConnection) -> Caller:
         """Raises Refused: 401, 403 for a foreign name of this machine, 429."""
         secret = _secret(connection.headers.getlist("authorization"))
-        match await self.didflow.perform(find(self.didflow.commands, secret)):
+        match await self.didflow.ledger.perform(find(self.didflow.ledger.commands, secret)):
             case Known() as known:
                 self._admit(known.key)
                 await self._note_use(known)
@@ -123,7 +123,7 @@ class Access:
         if now_s - self.used_s.get(known.key.id, -USED_EVERY_MS) * 1000 >= USED_EVERY_MS:
             self.used_s[known.key.id] = now_s
             with suppress(ServiceUnavailable):  # A ledger that is full can still be read.
-                await self.didflow.perform(note_use(self.didflow.commands, known))
+                await self.didflow.ledger.perform(note_use(self.didflow.ledger.commands, known))
 
 
 def _secret(headers: list[str]) -> str | None:

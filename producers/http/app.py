@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from didflow.client.aio import AsyncDidflow
+from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError
 from producers.http import jobs, submit
 from producers.http.access import Access

@@ -74,8 +74,10 @@ async def list_jobs(
         found = await services.didflow.find(idempotency_key=key)
         jobs = tuple(line for view in found if (line := line_of(view)).state in (state or line.state,) and wanted(line))
         return answer(JobList(jobs=jobs, next_cursor=None))
-    commands = services.didflow.commands
-    page = await services.didflow.perform(jobs_page(commands, wanted=wanted, state=state, reference=reference, after=after, limit=limit))
+    commands = services.didflow.ledger.commands
+    page = await services.didflow.ledger.perform(
+        jobs_page(commands, wanted=wanted, state=state, reference=reference, after=after, limit=limit)
+    )
     rest = None if page.rest is None else cursor_of(page.rest.submitted_ms, page.rest.job_id)
     return answer(JobList(jobs=page.jobs, next_cursor=rest))
 

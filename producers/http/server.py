@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from didflow.client.aio import AsyncDidflow
+from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import InvalidSettings, ServiceUnavailable
 from didflow.ledger.api_keys import any_made
 from didflow.parent_process import end_with_parent
@@ -138,7 +138,7 @@ async def _has_keys(didflow: AsyncDidflow, stopping: asyncio.Event) -> bool:
     """Raises InvalidSettings if no key was ever made. False: it is to stop."""
     while not stopping.is_set():
         try:
-            if await didflow.perform(any_made(didflow.commands)):
+            if await didflow.ledger.perform(any_made(didflow.ledger.commands)):
                 return True
         except ServiceUnavailable as error:
             log.warning("http.no_redis", error=str(error))

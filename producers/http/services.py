@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from didflow.client.aio import AsyncDidflow
+from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import JobNotFound
 from didflow.contract.jobs import JobView
 from producers.http.access import Access, Caller
