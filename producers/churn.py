@@ -28,8 +28,8 @@ from didflow.contract.requests import Release, SearchAndBuy, built
 from didflow.contract.results import NumberResult
 from didflow.contract.states import Outcome as NumberOutcome
 from didflow.ledger.departures import upcoming
+from didflow.ledger.going_numbers import going
 from didflow.ledger.number_holders import held_for, holders
-from didflow.ledger.number_pool import going
 from didflow.ledger.script_calls import Submission, submit
 from producers.churn_csv import ChurnLine, Told, read_lines
 from producers.churn_dry_run import Rehearsal

@@ -1,21 +1,21 @@
 """The history of a number: everything that didflow did with it, each entry chained to the previous one by its hash.
 
-An entry as it is kept is ``hash|content``. The content is JSON, never rewritten; the hash is the SHA-1 of
-``hash of the entry before|number|content``, so that an entry that was changed, moved, inserted or removed by hand is detected. Only
-a person who recomputes the whole chain is detected only by an anchor that was stored elsewhere.
+An entry that was changed, moved, inserted or removed by hand is detected. A person who recomputes the whole chain is detected only by an
+anchor that was stored elsewhere. `didflow.ledger.stored_history` has the form in which entries are kept.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.money import Usd
+
+#: Of a SHA-1 in hex.
+DIGEST_CHARACTERS = 40
 
 
 class Happening(StrEnum):
@@ -60,19 +60,6 @@ class Happened(BaseModel):
     by: Literal["person"] | None = None
     actor: str | None = None
 
-    def members(self) -> str:
-        """As JSON without the braces, `what` first: the script puts the others before it."""
-        return self.model_dump_json(exclude_none=True)[1:-1]
-
-
-class _Content(Happened):
-    n: int
-    at_ms: int
-    job: str | None = None
-    kind: str
-    account: str
-    reference: str | None = None
-
 
 @dataclass(frozen=True)
 class HistoryEntry:
@@ -114,61 +101,10 @@ class History:
         Raises InvalidRequest for what isn't an anchor.
         """
         count, colon, digest = anchor.partition(":")
-        if not colon or not count.isdecimal() or len(digest) != len(_hash("", "", "")):
+        if not colon or not count.isdecimal() or len(digest) != DIGEST_CHARACTERS:
             raise InvalidRequest(f"anchor: {anchor[:60]!r} is not one: `didflow history` prints them, such as 7:3f0c…")
         if int(count) == self.dropped and self.dropped:
             return digest == self.cut
         if int(count) < self.dropped:
             return None
         return any(entry.n == int(count) and entry.hash == digest for entry in self.entries)
-
-
-def read_history(number: str, head: str | None, kept: Sequence[str]) -> History:
-    """The history as the ledger stores it: its head (``count|hash|dropped|cut|job|what``) and its entries. Reports each broken link."""
-    if head is None and not kept:
-        return History(number, (), 0, "", ())
-    count, newest, dropped, cut = _head(head)
-    entries: list[HistoryEntry] = []
-    faults = [] if head is not None and newest else ["what the chain ends in isn't there, or can't be read"]
-    before, n = cut, dropped
-    for element in kept:
-        n += 1
-        digest, _, content = element.partition("|")
-        entry = _entry(digest, content)
-        if entry is None:
-            faults.append(f"entry {n} can't be read")
-        elif entry.n != n:
-            faults.append(f"entry {n}: entry {entry.n} is in its place")
-        if digest != _hash(before, number, content):
-            faults.append(f"entry {n}: its hash is not that of its contents and of the entry before")
-        entries += [entry] if entry else []
-        before = digest
-    if newest and (n, before) != (count, newest):
-        faults.append(
-            f"the chain ends in entry {count} with hash {newest}, but what is kept ends in entry {n} with hash {before or 'none'}"
-        )
-    return History(number, tuple(entries), dropped, f"{count}:{newest}" if newest else "", tuple(faults), cut)
-
-
-def members_of(happened: Mapping[str, Happened]) -> dict[str, str]:
-    """As the scripts take it: number -> members."""
-    return {number: one.members() for number, one in happened.items()}
-
-
-def _head(text: str | None) -> tuple[int, str, int, str]:
-    count, newest, dropped, cut = [*(text or "").split("|"), "", "", "", ""][:4]
-    return (int(count), newest, int(dropped), cut) if count.isdecimal() and dropped.isdecimal() else (0, "", 0, "")
-
-
-def _entry(digest: str, content: str) -> HistoryEntry | None:
-    try:
-        read = _Content.model_validate_json(content)
-        at = datetime.fromtimestamp(read.at_ms / 1000, UTC)
-    except (ValidationError, OverflowError, ValueError, OSError):
-        return None
-    happened = Happened.model_validate(read.model_dump(include=set(Happened.model_fields)))
-    return HistoryEntry(read.n, at, read.job, read.kind, read.account, read.reference, happened, digest)
-
-
-def _hash(before: str, number: str, content: str) -> str:
-    return hashlib.sha1(f"{before}|{number}|{content}".encode(), usedforsecurity=False).hexdigest()

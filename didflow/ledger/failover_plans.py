@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from didflow.contract.errors import PlanNotFound
 from didflow.contract.failover_plans import FailoverPlan
 from didflow.contract.jobs import Job, JobView
@@ -20,6 +22,13 @@ from didflow.ledger.views import moment
 _FIELDS = ("version", "spec", "saved_by", "saved_ms", "count", "resolved_ms", "snapshot", "job", "trouble", "trouble_ms")
 #: A dry run whose numbers were stored is kept this long, and until a newer one exists. It is as large as the account's list.
 KEEP_MS = 600_000
+
+
+class _OpenPlan(BaseModel):
+    """As `scripts/plans/plan_refreshing.lua` writes it: the plan whose numbers a dry run determines."""
+
+    name: str
+    version: str
 
 
 class FailoverPlans:
@@ -77,7 +86,8 @@ class FailoverPlans:
     def open_jobs(self) -> dict[str, tuple[str, str]]:
         """Dry runs whose numbers weren't stored yet: plan and its version by job."""
         found = self._send(RedisCommand("hgetall", (self._keys.plans_open,)))
-        return {job_id: (name, version) for job_id, text in found.items() for version, _, name in (text.partition("|"),)}
+        opened = {job_id: _OpenPlan.model_validate_json(text) for job_id, text in found.items()}
+        return {job_id: (plan.name, plan.version) for job_id, plan in opened.items()}
 
     def resolved(self, name: str, version: str, job_id: str, view: JobView | None) -> None:
         """Store the numbers of an ended dry run; `view` is None if it is no longer kept."""

@@ -15,6 +15,7 @@ from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.replies import Vouched
 from didflow.ledger.script_calls import Call
+from didflow.ledger.stored_history import one_happened_text
 from didflow.ledger.witness import Before
 
 #: Numbers that are accepted with one script.
@@ -95,12 +96,13 @@ class Gate:
         """
         by = self._ledger.commands.actor or None
         told = [
-            (str(record), number, Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by))
+            (str(record), number, one_happened_text(Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by)))
             for number, record in owned.items()
         ]
-        told += [(number, number, Happened(what=Happening.ACCEPTED_IN_CART, by="person", actor=by)) for number in in_cart]
+        in_cart_text = one_happened_text(Happened(what=Happening.ACCEPTED_IN_CART, by="person", actor=by))
+        told += [(number, number, in_cart_text) for number in in_cart]
         return sum(
-            int(self._script("gate_accept", account, *chain.from_iterable((what, number, one.members()) for what, number, one in some)))
+            int(self._script("gate_accept", account, *chain.from_iterable(some)))
             for some in (told[start : start + ACCEPTED_TOGETHER] for start in range(0, len(told), ACCEPTED_TOGETHER))
         )
 

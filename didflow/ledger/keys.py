@@ -189,7 +189,7 @@ class Keys:
 
     @property
     def plans_open(self) -> str:
-        """Hash: dry run that determines a plan's numbers -> version|name."""
+        """Hash: dry run that determines a plan's numbers -> the plan and its version."""
         return f"{self.namespace}:plans:open"
 
     @property
@@ -232,7 +232,7 @@ class Keys:
 
     @property
     def holders(self) -> str:
-        """Hash: number -> record id, account and reference of its purchase, as JSON."""
+        """Hash: number -> record id, account and reference of its purchase."""
         return f"{self.namespace}:holders"
 
     def holdings(self, reference: str) -> str:

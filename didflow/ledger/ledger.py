@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
-from didflow.contract.history import Happened, members_of
+from didflow.contract.history import Happened
 from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
 from didflow.contract.jobs import ProviderCall
 from didflow.contract.number_holders import Loan
@@ -38,6 +38,7 @@ from didflow.ledger.result_parts import parts_of, summed_up, text_of
 from didflow.ledger.script_calls import RENUDGE_MS, TAINT_MS, follow_up_args
 from didflow.ledger.serialization import PART_NUMBERS, calls_text, write_text
 from didflow.ledger.spending import limit_reached, spend_fields
+from didflow.ledger.stored_history import happened_text
 from didflow.ledger.witness import Witness
 
 T = TypeVar("T")
@@ -166,7 +167,7 @@ class Ledger(LedgerClient):
         for index, part in enumerate(parts):
             happened = {one.number: history[one.number] for one in part if one.number in history} if history else {}
             # Lost: the lease, or this is done again because its answer was. The script below knows.
-            self._script("rows", claim.job_id, claim.token, index, text_of(part), json.dumps(members_of(happened)) if happened else "")
+            self._script("rows", claim.job_id, claim.token, index, text_of(part), happened_text(happened))
         if parts:
             result, history = summed_up(result), None
         args = (
@@ -178,7 +179,7 @@ class Ledger(LedgerClient):
             self._retention_ms,
             detail,
             calls_text(calls),
-            json.dumps(members_of(history)) if history else "",
+            happened_text(history or {}),
             len(parts),
         )
         return bool(self._script("finish", *args) == "ok")

@@ -4,11 +4,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from didflow.contract.number_holders import Loan
-from didflow.contract.states import JobState
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
+from didflow.ledger.records import read_record
+from didflow.ledger.reservations import Reservation
 from didflow.ledger.script_calls import Call
+
+
+class _HandedOut(BaseModel):
+    """As `scripts/include/pool.lua` writes it."""
+
+    record_id: int
+    job: str
+
+
+class _Offered(BaseModel):
+    """As `scripts/include/pool.lua` writes it."""
+
+    record_id: int
+    release_job: str
 
 
 @dataclass(frozen=True)
@@ -23,8 +40,8 @@ class HandedOut:
 def handed_out(keys: Keys, account: str) -> Command[tuple[HandedOut, ...]]:
     """All of an account, by number. What can't be read is left out."""
     entries: dict[str, str] = yield RedisCommand("hgetall", (keys.handed_out(account),))
-    read = ((number, text.split("|")) for number, text in sorted(entries.items()))
-    return tuple(HandedOut(number, int(parts[0]), parts[1]) for number, parts in read if len(parts) == 3 and parts[0].isdigit())
+    read = ((number, read_record(_HandedOut, text)) for number, text in sorted(entries.items()))
+    return tuple(HandedOut(number, one.record_id, one.job) for number, one in read if one is not None)
 
 
 @dataclass(frozen=True)
@@ -40,12 +57,13 @@ class Offered:
 def offered(keys: Keys, account: str) -> Command[tuple[Offered, ...]]:
     """All of an account, by number, as they are now. What can't be read is left out."""
     entries: dict[str, str] = yield RedisCommand("hgetall", (keys.offered(account),))
-    read = [(number, *text.partition("|")[::2]) for number, text in sorted(entries.items())]
     found = []
-    for number, record_id, job_id in read:
-        text: str | None = yield RedisCommand("hget", (keys.numbers(job_id), number))
-        if text and record_id.isdigit():
-            found.append(Offered(number, int(record_id), job_id, text))
+    for number, entry in sorted(entries.items()):
+        if (one := read_record(_Offered, entry)) is None:
+            continue
+        text: str | None = yield RedisCommand("hget", (keys.numbers(one.release_job), number))
+        if text:
+            found.append(Offered(number, one.record_id, one.release_job, text))
     return tuple(found)
 
 
@@ -53,27 +71,16 @@ def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Command[f
     """Those of the numbers that these jobs hold and may yet give back."""
     held = set()
     for number, job_id in numbers.items():
-        holder: str | None = yield RedisCommand("hget", (keys.reserved(account), number))
-        if holder == f"{job_id}|0":
+        text: str | None = yield RedisCommand("hget", (keys.reserved(account), number))
+        if read_record(Reservation, text) == Reservation(holder=job_id, until_ms=0):
             held.add(number)
     return frozenset(held)
 
 
-def going(keys: Keys, account: str, numbers: Sequence[str]) -> Command[frozenset[str]]:
-    """Those of the numbers that a release may have under way: begun, and not settled."""
-    if not numbers:
-        return frozenset()
-    releases: list[str | None] = yield RedisCommand("hmget", (keys.going(account), list(numbers)))
-    begun = {number: release for number, release in zip(numbers, releases, strict=True) if release}
-    jobs = sorted(set(begun.values()))
-    states: list[str | None] = (yield tuple(RedisCommand("hget", (keys.job(job), "state")) for job in jobs)) if jobs else []
-    live = {job for job, state in zip(jobs, states, strict=True) if state is not None and not JobState(state).is_terminal}
-    return frozenset(number for number, release in begun.items() if release in live)
-
-
 def loans_text(loans: Mapping[str, Loan]) -> str:
     """As the scripts read them; empty for none."""
-    return json.dumps({number: [loan.job_id, loan.kept, loan.lent] for number, loan in loans.items()}) if loans else ""
+    fields = {number: {"release_job": loan.job_id, "kept": loan.kept, "lent": loan.lent} for number, loan in loans.items()}
+    return json.dumps(fields) if loans else ""
 
 
 def returned(account: str, numbers: Sequence[str], actor: str = "") -> Call[tuple[str, ...]]:

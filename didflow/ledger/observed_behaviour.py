@@ -1,18 +1,20 @@
 """The observed behaviour of an account's server where published sources differ, each with the time of observation."""
 
-from dataclasses import dataclass
+from pydantic import BaseModel, ConfigDict
 
 from didflow.contract.ids_form import IDS_FORMS, LEARNED_FOR_DAYS, IdsForm
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
+from didflow.ledger.records import read_record
 
 #: The array form of `ids`, see `didflow.contract.ids_form`.
 IDS_FORM = "ids_form"
 
 
-@dataclass(frozen=True)
-class Learned:
-    """`seen_ms`: on the ledger's clock."""
+class Learned(BaseModel):
+    """As `scripts/accounts/learn.lua` writes it. `seen_ms`: on the ledger's clock."""
+
+    model_config = ConfigDict(frozen=True)
 
     value: str
     seen_ms: int
@@ -21,8 +23,7 @@ class Learned:
 def learned(keys: Keys, account: str, what: str) -> Command[Learned | None]:
     """None if nothing was learned, or what is kept can't be read."""
     text: str | None = yield RedisCommand("hget", (keys.learned(account), what))
-    value, _, seen_ms = (text or "").rpartition("|")
-    return Learned(value, int(seen_ms)) if value and seen_ms.isdigit() else None
+    return read_record(Learned, text)
 
 
 def ids_form_of(kept: Learned | None, now_ms: int) -> IdsForm | None:

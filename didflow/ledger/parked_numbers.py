@@ -9,6 +9,7 @@ from didflow.contract.parked_numbers import Parked, Ways
 from didflow.contract.states import JobState
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
+from didflow.ledger.records import read_record
 
 _OVER = frozenset(state.value for state in JobState if state.is_terminal)
 _ROUTE: TypeAdapter[Route] = TypeAdapter(Route)
@@ -17,7 +18,7 @@ _ROUTE: TypeAdapter[Route] = TypeAdapter(Route)
 class _Entry(BaseModel):
     """As `scripts/include/parked_numbers.lua` writes it."""
 
-    release: str
+    release_job: str
     ways: str
     wanted: str
     wanted_by: str
@@ -53,10 +54,12 @@ def _with_states(keys: Keys, texts: Mapping[str, str | None]) -> Command[dict[st
 
 
 def _read(text: str) -> Parked | None:
+    entry = read_record(_Entry, text)
+    if entry is None:
+        return None
     try:
-        entry = _Entry.model_validate_json(text)
         return Parked(
-            release=entry.release,
+            release=entry.release_job,
             ways=Ways.model_validate_json(entry.ways) if entry.ways else None,
             wanted=_ROUTE.validate_json(entry.wanted) if entry.wanted else None,
             wanted_by=entry.wanted_by,

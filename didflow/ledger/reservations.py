@@ -2,23 +2,33 @@
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel, ConfigDict
+
 from didflow.ledger.commands import Command, RedisCommand
+from didflow.ledger.going_numbers import going
 from didflow.ledger.keys import Keys
-from didflow.ledger.number_pool import going
+from didflow.ledger.records import read_record
+
+
+class Reservation(BaseModel):
+    """As `scripts/include/reservations.lua` writes it. `holder`: a job, or ``quarantine``. `until_ms`: 0 while that job lives."""
+
+    model_config = ConfigDict(frozen=True)
+
+    holder: str
+    until_ms: int
 
 
 def reserved(keys: Keys, account: str, numbers: Sequence[str], *, besides: str, now_ms: int) -> Command[frozenset[str]]:
     """Those of these numbers that are reserved now, and not for the job `besides`; a release that has begun with one counts."""
     if not numbers:
         return frozenset()
-    holders: list[str | None] = yield RedisCommand("hmget", (keys.reserved(account), list(numbers)))
-    held = (number for number, holder in zip(numbers, holders, strict=True) if holder is not None and _holds(holder, besides, now_ms))
+    texts: list[str | None] = yield RedisCommand("hmget", (keys.reserved(account), list(numbers)))
+    held = (number for number, text in zip(numbers, texts, strict=True) if text is not None and _holds(text, besides, now_ms))
     return frozenset(held) | (yield from going(keys, account, numbers))
 
 
-def _holds(holder: str, besides: str, now_ms: int) -> bool:
-    """A reservation is `job|0`, or `job|until` in ms. An unreadable reservation stays in force: no job gets the number."""
-    job_id, _, until = holder.rpartition("|")
-    if job_id == besides:
-        return False
-    return not until.isdecimal() or until == "0" or int(until) > now_ms
+def _holds(text: str, besides: str, now_ms: int) -> bool:
+    """An unreadable reservation stays in force: no job gets the number."""
+    found = read_record(Reservation, text)
+    return found is None or (found.holder != besides and (found.until_ms == 0 or found.until_ms > now_ms))

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from didflow.contract.actors import fault_of
 from didflow.contract.errors import IdempotencyConflict, InvalidRequest, JobNotFound
 from didflow.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
-from didflow.contract.history import Happened, History, members_of, read_history
+from didflow.contract.history import Happened, History
 from didflow.contract.job_kinds import kind_of, names_that_give_back
 from didflow.contract.jobs import Job
 from didflow.contract.requests import REQUEST_VERSION, FollowDocuments, Request
@@ -27,6 +27,7 @@ from didflow.contract.time_values import bounded
 from didflow.ledger.event_body import event_members
 from didflow.ledger.result_parts import summed_up
 from didflow.ledger.spending import scope_spending, spend_fields
+from didflow.ledger.stored_history import happened_text, read_history
 
 T = TypeVar("T")
 
@@ -226,7 +227,7 @@ def resolve(
         TAINT_MS,
         detail,
         json.dumps(spend_fields(bought)),
-        json.dumps(members_of(happened)),
+        happened_text(happened),
         actor,
         *follow_up,
     )

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from didflow.contract.attempt_write import Write
-from didflow.contract.history import members_of
 from didflow.contract.jobs import ProviderCall
 from didflow.ledger.spending import spend_fields
+from didflow.ledger.stored_history import happened_fields
 
 #: What every write names, though it is empty: the script goes through each.
 _LISTS = ("reserve", "taint", "free", "keep", "answered", "settled", "withdraw")
@@ -37,7 +37,7 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
             "settled": [number for number in some if number in settled],
             "offer": {number: write.offer[number] for number in some if number in write.offer},
             "parks": {number: write.parks[number] for number in some if number in write.parks},
-            "history": members_of({number: write.history[number] for number in some if number in write.history}),
+            "history": happened_fields({number: write.history[number] for number in some if number in write.history}),
         }
         if start + PART_NUMBERS >= len(numbers) and write.progress is not None:
             part["progress"] = write.progress
@@ -58,7 +58,7 @@ def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> 
     if write.pages:
         fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
     if write.history:
-        fields["history"] = members_of(write.history)
+        fields["history"] = happened_fields(write.history)
     fields |= {name: dict(given) for name in ("parks", "unpark") if (given := getattr(write, name))}
     if write.offer:
         fields["offer"] = dict(write.offer)

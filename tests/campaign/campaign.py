@@ -18,6 +18,7 @@ from didflow.contract.states import REPORTED, JobState
 from didflow.contract.states import Outcome as NumberOutcome
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.reservations import Reservation
 from didflow.settings import variable
 from tests.campaign.countdown_oracle import Happened, countdown_violations
 from tests.campaign.evidence import Evidence, Witnesses
@@ -367,10 +368,10 @@ def _leftovers(site: _Site, parked: set[str]) -> list[str]:
     client, keys = site.ledger.client, site.ledger.keys
     found = [f"{key} still holds {client.zcard(key)}" for key in (f"{NAMESPACE}:leases", f"{NAMESPACE}:due") if client.zcard(key)]
     reserved = cast("dict[str, str]", client.hgetall(keys.reserved("default")))
-    for number, holder in reserved.items():
-        job_id, _, until = holder.partition("|")
-        if until == "0" and job_id not in parked:
-            found.append(f"{number} is still reserved by job {job_id}, which has ended")
+    for number, text in reserved.items():
+        one = Reservation.model_validate_json(text)
+        if one.until_ms == 0 and one.holder not in parked:
+            found.append(f"{number} is still reserved by job {one.holder}, which has ended")
     return found
 
 

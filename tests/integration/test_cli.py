@@ -12,6 +12,7 @@ import pytest
 
 from didflow.contract import errors
 from didflow.ledger.commands import Entries
+from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.rate_limit import Breaker, report
 from didflow.ledger.worker_settings import note_running, running_with
 from didflow.terminal.output import clean, exit_code
@@ -386,7 +387,7 @@ def test_doctor_tells_how_several_ids_are_sent(running: Cluster, didflow: Shell)
     kept = running.ledger.keys.learned("default")
     running.ledger.client.delete(kept)  # Other tests of this module have released numbers.
     assert told(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
-    running.ledger.client.hset(kept, "ids_form", f"single|{running.ledger.now_ms()}")
+    running.ledger.client.hset(kept, "ids_form", Learned(value="single", seen_ms=running.ledger.now_ms()).model_dump_json())
     try:
         assert told(didflow)["ids default"][1].startswith("a release is sent as one id a call: so it was learned on 20")
     finally:

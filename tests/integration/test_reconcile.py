@@ -12,6 +12,7 @@ from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
 from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, outcomes
+from tests.support.ledger_roles import reserve_for
 from tests.support.lossy_valkey import LosingValkey, Plot
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -54,7 +55,7 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
     inline.sandbox.order(
         "set_destinations", number=moved[1:], destinations=[{"transport": 1, "destination": "thief@example.org", "priority": 1}]
     )
-    inline.ledger.client.hset(inline.ledger.keys.reserved("default"), "+15550100", "a job that is gone|0")
+    reserve_for(inline.ledger, "a job that is gone", "+15550100")
 
     ended = shell("reconcile", "--json")
     assert ended.code == 1

@@ -78,7 +78,7 @@ class Simulation:
     def bought(self, reference: str) -> None:
         """The ledger knows of a number that was bought for this reference."""
         keys = self.ledger.keys
-        self.ledger.client.hset(keys.holders, NUMBER, json.dumps([1, "default", reference]))
+        self.ledger.client.hset(keys.holders, NUMBER, json.dumps({"record_id": "1", "account": "default", "reference": reference or ""}))
         self.ledger.client.sadd(keys.holdings(reference), NUMBER)
 
     def moved(self) -> str:
@@ -98,7 +98,7 @@ class Simulation:
         return "evening"
 
     def handed_out(self) -> None:
-        self.ledger.client.hset(self.ledger.keys.handed_out("default"), NUMBER, "1|job|1")
+        self.ledger.client.hset(self.ledger.keys.handed_out("default"), NUMBER, json.dumps({"record_id": "1", "job": "job", "order": 1}))
 
     def key(self) -> str:
         """The name of a key of the HTTP API."""

@@ -254,7 +254,10 @@ def test_a_customer_who_comes_back_is_not_told_that_a_number_is_kept_that_may_go
 def test_called_off_it_counts_its_attempts_and_deaths_anew(simulation: Simulation) -> None:
     (number,) = simulation.own(1)
     job = unclear_and_parked(simulation, number)
-    simulation.ledger.client.hset(simulation.ledger.keys.job(job.id), mapping={"attempt": "3", "crashes": "2", "deaths": "1|1|worker-1"})
+    simulation.ledger.client.hset(
+        simulation.ledger.keys.job(job.id),
+        mapping={"attempt": "3", "crashes": "2", "deaths": '[{"alone":true,"lease_ended_ms":1,"worker":"worker-1"}]'},
+    )
     simulation.cancel(job)
     fields = simulation.ledger.client.hmget(simulation.ledger.keys.job(job.id), ["attempt", "crashes", "crashes_alone", "deaths", "cancel"])
     assert fields == ["0", "0", "0", "", "1"]

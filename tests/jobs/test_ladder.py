@@ -6,6 +6,7 @@ from didflow.contract.jobs import JobView
 from didflow.contract.requests import Rung, SearchAndBuy
 from didflow.contract.results import RungReport, by_kind
 from tests.support.inline_worker import InlineWorker, charged, numbers, result_of
+from tests.support.ledger_roles import reserve_for
 
 CITY = Rung(name="city", city="LOS ANGELES, CA")
 REGION = Rung(name="region", region="California")
@@ -102,7 +103,7 @@ def test_a_number_that_another_job_has_counts_as_taken(inline: InlineWorker) -> 
     inline.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=2)
     (here,) = (number for number in inline.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1))
     inline.sandbox.order("restock", numbers=[here])
-    inline.ledger.client.hset(inline.ledger.keys.reserved("default"), f"+{here}", "another|0")
+    reserve_for(inline.ledger, "another", f"+{here}")
     view = inline.run(laddered(CITY, COUNTRY, quantity=2))
     assert by_kind(rungs(view)["city"].refused) == {"taken": 1}
     assert bought_in(view) == {"city": 1, "country": 1}

@@ -27,6 +27,7 @@ from didflow.contract.quotes import is_genuine, signature
 from didflow.ledger import script_calls
 from didflow.ledger.commands import send
 from tests.support.inline_worker import InlineWorker, charged, numbers
+from tests.support.ledger_roles import held_by
 from tests.support.quotes import CITY, TWO, quoted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -323,12 +324,12 @@ def test_a_quote_names_no_number_that_a_purchase_would_leave_alone(inline: Inlin
     one, other = (number.number for number in first.numbers)
     reserved = inline.ledger.keys.reserved("default")
     tomorrow_ms, yesterday_ms = inline.ledger.now_ms() + 86_400_000, inline.ledger.now_ms() - 86_400_000
-    inline.ledger.client.hset(reserved, mapping={one: f"another|{tomorrow_ms}", other: f"another|{yesterday_ms}"})
+    inline.ledger.client.hset(reserved, mapping={one: held_by("another", tomorrow_ms), other: held_by("another", yesterday_ms)})
     second = quoted(inline)
     names = [number.number for number in second.numbers]
     assert len(names) == 2
     assert (one in names, other in names) == (False, True), "a reservation whose time is over holds nothing"
-    inline.ledger.client.hset(reserved, other, "another|0")
+    inline.ledger.client.hset(reserved, other, held_by("another"))
     assert not {one, other} & {number.number for number in quoted(inline).numbers}
     bought = inline.run(TWO)
     assert not {one, other} & {number.number for number in numbers(bought)}, "nor does a purchase"

@@ -1,5 +1,6 @@
 """No answer to a release is believed: what is gone is what two reads, begun after it, don't show."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from didflow.contract.requests import Release, SearchAndBuy
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.observed_behaviour import IDS_FORM, learned
+from didflow.ledger.observed_behaviour import IDS_FORM, Learned, learned
 from tests.support.inline_worker import SETTLE_S, InlineWorker, numbers, outcomes
 from worker.jobs.ports.rules import Rules
 from worker.jobs.release.executor import what_next
@@ -84,7 +85,9 @@ def test_a_form_that_is_set_is_used_and_nothing_is_learned(real_ledger: Ledger, 
 def test_what_was_learned_is_tried_anew_after_a_month(real_ledger: Ledger) -> None:
     with stage_with(real_ledger) as inline:
         month_ago_ms = inline.ledger.now_ms() - 31 * 86_400_000
-        inline.ledger.client.hset(inline.ledger.keys.learned("default"), IDS_FORM, f"single|{month_ago_ms}")
+        inline.ledger.client.hset(
+            inline.ledger.keys.learned("default"), IDS_FORM, Learned(value="single", seen_ms=month_ago_ms).model_dump_json()
+        )
         assert inline.run(Release(numbers=tuple(inline.own(3)))).state == "succeeded"
         assert (calls_of(inline), learned_form(inline)) == (1, "repeat")
 
@@ -259,7 +262,11 @@ def test_one_that_was_sent_is_never_called_handed_out(inline: InlineWorker) -> N
     # Its quarantine is over, and a purchase that came later was given it.
     later = inline.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
     order = str(inline.ledger.client.hget(inline.ledger.keys.job(later.id), "order"))
-    inline.ledger.client.hset(inline.ledger.keys.handed_out("default"), ours[0], f"{record_of(inline, ours[0])}|{later.id}|{order}")
+    inline.ledger.client.hset(
+        inline.ledger.keys.handed_out("default"),
+        ours[0],
+        json.dumps({"record_id": str(record_of(inline, ours[0])), "job": later.id, "order": int(order)}),
+    )
     inline.make_due(job)
     view = inline.attempt(job)
     assert (view.state, outcomes(view)) == (JobState.NEEDS_REVIEW, {ours[0]: "unclear"})

@@ -10,6 +10,7 @@ import redis
 from didflow import Didflow, Quote, Rung, SearchAndBuy
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult, RungReport
+from tests.support.ledger_roles import reserve_for
 from tests.support.simulation.dying_workers import DyingWorkers, Play, play_on
 from tests.support.simulation.pool_numbers import LABEL, bought, handed_out, numbers, outcomes, spare
 from tests.support.simulation.simulation import Attempt, Simulation
@@ -93,7 +94,7 @@ def test_where_a_rung_s_numbers_are_taken_meanwhile_ours_of_the_next_are_handed_
     spare(simulation, 1, city=SD)
     left(simulation, LA, 2)
     reserved = next(f"+{number}" for number, stocked in simulation.sandbox.service.world.stock.items() if stocked.city.name == LA)
-    simulation.ledger.client.hset(simulation.ledger.keys.reserved("default"), reserved, "another|0")
+    reserve_for(simulation.ledger, "another", reserved)
     assert given(played(simulation, quantity=2)) == {(1, "bought"): 1, (2, "reused"): 1}
     spare(simulation, 1, city=SD)
     assert given(played(simulation, quantity=2)) == {(2, "reused"): 1, (2, "bought"): 1}, "and not one too many"

@@ -23,7 +23,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.script_calls import Submission
-from tests.support.ledger_roles import claimed, finished, submitted, wait_until_ms
+from tests.support.ledger_roles import claimed, finished, held_by, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.job_context import LedgerJobContext
 from worker.jobs.ports.endings import Ended, LostLease, NumbersTaken
@@ -257,7 +257,7 @@ def test_the_largest_purchase(measured: Measured, how: str) -> None:
     context, ours = context_of(measured, claim), numbers(MOST_BOUGHT, "bound")
     context.save(Write("bind", numbers=ours, reserve=list(ours), detail=" ".join(ours)))
     reserved = measured.keys.reserved("default")
-    assert set(measured.client.hgetall(reserved).items()) == {(number, f"{job_id}|0") for number in ours}
+    assert set(measured.client.hgetall(reserved).items()) == dict.fromkeys(ours, held_by(job_id)).items()
     happened = {number: Happened(what=Happening.BOUGHT, record_id=1) for number in ours}
     match how:
         case "kept":

@@ -22,7 +22,7 @@ def entry(ledger: Ledger) -> dict[str, object]:
 def test_a_release_that_parks_a_number_and_what_is_wanted_for_it_are_read_as_they_were_written(ledger: Ledger) -> None:
     release, older = (claimed(ledger, submitted(ledger).id) for _ in range(2))
     ledger.claim_routes(release, [NUMBER], calling=False, parking=True)
-    assert entry(ledger) == {"release": release.job_id, "was": 0, "ways": "", "wanted": "", "wanted_order": 0, "wanted_by": ""}
+    assert entry(ledger) == {"release_job": release.job_id, "was": 0, "ways": "", "wanted": "", "wanted_order": 0, "wanted_by": ""}
     assert ledger.want(older, {NUMBER: THERE}) == frozenset({NUMBER})
     (parked,) = ledger.perform(all_parked(ledger.keys, "default")).values()
     assert (parked.release, parked.wanted_by, parked.wanted_order) == (release.job_id, older.job_id, 2)
@@ -32,10 +32,10 @@ def test_a_release_that_parks_a_number_and_what_is_wanted_for_it_are_read_as_the
     assert ledger.perform(all_parked(ledger.keys, "default")) == {}
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "[]", "null", '{"release":"job"}', '{"release":1,"was":"0"}'])
+@pytest.mark.parametrize("text", ["", "garbage", "[]", "null", '{"release_job":"job"}', '{"release_job":1,"was":"0"}'])
 def test_a_damaged_entry_is_none_and_is_written_again_by_the_next_release(ledger: Ledger, text: str) -> None:
     release = claimed(ledger, submitted(ledger).id)
     ledger.client.hset(ledger.keys.parked("default"), NUMBER, text)
     assert ledger.perform(all_parked(ledger.keys, "default")) == {}
     ledger.claim_routes(release, [NUMBER], calling=False, parking=True)
-    assert entry(ledger)["release"] == release.job_id
+    assert entry(ledger)["release_job"] == release.job_id

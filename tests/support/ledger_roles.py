@@ -9,6 +9,7 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.reservations import Reservation
 from didflow.ledger.script_calls import Submission
 
 LEASE_MS = 60_000
@@ -52,6 +53,16 @@ def let_pass(ledger: Ledger, scope: str, minutes: int) -> None:
     if spent:
         ledger.client.delete(key)
         ledger.client.hset(key, mapping={str(int(minute) - minutes): text for minute, text in spent.items()})
+
+
+def reserve_for(ledger: Ledger, job_id: str, number: str) -> None:
+    """As if the job held the number."""
+    ledger.client.hset(ledger.keys.reserved("default"), number, held_by(job_id))
+
+
+def held_by(job_id: str, until_ms: int = 0) -> str:
+    """A reservation as the ledger keeps it: until then, or (0) while the job lives."""
+    return Reservation(holder=job_id, until_ms=until_ms).model_dump_json()
 
 
 def copies(ledger: Ledger, job_id: str, lane: Lane, count: int) -> None:

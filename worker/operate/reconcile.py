@@ -19,6 +19,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import RETENTION_MS, Call, Submission, follower_args
+from didflow.ledger.stored_history import one_happened_text
 from didflow.logs import configure_logs
 from didflow.settings import load_settings
 from didflow.terminal import options as given
@@ -114,7 +115,7 @@ class Desk:
             actor=actor or None,
         )
         follower = () if owned.is_active else follower_args(job_id, self._account)
-        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), happened.members(), actor, *follower), str))
+        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), one_happened_text(happened), actor, *follower), str))
         if said != "ok":
             raise _refused("give", f"job {job_id} is {said}: only a waiting job can be given a number")
         Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is checked at once.

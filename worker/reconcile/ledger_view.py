@@ -15,6 +15,8 @@ from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.gate import Gate
 from didflow.ledger.parked_numbers import all_parked
+from didflow.ledger.records import read_record
+from didflow.ledger.reservations import Reservation as StoredReservation
 from didflow.ledger.views import job_view
 from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.jobs.release.state import GOOD as GONE
@@ -31,6 +33,16 @@ CHUNK = 200
 ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.ACCEPTED})
 
 
+#: For a number of which it can't be read who routed it last: no job that is known here says where it goes.
+NEWER_THAN_ALL = 2**53
+
+
+class _RouteClaim(BaseModel):
+    """As `scripts/include/route_claims.lua` writes it; what else it has is for the scripts."""
+
+    order: int
+
+
 def read_books(ledger: LedgerClient, account: str) -> Books:
     """Everything that the ledger keeps of the account. Raises ServiceUnavailable.
 
@@ -42,7 +54,7 @@ def read_books(ledger: LedgerClient, account: str) -> Books:
         routes = cast("dict[str, str]", ledger.client.hgetall(ledger.keys.routes(account)))
         parked = ledger.perform(all_parked(ledger.keys, account))
     reservations = tuple(_reservation(number, text) for number, text in sorted(reserved.items()))
-    newest = {number: int(entry.partition("|")[0]) for number, entry in routes.items()}
+    newest = {number: claim.order if (claim := read_record(_RouteClaim, text)) else NEWER_THAN_ALL for number, text in routes.items()}
     return Books(jobs, reservations, newest, Gate(ledger).accepted(account), parked)
 
 
@@ -124,5 +136,5 @@ def _readable(model: type[Stored], numbers: Mapping[str, str]) -> dict[str, Stor
 
 
 def _reservation(number: str, text: str) -> Reservation:
-    holder, _, until_ms = text.rpartition("|")
-    return Reservation(number, holder, int(until_ms) if until_ms.isdigit() else 0)
+    found = read_record(StoredReservation, text)
+    return Reservation(number, found.holder, found.until_ms) if found else Reservation(number, "", 0)

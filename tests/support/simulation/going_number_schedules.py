@@ -6,6 +6,7 @@ from didflow import Didflow
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Release
 from didflow.contract.states import JobState, Outcome, WaitReason
+from didflow.ledger.reservations import Reservation
 from tests.support.simulation.lent_numbers import ASKED, LABEL, outcomes, reused
 from tests.support.simulation.simulation import Simulation
 
@@ -20,7 +21,7 @@ def quarantine_is_over(simulation: Simulation) -> None:
     """As after a day."""
     key = simulation.ledger.keys.reserved("default")
     reserved = cast("dict[str, str]", simulation.ledger.client.hgetall(key))
-    for number in (number for number, text in reserved.items() if text.startswith("quarantine|")):
+    for number in (number for number, text in reserved.items() if Reservation.model_validate_json(text).holder == "quarantine"):
         simulation.ledger.client.hdel(key, number)
 
 

@@ -21,6 +21,7 @@ from didflow.contract.requests import Request
 from didflow.contract.states import REPORTED, JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger, Swept
+from didflow.ledger.reservations import Reservation
 from didflow.ledger.script_calls import Submission
 from tests.support import provider_profiles
 from tests.support.inline_worker import settings_for
@@ -221,7 +222,8 @@ class Simulation:
     def tainted(self) -> set[str]:
         """Numbers that stay reserved after their job: a call that is under way might act on them."""
         reserved = cast("dict[str, str]", self.ledger.client.hgetall(self.ledger.keys.reserved("default")))
-        return {number for number, text in reserved.items() if not text.startswith("quarantine|") and not text.endswith("|0")}
+        read = {number: Reservation.model_validate_json(text) for number, text in reserved.items()}
+        return {number for number, one in read.items() if one.holder != "quarantine" and one.until_ms}
 
     def routes(self) -> dict[str, list[str]]:
         """Where each of our numbers goes."""

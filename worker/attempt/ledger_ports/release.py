@@ -46,7 +46,7 @@ class LedgerForms:
         return ids_form_of(kept, self._ledger.now_ms())
 
     def learn_ids_form(self, form: IdsForm) -> None:
-        self._learned[self._claim.account] = Learned(form, self._ledger.now_ms())
+        self._learned[self._claim.account] = Learned(value=form, seen_ms=self._ledger.now_ms())
         with suppress(ServiceUnavailable):
             if not self._ledger.learn(self._claim, IDS_FORM, form):
                 raise LostLease

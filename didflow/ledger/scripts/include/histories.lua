@@ -1,13 +1,23 @@
--- The history of numbers. `happened`: number -> what the job did with it, as JSON members with `what` first. Each entry's hash covers the
--- one before it, so that an edit by hand shows. What the job said last of a number isn't said again: a script, or an attempt, that runs
--- twice adds one entry. Damage here never keeps a job from writing; reading the history shows it.
+-- The history of numbers. `happened`: number -> {what, record_id (text of digits, or nil), text (all of it, as a JSON object)}. Each entry, a JSON
+-- object, has the hash of the entry before it, so that an edit by hand shows; an entry's own hash is of the number and the entry's text. What the
+-- job said last of a number isn't said again: a script, or an attempt, that runs twice adds one entry. Damage here never keeps a job from
+-- writing; reading the history shows it.
 --- @include "include/clock.lua"
 --- @include "include/holders.lua"
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
+--- @include "include/records.lua"
 local HISTORY_MOST = 100  -- entries of a number; the chain continues from the hash where it was cut
+-- `count` of all entries ever, `hash` of the newest, `dropped`: how many of the oldest aren't kept, `cut`: hash of the newest of those; what the
+-- newest entry says, of which job.
+local HEAD = {'count', 'number', 'hash', 'string', 'dropped', 'number', 'cut', 'string', 'job', 'string', 'what', 'string'}
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
 local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true}
+
+-- An entry that a script makes by itself.
+local function happening(what, record_id)
+  return {what = what, record_id = record_id, text = '{"what":' .. json(what) .. (record_id and ',"record_id":' .. record_id or '') .. '}'}
+end
 
 -- `decision`: {kind, account}, where a person decided and no job did it; then `id` is '', and every entry is one.
 local function tell_history(id, happened, decision)
@@ -17,7 +27,7 @@ local function tell_history(id, happened, decision)
   local f = decision or redis.call('HMGET', job_key(id), 'kind', 'account', 'reference', 'actor')
   local now = int(now_ms())
   local told = ',"at_ms":' .. now .. ',"job":' .. json(id) .. ',"kind":' .. cjson.encode(f[1] or '') .. ',"account":'
-    .. cjson.encode(f[2] or '') .. ',"reference":' .. json(f[3]) .. ','
+    .. cjson.encode(f[2] or '') .. ',"reference":' .. json(f[3]) .. ',"actor":' .. json(f[4]) .. ',"happened":'
   local TOGETHER = 1000
   for first = 1, #numbers, TOGETHER do
     local some = {unpack(numbers, first, math.min(first + TOGETHER - 1, #numbers))}
@@ -25,24 +35,21 @@ local function tell_history(id, happened, decision)
     if heads.err then return end
     local written, gone, here = {}, {}, {}
     for place, number in ipairs(some) do
-      local members = happened[number]
-      local what = string.match(members, '^"what":"([%a_]+)"') or ''
-      local count, head, dropped, cut, said = string.match(heads[place] or '', '^(%d+)|(%x*)|(%d+)|(%x*)|(.*)$')
-      if decision or said ~= id .. '|' .. what then
-        note_holder(number, what, string.match(members, '"record_id":(%d+)'), f[2], f[3])
-        local entries, n = key('history', number), whole(count, 0) + 1
-        local by = f[4] and f[4] ~= '' and not string.find(members, '"actor":', 1, true) and '"actor":' .. json(f[4]) .. ',' or ''
-        local content = '{"n":' .. int(n) .. told .. by .. members .. '}'
-        head = sha1hex((head or '') .. '|' .. number .. '|' .. content)
-        redis.pcall('RPUSH', entries, head .. '|' .. content)
-        dropped, cut = whole(dropped, 0), cut or ''
-        if n - dropped > HISTORY_MOST then
+      local one = happened[number]
+      local head = read_record(HEAD, heads[place]) or {count = 0, hash = '', dropped = 0, cut = '', job = '', what = ''}
+      if decision or head.job ~= id or head.what ~= one.what then
+        note_holder(number, one.what, one.record_id, f[2], f[3])
+        local entries = key('history', number)
+        head.count = head.count + 1
+        local entry = '{"n":' .. int(head.count) .. ',"after":' .. json(head.hash) .. told .. one.text .. '}'
+        head.hash, head.job, head.what = sha1hex(number .. entry), id, one.what
+        redis.pcall('RPUSH', entries, entry)
+        if head.count - head.dropped > HISTORY_MOST then
           local oldest = redis.pcall('LPOP', entries)
-          dropped, cut = dropped + 1, string.match(type(oldest) == 'string' and oldest or '', '^(%x*)|') or ''
+          head.dropped, head.cut = head.dropped + 1, type(oldest) == 'string' and sha1hex(number .. oldest) or ''
         end
-        written[#written + 1] = number
-        written[#written + 1] = table.concat({int(n), head, int(dropped), cut, id, what}, '|')
-        if NOT_OURS[what] then
+        written[#written + 1], written[#written + 2] = number, record_text(HEAD, head)
+        if NOT_OURS[one.what] then
           gone[#gone + 1], gone[#gone + 2] = now, number
         else
           here[#here + 1] = number

@@ -1,4 +1,4 @@
--- All keys. KEYS[1] is the namespace; on a Cluster it carries a hash tag, so that all keys share one slot.
+-- All keys; {a, b} stands for a record with these fields, see include/records.lua. KEYS[1] is the namespace; on a Cluster it carries a hash tag, so that all keys share one slot.
 --
 -- {ns}:job:{id}             hash    the job. {id}-{name} is one that job {id} left behind, see follow_up
 -- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
@@ -18,21 +18,21 @@
 -- {ns}:due_first            zset    the same of emergency jobs, which are checked before a backlog; what is stale in it goes when it is met
 -- {ns}:leases               zset    job id by when its lease ends, ms
 -- {ns}:retention            zset    job id by when it is deleted, ms
--- {ns}:reserved:{account}   hash    number -> "job id|until ms", until 0 while the job lives
--- {ns}:handed_out:{account} hash    number of the pool -> "record id|job that has it|order": when, counted as submits are
--- {ns}:offered:{account}    hash    number that is parked and may be assigned -> "record id|release that has it"
+-- {ns}:reserved:{account}   hash    number -> {holder, until_ms}: see include/reservations.lua
+-- {ns}:handed_out:{account} hash    number of the pool -> {record_id, job, order}: see include/pool.lua
+-- {ns}:offered:{account}    hash    number that is parked and may be assigned -> {record_id, release_job}: see include/pool.lua
 -- {ns}:going:{account}      hash    number -> release that is about to give it back, or has begun to: it isn't assigned until that is settled
 -- {ns}:parked:{account}     hash    number -> which release parks it, the route that it had, and the one that it is to have: see include/parked_numbers.lua
--- {ns}:reserved_until       zset    "account|number" by when the reservation ends, ms
+-- {ns}:reserved_until       zset    account and number (see timed_number) by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
 -- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires
 -- {ns}:seal                 text    the secret that signs quotes; created on first use
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
--- {ns}:spent:{scope}        hash    minute since the epoch -> "numbers|usd" that were settled in it; scope is account:{account} or reference:{reference}
--- {ns}:held:{scope}         hash    job id -> "numbers|usd" that its open checkout may cost
+-- {ns}:spent:{scope}        hash    minute since the epoch -> {numbers, usd} that were settled in it; scope is account:{account} or reference:{reference}
+-- {ns}:held:{scope}         hash    job id -> {numbers, usd} that its open checkout may cost
 -- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
--- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see routes.lua
--- {ns}:learned:{account}    hash    what the account's server was seen to take -> "value|since ms"; see learn
+-- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see include/route_claims.lua
+-- {ns}:learned:{account}    hash    what the account's server was seen to take -> {value, seen_ms}; see learn
 -- {ns}:account:{account}    hash    paused, status, message, since_ms, probe_ms
 -- {ns}:provider:{account}   hash    server, records, since_ms, seen_ms: to which provider account the jobs belong; see provider
 -- {ns}:dialect:{account}    hash    server (a digest), path, key_in, found_ms, confirmed_ms: in which dialect its owned list was read
@@ -52,14 +52,14 @@
 -- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
 -- {ns}:gate:{account}:held  zset    jobs that wait for it, by priority; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
--- {ns}:plans                zset    plan by the time of its next refresh, ms; {ns}:plans:open hash: job that does -> "version|name"
+-- {ns}:plans                zset    plan by the time of its next refresh, ms; {ns}:plans:open hash: job that does -> {name, version}
 -- {ns}:api_keys             hash    SHA-256 of a secret of the HTTP API -> its key, as JSON, with created_ms, created_by, until_ms;
 --                                   {ns}:api_keys:used hash  key's id -> when it was last used, ms; {ns}:api_keys:made int  counts keys
 -- {ns}:decisions            stream  people's decisions that no job records: what, subject, actor, detail
--- {ns}:history              hash    number -> the head of its history: count|hash|dropped|cut|job|what, the last two of its newest entry
--- {ns}:history:{number}     list    its entries, oldest first: hash|JSON; see tell_history. {ns}:history:gone zset  numbers that aren't ours, by when they
+-- {ns}:history              hash    number -> the head of its history: {count, hash, dropped, cut, job, what}: see include/histories.lua
+-- {ns}:history:{number}     list    its entries (JSON), oldest first. {ns}:history:gone zset  numbers that aren't ours, by when they
 --                                   went, ms: their histories are forgotten in time
--- {ns}:holders             hash    number that is ours -> JSON [record id, account, reference] of its purchase; {ns}:holdings:{reference} set  its numbers
+-- {ns}:holders             hash    number that is ours -> {record_id, account, reference} of its purchase; {ns}:holdings:{reference} set  its numbers
 -- {ns}:given_back:{account}:{day} set  record ids released on that day since the epoch, see count_releases
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
@@ -68,7 +68,7 @@
 -- {ns}:metrics:ended        hash    how many jobs ended, and how long they waited and ran, see include/counts.lua
 -- {ns}:metrics:calls        hash    calls to the provider: {call}:{answer}:{bound in ms} -> count, {call}:ms -> their sum; see count_calls
 -- {ns}:metrics:counted      hash    worker process -> the last batch of such counts that it sent
--- {ns}:taken:{worker}        hash    consumer in that process -> the claimant of its last take, and the jobs that it claimed; see take
+-- {ns}:taken:{worker}        hash    consumer in that process -> {claimant, jobs} of its last take: the jobs that it claimed
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  refused events: their fields,
 --                                   and dead_entry, _group, _code, _reason, _faults
 -- {ns}:queue:{lane}[.msgs]  list, hash   Dramatiq's queue; {ns}:wake:{lane} list   what idle consumers block on

@@ -1,27 +1,29 @@
 -- What a job writes of single numbers: `part` has {numbers: {number: text}, answered: [], withdraw: [], settled: [], offer?: {number: record id},
--- parks?: {number: ways}, history?: {number: members}, progress?}, see save. `family`, `caller` as route_caller says.
--- A text inside the JSON can't look like this: its quotes are escaped.
+-- parks?: {number: ways}, history?: {number: happened, see tell_history}, progress?}, see save. `family`, `caller` as route_caller says.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
+--- @include "include/going.lua"
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
 --- @include "include/parked_numbers.lua"
---- @include "include/reservations.lua"
-local function outcome_of(text) return string.match(text, '"outcome":"([%a_]+)"') or 'open' end
+--- @include "include/pool.lua"
+--- @include "include/route_claims.lua"
+-- The outcome of a number, of which the job keeps this JSON; 'open' if it has none yet.
+local function outcome_of(text)
+  local read, kept = pcall(cjson.decode, text)
+  return read and type(kept) == 'table' and type(kept.outcome) == 'string' and kept.outcome or 'open'
+end
 
 local function write_numbers(id, account, family, caller, part)
   for _, number in ipairs(part.answered) do
-    local entry = redis.call('HGET', key('routes', account), number) or ''
-    local order, routed_by, holder, disturbed_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|%d+|(%d+)|%d+$')
-    if routed_by == family and holder == caller then
-      redis.call('HSET', key('routes', account), number, table.concat({order, family, caller, '0', disturbed_ms, int(now_ms())}, '|'))
+    local route = read_route(account, number)
+    if route and route.job == family and route.caller == caller then
+      route.open_ms, route.answered_ms = 0, now_ms()
+      write_route(account, number, route)
     end
   end
-  local offered = key('offered', account)
-  for number, record in pairs(part.offer or {}) do redis.call('HSET', offered, number, int(record) .. '|' .. id) end
-  for _, number in ipairs(part.withdraw) do
-    if string.match(redis.call('HGET', offered, number) or '', '|(.*)$') == id then redis.call('HDEL', offered, number) end
-  end
+  for number, record_id in pairs(part.offer or {}) do offer(account, number, int(record_id), id) end
+  for _, number in ipairs(part.withdraw) do withdraw(account, number, id) end
   for number, ways in pairs(part.parks or {}) do note_ways(id, account, number, ways) end
   for _, number in ipairs(part.settled) do goes_no_more(id, account, number) end
   local told = job_key(family)  -- A batch writes to its parent.

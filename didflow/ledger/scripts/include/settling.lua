@@ -7,8 +7,8 @@ local function settle_spend(id, bought, now)
     redis.call('HDEL', key('held', scope), id)
     if bought.numbers > 0 then
       local sum = {numbers = bought.numbers, usd = bought.usd}
-      add_pair(sum, redis.call('HGET', key('spent', scope), minute))
-      redis.call('HSET', key('spent', scope), minute, int(sum.numbers) .. '|' .. int(sum.usd))
+      add_spend(sum, redis.call('HGET', key('spent', scope), minute))
+      redis.call('HSET', key('spent', scope), minute, spend_text(sum))
       redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.day + MINUTE_MS), scope)
     end
   end
@@ -17,6 +17,6 @@ end
 -- A job that ends with its checkout unsettled: all that it holds counts as bought, which errs on the safe side.
 local function settle_unsettled(id, account, now)
   local held = {numbers = 0, usd = 0}
-  add_pair(held, redis.call('HGET', key('held', 'account:' .. account), id))
+  add_spend(held, redis.call('HGET', key('held', 'account:' .. account), id))
   if held.numbers > 0 then settle_spend(id, held, now) end
 end

@@ -7,9 +7,9 @@ local function spending(scope, now)
   local flat = redis.call('HGETALL', key('spent', scope))
   for i = 1, #flat, 2 do
     local minute = {ends = (tonumber(flat[i]) + 1) * MINUTE_MS, numbers = 0, usd = 0}
-    add_pair(minute, flat[i + 1])
+    add_spend(minute, flat[i + 1])
     for window, span in pairs(WINDOWS_MS) do
-      if minute.ends + span > now then add_pair(s[window], flat[i + 1]) end
+      if minute.ends + span > now then add_spend(s[window], flat[i + 1]) end
     end
     if minute.ends + WINDOWS_MS.day > now then
       s.minutes[#s.minutes + 1] = minute
@@ -18,7 +18,7 @@ local function spending(scope, now)
     end
   end
   table.sort(s.minutes, function(one, other) return one.ends < other.ends end)
-  for _, text in ipairs(redis.call('HVALS', key('held', scope))) do add_pair(s.held, text) end
+  for _, text in ipairs(redis.call('HVALS', key('held', scope))) do add_spend(s.held, text) end
   return s
 end
 
@@ -60,7 +60,7 @@ end
 local function hold_spend(id, spend, now)
   for _, scope in pairs(spend_scopes(id)) do
     for _, minute in ipairs(spending(scope, now).old) do redis.call('HDEL', key('spent', scope), minute) end
-    redis.call('HSET', key('held', scope), id, int(spend.numbers) .. '|' .. int(spend.usd))
+    redis.call('HSET', key('held', scope), id, spend_text(spend))
     redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.day + MINUTE_MS), scope)
   end
 end

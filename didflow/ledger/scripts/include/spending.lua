@@ -3,6 +3,7 @@
 -- passed after that minute's end: from before the money moved until an hour, or a day, after it. So no real hour or day ever has more
 -- than its limit; what was spent counts up to a minute, and the time of the settling, longer than it would have to.
 --- @include "include/keys.lua"
+--- @include "include/records.lua"
 local MINUTE_MS = 60000
 local WINDOWS_MS = {hour = 3600000, day = 86400000}
 
@@ -13,13 +14,12 @@ local function spend_scopes(id)
   return scopes
 end
 
-local function numbers_and_usd(text)
-  local numbers, usd = string.match(text or '', '^(%d+)|(%d+)$')
-  return tonumber(numbers or 0), tonumber(usd or 0)
-end
+local SPEND = {'numbers', 'number', 'usd', 'number'}
 
--- Adds to a sum what a stored pair says.
-local function add_pair(sum, text)
-  local numbers, usd = numbers_and_usd(text)
-  sum.numbers, sum.usd = sum.numbers + numbers, sum.usd + usd
+local function spend_text(spend) return record_text(SPEND, spend) end
+
+-- Adds what a stored spend says.
+local function add_spend(sum, text)
+  local spend = read_record(SPEND, text)
+  if spend then sum.numbers, sum.usd = sum.numbers + spend.numbers, sum.usd + spend.usd end
 end

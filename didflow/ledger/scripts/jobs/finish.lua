@@ -1,6 +1,6 @@
 -- finish: the end of a job, or its parking: state, result and event in one. May run when memory is full: what was done must be written.
 -- ARGV  id, token, state, result (JSON), event members (JSON members without braces), retention_ms, detail,
---       calls (see step), history (JSON {number: members}, see tell_history; '' = none),
+--       calls (see step), history (JSON {number: happened}, see tell_history; '' = none),
 --       how many parts of the result's numbers are there already, see `rows`
 -- Reply 'ok' | 'lost'
 -- Twice: the second run finds the state that this token wrote and changes nothing.

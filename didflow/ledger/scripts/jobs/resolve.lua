@@ -1,7 +1,7 @@
 -- resolve: end a parked job with a person's finding.
 -- ARGV  id, token (as it was when the person looked: each attempt raises it), state, result (JSON), event members, retention_ms (as in cancel),
 --       taint_ms (what the job holds is bought by none of us for so long), detail, bought (JSON {numbers, usd}: what its open checkout took),
---       history (JSON {number: members}, see tell_history), actor: who found it out,
+--       history (JSON {number: happened}, see tell_history), actor: who found it out,
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
 -- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked again since: the finding is outdated)
 -- Twice: the second run finds the result that the first one wrote.
@@ -9,6 +9,7 @@
 --- @include "include/decided_by.lua"
 --- @include "include/ending.lua"
 --- @include "include/follow_ups.lua"
+--- @include "include/going.lua"
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
 --- @include "include/reservations.lua"
@@ -24,7 +25,7 @@ if f[4] ~= token then return 'looked again' end
 local account, ends = f[3] or '', now_ms() + tonumber(taint_ms)
 -- Not bought as far as is known, or ours by now: neither may be bought, whatever an outdated list of the stock shows.
 for _, number in ipairs(redis.call('SMEMBERS', job .. ':reserved')) do
-  if redis.call('HGET', key('reserved', account), number) == id .. '|0' then keep_reserved(id, account, number, ends) end
+  if is_held_by(id, account, number) then keep_reserved(id, account, number, ends) end
 end
 settle_spend(id, cjson.decode(ARGV[9]), now_ms())
 if ARGV[10] and ARGV[10] ~= '' then

@@ -1,5 +1,5 @@
 -- rows: a part of a result that has too many numbers for one write, ahead of the `finish` that says how many parts there are.
--- ARGV  id, token, index, numbers (JSON), history (JSON {number: members}, see tell_history; '' = none)
+-- ARGV  id, token, index, numbers (JSON), history (JSON {number: happened}, see tell_history; '' = none)
 -- Reply 'ok' | 'lost'
 -- Twice: the second run writes the same part.
 -- flags: allow-oom

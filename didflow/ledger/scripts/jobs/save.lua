@@ -19,11 +19,11 @@
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
 --- @include "include/gates.lua"
+--- @include "include/job_reservations.lua"
 --- @include "include/keys.lua"
 --- @include "include/number_writes.lua"
 --- @include "include/parked_numbers.lua"
 --- @include "include/reading.lua"
---- @include "include/reservations.lua"
 --- @include "include/settling.lua"
 --- @include "include/spend_limits.lua"
 --- @include "include/steps.lua"
@@ -52,7 +52,7 @@ if #taken > 0 then return {'taken', unpack(taken)} end
 local wanted = {'wanted'}
 for number, known in pairs(body.unpark or {}) do
   local parked = read_parked(f[1], number)
-  if known >= 0 and parked and parked.release == id and parked.wanted_order ~= known then wanted[#wanted + 1] = number end
+  if known >= 0 and parked and parked.release_job == id and parked.wanted_order ~= known then wanted[#wanted + 1] = number end
 end
 if #wanted > 1 then return wanted end
 local reached = body.hold and limit_against(id, body.hold, now)

@@ -12,6 +12,7 @@
 --- @include "include/keys.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
+--- @include "include/reservations.lua"
 --- @include "include/restarts.lua"
 --- @include "include/spending.lua"
 --- @include "include/states.lua"
@@ -108,7 +109,8 @@ each_job('leases', function(id)
   local ended_ms = whole(f[5], now)
   local seen = tonumber(redis.call('ZSCORE', key('workers'), worker_of(f[4])) or '0')
   local lives = seen > ended_ms - whole(f[6], 0) / 2
-  local deaths, crashes, crashes_alone = true_deaths((f[8] or '') .. (lives and '' or died(f[7], ended_ms, f[4])))
+  local death = not lives and {alone = f[7] == '1', lease_ended_ms = ended_ms, worker = worker_of(f[4])} or nil
+  local deaths, crashes, crashes_alone = true_deaths(f[8] or '', death)
   redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
   count_up(id, 'token', 1, now + UNREADABLE_TOKEN)  -- from here the dead attempt can write nothing, if it isn't dead
   step(id, f[3], 'lease_expired', f[4] or '')
@@ -132,9 +134,9 @@ each_job('leases', function(id)
 end)
 
 for _, member in ipairs(due_now('reserved_until')) do
-  local account, number = string.match(member, '^(.*)|([^|]*)$')
-  local until_ms = string.match(redis.call('HGET', key('reserved', account), number) or '', '|(%d+)$')
-  if until_ms and until_ms ~= '0' and tonumber(until_ms) <= now then redis.call('HDEL', key('reserved', account), number) end
+  local account, number = of_timed_number(member)
+  local text = redis.call('HGET', key('reserved', account), number)
+  if not is_in_force(text, now) then redis.call('HDEL', key('reserved', account), number) end
   redis.call('SREM', key('strays', account), number)
   redis.call('ZREM', key('reserved_until'), member)
 end

@@ -7,7 +7,9 @@
 -- Twice: the second run finds what the first one noted for this claimant, takes nothing more and replies with the same claims.
 --- @include "include/claiming.lua"
 --- @include "include/keys.lua"
+--- @include "include/records.lua"
 --- @include "include/restarts.lua"
+local TAKEN = {'claimant', 'string', 'jobs', 'table'}
 local lane, most, consumer, claimant = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5]
 local lease_ms, probe_ms, version, runs_behind_gate = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local taken, queue, messages = key('taken', ARGV[3]), key('queue', lane), key('queue', lane .. '.msgs')
@@ -25,9 +27,9 @@ local function claim(id)
   return fine and reply[1] == 'yes'
 end
 
-local noted, ids = string.match(redis.call('HGET', taken, consumer) or '', '^([^\n]*)\n(.*)$')
-if noted == claimant then
-  for id in string.gmatch(ids, '[^\n]+') do claim(id) end
+local noted = read_record(TAKEN, redis.call('HGET', taken, consumer))
+if noted and noted.claimant == claimant then
+  for _, id in ipairs(noted.jobs) do claim(id) end
   return {claims, foreign, 0}
 end
 
@@ -44,7 +46,7 @@ local popped = redis.call('LPOP', queue, most) or {}
 if #popped > 0 then
   local bodies = redis.call('HMGET', messages, unpack(popped))
   redis.call('HDEL', messages, unpack(popped))
-  local mine = {claimant}
+  local mine = {}
   for _, body in ipairs(bodies) do
     local id = body and nudged(body)
     if id then
@@ -55,7 +57,7 @@ if #popped > 0 then
       redis.call('LTRIM', key('queue', 'undecodable'), 0, 999)
     end
   end
-  if #mine > 1 then redis.call('HSET', taken, consumer, table.concat(mine, '\n')) end
+  if #mine > 0 then redis.call('HSET', taken, consumer, record_text(TAKEN, {claimant = claimant, jobs = mine})) end
 end
 -- Nothing is left that anybody could be woken for.
 local emptied = #popped < most

@@ -7,23 +7,25 @@
 --- @include "include/clock.lua"
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
+--- @include "include/pool.lua"
 --- @include "include/reading.lua"
+--- @include "include/reservations.lua"
 --- @include "include/tokens.lua"
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order')
 local account, order, stays = f[1], whole(f[2], 0), {'ok'}
 local happened = {}
-local ends = int(now_ms() + tonumber(ARGV[3]))
+local ends = now_ms() + tonumber(ARGV[3])
 for i = 4, #ARGV do
-  local has, since = string.match(redis.call('HGET', key('handed_out', account), ARGV[i]) or '', '^%d+|([^|]*)|(%d+)$')
-  if has and (tonumber(since) > order or redis.call('HGET', key('reserved', account), ARGV[i]) == has .. '|0') then
-    stays[#stays + 1] = ARGV[i]
+  local number = ARGV[i]
+  local handed_out = read_handed_out(account, number)
+  if handed_out and (handed_out.order > order or is_held_by(handed_out.job, account, number)) then
+    stays[#stays + 1] = number
   else
-    redis.call('HSET', key('reserved', account), ARGV[i], 'quarantine|' .. ends)
-    redis.call('HSET', key('going', account), ARGV[i], id)
-    redis.call('ZADD', key('reserved_until'), ends, account .. '|' .. ARGV[i])
-    happened[ARGV[i]] = '"what":"quarantined"'
+    keep_reserved('quarantine', account, number, ends)
+    redis.call('HSET', key('going', account), number, id)
+    happened[number] = happening('quarantined')
   end
 end
 tell_history(id, happened)

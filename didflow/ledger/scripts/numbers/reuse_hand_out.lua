@@ -6,9 +6,12 @@
 -- Twice: the second run finds them this job's and replies the same.
 -- flags: allow-oom
 --- @include "include/clock.lua"
+--- @include "include/going.lua"
 --- @include "include/histories.lua"
+--- @include "include/job_reservations.lua"
 --- @include "include/keys.lua"
 --- @include "include/loans.lua"
+--- @include "include/pool.lua"
 --- @include "include/reservations.lua"
 --- @include "include/steps.lua"
 --- @include "include/tokens.lua"
@@ -16,24 +19,22 @@ local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return {'lost'} end
 local job, now = job_key(id), now_ms()
 local f = redis.call('HMGET', job, 'account', 'phase')
-local handed_out, reserved = key('handed_out', f[1] or ''), key('reserved', f[1] or '')
+local account = f[1] or ''
 local granted, happened, order = {'ok'}, {}, nil
 local loans = read_loans(ARGV[3])
 for i = 4, #ARGV, 3 do
-  local number, record, text = unpack(ARGV, i, i + 2)
-  local had, has = string.match(redis.call('HGET', handed_out, number) or '', '^(%d+)|([^|]*)|')
-  local holder, until_ms = string.match(redis.call('HGET', reserved, number) or '', '^(.*)|(%d+)$')
-  local live = holder and (until_ms == '0' or tonumber(until_ms) > now)
-  if had == record and has == id then
+  local number, record_id, text = unpack(ARGV, i, i + 2)
+  local had = read_handed_out(account, number)
+  if had and had.record_id == record_id and had.job == id then
     granted[#granted + 1] = number
-  elseif had ~= record and not live and not may_be_going(f[1] or '', number) and (not loans[number] or lend(id, f[1] or '', number, loans[number])) then
+  elseif not (had and had.record_id == record_id) and not is_in_force(redis.call('HGET', key('reserved', account), number), now)
+    and not may_be_going(account, number) and (not loans[number] or lend(id, account, number, loans[number])) then
     -- From among the submits' own numbers: a release that was submitted before this has a smaller one, see quarantine.
-    order = order or int(redis.call('INCR', key('order')))
-    redis.call('HSET', handed_out, number, record .. '|' .. id .. '|' .. order)
-    redis.call('HSET', reserved, number, id .. '|0')
-    redis.call('SADD', job .. ':reserved', number)
+    order = order or redis.call('INCR', key('order'))
+    write_handed_out(account, number, record_id, id, order)
+    reserve_all(id, account, {number})
     redis.call('HSET', job .. ':numbers', number, text)
-    happened[number] = '"what":"handed_out","record_id":' .. int(tonumber(record))
+    happened[number] = happening('handed_out', record_id)
     granted[#granted + 1] = number
   end
 end

@@ -4,12 +4,14 @@
 -- Twice: the second run finds none.
 --- @include "include/decisions.lua"
 --- @include "include/keys.lua"
+--- @include "include/pool.lua"
+--- @include "include/reservations.lua"
 local account = ARGV[1]
-local handed_out, back = key('handed_out', account), {}
+local back = {}
 for i = 3, #ARGV do
-  local id = string.match(redis.call('HGET', handed_out, ARGV[i]) or '', '^%d+|([^|]*)|')
-  if id and redis.call('HGET', key('reserved', account), ARGV[i]) ~= id .. '|0' then
-    redis.call('HDEL', handed_out, ARGV[i])
+  local handed_out = read_handed_out(account, ARGV[i])
+  if handed_out and not is_held_by(handed_out.job, account, ARGV[i]) then
+    redis.call('HDEL', key('handed_out', account), ARGV[i])
     back[#back + 1] = ARGV[i]
   end
 end

@@ -7,6 +7,8 @@
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
 --- @include "include/loans.lua"
+--- @include "include/pool.lua"
+--- @include "include/reservations.lua"
 --- @include "include/steps.lua"
 --- @include "include/tokens.lua"
 local id, token = ARGV[1], ARGV[2]
@@ -16,14 +18,14 @@ local account, happened = redis.call('HGET', job, 'account') or '', {}
 local loans = read_loans(ARGV[3])
 for i = 4, #ARGV, 2 do
   local number = ARGV[i]
-  local record, has = string.match(redis.call('HGET', key('handed_out', account), number) or '', '^(%d+)|([^|]*)|')
+  local handed_out = read_handed_out(account, number)
   redis.call('HSET', job .. ':numbers', number, ARGV[i + 1])
-  if has == id then
+  if handed_out and handed_out.job == id then
     redis.call('HDEL', key('handed_out', account), number)
-    if redis.call('HGET', key('reserved', account), number) == id .. '|0' then redis.call('HDEL', key('reserved', account), number) end
+    if is_held_by(id, account, number) then redis.call('HDEL', key('reserved', account), number) end
     redis.call('SREM', job .. ':reserved', number)
-    if loans[number] then end_loan(id, account, number, record, loans[number]) end
-    happened[number] = '"what":"taken_back"'
+    if loans[number] then end_loan(id, account, number, handed_out.record_id, loans[number]) end
+    happened[number] = happening('taken_back')
     step(id, redis.call('HGET', job, 'attempt'), 'taken_back', number)
   end
 end

@@ -5,8 +5,7 @@
 -- Reply {'lost'} or {'ok', {number, …}, {number, disturbed_ms, …}, {number, job, …}, {number, …}}: those for which a newer job exists; when
 --       an older job's call for the others was last out without an answer (or answered after seen_ms); of these, those for which all calls
 --       were answered, with the job that was; and of the first, those that a release has, which gives them the wanted route if they stay
--- An entry is order|job|token|open_ms|disturbed_ms|answered_ms: open_ms, the holder's call may be out since then (0: none is);
--- disturbed_ms, the newest call of an earlier holder that was never answered; answered_ms, when the holder's last one was.
+-- The entries are those of include/route_claims.lua.
 -- While a release has a number its order is the release's. What it was before is kept with what is parked, and is so again when the number
 -- stays: the release only borrowed it, and an older job that hasn't ended may route it then.
 -- A batch is its parent here, with the parent's order; its attempts have names of their own in the place of the token.
@@ -17,63 +16,67 @@
 --- @include "include/keys.lua"
 --- @include "include/kinds.lua"
 --- @include "include/parked_numbers.lua"
+--- @include "include/pool.lua"
 --- @include "include/reading.lua"
+--- @include "include/reservations.lua"
+--- @include "include/route_claims.lua"
+--- @include "include/states.lua"
 --- @include "include/tokens.lua"
 local id, token, calling, seen_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if not holds(id, token) then return {'lost'} end
 local f = redis.call('HMGET', job_key(id), 'account', 'order', 'kind')
-local routes, mine, now = key('routes', f[1] or ''), whole(f[2], 0), int(now_ms())
+local account, mine, now = f[1] or '', whole(f[2], 0), now_ms()
 local family, caller = route_caller(id, token)
 local wanted, buying, giving_back, newer, disturbed, lately, noted = ARGV[5], ARGV[6], ARGV[7], {}, {}, {}, {}
-local some_parked = redis.call('EXISTS', key('parked', f[1] or '')) == 1
+local some_parked = redis.call('EXISTS', key('parked', account)) == 1
 -- A number that was assigned to this job is its own since that moment, whatever was asked of it before.
-local handed_out = key('handed_out', f[1] or '')
-local reuses = is_one_of(buying, f[3]) and redis.call('EXISTS', handed_out) == 1
+local reuses = is_one_of(buying, f[3]) and redis.call('EXISTS', key('handed_out', account)) == 1
 local function order_for(number)
-  local has, since = string.match(reuses and redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|(%d+)$')
-  return has == id and math.max(mine, tonumber(since)) or mine
+  local handed_out = reuses and read_handed_out(account, number)
+  return handed_out and handed_out.job == id and math.max(mine, handed_out.order) or mine
 end
 -- What a release leaves alone, however old the other job is: a purchase has the number that it was assigned to, or another release counts
 -- it down, which alone knows where it was before it was parked.
 local gives_back = is_one_of(giving_back, f[3])
-local ENDED = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local function is_anothers(number, job)
   if not gives_back then return false end
-  local lent_to = string.match(redis.call('HGET', handed_out, number) or '', '^%d+|([^|]*)|')
-  if lent_to and redis.call('HGET', key('reserved', f[1] or ''), number) == lent_to .. '|0' then return true end
+  local handed_out = read_handed_out(account, number)
+  if handed_out and is_held_by(handed_out.job, account, number) then return true end
   if job == '' or job == family then return false end
   local other = redis.call('HMGET', job_key(job), 'kind', 'state')
-  return is_one_of(giving_back, other[1]) and other[2] and not ENDED[other[2]]
+  return is_one_of(giving_back, other[1]) and other[2] and not OVER[other[2]]
 end
 for i = 8, #ARGV do
   local number = ARGV[i]
-  local entry = redis.call('HGET', routes, number) or '0|||0|0|0'
-  local order, job, holder, open_ms, disturbed_ms, answered_ms = string.match(entry, '^(%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)$')
-  local ours = order_for(number)
-  if tonumber(order) > ours or is_anothers(number, job) then
+  local route, unreadable = read_route(account, number)
+  assert(not unreadable, 'who routes ' .. number .. ' last can not be read: another program wrote it')
+  route = route or {order = 0, job = '', caller = '', open_ms = 0, disturbed_ms = 0, answered_ms = 0}
+  local job, ours = route.job, order_for(number)
+  if route.order > ours or is_anothers(number, job) then
     newer[#newer + 1] = number
-    if wanted ~= '' and want_route(f[1] or '', number, job, family, ours, wanted) then noted[#noted + 1] = number end
+    if wanted ~= '' and want_route(account, number, job, family, ours, wanted) then noted[#noted + 1] = number end
   else
-    local unanswered = math.max(tonumber(disturbed_ms), holder == caller and job == family and 0 or tonumber(open_ms))
-    if job ~= family and answered_ms ~= '0' and tonumber(answered_ms) >= seen_ms then
+    local unanswered = math.max(route.disturbed_ms, route.caller == caller and job == family and 0 or route.open_ms)
+    if job ~= family and route.answered_ms ~= 0 and route.answered_ms >= seen_ms then
       if unanswered == 0 then lately[#lately + 1], lately[#lately + 2] = number, job end
-      unanswered = math.max(unanswered, tonumber(answered_ms))
+      unanswered = math.max(unanswered, route.answered_ms)
     end
     -- An earlier attempt of this job wants the same route; later jobs must still wait for its call.
-    local told = job == family and tonumber(disturbed_ms) or unanswered
+    local told = job == family and route.disturbed_ms or unanswered
     if told > 0 then
       disturbed[#disturbed + 1] = number
       disturbed[#disturbed + 1] = int(told)
     end
     -- A call without an answer isn't repeated, so an open entry of this attempt stays as it is.
-    local open = job == family and holder == caller and open_ms or '0'
-    if open == '0' and calling == '1' then open = now end
+    local open_ms = job == family and route.caller == caller and route.open_ms or 0
+    if open_ms == 0 and calling == '1' then open_ms = now end
     if calling == 'park' then
-      take_parked(id, f[1] or '', number, tonumber(order), job)
+      take_parked(id, account, number, route.order, job)
     elseif some_parked and calling == '1' and not gives_back then
-      forget_left_parked(f[1] or '', number)
+      forget_left_parked(account, number)
     end
-    redis.call('HSET', routes, number, table.concat({int(ours), family, caller, open, int(unanswered), answered_ms}, '|'))
+    route.order, route.job, route.caller, route.open_ms, route.disturbed_ms = ours, family, caller, open_ms, unanswered
+    write_route(account, number, route)
   end
 end
 return {'ok', newer, disturbed, lately, noted}

@@ -6,6 +6,7 @@
 --- @include "include/keys.lua"
 --- @include "include/parked_numbers.lua"
 --- @include "include/reading.lua"
+--- @include "include/route_claims.lua"
 --- @include "include/states.lua"
 --- @include "include/tokens.lua"
 local id, token = ARGV[1], ARGV[2]
@@ -14,9 +15,9 @@ local f = redis.call('HMGET', job_key(id), 'account', 'order')
 local account, noted = f[1] or '', {'ok'}
 for i = 3, #ARGV, 2 do
   local number, route = ARGV[i], ARGV[i + 1]
-  local holder = string.match(redis.call('HGET', key('routes', account), number) or '', '^%d+|([^|]*)|')
-  local state = holder and redis.call('HGET', job_key(holder), 'state')
+  local holder = read_route(account, number)
+  local state = holder and redis.call('HGET', job_key(holder.job), 'state')
   -- A release that has ended gives no number its route any more.
-  if state and not OVER[state] and want_route(account, number, holder, id, whole(f[2], 0), route) then noted[#noted + 1] = number end
+  if state and not OVER[state] and want_route(account, number, holder.job, id, whole(f[2], 0), route) then noted[#noted + 1] = number end
 end
 return noted

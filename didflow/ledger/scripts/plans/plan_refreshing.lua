@@ -4,6 +4,8 @@
 -- Twice: the second run finds another due time.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
+--- @include "include/records.lua"
+local OPEN_PLAN = {'name', 'string', 'version', 'string'}
 local name, version, slot_ms, id, every_ms = unpack(ARGV)
 local plan, plans = key('plan', name), key('plans')
 local known = redis.call('HGET', plan, 'version')
@@ -14,5 +16,5 @@ if slot_ms ~= '' then
   redis.call('ZADD', plans, int(now_ms() + tonumber(every_ms)), name)
 end
 redis.call('HSET', plan, 'job', id)
-redis.call('HSET', key('plans', 'open'), id, version .. '|' .. name)
+redis.call('HSET', key('plans', 'open'), id, record_text(OPEN_PLAN, {name = name, version = version}))
 return 'ok'
