@@ -13,6 +13,7 @@ from didflow.contract.requests import Failback, Release, SearchAndBuy
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.spending import Spend
 from didflow.contract.states import OURS, JobState, Outcome
+from didflow.ledger.replies import ParkedAgain, Resolved, ResolveReply, Unchanged
 from didflow.ledger.script_calls import Call, follow_up_args, follower_args, resolve
 
 RELEASED = frozenset({Outcome.RELEASED, Outcome.ALREADY_RELEASED})
@@ -105,7 +106,7 @@ def _may_be_parked(number: NumberResult, parking: Route) -> bool:
     return is_there or (number.error is not None and number.error.code == "still_parked")
 
 
-def resolving(found: Finding) -> Call[str]:
+def resolving(found: Finding) -> Call[ResolveReply]:
     """The verb that ends the job so."""
     follower = follower_args(found.job_id, found.account) if found.follows else ()
     if found.unparks:
@@ -120,15 +121,18 @@ def the_same(job_id: str, seen: JobView | None) -> JobView | None:
     return seen
 
 
-def check_resolved(job_id: str, said: str) -> None:
+def check_resolved(job_id: str, reply: ResolveReply) -> None:
     """Raises WrongJob if another person ended the job first, or if it was retried meanwhile."""
-    if said == "looked again":
-        raise WrongJob(
-            f"job {job_id} was retried and parked again after you read it: see its new findings with `didflow explain {job_id}`,"
-            " and resolve it by that"
-        )
-    if said != "ok":
-        raise WrongJob(f"job {job_id} is now {said}: see `didflow status {job_id}`")
+    match reply:
+        case Resolved():
+            return
+        case ParkedAgain():
+            raise WrongJob(
+                f"job {job_id} was retried and parked again after you read it: see its new findings with `didflow explain {job_id}`,"
+                " and resolve it by that"
+            )
+        case Unchanged():
+            raise WrongJob(f"job {job_id} is now {reply}: see `didflow status {job_id}`")
 
 
 def _took_effect(number: NumberResult, yes: Outcome) -> Outcome:

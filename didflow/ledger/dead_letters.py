@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from didflow.contract.errors import DeadLetterNotFound, InvalidRequest, WrongJob
 from didflow.contract.jobs import JobView
@@ -17,6 +16,7 @@ from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.decisions import note_decision
+from didflow.ledger.replies import PutBack, Unchanged
 from didflow.ledger.script_calls import Call
 
 #: A message's name begins so, and a business event's; a poison entry's is its id on the poison stream; a parked job's is the job's id.
@@ -87,15 +87,6 @@ def dead_letters(commands: Commands, limit: int) -> Command[DeadLetters]:
     return DeadLetters(parked, poison, tuple(map(_message, messages)), requests)
 
 
-class _PutBack(StrEnum):
-    """What came of giving an entry back to its consumer group. But for `DONE` it stays set aside."""
-
-    DONE = "ok"
-    GONE = "gone"  #: there is no such entry
-    NO_GROUP = "no_group"
-    TRIMMED = "trimmed"  #: its stream doesn't have it any more
-
-
 def replay(commands: Commands, name: str) -> Command[None]:
     """Let a parked job continue, or give a poison entry or a business event back to its group.
 
@@ -105,16 +96,16 @@ def replay(commands: Commands, name: str) -> Command[None]:
         raise InvalidRequest(f"{name} isn't one of our messages, so it can't be replayed: drop it")
     if _ENTRY.fullmatch(name) or name.startswith(REQUEST):
         said = yield from commands.run(_put_back(name))
-        if said is _PutBack.GONE:
+        if said is PutBack.GONE:
             raise DeadLetterNotFound(name)
-        if said is not _PutBack.DONE:
-            why = "its group is gone" if said is _PutBack.NO_GROUP else "its stream doesn't keep it any more"
+        if said is not PutBack.DONE:
+            why = "its group is gone" if said is PutBack.NO_GROUP else "its stream doesn't keep it any more"
             raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
         yield from note_decision(commands, "dead-letters replay", name)
         return
-    state = yield from commands.run(script_calls.retry(name, commands.actor))
-    if state != JobState.QUEUED:
-        raise WrongJob(f"job {name} is {state}: only one that needs a review is replayed")
+    reply = yield from commands.run(script_calls.retry(name, commands.actor))
+    if isinstance(reply, Unchanged):
+        raise WrongJob(f"job {name} is {reply}: only one that needs a review is replayed")
 
 
 def drop(commands: Commands, name: str) -> Command[None]:
@@ -145,12 +136,12 @@ def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:
     return Call("undecodable", (limit, *dropped), list)
 
 
-def _put_back(name: str) -> Call[_PutBack]:
+def _put_back(name: str) -> Call[PutBack]:
     entry = name.removeprefix(REQUEST)
     if not _ENTRY.fullmatch(entry):
         raise DeadLetterNotFound(name)
     where = ("results", "poison", "poison") if entry == name else ("requests", "dead", "dead")
-    return Call("put_back", (entry, *where), _PutBack)
+    return Call("put_back", (entry, *where), PutBack)
 
 
 def _request(entry_id: str, kept: Mapping[str, str]) -> DeadRequest:

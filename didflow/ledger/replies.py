@@ -1,9 +1,10 @@
-"""The scripts' replies to a worker, as types: each script's reply is parsed in one place, and a new value fails the type check."""
+"""The scripts' replies, as types: each script's reply is parsed in one place, and a new value fails the type check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from didflow.contract.spending import LimitReached
+from didflow.contract.states import JobState
 
 
 @dataclass(frozen=True)
@@ -92,3 +93,59 @@ class ReleaseQuota:
 
     may_go: frozenset[int]
     next_day_ms: int
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The job is in a state in which this isn't possible. Nothing was written. `state` is None if the record is damaged."""
+
+    state: JobState | None
+
+    def __str__(self) -> str:
+        """The state, for a message."""
+        return self.state.value if self.state else "unreadable"
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The job has ended as cancelled."""
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """A worker ends the job at its next safe point."""
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """The parked job resumes from its last checkpoint."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The parked job has ended with the finding."""
+
+
+@dataclass(frozen=True)
+class ParkedAgain:
+    """The job was retried and parked again after the person read it: the finding is outdated. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class NumberGiven:
+    """The purchase keeps the number."""
+
+
+CancelReply = Cancelled | CancelRequested | Unchanged
+RetryReply = Requeued | Unchanged
+ResolveReply = Resolved | ParkedAgain | Unchanged
+GiveReply = NumberGiven | Unchanged
+
+
+class PutBack(StrEnum):
+    """What came of returning a dead letter to its consumer group. Unless it is done, the letter stays."""
+
+    DONE = "ok"
+    GONE = "gone"  #: there is no such letter
+    NO_GROUP = "no_group"
+    TRIMMED = "trimmed"  #: its stream doesn't have it any more

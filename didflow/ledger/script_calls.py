@@ -25,9 +25,22 @@ from didflow.contract.spending import ScopeSpending, Spend
 from didflow.contract.states import JobState, Lane
 from didflow.contract.time_values import bounded
 from didflow.ledger.event_body import event_members
+from didflow.ledger.replies import (
+    Cancelled,
+    CancelReply,
+    CancelRequested,
+    GiveReply,
+    NumberGiven,
+    ParkedAgain,
+    Requeued,
+    Resolved,
+    ResolveReply,
+    RetryReply,
+    Unchanged,
+)
 from didflow.ledger.result_parts import summed_up
 from didflow.ledger.spending import scope_spending, spend_fields
-from didflow.ledger.stored_history import happened_text, read_history
+from didflow.ledger.stored_history import happened_text, one_happened_text, read_history
 
 T = TypeVar("T")
 
@@ -179,14 +192,31 @@ def _undone_by(reply: Sequence[str]) -> UndoneBy | None:
     return None if reply[0] == "ok" else UndoneBy(str(reply[1]), str(reply[2]))
 
 
-def cancel(job_id: str, actor: str = "") -> Call[str]:
-    """Call a job off. Reads ``cancelled``, ``asked`` (a worker winds it up), or the state in which it has already ended."""
-    return Call("cancel", (job_id, RETENTION_MS, actor, names_that_give_back()), lambda reply: _there(reply, job_id))
+def cancel(job_id: str, actor: str = "") -> Call[CancelReply]:
+    """Cancel a job. Reading the reply may raise JobNotFound."""
+    done: dict[str, CancelReply] = {"cancelled": Cancelled(), "requested": CancelRequested()}
+    return Call("cancel", (job_id, RETENTION_MS, actor, names_that_give_back()), lambda reply: _verdict(reply, job_id, done))
 
 
-def retry(job_id: str, actor: str = "") -> Call[str]:
-    """Let a parked job continue. Reads ``queued``, or the state that it has if it wasn't parked."""
-    return Call("retry", (job_id, RENUDGE_MS, actor), lambda reply: _there(reply, job_id))
+def retry(job_id: str, actor: str = "") -> Call[RetryReply]:
+    """Let a parked job continue. Reading the reply may raise JobNotFound."""
+    done: dict[str, RetryReply] = {"requeued": Requeued()}
+    return Call("retry", (job_id, RENUDGE_MS, actor), lambda reply: _verdict(reply, job_id, done))
+
+
+def give(job_id: str, number: str, text: str, happened: Happened, actor: str, follow_up: Sequence[str | int] = ()) -> Call[GiveReply]:
+    """A purchase keeps a number that a person found to be its own. `text`: what the job keeps of it; `follow_up` as in `resolve`.
+
+    Reading the reply may raise JobNotFound.
+    """
+    done: dict[str, GiveReply] = {"given": NumberGiven()}
+    args = (job_id, number, text, one_happened_text(happened), actor, *follow_up)
+    return Call("give", args, lambda reply: _verdict(reply, job_id, done))
+
+
+def unreserve(account: str, number: str, holder: str, actor: str) -> Call[bool]:
+    """Drop a reservation that no living job has. Reads False if the job lives, or if it is another reservation by now."""
+    return Call("unreserve", (account, number, holder, actor), lambda reply: bool(reply == "ok"))
 
 
 def follow_up_args(name: str, request: Request, account: str, *, delay_ms: int, version: int = REQUEST_VERSION) -> tuple[str | int, ...]:
@@ -210,11 +240,11 @@ def resolve(
     happened: Mapping[str, Happened],
     follow_up: Sequence[str | int] = (),
     actor: str = "",
-) -> Call[str]:
+) -> Call[ResolveReply]:
     """End a parked job. `token`: the token that the person read. `bought`: what its open checkout took.
 
     `follow_up`: a job to leave behind, by `follow_up_args`, unless one of that name is still running.
-    Reads ``ok``, the state that it has if it wasn't parked, or ``looked again`` if it was parked again since.
+    Reading the reply may raise JobNotFound.
     """
     text, members = result.model_dump_json(), event_members(summed_up(result))
     args = (
@@ -231,7 +261,8 @@ def resolve(
         actor,
         *follow_up,
     )
-    return Call("resolve", args, lambda reply: _there(reply, job_id))
+    done: dict[str, ResolveReply] = {"resolved": Resolved(), "parked_again": ParkedAgain()}
+    return Call("resolve", args, lambda reply: _verdict(reply, job_id, done))
 
 
 def history(number: str) -> Call[History]:
@@ -249,10 +280,16 @@ def seal() -> Call[str]:
     return Call("seal", (secrets.token_hex(32),), str)
 
 
-def _there(reply: str, job_id: str) -> str:
-    if reply == "gone":
-        raise JobNotFound(job_id)
-    return reply
+def _verdict(reply: Sequence[str], job_id: str, done: Mapping[str, T]) -> T | Unchanged:
+    """A reply about one job: one word of `done`, or {'unchanged', its state}, or {'gone'}."""
+    match list(reply):
+        case ["gone"]:
+            raise JobNotFound(job_id)
+        case ["unchanged", state]:
+            return Unchanged(next((one for one in JobState if one == state), None))
+        case [word] if word in done:
+            return done[word]
+    raise AssertionError(f"{reply!r} is no reply of a script about one job")
 
 
 def label_faults(idempotency_key: str | None, reference: str | None, account: str, priority: int) -> list[tuple[str, str]]:

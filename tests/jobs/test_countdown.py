@@ -11,6 +11,7 @@ from didflow.contract.errors import IdempotencyConflict
 from didflow.contract.provider import Yes
 from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.ledger import script_calls
+from didflow.ledger.replies import CancelRequested
 from didflow.ledger.script_calls import Submission
 from tests.support.inline_worker import InlineWorker, numbers, outcomes
 from tests.support.moved_clock import MovedLedger, inline, ledger, settle
@@ -50,7 +51,7 @@ def test_called_off_in_its_grace_period_a_release_gives_back_the_routes_that_wer
     settle(inline, ledger, job)
     settled = settle(inline, ledger, inline.submit(Reroute(numbers=(ours[1],), destinations=(Destination.sip("new@example.net"),))))
     assert settled.state == "succeeded"
-    assert ledger.run(script_calls.cancel(job.id)) == "asked"
+    assert ledger.run(script_calls.cancel(job.id)) == CancelRequested()
     view = settle(inline, ledger, job)
     assert view.state == "cancelled"
     assert inline.routes() == before | {ours[1]: ["new@example.net"]}

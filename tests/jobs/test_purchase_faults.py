@@ -13,6 +13,7 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import CancelRequested
 from tests.support.cluster import until
 from tests.support.inline_worker import HTTP_TIMEOUT_S, SETTLE_S, InlineWorker, charged, numbers, outcomes
 from worker.reconcile.diff import strangers
@@ -469,7 +470,7 @@ def test_numbers_are_reported_when_the_job_is_cancelled_before_their_routes_are_
     inline.sandbox.add_fault("destinations", "drop")
     job = inline.submit(TWO.model_copy(update={"destinations": (Destination.sip("pbx@example.net"),)}))
     assert inline.attempt(job).reason == WaitReason.RETRY
-    assert inline.ledger.run(script_calls.cancel(job.id)) == "asked"
+    assert inline.ledger.run(script_calls.cancel(job.id)) == CancelRequested()
     view = inline.finish(job)
     assert view.state == "partial"
     assert view.error is not None

@@ -9,6 +9,7 @@ from didflow.contract.provider import Yes
 from didflow.contract.requests import Release, SearchAndBuy, Selector
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
+from didflow.ledger.replies import Cancelled
 from tests.support.inline_worker import InlineWorker, outcomes
 
 
@@ -138,7 +139,7 @@ def test_a_cancelled_release_says_what_was_already_given_back(inline: InlineWork
     job = inline.submit(Release(numbers=tuple(ours)))
     from didflow.ledger import script_calls
 
-    assert inline.ledger.run(script_calls.cancel(job.id)) == "cancelled"
+    assert inline.ledger.run(script_calls.cancel(job.id)) == Cancelled()
     assert inline.finish(job).state == "cancelled"
     assert inline.owned() == set(ours)
 

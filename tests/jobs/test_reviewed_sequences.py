@@ -14,6 +14,7 @@ from didflow.contract.requests import Failback, Release, Reroute, SearchAndBuy, 
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.replies import CancelRequested
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, outcomes
 from tests.support.meddled_client import Meddled
 from worker.jobs.purchase.job import MAX_CHECKOUTS
@@ -217,7 +218,7 @@ def test_a_cancelled_release_looks_at_what_had_no_answer(inline: InlineWorker) -
     inline.sandbox.add_fault("release", "act_and_drop")
     job = inline.submit(Release(numbers=tuple(ours)))
     inline.attempt(job)
-    assert inline.ledger.run(script_calls.cancel(job.id)) == "asked"
+    assert inline.ledger.run(script_calls.cancel(job.id)) == CancelRequested()
     view = inline.finish(job)
     assert (view.state, outcomes(view)) == ("partial", {ours[0]: "released"})
 

@@ -12,7 +12,7 @@ from didflow.contract.results import Result
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.replies import ClaimRefused, LeaseLost, LeaseState
+from didflow.ledger.replies import CancelRequested, ClaimRefused, LeaseLost, LeaseState, Unchanged
 from didflow.ledger.script_calls import Submission
 from producers.cli.progress import Watch
 from tests.support.ledger_roles import DONE, claimed, finished, states, stream, submitted, wait_until_ms
@@ -115,7 +115,7 @@ def test_a_batch_that_is_parked_or_kills_workers_ends_for_its_parent(ledger: Led
     assert ledger.sweep(max_crashes=1).parked == 1
     assert ledger.get(killer.job_id).error is not None
     assert isinstance(ledger.claim(job.id, "worker-3", lease_ms=1000), Claim)
-    assert ledger.run(script_calls.retry(f"{job.id}:0")) == "needs_review", "its parent begins another one"
+    assert ledger.run(script_calls.retry(f"{job.id}:0")) == Unchanged(JobState.NEEDS_REVIEW), "its parent begins another one"
 
 
 def test_outcomes_are_counted_exactly_whoever_writes_them_and_how_often(ledger: Ledger) -> None:
@@ -178,7 +178,7 @@ def test_a_cancelled_job_ends_its_batches_and_begins_none(ledger: Ledger) -> Non
     begun = batch(ledger, job, 1)
     ledger.save(begun, 1, Write("not_now", phase="moving"))
     ledger.suspend(begun, JobState.WAITING, WaitReason.RATE_LIMITED, delay_ms=60_000, refund=True)
-    assert ledger.run(script_calls.cancel(job.id)) == "asked"
+    assert ledger.run(script_calls.cancel(job.id)) == CancelRequested()
     assert ledger.fan_out(claim, "move_batch", {"3": "{}"}) == "cancelled"
     assert ledger.get(f"{job.id}:2").state is JobState.CANCELLED
     assert ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): LeaseState.CANCELLED}

@@ -22,6 +22,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.replies import CancelRequested, Resolved
 from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import claimed, finished, held_by, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
@@ -234,7 +235,7 @@ def test_the_many_batches_of_a_job_are_called_off_with_it(measured: Measured, ho
     assert len(running) == 100
     measured.most.clear()
     if how == "cancelled":
-        assert measured.run(script_calls.cancel(job_id)) == "asked"
+        assert measured.run(script_calls.cancel(job_id)) == CancelRequested()
     else:
         assert finished(measured, parent)
     heard = set()
@@ -316,7 +317,7 @@ def test_a_large_release_that_a_person_resolves_has_a_summary_in_its_event(measu
     gone = tuple(number.model_copy(update={"outcome": Outcome.RELEASED}) for number in every)
     found = Result(numbers=gone, totals=Totals(requested=1_050, done=1_050))
     spent = Spend(numbers=0, usd=Decimal(0))
-    assert measured.run(script_calls.resolve(job_id, int(claim.token), JobState.SUCCEEDED, found, spent, "gone", {})) == "ok"
+    assert measured.run(script_calls.resolve(job_id, int(claim.token), JobState.SUCCEEDED, found, spent, "gone", {})) == Resolved()
     client: Any = measured.client
     ((_, entry),) = client.xrevrange(measured.keys.results, count=1)
     assert json.loads(entry["data"])["summary"]["outcomes"] == {"released": 1_050}

@@ -7,21 +7,21 @@ from didflow.contract.errors import JobNotFound
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger, RoutesClaimed
-from didflow.ledger.replies import ClaimRefused, JobCancelled, LeaseState, NumbersReserved, Saved
+from didflow.ledger.replies import Cancelled, CancelRequested, ClaimRefused, JobCancelled, LeaseState, NumbersReserved, Saved, Unchanged
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
 
 
 def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Ledger) -> None:
     job = submitted(ledger)
-    assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
-    assert ledger.run(script_calls.cancel(job.id)) == "cancelled"
+    assert ledger.run(script_calls.cancel(job.id)) == Cancelled()
+    assert ledger.run(script_calls.cancel(job.id)) == Cancelled()
     assert states(ledger, "results") == ["cancelled"]
     assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "cancelled")
 
 
 def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
-    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()
     assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): LeaseState.CANCELLED}
 
 
@@ -29,7 +29,7 @@ def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woke
     """Its heartbeat hadn't told it yet; it would have slept for as long as it meant to."""
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("selected", phase="releasing"))
-    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()
     assert ledger.suspend(claim, JobState.WAITING, WaitReason.GRACE, delay_ms=86_400_000, refund=True)
     again = claimed(ledger, claim.job_id, "worker-2")
     assert again.fields["cancel"] == "1"
@@ -43,14 +43,14 @@ def test_a_waiting_job_that_has_begun_is_woken_to_wind_up(ledger: Ledger) -> Non
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("fence", phase="carted"))
     ledger.suspend(claim, JobState.WAITING, WaitReason.SETTLING, delay_ms=60_000, refund=True)
-    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()
     assert claimed(ledger, claim.job_id, "worker-2").fields["cancel"] == "1"
 
 
 def test_an_ended_job_is_not_cancelled(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     finished(ledger, claim)
-    assert ledger.run(script_calls.cancel(claim.job_id)) == "succeeded"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == Unchanged(JobState.SUCCEEDED)
     assert states(ledger, "results") == ["succeeded"]
 
 
@@ -159,7 +159,7 @@ def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(l
     claim = claimed(ledger, submitted(ledger).id)
     last_word = Write("releasing", numbers={"+1": "{}"}, unless_cancelled=True)
     assert ledger.save(claim, 1, last_word) == Saved()
-    assert ledger.run(script_calls.cancel(claim.job_id)) == "asked"
+    assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()
     assert ledger.save(claim, 1, last_word) == Saved(), "the same write once more: it was made before the cancel"
     assert ledger.save(claim, 2, Write("releasing", numbers={"+2": "{}"}, unless_cancelled=True)) == JobCancelled()
     assert ledger.numbers(claim.job_id) == {"+1": "{}"}

@@ -2,7 +2,7 @@
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Claim, Ledger, Taken
-from didflow.ledger.replies import ClaimRefused
+from didflow.ledger.replies import ClaimRefused, Requeued
 from didflow.ledger.script_calls import retry
 from tests.support.ledger_roles import claimed, submitted, wait_until_ms
 
@@ -81,7 +81,7 @@ def test_a_person_who_lets_it_go_on_begins_its_count_again(ledger: Ledger) -> No
     for place in range(2):
         claimed(ledger, job, f"alone-{place}:a", lease_ms=1)
         expired(ledger, job, max_crashes=2)
-    assert ledger.run(retry(job)) == "queued"
+    assert ledger.run(retry(job)) == Requeued()
     assert counts(ledger, job) == (0, 0)
     assert isinstance(ledger.claim(job, "next:a", lease_ms=LEASE_MS), Claim)
 

@@ -16,7 +16,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect_async
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.replies import LeaseLost, NumbersReserved, Saved
+from didflow.ledger.replies import LeaseLost, NumbersReserved, Resolved, Saved
 from didflow.ledger.stored_history import one_happened_text
 from tests.support.ledger_roles import DONE, claimed, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -107,7 +107,7 @@ def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
         detail="",
         happened={NUMBER: BY_A_PERSON},
     )
-    assert [ledger.run(found), ledger.run(found)] == ["ok", "ok"]
+    assert [ledger.run(found), ledger.run(found)] == [Resolved(), Resolved()]
     given = submitted(ledger)
     ledger._script("give", given.id, "+12135550101", '{"status":"kept"}', one_happened_text(BY_A_PERSON))
     assert [(entry.happened.what, entry.happened.by) for entry in told(ledger).entries] == [("unclear", None), ("bought", "person")]

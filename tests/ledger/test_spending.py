@@ -10,7 +10,7 @@ from didflow.contract.spending import LimitReached, Scope, Spend, SpendLimit, Un
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.replies import LeaseLost, Saved
+from didflow.ledger.replies import LeaseLost, Resolved, Saved
 from tests.support.ledger_roles import DONE, claimed, finished, let_pass, submitted, wait_until_ms
 
 ACCOUNT, REFERENCE = "account:default", "reference:customer-9"
@@ -202,9 +202,8 @@ def test_a_parked_job_keeps_its_hold_until_it_is_resolved(ledger: Ledger) -> Non
     (told,) = ledger.spending([("account", "default")])
     assert (told.day, told.held, told.open_jobs) == (spend("3", 2), spend("3", 2), (claim.job_id,))
     for _ in range(2):
-        assert (
-            ledger.run(script_calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})) == "ok"
-        )
+        found = script_calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})
+        assert ledger.run(found) == Resolved()
     assert spent(ledger) == spent(ledger, "reference", "customer-9") == (spend("1"), spend("1"), NOTHING)
 
 

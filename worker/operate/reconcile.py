@@ -13,13 +13,14 @@ from didflow.contract.history import Happened, Happening
 from didflow.contract.numbers import parse_e164
 from didflow.contract.provider import OwnedNumber, ReadFailed
 from didflow.contract.requests import Reroute, SearchAndBuy
+from didflow.ledger import script_calls
 from didflow.ledger.address import redis_url
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.script_calls import RETENTION_MS, Call, Submission, follower_args
-from didflow.ledger.stored_history import one_happened_text
+from didflow.ledger.replies import Unchanged
+from didflow.ledger.script_calls import RETENTION_MS, Submission, follower_args
 from didflow.logs import configure_logs
 from didflow.settings import load_settings
 from didflow.terminal import options as given
@@ -115,15 +116,15 @@ class Desk:
             actor=actor or None,
         )
         follower = () if owned.is_active else follower_args(job_id, self._account)
-        said = self._ledger.run(Call("give", (job_id, number, pick.model_dump_json(), one_happened_text(happened), actor, *follower), str))
-        if said != "ok":
-            raise _refused("give", f"job {job_id} is {said}: only a waiting job can be given a number")
+        reply = self._ledger.run(script_calls.give(job_id, number, pick.model_dump_json(), happened, actor, follower))
+        if isinstance(reply, Unchanged):
+            raise _refused("give", f"job {job_id} is {reply}: only a waiting job can be given a number")
         Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is checked at once.
 
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""
         for one in reservations:
-            self._ledger.run(Call("unreserve", (self._account, one.number, one.holder, self._ledger.commands.actor), str))
+            self._ledger.run(script_calls.unreserve(self._account, one.number, one.holder, self._ledger.commands.actor))
         jobs = []
         for route, numbers, key in reroutes(drifts):
             request = Reroute(numbers=numbers, destinations=route)

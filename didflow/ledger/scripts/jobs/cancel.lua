@@ -1,8 +1,9 @@
 -- cancel: call a job off.
 -- ARGV  id, retention_ms (used until a worker has set its own), actor: who cancels it, kinds that release numbers (in words)
 -- A parked release runs once more, to end: numbers that it has parked get their routes back, and a later retry releases nothing.
--- Reply 'gone' | 'cancelled' (it had not begun) | 'asked' (a worker will wind it up) | the state in which it has ended or is parked
--- Twice: the second run finds the state, or sets the same flag.
+-- Reply {'gone'} | {'cancelled'} (it has ended so) | {'requested'} (a worker will end it)
+--       | {'unchanged', the state in which it has ended or is parked}
+-- Twice: the second run finds the job cancelled, or sets the same flag.
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
 --- @include "include/decided_by.lua"
@@ -18,19 +19,20 @@ local job = job_key(id)
 local actor = ARGV[3] or ''
 local f = redis.call('HMGET', job, 'state', 'phase', 'lane', 'kind', 'cancel')
 local state = f[1]
-if not state then return 'gone' end
+if not state then return {'gone'} end
 if state == 'needs_review' and is_one_of(ARGV[4], f[4]) then
   redis.call('HSET', job, 'cancel', '1')
   decided_by(id, actor)
   look_again(id, f[3], 15000, 'called off', actor)
-  return 'asked'
+  return {'requested'}
 end
-if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return state end
+if state == 'cancelled' then return {'cancelled'} end
+if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return {'unchanged', state} end
 if state ~= 'running' and (not f[2] or f[2] == '') then
   decided_by(id, actor)
   step(id, '0', 'cancelled', 'before it began', '', '', actor)
   conclude(id, 'cancelled', '', '"numbers":[]', workers_retention_ms(ARGV[2]))
-  return 'cancelled'
+  return {'cancelled'}
 end
 if f[5] ~= '1' and actor ~= '' then
   decided_by(id, actor)
@@ -51,4 +53,4 @@ if state ~= 'running' then
   redis.call('HSET', job, 'due_ms', '')
   enqueue(id, f[3], now_ms(), 15000)
 end
-return 'asked'
+return {'requested'}

@@ -3,7 +3,7 @@
 --       taint_ms (what the job holds is bought by none of us for so long), detail, bought (JSON {numbers, usd}: what its open checkout took),
 --       history (JSON {number: happened}, see tell_history), actor: who found it out,
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
--- Reply 'gone' | 'ok' | the state that it has, if it isn't parked | 'looked again' (parked again since: the finding is outdated)
+-- Reply {'gone'} | {'resolved'} | {'unchanged', the state that it has, if it isn't parked} | {'parked_again'} (since: the finding is outdated)
 -- Twice: the second run finds the result that the first one wrote.
 --- @include "include/clock.lua"
 --- @include "include/decided_by.lua"
@@ -19,9 +19,9 @@
 local id, token, state, result, body, retention_ms, taint_ms, detail = unpack(ARGV, 1, 8)
 local job = job_key(id)
 local f = redis.call('HMGET', job, 'state', 'result', 'account', 'token')
-if not f[1] then return 'gone' end
-if f[1] ~= 'needs_review' then return f[2] == result and 'ok' or f[1] end
-if f[4] ~= token then return 'looked again' end
+if not f[1] then return {'gone'} end
+if f[1] ~= 'needs_review' then return f[2] == result and {'resolved'} or {'unchanged', f[1]} end
+if f[4] ~= token then return {'parked_again'} end
 local account, ends = f[3] or '', now_ms() + tonumber(taint_ms)
 -- Not bought as far as is known, or ours by now: neither may be bought, whatever an outdated list of the stock shows.
 for _, number in ipairs(redis.call('SMEMBERS', job .. ':reserved')) do
@@ -38,4 +38,4 @@ step(id, '0', 'resolved', detail, '', '', ARGV[11])
 if ARGV[12] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 12, 18)) end
 redis.call('HSET', job, 'reason', '')
 conclude(id, state, result, body, workers_retention_ms(retention_ms))
-return 'ok'
+return {'resolved'}
