@@ -1,16 +1,14 @@
 """What a worker does with jobs. Every write is one script; every script but `claim` of a new attempt names a lease token or needs none."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from didflow.contract.attempt_write import Write
-from didflow.contract.destinations import Route
 from didflow.contract.history import Happened
-from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
+from didflow.contract.job_kinds import names_behind_the_gate
 from didflow.contract.jobs import ProviderCall
-from didflow.contract.number_holders import Loan
 from didflow.contract.requests import REQUEST_VERSION, Request
 from didflow.contract.results import Result
 from didflow.contract.spending import LimitReached, Spend, SpendLimit
@@ -18,8 +16,6 @@ from didflow.contract.states import JobState, Lane, WaitReason
 from didflow.ledger.client import WORKER_ALIVE_MS, LedgerClient
 from didflow.ledger.connection import translated
 from didflow.ledger.event_body import event_members
-from didflow.ledger.number_pool import loans_text
-from didflow.ledger.parked_numbers import route_text
 from didflow.ledger.replies import (
     Applied,
     BatchesSubmitted,
@@ -29,31 +25,23 @@ from didflow.ledger.replies import (
     LeaseLost,
     LeaseState,
     NumbersReserved,
-    ReleaseQuota,
     RoutesWanted,
     Saved,
     SaveReply,
 )
 from didflow.ledger.result_parts import parts_of, summed_up, text_of
 from didflow.ledger.script_calls import RENUDGE_MS, TAINT_MS, follow_up_args
-from didflow.ledger.serialization import PART_NUMBERS, calls_text, write_text
+from didflow.ledger.serialization import calls_text, write_text
 from didflow.ledger.spending import limit_reached, spend_fields
 from didflow.ledger.stored_history import happened_text
 from didflow.ledger.witness import Witness
 
 T = TypeVar("T")
 
-#: A number that we gave back stays out of our own search for this long.
-QUARANTINE_MS = 24 * 3600 * 1000
-NO_LOANS: Mapping[str, Loan] = {}
 #: A lease is taken for over only so long after its end.
 #: Longer than the pause between two heartbeats.
 OLDEST_CALL_KEPT_MS = 6_000
 VOUCH_SLACK_MS = 5_000
-#: A note of the stock is dropped after this long; mostly it is out of date sooner.
-STOCK_NOTE_MS = 600_000
-#: Later than any moment.
-NEVER_MS = 2**53
 
 
 @dataclass(frozen=True)
@@ -92,17 +80,6 @@ class Taken:
     refused: tuple[ClaimRefused, ...]
     foreign: tuple[int, ...]
     emptied: bool
-
-
-@dataclass(frozen=True)
-class RoutesClaimed:
-    """`newer`: numbers with a newer job. `since_ms`: since when older calls may still act on others; `moved_by`: which job was answered for
-    those of them on which none may. `parked`: those of `newer` that a release has, which knows now what they are to have if they stay."""
-
-    newer: frozenset[str] = frozenset()
-    since_ms: Mapping[str, int] = field(default_factory=dict)
-    moved_by: Mapping[str, str] = field(default_factory=dict)
-    parked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -291,50 +268,6 @@ class Ledger(LedgerClient):
         reply = self._script("fits", claim.job_id, json.dumps(spend_fields(spend, limits)))
         return None if reply[0] == "ok" else limit_reached(tuple(map(str, reply)), spend, limits)
 
-    def claim_routes(
-        self,
-        claim: Claim,
-        numbers: Sequence[str],
-        *,
-        calling: bool = True,
-        seen_ms: int | None = None,
-        wanted: Route | None = None,
-        parking: bool = False,
-    ) -> RoutesClaimed | None:
-        """Note this job as the newest to route the numbers, where it is. None if the lease is lost.
-
-        `wanted`: what those that a release has are to have if they stay. `parking`: this job is a release, which takes them to park them.
-        """
-        mode = "park" if parking else str(int(calling))
-        asked = (mode, NEVER_MS if seen_ms is None else seen_ms, "" if wanted is None else route_text(wanted))
-        kinds = (names_that_buy(), names_that_give_back())
-        every = RoutesClaimed()
-        for some in _together(numbers):
-            reply = self._script("routes", claim.job_id, claim.token, *asked, *kinds, *some)
-            if reply[0] == "lost":
-                return None
-            _, newer, disturbed, lately, noted = reply
-            since_ms = zip(map(str, disturbed[::2]), map(int, disturbed[1::2]), strict=True)
-            by = zip(map(str, lately[::2]), map(str, lately[1::2]), strict=True)
-            every = RoutesClaimed(
-                every.newer.union(map(str, newer)),
-                {**every.since_ms, **dict(since_ms)},
-                {**every.moved_by, **dict(by)},
-                every.parked.union(map(str, noted)),
-            )
-        return every
-
-    def want(self, claim: Claim, routes: Mapping[str, Route]) -> frozenset[str] | None:
-        """Ask for routes of numbers that releases have. Those that have been noted; None if the lease is lost."""
-        found: set[str] = set()
-        for some in _together(list(routes)):
-            pairs = (text for number in some for text in (number, route_text(routes[number])))
-            verdict, *noted = self._script("want", claim.job_id, claim.token, *pairs)
-            if verdict == "lost":
-                return None
-            found |= set(map(str, noted))
-        return frozenset(found)
-
     def fan_out(self, claim: Claim, kind: str, batches: Mapping[str, str]) -> BatchesSubmitted:
         """Submit batches of this job: their requests (JSON) by index."""
         pairs = (text for pair in batches.items() for text in pair)
@@ -348,58 +281,6 @@ class Ledger(LedgerClient):
     def emit(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
         """Save what is new and emit its events: number, text, event type, event data. False if the lease is lost."""
         return bool(self._script("emit", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
-
-    def count_releases(self, claim: Claim, record_ids: Sequence[int], most: int) -> ReleaseQuota | None:
-        """Count these records against the day's releases. None if the lease is lost."""
-        may_go, next_day_ms = set[int](), 0
-        for some in _together(record_ids):
-            verdict, *rest = self._script("count_releases", claim.job_id, claim.token, most, *some)
-            if verdict != "ok":
-                return None
-            next_day_ms = int(rest[0])
-            may_go |= set(map(int, rest[1:]))
-        return ReleaseQuota(frozenset(may_go), next_day_ms)
-
-    def stock_note(self, account: str, place: str) -> str | None:
-        """The stock that some job read there; None if there was no recent read."""
-        with translated():
-            return cast("str | None", self.client.get(self.keys.stock_note(account, place)))
-
-    def note_stock(self, claim: Claim, place: str, text: str) -> bool:
-        """Leave such a note. False if the lease is lost."""
-        return bool(self._script("note_stock", claim.job_id, claim.token, place, text, STOCK_NOTE_MS) == "ok")
-
-    def learn(self, claim: Claim, what: str, value: str) -> bool:
-        """Remember what the account's server takes. False if the lease is lost."""
-        return bool(self._script("learn", claim.job_id, claim.token, what, value) == "ok")
-
-    def strays(self, account: str) -> frozenset[str]:
-        """Tainted numbers, which a late add may bring into the cart."""
-        with translated():
-            return frozenset(cast("set[str]", self.client.smembers(self.keys.strays(account))))
-
-    def quarantine(self, claim: Claim, numbers: Sequence[str]) -> frozenset[str] | None:
-        """Keep our own search off numbers about to be given back; those that were handed out since stay. None if the lease is lost."""
-        stay = set[str]()
-        for some in _together(numbers):
-            verdict, *handed_out = self._script("quarantine", claim.job_id, claim.token, QUARANTINE_MS, *some)
-            if verdict == "lost":
-                return None
-            stay |= set(map(str, handed_out))
-        return frozenset(stay)
-
-    def hand_out(
-        self, claim: Claim, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan] = NO_LOANS
-    ) -> frozenset[str] | None:
-        """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
-        every = (text for one in numbers for text in one)
-        verdict, *granted = self._script("reuse_hand_out", claim.job_id, claim.token, loans_text(loans), *every)
-        return None if verdict == "lost" else frozenset(map(str, granted))
-
-    def take_back(self, claim: Claim, numbers: Mapping[str, str], loans: Mapping[str, Loan] = NO_LOANS) -> bool:
-        """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
-        pairs = (text for pair in numbers.items() for text in pair)
-        return bool(self._script("reuse_take_back", claim.job_id, claim.token, loans_text(loans), *pairs) == "ok")
 
 
 def _claim(job_id: str, reply: Sequence[Any]) -> Claim | ClaimRefused:
@@ -427,12 +308,6 @@ def _saved(reply: Sequence[str], write: Write) -> SaveReply:
         case "limit" if write.hold:
             return limit_reached(reply, write.hold, write.limits)
     raise AssertionError(f"save answers {reply[0]!r}, which is no reply of it")
-
-
-def _together(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Parts that fit into one script; one empty part, where there are none."""
-    for start in range(0, max(1, len(things)), PART_NUMBERS):
-        yield things[start : start + PART_NUMBERS]
 
 
 def _by(claim: Claim | None) -> tuple[str, str]:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from didflow.contract.number_holders import Loan
+from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
+from didflow.ledger.ledger import Claim
 from didflow.ledger.records import read_record
 from didflow.ledger.reservations import Reservation
 from didflow.ledger.script_calls import Call
+
+NO_LOANS: Mapping[str, Loan] = {}
 
 
 class _HandedOut(BaseModel):
@@ -75,6 +79,21 @@ def borrowing(keys: Keys, account: str, numbers: Mapping[str, str]) -> Command[f
         if read_record(Reservation, text) == Reservation(holder=job_id, until_ms=0):
             held.add(number)
     return frozenset(held)
+
+
+def hand_out(
+    ledger: LedgerClient, claim: Claim, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan] = NO_LOANS
+) -> frozenset[str] | None:
+    """Give numbers of ours to a purchase: number, record id, text. Those that it has now; None if the lease is lost."""
+    every = (text for one in numbers for text in one)
+    verdict, *granted = ledger.run(Call("reuse_hand_out", (claim.job_id, claim.token, loans_text(loans), *every), tuple))
+    return None if verdict == "lost" else frozenset(map(str, granted))
+
+
+def take_back(ledger: LedgerClient, claim: Claim, numbers: Mapping[str, str], loans: Mapping[str, Loan] = NO_LOANS) -> bool:
+    """Take numbers back from a purchase that they were handed out to. False if the lease is lost."""
+    pairs = (text for pair in numbers.items() for text in pair)
+    return ledger.run(Call("reuse_take_back", (claim.job_id, claim.token, loans_text(loans), *pairs), lambda reply: bool(reply == "ok")))
 
 
 def loans_text(loans: Mapping[str, Loan]) -> str:

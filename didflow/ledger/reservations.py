@@ -28,6 +28,12 @@ def reserved(keys: Keys, account: str, numbers: Sequence[str], *, besides: str, 
     return frozenset(held) | (yield from going(keys, account, numbers))
 
 
+def strays(keys: Keys, account: str) -> Command[frozenset[str]]:
+    """Tainted numbers, which a late add may bring into the cart."""
+    numbers: set[str] = yield RedisCommand("smembers", (keys.strays(account),))
+    return frozenset(numbers)
+
+
 def _holds(text: str, besides: str, now_ms: int) -> bool:
     """An unreadable reservation stays in force: no job gets the number."""
     found = read_record(Reservation, text)

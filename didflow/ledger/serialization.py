@@ -1,13 +1,16 @@
 """A write, and the calls that go into the story with it, as the scripts read them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.jobs import ProviderCall
 from didflow.ledger.spending import spend_fields
 from didflow.ledger.stored_history import happened_fields
+
+T = TypeVar("T")
 
 #: What every write names, though it is empty: the script goes through each.
 _LISTS = ("reserve", "taint", "free", "keep", "answered", "settled", "withdraw")
@@ -72,3 +75,9 @@ def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> 
 def calls_text(calls: Sequence[ProviderCall]) -> str:
     """Calls as a step keeps them; empty for none."""
     return json.dumps([[one.call, one.request, one.answer] for one in calls]) if calls else ""
+
+
+def in_script_parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Parts that fit into one script; one empty part, where there are none."""
+    for start in range(0, max(1, len(things)), PART_NUMBERS):
+        yield things[start : start + PART_NUMBERS]

@@ -17,6 +17,7 @@ from didflow.contract.history import Happened, Happening
 from didflow.contract.requests import Reroute
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.route_claims import claim_routes
 from didflow.ledger.script_calls import Submission
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -63,7 +64,7 @@ def _claimed(ledger: Ledger) -> Claim:
 
 def _round(ledger: Ledger, claim: Claim, told: bool) -> None:
     history = dict.fromkeys(NUMBERS, ROUTED) if told else {}
-    ledger.claim_routes(claim, NUMBERS)
+    claim_routes(ledger, claim, NUMBERS)
     accepted = Write("accepted", numbers=dict.fromkeys(NUMBERS, _move("accepted")), answered=NUMBERS, history=history)
     ledger.save(claim, 1, accepted)
     ledger.save(claim, 2, Write("confirmed", numbers=dict.fromkeys(NUMBERS, _move("confirmed"))))

@@ -12,6 +12,7 @@ from didflow.contract.job_kinds import request_adapter
 from didflow.contract.requests import FollowDocuments, Release
 from didflow.contract.results import Result, Totals
 from didflow.ledger.ledger import Claim
+from didflow.ledger.number_pool import hand_out
 from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker, numbers
 from tests.support.shell import Shell
@@ -122,7 +123,7 @@ def given(inline: InlineWorker, number: str) -> Job:
     job = inline.submit(BERLIN)
     claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
     assert isinstance(claim, Claim)
-    assert inline.ledger.hand_out(claim, [(number, 47000001, "{}")]) == frozenset({number})
+    assert hand_out(inline.ledger, claim, [(number, 47000001, "{}")]) == frozenset({number})
     assert inline.ledger.finish(claim, JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
     return job
 
@@ -145,7 +146,7 @@ def test_the_pool_is_listed_and_a_number_put_back(inline: InlineWorker, shell: S
     job = inline.submit(BERLIN)
     claim = inline.ledger.claim(job.id, "worker-1", lease_ms=60_000)
     assert isinstance(claim, Claim)
-    assert inline.ledger.hand_out(claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
+    assert hand_out(inline.ledger, claim, [(ours[0], 47000001, "{}")]) == frozenset(ours)
     assert shell("pool", "return", "--number", ours[0], "--json").json == {"returned": []}, "its purchase is running"
     inline.ledger.client.hdel(inline.ledger.keys.reserved("default"), ours[0])  # As at its end.
     assert [(one["number"], one["job_id"]) for one in shell("pool", "list", "--json").json] == [(ours[0], job.id)]

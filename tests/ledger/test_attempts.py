@@ -13,7 +13,10 @@ from didflow.contract.destinations import Destination
 from didflow.contract.requests import FollowDocuments, Reroute
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.number_pool import hand_out, take_back
+from didflow.ledger.release_guards import quarantine
 from didflow.ledger.replies import ClaimRefused, LeaseLost, LeaseState, NumbersReserved, Saved
+from didflow.ledger.route_claims import claim_routes
 from didflow.ledger.script_calls import RENUDGE_MS, Submission
 from tests.support.ledger_roles import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
@@ -111,10 +114,10 @@ def test_an_old_token_changes_nothing(ledger: Ledger) -> None:
     assert not finished(ledger, zombie)
     assert not ledger.suspend(zombie, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
     assert ledger.renew([(job.id, zombie.token)], lease_ms=LEASE_MS) == {(job.id, zombie.token): LeaseState.LOST}
-    assert ledger.claim_routes(zombie, ["+1"]) is None
-    assert ledger.quarantine(zombie, ["+1"]) is None
-    assert ledger.hand_out(zombie, [("+1", 1, "{}")]) is None
-    assert not ledger.take_back(zombie, {"+1": "{}"})
+    assert claim_routes(ledger, zombie, ["+1"]) is None
+    assert quarantine(ledger, zombie, ["+1"]) is None
+    assert hand_out(ledger, zombie, [("+1", 1, "{}")]) is None
+    assert not take_back(ledger, zombie, {"+1": "{}"})
     assert not ledger.emit(zombie, [("+1", "{}", "didflow.number.activated.v1", "{}")])
     assert not ledger.follow_up(zombie, "documents", FollowDocuments(job_id=job.id), delay_ms=1)
     assert ledger.get(job.id) == before

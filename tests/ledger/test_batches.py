@@ -13,6 +13,7 @@ from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import CancelRequested, ClaimRefused, LeaseLost, LeaseState, Unchanged
+from didflow.ledger.route_claims import claim_routes
 from didflow.ledger.script_calls import Submission
 from producers.cli.progress import Watch
 from tests.support.ledger_roles import DONE, claimed, finished, states, stream, submitted, wait_until_ms
@@ -144,12 +145,12 @@ def test_a_batch_without_its_lease_writes_nothing(ledger: Ledger) -> None:
     wait_until_ms(ledger, ledger.now_ms() + 2)
     ledger.sweep(max_crashes=9)
     assert ledger.save(late, 1, Write("accepted", numbers=moves("accepted", "+1"))) == LeaseLost()
-    assert ledger.claim_routes(late, ["+1"]) is None
+    assert claim_routes(ledger, late, ["+1"]) is None
     assert ledger.numbers(job.id) == {}
 
 
 def routed(ledger: Ledger, claim: Claim, *numbers: str) -> tuple[frozenset[str], set[str]]:
-    reply = ledger.claim_routes(claim, numbers)
+    reply = claim_routes(ledger, claim, numbers)
     assert reply is not None
     return reply.newer, set(reply.since_ms)
 

@@ -23,6 +23,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import CancelRequested, Resolved
+from didflow.ledger.reservations import strays
 from didflow.ledger.script_calls import Submission
 from tests.support.ledger_roles import claimed, finished, held_by, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
@@ -265,7 +266,7 @@ def test_the_largest_purchase(measured: Measured, how: str) -> None:
             context.save(Write("settled", numbers=ours, keep=list(ours), history=happened))
         case "tainted":
             context.save(Write("burned", numbers=ours, taint=list(ours)))
-            assert measured.strays("default") == frozenset(ours)
+            assert measured.perform(strays(measured.keys, "default")) == frozenset(ours)
         case "freed":
             context.save(Write("abandon", numbers=ours, free=list(ours)))
     other = context_of(measured, claimed(measured, submitted(measured).id, "second:a"))

@@ -6,8 +6,10 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.errors import JobNotFound
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
-from didflow.ledger.ledger import Claim, Ledger, RoutesClaimed
+from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.release_guards import quarantine
 from didflow.ledger.replies import Cancelled, CancelRequested, ClaimRefused, JobCancelled, LeaseState, NumbersReserved, Saved, Unchanged
+from didflow.ledger.route_claims import RoutesClaimed, claim_routes
 from tests.support.ledger_roles import LEASE_MS, claimed, finished, states, submitted, wait_until_ms
 
 
@@ -111,14 +113,14 @@ def test_the_newest_job_routes_a_number_whatever_the_order_of_execution(ledger: 
     older, newer = submitted(ledger), submitted(ledger)
     late, early = claimed(ledger, newer.id), claimed(ledger, older.id)
     for _ in range(2):
-        assert ledger.claim_routes(late, ["+1"]) == RoutesClaimed()
-        assert ledger.claim_routes(early, ["+1", "+2"]) == RoutesClaimed(frozenset({"+1"}))
+        assert claim_routes(ledger, late, ["+1"]) == RoutesClaimed()
+        assert claim_routes(ledger, early, ["+1", "+2"]) == RoutesClaimed(frozenset({"+1"}))
 
 
 def test_who_comes_next_learns_of_a_call_that_was_never_answered(ledger: Ledger) -> None:
     first, second, third = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     before_ms = ledger.now_ms()
-    assert ledger.claim_routes(first, ["+1", "+2", "+3"]) == RoutesClaimed()
+    assert claim_routes(ledger, first, ["+1", "+2", "+3"]) == RoutesClaimed()
     ledger.save(first, 1, Write("accepted", answered=["+1", "+2"]))
     newer, disturbed = claimed_routes(ledger, second, ["+1", "+3"])
     assert (newer, set(disturbed)) == (frozenset(), {"+3"}), "+1 was answered"
@@ -132,18 +134,18 @@ def test_who_comes_next_learns_of_a_call_that_was_never_answered(ledger: Ledger)
 def test_an_earlier_attempts_call_is_minded_by_others_and_not_by_its_own_job(ledger: Ledger) -> None:
     job, other = submitted(ledger), submitted(ledger)
     zombie = claimed(ledger, job.id, lease_ms=1)
-    assert ledger.claim_routes(zombie, ["+1"]) == RoutesClaimed()
+    assert claim_routes(ledger, zombie, ["+1"]) == RoutesClaimed()
     wait_until_ms(ledger, ledger.now_ms() + 2)
     ledger.sweep(max_crashes=5)
     second = claimed(ledger, job.id, "worker-2")
-    assert ledger.claim_routes(second, ["+1"]) == RoutesClaimed()
+    assert claim_routes(ledger, second, ["+1"]) == RoutesClaimed()
     ledger.save(second, 1, Write("accepted", answered=["+1"]))
     _, disturbed = claimed_routes(ledger, claimed(ledger, other.id), ["+1"])
     assert set(disturbed) == {"+1"}
 
 
 def claimed_routes(ledger: Ledger, claim: Claim, numbers: list[str], seen_ms: int | None = None) -> tuple[frozenset[str], dict[str, int]]:
-    claimed_ = ledger.claim_routes(claim, numbers, seen_ms=seen_ms)
+    claimed_ = claim_routes(ledger, claim, numbers, seen_ms=seen_ms)
     assert claimed_ is not None
     return claimed_.newer, dict(claimed_.since_ms)
 
@@ -151,7 +153,7 @@ def claimed_routes(ledger: Ledger, claim: Claim, numbers: list[str], seen_ms: in
 def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None:
     one, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
     for _ in range(2):
-        assert ledger.quarantine(one, ["+1"]) == frozenset()
+        assert quarantine(ledger, one, ["+1"]) == frozenset()
     assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == NumbersReserved(("+1",))
 
 

@@ -10,9 +10,12 @@ from didflow.contract.requests import FollowDocuments
 from didflow.contract.spending import Spend
 from didflow.contract.states import JobState
 from didflow.ledger.connection import connect
-from didflow.ledger.ledger import Ledger, RoutesClaimed
+from didflow.ledger.ledger import Ledger
+from didflow.ledger.number_pool import hand_out, take_back
 from didflow.ledger.rate_limit import Breaker, Pace, admit, report
+from didflow.ledger.release_guards import quarantine
 from didflow.ledger.replies import LeaseState, Saved
+from didflow.ledger.route_claims import RoutesClaimed, claim_routes
 from tests.support.ledger_roles import claimed, finished, states, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -50,12 +53,12 @@ def test_what_is_under_way_is_written_to_its_end(own_ledger: Ledger) -> None:
     assert own_ledger.save(running, 3, Write("settled", settle=Spend(numbers=1))) == Saved()
     assert own_ledger.spending([("account", "default")])[0].hour.numbers == 1
     assert own_ledger.renew([(running.job_id, running.token)], lease_ms=1000) == {(running.job_id, running.token): LeaseState.HELD}
-    assert own_ledger.quarantine(running, ["+12135550101"]) == frozenset()
-    assert own_ledger.hand_out(running, [("+12135550102", 47000001, "{}")]) == frozenset({"+12135550102"})
-    assert own_ledger.take_back(running, {"+12135550102": "{}"})
+    assert quarantine(own_ledger, running, ["+12135550101"]) == frozenset()
+    assert hand_out(own_ledger, running, [("+12135550102", 47000001, "{}")]) == frozenset({"+12135550102"})
+    assert take_back(own_ledger, running, {"+12135550102": "{}"})
     assert own_ledger.follow_up(running, "documents", FollowDocuments(job_id=running.job_id), delay_ms=1000)
     assert own_ledger.emit(running, [("+12135550100", "{}", "didflow.number.activated.v1", "{}")])
-    assert own_ledger.claim_routes(running, ["+12135550100"]) == RoutesClaimed()
+    assert claim_routes(own_ledger, running, ["+12135550100"]) == RoutesClaimed()
     leave = own_ledger.run(admit("default", "ask-1", Pace.of(10, 0.5), emergency=False, patience_s=5.0, probe_s=30.0))
     assert leave.word == "go", "what is under way may also ask the provider"
     assert own_ledger.run(report("default", leave.moment_us, "limited", "", Breaker(), pause_s=0.0, jitter=0.0)) == "slowed"

@@ -16,6 +16,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect_async
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.release_guards import quarantine
 from didflow.ledger.replies import LeaseLost, NumbersReserved, Resolved, Saved
 from didflow.ledger.stored_history import one_happened_text
 from tests.support.ledger_roles import DONE, claimed, submitted
@@ -73,7 +74,7 @@ def test_what_is_not_written_is_not_told(ledger: Ledger) -> None:
     ledger.client.hincrby(ledger.keys.job(old.job_id), "token", 1)
     assert ledger.save(old, 1, Write("late", history={NUMBER: AWAY})) == LeaseLost()
     assert not ledger.finish(old, JobState.FAILED, DONE, history={NUMBER: AWAY})
-    assert ledger.quarantine(old, [NUMBER]) is None
+    assert quarantine(ledger, old, [NUMBER]) is None
     ledger.save(holder, 1, Write("bind", reserve=[NUMBER]))
     assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == NumbersReserved((NUMBER,))
     assert told(ledger).entries == ()
@@ -89,7 +90,7 @@ def test_a_job_says_the_same_of_a_number_once_and_another_job_says_it_again(ledg
 def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
     claim = begun(ledger)
     for _ in range(2):
-        assert ledger.quarantine(claim, [NUMBER, "+12135550101"]) == frozenset()
+        assert quarantine(ledger, claim, [NUMBER, "+12135550101"]) == frozenset()
     tell(ledger, Happening.RELEASED, claim=claim)
     assert words(ledger) == ["quarantined", "released"]
     assert len(told(ledger, "+12135550101").entries) == 1

@@ -8,6 +8,7 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Destination, same_route
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.parked_numbers import all_parked
+from didflow.ledger.route_claims import claim_routes, want_routes
 from tests.support.ledger_roles import claimed, submitted
 
 NUMBER = "+12135550100"
@@ -21,9 +22,9 @@ def entry(ledger: Ledger) -> dict[str, object]:
 
 def test_a_release_that_parks_a_number_and_what_is_wanted_for_it_are_read_as_they_were_written(ledger: Ledger) -> None:
     release, older = (claimed(ledger, submitted(ledger).id) for _ in range(2))
-    ledger.claim_routes(release, [NUMBER], calling=False, parking=True)
+    claim_routes(ledger, release, [NUMBER], calling=False, parking=True)
     assert entry(ledger) == {"release_job": release.job_id, "was": 0, "ways": "", "wanted": "", "wanted_order": 0, "wanted_by": ""}
-    assert ledger.want(older, {NUMBER: THERE}) == frozenset({NUMBER})
+    assert want_routes(ledger, older, {NUMBER: THERE}) == frozenset({NUMBER})
     (parked,) = ledger.perform(all_parked(ledger.keys, "default")).values()
     assert (parked.release, parked.wanted_by, parked.wanted_order) == (release.job_id, older.job_id, 2)
     assert parked.wanted is not None
@@ -37,5 +38,5 @@ def test_a_damaged_entry_is_none_and_is_written_again_by_the_next_release(ledger
     release = claimed(ledger, submitted(ledger).id)
     ledger.client.hset(ledger.keys.parked("default"), NUMBER, text)
     assert ledger.perform(all_parked(ledger.keys, "default")) == {}
-    ledger.claim_routes(release, [NUMBER], calling=False, parking=True)
+    claim_routes(ledger, release, [NUMBER], calling=False, parking=True)
     assert entry(ledger)["release_job"] == release.job_id

@@ -22,11 +22,12 @@ from didflow.ledger.commands import entries_of
 from didflow.ledger.dialects import note_dialect
 from didflow.ledger.event_body import event_members
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.number_pool import loans_text
+from didflow.ledger.number_pool import hand_out, loans_text
 from didflow.ledger.parked_numbers import route_text
 from didflow.ledger.provider_identity import claim_ledger
 from didflow.ledger.rate_limit import Breaker, Pace
 from didflow.ledger.replies import Applied, ClaimRefused, Saved
+from didflow.ledger.route_claims import claim_routes
 from didflow.ledger.script_loader import script_names
 from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
 from didflow.ledger.spending import spend_fields
@@ -296,29 +297,29 @@ def lending(ledger: Ledger) -> dict[str, Loan]:
 
 def reuse_hand_out(ledger: Ledger) -> Args:
     running, other = claimed(ledger, submitted(ledger).id), claimed(ledger, submitted(ledger).id)
-    ledger.hand_out(other, [("+12135550101", 47000002, "{}")])
+    hand_out(ledger, other, [("+12135550101", 47000002, "{}")])
     loans = loans_text(lending(ledger))
     return (running.job_id, running.token, loans, *HANDED_OUT, "+12135550101", 47000002, "{}", "+12135550102", 47000003, "{}")
 
 
 def reuse_take_back(ledger: Ledger) -> Args:
     running, loans = claimed(ledger, submitted(ledger).id), lending(ledger)
-    ledger.hand_out(running, [HANDED_OUT, ("+12135550102", 47000003, "{}")], loans)
+    hand_out(ledger, running, [HANDED_OUT, ("+12135550102", 47000003, "{}")], loans)
     free = '{"status":"free"}'
     return (running.job_id, running.token, loans_text(loans), "+12135550100", free, "+12135550102", free)
 
 
 def reuse_return(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
-    ledger.hand_out(running, [HANDED_OUT])
+    hand_out(ledger, running, [HANDED_OUT])
     assert ledger.finish(running, JobState.SUCCEEDED, DONE)
     return ("default", "ann", "+12135550100", "+12135550101")
 
 
 def routes(ledger: Ledger) -> Args:
     oldest, older, newer = (claimed(ledger, submitted(ledger).id) for _ in range(3))
-    ledger.claim_routes(newer, ["+12135550101"])
-    ledger.claim_routes(oldest, ["+12135550102"])
+    claim_routes(ledger, newer, ["+12135550101"])
+    claim_routes(ledger, oldest, ["+12135550102"])
     take_to_park(ledger, newer, "+12135550103")
     wanted = route_text((Destination.sip("backup@example.net"),))
     return (
@@ -337,7 +338,7 @@ def routes(ledger: Ledger) -> Args:
 
 
 def take_to_park(ledger: Ledger, release: Claim, *numbers: str) -> None:
-    ledger.claim_routes(release, list(numbers), calling=False, parking=True)
+    claim_routes(ledger, release, list(numbers), calling=False, parking=True)
 
 
 def want(ledger: Ledger) -> Args:

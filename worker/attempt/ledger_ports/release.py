@@ -8,7 +8,8 @@ from didflow.contract.ids_form import IdsForm
 from didflow.contract.number_holders import Holder
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.number_holders import holders
-from didflow.ledger.observed_behaviour import IDS_FORM, Learned, ids_form_of, learned
+from didflow.ledger.observed_behaviour import IDS_FORM, Learned, ids_form_of, learn, learned
+from didflow.ledger.release_guards import count_releases, quarantine
 from worker.jobs.ports.endings import LostLease
 
 
@@ -19,7 +20,7 @@ class LedgerReleaseGuards:
         self._ledger, self._claim = ledger, claim
 
     def quarantine(self, numbers: Sequence[str]) -> frozenset[str]:
-        if (handed_out := self._ledger.quarantine(self._claim, numbers)) is None:
+        if (handed_out := quarantine(self._ledger, self._claim, numbers)) is None:
             raise LostLease
         return handed_out
 
@@ -27,7 +28,7 @@ class LedgerReleaseGuards:
         return self._ledger.perform(holders(self._ledger.keys, numbers))
 
     def count(self, record_ids: Sequence[int], most: int) -> tuple[frozenset[int], float]:
-        quota = self._ledger.count_releases(self._claim, record_ids, most)
+        quota = count_releases(self._ledger, self._claim, record_ids, most)
         if quota is None:
             raise LostLease
         return quota.may_go, quota.next_day_ms / 1000
@@ -48,5 +49,5 @@ class LedgerForms:
     def learn_ids_form(self, form: IdsForm) -> None:
         self._learned[self._claim.account] = Learned(value=form, seen_ms=self._ledger.now_ms())
         with suppress(ServiceUnavailable):
-            if not self._ledger.learn(self._claim, IDS_FORM, form):
+            if not self._ledger.run(learn(self._claim, IDS_FORM, form)):
                 raise LostLease

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from didflow.contract.destinations import Route
 from didflow.contract.parked_numbers import Parked
-from didflow.ledger.ledger import Claim, Ledger, RoutesClaimed
+from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.parked_numbers import all_parked, parked
+from didflow.ledger.route_claims import RoutesClaimed, claim_routes, want_routes
 from worker.attempt.heartbeat import LeaseFlags
 from worker.jobs.ports.context import RouteClaim
 from worker.jobs.ports.endings import LostLease
@@ -26,7 +27,7 @@ class LedgerRoutes:
     def claim(self, numbers: Sequence[str], *, calling: bool = True, seen_ms: int | None = None, wanted: Route | None = None) -> RouteClaim:
         if calling:
             self._flags.send_until_s = time.monotonic() + self._sent_within_s
-        return self.claimed(self._ledger.claim_routes(self._claim, numbers, calling=calling, seen_ms=seen_ms, wanted=wanted))
+        return self.claimed(claim_routes(self._ledger, self._claim, numbers, calling=calling, seen_ms=seen_ms, wanted=wanted))
 
     def claimed(self, claimed: RoutesClaimed | None) -> RouteClaim:
         """With the times until which older calls may act."""
@@ -44,7 +45,7 @@ class LedgerParked:
         self._ledger, self._claim, self._routes = ledger, claim, routes
 
     def take(self, numbers: Sequence[str], *, seen_ms: int) -> RouteClaim:
-        return self._routes.claimed(self._ledger.claim_routes(self._claim, numbers, calling=False, seen_ms=seen_ms, parking=True))
+        return self._routes.claimed(claim_routes(self._ledger, self._claim, numbers, calling=False, seen_ms=seen_ms, parking=True))
 
     def of(self, numbers: Sequence[str]) -> Mapping[str, Parked]:
         return self._ledger.perform(parked(self._ledger.keys, self._claim.account, numbers))
@@ -53,6 +54,6 @@ class LedgerParked:
         return self._ledger.perform(all_parked(self._ledger.keys, self._claim.account))
 
     def want(self, routes: Mapping[str, Route]) -> frozenset[str]:
-        if (noted := self._ledger.want(self._claim, routes)) is None:
+        if (noted := want_routes(self._ledger, self._claim, routes)) is None:
             raise LostLease
         return noted

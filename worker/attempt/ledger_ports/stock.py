@@ -9,8 +9,9 @@ from didflow.contract.quotes import signature
 from didflow.contract.results import Quote
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.number_pool import borrowing, handed_out, offered
-from didflow.ledger.reservations import reserved
+from didflow.ledger.number_pool import borrowing, hand_out, handed_out, offered, take_back
+from didflow.ledger.reservations import reserved, strays
+from didflow.ledger.stock_notes import note_stock, stock_note
 from worker.jobs.ports.endings import LostLease
 
 
@@ -25,7 +26,7 @@ class LedgerReservations:
         return self._ledger.perform(reserved(self._ledger.keys, account, numbers, besides=own, now_ms=self._ledger.now_ms()))
 
     def strays(self) -> frozenset[str]:
-        return self._ledger.strays(self._claim.account)
+        return self._ledger.perform(strays(self._ledger.keys, self._claim.account))
 
 
 class LedgerNotes:
@@ -35,11 +36,11 @@ class LedgerNotes:
         self._ledger, self._claim = ledger, claim
 
     def read(self, place: str) -> str | None:
-        return self._ledger.stock_note(self._claim.account, place)
+        return self._ledger.perform(stock_note(self._ledger.keys, self._claim.account, place))
 
     def write(self, place: str, text: str) -> None:
         with suppress(ServiceUnavailable):  # Memory is full, perhaps: then each job looks for itself.
-            if not self._ledger.note_stock(self._claim, place, text):
+            if not self._ledger.run(note_stock(self._claim, place, text)):
                 raise LostLease
 
 
@@ -57,12 +58,12 @@ class LedgerPool:
         return {one.number: (one.record_id, one.job_id, one.text) for one in found}
 
     def hand_out(self, numbers: Sequence[tuple[str, int, str]], loans: Mapping[str, Loan]) -> frozenset[str]:
-        if (granted := self._ledger.hand_out(self._claim, numbers, loans)) is None:
+        if (granted := hand_out(self._ledger, self._claim, numbers, loans)) is None:
             raise LostLease
         return granted
 
     def take_back(self, numbers: Mapping[str, str], loans: Mapping[str, Loan]) -> None:
-        if not self._ledger.take_back(self._claim, numbers, loans):
+        if not take_back(self._ledger, self._claim, numbers, loans):
             raise LostLease
 
     def borrowing(self, numbers: Mapping[str, str]) -> frozenset[str]:
