@@ -18,9 +18,9 @@ from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, fa
 from didflow.terminal.tables import is_terminal
 from producers.churn import Churn, Returned
 from producers.churn_csv import ChurnLine
-from producers.cli import release_options
 from producers.cli.option_groups import Listed, grouped
 from producers.cli.release_dates import show_upcoming
+from producers.cli.release_options import CustomerGracePeriod
 from producers.cli.submit import report, report_submitted, wait_for
 
 churn_app = typer.Typer(no_args_is_help=True, help="Release the numbers of customers who left, and restore them for customers who return.")
@@ -33,12 +33,7 @@ def churned(
     reference: Customer,
     *,
     listed: Listed,
-    at: release_options.At = None,
-    grace: release_options.Grace = "7d",
-    before_renewal: release_options.BeforeRenewal = None,
-    park: release_options.Park = None,
-    ignore_calls: release_options.IgnoreCalls = False,
-    reusable: release_options.Reusable = False,
+    grace_period: CustomerGracePeriod,
     protected_label: given.ProtectedLabels = None,
     key: given.Key = None,
     account: given.AccountName = "default",
@@ -51,19 +46,21 @@ def churned(
     with errors_told(as_json=as_json):
         numbers, when, places, _ = given.together(
             listed.numbers,
-            lambda: release_options.fields(at, grace, before_renewal),
-            lambda: given.destinations(park),
+            grace_period.times,
+            grace_period.parking,
             lambda: given.labels(key, reference, account),
         )
         which = f"{len(numbers)} number(s)" if numbers else "all numbers"
-        confirmed(f"release {which} of {clean(reference)}, {grace} after {at or 'now'}. Continue?", FOR_GOOD, yes=yes)
+        confirmed(
+            f"release {which} of {clean(reference)}, {grace_period.grace} after {grace_period.at or 'now'}. Continue?", FOR_GOOD, yes=yes
+        )
         didflow = Didflow.from_env()
         job = Churn(didflow, account=account, protected_labels=protected_label or ()).churned(
             reference,
             numbers=numbers,
             parking=places,
-            stop_on_traffic=not ignore_calls,
-            reusable=reusable,
+            stop_on_traffic=not grace_period.ignore_calls,
+            reusable=grace_period.reusable,
             idempotency_key=key,
             **when,
         )

@@ -1,10 +1,12 @@
-"""Options that say when a release takes effect."""
+"""Options that say when a release takes effect, and what happens until then."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
+from didflow.contract.destinations import Destination
 from didflow.contract.release_timing import RENEWAL_MARGIN
 from didflow.contract.requests import Release
 from didflow.terminal import options as given
@@ -40,11 +42,33 @@ IgnoreCalls = Annotated[bool, typer.Option("--ignore-calls", help="release numbe
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")
 
 
-def fields(at: str | None, grace: str | None, before_renewal: str | None) -> dict[str, Any]:
-    """Those fields of a Release that were given. Raises InvalidRequest."""
-    when = at if at is None or _DATE.match(at) else given.moment(at, "at")
-    found = {"at": when, "grace": grace, "before_renewal": before_renewal}
-    return {name: value for name, value in found.items() if value is not None}
+@dataclass(frozen=True)
+class GracePeriod:
+    """When the numbers are released, and what happens to them until then."""
+
+    at: At = None
+    grace: Grace = None
+    before_renewal: BeforeRenewal = None
+    park: Park = None
+    ignore_calls: IgnoreCalls = False
+    reusable: Reusable = False
+
+    def times(self) -> dict[str, Any]:
+        """The times that were given, as fields of a Release. Raises InvalidRequest."""
+        when = self.at if self.at is None or _DATE.match(self.at) else given.moment(self.at, "at")
+        found = {"at": when, "grace": self.grace, "before_renewal": self.before_renewal}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def parking(self) -> tuple[Destination, ...]:
+        """Where calls go until then. Raises InvalidRequest."""
+        return given.destinations(self.park)
+
+
+@dataclass(frozen=True)
+class CustomerGracePeriod(GracePeriod):
+    """The same for a customer who left, who may come back."""
+
+    grace: Grace = "7d"
 
 
 def in_words(request: Release) -> str:

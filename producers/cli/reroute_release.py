@@ -1,6 +1,7 @@
 """`didflow reroute` and `release`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -10,14 +11,34 @@ from didflow.contract.requests import Release, Reroute
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
 from didflow.terminal.output import errors_told
-from producers.cli import release_options
 from producers.cli.option_groups import Guards, Labels, Listed, Selected, Turn, grouped
+from producers.cli.release_options import GracePeriod, in_words
 from producers.cli.submit import submit
 
 #: Stands for the destinations while everything else is checked.
 ANYWHERE = Destination.sip("pbx@example.net")
 #: Stands for the numbers of a file that can't be read.
 _SOME = ("+12135550100",)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What must be so, or a number isn't released."""
+
+    expected_count: given.ExpectedCount = None
+    protected_label: given.ProtectedLabels = None
+    expected_reference: Annotated[
+        str | None, typer.Option(help="skip numbers that weren't bought for this reference", show_default=False)
+    ] = None
+    expected_destination: Annotated[str | None, typer.Option(help="skip numbers that aren't routed there", show_default=False)] = None
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "expected_count": self.expected_count,
+            "protected_labels": tuple(self.protected_label or ()),
+            "expected_reference": self.expected_reference,
+            "expected_destination": self.expected_destination,
+        }
 
 
 @grouped
@@ -61,18 +82,8 @@ def release(
     listed: Listed,
     record_id: given.RecordIds = None,
     selected: Selected,
-    expected_count: given.ExpectedCount = None,
-    protected_label: given.ProtectedLabels = None,
-    expected_reference: Annotated[
-        str | None, typer.Option(help="skip numbers that weren't bought for this reference", show_default=False)
-    ] = None,
-    expected_destination: Annotated[str | None, typer.Option(help="skip numbers that aren't routed there", show_default=False)] = None,
-    at: release_options.At = None,
-    grace: release_options.Grace = None,
-    before_renewal: release_options.BeforeRenewal = None,
-    park: release_options.Park = None,
-    ignore_calls: release_options.IgnoreCalls = False,
-    reusable: release_options.Reusable = False,
+    checks: Checks,
+    grace_period: GracePeriod,
     dry_run: given.DryRun = False,
     labels: Labels,
     yes: given.Yes = False,
@@ -85,15 +96,13 @@ def release(
     with errors_told(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         chosen = selected.selector()
-        fields |= {"selector": chosen, "expected_count": expected_count}
-        fields |= {"protected_labels": tuple(protected_label or ()), "stop_on_traffic": not ignore_calls}
-        fields |= {"reusable": reusable}
-        fields |= {"expected_reference": expected_reference, "expected_destination": expected_destination}
-        fields |= {"dry_run": dry_run or (chosen is not None and expected_count is None)}
+        fields |= {"selector": chosen, "stop_on_traffic": not grace_period.ignore_calls, "reusable": grace_period.reusable}
+        fields |= checks.fields()
+        fields |= {"dry_run": dry_run or (chosen is not None and checks.expected_count is None)}
         no_time: dict[str, Any] = {}
         nowhere: tuple[Destination, ...] = ()
-        when, times = given.tried(lambda: release_options.fields(at, grace, before_renewal), no_time)
-        places, parking = given.tried(lambda: given.destinations(park), nowhere)
+        when, times = given.tried(grace_period.times, no_time)
+        places, parking = given.tried(grace_period.parking, nowhere)
         request: Release = given.together(
             tell_file,
             times,
@@ -103,7 +112,7 @@ def release(
         )[3]
         if not request.dry_run:
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
-            confirmed(f"release {count} number(s) permanently{release_options.in_words(request)}. Continue?", FOR_GOOD, yes=yes)
+            confirmed(f"release {count} number(s) permanently{in_words(request)}. Continue?", FOR_GOOD, yes=yes)
         submit(request, labels, as_json=as_json)
 
 
