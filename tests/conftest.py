@@ -11,6 +11,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from tests.support import provider_profiles
 from tests.support.inline_worker import InlineWorker
+from tests.support.memory_folder import memory_folder
 from tests.support.provider_profiles import Drawn, drawn_for, how_to_repeat
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
@@ -25,7 +26,7 @@ WAITING = ("tests/campaign/", "tests/faults/", "tests/integration/")
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[EmbeddedValkey]:
     """A real server, AOF on every write, as `didflow up` starts it."""
-    with EmbeddedValkey(None) as server:
+    with memory_folder() as folder, EmbeddedValkey(folder) as server:
         yield server
 
 

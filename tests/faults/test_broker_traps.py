@@ -68,7 +68,7 @@ def shared(folder: Path) -> Iterator[Cluster]:
         "PYTHONPATH": str(folder_with_hook(folder)),
         DYING_THREAD: str(folder / "dying"),
     }
-    with cluster(folder, orders=folder / "orders", **environment) as running:
+    with cluster(folder, orders=folder / "orders", interpreters=True, **environment) as running:
         yield running
 
 

@@ -28,7 +28,7 @@ PBX = Destination.sip("pbx@example.net")
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("plant")) as running:
+    with cluster(tmp_path_factory.mktemp("plant"), interpreters=True) as running:
         yield running
 
 
@@ -116,7 +116,7 @@ def test_a_stopped_process_hands_its_jobs_over_at_once(tmp_path: Path) -> None:
 
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
-    with cluster(tmp_path) as running:
+    with cluster(tmp_path, interpreters=True) as running:
         children = set(running.workers())
         supervisor = running.stack.children["workers"]
         supervisor.kill()

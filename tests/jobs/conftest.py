@@ -8,13 +8,14 @@ import redis
 import stamina
 
 from didflow.ledger.connection import connect
+from tests.support.memory_folder import memory_folder
 from tests.support.simulation.simulation import Simulation
 from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture(scope="session")
 def quick_server() -> Iterator[redis.Redis]:
-    with EmbeddedValkey(None) as server:
+    with memory_folder() as folder, EmbeddedValkey(folder) as server:
         client = connect(server.url)
         # Thousands of scenes wait for the disk at every write otherwise; what these tests kill are workers, not the server.
         client.config_set("appendfsync", "no")

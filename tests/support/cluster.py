@@ -14,6 +14,7 @@ from didflow.contract.requests import Request
 from didflow.ledger.connection import connect
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Ledger
+from tests.support.forked_stack import ForkedStack
 from worker.attempt.fault_points import VARIABLE
 from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
@@ -105,14 +106,17 @@ def cluster(
     redis_url: str | None = None,
     orders: Path | None = None,
     sandbox: Sequence[str] = (),
+    interpreters: bool = False,
     **environment: str,
 ) -> Iterator[Cluster]:
     """A running plant, with all its worker processes signed on.
 
-    `orders`: the folder of their fault points; `sandbox`: more of its arguments; `environment`: settings.
+    `orders`: the folder of their fault points; `sandbox`: more of its arguments; `environment`: settings. `interpreters`: each process
+    is started as in production, instead of forked.
     """
     log = folder / "workers.log"
-    stack = LocalStack(
+    kind = LocalStack if interpreters else ForkedStack
+    stack = kind(
         processes=processes,
         threads=4,
         redis_url=redis_url,

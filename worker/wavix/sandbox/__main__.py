@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(described())
         return
     try:
-        options = _options(given)
+        options = options_from(given)
     except ValueError as error:
         known.error(str(error))
     stop = threading.Event()
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stop.wait()
 
 
-def _options(given: argparse.Namespace) -> SandboxOptions:
+def options_from(given: argparse.Namespace) -> SandboxOptions:
     """What was requested; a flag of its own goes before a profile. Raises ValueError for profiles that don't fit together."""
     options = SandboxOptions(
         accounts={"default": SANDBOX_KEY} | dict(given.account),

@@ -117,7 +117,7 @@ class Sandbox(SandboxAdmin):
     def __init__(self, options: SandboxOptions | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._service = Service(options or SandboxOptions())
         self._server = _Server((host, port), self._service)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="sandbox", daemon=True)
         super().__init__(f"http://{host}:{self._server.server_port}")
 
     def start(self) -> Self:
