@@ -36,7 +36,6 @@ from didflow.contract.states import JobState, Lane
 from didflow.ledger.script_calls import RENUDGE_MS, Submission
 from tests.support.cluster import Cluster, cluster, lives, until
 from tests.support.dying_threads import VARIABLE as DYING_THREAD
-from tests.support.dying_threads import folder_with_hook
 from tests.support.ledger_roles import copies
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -55,7 +54,7 @@ LOOK = SearchAndBuy(country="US", dry_run=True)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the shared plant keeps its log, its orders and its hook."""
+    """Where the shared plant keeps its log and its orders."""
     return tmp_path_factory.mktemp("traps")
 
 
@@ -65,10 +64,9 @@ def shared(folder: Path) -> Iterator[Cluster]:
         "DIDFLOW_LEASE_SECONDS": str(LEASE_S),
         "DIDFLOW_HTTP_TIMEOUT": str(LONG_S + 5),
         "DIDFLOW_MAX_CRASHES": "2",
-        "PYTHONPATH": str(folder_with_hook(folder)),
         DYING_THREAD: str(folder / "dying"),
     }
-    with cluster(folder, orders=folder / "orders", interpreters=True, **environment) as running:
+    with cluster(folder, orders=folder / "orders", **environment) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""A thread of a real worker process, killed from outside: put before the workers' own modules by PYTHONPATH, as `sitecustomize`.
+"""A thread of a real worker process, killed from outside. The forked processes of a cluster call `install` before they begin.
 
 On SIGUSR1 the process lets one of its threads die: by an exception raised where it is, that nothing catches which catches errors. The
 file that `VARIABLE` names holds the thread's name or class; it is gone as soon as the thread is dying. Nothing of the product is replaced.
@@ -31,14 +31,3 @@ def _kill_one(order: Path) -> None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
                 thread.join(AGAIN_AFTER_S)
             return
-
-
-def folder_with_hook(folder: Path) -> Path:
-    """A folder for PYTHONPATH that installs this in every Python that starts with it."""
-    hook = folder / "hook"
-    hook.mkdir()
-    here = str(Path(__file__).parents[2])
-    (hook / "sitecustomize.py").write_text(
-        f"import sys\nsys.path.append({here!r})\nfrom tests.support.dying_threads import install\ninstall()\n"
-    )
-    return hook

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from didflow.parent_process import PARENT_VARIABLE
+from tests.support import dying_threads
 from tests.support.forking import FORKING
 from worker.local.stack import LocalStack
 from worker.process import supervisor, worker_process
@@ -97,6 +98,7 @@ def _worker(_command: Sequence[str], *, env: Mapping[str, str], start_new_sessio
 
 def _work(environment: Mapping[str, str]) -> None:
     _become(environment)
+    dying_threads.install()
     worker_process.main()
 
 
