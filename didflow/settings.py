@@ -177,6 +177,15 @@ class Settings(BaseSettings):
         le=DAY_S,
         description="approximate interval at which a standing order searches the stock; jobs that watch the same city share searches",
     )
+    inventory_seconds: float = Field(
+        900.0, ge=1, le=30 * DAY_S, description="how often workers read all numbers of an account, for the inventory"
+    )
+    inventory_share: float = Field(
+        0.1, gt=0, le=1, description="part of the rate limit that a sweep of the inventory uses at most; it pauses for emergencies"
+    )
+    renewal_due_days: float = Field(
+        3.0, ge=0, le=MOST_DAYS, description="how long before `paid_until` the event didflow.number.renewal_due.v1 is emitted"
+    )
     quote_seconds: float = Field(3600.0, ge=1, le=365 * DAY_S, description="how long the quote of a dry run can be ordered by")
     plan_refresh_seconds: float = Field(300.0, ge=1, le=30 * DAY_S, description="how often workers refresh a failover plan's numbers")
     reuse_label: str | None = Field(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from didflow.contract.history import Happened
+from didflow.contract.inventory import Shown
 from didflow.contract.spending import Spend, SpendLimit
 
 
@@ -17,6 +18,7 @@ class Write:
     replace        all numbers that were saved before are dropped
     clear          all previous numbers and pages are deleted; `pages`: the numbers on each page, whose outcomes are counted from then on
     history        what happened to numbers, for their histories
+    shown          what was read back of numbers after they were changed, for the account's inventory
     reserve        keep every other job off these; if one is taken already nothing is written
     taint          keep every job off them for a day, this one included
     free           give them up
@@ -47,6 +49,7 @@ class Write:
     clear: bool = False
     pages: Mapping[int, Sequence[str]] = field(default_factory=dict)
     history: Mapping[str, Happened] = field(default_factory=dict)
+    shown: Mapping[str, Shown] = field(default_factory=dict)
     reserve: Sequence[str] = ()
     taint: Sequence[str] = ()
     free: Sequence[str] = ()

@@ -7,9 +7,10 @@ progress. An event's `id` is `<job id>:<seq>`; it is stable, so a reader that ha
 from functools import cache
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from didflow.contract.errors import JobError
+from didflow.contract.money import Usd
 from didflow.contract.release_events import CallsCame
 from didflow.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
 from didflow.contract.states import JobState
@@ -140,7 +141,61 @@ class NumberEvent(_CloudEvent):
     data: NumberBody
 
 
+class InventoryBody(BaseModel):
+    """The JSON in the `data` of an event about a number that changed without a job.
+
+    field, from, to   what was changed elsewhere; a route is a list of texts
+    paid_until        when the number renews; `monthly_usd` is what that costs
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    account: str
+    number: str
+    record_id: int
+    reference: str | None = None
+    field: str | None = None
+    before: object = Field(default=None, alias="from")
+    after: object = Field(default=None, alias="to")
+    paid_until: AwareDatetime | None = None
+    monthly_usd: Usd | None = None
+
+    def text(self) -> str:
+        return self.model_dump_json(exclude_unset=True, by_alias=True)
+
+
+class InventoryEvent(_CloudEvent):
+    """The account's numbers changed without a job, or one of them renews soon; only on the events stream. `subject` is the number."""
+
+    type: Literal[
+        "didflow.number.appeared.v1",
+        "didflow.number.disappeared.v1",
+        "didflow.number.changed_elsewhere.v1",
+        "didflow.number.renewal_due.v1",
+    ]
+    data: InventoryBody
+
+
+class FirstSweepBody(BaseModel):
+    """The JSON in the `data` of a first sweep's event: how many numbers it found."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    account: str
+    numbers: int
+
+
+class FirstSweepEvent(_CloudEvent):
+    """The account's numbers were read for the first time; they emit no event of their own. `subject` is the account."""
+
+    type: Literal["didflow.inventory.first_sweep.v1"]
+    data: FirstSweepBody
+
+
+AnyEvent = Event | AccountEvent | NumberEvent | InventoryEvent | FirstSweepEvent | ReleaseEvent
+
+
 @cache
-def event_adapter() -> TypeAdapter[Event | AccountEvent | NumberEvent | ReleaseEvent]:
+def event_adapter() -> TypeAdapter[AnyEvent]:
     """Reads any entry of either stream; also gives the JSON Schema."""
-    return TypeAdapter(Event | AccountEvent | NumberEvent | ReleaseEvent)
+    return TypeAdapter(AnyEvent)

@@ -37,13 +37,16 @@ class Happening(StrEnum):
     ALREADY_RELEASED = "already_released"
     NOT_RELEASED = "not_released"  #: a person found that an unclear release didn't take effect
     REFUSED = "refused"  #: the provider said no
+    APPEARED = "appeared"  #: the account has it, and no job of ours bought it
+    DISAPPEARED = "disappeared"  #: two complete sweeps didn't show it, and no job of ours released it
+    RENEWAL_DUE = "renewal_due"  #: `paid_until` is near
     UNCLEAR = "unclear"  #: can't be detected: the job waits for a person, or gave up
 
 
 class Happened(BaseModel):
     """What a job did with a number, for the history. `by` is ``person`` for a person's finding.
 
-    `actor`: who that was; else who submitted the job.
+    `actor`: who that was; else who submitted the job. `field`, `was`, `now`: what was changed elsewhere, as text.
 
     A later version may have written a word that this one doesn't know: then `what` is that word.
     """
@@ -57,6 +60,9 @@ class Happened(BaseModel):
     route_before: tuple[str, ...] | None = None
     route_after: tuple[str, ...] | None = None
     error: str | None = None
+    field: str | None = None
+    was: str | None = None
+    now: str | None = None
     by: Literal["person"] | None = None
     actor: str | None = None
 

@@ -239,6 +239,18 @@ class Keys:
         """Set: the numbers that were bought for this reference and are ours."""
         return f"{self.namespace}:holdings:{reference}"
 
+    def inventory_state(self, account: str) -> str:
+        """Hash: the sweep of the account's numbers, see `didflow.ledger.inventory`."""
+        return f"{self.namespace}:inventory:state:{account}"
+
+    def inventory_rows(self, account: str) -> str:
+        """Hash: number that is ours -> what the provider showed of it last."""
+        return f"{self.namespace}:inventory:rows:{account}"
+
+    def inventory_lines(self, account: str, segment: int) -> str:
+        """Text: what can be filtered of some of the numbers."""
+        return f"{self.namespace}:inventory:lines:{account}:{segment}"
+
     def wake(self, lane: str) -> str:
         return f"{self.namespace}:wake:{lane}"
 

@@ -13,7 +13,9 @@ from typing import Literal, cast
 
 from didflow.delays import jittered_s
 from didflow.ledger.client import LedgerClient
+from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.connection import translated
+from didflow.ledger.keys import Keys
 from didflow.ledger.script_calls import Call
 
 #: A request that has its moment may be late by this much on our side: the thread that wakes up, the reply that was under way.
@@ -23,6 +25,8 @@ WIRE_S = 0.05
 #: What a second regains of the configured rate after a 429, and the part of it that is never taken away.
 CREEP_PER_S = 0.01
 FLOOR = 0.1
+#: So long after its last request there is an emergency: as in admit.lua.
+EMERGENCY_S = 5.0
 #: Everybody's pause after a 429, where the provider asks for none or for less.
 PAUSE_S = 1.0
 
@@ -162,3 +166,10 @@ def read_rate_state(fields: Mapping[str, str], now_us: int) -> RateState:
 
 def _time(moment_us: int) -> datetime:
     return datetime.fromtimestamp(moment_us / 1_000_000, UTC)
+
+
+def emergency_under_way(keys: Keys, account: str) -> Command[bool]:
+    """Whether a request of an emergency was asked for in the last seconds."""
+    clock, text = yield (RedisCommand("time"), RedisCommand("hget", (keys.rate(account), "emergency_us")))
+    age_s: float = clock[0] + clock[1] / 1_000_000 - int(text or 0) / 1_000_000
+    return 0 <= age_s < EMERGENCY_S

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.jobs import ProviderCall
+from didflow.ledger.inventory_shown import shown_fields
 from didflow.ledger.spending import spend_fields
 from didflow.ledger.stored_history import happened_fields
 
@@ -25,7 +26,8 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
 
     What concerns single numbers goes into the parts, each number with all of it; the order of the parts is that of the numbers.
     """
-    every = dict.fromkeys((*write.numbers, *write.history, *write.answered, *write.offer, *write.withdraw, *write.settled, *write.parks))
+    lists = (write.numbers, write.history, write.shown, write.answered, write.offer, write.withdraw, write.settled, write.parks)
+    every = dict.fromkeys(number for numbers in lists for number in numbers)
     if len(every) <= PART_NUMBERS:
         return (), write
     numbers = list(every)
@@ -41,11 +43,13 @@ def in_parts(write: Write) -> tuple[Sequence[str], Write]:
             "offer": {number: write.offer[number] for number in some if number in write.offer},
             "parks": {number: write.parks[number] for number in some if number in write.parks},
             "history": happened_fields({number: write.history[number] for number in some if number in write.history}),
+            "confirmed": shown_fields({number: write.shown[number] for number in some if number in write.shown}),
         }
         if start + PART_NUMBERS >= len(numbers) and write.progress is not None:
             part["progress"] = write.progress
         parts.append(json.dumps(part))
-    return parts, replace(write, numbers={}, history={}, answered=(), offer={}, withdraw=(), settled=(), parks={}, progress=None)
+    rest = replace(write, numbers={}, history={}, shown={}, answered=(), offer={}, withdraw=(), settled=(), parks={}, progress=None)
+    return parts, rest
 
 
 def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> str:
@@ -62,6 +66,8 @@ def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> 
         fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
     if write.history:
         fields["history"] = happened_fields(write.history)
+    if write.shown:
+        fields["confirmed"] = shown_fields(write.shown)
     fields |= {name: dict(given) for name in ("parks", "unpark") if (given := getattr(write, name))}
     if write.offer:
         fields["offer"] = dict(write.offer)

@@ -1,6 +1,6 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import suppress
 from itertools import chain
 
@@ -123,8 +123,8 @@ def pages_of(provider: OwnedPort, search: str | None = None, label: str | None =
 
 def listed(
     provider: OwnedPort, search: str | None = None, label: str | None = None, *, unread: set[str | None] | None = None
-) -> Iterator[tuple[OwnedNumber, ...]]:
-    """Every record of the list once, page by page, also of a list that changes while it is read.
+) -> Generator[tuple[OwnedNumber, ...], None, bool]:
+    """Every record of the list once, page by page, also of a list that changes while it is read. Returns whether that was all of it.
 
     The numbers of records that can't be read are added to `unread`, as `Page.unread` has them.
 
@@ -153,9 +153,10 @@ def listed(
                 seen |= {item.record_id for item in fresh}
                 yield fresh
         if reading and len(seen) == known_before:
-            return
+            return True
         if totals == {len(this_time) + spoiled} and beginnings[0] == beginnings[-1]:
-            return
+            return True
+    return False
 
 
 def all_owned(provider: OwnedPort, label: str | None = None) -> Iterator[OwnedNumber]:

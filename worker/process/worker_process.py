@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import dramatiq
@@ -29,6 +30,7 @@ from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import Handler, JobRunner
 from worker.broker.broker import build_worker
+from worker.inventory.keeper import InventoryKeeper
 from worker.jobs.ports.provider import Provider
 from worker.process.busy_threads import BusyThreads
 from worker.process.isolated import SolitaryRuns
@@ -82,6 +84,19 @@ class WorkerProcess:
             )
             for name in settings.all_accounts()
         ]
+        self._keepers = [
+            InventoryKeeper(
+                ledger_from(url, settings),
+                name,
+                partial(accounts, name, Lane.BULK),
+                every_s=settings.inventory_seconds,
+                requests_per_s=settings.rate_limit * settings.inventory_share,
+                settle_s=settings.settle_seconds,
+                renewal_due_s=settings.renewal_due_days * 86_400,
+                is_its_ledger=self.identity.is_known,
+            )
+            for name in settings.all_accounts()
+        ]
         ledger, providers = with_fault_points(self._ledger, accounts)
         self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
         check = self.identity.check
@@ -114,6 +129,8 @@ class WorkerProcess:
         self._sweeper.start()
         for gatekeeper in self._gatekeepers:
             gatekeeper.start()
+        for keeper in self._keepers:
+            keeper.start()
         for worker in self.workers:
             worker.start()
         self._identity_watch.start()
@@ -151,6 +168,8 @@ class WorkerProcess:
         self._sweeper.stop()
         for gatekeeper in self._gatekeepers:
             gatekeeper.stop()
+        for keeper in self._keepers:
+            keeper.stop()
         stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
         threads = [threading.Thread(target=worker.stop, args=(stop_ms,), daemon=True) for worker in self.workers]
         threads += [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
@@ -170,6 +189,7 @@ class WorkerProcess:
         yield self._leases
         yield self._sweeper
         yield from self._gatekeepers
+        yield from self._keepers
         for runs in self._solitary.values():
             yield from runs.threads()
         for worker in self.workers:

@@ -20,6 +20,7 @@ from worker.jobs.ports.endings import Wait
 from worker.jobs.ports.provider import PurchasePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import PurchaseItem, PurchaseRecord, Setting
+from worker.jobs.shown_numbers import purchases_shown
 
 SUPERSEDED = JobError(code="superseded", message="a newer job routes this number: its route was left to that one")
 
@@ -58,7 +59,8 @@ def write_items(
     """Write these, if there are any; `answered`: see `Write`."""
     if items:
         stored = {number: item.model_dump_json() for number, item in items.items()}
-        context.save(Write(step, detail=f"{len(items)} numbers", numbers=stored, answered=answered, history=history or {}))
+        shown = purchases_shown(purchase.items, items)
+        context.save(Write(step, detail=f"{len(items)} numbers", numbers=stored, answered=answered, history=history or {}, shown=shown))
         purchase.items |= items
 
 

@@ -11,6 +11,7 @@ from worker.jobs.ports.provider import PurchasePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.spend_limits import limits_for
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem, PurchaseRecord
+from worker.jobs.shown_numbers import purchases_shown
 
 
 class WrittenPurchase(PurchaseRecord):
@@ -72,6 +73,7 @@ class WrittenPurchase(PurchaseRecord):
                 progress=self._progress(changed) if step in ("settled", "looked") else None,
                 money=step == "fence",
                 history=purchase_history(self.items, changed),
+                shown=purchases_shown(self.items, changed),
                 unsettled=checkpoint.phase in (Phase.BOUND, Phase.CARTED),
             )
         )

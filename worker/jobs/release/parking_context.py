@@ -6,6 +6,7 @@ from typing import Protocol
 from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
 from didflow.contract.history import Happened
+from didflow.contract.inventory import Shown
 from worker.jobs.ports.context import ReleaseContext, RouteClaim, RouteClaims
 from worker.jobs.ports.endings import CancelRequested
 from worker.jobs.release.state import ReleaseCheckpoint, ReleaseItem
@@ -28,6 +29,7 @@ class ParkingBook(Protocol):
         empty: bool = False,
         answered: Sequence[str] = (),
         more: Mapping[str, Happened] | None = None,
+        shown: Mapping[str, Shown] | None = None,
         parks: Mapping[str, str] | None = None,
         let_go: Sequence[str] = (),
     ) -> None: ...
@@ -61,7 +63,8 @@ class ParkingContext:
             self._book.note(**{"parking" if self._parking else "back": RerouteCheckpoint.model_validate_json(write.checkpoint)})
         ways = {number: RouteChange.model_validate_json(text) for number, text in write.numbers.items()}
         changed = [self._book.items[number].model_copy(update={field: way}) for number, way in ways.items()]
-        self._book.write(f"{field}:{write.step}", changed, detail=write.detail, empty=True, answered=write.answered, more=write.history)
+        step = f"{field}:{write.step}"
+        self._book.write(step, changed, detail=write.detail, empty=True, answered=write.answered, more=write.history, shown=write.shown)
 
     def now_ms(self) -> int:
         return self._context.now_ms()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from didflow.contract.attempt_write import Write
 from didflow.contract.errors import JobError
 from didflow.contract.history import Happened
+from didflow.contract.inventory import Shown
 from didflow.contract.parked_numbers import STILL_PARKED
 from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
@@ -232,13 +233,15 @@ class ReleaseItems:
         empty: bool = False,
         answered: Sequence[str] = (),
         more: Mapping[str, Happened] | None = None,
+        shown: Mapping[str, Shown] | None = None,
         parks: Mapping[str, str] | None = None,
         let_go: Sequence[str] = (),
         replace: bool = False,
     ) -> None:
         """Write these and the checkpoint; without any only if the checkpoint alone is worth it (`empty`).
 
-        `answered`, `more`, `parks`, `replace`: see `Write`. `let_go`: those of them that the job is done with though they have no outcome.
+        `answered`, `shown`, `parks`, `replace`: see `Write`; `more` is history. `let_go`: those of them that the job is done with though
+        they have no outcome.
         A number that is about to end, and for which another job wants another route, stays open: the countdown gives it that route first.
         """
         # "releasing" is also the check of token and cancel before a call that is sent again, with nothing new to write.
@@ -256,6 +259,7 @@ class ReleaseItems:
                 detail=detail or f"{len(changed)} numbers",
                 answered=answered if first else (),
                 history=(more or {}) if first else {},
+                shown=(shown or {}) if first else {},
                 parks={number: ways for number, ways in (parks or {}).items() if number in mine},
                 money=step == "releasing" or bool(parks),
                 unless_cancelled=step == "releasing",

@@ -12,6 +12,7 @@ from worker.jobs.history_entries import route_history
 from worker.jobs.ports.context import RouteChangeContext
 from worker.jobs.ports.endings import Ended
 from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange
+from worker.jobs.shown_numbers import routes_shown
 
 CANCELLED = JobError(code="cancelled", message="cancelled while numbers were moved: those listed as confirmed or accepted were")
 TOO_LATE = JobError(code="deadline_passed", message="the deadline passed; numbers without a confirmation were not moved")
@@ -90,7 +91,7 @@ class RouteRecord:
         """
         if not changes and not empty:
             return
-        history = route_history(self.changes, changes)
+        history, shown = route_history(self.changes, changes), routes_shown(self.changes, changes)
         for change in changes:
             self.changes[change.number] = change
         sent = sum(change.outcome is not None for change in self.changes.values())
@@ -104,6 +105,7 @@ class RouteRecord:
                 progress=f"{sent} of {len(self.changes)} numbers" if progress else None,
                 answered=[change.number for change in answered],
                 history=history,
+                shown=shown,
             )
         )
 

@@ -4,6 +4,7 @@
 -- writing; reading the history shows it.
 --- @include "include/clock.lua"
 --- @include "include/holders.lua"
+--- @include "include/inventory.lua"
 --- @include "include/keys.lua"
 --- @include "include/reading.lua"
 --- @include "include/records.lua"
@@ -12,7 +13,8 @@ local HISTORY_MOST = 100  -- entries of a number; the chain continues from the h
 -- newest entry says, of which job.
 local HEAD = {'count', 'number', 'hash', 'string', 'dropped', 'number', 'cut', 'string', 'job', 'string', 'what', 'string'}
 local sha1hex = FAKE and function() return string.rep('0', 40) end or redis.sha1hex  -- fakeredis has none: its chains hold nothing
-local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true}
+local NOT_OURS = {released = true, already_released = true, not_bought = true, accepted_in_cart = true, disappeared = true}
+local RELEASED = {released = true, already_released = true}
 
 -- An entry that a script makes by itself.
 local function happening(what, record_id)
@@ -39,6 +41,7 @@ local function tell_history(id, happened, decision)
       local head = read_record(HEAD, heads[place]) or {count = 0, hash = '', dropped = 0, cut = '', job = '', what = ''}
       if decision or head.job ~= id or head.what ~= one.what then
         note_holder(number, one.what, one.record_id, f[2], f[3])
+        if RELEASED[one.what] then forget_in_inventory(f[2] or '', number, one.record_id) end
         local entries = key('history', number)
         head.count = head.count + 1
         local entry = '{"n":' .. int(head.count) .. ',"after":' .. json(head.hash) .. told .. one.text .. '}'

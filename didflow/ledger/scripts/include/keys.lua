@@ -61,6 +61,11 @@
 --                                   went, ms: their histories are forgotten in time
 -- {ns}:holders             hash    number that is ours -> {record_id, account, reference} of its purchase; {ns}:holdings:{reference} set  its numbers
 -- {ns}:given_back:{account}:{day} set  record ids released on that day since the epoch, see count_releases
+-- {ns}:inventory:state:{account}  hash  slots, seq; of the sweep that runs: by, lease_ms, sweep_ms; next_ms (when one is due), complete_ms (when the last
+--                                   complete one began), ended_ms, trouble, trouble_ms, numbers
+-- {ns}:inventory:rows:{account}   hash  number that is ours -> its slot and what is shown of it; {ns}:inventory:lines:{account}:{segment} text  what can be
+--                                   filtered, by slot; {ns}:inventory:free:{account} list  slots without a number
+-- {ns}:inventory:newer:{account}  zset  "number|record" of which a job knows more than a sweep that began before, ms
 -- {ns}:results, {ns}:events stream; {ns}:results:poison stream  results that a group set aside; its fields, and poison_entry, _group, _reason
 -- {ns}:workers              zset    worker process by when it was last alive, ms
 -- {ns}:call:{worker}        text    age of the oldest call to the provider that this process has under way, ms; for seconds

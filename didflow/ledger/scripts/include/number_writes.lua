@@ -1,9 +1,10 @@
 -- What a job writes of single numbers: `part` has {numbers: {number: text}, answered: [], withdraw: [], settled: [], offer?: {number: record id},
--- parks?: {number: ways}, history?: {number: happened, see tell_history}, progress?}, see save. `family`, `caller` as route_caller says.
+-- parks?: {number: ways}, history?: {number: happened, see tell_history}, confirmed?: see confirm_all, progress?}, see save. `family`, `caller` as route_caller says.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
 --- @include "include/going.lua"
 --- @include "include/histories.lua"
+--- @include "include/inventory.lua"
 --- @include "include/keys.lua"
 --- @include "include/parked_numbers.lua"
 --- @include "include/pool.lua"
@@ -38,6 +39,7 @@ local function write_numbers(id, account, family, caller, part)
     redis.call('HSET', told .. ':numbers', number, text)
   end
   tell_history(family, part.history)
+  confirm_all(account, part.confirmed)
 end
 
 -- What people see of how far the job is. Where outcomes are counted, these say it.

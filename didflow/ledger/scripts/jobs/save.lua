@@ -8,7 +8,7 @@
 --       unpark?: {number: the wanted order that it knows of; -1: any} what it is done with,
 --       withdraw: [] (numbers that aren't to be handed out any more), offer?: {number: record id} that may be from now on,
 --       clear? (replace the numbers and their pages), replace? (the numbers alone), pages?: {index: numbers, in words},
---       history?: {number: what happened to it, see tell_history}, unless_cancelled? (a cancel that came before this write stops it),
+--       history?: {number: what happened to it, see tell_history}, confirmed? (what was read back of numbers, see confirm_all), unless_cancelled? (a cancel that came before this write stops it),
 --       staged? (count of its parts stored already, see stage: they are committed now, and applied by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
 -- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'wanted', number, …}

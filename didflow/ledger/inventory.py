@@ -1,0 +1,267 @@
+"""Reads the mirror of an account's numbers: a page of a list, totals, one number. Commands, which the sync and async clients share."""
+
+import heapq
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from didflow.contract.inventory import (
+    InventoryFilter,
+    InventoryNumber,
+    InventoryPage,
+    InventoryQuery,
+    InventoryTotals,
+    MirrorState,
+    matches,
+)
+from didflow.ledger.commands import Command, RedisCommand
+from didflow.ledger.inventory_columns import (
+    DIGITS,
+    PER_SEGMENT,
+    PLACES,
+    lines_in,
+    missed_ms_in,
+    narrowed,
+    needs_records,
+    number_code,
+    number_in,
+    seen_ms_in,
+    sort_key,
+    usd_of,
+)
+from didflow.ledger.inventory_cursor import after_cursor, cursor_of
+from didflow.ledger.inventory_rows import mirrored, moment_ms, read_row
+from didflow.ledger.keys import Keys
+from didflow.ledger.number_holders import holders
+
+#: Segments of lines that one pipeline reads: half a megabyte.
+SEGMENTS_TOGETHER = 8
+#: Records that one pipeline reads.
+RECORDS_TOGETHER = 200
+_RELEASE = re.compile(r'"release":"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The mirror's state, and the ledger's clock when it was read."""
+
+    state: MirrorState
+    now: datetime
+    slots: int
+
+
+def look(keys: Keys, account: str) -> Command[Looked]:
+    """How old the mirror is and what it may lack."""
+    clock, fields, rows, epoch, passed = yield (
+        RedisCommand("time"),
+        RedisCommand("hgetall", (keys.inventory_state(account),)),
+        RedisCommand("hlen", (keys.inventory_rows(account),)),
+        RedisCommand("hget", (keys.epoch, "number")),
+        RedisCommand("hget", (keys.gate(account), "epoch")),
+    )
+    now_ms = clock[0] * 1000 + clock[1] // 1000
+    fields = fields if isinstance(fields, dict) else {}
+    complete_ms, lease_ms = _whole(fields.get("complete_ms")), _whole(fields.get("lease_ms"))
+    sweeping = bool(fields.get("by")) and lease_ms > now_ms
+    state = MirrorState(
+        account=account,
+        numbers=rows if isinstance(rows, int) else 0,
+        swept_at=moment_ms(complete_ms) if complete_ms else None,
+        age_s=max(0.0, (now_ms - complete_ms) / 1000) if complete_ms else None,
+        sweeping=sweeping,
+        sweep_began_at=moment_ms(_whole(fields.get("sweep_ms"))) if sweeping else None,
+        trouble=fields.get("trouble", ""),
+        trouble_at=moment_ms(_whole(fields.get("trouble_ms"))) if fields.get("trouble") and fields.get("trouble_ms") else None,
+        gate_closed=epoch not in (None, "1") and passed != epoch,
+    )
+    return Looked(state, moment_ms(now_ms), _whole(fields.get("slots")))
+
+
+def read_lines(keys: Keys, account: str, slots: int | None = None) -> Command[list[str]]:
+    """The line of every number, in no order. A number that is there all the while is among them once, whatever changes meanwhile."""
+    if slots is None:
+        text = yield RedisCommand("hget", (keys.inventory_state(account), "slots"))
+        slots = _whole(text)
+    segments = -(-slots // PER_SEGMENT)
+    found: list[str] = []
+    for start in range(0, segments, SEGMENTS_TOGETHER):
+        some = range(start, min(segments, start + SEGMENTS_TOGETHER))
+        texts = yield tuple(RedisCommand("get", (keys.inventory_lines(account, segment),)) for segment in some)
+        for text in texts:
+            found += lines_in(text) if isinstance(text, str) else ()
+    return found
+
+
+def read_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime) -> Command[list[InventoryNumber]]:
+    """The records of these lines, in their order, with what the ledger knows besides. One that left meanwhile is left out."""
+    found: list[InventoryNumber] = []
+    for start in range(0, len(lines), RECORDS_TOGETHER):
+        some = lines[start : start + RECORDS_TOGETHER]
+        found += yield from _some_numbers(keys, account, some, now)
+    return found
+
+
+def _some_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime) -> Command[list[InventoryNumber]]:
+    numbers = [number_in(line) for line in lines]
+    rows, parked, lent, reserved = yield tuple(
+        RedisCommand("hmget", (key, numbers))
+        for key in (keys.inventory_rows(account), keys.parked(account), keys.handed_out(account), keys.reserved(account))
+    )
+    bought = yield from holders(keys, numbers)
+    found = []
+    for place, (number, line) in enumerate(zip(numbers, lines, strict=True)):
+        row = read_row(number, rows[place])
+        if row is None:
+            continue
+        known = mirrored(row, seen_ms_in(line), missed_ms_in(line), f"{now:%Y-%m}")
+        holder = bought.get(number)
+        ours = holder is not None and holder.account == account and holder.record_id in (None, known.record_id)
+        found.append(
+            InventoryNumber(
+                **dict(known),
+                reference=holder.reference if ours and holder else None,
+                parked_by=_release(parked[place]),
+                lent_to=_second(lent[place]),
+                **_held(reserved[place], now),
+            )
+        )
+    return found
+
+
+def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[InventoryPage]:
+    """One page of a list. Raises InvalidRequest for a cursor of another list."""
+    looked = yield from look(keys, account)
+    after = after_cursor(account, query)
+    lines = yield from _candidates(keys, account, query.filter, looked)
+    key, descending = sort_key(query.sort.removeprefix("-")), query.sort.startswith("-")
+    if after is not None:
+        lines = [line for line in lines if (key(line) < after if descending else key(line) > after)]
+    page: list[InventoryNumber] = []
+    last = ""
+    # All that is left is sorted only where the first of it don't do: records that don't match after all are rare.
+    for some in _in_order(lines, key, query.limit + 1, descending=descending):
+        by_number = {number_in(line): line for line in some}
+        for number in (yield from read_numbers(keys, account, some, looked.now)):
+            if matches(number, query.filter, looked.now):
+                if len(page) == query.limit:
+                    return InventoryPage(looked.state, tuple(page), cursor_of(account, query, last))
+                page.append(number)
+                last = key(by_number[number.number])
+    return InventoryPage(looked.state, tuple(page), None)
+
+
+def _in_order(lines: Sequence[str], key: Callable[[str], Any], first: int, *, descending: bool) -> Iterable[Sequence[str]]:
+    begin = heapq.nlargest(first, lines, key) if descending else heapq.nsmallest(first, lines, key)
+    yield begin
+    if len(lines) <= len(begin):
+        return
+    rest = iter(sorted(lines, key=key, reverse=descending)[len(begin) :])
+    while some := list(islice(rest, RECORDS_TOGETHER)):
+        yield some
+
+
+def inventory_totals(keys: Keys, account: str, wanted: InventoryFilter, renewal_days: int) -> Command[InventoryTotals]:
+    """Of all numbers that match."""
+    looked = yield from look(keys, account)
+    lines = yield from _candidates(keys, account, wanted, looked)
+    if needs_records(wanted) or (_has_route(wanted) and any(line[PLACES["more"]] == "y" for line in lines)):
+        found = yield from read_numbers(keys, account, lines, looked.now)
+        mine = {number.number for number in found if matches(number, wanted, looked.now)}
+        lines = [line for line in lines if number_in(line) in mine]
+    until = number_code(int(looked.now.timestamp()) + renewal_days * 86_400, 6)
+    never, none = DIGITS[0] * 6, DIGITS[0] * 7
+    due = [line for line in lines if never < line[PLACES["paid_until"]] <= until]
+    return InventoryTotals(
+        state=looked.state,
+        numbers=len(lines),
+        active=sum(line[PLACES["active"]] == "y" for line in lines),
+        missing=sum(line[PLACES["missed"]] != none for line in lines),
+        monthly_usd=_monthly(lines),
+        renewal_days=renewal_days,
+        renewals=len(due),
+        renewals_usd=_monthly(due),
+    )
+
+
+def one_number(keys: Keys, account: str, number: str) -> Command[tuple[Looked, InventoryNumber | None]]:
+    """A number as the mirror has it; None: it doesn't."""
+    looked = yield from look(keys, account)
+    text = yield RedisCommand("hget", (keys.inventory_rows(account), number))
+    row = read_row(number, text)
+    if row is None or row.slot is None:
+        return looked, None
+    segment = yield RedisCommand("get", (keys.inventory_lines(account, row.slot // PER_SEGMENT),))
+    line = next((line for line in lines_in(segment or "") if number_in(line) == number), None)
+    found = (yield from read_numbers(keys, account, [line], looked.now)) if line is not None else []
+    return looked, found[0] if found else None
+
+
+def selected(keys: Keys, account: str, wanted: InventoryFilter) -> Command[tuple[Looked, tuple[InventoryNumber, ...]]]:
+    """Every number that matches, by number, and how old the mirror is."""
+    looked = yield from look(keys, account)
+    lines = yield from _candidates(keys, account, wanted, looked)
+    found = yield from read_numbers(keys, account, sorted(lines), looked.now)
+    return looked, tuple(number for number in found if matches(number, wanted, looked.now))
+
+
+def _candidates(keys: Keys, account: str, wanted: InventoryFilter, looked: Looked) -> Command[Sequence[str]]:
+    """The lines that may match. Where another key lists the numbers, by it."""
+    lines: Sequence[str] = yield from read_lines(keys, account, looked.slots)
+    lines = narrowed(lines, wanted, looked.now)
+    for key, kind in _listed_by(keys, account, wanted):
+        numbers: Iterable[str] = yield RedisCommand("smembers" if kind == "set" else "hkeys", (key,))
+        among = set(numbers)
+        lines = [line for line in lines if number_in(line) in among]
+    return lines
+
+
+def _listed_by(keys: Keys, account: str, wanted: InventoryFilter) -> list[tuple[str, str]]:
+    found = [(keys.holdings(wanted.reference), "set")] if wanted.reference is not None else []
+    hashes = {"parked": keys.parked(account), "lent": keys.handed_out(account), "reserved": keys.reserved(account)}
+    hashes["quarantined"] = keys.reserved(account)
+    return found + [(key, "hash") for name, key in hashes.items() if getattr(wanted, name)]
+
+
+def _has_route(wanted: InventoryFilter) -> bool:
+    return wanted.trunk_id is not None or wanted.destination is not None
+
+
+def _monthly(lines: Sequence[str]) -> Decimal:
+    """Amounts are few, so each is read once."""
+    place = PLACES["monthly_usd"]
+    counts: dict[str, int] = {}
+    for line in lines:
+        code = line[place]
+        counts[code] = counts.get(code, 0) + 1
+    amount = sum((usd_of(code) * count for code, count in counts.items()), Decimal(0))
+    return amount.quantize(Decimal("0.01")) if amount == amount.quantize(Decimal("0.01")) else amount
+
+
+def _held(text: str | None, now: datetime) -> Mapping[str, Any]:
+    """From a reservation ``job|until ms``; until 0 while the job lives."""
+    holder, bar, until = (text or "").rpartition("|")
+    if not bar or not until.isdecimal():
+        return {}
+    if until == "0":
+        return {"reserved_by": holder}
+    ends_ms = int(until)
+    return {"quarantined_until": moment_ms(ends_ms)} if now.timestamp() * 1000 < ends_ms < 253402300800000 else {}
+
+
+def _release(text: str | None) -> str | None:
+    """The release of a parked number's entry; read leniently: it only informs."""
+    found = _RELEASE.search(text or "")
+    return found[1] if found else None
+
+
+def _second(text: str | None) -> str | None:
+    parts = (text or "").split("|")
+    return parts[1] if len(parts) == 3 and parts[1] else None
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 16 else 0

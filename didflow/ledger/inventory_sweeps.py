@@ -1,0 +1,187 @@
+"""A worker's sweep of an account's numbers, as the ledger keeps it: whose turn it is, what it read, what it didn't."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from didflow.contract.history import Happened, Happening
+from didflow.contract.states import JobState
+from didflow.ledger.client import LedgerClient
+from didflow.ledger.commands import Command, RedisCommand
+from didflow.ledger.connection import translated
+from didflow.ledger.inventory import read_lines
+from didflow.ledger.inventory_columns import PLACES, WIDTHS, line_of, number_code
+from didflow.ledger.inventory_rows import Row, read_row
+from didflow.ledger.keys import Keys
+from didflow.ledger.script_calls import Call
+
+#: A sweep without a sign of life for this long is over: another worker begins a new one.
+SWEEP_LEASE_MS = 60_000
+#: Numbers that one script writes.
+TOGETHER = 100
+
+
+@dataclass(frozen=True)
+class SweepTurn:
+    """A sweep that this process runs. `began_ms` on the ledger's clock; `complete_ms`: when the last complete one began, None: never."""
+
+    account: str
+    by: str
+    began_ms: int
+    complete_ms: int | None
+
+
+@dataclass(frozen=True)
+class NumberNews:
+    """An event of a number, and what its history says of it: `type`, `data` (JSON)."""
+
+    type: str
+    data: str
+    happened: Happened
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the ledger has of a number: its row, as text and as read; the reservation, and the purchase, that it has."""
+
+    text: str
+    row: Row | None
+    reserved: str | None = None
+    holder: str | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A row to write, if the number is still as it was `kept`."""
+
+    kept: Kept
+    row: Row
+    news: tuple[NumberNews, ...] = field(default=())
+
+
+class SweepLost(Exception):
+    """Another sweep of the account began: this one was silent too long."""
+
+
+class InventorySweeps:
+    """The sweeps of one namespace. Raises ServiceUnavailable, and SweepLost where another sweep runs by now."""
+
+    def __init__(self, ledger: LedgerClient) -> None:
+        self._ledger, self._keys = ledger, ledger.keys
+
+    def begin(self, account: str, by: str) -> SweepTurn | float:
+        """A turn, or in how many seconds to ask again. `by` is unique to this sweep."""
+        reply = self._run("inventory_begin", account, by, SWEEP_LEASE_MS)
+        if reply[0] == "no":
+            return int(reply[1]) / 1000
+        return SweepTurn(account, by, int(reply[1]), int(reply[2]) if reply[2] else None)
+
+    def kept(self, account: str, numbers: Sequence[str]) -> dict[str, Kept]:
+        if not numbers:
+            return {}
+        rows, reserved, holders = self._send(
+            (
+                RedisCommand("hmget", (self._keys.inventory_rows(account), list(numbers))),
+                RedisCommand("hmget", (self._keys.reserved(account), list(numbers))),
+                RedisCommand("hmget", (self._keys.holders, list(numbers))),
+            )
+        )
+        return {
+            number: Kept(text or "", read_row(number, text), held, holder)
+            for number, text, held, holder in zip(numbers, rows, reserved, holders, strict=True)
+        }
+
+    def write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], *, settle_ms: int) -> list[str]:
+        """What the sweep read of some numbers. Returns those of `changed` that aren't as they were kept: nothing was written of them."""
+        page = {
+            "seen": [[row.owned.number, row.slot] for row in seen if row.slot is not None],
+            "rows": [
+                [
+                    one.row.owned.number,
+                    str(one.row.owned.record_id),
+                    one.kept.text,
+                    one.row.text(),
+                    line_of(one.row, turn.began_ms),
+                    *_told(one.news),
+                ]
+                for one in changed
+            ],
+        }
+        reply = self._held(self._run("inventory_page", turn.account, turn.by, SWEEP_LEASE_MS, settle_ms, json.dumps(page)))
+        return list(map(str, reply))
+
+    def unseen(self, turn: SweepTurn) -> list[str]:
+        """The lines of the numbers that this sweep didn't show, nor a job since it began."""
+        lines = self._ledger.perform(read_lines(self._keys, turn.account))
+        began = number_code(turn.began_ms, WIDTHS["seen"])
+        return [line for line in lines if line[PLACES["seen"]] < began]
+
+    def missed(self, turn: SweepTurn, lines: Sequence[str]) -> None:
+        """Numbers that a complete sweep didn't show for the first time."""
+        for start in range(0, len(lines), TOGETHER):
+            some = lines[start : start + TOGETHER]
+            kept = self.kept(turn.account, [line[:16].rstrip() for line in some])
+            told = [[number, one.row.slot, line[PLACES["seen"]]] for line, (number, one) in zip(some, kept.items(), strict=True) if one.row]
+            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps({"missed": told, "gone": []})))
+
+    def gone(self, turn: SweepTurn, line: str, kept: Kept, news: NumberNews) -> bool:
+        """A number that isn't ours any more, unless a job knows more of it by now."""
+        number = line[:16].rstrip()
+        told = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told((news,))]]}
+        reply = self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(told)))
+        return int(reply) > 0
+
+    def end(self, turn: SweepTurn, *, complete: bool, pause_s: float, trouble: str, settle_ms: int, first: str) -> None:
+        args = (turn.account, turn.by, int(complete), int(pause_s * 1000), trouble, settle_ms, first)
+        self._held(self._run("inventory_end", *args))
+
+    def alive(self, turn: SweepTurn) -> None:
+        """A sign of life."""
+        self.write(turn, (), (), settle_ms=0)
+
+    def _held(self, reply: Any) -> Any:
+        if reply == "lost":
+            raise SweepLost
+        return reply
+
+    def _run(self, script: str, *args: str | int) -> Any:
+        return self._ledger.run(Call(script, args, lambda reply: reply))
+
+    def _send(self, step: tuple[RedisCommand, ...]) -> Any:
+        with translated():
+            return self._ledger.send(step)
+
+
+def _told(news: Sequence[NumberNews]) -> tuple[list[list[str]], list[str]]:
+    return [[one.type, one.data] for one in news], [one.happened.members() for one in news]
+
+
+def routed_by_us(keys: Keys, account: str, number: str, route: Sequence[str]) -> Command[bool]:
+    """Whether a job of ours sends the number there, or one may still: then what the provider shows is no other party's change."""
+    entry, newest = yield (
+        RedisCommand("hget", (keys.routes(account), number)),
+        RedisCommand("lrange", (keys.history_of(number), -_ENTRIES, -1)),
+    )
+    job_id = (entry or "").split("|")[1] if (entry or "").count("|") > 1 else ""
+    state = (yield RedisCommand("hget", (keys.job(job_id), "state"))) if job_id else None
+    if state in _OPEN:
+        return True
+    for text in reversed(newest):
+        what = _happened(text)
+        if what.get("what") == Happening.ROUTED:
+            return what.get("route_after") == list(route)
+    return False
+
+
+#: Entries of a history in which its newest route is looked for.
+_ENTRIES = 8
+_OPEN = {state.value for state in JobState if not state.is_terminal and state is not JobState.NEEDS_REVIEW}
+
+
+def _happened(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text.partition("|")[2])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

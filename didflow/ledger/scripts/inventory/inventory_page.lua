@@ -1,0 +1,38 @@
+-- inventory_page: what a running sweep read of some numbers, at most a page of the provider's list.
+-- ARGV  account, sweeper, lease_ms, settle_ms (a job's word within this time before the sweep is newer, too), JSON {seen: [[number, slot], …] (as they
+--       were), rows: [[number, record, row as it was read ('' = none), parts, line, [[event type, data], …], [history members, …]], …]}
+-- Reply 'lost' (another sweep runs) | {number, …} of `rows` whose row is another one by now: nothing was written of them
+-- Twice: the second run finds each row as it writes it, and emits nothing.
+--- @include "include/clock.lua"
+--- @include "include/events.lua"
+--- @include "include/histories.lua"
+--- @include "include/inventory.lua"
+--- @include "include/keys.lua"
+--- @include "include/sweeps.lua"
+local account, by, lease_ms, settle_ms, page = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), cjson.decode(ARGV[5])
+local sweep_ms = sweep_of(account, by, lease_ms)
+if not sweep_ms then return 'lost' end
+local seen = moment_code(sweep_ms) .. moment_code(0)
+
+local function see(number, slot)
+  if slot and line_is_of(account, slot, number) then write_line(account, slot, SEEN_AT, seen) end
+end
+
+for _, one in ipairs(page.seen) do see(one[1], one[2]) end
+local changed = {}
+for _, one in ipairs(page.rows) do
+  local number, record, was, parts, line = unpack(one, 1, 5)
+  local row = redis.call('HGET', inventory_key('rows', account), number) or ''
+  local slot, now_parts = read_row(account, number)
+  if now_parts == parts then
+    see(number, slot)
+  elseif row ~= was then
+    changed[#changed + 1] = number
+  elseif was == '' and is_newer(account, number, record, sweep_ms - settle_ms) then
+    changed[#changed + 1] = number
+  else
+    put_row(account, number, parts, line)
+    tell_world(account, number, one[6], one[7])
+  end
+end
+return changed
