@@ -3,11 +3,13 @@
 from didflow.client.aio.client import AsyncDidflow
 from didflow.client.aio.deliveries import AsyncDelivery
 from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.quotes import QuotedSubmission
 from didflow.client.sync.client import Didflow
 from didflow.client.sync.deliveries import Delivery
 from didflow.client.sync.documents import Documents
+from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.number_pool import Pool
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import (
@@ -25,6 +27,7 @@ from didflow.contract.errors import (
 )
 from didflow.contract.events import Event
 from didflow.contract.history import Happening, History, HistoryEntry
+from didflow.contract.inventory import InventoryFilter, InventoryNumber, InventoryPage, InventoryTotals, MirrorState, NumberFile
 from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import Job, JobView, Step
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
@@ -38,6 +41,7 @@ __all__ = [
     "AsyncDelivery",
     "AsyncDidflow",
     "AsyncDocuments",
+    "AsyncInventory",
     "AsyncPool",
     "DeadLetterNotFound",
     "DeadLetters",
@@ -55,10 +59,17 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidRequest",
     "InvalidSettings",
+    "Inventory",
+    "InventoryFilter",
+    "InventoryNumber",
+    "InventoryPage",
+    "InventoryTotals",
     "Job",
     "JobNotFound",
     "JobState",
     "JobView",
+    "MirrorState",
+    "NumberFile",
     "Outcome",
     "PlanNotFound",
     "Pool",

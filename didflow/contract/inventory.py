@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from didflow.contract.countries import same_country
 from didflow.contract.destinations import ProviderId, Route
+from didflow.contract.errors import InvalidRequest
 from didflow.contract.history import History
 from didflow.contract.money import Usd
 from didflow.contract.provider import Document, OwnedNumber
@@ -23,6 +24,8 @@ from didflow.contract.validation import Checked
 
 #: Numbers on a page of a list at most.
 MOST_LISTED = 1000
+#: Days ahead of which renewals are counted at most.
+MOST_RENEWAL_DAYS = 3650
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,7 @@ class InventoryQuery(Checked):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    filter: InventoryFilter = ALL_NUMBERS
+    matching: InventoryFilter = ALL_NUMBERS
     sort: str = "number"
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED, strict=True)] = 100
     cursor: Annotated[str, Field(max_length=500)] | None = None
@@ -322,3 +325,11 @@ def _between(value: Any, low: Any, high: Any) -> bool:
     if low is None and high is None:
         return True
     return value is not None and (low is None or value >= low) and (high is None or value <= high)
+
+
+def renewal_days_given(days: int) -> int:
+    """Raises InvalidRequest for what is no number of days from 0 to 3650."""
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MOST_RENEWAL_DAYS:
+        what = f"is a whole number of days from 0 to {MOST_RENEWAL_DAYS}"
+        raise InvalidRequest(f"renewal_days: {what}", (("renewal_days", what),))
+    return days

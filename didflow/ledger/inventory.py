@@ -136,7 +136,7 @@ def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[I
     """One page of a list. Raises InvalidRequest for a cursor of another list."""
     looked = yield from look(keys, account)
     after = after_cursor(account, query)
-    lines = yield from _candidates(keys, account, query.filter, looked)
+    lines = yield from _candidates(keys, account, query.matching, looked)
     key, descending = sort_key(query.sort.removeprefix("-")), query.sort.startswith("-")
     if after is not None:
         lines = [line for line in lines if (key(line) < after if descending else key(line) > after)]
@@ -146,7 +146,7 @@ def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[I
     for some in _in_order(lines, key, query.limit + 1, descending=descending):
         by_number = {number_in(line): line for line in some}
         for number in (yield from read_numbers(keys, account, some, looked.now)):
-            if matches(number, query.filter, looked.now):
+            if matches(number, query.matching, looked.now):
                 if len(page) == query.limit:
                     return InventoryPage(looked.state, tuple(page), cursor_of(account, query, last))
                 page.append(number)

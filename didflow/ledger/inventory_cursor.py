@@ -32,7 +32,7 @@ def after_cursor(account: str, query: InventoryQuery) -> str | None:
 
 
 def _list_name(account: str, query: InventoryQuery) -> str:
-    asked = query.filter.model_dump(mode="json", exclude_none=True)
+    asked = query.matching.model_dump(mode="json", exclude_none=True)
     text = json.dumps([account, query.sort, asked], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 

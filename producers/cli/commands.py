@@ -60,6 +60,9 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "producers.cli.inspect:explain",
             "Show a job's steps: each with its time, the provider's request and answer, the decision, and what to do now.",
         ),
+        "numbers": Command(
+            "producers.cli.numbers:numbers_app", "List the account's numbers, with what they cost and where their calls go."
+        ),
         "history": Command(
             "producers.cli.history:history",
             "Show a number's history, from purchase to release. Exit code 1 if an entry was changed by hand.",

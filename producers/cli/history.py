@@ -51,6 +51,11 @@ def history(
 _COLUMNS = ("n", "time (UTC)", "what", "job", "reference", "more")
 
 
+def show_history(found: History) -> None:
+    """The entries, for a command that shows more of the number than these."""
+    _show(found, _verdicts(found, {}), entries=True)
+
+
 def _show(found: History, verdicts: Sequence[tuple[str, str]], *, entries: bool) -> None:
     """The entries, and what the chain shows: lines on a terminal, elsewhere records of the same table."""
     rows: list[tuple[str, ...]] = [_row(entry) for entry in found.entries] if entries else []

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -45,13 +45,18 @@ def print_numbers(numbers: Iterable[NumberResult], *, as_json: bool) -> None:
 
 def write_csv(numbers: Iterable[NumberResult], to: Path) -> int:
     """A line for each number; `-` is stdout. Returns how many. Raises InvalidRequest if the file can't be written."""
+    return write_lines(COLUMNS, map(_cells, numbers), to)
+
+
+def write_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], to: Path) -> int:
+    """The same of any rows."""
     count = 0
     try:
         with _opened(to) as file:
             lines = csv.writer(file)
-            lines.writerow(COLUMNS)
-            for number in numbers:
-                lines.writerow(map(_unfooled, _cells(number)))
+            lines.writerow(columns)
+            for row in rows:
+                lines.writerow(map(_unfooled, row))
                 count += 1
     except OSError as error:
         if str(to) == "-":

@@ -14,6 +14,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.history import Happened, Happening
 from didflow.contract.job_kinds import names_behind_the_gate, names_that_buy, names_that_give_back
 from didflow.contract.number_holders import Loan
+from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.spending import Spend, SpendLimit
 from didflow.contract.states import JobState, WaitReason
@@ -21,6 +22,10 @@ from didflow.ledger import rate_limit, script_calls
 from didflow.ledger.commands import entries_of
 from didflow.ledger.dialects import note_dialect
 from didflow.ledger.event_body import event_members
+from didflow.ledger.inventory import read_lines
+from didflow.ledger.inventory_columns import PLACES, line_of
+from didflow.ledger.inventory_rows import Row
+from didflow.ledger.inventory_sweeps import Changed, InventorySweeps, Kept, SweepTurn
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.number_pool import hand_out, loans_text
 from didflow.ledger.parked_numbers import route_text
@@ -191,6 +196,47 @@ def history(ledger: Ledger) -> Args:
 def history_forget(ledger: Ledger) -> Args:
     happened(ledger)
     return (100, 0)
+
+
+SWEEP = ("default", "sweep-1", 60_000)
+
+
+def shown(number: str) -> Row:
+    return Row(OwnedNumber(record_id=47000001, number=number, status="active"), first_seen_ms=1)
+
+
+def swept(ledger: Ledger) -> int:
+    """A sweep has begun, and found a number. Returns when, ms."""
+    began_ms = int(ledger._script("inventory_begin", *SWEEP)[1])
+    changed = Changed(Kept("", None), shown("+12135550100"))
+    turn = SweepTurn("default", "sweep-1", began_ms, None)
+    assert InventorySweeps(ledger).write(turn, (), [changed], settle_ms=0) == []
+    return began_ms
+
+
+def inventory_begin(ledger: Ledger) -> Args:
+    return SWEEP
+
+
+def inventory_page(ledger: Ledger) -> Args:
+    began_ms = swept(ledger)
+    row, happened = shown("+12135550101"), Happened(what=Happening.APPEARED).members()
+    rows = [["+12135550101", "47000001", "", row.text(), line_of(row, began_ms), [["didflow.number.appeared.v1", "{}"]], [happened]]]
+    return (*SWEEP, 0, json.dumps({"seen": [["+12135550100", 0]], "rows": rows}))
+
+
+def inventory_absent(ledger: Ledger) -> Args:
+    swept(ledger)
+    (line,) = ledger.perform(read_lines(ledger.keys, "default"))
+    row = ledger.client.hget(ledger.keys.inventory_rows("default"), "+12135550100")
+    happened = Happened(what=Happening.DISAPPEARED).members()
+    gone = ["+12135550100", row, line[PLACES["seen"]], [["didflow.number.disappeared.v1", "{}"]], [happened]]
+    return (*SWEEP, json.dumps({"missed": [["+12135550100", 0, line[PLACES["seen"]]]], "gone": [gone]}))
+
+
+def inventory_end(ledger: Ledger) -> Args:
+    swept(ledger)
+    return ("default", "sweep-1", 1, 60_000, "", 0, "{}")
 
 
 def learn(ledger: Ledger) -> Args:
@@ -484,6 +530,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "history": (history, None),
     "history_forget": (history_forget, 0),
     "incident_list": (incident_list, 0),
+    "inventory_absent": (inventory_absent, "0"),
+    "inventory_begin": (inventory_begin, None),
+    "inventory_end": (inventory_end, "lost"),
+    "inventory_page": (inventory_page, []),
     "learn": (learn, None),
     "note_stock": (note_stock, None),
     "plan_delete": (plan_delete, "gone"),

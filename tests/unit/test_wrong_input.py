@@ -17,6 +17,8 @@ from didflow import (
     Didflow,
     Event,
     InvalidRequest,
+    InventoryFilter,
+    InventoryNumber,
     Quote,
     QuotedSubmission,
     Release,
@@ -29,6 +31,7 @@ from didflow import (
 from didflow.contract import errors
 from didflow.contract.business_events import TYPES, CustomerChurned
 from didflow.contract.errors import DidflowError, Fault
+from didflow.contract.inventory import InventoryQuery
 from didflow.contract.job_kinds import parse_request
 from didflow.contract.requests import Request
 from tests.support.generated_requests import GOOD, INNER
@@ -37,6 +40,8 @@ from tests.support.generated_requests import GOOD, INNER
 INPUTS: dict[type[BaseModel], dict[str, Any]] = {
     **GOOD,
     **INNER,
+    InventoryFilter: {"country": "US"},
+    InventoryQuery: {"sort": "-monthly_usd"},
     Quote: {"numbers": [{"number": "+12135550100"}]},
     **{model: {"request": GOOD[SearchAndBuy], "case": "c", "check": "k", "reference": "r"} for model in TYPES.values()},
 }
@@ -99,7 +104,7 @@ def test_any_wrong_value_in_any_field_is_an_invalid_request_that_says_where_and_
 
 def test_every_model_that_producers_export_is_walked() -> None:
     exported = {value for name in didflow.__all__ if isinstance(value := getattr(didflow, name), type) and issubclass(value, BaseModel)}
-    assert exported - {Event} <= set(INPUTS), "an event comes out of the stream"
+    assert exported - {Event, InventoryNumber} <= set(INPUTS), "an event comes out of the stream, a number out of the inventory"
 
 
 SAID: list[tuple[Callable[[], object], list[tuple[str, str, str, str]]]] = [

@@ -2,6 +2,7 @@
 
 from didflow.client.aio.dead_letters import AsyncDeadLetterQueue
 from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.jobs import AsyncJobs
 from didflow.client.aio.number_histories import AsyncNumberHistories
 from didflow.client.aio.number_pool import AsyncPool
@@ -29,6 +30,11 @@ class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHis
     def documents(self) -> AsyncDocuments:
         """The numbers of the account ``default`` that wait for documents. For another account: `AsyncDocuments(didflow, account=…)`."""
         return AsyncDocuments(self)
+
+    @property
+    def inventory(self) -> AsyncInventory:
+        """The numbers of the account ``default``, as the mirror shows them. For another account: `AsyncInventory(didflow, account=…)`."""
+        return AsyncInventory(self)
 
     @property
     def pool(self) -> AsyncPool:

@@ -3,6 +3,7 @@
 
 from didflow.client.sync.dead_letters import DeadLetterQueue
 from didflow.client.sync.documents import Documents
+from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.jobs import Jobs
 from didflow.client.sync.number_histories import NumberHistories
 from didflow.client.sync.number_pool import Pool
@@ -30,6 +31,11 @@ class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
     def documents(self) -> Documents:
         """The numbers of the account ``default`` that wait for documents. For another account: `Documents(didflow, account=…)`."""
         return Documents(self)
+
+    @property
+    def inventory(self) -> Inventory:
+        """The numbers of the account ``default``, as the mirror shows them. For another account: `Inventory(didflow, account=…)`."""
+        return Inventory(self)
 
     @property
     def pool(self) -> Pool:

@@ -3,7 +3,6 @@
 --       seen: as it was read, in the line's digits
 -- Reply 'lost' | how many are gone
 -- Twice: the second run finds them gone.
---- @include "include/histories.lua"
 --- @include "include/inventory.lua"
 --- @include "include/keys.lua"
 --- @include "include/states.lua"

@@ -5,7 +5,6 @@
 --- @include "include/clock.lua"
 --- @include "include/inventory.lua"
 --- @include "include/keys.lua"
---- @include "include/reading.lua"
 --- @include "include/sweeps.lua"
 local account, by, complete, pause_ms, trouble, settle_ms, first = unpack(ARGV, 1, 7)
 local MOST_FORGOTTEN = 1000

@@ -3,11 +3,7 @@
 --       were), rows: [[number, record, row as it was read ('' = none), parts, line, [[event type, data], …], [history members, …]], …]}
 -- Reply 'lost' (another sweep runs) | {number, …} of `rows` whose row is another one by now: nothing was written of them
 -- Twice: the second run finds each row as it writes it, and emits nothing.
---- @include "include/clock.lua"
---- @include "include/events.lua"
---- @include "include/histories.lua"
 --- @include "include/inventory.lua"
---- @include "include/keys.lua"
 --- @include "include/sweeps.lua"
 local account, by, lease_ms, settle_ms, page = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local sweep_ms = sweep_of(account, by, lease_ms)

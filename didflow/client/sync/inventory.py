@@ -1,0 +1,92 @@
+# Written by `make generate` from didflow/client/aio/inventory.py: change that file.
+"""The account's numbers, as the mirror in Redis shows them: lists, totals, one number. No call to the provider.
+
+inventory = Didflow.from_env().inventory
+page = inventory.page(matching=InventoryFilter(city="LOS ANGELES, CA"))
+for number in page.numbers:
+    print(number.number, number.status, number.monthly_usd)
+print(page.state.age_s)
+"""
+
+from collections.abc import Iterator
+
+from didflow.client.job_numbers import number_named
+from didflow.client.number_file import number_file
+from didflow.client.sync.base import Client
+from didflow.contract.inventory import (
+    ALL_NUMBERS,
+    MOST_LISTED,
+    InventoryFilter,
+    InventoryNumber,
+    InventoryPage,
+    InventoryQuery,
+    InventoryTotals,
+    MirrorState,
+    NumberFile,
+    renewal_days_given,
+)
+from didflow.ledger.inventory import inventory_page, inventory_totals, look
+
+
+class Inventory:
+    """The numbers of one account. Workers keep them, by what jobs confirm and by a sweep; `state` says how old they are."""
+
+    def __init__(self, didflow: Client, *, account: str = "default") -> None:
+        self._ledger, self._account = didflow.ledger, account
+
+    def state(self) -> MirrorState:
+        """Return how old the mirror is, and what it may lack.
+
+        state = didflow.inventory.state()
+        print(state.numbers, state.age_s, state.complete)
+        """
+        return (self._ledger.perform(look(self._ledger.keys, self._account))).state
+
+    def page(
+        self, *, matching: InventoryFilter = ALL_NUMBERS, sort: str = "number", limit: int = 100, cursor: str | None = None
+    ) -> InventoryPage:
+        """Return one page of the numbers that match. Give its `next_cursor` to get the next one.
+
+            page = didflow.inventory.page(matching=InventoryFilter(trunk_id=144), sort="-monthly_usd", limit=10)
+
+        A number that is there all the while is on exactly one page of a list by number, whatever else changes. `sort`: number,
+        monthly_usd, setup_usd, channels, added, paid_until, seconds or unused_since, with ``-`` before it for the largest first.
+        Raises InvalidRequest, with every fault; so for a cursor of another list.
+        """
+        query = InventoryQuery(matching=matching, sort=sort, limit=limit, cursor=cursor)
+        return self._ledger.perform(inventory_page(self._ledger.keys, self._account, query))
+
+    def numbers(self, *, matching: InventoryFilter = ALL_NUMBERS, sort: str = "number") -> Iterator[InventoryNumber]:
+        """Yield every number that matches, page by page.
+
+        for number in didflow.inventory.numbers(matching=InventoryFilter(status="inactive")):
+            print(number.number, number.required_documents)
+        """
+        cursor: str | None = None
+        while True:
+            page = self.page(matching=matching, sort=sort, limit=MOST_LISTED, cursor=cursor)
+            for number in page.numbers:
+                yield number
+            if (cursor := page.next_cursor) is None:
+                return
+
+    def totals(self, *, matching: InventoryFilter = ALL_NUMBERS, renewal_days: int = 30) -> InventoryTotals:
+        """Return how many numbers match, what they cost a month, and how many of them renew within `renewal_days`.
+
+            totals = didflow.inventory.totals(matching=InventoryFilter(country="US"), renewal_days=7)
+            print(totals.numbers, totals.monthly_usd, totals.renewals)
+
+        Raises InvalidRequest.
+        """
+        days = renewal_days_given(renewal_days)
+        return self._ledger.perform(inventory_totals(self._ledger.keys, self._account, matching, days))
+
+    def show(self, number: str) -> NumberFile:
+        """Return all that is known of a number: as it is, its history, and what may be done with it now.
+
+            file = didflow.inventory.show("+12135550100")
+            print(file.number and file.number.route, [one.action for one in file.possible if not one.why_not])
+
+        `number` is None for a number that the mirror doesn't have. Raises InvalidRequest for an invalid phone number.
+        """
+        return self._ledger.perform(number_file(self._ledger.commands, self._account, number_named(number)))

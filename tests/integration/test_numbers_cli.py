@@ -1,0 +1,62 @@
+"""`didflow numbers`: the account's numbers, for people and for other programs."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.support.inline_shell import shell_of
+from tests.support.inline_worker import InlineWorker
+from tests.support.shell import Shell
+from tests.support.sweeping import sweep
+from worker.local.embedded_valkey import EmbeddedValkey
+
+pytestmark = pytest.mark.provider()
+
+
+@pytest.fixture
+def shell(inline: InlineWorker, valkey: EmbeddedValkey, tmp_path: Path) -> Shell:
+    return shell_of(inline, valkey.url, tmp_path)
+
+
+def test_the_list_for_people_and_programs(inline: InlineWorker, shell: Shell) -> None:
+    owned = sorted(inline.own(5, label="acme"))
+    sweep(inline)
+    shown = shell("numbers", columns=160)
+    assert shown.code == 0
+    assert all(number in shown.out for number in owned)
+    told = shell("numbers", "--label", "acme", "--limit", "2", "--json")
+    assert [one["number"] for one in told.json["numbers"]] == owned[:2]
+    assert told.json["state"]["complete"] is True
+    rest = shell("numbers", "--label", "acme", "--cursor", told.json["next_cursor"], "--json")
+    assert [one["number"] for one in rest.json["numbers"]] == owned[2:]
+    lines = list(csv.DictReader(io.StringIO(shell("numbers", "--csv", "-").out)))
+    assert [line["number"] for line in lines] == owned
+    assert {line["route"] for line in lines} == {"sip:old@example.net"}
+    totals = shell("numbers", "totals", "--json")
+    assert totals.json["numbers"] == 5
+
+
+def test_one_number(inline: InlineWorker, shell: Shell) -> None:
+    owned = inline.own(1)
+    sweep(inline)
+    shown = shell("numbers", "show", owned[0], "--json")
+    assert shown.code == 0
+    assert shown.json["number"]["number"] == owned[0]
+    assert {one["action"]: one["why_not"] for one in shown.json["possible"]}["reroute"] == ""
+    absent = shell("numbers", "show", "+12135559999")
+    assert absent.code == 1
+
+
+def test_every_fault_is_named(shell: Shell) -> None:
+    wrong = shell("numbers", "--min-monthly", "5", "--max-monthly", "1", "--renewal-within", "soon", "--search", "abc", "--json")
+    assert wrong.code == 2
+    places = [place for place, _ in wrong.json["error"]["faults"]]
+    assert {"renewal_within", "search"} <= set(places)
+    assert any("monthly_usd_min is above" in what for _, what in wrong.json["error"]["faults"])
+    sorted_by = shell("numbers", "--sort", "montly_usd", "--json")
+    assert sorted_by.code == 2
+    assert "monthly_usd" in sorted_by.json["error"]["message"]
+    page = shell("numbers", "--cursor", "nonsense", "--json")
+    assert page.code == 2
