@@ -1,13 +1,14 @@
 """Reads the mirror of an account's numbers: a page of a list, totals, one number. Commands, which the sync and async clients share."""
 
 import heapq
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
+
+from pydantic import BaseModel
 
 from didflow.contract.inventory import (
     InventoryFilter,
@@ -37,12 +38,14 @@ from didflow.ledger.inventory_cursor import after_cursor, cursor_of
 from didflow.ledger.inventory_rows import mirrored, moment_ms, read_row
 from didflow.ledger.keys import Keys
 from didflow.ledger.number_holders import holders
+from didflow.ledger.records import read_record
+from didflow.ledger.reservations import Reservation
+from didflow.ledger.views import moment
 
 #: Segments of lines that one pipeline reads: half a megabyte.
 SEGMENTS_TOGETHER = 8
 #: Records that one pipeline reads.
 RECORDS_TOGETHER = 200
-_RELEASE = re.compile(r'"release":"([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _some_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime)
                 **dict(known),
                 reference=holder.reference if ours and holder else None,
                 parked_by=_release(parked[place]),
-                lent_to=_second(lent[place]),
+                lent_to=_borrower(lent[place]),
                 **_held(reserved[place], now),
             )
         )
@@ -242,25 +245,35 @@ def _monthly(lines: Sequence[str]) -> Decimal:
 
 
 def _held(text: str | None, now: datetime) -> Mapping[str, Any]:
-    """From a reservation ``job|until ms``; until 0 while the job lives."""
-    holder, bar, until = (text or "").rpartition("|")
-    if not bar or not until.isdecimal():
+    """From a reservation."""
+    if (found := read_record(Reservation, text)) is None:
         return {}
-    if until == "0":
-        return {"reserved_by": holder}
-    ends_ms = int(until)
-    return {"quarantined_until": moment_ms(ends_ms)} if now.timestamp() * 1000 < ends_ms < 253402300800000 else {}
+    if not found.until_ms:
+        return {"reserved_by": found.holder}
+    ends = moment(str(found.until_ms))
+    return {"quarantined_until": ends} if ends is not None and ends > now else {}
+
+
+class _ParkedBy(BaseModel):
+    """Of `scripts/include/parked_numbers.lua`."""
+
+    release_job: str
+
+
+class _LentTo(BaseModel):
+    """Of `scripts/include/pool.lua`."""
+
+    job: str
 
 
 def _release(text: str | None) -> str | None:
-    """The release of a parked number's entry; read leniently: it only informs."""
-    found = _RELEASE.search(text or "")
-    return found[1] if found else None
+    found = read_record(_ParkedBy, text)
+    return found.release_job if found else None
 
 
-def _second(text: str | None) -> str | None:
-    parts = (text or "").split("|")
-    return parts[1] if len(parts) == 3 and parts[1] else None
+def _borrower(text: str | None) -> str | None:
+    found = read_record(_LentTo, text)
+    return found.job if found else None
 
 
 def _whole(text: str | None) -> int:

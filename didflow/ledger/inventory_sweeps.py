@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from didflow.contract.history import Happened, Happening
 from didflow.contract.states import JobState
 from didflow.ledger.client import LedgerClient
@@ -14,7 +16,11 @@ from didflow.ledger.inventory import read_lines
 from didflow.ledger.inventory_columns import PLACES, WIDTHS, line_of, number_code
 from didflow.ledger.inventory_rows import Row, read_row
 from didflow.ledger.keys import Keys
+from didflow.ledger.number_holders import holders
+from didflow.ledger.records import read_record
+from didflow.ledger.reservations import Reservation
 from didflow.ledger.script_calls import Call
+from didflow.ledger.stored_history import fields_of_one
 
 #: A sweep without a sign of life for this long is over: another worker begins a new one.
 SWEEP_LEASE_MS = 60_000
@@ -43,12 +49,12 @@ class NumberNews:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the ledger has of a number: its row, as text and as read; the reservation, and the purchase, that it has."""
+    """What the ledger has of a number: its row, as text and as read; the job that holds it, and the record that was bought through us."""
 
     text: str
     row: Row | None
-    reserved: str | None = None
-    holder: str | None = None
+    held_by: str | None = None
+    bought_record: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +86,15 @@ class InventorySweeps:
     def kept(self, account: str, numbers: Sequence[str]) -> dict[str, Kept]:
         if not numbers:
             return {}
-        rows, reserved, holders = self._send(
-            (
-                RedisCommand("hmget", (self._keys.inventory_rows(account), list(numbers))),
-                RedisCommand("hmget", (self._keys.reserved(account), list(numbers))),
-                RedisCommand("hmget", (self._keys.holders, list(numbers))),
-            )
-        )
-        return {
-            number: Kept(text or "", read_row(number, text), held, holder)
-            for number, text, held, holder in zip(numbers, rows, reserved, holders, strict=True)
-        }
+        keys = (self._keys.inventory_rows(account), self._keys.reserved(account))
+        rows, reserved = self._send(tuple(RedisCommand("hmget", (key, list(numbers))) for key in keys))
+        bought = self._ledger.perform(holders(self._keys, numbers))
+        found = {}
+        for number, text, reservation in zip(numbers, rows, reserved, strict=True):
+            held, holder = read_record(Reservation, reservation), bought.get(number)
+            record_id = holder.record_id if holder is not None and holder.account == account else None
+            found[number] = Kept(text or "", read_row(number, text), held.holder if held and not held.until_ms else None, record_id)
+        return found
 
     def write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], *, settle_ms: int) -> list[str]:
         """What the sweep read of some numbers. Returns those of `changed` that aren't as they were kept: nothing was written of them."""
@@ -153,8 +157,20 @@ class InventorySweeps:
             return self._ledger.send(step)
 
 
-def _told(news: Sequence[NumberNews]) -> tuple[list[list[str]], list[str]]:
-    return [[one.type, one.data] for one in news], [one.happened.members() for one in news]
+def _told(news: Sequence[NumberNews]) -> tuple[list[list[str]], list[dict[str, str]]]:
+    return [[one.type, one.data] for one in news], [fields_of_one(one.happened) for one in news]
+
+
+class _RouteClaim(BaseModel):
+    """As `scripts/include/route_claims.lua` writes it."""
+
+    job: str
+
+
+class _Entry(BaseModel):
+    """Of a history."""
+
+    happened: Happened
 
 
 def routed_by_us(keys: Keys, account: str, number: str, route: Sequence[str]) -> Command[bool]:
@@ -163,25 +179,17 @@ def routed_by_us(keys: Keys, account: str, number: str, route: Sequence[str]) ->
         RedisCommand("hget", (keys.routes(account), number)),
         RedisCommand("lrange", (keys.history_of(number), -_ENTRIES, -1)),
     )
-    job_id = (entry or "").split("|")[1] if (entry or "").count("|") > 1 else ""
-    state = (yield RedisCommand("hget", (keys.job(job_id), "state"))) if job_id else None
+    claim = read_record(_RouteClaim, entry)
+    state = (yield RedisCommand("hget", (keys.job(claim.job), "state"))) if claim is not None else None
     if state in _OPEN:
         return True
     for text in reversed(newest):
-        what = _happened(text)
-        if what.get("what") == Happening.ROUTED:
-            return what.get("route_after") == list(route)
+        entry = read_record(_Entry, text)
+        if entry is not None and entry.happened.what == Happening.ROUTED:
+            return bool(entry.happened.route_after == tuple(route))
     return False
 
 
 #: Entries of a history in which its newest route is looked for.
 _ENTRIES = 8
 _OPEN = {state.value for state in JobState if not state.is_terminal and state is not JobState.NEEDS_REVIEW}
-
-
-def _happened(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text.partition("|")[2])
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -72,15 +72,15 @@ def happened_text(happened: Mapping[str, Happened]) -> str:
 
 def happened_fields(happened: Mapping[str, Happened]) -> dict[str, dict[str, str]]:
     """The same as an object."""
-    return {number: _fields(one) for number, one in happened.items()}
+    return {number: fields_of_one(one) for number, one in happened.items()}
 
 
 def one_happened_text(happened: Happened) -> str:
     """What happened to one number, as the scripts take it."""
-    return json.dumps(_fields(happened))
+    return json.dumps(fields_of_one(happened))
 
 
-def _fields(happened: Happened) -> dict[str, str]:
+def fields_of_one(happened: Happened) -> dict[str, str]:
     """What the scripts need to know of it, and its text, which goes into the entry as it is."""
     record_id = {} if happened.record_id is None else {"record_id": str(happened.record_id)}
     return {"what": str(happened.what), **record_id, "text": happened.model_dump_json(exclude_none=True)}

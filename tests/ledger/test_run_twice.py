@@ -36,7 +36,7 @@ from didflow.ledger.route_claims import claim_routes
 from didflow.ledger.script_loader import script_names
 from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
 from didflow.ledger.spending import spend_fields
-from didflow.ledger.stored_history import happened_text, one_happened_text
+from didflow.ledger.stored_history import fields_of_one, happened_text, one_happened_text
 from tests.support.ledger_roles import DONE, claimed, reserve_for, submitted, wait_until_ms
 
 Args = tuple[str | int, ...]
@@ -220,7 +220,7 @@ def inventory_begin(ledger: Ledger) -> Args:
 
 def inventory_page(ledger: Ledger) -> Args:
     began_ms = swept(ledger)
-    row, happened = shown("+12135550101"), Happened(what=Happening.APPEARED).members()
+    row, happened = shown("+12135550101"), fields_of_one(Happened(what=Happening.APPEARED))
     rows = [["+12135550101", "47000001", "", row.text(), line_of(row, began_ms), [["didflow.number.appeared.v1", "{}"]], [happened]]]
     return (*SWEEP, 0, json.dumps({"seen": [["+12135550100", 0]], "rows": rows}))
 
@@ -229,7 +229,7 @@ def inventory_absent(ledger: Ledger) -> Args:
     swept(ledger)
     (line,) = ledger.perform(read_lines(ledger.keys, "default"))
     row = ledger.client.hget(ledger.keys.inventory_rows("default"), "+12135550100")
-    happened = Happened(what=Happening.DISAPPEARED).members()
+    happened = fields_of_one(Happened(what=Happening.DISAPPEARED))
     gone = ["+12135550100", row, line[PLACES["seen"]], [["didflow.number.disappeared.v1", "{}"]], [happened]]
     return (*SWEEP, json.dumps({"missed": [["+12135550100", 0, line[PLACES["seen"]]]], "gone": [gone]}))
 

@@ -116,9 +116,9 @@ class InventorySweep:
 
     def _news(self, kept: Kept, row: Row, *, renewal: bool) -> Iterator[NumberNews]:
         owned, old = row.owned, kept.row
-        by_a_job = (kept.reserved or "").endswith("|0")
+        by_a_job = kept.held_by is not None
         if old is None or old.owned.record_id != owned.record_id:
-            if self._turn.complete_ms is not None and not by_a_job and not _was_bought(kept, owned):
+            if self._turn.complete_ms is not None and not by_a_job and kept.bought_record != owned.record_id:
                 yield self._told("appeared", Happening.APPEARED, owned)
         elif not by_a_job:
             for change in changes(old.owned, owned):
@@ -174,11 +174,6 @@ def yield_all(pages: Iterator[Sequence[OwnedNumber]], take: Callable[[Sequence[O
         except StopIteration as end:
             return bool(end.value)
         take(items)
-
-
-def _was_bought(kept: Kept, owned: OwnedNumber) -> bool:
-    """Whether a job of ours bought this record."""
-    return f'["{owned.record_id}",' in (kept.holder or "")
 
 
 def _text(value: object) -> str | None:

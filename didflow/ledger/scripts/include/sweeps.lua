@@ -20,8 +20,8 @@ local function sweep_event(account, kind, subject, data)
   announce('inventory:' .. account .. ':' .. int(seq), kind, subject, data)
 end
 
--- Events of a number ({type, data}) and entries of its history (members).
+-- Events of a number ({type, data}) and entries of its history.
 local function tell_world(account, number, events, entries)
   for _, event in ipairs(events) do sweep_event(account, event[1], number, event[2]) end
-  for _, members in ipairs(entries) do tell_history('', {[number] = members}, {'inventory', account}) end
+  for _, entry in ipairs(entries) do tell_history('', {[number] = entry}, {'inventory', account}) end
 end

@@ -1,5 +1,5 @@
 -- inventory_absent: numbers that a complete sweep didn't show. One that an open release has is left to it.
--- ARGV  account, sweeper, lease_ms, JSON {missed: [[number, slot, seen], …], gone: [[number, row, seen, [[event type, data], …], [history members, …]], …]};
+-- ARGV  account, sweeper, lease_ms, JSON {missed: [[number, slot, seen], …], gone: [[number, row, seen, [[event type, data], …], [what happened, see tell_history, …]], …]};
 --       seen: as it was read, in the line's digits
 -- Reply 'lost' | how many are gone
 -- Twice: the second run finds them gone.

@@ -1,6 +1,6 @@
 -- inventory_page: what a running sweep read of some numbers, at most a page of the provider's list.
 -- ARGV  account, sweeper, lease_ms, settle_ms (a job's word within this time before the sweep is newer, too), JSON {seen: [[number, slot], …] (as they
---       were), rows: [[number, record, row as it was read ('' = none), parts, line, [[event type, data], …], [history members, …]], …]}
+--       were), rows: [[number, record, row as it was read ('' = none), parts, line, [[event type, data], …], [what happened, see tell_history, …]], …]}
 -- Reply 'lost' (another sweep runs) | {number, …} of `rows` whose row is another one by now: nothing was written of them
 -- Twice: the second run finds each row as it writes it, and emits nothing.
 --- @include "include/inventory.lua"
