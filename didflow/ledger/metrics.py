@@ -37,6 +37,7 @@ class AccountMeasures:
     breaker_open the provider fails, and only an occasional probe is sent
     gate_closed  after a restart of Redis, until what may be lost is accounted for: no money moves
     spending     what is spent and held; held is in doubt until its checkout is settled. None: nothing yet
+    in_doubt_s   for how long the oldest open checkout has been held; 0: there is none
     limits       its spend limits
     """
 
@@ -46,6 +47,7 @@ class AccountMeasures:
     rate_per_s: float | None
     spending: ScopeSpending | None
     limits: tuple[SpendLimit, ...]
+    in_doubt_s: float = 0.0
 
     @property
     def breaker_open(self) -> bool:
@@ -131,17 +133,22 @@ def _backlog(queue: str, head: Sequence[str], now_ms: int) -> Command[LaneBacklo
     if not head:
         return LaneBacklog(0, 0.0)
     count, bodies = yield (RedisCommand("llen", (queue,)), RedisCommand("hmget", (f"{queue}.msgs", list(head))))
-    sent = [sent_ms for body in bodies if (sent_ms := _sent_ms(body)) is not None]
+    sent = [sent_ms for body in bodies if (sent_ms := _integer(body, "message_timestamp")) is not None]
     return LaneBacklog(int(count), max(0.0, (now_ms - min(sent, default=now_ms)) / 1000))
 
 
-def _sent_ms(body: str | None) -> int | None:
-    """When a message was sent; None for one that was just taken, or isn't ours."""
+def _oldest_s(held: Sequence[str], now_ms: int) -> float:
+    since = [since_ms for text in held if (since_ms := _integer(text, "since_ms")) is not None]
+    return max(0.0, (now_ms - min(since, default=now_ms)) / 1000)
+
+
+def _integer(text: str | None, name: str) -> int | None:
+    """A field of a JSON object; None where there is none: of a message that was just taken, of a record that isn't ours."""
     try:
-        told = json.loads(body or "{}")["message_timestamp"]
+        found = json.loads(text or "{}")[name]
     except (ValueError, KeyError, TypeError):
         return None
-    return told if isinstance(told, int) else None
+    return found if isinstance(found, int) else None
 
 
 def _running(commands: Commands, workers: Sequence[str]) -> Command[tuple[RunningWith, ...]]:
@@ -161,8 +168,9 @@ def _accounts(commands: Commands, running: Sequence[RunningWith], paused: set[st
         RedisCommand("hget", (keys.epoch, "number")),
         *(RedisCommand("hgetall", (keys.rate(name),)) for name in names),
         *(RedisCommand("hget", (keys.gate(name), "epoch")) for name in names),
+        *(RedisCommand("hvals", (keys.held(f"account:{name}"),)) for name in names),
     )
-    rates, passed = told[: len(names)], told[len(names) :]
+    rates, passed, held = told[: len(names)], told[len(names) : 2 * len(names)], told[2 * len(names) :]
     spent = yield from commands.run(script_calls.spending([("account", name) for name in names], 0))
     by_name = {one.name: one for one in spent}
     strict = strictest(running)
@@ -174,6 +182,7 @@ def _accounts(commands: Commands, running: Sequence[RunningWith], paused: set[st
             rate_per_s=strict.rate_limit * rate.pace if strict else None,
             spending=by_name.get(name),
             limits=strict.spend_limits.get(name, ()) if strict else (),
+            in_doubt_s=_oldest_s(held[at], now_ms),
         )
         for at, name in enumerate(names)
     }

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError
-from producers.http import jobs, submit
+from producers.http import jobs, monitoring, submit
 from producers.http.access import Access
 from producers.http.middleware import Gateway
 from producers.http.openapi import describe
@@ -34,6 +34,7 @@ def described() -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
+    app.include_router(monitoring.router)
     app.add_exception_handler(DidflowError, _of_error)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)

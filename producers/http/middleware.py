@@ -20,7 +20,7 @@ _READABLE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)
 
 
 class Gateway:
-    """Lets a request of the API through to `app` once it is known whose it is. Anything outside `/v1/` is for everybody."""
+    """Lets a request of the API, or for metrics, through to `app` once it is known whose it is. Anything else is for everybody."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -47,7 +47,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
-        if scope["path"].startswith("/v1/"):
+        if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             try:
                 connection.state.caller = await self._access.caller(connection)
             except Refused as refused:

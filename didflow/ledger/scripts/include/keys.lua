@@ -29,7 +29,7 @@
 -- {ns}:seal                 text    the secret that signs quotes; created on first use
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> {numbers, usd} that were settled in it; scope is account:{account} or reference:{reference}
--- {ns}:held:{scope}         hash    job id -> {numbers, usd} that its open checkout may cost
+-- {ns}:held:{scope}         hash    job id -> {numbers, usd, since_ms}: what its open checkout may cost, and since when it is open
 -- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see include/route_claims.lua
 -- {ns}:learned:{account}    hash    what the account's server was seen to take -> {value, seen_ms}; see learn

@@ -1,7 +1,10 @@
 -- What counts in a scope now: {hour, day, held: {numbers, usd}, minutes: oldest first, each with when it ends, old: fields that count no more}.
 -- `hour` and `day` are without what is held.
 --- @include "include/keys.lua"
+--- @include "include/records.lua"
 --- @include "include/spending.lua"
+local HELD = {'numbers', 'number', 'usd', 'number', 'since_ms', 'number'}
+
 local function spending(scope, now)
   local s = {held = {numbers = 0, usd = 0}, hour = {numbers = 0, usd = 0}, day = {numbers = 0, usd = 0}, minutes = {}, old = {}}
   local flat = redis.call('HGETALL', key('spent', scope))
@@ -60,7 +63,9 @@ end
 local function hold_spend(id, spend, now)
   for _, scope in pairs(spend_scopes(id)) do
     for _, minute in ipairs(spending(scope, now).old) do redis.call('HDEL', key('spent', scope), minute) end
-    redis.call('HSET', key('held', scope), id, spend_text(spend))
+    local before = read_record(HELD, redis.call('HGET', key('held', scope), id))
+    local held = {numbers = spend.numbers, usd = spend.usd, since_ms = before and before.since_ms or now}
+    redis.call('HSET', key('held', scope), id, record_text(HELD, held))
     redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.day + MINUTE_MS), scope)
   end
 end

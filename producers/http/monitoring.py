@@ -1,0 +1,41 @@
+"""What watches the service: metrics for Prometheus, and whether this process should get requests."""
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from didflow.contract.api_keys import ApiScope
+from didflow.contract.errors import DidflowError
+from didflow.ledger.commands import RedisCommand
+from didflow.ledger.connection import translated
+from didflow.ledger.metrics import measures
+from producers.http.access import Asking, needs
+from producers.http.open_metrics import CONTENT_TYPE, open_metrics
+from producers.http.problems import problems
+from producers.http.services import Serving
+
+router = APIRouter(tags=["monitoring"])
+
+
+@router.get("/metrics", dependencies=[needs(ApiScope.READ)], response_class=Response, responses=problems(), summary="Metrics")
+async def metrics(services: Serving, caller: Asking) -> Response:
+    """OpenMetrics text of what all workers of all hosts do, from the ledger. No label names a job, a number or a reference."""
+    caller.need_all_seen()
+    ledger = services.didflow.ledger
+    return Response(open_metrics(await ledger.perform(measures(ledger.commands))), media_type=CONTENT_TYPE)
+
+
+@router.get("/healthz", include_in_schema=False)
+async def alive() -> Response:
+    """This process answers. It says nothing of Redis: a restart wouldn't help there."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", include_in_schema=False)
+async def ready(services: Serving) -> Response:
+    """Whether requests can be answered: Redis can be reached."""
+    try:
+        with translated():
+            await services.didflow.ledger.send(RedisCommand("time"))
+    except DidflowError as error:
+        return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503, headers={"Retry-After": "2"})
+    return JSONResponse({"status": "ok"})
