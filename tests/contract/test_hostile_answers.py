@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from didflow.contract.destinations import Destination
 from didflow.contract.document_file import read_paper
 from didflow.contract.provider import UNREADABLE, NotNow, NotNowReason, ReadFailed, Unclear, Yes
-from worker.wavix.client import READ_ATTEMPTS, WavixClient
+from worker.wavix.client import WavixClient
+from worker.wavix.reads import READ_ATTEMPTS
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.world import World

@@ -30,7 +30,8 @@ from worker.attempt.provider_clients import Providers
 from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.attempt.runner import JobRunner
 from worker.local.embedded_valkey import EmbeddedValkey
-from worker.wavix.client import READ_ATTEMPTS, WavixClient
+from worker.wavix.client import WavixClient
+from worker.wavix.reads import READ_ATTEMPTS
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY
 

@@ -21,7 +21,7 @@ from worker.attempt.patience import PATIENCE_S, AttemptPatience, UntilStopped
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import JobRunner
 from worker.jobs.owned_numbers import owned_whole
-from worker.wavix.client import READ_ATTEMPTS
+from worker.wavix.reads import READ_ATTEMPTS
 from worker.wavix.request_gate import with_patience
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SandboxOptions

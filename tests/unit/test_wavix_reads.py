@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from didflow.contract.destinations import Destination
 from didflow.contract.provider import Answer, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
-from worker.wavix.client import MAX_TRUNKS, READ_ATTEMPTS, WavixClient
+from worker.wavix.client import WavixClient
 from worker.wavix.locations import MOST_KEPT, LocationCache
 from worker.wavix.parsing import MAX_RECORDS, MAX_TITLES
+from worker.wavix.reads import READ_ATTEMPTS
+from worker.wavix.trunk_calls import MAX_TRUNKS
 
 Read = Callable[[WavixClient], object]
 Answers = Callable[[httpx.Request], httpx.Response]

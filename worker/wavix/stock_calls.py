@@ -1,0 +1,87 @@
+"""The stock: countries, regions, cities, and the numbers that can be bought there."""
+
+from typing import Literal, TypeVar
+
+import structlog
+
+from didflow.contract.numbers import NumberType
+from didflow.contract.provider import City, Country, No, NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed, Region
+from worker.wavix import parsing
+from worker.wavix.parsing import Fields
+from worker.wavix.reads import PER_PAGE, NoSuchRoute, Reads
+from worker.wavix.transport import Params
+
+T = TypeVar("T")
+
+#: What the overview calls the types of numbers.
+TYPE_FILTERS: dict[NumberType, str] = {"geographic": "geo", "toll_free": "toll-free", "all": "all"}
+#: Under this it is remembered whether the server refused the filter.
+_NO_TYPE_FILTER = "no type_filter"
+
+log = structlog.stdlib.get_logger("didflow.wavix")
+
+
+class StockCalls(Reads):
+    """What is for sale."""
+
+    _city_word: Literal["cities", "city"] = "cities"
+    _city_word_known = False
+
+    def countries(self) -> tuple[Country, ...]:
+        return self._locations.get("countries", lambda: self._list("/v1/buy/countries", "countries", parsing.country))
+
+    def regions(self, country_id: int) -> tuple[Region, ...]:
+        """Raises NotThere for a country without regions."""
+        path = f"/v1/buy/countries/{country_id}/regions"
+        return self._locations.get(path, lambda: self._list(path, "regions", parsing.region))
+
+    def cities(self, country_id: int, region_id: int | None) -> tuple[City, ...]:
+        region = f"/regions/{region_id}" if region_id is not None else ""
+        path = f"/v1/buy/countries/{country_id}{region}/cities"
+        return self._locations.get(path, lambda: self._list(path, "cities", parsing.city))
+
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
+        """Numbers in stock. `number_type` only narrows what is listed, on servers that know the filter: check each number.
+
+        ``type_filter`` stands in the overview and was dropped from the contracts. A server that refuses it is asked without it, from
+        then on for all numbers.
+        """
+        params: dict[str, str | int] = {"text_enabled_only": "true" if sms_only else "false", "page": page, "per_page": PER_PAGE}
+        if number_type == "all" or self._locations.get(_NO_TYPE_FILTER, lambda: False):
+            return self._offers(country_id, city_id, params, page)
+        try:
+            return self._offers(country_id, city_id, {**params, "type_filter": TYPE_FILTERS[number_type]}, page)
+        except (NotThere, ReadFailed) as refused:
+            if isinstance(refused, ReadFailed) and not isinstance(refused.answer, No):
+                raise
+            found = self._offers(country_id, city_id, params, page)
+            log.warning("wavix.type_filter_refused", error=str(refused))
+            self._locations.get(_NO_TYPE_FILTER, lambda: True, kept_s=0.0)
+            return found
+
+    def _offers(self, country_id: int, city_id: int, params: Params, page: int) -> Page[Offer]:
+        """The overview writes ``city`` in this path, the OpenAPI descriptions ``cities``: whichever the server knows."""
+
+        def offers(raw: Fields) -> Page[Offer]:
+            return parsing.offers_page(raw, page, self._max_pages)
+
+        def read(word: str) -> Page[Offer]:
+            return self._read(f"/v1/buy/countries/{country_id}/{word}/{city_id}/dids", params, offers)
+
+        try:
+            found = read(self._city_word)
+        except (NoSuchRoute, NotThere) as missing:
+            # A server may answer a path that it doesn't have as it answers a city that it doesn't have.
+            if isinstance(missing, NotThere) and self._city_word_known:
+                raise
+            other: Literal["cities", "city"] = "city" if self._city_word == "cities" else "cities"
+            try:
+                found = read(other)
+            except NoSuchRoute:
+                if isinstance(missing, NotThere):
+                    raise missing from None
+                log.error("wavix.route_unknown", path=f"/v1/buy/countries/{country_id}/{other}/{city_id}/dids")
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE)) from None
+            self._city_word = other
+        self._city_word_known = True
+        return found
