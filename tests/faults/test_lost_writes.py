@@ -91,7 +91,7 @@ def test_whatever_of_a_release_is_lost_it_goes_once_and_hits_no_newer_purchase(p
     assert other in plot.inline.owned()
 
 
-def test_a_number_that_was_bought_anew_is_not_given_back_by_a_release_that_was_forgotten(plot: Plot, valkey: LosingValkey) -> None:
+def test_a_number_that_was_bought_again_is_not_given_back_by_a_release_that_was_forgotten(plot: Plot, valkey: LosingValkey) -> None:
     (mine,) = plot.own(1)
     job = plot.inline.submit(Release(numbers=(mine,)))
     plot.finish(job)
@@ -174,7 +174,7 @@ def test_two_servers_never_have_the_same_epoch_though_the_second_knows_nothing_o
     assert len(set(epochs)) == 4, epochs
 
 
-def test_a_restart_that_lost_nothing_holds_up_nobody_for_long(plot: Plot, valkey: LosingValkey) -> None:
+def test_a_restart_that_lost_nothing_delays_jobs_only_briefly(plot: Plot, valkey: LosingValkey) -> None:
     valkey.die()
     valkey.restart()
     back_s = time.monotonic()

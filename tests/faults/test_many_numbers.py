@@ -123,7 +123,7 @@ def frozen(running: Cluster) -> list[int]:
     return [int(pid) for pid in workers if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"]
 
 
-def test_a_cancelled_failover_tells_exactly_what_moved(tmp_path: Path) -> None:
+def test_a_cancelled_failover_reports_exactly_which_numbers_it_rerouted(tmp_path: Path) -> None:
     with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT="40") as running:
         ours = own(running)
         job = running.submit(AWAY)

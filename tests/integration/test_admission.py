@@ -211,7 +211,7 @@ def due(ledger: Ledger) -> bool:
     return probe_at is not None and ledger.now_ms() / 1000 >= probe_at.timestamp()
 
 
-def test_a_probe_that_the_key_may_not_read_shows_that_somebody_is_there(real_ledger: Ledger, sandbox: Sandbox, client: WavixClient) -> None:
+def test_a_probe_refused_with_403_shows_that_the_provider_is_up(real_ledger: Ledger, sandbox: Sandbox, client: WavixClient) -> None:
     down(client, sandbox)
     sandbox.clear_faults()
     sandbox.order("reconfigure", scopes={"default": ("numbers", "buy")})
@@ -251,7 +251,7 @@ def in_threads(works: list[Callable[[], None]]) -> None:
         thread.join()
 
 
-def test_who_only_looks_has_no_say_in_the_breaker_but_everybody_heeds_his_429(real_ledger: Ledger, sandbox: Sandbox) -> None:
+def test_a_client_without_a_breaker_never_opens_it_but_its_429_pauses_all_clients(real_ledger: Ledger, sandbox: Sandbox) -> None:
     gate = SharedRateLimiter(real_ledger, "default", FAST, None, emergency=False)
     doctor = WavixClient(sandbox.url, SecretStr(SANDBOX_KEY), "mydids", timeout_s=1.0, admission=gate, read_backoff_s=0.001)
     for _ in range(2):

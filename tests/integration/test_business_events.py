@@ -140,7 +140,9 @@ def test_a_customer_leaves_and_comes_back_by_events(inline: InlineWorker, didflo
     assert len(inline.owned()) == 2
 
 
-def test_a_customer_who_comes_back_too_late_is_told_what_to_order_and_a_stranger_nothing(inline: InlineWorker, didflow: Didflow) -> None:
+def test_a_customer_who_returns_too_late_gets_an_offer_to_order_and_an_unknown_one_gets_none(
+    inline: InlineWorker, didflow: Didflow
+) -> None:
     with working(inline):
         didflow.wait(didflow.submit(SearchAndBuy(country="CA", city=("TORONTO, ON",)), reference="acme").id, 20)
         send(didflow, "evt-1", {"reference": "acme", "grace": "0s"}, CHURNED)
@@ -189,7 +191,7 @@ BAD: dict[str, tuple[dict[str, str | bytes], str, set[str]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_event_is_answered_with_every_fault_and_holds_up_nobody(didflow: Didflow, name: str) -> None:
+def test_a_bad_event_is_answered_with_every_fault_and_blocks_no_other(didflow: Didflow, name: str) -> None:
     fields, code, places = BAD[name]
     raw(didflow, **fields)
     send(didflow, "evt-2")
@@ -228,7 +230,7 @@ def test_what_a_dead_consumer_held_is_taken_over_whether_its_job_was_submitted_o
     assert (one.job.id, one.job.is_new, other.job.is_new, pending(didflow)) == (submitted.id, False, True, 0)
 
 
-def test_an_event_that_kills_whoever_takes_it_is_set_aside(didflow: Didflow) -> None:
+def test_an_event_that_kills_its_consumer_is_set_aside(didflow: Didflow) -> None:
     client, keys = didflow.ledger.client, didflow.ledger.keys
     send(didflow, "evt-1")
     client.xgroup_create(keys.requests, "didflow", id="0")
@@ -391,7 +393,7 @@ def refusals(own: OwnServer) -> int:
 
 
 @pytest.mark.faults
-def test_a_service_that_is_killed_in_the_middle_is_replaced_and_ends_when_it_is_told_to(own: OwnServer) -> None:
+def test_a_service_that_is_killed_halfway_is_replaced_and_stops_on_sigterm(own: OwnServer) -> None:
     ids = {f"evt-{place}" for place in range(400)}
     for event_id in sorted(ids):
         send(own.didflow, event_id)

@@ -31,7 +31,7 @@ def didflow(inline: InlineWorker) -> Didflow:
     return Didflow(inline.ledger.client, inline.settings.namespace)
 
 
-def test_a_ladder_is_given_rung_by_rung_and_told_so(shell: Shell, inline: InlineWorker) -> None:
+def test_a_ladder_is_given_rung_by_rung_and_printed_rung_by_rung(shell: Shell, inline: InlineWorker) -> None:
     inline.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
     rungs = ("--rung", "name=here; city=LOS ANGELES, CA", "--rung", "region=California; max_monthly=9.00; quantity=2")
     with working(inline):

@@ -29,7 +29,7 @@ def bought(inline: InlineWorker, ledger: MovedLedger, reference: str, count: int
     return [number.number for number in numbers(settle(inline, ledger, inline.submit(request, reference=reference)))]
 
 
-def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_nobody_else_s(
+def test_a_customer_who_left_loses_only_their_own_numbers_after_the_grace_period(
     inline: InlineWorker, ledger: MovedLedger, churn: Churn
 ) -> None:
     theirs, others = bought(inline, ledger, "acme", 2) + bought(inline, ledger, "acme"), bought(inline, ledger, "umbrella")
@@ -48,7 +48,7 @@ def test_a_customer_who_left_loses_all_their_numbers_after_the_grace_period_and_
 
 
 @pytest.mark.parametrize("key", [None, "later"])
-def test_who_is_leaving_already_leaves_on_other_terms_only_after_a_cancel(
+def test_a_customer_whose_release_is_open_gets_new_terms_only_after_a_cancel(
     inline: InlineWorker, ledger: MovedLedger, churn: Churn, key: str | None
 ) -> None:
     theirs = bought(inline, ledger, "omega", 3)
@@ -124,7 +124,7 @@ def test_a_customer_who_returns_in_time_finds_everything_as_it_was(inline: Inlin
     assert settle(inline, ledger, again).reason == "grace"
 
 
-def test_a_customer_whose_number_is_gone_is_told_and_offered_one_like_it(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
+def test_a_customer_whose_number_is_gone_is_offered_a_similar_one(inline: InlineWorker, ledger: MovedLedger, churn: Churn) -> None:
     theirs = bought(inline, ledger, "acme", 2)
     job = churn.churned("acme", numbers=theirs[:1], grace="0s")
     assert settle(inline, ledger, job).state == "succeeded"

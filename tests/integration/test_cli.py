@@ -65,7 +65,7 @@ def test_many_numbers_are_summed_up_and_listed_page_by_page_and_as_csv(tmp_path:
         assert len(didflow("jobs", "--json").json) == 1, "batches aren't listed"
 
 
-def test_a_purchase_is_told_whole(didflow: Shell) -> None:
+def test_a_purchase_is_explained_from_submit_to_result(didflow: Shell) -> None:
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "2", "--key", "cli-1", "--to", "sip:pbx@example.net", "--wait")
     assert bought.code == 0
     numbers = re.findall(r"\+1\d{10}", bought.out)
@@ -234,7 +234,7 @@ def test_bad_input_ends_with_two_before_anything_is_asked(offline: Shell, argume
 @pytest.mark.parametrize(
     "arguments", [("buy", "--country", "US", "--yes"), ("jobs",), ("spend",), ("status", "x"), ("results",), ("doctor",)]
 )
-def test_an_absent_redis_ends_with_five_and_its_password_is_not_told(offline: Shell, arguments: tuple[str, ...]) -> None:
+def test_an_unreachable_redis_exits_with_five_and_its_password_is_not_printed(offline: Shell, arguments: tuple[str, ...]) -> None:
     ended = offline(*arguments)
     assert ended.code == 5
     assert "hunter2" not in ended.out + ended.err
@@ -317,7 +317,7 @@ def test_results_say_that_there_are_none(running: Cluster, tmp_path: Path) -> No
     assert (empty("results", "--json").out, empty("results").code) == ("", 0)
 
 
-def test_what_was_spent_is_told_with_its_limits_and_what_holds_it(running: Cluster, tmp_path: Path) -> None:
+def test_spending_is_shown_with_its_limits_and_the_jobs_that_hold_it(running: Cluster, tmp_path: Path) -> None:
     didflow = shell_of(running.stack, tmp_path)
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--quantity", "2", "--reference", "customer-1", "--wait", "--json").json
     usd = Decimal(bought["result"]["totals"]["charged_usd"])
@@ -383,7 +383,7 @@ def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Cl
     assert "account acme" not in told(didflow)
 
 
-def test_doctor_tells_how_several_ids_are_sent(running: Cluster, didflow: Shell) -> None:
+def test_doctor_shows_how_several_ids_are_sent(running: Cluster, didflow: Shell) -> None:
     kept = running.ledger.keys.learned("default")
     running.ledger.client.delete(kept)  # Other tests of this module have released numbers.
     assert told(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
@@ -394,7 +394,7 @@ def test_doctor_tells_how_several_ids_are_sent(running: Cluster, didflow: Shell)
         running.ledger.client.delete(kept)
 
 
-def test_doctor_tells_how_fast_each_account_is_asked_and_whether_at_all(running: Cluster, didflow: Shell) -> None:
+def test_doctor_shows_each_account_s_request_rate_and_whether_it_is_paused(running: Cluster, didflow: Shell) -> None:
     well = told(didflow)
     assert well["rate default"] == ("ok", "200 requests a second, of which emergencies keep 50%")
     assert well["breaker default"] == ("ok", "closed")
@@ -452,7 +452,7 @@ def test_a_job_that_has_ended_is_too_late_to_cancel(didflow: Shell) -> None:
     assert didflow("results", "--follow").code == 2
 
 
-def test_a_number_s_history_is_told_and_an_edit_of_it_shows(running: Cluster, didflow: Shell) -> None:
+def test_a_number_s_history_is_shown_and_an_edit_of_it_is_detected(running: Cluster, didflow: Shell) -> None:
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--to", "sip:pbx@example.net", "--wait", "--reference", "customer-9", "--json").json
     number = bought["result"]["numbers"][0]["number"]
     shown = didflow("history", number)

@@ -63,7 +63,7 @@ def poisoned(ledger: Ledger, didflow: Didflow, group: str = "billing") -> str:
     return bad
 
 
-def test_all_that_needs_somebody_is_listed_and_nothing_else(real_ledger: Ledger, didflow: Didflow) -> None:
+def test_everything_that_needs_a_person_is_listed_and_nothing_else(real_ledger: Ledger, didflow: Didflow) -> None:
     assert didflow.dead_letters() == DeadLetters((), (), ())
     job = parked(real_ledger)
     for delivery in read(didflow, "billing", "a"):

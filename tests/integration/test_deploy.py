@@ -70,7 +70,7 @@ def test_the_example_names_settings_that_exist() -> None:
     assert "WAVIX_API_KEY" in named
 
 
-def test_whoever_stops_a_worker_waits_for_its_provider_calls() -> None:
+def test_stopping_a_worker_waits_for_its_provider_calls() -> None:
     needed_s = Settings(_env_file=None).http_timeout + 2 * GRACE_S
     compose = re.search(r"stop_grace_period: (\d+)s", (DEPLOY / "compose.yaml").read_text())
     unit = re.search(r"TimeoutStopSec=(\d+)", (DEPLOY / "systemd/didflow-worker.service").read_text())

@@ -40,7 +40,7 @@ def checks(shell: Shell, **environment: str) -> dict[str, tuple[str, str]]:
         ({"path": "numbers", "key_place": "query", "unknown_route": "record_json"}, "/v1/numbers with the key in the query"),
     ],
 )
-def test_the_dialect_is_found_out_and_told(inline: InlineWorker, shell: Shell, options: dict[str, Any], said: str) -> None:
+def test_the_dialect_is_detected_and_shown(inline: InlineWorker, shell: Shell, options: dict[str, Any], said: str) -> None:
     inline.sandbox.order("reconfigure", **options)
     found = checks(shell)
     assert found["account default"][0] == "ok"
@@ -58,7 +58,7 @@ def test_a_setting_that_does_not_fit_the_server_fails(inline: InlineWorker, shel
     assert "as set (dialect)" in checks(shell, WAVIX_DIALECT="numbers")["dialect default"][1]
 
 
-def test_what_the_workers_found_is_told_with_its_age_and_where_it_is_over(inline: InlineWorker, shell: Shell) -> None:
+def test_what_the_workers_found_is_shown_with_its_age_and_when_it_has_expired(inline: InlineWorker, shell: Shell) -> None:
     inline.ledger.run(note_dialect("default", inline.sandbox.url, "numbers", "bearer"))
     assert re.search(r"the workers found it \d+ s ago and confirmed it \d+ s ago", checks(shell)["dialect default"][1])
     inline.sandbox.order("reconfigure", path="mydids", key_place="query")

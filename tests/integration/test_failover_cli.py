@@ -50,7 +50,7 @@ def moved_by(running: Cluster, key: str) -> Any:
     return view
 
 
-def test_an_incident_moves_away_and_back_and_each_line_says_how(running: Cluster, didflow: Shell) -> None:
+def test_an_incident_reroutes_and_fails_back_and_each_line_names_the_next_command(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "a")
     away = didflow("failover", "--from-destination", "a@old.example.net", "--to", BACKUP, "--incident", "INC-1", "--yes")
     assert away.code == 0, away.out + away.err
@@ -136,7 +136,7 @@ def test_nothing_to_do_is_said_and_is_no_failure(running: Cluster, didflow: Shel
         (("--numbers", "missing.txt", "--to", BACKUP), 2, "numbers_file"),
     ],
 )
-def test_bad_input_moves_nothing(running: Cluster, didflow: Shell, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_bad_input_reroutes_nothing(running: Cluster, didflow: Shell, arguments: tuple[str, ...], code: int, words: str) -> None:
     if not any(one["label"] == "e" for one in running.sandbox.owned().values()):
         own(running, "e")
     before = running.sandbox.owned()
@@ -148,7 +148,7 @@ def test_bad_input_moves_nothing(running: Cluster, didflow: Shell, arguments: tu
         assert running.sandbox.owned() == before
 
 
-def test_a_job_is_brought_back_once_and_another_key_is_told_which_has_it(running: Cluster, didflow: Shell) -> None:
+def test_a_job_is_failed_back_once_and_another_key_gets_the_job_that_did_it(running: Cluster, didflow: Shell) -> None:
     own(running, "f")
     job = didflow("failover", "--label", "f", "--to", BACKUP, "--no-check", "--incident", "INC-6", "--json").json["job"]["id"]
     first = didflow("failback", job, "--json").json["job"]["id"]
@@ -167,7 +167,7 @@ def test_only_a_reroute_is_brought_back(running: Cluster, didflow: Shell) -> Non
     assert (nobody.code, "there is no job" in nobody.err) == (2, True)
 
 
-def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Cluster, didflow: Shell) -> None:
+def test_a_plan_reroutes_its_numbers_and_the_sweep_those_it_missed(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "g")
     saved = didflow("failover", "plan", "save", "evening", "--label", "g", "--to", BACKUP)
     assert saved.code == 0, saved.out + saved.err
@@ -193,7 +193,7 @@ def test_a_plan_moves_its_numbers_and_the_sweep_what_it_missed(running: Cluster,
     assert didflow("failover", "plan", "show", "evening").code == 2
 
 
-def test_the_run_of_a_large_plan_lists_nothing_first_unless_told_to(running: Cluster, didflow: Shell) -> None:
+def test_the_run_of_a_large_plan_lists_nothing_first_unless_asked_to(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "large", 7)
     assert didflow("failover", "plan", "save", "large", "--from-destination", "large@old.example.net", "--to", BACKUP).code == 0
     plans = FailoverPlans(running.ledger)

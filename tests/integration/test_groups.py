@@ -44,7 +44,7 @@ def found(ledger: Ledger) -> dict[str, tuple[str, str]]:
     return {check.name: (check.verdict, check.message) for check in check_streams(ledger)}
 
 
-def test_events_that_nobody_acts_on_are_a_finding(real_ledger: Ledger, didflow: Didflow) -> None:
+def test_events_without_a_consumer_are_a_finding(real_ledger: Ledger, didflow: Didflow) -> None:
     assert found(real_ledger)["stream requests"] == ("ok", "0 entries, no consumer group")
     send(didflow, "evt-1")
     real_ledger.client.xgroup_create(real_ledger.keys.requests, "audit", id="$")

@@ -170,7 +170,7 @@ def test_a_payload_too_large_is_refused_before_anything_is_stored(real_ledger: L
     assert real_ledger.client.keys(f"{real_ledger.keys.namespace}:*") == []
 
 
-def test_any_bytes_on_the_queues_cost_nobody_a_message(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+def test_any_bytes_on_the_queues_cost_no_other_job_its_message(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     """Mutated good messages and random bytes, among good ones: every good one runs, every thread lives, nothing stays."""
     seen, lane = Seen(), Lane.MONEY.value
     queue = f"{real_ledger.keys.broker}:{lane}"
@@ -300,7 +300,7 @@ def test_what_a_job_saved_of_a_number_may_be_garbage(inline: InlineWorker, reque
 
 
 @pytest.mark.parametrize("part", ["numbers", "steps", "reserved"])
-def test_a_part_of_another_type_is_told_and_stops_nobody(inline: InlineWorker, part: str) -> None:
+def test_a_key_of_another_type_is_reported_and_blocks_no_other_job(inline: InlineWorker, part: str) -> None:
     job, good = inline.submit(BUY), inline.submit(BUY)
     key = f"{inline.ledger.keys.job(job.id)}:{part}"
     inline.ledger.client.delete(key)
@@ -312,7 +312,7 @@ def test_a_part_of_another_type_is_told_and_stops_nobody(inline: InlineWorker, p
     assert len(inline.sandbox.ledger()) == 1, "for the other one no money moved"
 
 
-def test_a_job_that_was_overwritten_is_told_by_name(inline: InlineWorker) -> None:
+def test_a_job_that_was_overwritten_is_reported_by_name(inline: InlineWorker) -> None:
     job, good = inline.submit(BUY), inline.submit(BUY)
     inline.ledger.client.delete(inline.ledger.keys.job(job.id))
     inline.ledger.client.set(inline.ledger.keys.job(job.id), "overwritten")

@@ -81,7 +81,7 @@ def test_a_failback_calls_off_what_goes_on_and_is_the_same_when_asked_twice(shel
     assert didflow.get(first["failback"]).actor == "ann"
 
 
-def test_a_move_of_another_account_is_asked_about_though_the_incident_is_known(shell: Shell, didflow: Didflow) -> None:
+def test_a_reroute_of_another_account_needs_confirmation_though_the_incident_is_known(shell: Shell, didflow: Didflow) -> None:
     Failover(didflow).away("INC-31", NUMBERS, BACKUP)
     looked = shell(
         "failover", "--number", NUMBERS[0], "--to", "sip:backup@example.net", "--incident", "INC-31", "--account", "eu", "--timeout", "0"

@@ -51,7 +51,7 @@ def moved(real_ledger: Ledger, wide: Sandbox) -> Iterator[tuple[InlineWorker, Jo
     inline.close()
 
 
-def test_the_result_sums_up_and_every_number_is_told_page_by_page(
+def test_the_result_has_totals_and_every_number_is_listed_page_by_page(
     moved: tuple[InlineWorker, JobView, list[str]], valkey: EmbeddedValkey, tmp_path: Path
 ) -> None:
     inline, view, ours = moved

@@ -135,7 +135,7 @@ def test_waiting_too_long_says_that_the_job_goes_on(didflow: Didflow) -> None:
         didflow.wait("nobody", timeout_s=0.1)
 
 
-def test_a_server_that_is_away_is_told_quickly_and_nothing_is_half_done(nowhere: Didflow) -> None:
+def test_an_unreachable_server_is_reported_quickly_and_nothing_is_half_done(nowhere: Didflow) -> None:
     began_s = time.monotonic()
     with pytest.raises(ServiceUnavailable, match="same idempotency key") as away:
         nowhere.submit(BUY, idempotency_key="order-1")

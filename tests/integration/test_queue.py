@@ -158,7 +158,7 @@ def test_a_message_dressed_up_with_options_is_only_a_nudge(valkey: EmbeddedValke
         assert alive(worker)
 
 
-def test_a_job_that_raises_costs_nobody_a_thread(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+def test_a_job_that_raises_costs_no_thread(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     seen = Seen()
 
     def run(job_id: str) -> None:

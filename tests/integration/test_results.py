@@ -49,7 +49,7 @@ def test_every_result_comes_in_order_once_acknowledged(real_ledger: Ledger, didf
     assert subjects(read(didflow, "b")) == more
 
 
-def test_an_event_tells_the_job(real_ledger: Ledger, didflow: Didflow) -> None:
+def test_an_event_names_its_job(real_ledger: Ledger, didflow: Didflow) -> None:
     job = submitted(real_ledger, "order-1", reference="customer-9").id
     finished(real_ledger, claimed(real_ledger, job))
     (delivery,) = read(didflow, "a", 1)
@@ -88,7 +88,7 @@ def test_what_a_dead_consumer_held_goes_to_another_one(real_ledger: Ledger, didf
     assert subjects(read(didflow, "heir", min_idle_s=0.0)) == jobs
 
 
-def test_an_entry_that_nobody_can_take_in_is_set_aside(real_ledger: Ledger, didflow: Didflow) -> None:
+def test_an_entry_that_no_consumer_can_process_is_set_aside(real_ledger: Ledger, didflow: Didflow) -> None:
     jobs = ended(real_ledger, 2)
     for _ in range(3):
         subjects(read(didflow, "a", 1), ack=False)
@@ -100,7 +100,7 @@ def test_an_entry_that_nobody_can_take_in_is_set_aside(real_ledger: Ledger, didf
 
 
 @pytest.mark.parametrize("fields", [{"x": "1"}, {"data": "{"}, {"specversion": "1.0", "data": "[" * 3000}])
-def test_an_entry_that_is_no_event_stops_nobody(real_ledger: Ledger, didflow: Didflow, fields: dict[str, str]) -> None:
+def test_an_entry_that_is_no_event_blocks_no_consumer(real_ledger: Ledger, didflow: Didflow, fields: dict[str, str]) -> None:
     real_ledger.client.xadd(real_ledger.keys.results, fields)  # type: ignore[arg-type]
     jobs = ended(real_ledger, 1)
     assert subjects(read(didflow, "a")) == jobs

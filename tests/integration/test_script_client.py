@@ -38,7 +38,7 @@ def sha(valkey: EmbeddedValkey) -> str:
     return str(connect(valkey.url).script_load(ECHO))
 
 
-def test_a_reply_that_nobody_read_is_not_taken_for_the_next_one(valkey: EmbeddedValkey, sha: str) -> None:
+def test_an_unread_reply_is_not_taken_for_the_next_one(valkey: EmbeddedValkey, sha: str) -> None:
     path = valkey.url.removeprefix("unix://").partition("?")[0]
     client = ScriptClient(connection_pool=redis.ConnectionPool(connection_class=BreaksOff, path=path, decode_responses=True))
     assert echo(client, sha, "first") == "first"
@@ -50,7 +50,7 @@ def test_a_reply_that_nobody_read_is_not_taken_for_the_next_one(valkey: Embedded
     assert echo(client, sha, "third") == "third"
 
 
-def test_a_refusal_is_the_callers_alone_and_a_cut_connection_nobodys(valkey: EmbeddedValkey, sha: str) -> None:
+def test_a_refusal_is_raised_to_its_caller_and_a_cut_connection_is_retried(valkey: EmbeddedValkey, sha: str) -> None:
     client = connect(valkey.url)
     with pytest.raises(redis.exceptions.NoScriptError):
         echo(client, "0" * 40, "first")

@@ -25,7 +25,7 @@ def moved(inline: InlineWorker) -> Job:
     return job
 
 
-def test_a_second_failback_is_told_who_has_the_job_and_the_same_key_is_the_same_one(inline: InlineWorker, didflow: Didflow) -> None:
+def test_a_second_failback_gets_the_job_that_has_it_and_the_same_key_is_the_same_job(inline: InlineWorker, didflow: Didflow) -> None:
     request = Failback(job_id=moved(inline).id)
     first = didflow.submit(request, idempotency_key="INC-31 back")
     assert didflow.submit(request, idempotency_key="INC-31 back").id == first.id
@@ -50,7 +50,7 @@ def test_a_failback_that_was_called_off_leaves_the_job_to_another(inline: Inline
         didflow.submit(request, idempotency_key="third")
 
 
-def test_who_took_a_job_and_died_before_the_submit_keeps_it_for_a_minute_only(inline: InlineWorker) -> None:
+def test_a_producer_that_dies_before_its_submit_blocks_the_job_for_a_minute_only(inline: InlineWorker) -> None:
     job = moved(inline)
     assert inline.ledger.run(script_calls.undo(job.id, "died", "one")) is None
     assert inline.ledger.run(script_calls.undo(job.id, "next", "other")) == script_calls.UndoneBy("died", "one")

@@ -203,7 +203,7 @@ def test_it_says_what_it_deletes_and_deletes_that(tmp_path: Path, capsys: pytest
     reset(settings_of(tmp_path), sandbox=True, named=(), yes=False)  # There is nothing left, so nothing to ask about.
 
 
-def test_where_nobody_can_be_asked_it_needs_yes(tmp_path: Path) -> None:
+def test_without_a_terminal_it_needs_yes(tmp_path: Path) -> None:
     data = filled(tmp_path, "sandbox", sandbox=True)
     with pytest.raises(InvalidRequest, match="--yes"):
         reset(settings_of(tmp_path), sandbox=True, named=(), yes=False)

@@ -44,7 +44,7 @@ def test_an_order_is_one_purchase_and_its_fulfilment_comes_until_acknowledged(in
     assert fulfilled(onboarding) == []
 
 
-def test_what_waits_for_documents_and_what_could_not_be_had_is_told_apart(inline: InlineWorker, didflow: Didflow) -> None:
+def test_numbers_that_wait_for_documents_and_numbers_not_bought_are_distinguished(inline: InlineWorker, didflow: Didflow) -> None:
     onboarding = Onboarding(didflow)
     inline.finish(onboarding.order("de", SearchAndBuy(country="DE", documents="allow_inactive")))
     inline.finish(onboarding.order("never", SearchAndBuy(country="US", max_monthly_usd=Decimal("0.01"))))
@@ -62,7 +62,7 @@ def test_results_of_other_jobs_are_passed_over_and_not_left_pending(inline: Inli
     assert [group["pending"] for group in groups] == [0]
 
 
-def test_an_incident_moves_away_and_back_by_its_name(inline: InlineWorker, didflow: Didflow) -> None:
+def test_an_incident_reroutes_and_fails_back_by_its_name(inline: InlineWorker, didflow: Didflow) -> None:
     ours, failover = inline.own(4), Failover(didflow)
     before = inline.sandbox.owned()
     looked = inline.finish(failover.away("INC-31", ours[:3], PBX, dry_run=True))
@@ -78,12 +78,12 @@ def test_an_incident_moves_away_and_back_by_its_name(inline: InlineWorker, didfl
     assert inline.sandbox.owned() == before
 
 
-def test_an_incident_nobody_moved_cannot_be_moved_back(didflow: Didflow) -> None:
+def test_an_incident_without_a_reroute_has_nothing_to_fail_back(didflow: Didflow) -> None:
     with pytest.raises(JobNotFound):
         Failover(didflow).back("INC-99")
 
 
-def test_a_move_by_selector_keeps_its_guards(inline: InlineWorker, didflow: Didflow) -> None:
+def test_a_reroute_by_selector_keeps_its_guards(inline: InlineWorker, didflow: Didflow) -> None:
     inline.own(4)
     view = inline.finish(Failover(didflow).away("INC-32", Selector(all=True), PBX, max_fraction=0.5))
     assert (view.state, view.error.code if view.error else None) == ("failed", "too_large_fraction")

@@ -202,7 +202,7 @@ def test_no_change_is_without_a_name(
     assert "ann" in names(simulation), ended.output
 
 
-def test_a_cancel_a_retry_and_a_finding_are_told_with_their_names(simulation: Simulation) -> None:
+def test_a_cancel_a_retry_and_a_finding_are_recorded_with_their_names(simulation: Simulation) -> None:
     ann, job_id = Didflow(simulation.ledger.client, simulation.ledger.keys.namespace, actor="ann"), simulation.parked()
     ann.retry(job_id)
     view = simulation.didflow.get(job_id)

@@ -126,7 +126,7 @@ def test_one_that_is_still_there_is_not_held_back_by_one_that_went(simulation: S
     assert goes_to(simulation, here) == "old"
 
 
-def test_an_older_failover_moves_it_once_it_is_back(simulation: Simulation) -> None:
+def test_an_older_failover_reroutes_it_once_it_is_back(simulation: Simulation) -> None:
     (number,) = simulation.own(1)
     moving = simulation.submit(away([number]))
     called_off_unclear(simulation, number)
@@ -180,7 +180,7 @@ def test_resolved_it_goes_where_a_failover_wanted_it_meanwhile(simulation: Simul
     assert goes_to(simulation, number) == "backup"
 
 
-def test_what_somebody_has_routed_since_stays(simulation: Simulation) -> None:
+def test_a_route_that_a_person_has_changed_since_stays(simulation: Simulation) -> None:
     (number,) = simulation.own(1)
     job = unclear_and_parked(simulation, number)
     simulation.clock.pass_ms(60_000)
@@ -233,7 +233,7 @@ def test_a_parked_release_that_is_called_off_is_wound_up(simulation: Simulation)
     assert number in simulation.routes()
 
 
-def test_a_customer_who_comes_back_is_not_told_that_a_number_is_kept_that_may_go(simulation: Simulation) -> None:
+def test_a_returning_customer_gets_no_promise_of_a_number_that_may_go(simulation: Simulation) -> None:
     order = simulation.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)), reference="acme")
     simulation.finish(order)
     (number,) = simulation.routes()
@@ -251,7 +251,7 @@ def test_a_customer_who_comes_back_is_not_told_that_a_number_is_kept_that_may_go
     assert (found.outcome, found.kept, found.unclear, found.gone) == ("gone", (), (), (number,))
 
 
-def test_called_off_it_counts_its_attempts_and_deaths_anew(simulation: Simulation) -> None:
+def test_a_cancel_restarts_its_count_of_attempts_and_deaths(simulation: Simulation) -> None:
     (number,) = simulation.own(1)
     job = unclear_and_parked(simulation, number)
     simulation.ledger.client.hset(

@@ -61,7 +61,7 @@ def test_called_off_in_its_grace_period_a_release_gives_back_the_routes_that_wer
     assert inline.owned() == {*ours, *others}
 
 
-def test_a_number_that_is_called_stays_with_its_route_and_an_event_tells_it(inline: InlineWorker, ledger: MovedLedger) -> None:
+def test_a_number_that_is_called_stays_with_its_route_and_an_event_reports_it(inline: InlineWorker, ledger: MovedLedger) -> None:
     ours = inline.own(2)
     before = inline.routes()
     job = inline.submit(Release(numbers=tuple(ours), grace=WEEK, parking=PARKING), reference="acme")
@@ -140,7 +140,7 @@ def test_a_number_that_was_renewed_meanwhile_is_used_until_the_next_renewal(inli
     assert settle(inline, ledger, job).state == "succeeded"
 
 
-def test_parked_and_then_sent_elsewhere_by_somebody_a_number_is_left_alone(inline: InlineWorker, ledger: MovedLedger) -> None:
+def test_a_parked_number_that_a_person_has_rerouted_is_left_alone(inline: InlineWorker, ledger: MovedLedger) -> None:
     (ours,) = inline.own(1)
     job = inline.submit(Release(numbers=(ours,), grace=HOUR, parking=PARKING))
     settle(inline, ledger, job)

@@ -328,7 +328,7 @@ def test_a_worker_that_sleeps_while_it_is_called_off_changes_nothing_when_it_wak
     assert place > 12
 
 
-def test_one_whose_way_back_is_refused_stays_with_its_job_until_somebody_looks(quick_valkey: redis.Redis) -> None:
+def test_a_number_whose_way_back_is_refused_stays_with_its_job_until_a_person_looks(quick_valkey: redis.Redis) -> None:
     play = Play(quick_valkey, in_grace=cancelled, when={"after:save.called_off": ways_refused}).play_on()
     view = play.simulation.view(play.job)
     assert view.state is JobState.NEEDS_REVIEW
@@ -343,7 +343,7 @@ def test_one_whose_way_back_is_refused_stays_with_its_job_until_somebody_looks(q
     play.close()
 
 
-def test_one_that_nobody_is_told_anything_of_waits_for_somebody_and_is_not_left_parked(quick_valkey: redis.Redis) -> None:
+def test_a_number_without_any_answer_waits_for_a_person_and_is_not_left_parked(quick_valkey: redis.Redis) -> None:
     """The provider refuses every read, until the job has no attempts left."""
     play = Play(quick_valkey, in_grace=reads_refused).play_on()
     view = play.simulation.view(play.job)

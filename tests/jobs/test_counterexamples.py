@@ -80,7 +80,7 @@ def test_a_cart_list_from_before_the_adding_proves_nothing(inline: InlineWorker)
     assert len(inline.sandbox.ledger()) == 1
 
 
-def test_a_number_whose_add_was_unclear_is_used_by_nobody_for_a_day(inline: InlineWorker) -> None:
+def test_a_number_whose_add_was_unclear_is_used_by_no_job_for_a_day(inline: InlineWorker) -> None:
     inline.sandbox.add_fault("cart_put", "act_late", seconds=0.3)
     first = inline.run(ONE)
     tainted = next(step.detail.split()[0] for step in inline.story(first) if step.name == "bind")

@@ -50,7 +50,7 @@ def papers(simulation: Simulation, number: str) -> list[tuple[int, str]]:
     return [(one["kind"], one["status"]) for one in simulation.sandbox.owned()[number.removeprefix("+")]["documents"]]
 
 
-def test_a_pending_paper_is_there_and_is_not_sent_again(simulation: Simulation) -> None:
+def test_a_pending_document_counts_as_sent_and_is_not_sent_again(simulation: Simulation) -> None:
     (first, second), _ = bought(simulation, 2)
     assert handed_in(simulation, first, second) == {first: "handed_in", second: "handed_in"}
     sent = simulation.sandbox.state()["calls"]["papers"]

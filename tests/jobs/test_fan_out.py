@@ -27,7 +27,7 @@ AWAY = Reroute(selector=Selector(all=True), destinations=(BACKUP,))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_batches_in_any_order_move_every_number_once_and_back(fanning: InlineWorker, seed: int) -> None:
+def test_batches_in_any_order_reroute_every_number_once_and_back(fanning: InlineWorker, seed: int) -> None:
     one, two = fanning.own(53, "sip:one@example.net"), fanning.own(24, "sip:two@example.net")
     job = fanning.submit(AWAY)
     view = play(fanning, job, order=random.Random(seed))
@@ -59,7 +59,7 @@ def test_what_is_repeated_or_comes_late_changes_nothing(fanning: InlineWorker) -
     assert {job.id} == {found.id for found in fanning.ledger.perform(fanning.ledger.commands.find())}, "batches are in no list"
 
 
-def test_a_large_job_tells_how_many_of_its_batches_are_in_flight(fanning: InlineWorker) -> None:
+def test_a_large_job_shows_how_many_of_its_batches_are_in_flight(fanning: InlineWorker) -> None:
     fanning.own(41)
     job = fanning.submit(AWAY)
 
@@ -199,7 +199,7 @@ def test_a_canary_without_a_clear_answer_parks_the_whole_job(fanning: InlineWork
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_overlapping_moves_of_many_numbers_end_at_the_newest(fanning: InlineWorker, seed: int) -> None:
+def test_overlapping_reroutes_of_many_numbers_end_at_the_newest(fanning: InlineWorker, seed: int) -> None:
     ours, order = fanning.own(64), random.Random(seed)
     to = [Destination.sip(f"{name}@example.net") for name in ("first", "second", "third")]
     jobs = [fanning.submit(AWAY.model_copy(update={"destinations": (place,)})) for place in to]
@@ -231,7 +231,7 @@ def test_guards_refuse_a_large_job_and_leave_nothing_to_fail_back(fanning: Inlin
     assert "destinations" not in fanning.sandbox.state()["calls"]
 
 
-def test_named_numbers_that_are_not_ours_are_told_among_many(fanning: InlineWorker) -> None:
+def test_named_numbers_that_are_not_ours_are_reported_among_many(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     named = Reroute(numbers=(*ours, "+12135550100", "+12135550101"), destinations=(BACKUP,))
     view = play(fanning, fanning.submit(named))
@@ -241,7 +241,7 @@ def test_named_numbers_that_are_not_ours_are_told_among_many(fanning: InlineWork
     assert outcomes(back) == dict.fromkeys(ours, "confirmed"), "what was never ours isn't brought back"
 
 
-def test_a_failback_of_many_leaves_alone_what_changed_and_tells_what_left(fanning: InlineWorker) -> None:
+def test_a_failback_of_many_leaves_changed_numbers_alone_and_reports_those_that_left(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY)
     play(fanning, job)
@@ -266,7 +266,7 @@ def test_what_never_shows_is_accepted_and_what_left_meanwhile_is_not_found(fanni
     assert outcomes(view) == dict.fromkeys(ours, "accepted") | {ours[7]: "not_found"}
 
 
-def test_a_dry_run_of_many_changes_nothing_and_tells_all(fanning: InlineWorker) -> None:
+def test_a_dry_run_of_many_changes_nothing_and_reports_all(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY.model_copy(update={"dry_run": True}))
     view = fanning.attempt(job)

@@ -70,7 +70,7 @@ def check(simulation: Simulation, job: Job, numbers: list[str]) -> None:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_whoever_dies_at_any_point_is_replaced(quick_valkey: redis.Redis, share: int) -> None:
+def test_a_worker_that_dies_at_any_point_is_replaced(quick_valkey: redis.Redis, share: int) -> None:
     simulation, job, numbers = large(quick_valkey)
     play_on(simulation, job, undisturbed := DyingWorkers())
     check(simulation, job, numbers)
@@ -83,7 +83,7 @@ def test_whoever_dies_at_any_point_is_replaced(quick_valkey: redis.Redis, share:
         simulation.close()
 
 
-def test_whoever_dies_before_the_batches_of_a_prepared_one_is_replaced(quick_valkey: redis.Redis) -> None:
+def test_a_worker_that_dies_before_the_batches_of_a_prepared_reroute_is_replaced(quick_valkey: redis.Redis) -> None:
     simulation, job, numbers = prepared(quick_valkey)
     play_on(simulation, job, undisturbed := DyingWorkers())
     check(simulation, job, numbers)
@@ -117,7 +117,7 @@ def test_a_batch_that_sleeps_at_any_point_changes_nothing_when_it_wakes(quick_va
     assert place > 8, "it was stopped at each of its points"
 
 
-def test_a_sleeping_batch_of_an_older_job_is_minded_by_a_newer_one(quick_valkey: redis.Redis) -> None:
+def test_a_newer_job_waits_for_a_sleeping_batch_of_an_older_one(quick_valkey: redis.Redis) -> None:
     """Its call is out when it falls asleep, or goes out when it wakes: the newer request has the last word."""
     for point in ("before:set_route", "after:claim_routes"):
         simulation, older, numbers = large(quick_valkey)

@@ -58,7 +58,7 @@ def redis_now_s(simulation: Simulation) -> float:
     return seconds + micros / 1_000_000
 
 
-def test_a_number_is_followed_from_missing_papers_to_its_first_call(simulation: Simulation) -> None:
+def test_a_number_is_followed_from_missing_documents_to_its_first_call(simulation: Simulation) -> None:
     (number,), job = bought(simulation)
     assert simulation.view(job).state is JobState.SCHEDULED
     waiting = look(simulation, job)
@@ -92,7 +92,7 @@ def test_what_is_missing_is_named_and_goes_when_it_is_handed_in(simulation: Simu
     assert told(simulation) == [], "a dry run tells nothing"
 
 
-def test_a_rejection_is_told_at_each_time_and_the_next_document_is_followed(simulation: Simulation) -> None:
+def test_each_rejection_is_reported_and_the_next_document_is_followed(simulation: Simulation) -> None:
     (number,), job = bought(simulation)
     hand_in(simulation, number, "localaddress")
     for _ in range(2):
@@ -221,7 +221,7 @@ def test_wherever_the_purchase_dies_its_numbers_are_followed_once(quick_valkey: 
     assert "after:follow_up" in points
 
 
-def test_wherever_a_look_dies_each_change_is_told_once(quick_valkey: redis.Redis) -> None:
+def test_wherever_an_attempt_dies_each_change_is_reported_once(quick_valkey: redis.Redis) -> None:
     points: list[str] = []
     place = 0
     while place <= len(points):
@@ -245,7 +245,7 @@ def test_wherever_a_look_dies_each_change_is_told_once(quick_valkey: redis.Redis
     assert "after:emit" in points
 
 
-def test_a_worker_that_slept_over_its_lease_tells_nothing(simulation: Simulation) -> None:
+def test_a_worker_that_slept_over_its_lease_emits_nothing(simulation: Simulation) -> None:
     (number,), job = bought(simulation)
     simulation.make_due(job)
     sleeper = Attempt(simulation, job)
@@ -333,7 +333,7 @@ def test_a_follower_that_goes_on_takes_in_what_was_found_and_one_that_has_ended_
     simulation.close()
 
 
-def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_told_as_inactive(simulation: Simulation) -> None:
+def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_reported_as_inactive(simulation: Simulation) -> None:
     purchase = simulation.submit(GERMAN)
     offer = next(one for one in simulation.provider.offers(*berlin(simulation), sms_only=False, page=1).items if one.documents)
     assert isinstance(simulation.provider.put_in_cart([offer.number]), Yes)
@@ -357,7 +357,7 @@ def berlin(simulation: Simulation) -> tuple[int, int]:
     return country.id, next(city.id for city in simulation.provider.cities(country.id, None) if city.name == "Berlin")
 
 
-def test_where_the_order_refused_numbers_that_need_documents_nobody_is_left_to_follow(simulation: Simulation) -> None:
+def test_an_order_that_refuses_numbers_with_documents_leaves_none_to_follow(simulation: Simulation) -> None:
     purchase = parked(simulation, SearchAndBuy(country="US", city=("LOS ANGELES, CA",)))
     ended = resolved(simulation, purchase, [number.number for number in result(simulation.view(purchase))])
     assert [number.outcome for number in result(ended)] == ["bought"]

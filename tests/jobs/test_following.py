@@ -16,7 +16,7 @@ def sweep_after(inline: InlineWorker, first: Job) -> Job:
     return inline.submit(Reroute(selector=Selector(label="x"), destinations=PBX, after=first.id))
 
 
-def test_it_waits_for_the_first_and_moves_only_what_that_one_left(inline: InlineWorker) -> None:
+def test_it_waits_for_the_first_and_reroutes_only_what_that_one_left(inline: InlineWorker) -> None:
     ours = inline.own(3, label="x")
     first = inline.submit(Reroute(numbers=tuple(ours[:2]), destinations=PBX))
     sweep = sweep_after(inline, first)
@@ -45,7 +45,7 @@ def test_a_first_one_that_was_held_holds_it_too(inline: InlineWorker, how: str) 
     assert inline.routes() == before
 
 
-def test_a_job_of_nobody_is_not_followed(inline: InlineWorker) -> None:
+def test_an_unknown_job_is_not_followed(inline: InlineWorker) -> None:
     inline.own(1, label="x")
     view = inline.run(Reroute(selector=Selector(label="x"), destinations=PBX, after="nobody"))
     assert (view.state, view.error.code if view.error else None) == ("failed", "first_missing")

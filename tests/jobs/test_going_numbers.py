@@ -21,7 +21,7 @@ def simulation_settings() -> dict[str, object]:
     return {"reuse_label": LABEL}
 
 
-def test_a_number_of_the_pool_whose_release_had_no_answer_is_given_to_nobody(simulation: Simulation) -> None:
+def test_a_pool_number_whose_release_had_no_answer_is_given_to_no_job(simulation: Simulation) -> None:
     pool_number_with_an_unanswered_release(simulation)
 
 
@@ -47,7 +47,7 @@ def test_it_is_marked_before_the_call_however_long_the_worker_sleeps_in_between(
     assert outcomes(simulation, leaving.job) == {number: Outcome.RELEASED}
 
 
-def test_a_parked_release_keeps_it_until_somebody_has_looked_at_it(simulation: Simulation) -> None:
+def test_a_parked_release_keeps_it_until_a_person_has_looked_at_it(simulation: Simulation) -> None:
     parked_release_keeps_its_number(simulation)
 
 

@@ -65,7 +65,7 @@ def test_a_lost_answer_is_found_by_looking(simulation: Simulation, kind: str) ->
     assert sent(simulation) == 1
 
 
-def test_one_that_replaces_a_rejected_one_is_told_from_it(simulation: Simulation) -> None:
+def test_a_document_that_replaces_a_rejected_one_is_distinguished_from_it(simulation: Simulation) -> None:
     (number,), _ = bought(simulation)
     handed_in(simulation, number)
     simulation.sandbox.order("review_documents", number=number.removeprefix("+"), verdict="rejected")

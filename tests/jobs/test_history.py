@@ -52,7 +52,7 @@ def test_what_changed_nothing_is_no_history(inline: InlineWorker) -> None:
     assert inline.ledger.client.hlen(inline.ledger.keys.history) == 0
 
 
-def test_a_release_that_is_refused_or_lost_is_told_as_it_was(inline: InlineWorker) -> None:
+def test_a_release_that_is_refused_or_lost_is_recorded_as_it_was(inline: InlineWorker) -> None:
     refused, lost = inline.own(2)
     inline.sandbox.add_fault("release", "refuse", times=2)  # In each form in which one id may be sent.
     assert inline.run(Release(numbers=(refused,))).state == "failed"
@@ -62,7 +62,7 @@ def test_a_release_that_is_refused_or_lost_is_told_as_it_was(inline: InlineWorke
     assert words(inline, lost) == ["quarantined", "released"]
 
 
-def test_a_large_reroute_tells_each_number_once(fanning: InlineWorker) -> None:
+def test_a_large_reroute_records_each_number_once(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))
     assert play(fanning, job).state == "succeeded"

@@ -30,7 +30,7 @@ def job_of(job_id: str) -> Job:
     return Job(job_id, is_new=False, state=JobState.QUEUED)
 
 
-def test_one_incident_is_its_move_and_its_failback(inline: InlineWorker, didflow: Didflow) -> None:
+def test_one_incident_is_its_reroute_and_its_failback(inline: InlineWorker, didflow: Didflow) -> None:
     numbers, failover, incidents = inline.own(3), Failover(didflow), Incidents(didflow)
     moved = failover.away("INC-31", numbers, BACKUP)
     assert incidents.get("INC-31").state is IncidentState.MOVING
@@ -77,7 +77,7 @@ def test_a_cancel_calls_off_all_that_goes_on(inline: InlineWorker, didflow: Didf
     assert incidents.failback("INC-33") == (), "nothing was moved"
 
 
-def test_an_incident_has_a_move_in_each_account(inline: InlineWorker, didflow: Didflow) -> None:
+def test_an_incident_has_a_reroute_in_each_account(inline: InlineWorker, didflow: Didflow) -> None:
     numbers = inline.own(1)
     here = Failover(didflow).away("INC-34", numbers, BACKUP)
     there = Failover(didflow, account="eu").away("INC-34", numbers, BACKUP)

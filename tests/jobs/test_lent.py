@@ -61,7 +61,7 @@ def test_called_off_afterwards_the_release_brings_back_only_the_others(simulatio
     assert simulation.routes() == {mine: ["pbx@example.net"], other: ["old@example.net"]}
 
 
-def test_it_is_lent_to_nobody_who_is_not_meant(simulation: Simulation) -> None:
+def test_it_is_lent_only_to_a_purchase_that_its_release_allows(simulation: Simulation) -> None:
     """Not by a release that didn't say so, not without a new route, not with the last customer's callback, not if someone has moved it."""
     parked(simulation, reusable=False)
     one, other = simulation.own(2)

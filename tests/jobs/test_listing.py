@@ -75,7 +75,7 @@ def test_a_list_that_never_stays_is_read_a_few_times_and_then_taken(inline: Inli
 
 
 @pytest.mark.parametrize("when", [1, 3, 5, 9])
-def test_a_move_of_all_numbers_moves_all_though_the_account_changes_meanwhile(fanning: InlineWorker, when: int) -> None:
+def test_a_reroute_of_all_numbers_reroutes_all_though_the_account_changes_meanwhile(fanning: InlineWorker, when: int) -> None:
     ours = fanning.own(60)
     backup = Destination.sip("backup@example.net")
 

@@ -85,7 +85,7 @@ def slow(ledger: MovedLedger, sandbox: Sandbox) -> Iterator[Callable[[float], Sl
 
 
 @pytest.mark.parametrize("rate_per_s", [0.5, pytest.param(0.05, marks=pytest.mark.long)])
-def test_two_thousand_numbers_move_and_come_back_in_calls_divided_by_the_rate(
+def test_two_thousand_numbers_are_rerouted_and_failed_back_in_calls_divided_by_the_rate(
     slow: Callable[[float], SlowStage], rate_per_s: float
 ) -> None:
     inline = slow(rate_per_s)
@@ -126,7 +126,7 @@ def test_a_list_outlasts_refusals_for_the_rate(slow: Callable[[float], SlowStage
     assert inline.steps(job).count("snapshot_begun") == 1
 
 
-def test_a_worker_that_stops_and_a_cancel_are_heard_while_a_list_waits(slow: Callable[[float], SlowStage]) -> None:
+def test_a_stop_and_a_cancel_take_effect_while_a_list_waits(slow: Callable[[float], SlowStage]) -> None:
     inline = slow(0.05)
     inline.own(500)
     job = inline.submit(Reroute(selector=Selector(all=True), destinations=(BACKUP,)))

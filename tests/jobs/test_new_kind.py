@@ -126,7 +126,7 @@ def close_gate(ledger: Ledger) -> None:
     ledger.client.hset(ledger.keys.gate("default"), "checker", "worker-2")
 
 
-def test_a_kind_that_nobody_knows_is_no_request(real_ledger: Ledger, register: Register) -> None:
+def test_an_unknown_kind_is_no_request(real_ledger: Ledger, register: Register) -> None:
     fields = {"kind": "look", "number": "+12135550100"}
     with pytest.raises(InvalidRequest):
         parse_request(dict(fields))

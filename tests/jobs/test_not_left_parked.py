@@ -46,7 +46,9 @@ def called_off(simulation: Simulation, number: str) -> None:
 
 @pytest.mark.parametrize("newer", [refused, called_off])
 @pytest.mark.parametrize("stopped_by", ["a cancel", "calls"])
-def test_a_newer_job_that_moved_nothing_leaves_nobody_to_bring_it_back(simulation: Simulation, newer: object, stopped_by: str) -> None:
+def test_a_newer_job_that_rerouted_nothing_still_leaves_a_job_that_brings_it_back(
+    simulation: Simulation, newer: object, stopped_by: str
+) -> None:
     assert callable(newer)
     (number,) = simulation.own(1)
     leaving = simulation.submit(Release(numbers=(number,), grace=timedelta(days=7), parking=PARKING))
@@ -65,7 +67,7 @@ def test_a_newer_job_that_moved_nothing_leaves_nobody_to_bring_it_back(simulatio
     assert view.error.code == "still_parked"
 
 
-def test_a_parking_call_that_acts_late_does_not_take_the_route_of_who_has_it_by_then(simulation: Simulation) -> None:
+def test_a_parking_call_that_acts_late_does_not_take_the_route_of_the_next_holder(simulation: Simulation) -> None:
     (number,) = simulation.own(1)
     leaving = simulation.submit(Release(numbers=(number,), grace=GRACE, parking=PARKING, reusable=True))
     simulation.sandbox.fly("destinations")

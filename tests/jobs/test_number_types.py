@@ -76,7 +76,7 @@ def test_a_refused_filter_is_sent_once(inline: InlineWorker) -> None:
         ("+18005550142", "all", True),
     ],
 )
-def test_the_digits_tell_the_type(number: str, wanted: NumberType, fits: bool) -> None:
+def test_the_digits_determine_the_type(number: str, wanted: NumberType, fits: bool) -> None:
     assert is_of_type(number, wanted) is fits
 
 

@@ -40,7 +40,7 @@ def test_a_number_that_is_as_asked_is_claimed_too(inline: InlineWorker) -> None:
     assert goes_to(inline, number) == ["old@example.net"]
 
 
-def test_what_was_as_asked_when_it_was_read_and_was_moved_meanwhile_is_moved_back(
+def test_a_number_that_was_as_requested_when_read_and_changed_meanwhile_is_rerouted(
     inline: InlineWorker, real_ledger: Ledger, sandbox: Sandbox
 ) -> None:
     (number,) = inline.own(1)
@@ -71,7 +71,7 @@ def test_a_list_that_lags_is_not_believed_that_a_number_is_back_already(inline: 
     assert goes_to(inline, number) == ["old@example.net"]
 
 
-def test_a_list_that_lags_is_not_believed_that_somebody_else_moved_a_number_since(inline: InlineWorker) -> None:
+def test_a_list_that_lags_is_no_proof_that_a_person_rerouted_a_number_since(inline: InlineWorker) -> None:
     """It may show where the number was two reroutes ago."""
     (number,) = inline.own(1)
     time.sleep(SETTLE_S)

@@ -303,7 +303,7 @@ def test_a_failover_that_a_guard_holds_asks_for_nothing(simulation: Simulation) 
 
 
 @pytest.mark.parametrize("point", ["after:owned_many", "before:want_routes"])
-def test_one_that_its_release_lets_go_of_meanwhile_is_moved(simulation: Simulation, point: str) -> None:
+def test_a_number_that_its_release_drops_meanwhile_is_rerouted(simulation: Simulation, point: str) -> None:
     (number,) = simulation.own(1)
     release = counting_down(simulation, leaving(number))
     simulation.clock.pass_ms(60_000)

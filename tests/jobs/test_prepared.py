@@ -36,7 +36,7 @@ def listed(inline: InlineWorker) -> int:
     return int(calls.get("owned", 0)) + int(calls.get("owned_one", 0))
 
 
-def test_nothing_is_listed_before_the_first_number_moves_and_all_come_back(fanning: InlineWorker) -> None:
+def test_nothing_is_listed_before_the_first_number_is_rerouted_and_all_come_back(fanning: InlineWorker) -> None:
     one, two = fanning.own(33, "sip:one@example.net"), fanning.own(14, "sip:two@example.net")
     seen = read(fanning)
     before = listed(fanning)
@@ -62,7 +62,9 @@ def moved_without_an_answer(inline: InlineWorker, number: str) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [moved_back_and_forth, moved_without_an_answer])
-def test_what_another_job_moved_since_is_read_anew(fanning: InlineWorker, meanwhile: Callable[[InlineWorker, str], None]) -> None:
+def test_a_number_that_another_job_rerouted_since_is_read_again(
+    fanning: InlineWorker, meanwhile: Callable[[InlineWorker, str], None]
+) -> None:
     """Else a failback would bring it where it was long ago."""
     ours = fanning.own(41)
     seen = read(fanning)
@@ -76,7 +78,7 @@ def test_what_another_job_moved_since_is_read_anew(fanning: InlineWorker, meanwh
     assert fanning.routes() == {key: ["old@example.net"] for key in ours} | {ours[7]: ["elsewhere@example.net"]}
 
 
-def test_what_was_moved_long_before_the_dry_run_is_no_reason_to_read_anew(fanning: InlineWorker) -> None:
+def test_a_reroute_long_before_the_dry_run_is_no_reason_to_read_again(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     play(fanning, fanning.submit(AWAY))
     time.sleep(SETTLE_S)  # What was answered within it may not be in the list (A3).
@@ -99,7 +101,7 @@ def test_what_went_there_already_is_sent_again_because_that_may_have_changed(fan
     assert set(map(tuple, fanning.routes().values())) == {("backup@example.net",)}
 
 
-def test_a_number_that_went_since_is_told_and_keeps_no_other_here(fanning: InlineWorker) -> None:
+def test_a_number_that_was_released_since_is_reported_and_blocks_no_other(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     seen = read(fanning)
     fanning.client.release([int(fanning.sandbox.owned()[ours[5][1:]]["record_id"])])
@@ -143,7 +145,7 @@ def test_without_a_good_snapshot_the_routes_are_read(fanning: InlineWorker, spoi
     assert "snapshot_begun" in fanning.steps(job)
 
 
-def test_only_those_that_are_named_move(fanning: InlineWorker) -> None:
+def test_only_those_that_are_named_are_rerouted(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     seen = read(fanning)
     some = prepared(seen)

@@ -160,7 +160,7 @@ def test_a_clear_yes_that_never_shows_is_parked_and_holds_its_numbers(inline: In
     assert inline.ledger.client.hlen(inline.ledger.keys.reserved("default")) == 2
 
 
-def test_numbers_sold_to_somebody_else_meanwhile_are_replaced(inline: InlineWorker) -> None:
+def test_numbers_sold_to_another_customer_meanwhile_are_replaced(inline: InlineWorker) -> None:
     inline.sandbox.add_fault("checkout", "sell_to_other", times=2)
     view = inline.run(TWO)
     assert view.state == "succeeded"
@@ -383,7 +383,7 @@ def test_a_removal_from_the_cart_that_is_only_said_to_be_done_is_looked_up(inlin
     assert "revoke_again" in inline.steps(view)
 
 
-def test_a_key_that_may_not_buy_fails_the_purchase_and_pauses_nobody(real_ledger: Ledger, sandbox: Sandbox) -> None:
+def test_a_key_that_may_not_buy_fails_the_purchase_and_pauses_no_account(real_ledger: Ledger, sandbox: Sandbox) -> None:
     inline = InlineWorker(real_ledger, sandbox, max_attempts=2)
     sandbox.add_fault("checkout", "refuse", status=403, body={"success": False, "message": "Forbidden"}, times=None)
     view = inline.run(TWO)
@@ -511,7 +511,7 @@ def test_a_number_that_is_ours_is_not_bound_again_from_an_old_list_of_the_stock(
     assert inline.owned() == exactly_
 
 
-def test_a_probe_that_is_told_429_is_followed_by_another_as_soon_as_one_may_go(inline: InlineWorker, sandbox: SandboxAdmin) -> None:
+def test_a_probe_that_gets_429_is_followed_by_another_as_soon_as_one_may_go(inline: InlineWorker, sandbox: SandboxAdmin) -> None:
     patient = InlineWorker(inline.ledger, sandbox, probe_seconds=600.0)
     job = patient.submit(TWO)
     sandbox.order("set_key_valid", valid=False)

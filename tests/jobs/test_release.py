@@ -61,7 +61,7 @@ def test_a_number_bought_again_meanwhile_is_not_released_with_the_old_record(inl
     assert inline.owned() == set(ours), "the new purchase is not touched"
 
 
-def test_what_was_gone_before_is_told_apart(inline: InlineWorker) -> None:
+def test_a_number_that_was_gone_before_is_distinguished(inline: InlineWorker) -> None:
     ours = inline.own(2)
     gone = int(inline.sandbox.owned()[ours[0][1:]]["record_id"])
     inline.client.release([gone])
@@ -107,7 +107,7 @@ def test_protected_numbers_and_labels_are_left_alone(inline: InlineWorker, sandb
     assert inline.owned() == {ours[0], *vip}
 
 
-def test_a_selector_needs_the_count_that_a_dry_run_tells(inline: InlineWorker) -> None:
+def test_a_selector_needs_the_count_that_a_dry_run_reports(inline: InlineWorker) -> None:
     inline.own(3, label="old")
     inline.own(1)
     with pytest.raises(ValueError, match="expected_count"):
@@ -155,7 +155,7 @@ def test_our_own_search_is_kept_off_a_number_before_it_is_back_in_stock(inline: 
     assert inline.finish(job).state == "succeeded"
 
 
-def test_a_release_that_is_called_off_says_what_went_and_by_whom(inline: InlineWorker, sandbox: Any) -> None:
+def test_a_cancelled_release_reports_what_went_and_who_cancelled_it(inline: InlineWorker, sandbox: Any) -> None:
     capped = InlineWorker(inline.ledger, sandbox, releases_per_day=1)
     first, *ours = sorted(inline.own(4))
     assert capped.run(Release(numbers=(first,))).state is JobState.SUCCEEDED, "that is all for today"

@@ -82,7 +82,7 @@ def test_a_form_that_is_set_is_used_and_nothing_is_learned(real_ledger: Ledger, 
         assert (calls_of(inline), learned_form(inline)) == (expected, None)
 
 
-def test_what_was_learned_is_tried_anew_after_a_month(real_ledger: Ledger) -> None:
+def test_what_was_learned_is_tried_again_after_a_month(real_ledger: Ledger) -> None:
     with stage_with(real_ledger) as inline:
         month_ago_ms = inline.ledger.now_ms() - 31 * 86_400_000
         inline.ledger.client.hset(

@@ -17,7 +17,7 @@ def all_at(inline: InlineWorker, wanted: str) -> bool:
     return all(places == [wanted] for places in inline.routes().values())
 
 
-def test_numbers_are_moved_confirmed_and_brought_back_to_their_own_old_routes(inline: InlineWorker) -> None:
+def test_numbers_are_rerouted_confirmed_and_failed_back_to_their_own_old_routes(inline: InlineWorker) -> None:
     first, second = inline.own(3, "sip:one@example.net"), inline.own(2, "sip:two@example.net")
     view = inline.run(Reroute(numbers=tuple(first + second), destinations=(BACKUP,)))
     assert view.state == "succeeded"
@@ -37,7 +37,7 @@ def test_what_is_there_already_is_not_sent_again(inline: InlineWorker) -> None:
     assert inline.sandbox.state()["calls"]["destinations"] == 1
 
 
-def test_a_number_that_is_not_ours_is_told_and_the_others_move(inline: InlineWorker) -> None:
+def test_a_number_that_is_not_ours_is_reported_and_the_others_are_rerouted(inline: InlineWorker) -> None:
     ours = inline.own(3)
     view = inline.run(Reroute(numbers=(*ours, "+12135550100"), destinations=(BACKUP,)))
     assert view.state == "partial"
@@ -86,7 +86,7 @@ def test_a_change_that_never_shows_is_accepted_and_not_called_confirmed(inline: 
     assert error.code == "not_confirmed"
 
 
-def test_a_change_by_somebody_else_while_ours_is_awaited_is_told_and_left(inline: InlineWorker) -> None:
+def test_a_change_by_a_person_while_ours_is_awaited_is_reported_and_left(inline: InlineWorker) -> None:
     ours = inline.own(1)
     inline.sandbox.order("reconfigure", apply_late_s=60.0)
     job = inline.submit(Reroute(numbers=tuple(ours), destinations=(BACKUP,)))
@@ -109,7 +109,7 @@ def test_the_newest_request_wins_whatever_the_order_of_execution(inline: InlineW
     assert all_at(inline, "newer@example.net")
 
 
-def test_failback_leaves_alone_what_somebody_changed_since(inline: InlineWorker) -> None:
+def test_failback_leaves_alone_what_a_person_changed_since(inline: InlineWorker) -> None:
     ours = inline.own(2)
     moved = inline.run(Reroute(numbers=tuple(ours), destinations=(BACKUP,)))
     by_hand = [{"transport": 1, "destination": "hand@example.net", "priority": 1}]
@@ -159,7 +159,7 @@ def test_selectors_find_what_is_there_now(inline: InlineWorker, selector: dict[s
     assert (view.state == "succeeded") == (count > 0) or view.error is not None
 
 
-def test_guards_refuse_before_anything_moves(inline: InlineWorker) -> None:
+def test_guards_refuse_before_anything_is_rerouted(inline: InlineWorker) -> None:
     ours = tuple(inline.own(4))
     everything = Selector(all=True)
     refused = {
@@ -188,7 +188,7 @@ def test_a_canary_that_is_not_confirmed_stops_the_rest(inline: InlineWorker) -> 
     assert inline.run(Reroute(numbers=ours, destinations=(BACKUP,), canary=2)).state == "succeeded"
 
 
-def test_a_dry_run_tells_what_would_move(inline: InlineWorker) -> None:
+def test_a_dry_run_reports_what_would_be_rerouted(inline: InlineWorker) -> None:
     there, elsewhere = inline.own(1, "sip:backup@example.net"), inline.own(1)
     view = inline.run(Reroute(numbers=tuple(there + elsewhere), destinations=(BACKUP,), dry_run=True))
     assert view.result is not None

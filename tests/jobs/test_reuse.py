@@ -217,7 +217,7 @@ def test_one_that_changed_behind_the_list_goes_back(simulation: Simulation) -> N
     assert handed_out(simulation) == {good}
 
 
-def test_a_quote_tells_what_would_be_handed_out(simulation: Simulation) -> None:
+def test_a_quote_reports_what_would_be_handed_out(simulation: Simulation) -> None:
     (number,) = spare(simulation)
     view = played(simulation, quantity=2, dry_run=True)
     assert view.result is not None

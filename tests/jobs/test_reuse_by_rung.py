@@ -219,7 +219,7 @@ def spare_of_la(simulation: Simulation) -> list[str]:
     return [f"+{number}" for number, stocked in simulation.sandbox.service.world.stock.items() if stocked.city.name == LA][2:5]
 
 
-def test_another_of_ours_stands_in_for_one_that_somebody_got_meanwhile(simulation: Simulation) -> None:
+def test_another_pool_number_replaces_one_that_another_job_got_meanwhile(simulation: Simulation) -> None:
     (first,) = spare(simulation, 1)
     quote = quoted(simulation)
     assert outcomes(played(simulation, PLAIN)) == {first: "reused"}

@@ -133,7 +133,7 @@ def test_a_job_that_killed_its_workers_is_parked_with_what_it_bought(inline: Inl
     assert charged(view) == inline.sandbox.charged_usd() > 0
 
 
-def test_one_that_kills_whoever_looks_at_it_is_parked_by_the_sweeper(inline: InlineWorker) -> None:
+def test_a_job_that_kills_every_worker_is_parked_by_the_sweeper(inline: InlineWorker) -> None:
     job = inline.submit(TWO)
     sweeper = Sweeper(inline.ledger, max_crashes=1)
     for count in range(4):
@@ -256,7 +256,7 @@ def test_a_label_that_protects_by_now_protects(inline: InlineWorker) -> None:
     assert inline.owned() == set(ours)
 
 
-def test_a_snapshot_that_was_left_unfinished_moves_nothing_later(inline: InlineWorker) -> None:
+def test_an_unfinished_snapshot_reroutes_nothing_later(inline: InlineWorker) -> None:
     ours = inline.own(3, "sip:dead@example.net")
     job = inline.submit(Reroute(selector=Selector(destination="dead@example.net"), destinations=(BACKUP,)))
     inline.sandbox.add_fault("destinations", "rate_limit", seconds=0.0, times=2)

@@ -24,7 +24,7 @@ def simulation_settings() -> dict[str, object]:
 
 
 @MODES
-def test_named_numbers_are_moved_and_brought_back(inline: InlineWorker, mode: str) -> None:
+def test_named_numbers_are_rerouted_and_failed_back(inline: InlineWorker, mode: str) -> None:
     ours = inline.own(3)
     inline.sandbox.order("reconfigure", search=mode)
     view = inline.run(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,)))
@@ -35,7 +35,7 @@ def test_named_numbers_are_moved_and_brought_back(inline: InlineWorker, mode: st
 
 
 @MODES
-def test_very_many_named_numbers_are_moved_and_brought_back(fanning: InlineWorker, mode: str) -> None:
+def test_very_many_named_numbers_are_rerouted_and_failed_back(fanning: InlineWorker, mode: str) -> None:
     ours = fanning.own(41)
     fanning.sandbox.order("reconfigure", search=mode)
     view = play(fanning, fanning.submit(Reroute(numbers=(*ours, NOT_OURS), destinations=(BACKUP,))))

@@ -190,7 +190,7 @@ def test_a_ladder_may_stand(simulation: Simulation) -> None:
     assert [rung.bought for rung in view.result.search.rungs] == [3, 0]
 
 
-def test_events_tell_that_it_waits_and_each_step_forward(simulation: Simulation) -> None:
+def test_events_report_that_it_waits_and_each_step_forward(simulation: Simulation) -> None:
     job = simulation.submit(standing(simulation, policy="best_effort"))
     simulation.run(job)
     for _ in range(3):

@@ -31,7 +31,7 @@ def test_a_request_that_cannot_be_read_is_parked(inline: InlineWorker, request_:
 
 
 @pytest.mark.parametrize("checkpoint", ['{"v": 99}', "garbage", "[" * 5000])
-def test_a_memo_that_cannot_be_read_is_parked_before_money_moves(inline: InlineWorker, checkpoint: str) -> None:
+def test_a_job_whose_checkpoint_cannot_be_read_is_parked_before_money_moves(inline: InlineWorker, checkpoint: str) -> None:
     job = inline.submit(BUY)
     inline.ledger.client.hset(inline.ledger.keys.job(job.id), "memo", checkpoint)
     view = inline.attempt(job)
@@ -40,7 +40,7 @@ def test_a_memo_that_cannot_be_read_is_parked_before_money_moves(inline: InlineW
     assert inline.sandbox.ledger() == []
 
 
-def test_a_memo_that_is_gone_is_missed_before_money_moves(inline: InlineWorker) -> None:
+def test_a_missing_checkpoint_is_noticed_before_money_moves(inline: InlineWorker) -> None:
     inline.sandbox.add_fault("checkout", "act_and_drop")
     for call in ("owned", "owned_one"):
         inline.sandbox.add_fault(call, "drop", times=None)
@@ -56,7 +56,7 @@ def test_a_memo_that_is_gone_is_missed_before_money_moves(inline: InlineWorker) 
     assert len(inline.sandbox.ledger()) == 1
 
 
-def test_a_release_whose_memo_is_gone_is_not_told_as_not_found(inline: InlineWorker) -> None:
+def test_a_release_whose_checkpoint_is_gone_is_not_reported_as_not_found(inline: InlineWorker) -> None:
     [number] = inline.own(1)
     inline.sandbox.add_fault("release", "act_and_drop")
     for call in ("owned", "owned_one"):
@@ -73,7 +73,7 @@ def test_a_release_whose_memo_is_gone_is_not_told_as_not_found(inline: InlineWor
 
 
 @pytest.mark.parametrize("field", ["lane", "account", "kind", "request", "created_ms", "priority"])
-def test_a_job_with_a_missing_field_stops_nobody(inline: InlineWorker, field: str) -> None:
+def test_a_job_with_a_missing_field_blocks_no_other(inline: InlineWorker, field: str) -> None:
     job, other = inline.submit(BUY), inline.submit(BUY)
     inline.ledger.client.hdel(inline.ledger.keys.job(job.id), field)
     assert inline.finish(job).state in {JobState.SUCCEEDED, JobState.NEEDS_REVIEW, JobState.FAILED}

@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[Callable[[InlineWorker], JobView], list[str]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_tells_its_calls_and_the_log_has_the_same_fingerprints(inline: InlineWorker, kind: str) -> None:
+def test_every_kind_records_its_calls_and_the_log_has_the_same_fingerprints(inline: InlineWorker, kind: str) -> None:
     play, calls = KINDS[kind]
     with capture_logs() as log:
         view = play(inline)
@@ -58,7 +58,7 @@ def test_every_kind_tells_its_calls_and_the_log_has_the_same_fingerprints(inline
         ("destinations", "act_then_html", "unclear:HTTP 502, unreadable"),
     ],
 )
-def test_a_call_without_a_clear_yes_is_told_even_if_the_attempt_ends_with_it(
+def test_a_call_without_a_clear_yes_is_recorded_even_if_the_attempt_ends_with_it(
     inline: InlineWorker, call: str, kind: str, answer: str
 ) -> None:
     inline.sandbox.add_fault(call, kind)
@@ -67,7 +67,7 @@ def test_a_call_without_a_clear_yes_is_told_even_if_the_attempt_ends_with_it(
     assert next(one.answer for one in told(inline, view) if one.call == name) == answer
 
 
-def test_a_refusal_and_a_barred_account_are_told(inline: InlineWorker) -> None:
+def test_a_refusal_and_a_barred_account_are_recorded(inline: InlineWorker) -> None:
     inline.sandbox.order("set_balance", usd="0.00")
     inline.sandbox.add_fault("profile", "refuse", status=403, times=None)  # What the balance is known not to cover isn't sent.
     poor = inline.submit(ROUTED)
@@ -104,7 +104,7 @@ def test_a_fingerprint_is_of_method_path_query_and_body_alone() -> None:
     assert len({fingerprint(request), *map(fingerprint, others)}) == 4
 
 
-def test_the_events_stream_tells_each_change_once_however_often_the_lists_are_looked_at(inline: InlineWorker) -> None:
+def test_the_events_stream_has_each_change_once_however_often_the_lists_are_read(inline: InlineWorker) -> None:
     inline.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
     view = inline.run(ROUTED)
     assert inline.steps(view).count("look_again") > 1

@@ -38,7 +38,7 @@ def test_a_bad_record_holds_up_no_other_number(inline: InlineWorker, field: str,
     assert set(outcomes(view)) == set(good)
 
 
-def test_a_number_whose_route_cannot_be_read_is_moved_and_not_called_confirmed(inline: InlineWorker) -> None:
+def test_a_number_whose_route_cannot_be_read_is_rerouted_and_not_called_confirmed(inline: InlineWorker) -> None:
     (bad,) = inline.own(1)
     inline.sandbox.add_fault("owned", "set_field", field="destination", value="{}", times=None)
     view = inline.run(Reroute(numbers=(bad,), destinations=(BACKUP,)))
@@ -46,7 +46,7 @@ def test_a_number_whose_route_cannot_be_read_is_moved_and_not_called_confirmed(i
     assert outcomes(view)[bad] != "confirmed"
 
 
-def test_a_record_that_a_selector_cannot_read_is_named_and_the_others_move(inline: InlineWorker) -> None:
+def test_a_record_that_a_selector_cannot_read_is_named_and_the_others_are_rerouted(inline: InlineWorker) -> None:
     bad, *good = inline.own(4)
     inline.sandbox.add_fault("owned", "set_field", field="id", value=HUGE, record=digits(bad), times=None)
     view = inline.run(Reroute(selector=Selector(destination="old@example.net"), destinations=(BACKUP,)))
@@ -88,7 +88,7 @@ def test_an_unreadable_record_is_never_taken_for_a_number_that_is_not_ours(inlin
         owned_whole(inline.client)
 
 
-def test_a_record_of_nobody_knows_which_number_could_be_any(inline: InlineWorker) -> None:
+def test_a_record_without_a_readable_number_could_be_any_number(inline: InlineWorker) -> None:
     bad, other = inline.own(2)
     inline.sandbox.add_fault("owned", "set_field", field="number", value="null", record=digits(bad), times=None)
     assert set(find_surely(inline.client, [other])) == {other}
@@ -98,7 +98,7 @@ def test_a_record_of_nobody_knows_which_number_could_be_any(inline: InlineWorker
 
 
 @pytest.mark.parametrize("field", ["id", "number"])
-def test_a_bought_number_that_the_owned_list_cannot_tell_is_not_bought_again(inline: InlineWorker, field: str) -> None:
+def test_a_bought_number_that_is_unreadable_in_the_owned_list_is_not_bought_again(inline: InlineWorker, field: str) -> None:
     """The checkout's answer is lost, and what it bought is on the list, but not readably."""
     inline.sandbox.add_fault("checkout", "act_and_drop")
     inline.sandbox.add_fault("owned", "set_field", field=field, value=HUGE, times=None)

@@ -71,7 +71,7 @@ def test_nine_tenths_of_a_whole_rate_are_used(rate_per_s: int) -> None:
     assert 1_000_000 / Pace.of(rate_per_s, 0.5).interval_us >= 0.9 * rate_per_s
 
 
-def test_moments_are_an_interval_apart_and_nobody_else_s(ledger: Ledger) -> None:
+def test_moments_are_an_interval_apart_and_each_is_given_once(ledger: Ledger) -> None:
     told = [ask(ledger) for _ in range(8)]
     assert {verdict.word for verdict in told} == {"go"}
     assert as_close_as(HUNDRED.interval_us, told)
@@ -106,7 +106,7 @@ def test_accounts_do_not_wait_for_each_other(ledger: Ledger) -> None:
 # The line
 
 
-def test_who_is_told_to_ask_again_has_a_place_and_a_new_one_goes_behind(ledger: Ledger) -> None:
+def test_a_caller_that_must_ask_again_keeps_its_place_before_a_new_one(ledger: Ledger) -> None:
     slow = Pace.of(1, 0.5)
     assert ask(ledger, slow).word == "go"
     waits = [ask(ledger, slow, patience_s=60.0) for _ in range(5)]
@@ -117,7 +117,7 @@ def test_who_is_told_to_ask_again_has_a_place_and_a_new_one_goes_behind(ledger: 
     assert ask(ledger, slow, waited_s=0.1).word == "go"
 
 
-def test_who_has_no_patience_takes_no_place(ledger: Ledger) -> None:
+def test_a_caller_without_patience_takes_no_place(ledger: Ledger) -> None:
     slow = Pace.of(0.1, 0.5)
     ask(ledger, slow)
     first = ask(ledger, slow, patience_s=0.0)
@@ -126,7 +126,7 @@ def test_who_has_no_patience_takes_no_place(ledger: Ledger) -> None:
     assert ask(ledger, slow, patience_s=60.0).wait_s < first.wait_s
 
 
-def test_a_clock_that_was_set_back_stops_nobody(ledger: Ledger) -> None:
+def test_a_clock_that_was_set_back_blocks_no_caller(ledger: Ledger) -> None:
     move(ledger, last_us=3600, others_us=3600, emergency_us=3600, line_other_us=3600, until_us=3600)
     assert ask(ledger).word == "go"
     opened(ledger)
@@ -173,7 +173,7 @@ def test_without_emergencies_the_others_have_all(ledger: Ledger) -> None:
 # 429
 
 
-def test_a_retry_after_stops_everybody_at_once(ledger: Ledger) -> None:
+def test_a_retry_after_stops_every_caller_at_once(ledger: Ledger) -> None:
     leave = ask(ledger)
     assert tell(ledger, leave.moment_us, "limited", pause_s=60.0) == "slowed"
     for emergency in (False, True):
@@ -229,7 +229,7 @@ def test_failures_in_a_row_open_it_with_one_event(ledger: Ledger) -> None:
     assert rate_state(ledger, "default").open_since is not None
 
 
-def test_a_success_between_them_begins_the_row_anew(ledger: Ledger) -> None:
+def test_a_success_between_failures_restarts_the_count(ledger: Ledger) -> None:
     tell(ledger, 1, "down")
     leave = ask(ledger)
     assert leave.note == "watched"
@@ -256,7 +256,7 @@ def test_a_429_is_no_outage(ledger: Ledger) -> None:
     assert tell(ledger, 3, "down") == "same"
 
 
-def test_while_it_is_open_one_probe_goes_and_nobody_else(ledger: Ledger) -> None:
+def test_while_it_is_open_only_one_probe_goes(ledger: Ledger) -> None:
     opened(ledger)
     probe = ask(ledger, named="first", probe_s=60.0)
     assert (probe.word, probe.note) == ("go", "probe")
@@ -355,7 +355,7 @@ def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(ledger: Ledger) ->
     assert states(ledger, "events") == ["breaker_opened"], "one event however long it lasts"
 
 
-def test_who_only_looks_is_let_through_an_open_breaker(ledger: Ledger) -> None:
+def test_a_caller_without_a_breaker_passes_an_open_one(ledger: Ledger) -> None:
     opened(ledger)
     looking = ask(ledger, probe_s=None)
     assert (looking.word, looking.note) == ("go", "watched")

@@ -32,7 +32,7 @@ def waits(ledger: Ledger, claim: Claim, reason: WaitReason, *, refund: bool = Tr
     wait_until_ms(ledger, ledger.now_ms() + 2)
 
 
-def test_a_job_that_waits_tells_it_once_however_often_it_looks(ledger: Ledger) -> None:
+def test_a_job_that_waits_emits_it_once_however_often_it_is_attempted(ledger: Ledger) -> None:
     job = submitted(ledger)
     for look in range(4):
         waits(ledger, claimed(ledger, job.id, f"worker-{look}"), WaitReason.SETTLING)
@@ -43,7 +43,7 @@ def test_a_job_that_waits_tells_it_once_however_often_it_looks(ledger: Ledger) -
     assert seqs == [1, 2, 3, 4], "in order, and none is missing"
 
 
-def test_what_gets_on_another_reason_and_another_attempt_are_told(ledger: Ledger) -> None:
+def test_progress_another_reason_and_another_attempt_are_emitted(ledger: Ledger) -> None:
     job = submitted(ledger)
     waits(ledger, claimed(ledger, job.id), WaitReason.FUNDS)
     second = claimed(ledger, job.id, "worker-2")
@@ -177,7 +177,7 @@ def test_a_waiting_job_comes_back_at_its_time_and_not_before_and_the_attempt_is_
     assert claimed(ledger, claim.job_id, "worker-2").fields["attempt"] == "1"
 
 
-def test_a_suspend_may_be_sent_again_and_is_told_once(ledger: Ledger) -> None:
+def test_a_suspend_may_be_sent_again_and_is_emitted_once(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     for _ in range(2):
         assert ledger.suspend(claim, JobState.WAITING, WaitReason.RETRY, delay_ms=1, refund=True)
@@ -225,7 +225,7 @@ def test_a_dead_workers_job_goes_before_the_backlog(ledger: Ledger) -> None:
     assert [message_id.partition(":")[0] for message_id in waiting] == [orphan.id, backlog.id]
 
 
-def test_a_dead_workers_job_whose_nudge_is_lost_too_hears_within_a_second_or_two(ledger: Ledger) -> None:
+def test_a_dead_workers_job_whose_nudge_is_lost_too_is_nudged_within_two_seconds(ledger: Ledger) -> None:
     """At every look another one, whether the broker says that it has the last or not: another dead worker may be who has it."""
     job = submitted(ledger)
     crash(ledger, job.id)

@@ -80,7 +80,7 @@ def test_only_the_attempt_that_holds_the_lease_fans_out(ledger: Ledger) -> None:
     assert ledger.fan_out(claim, "move_batch", {"7": "{}"}) == "lost"
 
 
-def test_the_last_batch_wakes_its_parent_and_nobody_else_does(ledger: Ledger) -> None:
+def test_only_the_last_batch_wakes_its_parent(ledger: Ledger) -> None:
     job, claim = large(ledger)
     awaits_batches(ledger, claim)
     for index in (2, 0):
@@ -119,7 +119,7 @@ def test_a_batch_that_is_parked_or_kills_workers_ends_for_its_parent(ledger: Led
     assert ledger.run(script_calls.retry(f"{job.id}:0")) == Unchanged(JobState.NEEDS_REVIEW), "its parent begins another one"
 
 
-def test_outcomes_are_counted_exactly_whoever_writes_them_and_how_often(ledger: Ledger) -> None:
+def test_outcomes_are_counted_exactly_whichever_worker_writes_them_however_often(ledger: Ledger) -> None:
     job, claim = large(ledger)
     ledger.save(claim, 1, Write("begun", clear=True))
     ledger.save(claim, 2, Write("snapshot", numbers=moves(None, "+1", "+2", "+3", "+4"), pages={0: ("+1", "+2"), 1: ("+3", "+4")}))

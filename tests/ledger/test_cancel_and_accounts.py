@@ -21,13 +21,13 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once_with_one_event(ledger: Le
     assert ledger.claim(job.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(job.id, "cancelled")
 
 
-def test_a_running_job_is_asked_to_stop_and_its_heartbeat_hears_of_it(ledger: Ledger) -> None:
+def test_a_running_job_is_asked_to_stop_and_its_heartbeat_learns_of_it(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()
     assert ledger.renew([(claim.job_id, claim.token)], lease_ms=LEASE_MS) == {(claim.job_id, claim.token): LeaseState.CANCELLED}
 
 
-def test_a_job_that_goes_to_sleep_before_it_hears_that_it_was_called_off_is_woken_at_once(ledger: Ledger) -> None:
+def test_a_job_that_suspends_before_it_learns_of_its_cancel_is_woken_at_once(ledger: Ledger) -> None:
     """Its heartbeat hadn't told it yet; it would have slept for as long as it meant to."""
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("selected", phase="releasing"))
@@ -56,7 +56,7 @@ def test_an_ended_job_is_not_cancelled(ledger: Ledger) -> None:
     assert states(ledger, "results") == ["succeeded"]
 
 
-def test_a_paused_account_is_told_once_and_its_jobs_wait_uncounted(ledger: Ledger) -> None:
+def test_a_paused_account_is_emitted_once_and_its_jobs_wait_uncounted(ledger: Ledger) -> None:
     job = submitted(ledger)
     assert ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
     assert not ledger.pause_account("default", 401, "Unauthorized", probe_ms=60_000)
@@ -117,7 +117,7 @@ def test_the_newest_job_routes_a_number_whatever_the_order_of_execution(ledger: 
         assert claim_routes(ledger, early, ["+1", "+2"]) == RoutesClaimed(frozenset({"+1"}))
 
 
-def test_who_comes_next_learns_of_a_call_that_was_never_answered(ledger: Ledger) -> None:
+def test_the_next_attempt_learns_of_a_call_that_was_never_answered(ledger: Ledger) -> None:
     first, second, third = (claimed(ledger, submitted(ledger).id) for _ in range(3))
     before_ms = ledger.now_ms()
     assert claim_routes(ledger, first, ["+1", "+2", "+3"]) == RoutesClaimed()
@@ -131,7 +131,7 @@ def test_who_comes_next_learns_of_a_call_that_was_never_answered(ledger: Ledger)
     assert set(seen_before) == {"+2"}, "it was answered after the routes were read, so what was read may be old"
 
 
-def test_an_earlier_attempts_call_is_minded_by_others_and_not_by_its_own_job(ledger: Ledger) -> None:
+def test_other_jobs_wait_for_an_earlier_attempts_call_and_its_own_job_does_not(ledger: Ledger) -> None:
     job, other = submitted(ledger), submitted(ledger)
     zombie = claimed(ledger, job.id, lease_ms=1)
     assert claim_routes(ledger, zombie, ["+1"]) == RoutesClaimed()
@@ -157,7 +157,7 @@ def test_a_number_given_back_is_kept_from_our_own_search(ledger: Ledger) -> None
     assert ledger.save(other, 1, Write("bind", reserve=["+1"])) == NumbersReserved(("+1",))
 
 
-def test_a_cancel_that_was_answered_stops_the_write_that_minds_it_and_no_other(ledger: Ledger) -> None:
+def test_a_cancel_that_was_answered_stops_the_write_that_checks_for_it_and_no_other(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     last_word = Write("releasing", numbers={"+1": "{}"}, unless_cancelled=True)
     assert ledger.save(claim, 1, last_word) == Saved()

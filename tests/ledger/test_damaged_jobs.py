@@ -73,7 +73,7 @@ def test_damaged_jobs_of_a_dead_worker_stop_no_sweep_and_go_on(ledger: Ledger, v
 
 
 @pytest.mark.parametrize("value", GARBAGE)
-def test_the_token_of_a_damaged_job_is_given_to_nobody_twice(ledger: Ledger, value: str | None) -> None:
+def test_the_token_of_a_damaged_job_is_never_given_twice(ledger: Ledger, value: str | None) -> None:
     job = submitted(ledger)
     old = claimed(ledger, job.id, "asleep")
     damage(ledger, job, "token", value)
@@ -133,7 +133,7 @@ def test_the_trace_of_a_job_that_is_gone_is_no_job(ledger: Ledger) -> None:
         ledger.get("gone")
 
 
-def test_a_key_of_another_type_stops_nobody_after_a_restart(ledger: Ledger) -> None:
+def test_a_key_of_another_type_blocks_no_job_after_a_restart(ledger: Ledger) -> None:
     job, good = submitted(ledger), submitted(ledger)
     for one in (job, good):
         claimed(ledger, one.id)

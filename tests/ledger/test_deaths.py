@@ -76,7 +76,7 @@ def test_a_worker_that_stalled_and_lives_did_not_die(ledger: Ledger) -> None:
     assert counts(ledger, job) == (1, 0)
 
 
-def test_a_person_who_lets_it_go_on_begins_its_count_again(ledger: Ledger) -> None:
+def test_a_retry_by_a_person_restarts_its_count(ledger: Ledger) -> None:
     job = submitted(ledger).id
     for place in range(2):
         claimed(ledger, job, f"alone-{place}:a", lease_ms=1)

@@ -88,7 +88,7 @@ def test_a_refresh_that_fails_leaves_the_last_good_numbers_and_says_why(ledger: 
     assert plan.trouble_at is not None
 
 
-def test_a_job_of_before_a_new_save_tells_the_new_plan_nothing(ledger: Ledger, plans: FailoverPlans) -> None:
+def test_a_job_from_before_a_new_save_reports_nothing_to_the_new_plan(ledger: Ledger, plans: FailoverPlans) -> None:
     saved(plans)
     look(ledger)
     (old,) = jobs(ledger)

@@ -22,7 +22,7 @@ def turn(ledger: Ledger, account: str = "default", checker: str = "worker-1") ->
     return taken
 
 
-def test_a_fresh_ledger_is_open_whoever_comes_first(ledger: Ledger) -> None:
+def test_a_fresh_ledger_is_open_whichever_client_comes_first(ledger: Ledger) -> None:
     assert Gate(ledger).take_turn("default", "worker-1", turn_ms=1000) is None
     assert not Gate(ledger).closed("default")
     claim = claimed(ledger, submitted(ledger).id)
@@ -110,7 +110,7 @@ def test_an_event_of_after_a_restart_has_an_id_that_no_lost_event_had(ledger: Le
     assert lost["id"] != stream(ledger, "results")[-1]["id"]
 
 
-def test_a_parked_purchase_holds_nobody_up(ledger: Ledger) -> None:
+def test_a_parked_purchase_keeps_no_gate_closed(ledger: Ledger) -> None:
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, OPEN)
     finished(ledger, claim, JobState.NEEDS_REVIEW)
@@ -128,7 +128,7 @@ def test_each_account_has_its_own_gate(ledger: Ledger) -> None:
     assert ledger.claim(other.id, "worker-1", lease_ms=LEASE_MS) == ClaimRefused(other.id, "reconciling")
 
 
-def test_a_job_whose_account_no_worker_looks_after_is_taken_but_moves_no_money(ledger: Ledger) -> None:
+def test_a_job_whose_account_no_worker_serves_is_taken_but_moves_no_money(ledger: Ledger) -> None:
     job = submitted(ledger, account="misspelt")
     restart(ledger)
     turn(ledger)
@@ -137,7 +137,7 @@ def test_a_job_whose_account_no_worker_looks_after_is_taken_but_moves_no_money(l
     assert ledger.save(claim, 1, Write("fence", money=True)) == GateClosed()
 
 
-def test_closing_and_opening_are_told_once_each(ledger: Ledger) -> None:
+def test_closing_and_opening_are_emitted_once_each(ledger: Ledger) -> None:
     submitted(ledger)
     restart(ledger)
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_jobs_without_an_epoch_are_doubted_from_the_first_of_them_on(ledger: Led
     assert turn(ledger).after_ms == int(str(ledger.client.hget(ledger.keys.job(job.id), "created_ms")))
 
 
-def test_findings_are_told_once_and_accepted_by_a_person(ledger: Ledger) -> None:
+def test_findings_are_emitted_once_and_accepted_by_a_person(ledger: Ledger) -> None:
     submitted(ledger)
     restart(ledger)
     mine, found = turn(ledger), Findings("default", {"+12135550100": 47}, ("+12135550101",), ("job",))

@@ -51,7 +51,7 @@ def test_a_number_without_a_history_has_none(ledger: Ledger) -> None:
     assert told(ledger) == History(NUMBER, (), 0, "", ())
 
 
-def test_an_entry_says_when_by_which_job_for_whom_and_what(real_ledger: Ledger) -> None:
+def test_an_entry_has_its_time_job_reference_and_change(real_ledger: Ledger) -> None:
     claim = begun(real_ledger)
     tell(real_ledger, AWAY, claim=claim)
     history = told(real_ledger)
@@ -68,7 +68,7 @@ def test_an_entry_says_when_by_which_job_for_whom_and_what(real_ledger: Ledger) 
     assert (history.faults, history.anchor) == ((), f"1:{entry.hash}")
 
 
-def test_what_is_not_written_is_not_told(ledger: Ledger) -> None:
+def test_a_write_that_fails_adds_no_entry(ledger: Ledger) -> None:
     old = claimed(ledger, submitted(ledger).id, "worker-1", lease_ms=1)
     holder, asker = begun(ledger), begun(ledger)
     ledger.client.hincrby(ledger.keys.job(old.job_id), "token", 1)
@@ -87,7 +87,7 @@ def test_a_job_says_the_same_of_a_number_once_and_another_job_says_it_again(ledg
     assert words(ledger) == ["routed", "routed", "not_confirmed", "routed"]
 
 
-def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
+def test_a_release_is_recorded_from_its_quarantine_on(ledger: Ledger) -> None:
     claim = begun(ledger)
     for _ in range(2):
         assert quarantine(ledger, claim, [NUMBER, "+12135550101"]) == frozenset()
@@ -96,7 +96,7 @@ def test_a_release_is_told_from_its_quarantine_on(ledger: Ledger) -> None:
     assert len(told(ledger, "+12135550101").entries) == 1
 
 
-def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
+def test_what_a_person_found_out_is_recorded_as_a_person_s(ledger: Ledger) -> None:
     claim = begun(ledger)
     assert ledger.finish(claim, JobState.NEEDS_REVIEW, DONE, history={NUMBER: Happened(what=Happening.UNCLEAR)})
     found = script_calls.resolve(
@@ -115,7 +115,7 @@ def test_what_a_person_found_out_is_told_as_a_person_s(ledger: Ledger) -> None:
     assert told(ledger, "+12135550101").entries[0].happened == BY_A_PERSON
 
 
-def test_what_a_person_accepted_is_told_once_for_each_purchase_of_the_number(real_ledger: Ledger) -> None:
+def test_what_a_person_accepted_is_recorded_once_for_each_purchase_of_the_number(real_ledger: Ledger) -> None:
     gate = Gate(real_ledger)
     accepted = [gate.accept("default", {NUMBER: record}, ["+12135550101"]) for record in (47000001, 47000001, 47000002)]
     assert accepted == [2, 0, 1]
@@ -136,7 +136,7 @@ def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(
     assert (words(ledger), told(ledger, "+12135550101").entries) == (["accepted"], ())
 
 
-def test_a_number_that_is_given_to_a_job_is_told_as_that_job_s_alone(ledger: Ledger) -> None:
+def test_a_number_that_is_given_to_a_job_is_recorded_for_that_job_only(ledger: Ledger) -> None:
     given = submitted(ledger)
     ledger._script("give", given.id, NUMBER, '{"status":"kept"}', one_happened_text(BY_A_PERSON))
     Gate(ledger).accept_given("default", 47000001, NUMBER)
@@ -255,7 +255,7 @@ def test_the_chain_holds_across_the_cut_and_so_does_an_anchor(real_ledger: Ledge
         history.holds("yesterday")
 
 
-def test_a_chain_that_was_worked_out_anew_is_found_out_by_an_anchor(real_ledger: Ledger) -> None:
+def test_a_recomputed_chain_is_detected_by_an_anchor(real_ledger: Ledger) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY)
     anchor = told(real_ledger).anchor
     real_ledger.client.delete(real_ledger.keys.history, real_ledger.keys.history_of(NUMBER))
@@ -281,7 +281,7 @@ def test_a_number_that_is_bought_again_keeps_its_history(ledger: Ledger) -> None
     assert (short.forget_histories(), words(ledger)) == (0, ["released", "bought"])
 
 
-def test_both_clients_tell_it_and_read_a_number_as_people_write_it(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
+def test_both_clients_show_it_and_accept_a_number_as_people_write_it(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY)
     didflow = Didflow(real_ledger.client, namespace)
     history = didflow.history("+1 (213) 555-0100")

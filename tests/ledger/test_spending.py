@@ -269,7 +269,7 @@ def test_nothing_is_kept_for_ever(ledger: Ledger) -> None:
     assert spent(ledger, "reference", "customer-8")[2] == spend("1")
 
 
-def test_those_that_spent_last_are_told_after_those_asked_for(ledger: Ledger) -> None:
+def test_the_latest_spenders_are_listed_after_those_asked_for(ledger: Ledger) -> None:
     hold(ledger, begun(ledger, reference="customer-9"), spend("1"))
     told = ledger.spending([("account", "idle"), ("account", "default")], newest=10)
     assert [(one.scope, one.name) for one in told] == [("account", "idle"), ("account", "default"), ("reference", "customer-9")]

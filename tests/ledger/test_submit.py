@@ -19,7 +19,7 @@ from tests.support.ledger_roles import claimed, finished, states, stream, submit
 PBX = Destination.sip("pbx@example.net")
 
 
-def test_a_new_job_is_queued_told_and_nudged(ledger: Ledger) -> None:
+def test_a_new_job_is_queued_emitted_and_nudged(ledger: Ledger) -> None:
     job = submitted(ledger)
     assert job.is_new
     assert ledger.get(job.id).state is JobState.QUEUED

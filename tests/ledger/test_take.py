@@ -89,7 +89,7 @@ def test_of_a_worker_that_is_gone_nothing_is_kept(ledger: Ledger, over: str) -> 
     assert not ledger.client.exists(kept)
 
 
-def test_an_empty_queue_wakes_nobody(ledger: Ledger) -> None:
+def test_an_empty_queue_wakes_no_consumer(ledger: Ledger) -> None:
     submitted(ledger)
     assert not take(ledger, most=1).emptied
     assert ledger.client.llen(ledger.keys.wake("money")) == 1, "it may have been for another message"

@@ -155,7 +155,7 @@ def test_one_that_signed_off_or_was_silent_for_longer_than_a_lease_is_not(past: 
     assert vouch(one) == "opened"
 
 
-def test_nobody_needs_to_say_anything_where_nobody_was_and_then_nobody_can(past: Ledger) -> None:
+def test_where_no_process_had_written_none_needs_to_vouch_and_none_can(past: Ledger) -> None:
     restart(past)
     past.sweep(max_crashes=5)
     assert Gate(past).vouch("default", "late", Before(epoch=1, count=0, healthy=True, after=epoch(past))) == Vouched.WAITING
@@ -201,7 +201,7 @@ def test_a_write_whose_answer_was_lost_and_that_is_repeated_is_counted_when_it_i
     assert vouch(one) == "lost"
 
 
-def test_who_heard_nothing_for_long_can_not_answer_for_what_others_wrote(past: Ledger) -> None:
+def test_a_process_that_heard_nothing_for_long_cannot_vouch_for_the_writes_of_others(past: Ledger) -> None:
     """Whatever kept it from hearing: it may have been its own connection, and the server gone on."""
     clock = Clock()
     one = process(past, "one", clock)
@@ -235,7 +235,7 @@ def test_an_answer_of_the_old_server_that_is_still_out_is_waited_for_and_counts(
     assert Gate(past).vouch("default", "one", before) == Vouched.LOST
 
 
-def test_what_a_process_wrote_that_signs_off_first_thing_on_the_new_server_is_asked_after(past: Ledger) -> None:
+def test_the_writes_of_a_process_that_signs_off_right_after_the_restart_must_be_vouched_for(past: Ledger) -> None:
     one, leaving = process(past, "one"), process(past, "leaving")
     forget_writes(past, "leaving", 1)
     restart(past)
@@ -243,7 +243,7 @@ def test_what_a_process_wrote_that_signs_off_first_thing_on_the_new_server_is_as
     assert vouch(one) == "waiting"
 
 
-def test_a_new_process_binds_nothing_before_all_who_may_vouch_know_of_a_write_after_it_began(past: Ledger) -> None:
+def test_a_new_process_binds_nothing_before_all_witnesses_know_of_a_write_after_it_began(past: Ledger) -> None:
     one, other = process(past, "one"), process(past, "other")
     seen(one, other)
     new, newer = process(past, "new"), process(past, "newer")
@@ -277,7 +277,7 @@ def test_a_process_alone_is_its_own_witness(past: Ledger) -> None:
     assert process(past, "one").is_seen()
 
 
-def test_one_that_slept_so_long_that_nobody_would_ask_after_it_is_a_new_one(past: Ledger) -> None:
+def test_a_process_that_slept_until_it_was_forgotten_is_a_new_one(past: Ledger) -> None:
     one, slept = process(past, "one"), process(past, "slept")
     seen(one, slept)
     claim = claimed(slept, submitted(past).id)
@@ -289,7 +289,7 @@ def test_one_that_slept_so_long_that_nobody_would_ask_after_it_is_a_new_one(past
     assert slept.save(claim, 3, BOUND) == Saved()
 
 
-def test_a_beginning_whose_answer_was_lost_is_told_again(past: Ledger) -> None:
+def test_a_beginning_whose_answer_was_lost_is_sent_again(past: Ledger) -> None:
     one = process(past, "one")
     past._script("alive", "new", 35_000, 60_000, 0, 0, "")  # Made, and nobody hears of it.
     new = process(past, "new")
@@ -308,7 +308,7 @@ def test_two_servers_one_after_another_never_have_the_same_epoch(past: Ledger) -
     assert "1" not in epochs
 
 
-def test_nobody_is_forgotten_by_one_with_short_leases_while_others_would_ask_after_him(past: Ledger) -> None:
+def test_a_process_with_short_leases_forgets_none_that_others_still_wait_for(past: Ledger) -> None:
     one, slept = process(past, "one"), process(past, "slept")
     seen(one, slept)
     past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 20_000})
@@ -355,7 +355,7 @@ def test_a_process_whose_beginning_took_long_waits_from_its_answer_on(past: Ledg
     assert new.is_seen()
 
 
-def test_who_seems_silent_because_the_servers_clock_was_set_forward_is_waited_for(past: Ledger) -> None:
+def test_a_process_that_seems_silent_because_the_clock_was_set_forward_is_waited_for(past: Ledger) -> None:
     process(past, "one")
     past.client.zadd(past.keys.workers, {"one": past.now_ms() - 20_000})
     assert not process(past, "new").is_seen()
@@ -377,7 +377,7 @@ def test_nothing_is_said_on_a_third_server_that_knows_nothing_of_the_second(past
 
 
 @on_valkey
-def test_a_process_with_longer_leases_makes_nobody_a_witness_who_was_silent_for_too_long(past: Ledger) -> None:
+def test_a_process_with_longer_leases_makes_no_silent_process_a_witness(past: Ledger) -> None:
     """Were its coming lost, nobody would ask after him."""
     one, slept = process(past, "one"), process(past, "slept")
     seen(one, slept)

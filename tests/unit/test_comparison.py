@@ -53,7 +53,7 @@ def test_a_number_that_a_job_has_open_is_claimed() -> None:
     assert unclaimed(Books((purchase(state=JobState.NEEDS_REVIEW, open=frozenset({"+1"})),)), [owned()]) == ()
 
 
-def test_a_number_that_nobody_knows_or_that_was_bought_anew_or_given_up_is_not_claimed() -> None:
+def test_a_number_that_is_unknown_or_bought_again_or_given_up_is_not_claimed() -> None:
     assert unclaimed(Books(()), [owned()]) == (owned(),)
     assert unclaimed(Books((purchase(bought={"+1": 6}),)), [owned()]) == (owned(),)
     assert unclaimed(Books((purchase(burned=frozenset({"+1"})),)), [owned()]) == (owned(),)
@@ -156,7 +156,7 @@ def test_a_stranger_in_the_cart_matters_while_the_gate_is_closed() -> None:
     assert report(Books((purchase(),)), closed=True).counts == {"in_cart": 1}
 
 
-def test_drifts_to_one_route_are_mended_by_one_job_whose_key_stays_until_a_newer_one_routes_them() -> None:
+def test_drifts_to_one_route_are_fixed_by_one_job_whose_key_stays_until_a_newer_one_routes_them() -> None:
     jobs = (JobBook("move", "reroute", JobState.SUCCEEDED, NOON_MS, 1, routes={"+1": PBX, "+2": PBX, "+3": TRUNK}),)
     seen = [owned(f"+{place}", place) for place in (1, 2, 3)]
     found = reroutes(drifted(Books(jobs), seen))

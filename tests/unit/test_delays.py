@@ -20,7 +20,7 @@ def test_no_count_of_failures_is_too_large(times: int) -> None:
 
 
 @pytest.mark.parametrize(("draw", "earlier", "delay_s"), [(0, 0.25, 6.0), (0.5, 0.25, 8.0), (1, 0.25, 10.0), (0, 0.0, 8.0), (1, 0.0, 12.0)])
-def test_a_draw_moves_a_delay_within_half_of_itself(draw: float, earlier: float, delay_s: float) -> None:
+def test_a_draw_changes_a_delay_by_at_most_half(draw: float, earlier: float, delay_s: float) -> None:
     assert jittered_s(8.0, draw, earlier=earlier) == delay_s
 
 

@@ -15,7 +15,7 @@ def test_no_more_are_had_than_are_idle() -> None:
     assert threads.left_over(3) == 2
 
 
-def test_who_asked_first_has_it_first() -> None:
+def test_the_first_caller_to_ask_gets_a_thread_first() -> None:
     threads, had = IdleThreads(1), list[str]()
     assert threads.in_turn(1, 0.0) == 1
 
@@ -41,7 +41,7 @@ def stand_in_line(threads: IdleThreads, count: int) -> None:
         time.sleep(0.001)
 
 
-def test_who_helps_has_none_that_somebody_waits_for() -> None:
+def test_a_helper_gets_no_thread_that_another_caller_waits_for() -> None:
     threads = IdleThreads(1)
     assert threads.in_turn(1, 0.0) == 1
     consumer = threading.Thread(target=threads.in_turn, args=(1, 5.0))

@@ -42,7 +42,7 @@ def test_lines_come_out_whole_and_in_their_order(pipe: tuple[int, int]) -> None:
     assert os.read(reading, 65_536).decode().splitlines() == [f"line {place}" for place in range(500)]
 
 
-def test_whoever_logs_does_not_wait_for_whoever_reads(pipe: tuple[int, int]) -> None:
+def test_a_writer_of_logs_does_not_wait_for_their_reader(pipe: tuple[int, int]) -> None:
     """What waits is bounded; what is beyond that is dropped, and its count is logged when lines can be written again."""
     reading, writing = pipe
     writer = LogWriter(writing, most=10)

@@ -41,7 +41,7 @@ def test_no_form_of_the_key_is_left(form: str) -> None:
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, lambda raw: base64.b64encode(raw).replace(b"/", b"\\/")])
 @pytest.mark.parametrize("before", ["", "a", "Bearer ", "appid:"])
 @pytest.mark.parametrize("after", ["", ":", "end"])
-def test_no_base64_of_the_key_tells_more_than_its_ends(encode: object, before: str, after: str) -> None:
+def test_no_base64_of_the_key_shows_more_than_its_ends(encode: object, before: str, after: str) -> None:
     assert callable(encode)
     encoded = encode(f"{before}{KEY}{after}".encode()).decode()
     shown = KeyMask(KEY).text(encoded)

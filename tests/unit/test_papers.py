@@ -49,6 +49,6 @@ def test_a_pdf_that_only_speaks_of_metadata_has_no_password() -> None:
     read_paper("address", PDF + b"/EncryptMetadata false")
 
 
-def test_nothing_that_prints_a_paper_prints_its_content() -> None:
+def test_nothing_that_prints_a_document_prints_its_content() -> None:
     assert b"Catalog" in read_paper("id", PDF).content
     assert "Catalog" not in repr(read_paper("id", PDF))

@@ -81,9 +81,7 @@ def test_a_process_that_is_not_alone_moves_money_only_after_another_one_has_writ
         process.stop()
 
 
-def test_a_process_signs_off_whom_it_replaces_and_nobody_else(
-    valkey: EmbeddedValkey, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_signs_off_only_the_process_it_replaces(valkey: EmbeddedValkey, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the name that its supervisor gave: where containers share a host's name, another process may have the same pid."""
     monkeypatch.setenv(PREDECESSOR_VARIABLE, "dead-one")
     process = WorkerProcess(settings_for("http://127.0.0.1:1", namespace, redis_url=valkey.url, threads=2))
@@ -178,7 +176,7 @@ def test_a_thread_that_computes_without_a_word_to_redis_is_named() -> None:
         enough.set()
 
 
-def test_the_age_of_the_oldest_provider_call_is_told_to_the_watchdog_and_to_doctor(valkey: EmbeddedValkey, namespace: str) -> None:
+def test_the_age_of_the_oldest_provider_call_reaches_the_watchdog_and_doctor(valkey: EmbeddedValkey, namespace: str) -> None:
     with Sandbox(SandboxOptions()) as sandbox:
         settings = settings_for(sandbox.url, namespace, redis_url=valkey.url, threads=2, lease_seconds=30.0, http_timeout=20.0)
         process = WorkerProcess(settings)
