@@ -1,7 +1,7 @@
 """What the history costs a reroute: `python -m tests.bench.history`. On a real Valkey that flushes every write, as in service.
 
 Measured is what the ledger does for one call of a hundred numbers: claim the routes, write "accepted", write "confirmed". Pairs of such
-rounds, with and without history in turn, on numbers that have one already; told is the median, and the server's own time.
+rounds, with and without history in turn, on numbers that have one already; reported is the median, and the server's own time.
 """
 
 import json
@@ -33,16 +33,16 @@ def main() -> None:
         rounds: dict[bool, list[float]] = {False: [], True: []}
         cpu_us: dict[bool, list[int]] = {False: [], True: []}
         for count in range(2 * ROUNDS):
-            told = bool(count % 2)
+            with_history = bool(count % 2)
             claim = _claimed(ledger)
             before_us, began_s = _server_us(ledger), time.perf_counter()
-            _round(ledger, claim, told)
+            _round(ledger, claim, with_history)
             took_s = time.perf_counter() - began_s
-            rounds[told].append(took_s * 1000)
-            cpu_us[told].append(_server_us(ledger) - before_us)
+            rounds[with_history].append(took_s * 1000)
+            cpu_us[with_history].append(_server_us(ledger) - before_us)
         memory = ledger.client.memory_usage(ledger.keys.history_of(NUMBERS[0]), samples=0)
-    without, having = (statistics.median(rounds[told]) for told in (False, True))
-    server_without, server_having = (statistics.median(cpu_us[told]) for told in (False, True))
+    without, having = (statistics.median(rounds[with_history]) for with_history in (False, True))
+    server_without, server_having = (statistics.median(cpu_us[with_history]) for with_history in (False, True))
     found = {
         "ms_without": round(without, 2),
         "ms_with": round(having, 2),
@@ -62,8 +62,8 @@ def _claimed(ledger: Ledger) -> Claim:
     return claim
 
 
-def _round(ledger: Ledger, claim: Claim, told: bool) -> None:
-    history = dict.fromkeys(NUMBERS, ROUTED) if told else {}
+def _round(ledger: Ledger, claim: Claim, with_history: bool) -> None:
+    history = dict.fromkeys(NUMBERS, ROUTED) if with_history else {}
     claim_routes(ledger, claim, NUMBERS)
     accepted = Write("accepted", numbers=dict.fromkeys(NUMBERS, _move("accepted")), answered=NUMBERS, history=history)
     ledger.save(claim, 1, accepted)

@@ -34,7 +34,7 @@ GIVE_UP_S = 30.0
 
 def main() -> None:
     contender: Contender = importlib.import_module(f"tests.bench.contenders.{sys.argv[1]}_jobs").Contender()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to stop"))
     log = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(os.devnull)
     with _workers(contender, log):
         contender.submit_one()

@@ -25,7 +25,7 @@ from tests.bench.report import Bar, chart, table
 from worker.local.embedded_valkey import EmbeddedValkey
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
-#: Name, what it is called in the table, the package whose version is told.
+#: Name, what it is called in the table, the package whose version is shown.
 CONTENDERS = {
     "didflow": ("didflow", "didflow"),
     "dramatiq": ("bare Dramatiq + XADD", "dramatiq"),
@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(name: str, url: str) -> Sample | None:
-    """One measurement in the environment of that queue; None if it failed, which is told."""
+    """One measurement in the environment of that queue; None if it failed, which is reported."""
     python = OTHER_PYTHON.get(name, Path(sys.executable))
     load = os.getloadavg()[0]
     command = [str(python), "-m", "tests.bench.measure", name]

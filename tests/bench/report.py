@@ -9,11 +9,11 @@ WIDTH, LABEL, ROW, TOP = 760, 210, 28, 44
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart; `told` stands beside it."""
+    """One bar of a chart; `caption` stands beside it."""
 
     label: str
     length: float
-    told: str
+    caption: str
     ours: bool = False
 
 
@@ -43,6 +43,6 @@ def chart(title: str, bars: Sequence[Bar]) -> str:
         parts += [
             f'<text x="{LABEL - 8}" y="{y + 17}" text-anchor="end" font-weight="{weight}" fill="#1f2328">{escape(bar.label)}</text>',
             f'<rect x="{LABEL}" y="{y + 4}" width="{width:.1f}" height="18" rx="2" fill="{colour}"/>',
-            f'<text x="{LABEL + width + 6:.1f}" y="{y + 17}" font-weight="{weight}" fill="#1f2328">{escape(bar.told)}</text>',
+            f'<text x="{LABEL + width + 6:.1f}" y="{y + 17}" font-weight="{weight}" fill="#1f2328">{escape(bar.caption)}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -272,7 +272,7 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
                     site.work.submit_one()
                 else:
                     over.wait(0.02)
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits for this one
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for this one
             failed.append(error)
 
     submitter = threading.Thread(target=submitting, name="submitter")
@@ -289,8 +289,8 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
             time.sleep(site.trouble.rng.uniform(*plan.pause_s))
             if time.monotonic() - told_s > 10:
                 told_s = time.monotonic()
-                told = f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported"
-                progress(f"{told}, {sum(site.trouble.counts.values())} troubles; open: {_open_jobs(site)}")
+                progressed = f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported"
+                progress(f"{progressed}, {sum(site.trouble.counts.values())} troubles; open: {_open_jobs(site)}")
     finally:
         site.trouble.calm()
         over.set()
@@ -309,7 +309,7 @@ def _open_jobs(site: _Site) -> str:
 
 
 def _until_quiet(plan: Plan, site: _Site, open_jobs: list[str]) -> list[str]:
-    """Wait for these jobs; parked ones are told to check again, once. Returns the jobs that never came to an end."""
+    """Wait for these jobs; parked ones are retried, once. Returns the jobs that never came to an end."""
     deadline_s = time.monotonic() + plan.quiet_within_s
     retried: set[str] = set()
     while open_jobs and time.monotonic() < deadline_s:

@@ -40,13 +40,13 @@ class Countdown:
 class Happened:
     """What producers and callers did meanwhile, and when each job had begun to wait for its numbers' time. Wall clock, s.
 
-    told  the numbers of `didflow.release.calls_came.v1`, each as often as it was told
+    reported  the numbers of `didflow.release.calls_came.v1`, each as often as it was reported
     """
 
     called_off: Mapping[str, CalledOff] = field(default_factory=dict)
     called: Mapping[str, float] = field(default_factory=dict)
     waits_since: Mapping[str, float] = field(default_factory=dict)
-    told: Sequence[str] = ()
+    reported: Sequence[str] = ()
 
 
 def countdown_violations(
@@ -77,9 +77,9 @@ def countdown_violations(
                 yield from _went(one, number, record, cancel, happened)
             elif number.number.removeprefix("+") in owned:
                 yield from _stayed(one, body.state, number, owned[number.number.removeprefix("+")], cancel, happened)
-    for called, count in Counter(happened.told).items():
+    for called, count in Counter(happened.reported).items():
         if count > 1:
-            yield f"that calls came for {called} was told {count} times"
+            yield f"that calls came for {called} was reported {count} times"
 
 
 def _is_handed_out(number: NumberResult) -> bool:
@@ -136,8 +136,8 @@ def _stayed(
     called = number.number in happened.called
     if number.outcome is Outcome.IN_USE and not called:
         yield f"release {one.job_id} says that {number.number} is in use, and nobody called it"
-    if number.outcome is Outcome.IN_USE and happened.told.count(number.number) != 1:
-        yield f"that calls came for {number.number} was told {happened.told.count(number.number)} times"
+    if number.outcome is Outcome.IN_USE and happened.reported.count(number.number) != 1:
+        yield f"that calls came for {number.number} was reported {happened.reported.count(number.number)} times"
     if state.is_terminal and cancel is None and not called:
         yield f"{number.number} was to go by {one.job_id}, which says {number.outcome}: {number.error}"
 

@@ -63,7 +63,7 @@ class Witnesses:
         stories = {job_id: self._job(job_id) for job_id in jobs}
         histories = {number: self._number(number) for number in numbers}
         came = {f"+{number}": [_came(one) for one in entries] for number, entries in self._sandbox.calls(numbers).items() if number}
-        moments = [one.at_s for told in (stories, histories, came) for happened in told.values() for one in happened]
+        moments = [one.at_s for reported in (stories, histories, came) for happened in reported.values() for one in happened]
         troubles = [
             Happened(one.at_s, f"{one.name} {one.detail}".strip())
             for one in self._struck
@@ -80,9 +80,9 @@ class Witnesses:
         """Whose result names one of them, or who ever bound one: a number that was abandoned is in no result."""
         wanted = set(numbers)
         results, events = self._heard.results.values(), self._heard.events.values()
-        told = [event.subject for event in results if wanted & {number.number for number in event.data.numbers}]
+        reported = [event.subject for event in results if wanted & {number.number for number in event.data.numbers}]
         others = {event.subject: None for event in (*results, *events)}
-        return list(dict.fromkeys([*told, *(job_id for job_id in others if wanted & set(self._ledger.numbers(job_id)))]))
+        return list(dict.fromkeys([*reported, *(job_id for job_id in others if wanted & set(self._ledger.numbers(job_id)))]))
 
     def _job(self, job_id: str) -> list[Happened]:
         try:
@@ -98,8 +98,8 @@ class Witnesses:
         for stream, entries in (("result", self._heard.results), ("event", self._heard.events)):
             for event in entries.values():
                 if event.subject == job_id:
-                    told = event.data.model_dump_json(exclude_defaults=True)
-                    found.append(Happened(event.time.timestamp(), f"{stream} {event.type} {told}"))
+                    reported = event.data.model_dump_json(exclude_defaults=True)
+                    found.append(Happened(event.time.timestamp(), f"{stream} {event.type} {reported}"))
         kept = self._ledger.numbers(job_id)
         found += [Happened(datetime.now(UTC).timestamp(), f"at the end it has {number}: {text}") for number, text in kept.items()]
         return sorted(found, key=lambda one: one.at_s)

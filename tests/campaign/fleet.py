@@ -81,7 +81,7 @@ class Member:
     running: BaseProcess
     name: str
     frozen_until_s: float = 0.0
-    told_to_stop: bool = False
+    asked_to_stop: bool = False
 
     @property
     def pid(self) -> int:
@@ -93,7 +93,7 @@ class Fleet:
     """Keeps `size` workers alive until it is left. `urls` are given to them in turn.
 
     `version`: of what is stored of a job, as those know it that are started from now on.
-    `died` is called with each pid that is gone, `stopped` when one is frozen, woken or told to stop.
+    `died` is called with each pid that is gone, `stopped` when one is frozen, woken or asked to stop.
     """
 
     size: int
@@ -139,7 +139,7 @@ class Fleet:
     def pids(self) -> list[int]:
         """Who lives and isn't frozen."""
         with self._lock:
-            return [m.pid for m in self.members if m.running.is_alive() and not m.frozen_until_s and not m.told_to_stop]
+            return [m.pid for m in self.members if m.running.is_alive() and not m.frozen_until_s and not m.asked_to_stop]
 
     def kill(self, pid: int) -> None:
         self._send(pid, signal.SIGKILL)
@@ -161,7 +161,7 @@ class Fleet:
         with self._lock:
             for member in self.members:
                 if member.pid == pid:
-                    member.told_to_stop = True
+                    member.asked_to_stop = True
         self.stopped()
         self._send(pid, signal.SIGTERM)
         if twice:
@@ -186,7 +186,7 @@ class Fleet:
             with self._lock:
                 self._bury()
                 self._thaw()
-                while len([m for m in self.members if not m.told_to_stop]) < self.size:
+                while len([m for m in self.members if not m.asked_to_stop]) < self.size:
                     self._start()
 
     def _bury(self) -> None:

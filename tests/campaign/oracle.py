@@ -33,7 +33,7 @@ class Heard:
 
     results: dict[str, Event] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
-    #: Numbers of which a release told that calls came, each time.
+    #: Numbers for which a release reported calls, each time.
     calls_came: list[str] = field(default_factory=list)
 
     def endings(self) -> dict[str, list[Event]]:

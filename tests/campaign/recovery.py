@@ -85,7 +85,7 @@ class Recoveries:
             self._orphans += [_Orphan(job_id, token, now) for job_id, (owner, token) in self._owners.items() if owner == pid]
 
     def worker_stopped(self) -> None:
-        """Another one was frozen, or told to stop, or has woken."""
+        """Another one was frozen, or asked to stop, or has woken."""
         with self._lock:
             self._handed_on(time.monotonic())
 

@@ -18,7 +18,7 @@ def summary(outcome: Outcome) -> str:
         ("jobs", _counted(outcome.jobs)),
         ("ended as", _counted(outcome.states)),
         ("parked for", _counted(outcome.parked_for)),
-        ("told that a job waits for", _counted(outcome.waits)),
+        ("events that a job waits for", _counted(outcome.waits)),
         ("numbers bought", str(outcome.numbers_bought)),
         ("countdowns and their numbers", _counted(outcome.countdowns)),
         ("worker processes started", str(outcome.worker_starts)),

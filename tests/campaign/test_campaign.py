@@ -34,7 +34,7 @@ SOONEST = "believe_refusals"
 RIGHT_SECONDS = 15.0
 
 
-def told(text: str) -> None:
+def show(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
@@ -53,8 +53,8 @@ def assert_explained(outcome: Outcome, violation: str, folder: Path) -> None:
 
 @pytest.mark.timeout(400)
 def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None:
-    outcome = run(short(SECONDS, SEED), tmp_path, told)
-    told(summary(outcome))
+    outcome = run(short(SECONDS, SEED), tmp_path, show)
+    show(summary(outcome))
     assert outcome.violations == []
     assert outcome.numbers_bought > 10
     assert sum(outcome.troubles.values()) > 10
@@ -63,8 +63,8 @@ def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mutant", [pytest.param(name, marks=() if name == SOONEST else pytest.mark.long) for name in sorted(MUTANTS)])
 def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
-    outcome = run(against(mutant, MUTANT_SECONDS[mutant], SEED), tmp_path, told)
-    told(summary(outcome))
+    outcome = run(against(mutant, MUTANT_SECONDS[mutant], SEED), tmp_path, show)
+    show(summary(outcome))
     wrong = ("bought", "asked for", "was given to", "ended 2 times", "says that", "says refused", "was called off", "and goes to")
     found = [violation for violation in outcome.violations if any(words in violation for words in wrong)]
     assert found
@@ -74,6 +74,6 @@ def test_a_wrong_protocol_is_found_out(tmp_path: Path, mutant: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_right_protocol_bears_what_the_wrong_ones_do_not(tmp_path: Path) -> None:
-    outcome = run(against(None, RIGHT_SECONDS, SEED), tmp_path, told)
-    told(summary(outcome))
+    outcome = run(against(None, RIGHT_SECONDS, SEED), tmp_path, show)
+    show(summary(outcome))
     assert outcome.violations == []

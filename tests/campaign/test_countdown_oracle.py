@@ -52,7 +52,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
     assert found(Outcome.CONFIRMED, JobState.CANCELLED, called_off={"job": AT_REST}) == []
     assert found(Outcome.RELEASED, JobState.SUCCEEDED, went_at=99.0, to=PARKED, called_off={"job": AT_REST}) == []
     assert found(Outcome.RELEASED, JobState.PARTIAL, went_at=105.0, to=PARKED, called_off={"job": AT_WORK}) == []
-    assert found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER]) == []
+    assert found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, reported=[NUMBER]) == []
     assert found(Outcome.UNCLEAR, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST}) == []
     assert found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, error="still_parked", called_off={"job": AT_REST}) == []
     assert lent(to=TO_TRUNK, given_to=1) == []
@@ -69,14 +69,14 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ("and goes to", found(Outcome.CONFIRMED, JobState.CANCELLED, to=PARKED, called_off={"job": AT_REST})),
         ("and goes to", found(Outcome.FAILED, JobState.NEEDS_REVIEW, to=PARKED, called_off={"job": AT_REST})),
         ("was to go by", found(Outcome.FAILED, JobState.FAILED)),
-        ("nobody called it", found(Outcome.IN_USE, JobState.FAILED, told=[NUMBER])),
+        ("nobody called it", found(Outcome.IN_USE, JobState.FAILED, reported=[NUMBER])),
         ("lent were", lent(to=TO_TRUNK)),
         ("lent were", lent(to=TO_TRUNK, given_to=2)),
         ("lent were", found(Outcome.CONFIRMED, JobState.CANCELLED, given_to=1, called_off={"job": AT_REST})),
         ("isn't here", lent(to=TO_TRUNK, given_to=1, went_at=103.0)),
         ("was handed out to job and goes to", lent(to=PARKED, given_to=1)),
-        ("was told 0 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0})),
-        ("was told 2 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, told=[NUMBER] * 2)),
+        ("was reported 0 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0})),
+        ("was reported 2 times", found(Outcome.IN_USE, JobState.FAILED, called={NUMBER: 101.0}, reported=[NUMBER] * 2)),
         (
             "gave it back",
             found(Outcome.RELEASED, went_at=115.0, to=PARKED, called={NUMBER: 101.0}, waits_since={"job": 100.0}),

@@ -124,7 +124,7 @@ class Trouble:
             self.fleet.terminate(self.rng.choice(pids), twice=True)
 
     def replace_all(self) -> None:
-        """A rolling restart: each is told to stop, one after the other, while jobs run."""
+        """A rolling restart: each is asked to stop, one after the other, while jobs run."""
         for pid in self.fleet.pids():
             self.fleet.terminate(pid, twice=False)
             time.sleep(0.3)

@@ -10,7 +10,7 @@ from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY
 
 
-def told(entries: list[dict[str, Any]]) -> list[tuple[str, str, int | None, int | None]]:
+def reported(entries: list[dict[str, Any]]) -> list[tuple[str, str, int | None, int | None]]:
     return [(one["call"], one["fault"], one["acted"], one["answered"]) for one in entries]
 
 
@@ -26,13 +26,13 @@ def test_a_number_s_calls_are_kept_with_what_they_did_and_what_was_answered(sand
         sandbox.add_fault("release", "refuse", status=422)
         client.delete("/v1/mydids", params={"ids": [record_id]})
     calls = sandbox.calls([f"+{number}"])
-    assert told(calls[number]) == [
+    assert reported(calls[number]) == [
         ("cart_put", "", 200, 200),
         ("checkout", "act_and_drop", 201, None),
         ("owned_one", "", 200, 200),
         ("release", "refuse", None, 422),
     ]
-    assert told(calls[""]) == [("dids", "", 200, 200)]
+    assert reported(calls[""]) == [("dids", "", 200, 200)]
     assert calls[number][2]["path"] == f"/v1/mydids/{record_id}"
     assert all(0 <= one["ended_s"] - one["came_s"] < 60 for one in calls[number])
     assert SANDBOX_KEY not in str(calls)
@@ -45,6 +45,6 @@ def test_what_acts_late_is_kept_when_it_acts(sandbox: Sandbox) -> None:
         with pytest.raises(httpx.TransportError):
             client.put("/v1/buy/cart", json={"ids": [number]})
         deadline_s = time.monotonic() + 10
-        while len(calls := told(sandbox.calls([number])[number])) < 2 and time.monotonic() < deadline_s:
+        while len(calls := reported(sandbox.calls([number])[number])) < 2 and time.monotonic() < deadline_s:
             time.sleep(0.01)
     assert calls == [("cart_put", "act_late", None, None), ("cart_put", "acted_late", 200, None)]

@@ -1,4 +1,4 @@
-"""The sandbox is as slow and as strict as it is told to be."""
+"""The sandbox is as slow and as strict as its options say."""
 
 import time
 from collections import Counter

@@ -87,7 +87,7 @@ def called(running: Cluster, call: str) -> int:
     return int(running.sandbox.state()["calls"].get(call, 0))
 
 
-def told(log: Path, event: str) -> list[dict[str, object]]:
+def logged(log: Path, event: str) -> list[dict[str, object]]:
     """The log's lines of this event."""
     whole = (line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n"))  # The last one may be under way.
     lines = (json.loads(line) for line in whole if line.startswith("{"))
@@ -150,7 +150,7 @@ def test_a_long_job_runs_once_though_others_are_given_its_message(running: Clust
     assert view.attempt == 1
     assert called(running, "destinations") == changes + 1
     assert len(running.results_of(job)) == 1
-    refused = [line["why"] for line in told(running.log, "job.not_claimed") if line["job_id"] == job.id]
+    refused = [line["why"] for line in logged(running.log, "job.not_claimed") if line["job_id"] == job.id]
     assert "running" in refused, "the other process was given the message"
 
 
@@ -191,8 +191,8 @@ def test_a_process_with_a_dead_thread_ends_and_is_replaced(running: Cluster, fol
     assert {running.wait(job).state for job in jobs} == {JobState.SUCCEEDED}
     until(lambda: len(running.workers()) == 2, what="the replacement")
     assert set(running.workers()) & before == before - {victim}
-    until(lambda: ExitCode.STUCK in {line["code"] for line in told(running.log, "supervisor.child_died")}, what="the supervisor's line")
-    assert told(running.log, "watchdog.process_ends")
+    until(lambda: ExitCode.STUCK in {line["code"] for line in logged(running.log, "supervisor.child_died")}, what="the supervisor's line")
+    assert logged(running.log, "watchdog.process_ends")
 
 
 def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Cluster) -> None:
@@ -234,7 +234,7 @@ def test_an_outage_while_a_failed_attempt_is_put_back_loses_nothing(tmp_path: Pa
             os.kill(server.pid, signal.SIGKILL)
             until(lambda: server.died, what="the server's death")
             os.kill(pid, signal.SIGCONT)
-            until(lambda: told(running.log, "job.ledger_unreachable"), what="the put-back that fails")
+            until(lambda: logged(running.log, "job.ledger_unreachable"), what="the put-back that fails")
             server.start()
             back_s = time.monotonic()
             assert running.wait(job).state is JobState.SUCCEEDED

@@ -45,15 +45,15 @@ def moved(running: Cluster, job: Job) -> int:
 
 
 def assert_exact(running: Cluster, job: Job, ours: set[str], to: str = "backup@example.net") -> JobView:
-    """Every number once, where it should be, told as confirmed; one result; and no batch left behind."""
+    """Every number once, where it should be, reported as confirmed; one result; and no batch left behind."""
     view = running.wait(job, WITHIN_S)
     assert view.state is JobState.SUCCEEDED, (view.error, running.didflow.explain(job.id)[-5:])
     assert view.result is not None
     assert view.result.totals.requested == view.result.totals.done == len(ours)
-    told = list(running.didflow.numbers(job.id))
-    assert {number.number for number in told} == ours
-    assert len(told) == len(ours)
-    assert {number.outcome for number in told} == {Outcome.CONFIRMED}
+    reported = list(running.didflow.numbers(job.id))
+    assert {number.number for number in reported} == ours
+    assert len(reported) == len(ours)
+    assert {number.outcome for number in reported} == {Outcome.CONFIRMED}
     routes = Counter(record["destinations"][0]["destination"] for record in running.sandbox.owned().values())
     assert routes == {to: len(ours)}
     assert len(running.results_of(job)) == 1
@@ -131,9 +131,9 @@ def test_a_cancelled_failover_reports_exactly_which_numbers_it_rerouted(tmp_path
         running.didflow.cancel(job.id)
         view = running.wait(job, WITHIN_S)
         assert view.state is JobState.PARTIAL
-        told = {number.number: number.outcome for number in running.didflow.numbers(job.id)}
-        assert set(told) == ours
-        gone = {number for number, outcome in told.items() if outcome is Outcome.CONFIRMED}
+        reported = {number.number: number.outcome for number in running.didflow.numbers(job.id)}
+        assert set(reported) == ours
+        gone = {number for number, outcome in reported.items() if outcome is Outcome.CONFIRMED}
         here = {f"+{n}" for n, record in running.sandbox.owned().items() if record["destinations"][0]["destination"] == "old@example.net"}
         assert gone == ours - here
         assert 0 < len(gone) < COUNT

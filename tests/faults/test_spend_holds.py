@@ -26,6 +26,6 @@ def test_a_worker_killed_around_a_hold_leaves_it_to_be_settled_once(tmp_path: Pa
     with cluster(tmp_path, orders=orders, DIDFLOW_SPEND_ACCOUNT_NUMBERS_PER_HOUR="1") as running:
         assert running.wait(running.submit(BUY_ONE)).state is JobState.SUCCEEDED
         assert not (orders / f"{point}.kill").exists(), "a worker died there"
-        (told,) = running.ledger.spending([("account", "default")])
-        assert (told.hour, told.held) == (Spend(numbers=1, usd=running.sandbox.charged_usd()), Spend(usd=Decimal(0)))
+        (reported,) = running.ledger.spending([("account", "default")])
+        assert (reported.hour, reported.held) == (Spend(numbers=1, usd=running.sandbox.charged_usd()), Spend(usd=Decimal(0)))
         assert len(running.charged()) == 1

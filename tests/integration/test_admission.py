@@ -167,7 +167,7 @@ def client(real_ledger: Ledger, sandbox: Sandbox) -> Iterator[WavixClient]:
 
 
 def down(client: WavixClient, sandbox: Sandbox, kind: str = "status_500_before") -> None:
-    """The provider fails until told otherwise, and the breaker has seen it."""
+    """The provider fails until its faults are cleared, and the breaker has seen it."""
     sandbox.add_fault("*", kind, times=None)
     with pytest.raises(ReadFailed) as failed:
         client.balance_usd()

@@ -292,7 +292,7 @@ def test_what_is_taken_in_is_as_the_schema_says_and_what_is_refused_is_not(didfl
 
 
 class OwnServer:
-    """A Valkey that may be killed and filled, and a consumer that runs on it in a thread until it is told to stop."""
+    """A Valkey that may be killed and filled, and a consumer that runs on it in a thread until it is asked to stop."""
 
     def __init__(self, folder: Path) -> None:
         self.server = EmbeddedValkey(folder)

@@ -35,11 +35,11 @@ def test_a_ladder_is_given_rung_by_rung_and_printed_rung_by_rung(shell: Shell, i
     inline.sandbox.order("sell_out", city="LOS ANGELES, CA", keep=1)
     rungs = ("--rung", "name=here; city=LOS ANGELES, CA", "--rung", "region=California; max_monthly=9.00; quantity=2")
     with working(inline):
-        told = shell("buy", "--yes", "--country", "US", *rungs, "-q", "3", "--wait")
+        shown = shell("buy", "--yes", "--country", "US", *rungs, "-q", "3", "--wait")
         ended = shell("buy", "--yes", "--country", "US", *rungs, "-q", "2", "--wait", "--json", "--key", "second")
-    assert told.code == 0, told.err
-    assert "1 here" in told.out
-    assert "2 California" in told.out
+    assert shown.code == 0, shown.err
+    assert "1 here" in shown.out
+    assert "2 California" in shown.out
     assert ended.code == 0, ended.out
     assert [rung["bought"] for rung in ended.json["result"]["search"]["rungs"]] == [0, 2]
 

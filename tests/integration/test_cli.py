@@ -100,11 +100,11 @@ def test_json_is_one_document_and_nothing_else(didflow: Shell) -> None:
 def test_a_story_has_its_columns_on_a_narrow_terminal(didflow: Shell) -> None:
     job = didflow("buy", "--yes", *OF_LOS_ANGELES, "--key", "cli-narrow", "--wait", "--json").json
     for columns in (80, 160):
-        told = didflow("explain", job["id"], columns=columns).out.splitlines()
-        assert [line for line in told if len(line) > columns] == []
-        heading = next(line for line in told if "time (UTC)" in line)
+        shown_now = didflow("explain", job["id"], columns=columns).out.splitlines()
+        assert [line for line in shown_now if len(line) > columns] == []
+        heading = next(line for line in shown_now if "time (UTC)" in line)
         assert re.split(r"  +", heading.strip()) == ["time (UTC)", "att.", "step", "request", "answer", "what it showed"]
-        line = next(line for line in told if "checkout_yes" in line)
+        line = next(line for line in shown_now if "checkout_yes" in line)
         assert line[heading.index("answer") :].split() == ["yes"]
         assert line[heading.index("request") :].split()[0] == "checkout"
 
@@ -375,34 +375,34 @@ def test_doctor_finds_all_well_and_says_what_is_not(running: Cluster, didflow: S
 def test_doctor_names_a_paused_account_that_this_shell_does_not_know(running: Cluster, didflow: Shell) -> None:
     running.ledger.pause_account("acme", 401, "unknown appid")
     try:
-        verdict, message = told(didflow)["account acme"]
+        verdict, message = shown_now(didflow)["account acme"]
         assert verdict == "fail"
         assert "the provider said 401 unknown appid: correct its key where its workers run, unless done already; this shell" in message
     finally:
         running.ledger.resume_account("acme")
-    assert "account acme" not in told(didflow)
+    assert "account acme" not in shown_now(didflow)
 
 
 def test_doctor_shows_how_several_ids_are_sent(running: Cluster, didflow: Shell) -> None:
     kept = running.ledger.keys.learned("default")
     running.ledger.client.delete(kept)  # Other tests of this module have released numbers.
-    assert told(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
+    assert shown_now(didflow)["ids default"] == ("ok", "a release is sent as ids=1&ids=2 until it is learned what the server takes")
     running.ledger.client.hset(kept, "ids_form", Learned(value="single", seen_ms=running.ledger.now_ms()).model_dump_json())
     try:
-        assert told(didflow)["ids default"][1].startswith("a release is sent as one id a call: so it was learned on 20")
+        assert shown_now(didflow)["ids default"][1].startswith("a release is sent as one id a call: so it was learned on 20")
     finally:
         running.ledger.client.delete(kept)
 
 
 def test_doctor_shows_each_account_s_request_rate_and_whether_it_is_paused(running: Cluster, didflow: Shell) -> None:
-    well = told(didflow)
+    well = shown_now(didflow)
     assert well["rate default"] == ("ok", "200 requests a second, of which emergencies keep 50%")
     assert well["breaker default"] == ("ok", "closed")
     breaker = Breaker(failures=1, first_s=600.0, last_s=600.0)
     try:
         running.ledger.run(report("default", 1, "limited", "Too many requests", breaker, pause_s=600.0, jitter=0.5))
         running.ledger.run(report("default", 2, "down", "ConnectTimeout", breaker, pause_s=0.0, jitter=0.5))
-        ill = told(didflow)
+        ill = shown_now(didflow)
         assert ill["rate default"][0] == "warn"
         assert re.search(
             r"nothing is sent until .* 5\d% of 200 requests a second, .*: the provider said Too many requests", ill["rate default"][1]
@@ -414,7 +414,7 @@ def test_doctor_shows_each_account_s_request_rate_and_whether_it_is_paused(runni
         running.ledger.client.delete(running.ledger.keys.rate("default"))
 
 
-def told(didflow: Shell) -> dict[str, tuple[str, str]]:
+def shown_now(didflow: Shell) -> dict[str, tuple[str, str]]:
     """The doctor's checks by name: verdict and message."""
     return {check["name"]: (check["verdict"], check["message"]) for check in didflow("doctor", "--json").json}
 
@@ -459,9 +459,9 @@ def test_a_number_s_history_is_shown_and_an_edit_of_it_is_detected(running: Clus
     assert shown.code == 0
     assert re.search(rf"^1\t.*\tbought\t{bought['id']}\tcustomer-9\trecord \d+; \S+ \+ \S+ USD a month", shown.out, re.MULTILINE)
     assert "-> sip:pbx@example.net" in shown.out
-    told = didflow("history", number, "--json").json
-    assert [entry["happened"]["what"] for entry in told["entries"]] == ["bought", "routed"]
-    anchor = told["anchor"]
+    shown_now = didflow("history", number, "--json").json
+    assert [entry["happened"]["what"] for entry in shown_now["entries"]] == ["bought", "routed"]
+    anchor = shown_now["anchor"]
     assert {line.count("\t") for line in shown.out.splitlines()} == {5}, "in a pipe all is one table"
     assert shown.out.splitlines()[-1].endswith(anchor)
     assert didflow("history", number, "--verify", "--anchor", anchor, "--json").json["anchors"] == {anchor: True}
@@ -479,8 +479,8 @@ def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> Non
     assert didflow("onboarding", "status", "4711", "--wait", "--json").json["id"] == bought["id"]
     assert didflow("onboarding", "status", "4712").code == 2
     (line,) = didflow("onboarding", "fulfilments", "--group", "crm", "--json").out.splitlines()
-    told = json.loads(line)
-    assert (told["order"], told["customer"], told["state"], len(told["active"])) == ("4711", "acme", "succeeded", 1)
+    shown_now = json.loads(line)
+    assert (shown_now["order"], shown_now["customer"], shown_now["state"], len(shown_now["active"])) == ("4711", "acme", "succeeded", 1)
     assert didflow("onboarding", "fulfilments", "--group", "crm").out == ""
     assert "4711\tacme\tsucceeded" in didflow("onboarding", "fulfilments", "--group", "mail").out
 
@@ -502,8 +502,8 @@ def test_a_customer_leaves_and_comes_back_from_the_shell(didflow: Shell, running
 def test_a_list_of_leavers_is_reported_line_by_line(didflow: Shell) -> None:
     didflow("buy", "--yes", *OF_LOS_ANGELES, "--reference", "listed", "--wait")
     (didflow.folder / "leavers.csv").write_text("reference,event,grace\nlisted,churned,7d\nlisted,churned,soon\nnobody,returned,\n")
-    told = didflow("churn", "csv", "leavers.csv", "--yes", "--json")
-    assert told.code == 1
-    assert [(line["line"], line["outcome"]) for line in told.json] == [(2, "submitted"), (3, "refused"), (4, "nothing")]
-    assert "grace" in told.json[1]["fault"]
+    shown_now = didflow("churn", "csv", "leavers.csv", "--yes", "--json")
+    assert shown_now.code == 1
+    assert [(line["line"], line["outcome"]) for line in shown_now.json] == [(2, "submitted"), (3, "refused"), (4, "nothing")]
+    assert "grace" in shown_now.json[1]["fault"]
     assert didflow("churn", "returned", "listed").code == 0

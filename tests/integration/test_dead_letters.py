@@ -182,10 +182,10 @@ def test_the_command_line_lists_and_settles(real_ledger: Ledger, didflow: Didflo
     assert listed.code == 0
     for word in (job, "purchase_unsettled", "+12135550100", f"didflow resolve {job} --bought NUMBER`", bad, "billing", "{celery"):
         assert word in listed.out
-    told = shell("dead-letters", "--json").json
-    assert [one["id"] for one in told["parked"]] == [job]
-    assert "didflow resolve" in told["parked"][0]["to_settle"]
-    (entry,), (message,) = told["poison"], told["undecodable"]
+    shown = shell("dead-letters", "--json").json
+    assert [one["id"] for one in shown["parked"]] == [job]
+    assert "didflow resolve" in shown["parked"][0]["to_settle"]
+    (entry,), (message,) = shown["poison"], shown["undecodable"]
     assert entry["fields"]["subject"] == bad
     unasked = shell("dead-letters", "--drop", message["name"])
     assert (unasked.code, "--yes" in unasked.err) == (2, True)

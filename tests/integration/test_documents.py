@@ -58,8 +58,8 @@ def test_a_passport_goes_to_the_provider_and_nowhere_else(inline: InlineWorker, 
         assert "Mustermann" not in said.out + said.err
     assert b"Mustermann" not in everything_in(inline)
     with working(inline):
-        told = shell("documents", "missing", "--job", purchase.id, "--json").json
-    assert [(one["number"], one["documents_needed"]) for one in told["result"]["numbers"]] == [
+        shown = shell("documents", "missing", "--job", purchase.id, "--json").json
+    assert [(one["number"], one["documents_needed"]) for one in shown["result"]["numbers"]] == [
         (first, ["localaddress"]),
         (second, ["localaddress"]),
     ]
@@ -105,17 +105,17 @@ def test_documents_and_the_pool_have_the_same_verbs_for_asyncio(inline: InlineWo
         for refused in (documents.follow([]), pool.take_back(["12"])):
             with pytest.raises(InvalidRequest):
                 await refused
-        told: list[object] = [follower and follower.id, await documents.follower("nobody"), [one.documents_needed for one in missing]]
-        told += [[(one.number, one.job_id) for one in await pool.handed_out()], await pool.take_back([ours]), await pool.handed_out()]
+        shown: list[object] = [follower and follower.id, await documents.follower("nobody"), [one.documents_needed for one in missing]]
+        shown += [[(one.number, one.job_id) for one in await pool.handed_out()], await pool.take_back([ours]), await pool.handed_out()]
         assert [jobs[0].id, jobs[1].id] == [view.id for view in await client.find(reference="customer-9")] * 2
         await client.aclose()
-        return told
+        return shown
 
     (ours,) = inline.own(1)
     ended = given(inline, ours)
     with working(inline):
-        told = asyncio.run(asked())
-    assert told == [f"{purchase.id}-documents", None, [("id", "localaddress")] * 2, [(ours, ended.id)], (ours,), ()]
+        shown = asyncio.run(asked())
+    assert shown == [f"{purchase.id}-documents", None, [("id", "localaddress")] * 2, [(ours, ended.id)], (ours,), ()]
 
 
 def given(inline: InlineWorker, number: str) -> Job:

@@ -1,4 +1,4 @@
-"""A job of more numbers than an event should carry: its result sums them up, and each is told page by page, from everywhere."""
+"""A job of more numbers than an event should carry: its result sums them up, and each is listed page by page, by every client."""
 
 import asyncio
 import csv

@@ -378,7 +378,7 @@ def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: Emb
 
 
 def test_a_server_that_can_not_write_now_ends_no_thread() -> None:
-    """It lacks a replica that it is told to have."""
+    """It lacks a replica that it is configured to have."""
     with EmbeddedValkey(None) as server:
         ledger = Ledger(connect(server.url), "own")
         leases, sweeper = Leases(ledger, lease_s=30, worker="one"), Sweeper(ledger, max_crashes=5)

@@ -40,9 +40,9 @@ def test_a_ledger_that_agrees_is_said_to(inline: InlineWorker, shell: Shell) -> 
     inline.run(Release(numbers=(back,)))
     ended = shell("reconcile")
     assert (ended.code, "all agrees" in ended.err) == (0, True)
-    told = shell("reconcile", "--json").json
-    assert (told["gate"], told["owned"], told["claimed"], told["counts"]) == ("open", 1, 1, {})
-    assert told["charged_usd"] == str(inline.sandbox.charged_usd())
+    shown = shell("reconcile", "--json").json
+    assert (shown["gate"], shown["owned"], shown["claimed"], shown["counts"]) == ("open", 1, 1, {})
+    assert shown["charged_usd"] == str(inline.sandbox.charged_usd())
 
 
 def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_what_can_be_is_repaired(
@@ -66,8 +66,8 @@ def test_an_orphan_a_number_that_is_gone_and_a_route_that_drifted_are_found_and_
         "drifted": moved,
         "reserved_for_nobody": "+15550100",
     }
-    told = shell("reconcile").out
-    assert all(text in told for text in (orphan, lost, "sip:thief@example.org, not sip:pbx@example.net", "--accept"))
+    shown = shell("reconcile").out
+    assert all(text in shown for text in (orphan, lost, "sip:thief@example.org, not sip:pbx@example.net", "--accept"))
 
     repaired = shell("reconcile", "--repair", "--yes")
     assert f"reroute 1 numbers to sip:pbx@example.net: {moved}" in repaired.err
@@ -150,8 +150,8 @@ def test_a_number_that_an_ended_release_left_parked_is_found_and_repaired(inline
     assert shell("reconcile", "--json").json["counts"] == {}, "the release has it"
     assert shell("resolve", job.id, "--not-released", "--yes").code == 0
     follow_up = inline.ledger.get(f"{job.id}-unpark")
-    told = shell("reconcile", "--json").json
-    assert {one["kind"]: one["number"] for one in told["findings"]} == {"left_parked": number}
+    shown = shell("reconcile", "--json").json
+    assert {one["kind"]: one["number"] for one in shown["findings"]} == {"left_parked": number}
     assert "reroute 1 numbers to sip:old@example.net" in shell("reconcile", "--repair", "--yes").err
     inline.runner.run(follow_up.id)
     assert inline.finish(Job(follow_up.id, True, follow_up.state)).state is JobState.SUCCEEDED

@@ -59,9 +59,9 @@ def test_what_does_not_agree_is_named_with_its_job_and_amounts(inline: InlineWor
     assert (differs["jobs"], Decimal(differs["charged_usd"]) - Decimal(differs["jobs_usd"])) == ([view.id], Decimal("0.01"))
     assert (strange["jobs"], strange["charged_usd"]) == ([], "3.00")
     ended = shell("reconcile", "--money")
-    told = ended.out + ended.err
-    assert all(text in told for text in ("13105550123", one, "1 amount_differs, 1 charge_without_job"))
-    assert two not in told
+    shown = ended.out + ended.err
+    assert all(text in shown for text in ("13105550123", one, "1 amount_differs, 1 charge_without_job"))
+    assert two not in shown
 
 
 def test_a_purchase_that_no_charge_names_is_a_finding(inline: InlineWorker, shell: Shell) -> None:
@@ -106,8 +106,8 @@ def test_a_parked_purchase_shows_the_charges_that_name_its_numbers_and_is_not_se
     impatient: InlineWorker, shell: Shell
 ) -> None:
     view = parked(impatient)
-    told = shell("explain", view.id).out
-    assert "transactions" in told
+    shown = shell("explain", view.id).out
+    assert "transactions" in shown
     (detail,) = [step.detail for step in impatient.story(view) if step.name == "transactions"]
     assert all(f"activation fee {number[1:]}" in detail and f"monthly fee {number[1:]}" in detail for number in outcomes(view))
     resolving = shell("resolve", view.id, "--not-bought")

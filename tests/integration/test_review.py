@@ -1,4 +1,4 @@
-"""A parked job: it checks again when told to, or ends with what a person found; one result, and nothing bought twice."""
+"""A parked job: it checks again when it is retried, or ends with what a person found; one result, and nothing bought twice."""
 
 import asyncio
 from collections.abc import Iterator
@@ -66,8 +66,8 @@ def test_a_parked_purchase_ends_with_what_was_found(inline: InlineWorker, didflo
     held = cast("dict[str, str]", inline.ledger.client.hgetall(inline.ledger.keys.reserved("default")))
     assert set(held) == {one, other}, "both are left alone for a day: what is ours, and what may have been"
     assert all(Reservation.model_validate_json(text).until_ms for text in held.values())
-    told = {number: [(e.happened.what, e.happened.by) for e in didflow.history(number).entries] for number in (one, other)}
-    assert told == {one: [("unclear", None), ("bought", "person")], other: [("unclear", None), ("not_bought", "person")]}
+    shown = {number: [(e.happened.what, e.happened.by) for e in didflow.history(number).entries] for number in (one, other)}
+    assert shown == {one: [("unclear", None), ("bought", "person")], other: [("unclear", None), ("not_bought", "person")]}
 
 
 def test_all_bought_is_a_success_and_none_a_failure(impatient: InlineWorker, didflow: Didflow, parked: JobView) -> None:

@@ -18,7 +18,7 @@ ECHO = "return ARGV[1]"
 
 
 class BreaksOff(redis.UnixDomainSocketConnection):
-    """When it is told to, its next reply is waited for and never read, as by a thread that an exception hits just then."""
+    """When the test asks for it, its next reply is waited for and never read, as by a thread that an exception hits just then."""
 
     breaks_off = False
 
@@ -87,7 +87,7 @@ def test_a_process_that_was_forked_leaves_its_parents_connections_alone(valkey: 
 
 
 class NotMade(redis.UnixDomainSocketConnection):
-    """redis-py opens a file in the constructor, unless it is told what would be in it."""
+    """redis-py opens a file in the constructor, unless it gets its content."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise OSError(errno.EMFILE, "Too many open files")

@@ -75,8 +75,8 @@ def buy(shell: Shell, key: str) -> str:
 @pytest.mark.timeout(300)
 def test_everything_works_beside_it_and_it_starts_again_without_a_word_after_ctrl_c_and_after_a_kill(tmp_path: Path) -> None:
     state, shell = tmp_path / "state", Shell(tmp_path, {"DIDFLOW_STATE_DIR": str(tmp_path / "state"), "COLUMNS": "200"})
-    with up(state, tmp_path / "log-1") as (_, told):
-        assert told["sandbox"] == {"base_url": told["environment"]["WAVIX_BASE_URL"], "api_key": SANDBOX_KEY}
+    with up(state, tmp_path / "log-1") as (_, shown_now):
+        assert shown_now["sandbox"] == {"base_url": shown_now["environment"]["WAVIX_BASE_URL"], "api_key": SANDBOX_KEY}
         number = buy(shell, "order-1")
         compared = shell("reconcile", "--json")
         assert (compared.code, compared.json["claimed"]) == (0, 1), compared.err
@@ -89,7 +89,7 @@ def test_everything_works_beside_it_and_it_starts_again_without_a_word_after_ctr
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if SANDBOX_KEY in _text(one)]
         # What it prints is enough for a system that knows nothing of this folder.
-        elsewhere = Shell(tmp_path, {"DIDFLOW_STATE_DIR": str(tmp_path / "elsewhere")} | told["environment"])
+        elsewhere = Shell(tmp_path, {"DIDFLOW_STATE_DIR": str(tmp_path / "elsewhere")} | shown_now["environment"])
         assert "order-1" in elsewhere("jobs").out
         assert elsewhere("reconcile").code == 0
     assert not list(state.glob("up-*.json"))

@@ -23,7 +23,7 @@ PARKING = (Destination.sip("parked@example.net"),)
 WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
 
 
-def told(inline: InlineWorker, kind: str) -> list[dict[str, object]]:
+def reported(inline: InlineWorker, kind: str) -> list[dict[str, object]]:
     entries = cast("list[tuple[str, dict[str, str]]]", inline.ledger.client.xrange(inline.ledger.keys.events))
     return [json.loads(fields["data"]) for _, fields in entries if fields["type"] == kind]
 
@@ -70,13 +70,13 @@ def test_a_number_that_is_called_stays_with_its_route_and_an_event_reports_it(in
     ledger.pass_time(DAY)
     assert settle(inline, ledger, job).reason == "grace", "the other one still counts down"
     assert inline.routes() == before | {ours[1]: ["parked@example.net"]}
-    (event,) = told(inline, "didflow.release.calls_came.v1")
+    (event,) = reported(inline, "didflow.release.calls_came.v1")
     assert (event["number"], event["reference"], event["seconds_before"], event["seconds_now"]) == (ours[0], "acme", 0, 61)
     ledger.pass_time(WEEK)
     view = settle(inline, ledger, job)
     assert view.state == "partial"
     assert outcomes(view) == {ours[0]: "in_use", ours[1]: "released"}
-    assert len(told(inline, "didflow.release.calls_came.v1")) == 1
+    assert len(reported(inline, "didflow.release.calls_came.v1")) == 1
     assert inline.owned() == {ours[0]}
 
 

@@ -143,26 +143,26 @@ class Play:
     def check(self) -> None:
         story = self.simulation.story(self.job)
         Oracle(self.simulation).at_end()
-        state, told, routes = self.simulation.view(self.job).state, self.outcomes(), self.simulation.routes()
+        state, reported, routes = self.simulation.view(self.job).state, self.outcomes(), self.simulation.routes()
         assert routes[self.other] == self.before[self.other]
         gone = set(self.ours) - routes.keys()
-        assert gone == {number for number, outcome in told.items() if outcome in GIVEN_BACK}, (told, story)
-        assert Outcome.UNCLEAR not in told.values() or state is JobState.NEEDS_REVIEW
+        assert gone == {number for number, outcome in reported.items() if outcome in GIVEN_BACK}, (reported, story)
+        assert Outcome.UNCLEAR not in reported.values() or state is JobState.NEEDS_REVIEW
         changed = [call for call, _ in self.simulation.sandbox.arrived if call in ("destinations", "release")]
         assert not self.parking or changed[:1] != ["release"], ("given back without having been parked", story)
         if self.acknowledged is None:
-            assert told == self.expected, story
+            assert reported == self.expected, story
             assert all(routes[number] == self.before[number] for number in routes), story
             return
         calls, begun = self.acknowledged
         late = [call for call, _ in self.simulation.sandbox.arrived[calls:] if call == "release"]
         assert len(late) <= begun, ("a release was begun after a cancel was acknowledged", story)
         if state is JobState.NEEDS_REVIEW:
-            assert Outcome.UNCLEAR in told.values(), story
+            assert Outcome.UNCLEAR in reported.values(), story
             return
-        assert state is JobState.CANCELLED or gone or set(told.values()) == {Outcome.REFUSED}, story
+        assert state is JobState.CANCELLED or gone or set(reported.values()) == {Outcome.REFUSED}, story
         for number in routes.keys() & set(self.ours):
-            assert routes[number] == self.before[number], (number, told, story)
+            assert routes[number] == self.before[number], (number, reported, story)
 
     def close(self) -> None:
         self.simulation.close()
@@ -317,10 +317,10 @@ def test_a_worker_that_sleeps_while_it_is_called_off_changes_nothing_when_it_wak
             play.cancel()
             play.simulation.expire(play.job)
             play.play_on()
-            told = play.outcomes()
+            reported = play.outcomes()
             sleeper.worker.leases.beat()  # It slept for longer than its lease, and knows it before it sends anything.
             sleeper.end()
-            assert play.outcomes() == told
+            assert play.outcomes() == reported
             play.check()
         else:
             sleeper.kill()

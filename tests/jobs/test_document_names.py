@@ -136,8 +136,8 @@ def test_documents_are_described_wherever_they_are_named(inline: InlineWorker, t
     job = inline.submit(FollowDocuments(numbers=(number.number,)))
     inline.attempt(job)
     entries = cast("list[tuple[str, dict[str, str]]]", inline.ledger.client.xrange(inline.ledger.keys.events))
-    told = [json.loads(fields["data"]) for _, fields in entries if fields["type"] == "didflow.number.documents_missing.v1"]
-    assert [one["document_titles"] for one in told] == [TITLES]
+    reported = [json.loads(fields["data"]) for _, fields in entries if fields["type"] == "didflow.number.documents_missing.v1"]
+    assert [one["document_titles"] for one in reported] == [TITLES]
     missing = inline.run(FollowDocuments(numbers=(number.number,), dry_run=True))
     error = numbers(missing)[0].error
     assert error is not None

@@ -1,4 +1,4 @@
-"""A large job and its batches: every number once and exactly told, whatever is repeated, lost, killed, or ends in another order."""
+"""A large job and its batches: every number once and exactly reported, whatever is repeated, lost, killed, or ends in another order."""
 
 import random
 from collections import Counter
@@ -63,16 +63,16 @@ def test_a_large_job_shows_how_many_of_its_batches_are_in_flight(fanning: Inline
     fanning.own(41)
     job = fanning.submit(AWAY)
 
-    def told() -> Tally:
+    def reported() -> Tally:
         return fanning.ledger.perform(tally(fanning.ledger.keys, job.id))
 
-    assert told() == Tally(0, {})
+    assert reported() == Tally(0, {})
     fanning.attempt(job)
-    assert told() == Tally(41, {}, batches=5, batches_running=0)
+    assert reported() == Tally(41, {}, batches=5, batches_running=0)
     first, second, *_ = batches(fanning, job)
     run_batch(fanning, first)
     assert isinstance(fanning.ledger.claim(second.id, "a worker", lease_ms=60_000), Claim)
-    assert told() == Tally(41, {Outcome.ACCEPTED: 10}, batches=4, batches_running=1)
+    assert reported() == Tally(41, {Outcome.ACCEPTED: 10}, batches=4, batches_running=1)
 
 
 def test_the_last_batch_wakes_its_parent(fanning: InlineWorker) -> None:

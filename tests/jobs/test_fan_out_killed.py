@@ -1,4 +1,4 @@
-"""Workers die and sleep at any point of a large job and of its batches: every number is moved, and told, once."""
+"""Workers die and sleep at any point of a large job and of its batches: every number is rerouted, and recorded, once."""
 
 from contextlib import suppress
 from typing import cast
@@ -109,10 +109,10 @@ def test_a_batch_that_sleeps_at_any_point_changes_nothing_when_it_wakes(quick_va
         over = sleeper.over
         play_on(simulation, job)
         check(simulation, job, numbers)
-        told = simulation.view(job)
+        reported = simulation.view(job)
         sleeper.end()
         check(simulation, job, numbers)
-        assert simulation.view(job) == told
+        assert simulation.view(job) == reported
         simulation.close()
     assert place > 8, "it was stopped at each of its points"
 

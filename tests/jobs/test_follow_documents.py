@@ -44,7 +44,7 @@ def review(simulation: Simulation, number: str, verdict: str = "approved", kind:
     simulation.sandbox.order("review_documents", number=number.removeprefix("+"), verdict=verdict, kind=kind)
 
 
-def told(simulation: Simulation, number: str | None = None) -> list[str]:
+def reported(simulation: Simulation, number: str | None = None) -> list[str]:
     """What the events stream tells of numbers, in the words of the types."""
     entries = cast("list[tuple[str, dict[str, str]]]", simulation.ledger.client.xrange(simulation.ledger.keys.events))
     events = [event_adapter().validate_python(fields | {"data": json.loads(fields["data"])}) for _, fields in entries]
@@ -67,14 +67,14 @@ def test_a_number_is_followed_from_missing_documents_to_its_first_call(simulatio
     look(simulation, job)
     hand_in(simulation, number, "localaddress")
     look(simulation, job)
-    assert told(simulation) == ["documents_missing", "documents_missing", "documents_in_review"], "one of two is not all"
+    assert reported(simulation) == ["documents_missing", "documents_missing", "documents_in_review"], "one of two is not all"
     look(simulation, job)
-    assert len(told(simulation)) == 3, "nothing new, nothing told"
+    assert len(reported(simulation)) == 3, "nothing new, nothing reported"
     review(simulation, number)
     ended = look(simulation, job)
     assert ended.state is JobState.SUCCEEDED
     assert [(one.number, one.outcome, one.documents_needed) for one in result(ended)] == [(number, "activated", ())]
-    assert told(simulation)[3:] == ["activated"]
+    assert reported(simulation)[3:] == ["activated"]
 
 
 def test_what_is_missing_is_named_and_goes_when_it_is_handed_in(simulation: Simulation) -> None:
@@ -89,7 +89,7 @@ def test_what_is_missing_is_named_and_goes_when_it_is_handed_in(simulation: Simu
     hand_in(simulation, number, "id")
     (second, _) = result(simulation.run(simulation.submit(asked)))
     assert second.documents_needed == ("localaddress",)
-    assert told(simulation) == [], "a dry run tells nothing"
+    assert reported(simulation) == [], "a dry run tells nothing"
 
 
 def test_each_rejection_is_reported_and_the_next_document_is_followed(simulation: Simulation) -> None:
@@ -100,7 +100,7 @@ def test_each_rejection_is_reported_and_the_next_document_is_followed(simulation
         review(simulation, number, "rejected", kind=1)
         assert look(simulation, job).state is JobState.WAITING
         look(simulation, job)
-    assert told(simulation) == ["documents_rejected"] * 2, "the second one was never seen under review"
+    assert reported(simulation) == ["documents_rejected"] * 2, "the second one was never seen under review"
     hand_in(simulation, number, "id")
     review(simulation, number)
     assert look(simulation, job).state is JobState.SUCCEEDED
@@ -144,7 +144,7 @@ def test_a_number_that_left_the_account_is_waited_for_no_longer(simulation: Simu
     ended = look(simulation, job)
     assert ended.state is JobState.PARTIAL
     assert {one.number: one.outcome for one in result(ended)} == {first: "not_found", second: "activated"}
-    assert told(simulation, first) == ["documents_missing", "left"]
+    assert reported(simulation, first) == ["documents_missing", "left"]
 
 
 def test_one_that_the_list_does_not_show_for_a_moment_is_not_taken_for_gone(simulation: Simulation) -> None:
@@ -153,7 +153,7 @@ def test_one_that_the_list_does_not_show_for_a_moment_is_not_taken_for_gone(simu
     hand_in(simulation, number, "id")
     simulation.sandbox.add_fault("owned", "lag", seconds=10_000.0)
     look(simulation, job)
-    assert told(simulation) == ["documents_missing", "documents_missing"]
+    assert reported(simulation) == ["documents_missing", "documents_missing"]
 
 
 def test_it_looks_seldom_and_not_all_at_once(simulation: Simulation) -> None:
@@ -210,7 +210,7 @@ def test_wherever_the_purchase_dies_its_numbers_are_followed_once(quick_valkey: 
         (number,) = (one.number for one in result(simulation.view(play.job)))
         job = Job(f"{play.job.id}-documents", True, JobState.SCHEDULED)
         look(simulation, job)
-        assert told(simulation) == ["documents_missing"], workers.died
+        assert reported(simulation) == ["documents_missing"], workers.died
         followers = [
             one for one in simulation.ledger.perform(simulation.ledger.commands.find(limit=1000)) if one.kind == "follow_documents"
         ]
@@ -239,7 +239,7 @@ def test_wherever_an_attempt_dies_each_change_is_reported_once(quick_valkey: red
             look(simulation, job)
         points = points or workers.reached
         assert simulation.view(job).state is JobState.SUCCEEDED, workers.died
-        assert Counter(told(simulation)) == {"documents_missing": 1, "activated": 1}, workers.died
+        assert Counter(reported(simulation)) == {"documents_missing": 1, "activated": 1}, workers.died
         simulation.close()
         place += 1
     assert "after:emit" in points
@@ -254,7 +254,7 @@ def test_a_worker_that_slept_over_its_lease_emits_nothing(simulation: Simulation
     hand_in(simulation, number, "id", "localaddress")
     look(simulation, job)
     sleeper.end()
-    assert told(simulation) == ["documents_in_review"]
+    assert reported(simulation) == ["documents_in_review"]
 
 
 def parked(simulation: Simulation, request: SearchAndBuy) -> Job:
@@ -286,7 +286,7 @@ def test_what_a_person_found_bought_is_followed_from_then_on(simulation: Simulat
     job = Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
     assert simulation.view(job).state is JobState.SCHEDULED
     unseen = look(simulation, job)
-    assert (unseen.state, told(simulation)) == (JobState.WAITING, []), "the list shows it to nobody yet"
+    assert (unseen.state, reported(simulation)) == (JobState.WAITING, []), "the list shows it to nobody yet"
     assert unseen.due_at is not None
     assert unseen.due_at.timestamp() - redis_now_s(simulation) > 2000, "its purchase is over: that is looked at as seldom as the rest"
     simulation.sandbox.clear_faults()
@@ -295,7 +295,7 @@ def test_what_a_person_found_bought_is_followed_from_then_on(simulation: Simulat
     review(simulation, one)
     look(simulation, job)
     assert simulation.view(job).state is JobState.SUCCEEDED
-    assert (told(simulation, one), told(simulation, other)) == (["documents_missing", "activated"], [])
+    assert (reported(simulation, one), reported(simulation, other)) == (["documents_missing", "activated"], [])
 
 
 def test_what_a_person_took_for_bought_and_never_was_is_named_at_the_deadline(simulation: Simulation) -> None:
@@ -317,7 +317,7 @@ def test_a_follower_that_goes_on_takes_in_what_was_found_and_one_that_has_ended_
     purchase = parked(simulation, TWO.model_copy(update={"policy": "best_effort"}))
     first = Job(f"{purchase.id}-documents", True, JobState.SCHEDULED)
     look(simulation, first)
-    assert told(simulation) == ["documents_missing"]
+    assert reported(simulation) == ["documents_missing"]
     if called_off:
         simulation.cancel(first)
         look(simulation, first)
@@ -328,7 +328,7 @@ def test_a_follower_that_goes_on_takes_in_what_was_found_and_one_that_has_ended_
     assert newest is not None
     assert newest.id == first.id + ("-again" if called_off else "")
     look(simulation, Job(newest.id, True, newest.state))
-    assert told(simulation, found) == ["documents_missing"]
+    assert reported(simulation, found) == ["documents_missing"]
     assert len(simulation.ledger.numbers(newest.id)) == 2
     simulation.close()
 
@@ -341,7 +341,7 @@ def test_a_number_that_a_person_gave_to_its_purchase_is_followed_and_reported_as
     desk = Desk("default", simulation.ledger, simulation.provider)
     desk.give(desk.look(), purchase.id, offer.number)
     look(simulation, Job(f"{purchase.id}-documents", True, JobState.SCHEDULED))
-    assert told(simulation, offer.number) == ["documents_missing"]
+    assert reported(simulation, offer.number) == ["documents_missing"]
     simulation.finish(purchase)
     assert [(one.number, one.outcome) for one in result(simulation.view(purchase))] == [(offer.number, "bought_inactive")]
     (entry,) = simulation.histories()[offer.number].entries

@@ -69,4 +69,4 @@ def test_a_large_reroute_records_each_number_once(fanning: InlineWorker) -> None
     (entry,) = {tuple(life(fanning, number)[0][1].route_after or ()) for number in ours}
     assert entry == ("sip:backup@example.net",)
     assert {tuple(words(fanning, number)) for number in ours} == {("routed",)}
-    assert {life(fanning, number)[0][0] for number in ours} == {job.id}, "told as the job's, not as its batches'"
+    assert {life(fanning, number)[0][0] for number in ours} == {job.id}, "recorded as the job's, not as its batches'"

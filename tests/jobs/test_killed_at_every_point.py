@@ -152,10 +152,10 @@ def test_a_worker_that_sleeps_at_any_point_while_another_finishes_changes_nothin
         play.simulation.expire(play.job)
         play.simulation.finish(play.job)
         check(play, undisturbed)
-        told = play.simulation.view(play.job)
+        reported = play.simulation.view(play.job)
         sleeper.end()
         Oracle(play.simulation).at_end()
         assert play.seen() == undisturbed
-        assert play.simulation.view(play.job) == told
+        assert play.simulation.view(play.job) == reported
         assert play.simulation.cart() <= play.simulation.tainted(), "what it put into the cart when it woke is used by nobody for a day"
         play.simulation.close()

@@ -64,10 +64,10 @@ def test_the_share_of_a_rung_holds_over_several_checkouts(inline: InlineWorker) 
 def test_price_bands_are_tried_in_their_order(inline: InlineWorker) -> None:
     bands = [CITY.model_copy(update={"name": most, "max_monthly_usd": Decimal(most)}) for most in ("0.50", "0.99", "9.00")]
     view = inline.run(laddered(*bands, quantity=12))
-    told = rungs(view)
-    assert (told["0.50"].seen, told["0.50"].bought, told["0.50"].refused) == (30, 0, {"monthly_fee": 30})
-    assert 0 < told["0.99"].bought < 12
-    assert told["0.99"].bought + told["9.00"].bought == 12
+    reported = rungs(view)
+    assert (reported["0.50"].seen, reported["0.50"].bought, reported["0.50"].refused) == (30, 0, {"monthly_fee": 30})
+    assert 0 < reported["0.99"].bought < 12
+    assert reported["0.99"].bought + reported["9.00"].bought == 12
     assert {number.monthly_usd for number in numbers(view) if number.rung == 2} == {Decimal("0.99")}
 
 

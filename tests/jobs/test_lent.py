@@ -211,16 +211,16 @@ def test_it_is_the_new_customers_from_then_on(simulation: Simulation) -> None:
 
 def settled(simulation: Simulation, order: Job, leaving: Job, numbers: list[str], *, called_off: bool, may_be_late: bool) -> None:
     """Whoever died: each number is where one job says that it is. `may_be_late`: the release may have ended before it was cancelled."""
-    told, mine, routes = outcomes(simulation, leaving), reused(simulation, order), simulation.routes()
+    reported, mine, routes = outcomes(simulation, leaving), reused(simulation, order), simulation.routes()
     assert simulation.view(order).state in (JobState.SUCCEEDED, JobState.FAILED)
     assert simulation.view(leaving).state is not JobState.NEEDS_REVIEW, simulation.story(leaving)
     for number in numbers:
         if number in mine:
-            assert (told[number], routes[number]) == (Outcome.SUPERSEDED, ["pbx@example.net"])
-        elif told[number] is Outcome.CONFIRMED:
+            assert (reported[number], routes[number]) == (Outcome.SUPERSEDED, ["pbx@example.net"])
+        elif reported[number] is Outcome.CONFIRMED:
             assert (called_off, routes[number]) == (True, ["old@example.net"])
         else:
-            assert told[number] is Outcome.RELEASED
+            assert reported[number] is Outcome.RELEASED
             assert number not in routes
             assert not called_off or may_be_late
     assert {one.number for one in simulation.ledger.perform(handed_out(simulation.ledger.keys, "default"))} == set(mine)

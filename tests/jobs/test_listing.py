@@ -85,8 +85,8 @@ def test_a_reroute_of_all_numbers_reroutes_all_though_the_account_changes_meanwh
 
     fanning.client, plain = Watched(fanning.sandbox, leaves), fanning.client
     view = play(fanning, fanning.submit(Reroute(selector=Selector(all=True), destinations=(backup,))))
-    told = outcomes(view)
-    assert set(ours) - {ours[4]} <= set(told)
-    assert {told[number] for number in ours if number != ours[4]} == {"confirmed"}
-    assert told.get(ours[4]) in (None, "not_found", "confirmed")
+    reported = outcomes(view)
+    assert set(ours) - {ours[4]} <= set(reported)
+    assert {reported[number] for number in ours if number != ours[4]} == {"confirmed"}
+    assert reported.get(ours[4]) in (None, "not_found", "confirmed")
     plain.close()

@@ -30,7 +30,7 @@ from tests.support.simulation.parked_releases import (
     leaving,
     on_to_its_grace,
     outcome,
-    told,
+    reported,
 )
 from tests.support.simulation.simulation import Attempt, Simulation
 
@@ -373,7 +373,7 @@ def test_a_ledger_that_has_lost_the_old_route_says_so(simulation: Simulation) ->
     simulation.expire(release.job)
     on_to_its_grace(simulation, release.job)
     called_off(simulation, release.job)
-    one = told(simulation, release.job)[number]
+    one = reported(simulation, release.job)[number]
     assert goes_to(simulation, number) == "parked"
     assert one.error is not None
     assert (one.outcome, one.error.code) == (Outcome.UNCHANGED, "route_unknown")

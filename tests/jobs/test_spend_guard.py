@@ -48,10 +48,10 @@ def limited(inline: InlineWorker) -> Iterator[Callable[..., InlineWorker]]:
 
 def settled_only(inline: InlineWorker) -> Spend:
     """What the account has spent, when nothing is open."""
-    told = spending(inline)
-    assert told.held == Spend()
-    assert told.open_jobs == ()
-    return told.day
+    spent = spending(inline)
+    assert spent.held == Spend()
+    assert spent.open_jobs == ()
+    return spent.day
 
 
 def waits(view: JobView) -> None:
@@ -189,9 +189,9 @@ def test_an_unclear_checkout_is_held_until_it_is_settled(limited: Callable[..., 
     unclear, other = inline.submit(TWO), inline.submit(TWO)
     view = inline.attempt(unclear)
     assert view.reason == "settling"
-    told = spending(inline)
-    assert told.held == Spend(numbers=2, usd=inline.sandbox.charged_usd())
-    assert told.open_jobs == (unclear.id,)
+    spent = spending(inline)
+    assert spent.held == Spend(numbers=2, usd=inline.sandbox.charged_usd())
+    assert spent.open_jobs == (unclear.id,)
     waits(inline.attempt(other))
     (why,) = (step.detail for step in inline.story(other) if step.name == "waiting")
     assert "(2 numbers of it held by open checkouts)" in why

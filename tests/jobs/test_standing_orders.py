@@ -98,7 +98,7 @@ def test_the_deadline_ends_it_as_expired_and_nothing_is_bought_from_then_on(simu
     assert (view.state, view.error and view.error.code) == (JobState.EXPIRED, "not_filled")
     assert view.result is not None
     assert view.result.search is not None
-    assert view.result.search.seen == 1, "what the last look saw is told"
+    assert view.result.search.seen == 1, "what the last search saw is reported"
     assert calls(simulation, "dids") == looks
     assert not simulation.sandbox.owned()
     assert [one["type"] for one in stream(simulation.ledger, "results")] == ["didflow.job.expired.v1"]
@@ -197,8 +197,8 @@ def test_events_report_that_it_waits_and_each_step_forward(simulation: Simulatio
         look(simulation, job)
     restock(simulation, 1)
     look(simulation, job)
-    told = [one["type"].split(".")[2] for one in stream(simulation.ledger, "events") if one["subject"] == job.id]
-    assert told == ["queued", "running", "running", "waiting", "running", "waiting"], "three looks that changed nothing tell nothing"
+    reported = [one["type"].split(".")[2] for one in stream(simulation.ledger, "events") if one["subject"] == job.id]
+    assert reported == ["queued", "running", "running", "waiting", "running", "waiting"], "three looks that changed nothing tell nothing"
 
 
 def test_a_worker_that_dies_at_any_point_costs_no_number(quick_valkey: redis.Redis) -> None:
@@ -237,14 +237,14 @@ def test_a_cancel_at_any_moment_leaves_nothing_in_the_cart(quick_valkey: redis.R
         cancelled_at(quick_valkey, stocked, lambda _point: None, place)
 
 
-def cancelled_at(server: redis.Redis, stocked: int, told: Callable[[str], None], place: int = 10**6) -> JobState:
+def cancelled_at(server: redis.Redis, stocked: int, reported: Callable[[str], None], place: int = 10**6) -> JobState:
     """Play a standing order that is cancelled at its so many-th point; how it ended."""
     with closing(Simulation(server)) as simulation:
         simulation.sold = simulation.sandbox.order("sell_out", city=CITY, keep=1 + stocked)  # type: ignore[attr-defined]
         job, left = simulation.submit(standing(simulation)), [place]
 
         def reached(point: str) -> None:
-            told(point)
+            reported(point)
             left[0] -= 1
             if left[0] == -1:
                 simulation.cancel(job)

@@ -18,7 +18,7 @@ ROUTED = SearchAndBuy(country="US", quantity=2, destinations=(Destination.sip("p
 RELAYED = SearchAndBuy(country="US", sms=True, sms_relay_url="https://example.net/sms")
 
 
-def told(inline: InlineWorker, view: Job | JobView) -> list[ProviderCall]:
+def recorded(inline: InlineWorker, view: Job | JobView) -> list[ProviderCall]:
     return [call for step in inline.story(view) for call in step.calls]
 
 
@@ -42,11 +42,11 @@ def test_every_kind_records_its_calls_and_the_log_has_the_same_fingerprints(inli
     with capture_logs() as log:
         view = play(inline)
     assert view.state == "succeeded"
-    story = told(inline, view)
+    story = recorded(inline, view)
     assert [(call.call, call.answer) for call in story] == [(call, "yes") for call in calls]
     logged = [(line["request"], line.get("answer")) for line in log if line["event"] in ("wavix.asked", "wavix.answered")]
     both = [pair for call in story for pair in ((call.request, None), (call.request, "yes"))]
-    assert logged[-len(both) :] == both, "told before it is sent, and when it is answered"
+    assert logged[-len(both) :] == both, "recorded before it is sent, and when it is answered"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_call_without_a_clear_yes_is_recorded_even_if_the_attempt_ends_with_it
     inline.sandbox.add_fault(call, kind)
     view = inline.run(ROUTED)
     name = {"cart_put": "cart_add", "destinations": "set_route"}.get(call, call)
-    assert next(one.answer for one in told(inline, view) if one.call == name) == answer
+    assert next(one.answer for one in recorded(inline, view) if one.call == name) == answer
 
 
 def test_a_refusal_and_a_barred_account_are_recorded(inline: InlineWorker) -> None:
@@ -72,11 +72,11 @@ def test_a_refusal_and_a_barred_account_are_recorded(inline: InlineWorker) -> No
     inline.sandbox.add_fault("profile", "refuse", status=403, times=None)  # What the balance is known not to cover isn't sent.
     poor = inline.submit(ROUTED)
     inline.attempt(poor)
-    assert ("checkout", "no:insufficient_funds") in {(call.call, call.answer) for call in told(inline, poor)}
+    assert ("checkout", "no:insufficient_funds") in {(call.call, call.answer) for call in recorded(inline, poor)}
     going = inline.submit(Release(numbers=tuple(inline.own(1))))
     inline.sandbox.add_fault("release", "refuse", status=401)
     inline.attempt(going)
-    assert [(call.call, call.answer) for call in told(inline, going)] == [("release", "barred")]
+    assert [(call.call, call.answer) for call in recorded(inline, going)] == [("release", "barred")]
 
 
 def test_a_settlement_names_its_witness_and_what_is_repeated_has_the_same_fingerprint(inline: InlineWorker) -> None:
@@ -87,7 +87,7 @@ def test_a_settlement_names_its_witness_and_what_is_repeated_has_the_same_finger
     assert all(step.witness is None for step in inline.story(view) if step.name != "settled")
     ours = inline.own(1)
     inline.sandbox.add_fault("release", "drop")
-    calls = told(inline, inline.run(Release(numbers=tuple(ours))))
+    calls = recorded(inline, inline.run(Release(numbers=tuple(ours))))
     assert [call.answer for call in calls] == ["unclear:RemoteProtocolError", "yes"]
     assert len({call.request for call in calls}) == 1
 

@@ -1,4 +1,4 @@
-"""Tests of the tests: releases that believe what they are told, each caught by the schedule that its weakness needs."""
+"""Tests of the tests: releases that believe every answer, each caught by the schedule that its weakness needs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

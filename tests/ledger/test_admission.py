@@ -72,14 +72,14 @@ def test_nine_tenths_of_a_whole_rate_are_used(rate_per_s: int) -> None:
 
 
 def test_moments_are_an_interval_apart_and_each_is_given_once(ledger: Ledger) -> None:
-    told = [ask(ledger) for _ in range(8)]
-    assert {verdict.word for verdict in told} == {"go"}
-    assert as_close_as(HUNDRED.interval_us, told)
+    given_now = [ask(ledger) for _ in range(8)]
+    assert {verdict.word for verdict in given_now} == {"go"}
+    assert as_close_as(HUNDRED.interval_us, given_now)
 
 
-def as_close_as(interval_us: int, told: list[Verdict]) -> bool:
+def as_close_as(interval_us: int, given_now: list[Verdict]) -> bool:
     """Whether nobody comes sooner after the one before him, and nobody who has to wait comes later."""
-    gaps = [(later.moment_us - earlier.moment_us, later.wait_s) for earlier, later in itertools.pairwise(told)]
+    gaps = [(later.moment_us - earlier.moment_us, later.wait_s) for earlier, later in itertools.pairwise(given_now)]
     return all(gap_us == interval_us or (gap_us > interval_us and wait_s == 0.0) for gap_us, wait_s in gaps)
 
 
@@ -150,8 +150,8 @@ def test_while_there_are_emergencies_the_others_have_the_rest(ledger: Ledger, sh
     ask(ledger, pace, emergency=True)
     moments: list[int] = []
     while len(moments) < 4:
-        told = ask(ledger, pace, waited_s=0.1)
-        moments += [told.moment_us] if told.word == "go" else []
+        given_now = ask(ledger, pace, waited_s=0.1)
+        moments += [given_now.moment_us] if given_now.word == "go" else []
     least_us = pace.interval_us / (1 - share)
     assert all(later - earlier >= least_us - 1 for earlier, later in itertools.pairwise(moments))
 
@@ -159,9 +159,9 @@ def test_while_there_are_emergencies_the_others_have_the_rest(ledger: Ledger, sh
 def test_between_the_others_moments_an_emergency_finds_its_own(ledger: Ledger) -> None:
     ask(ledger, emergency=True)
     assert [ask(ledger).word for _ in range(20)][-1] == "back"
-    told = ask(ledger, emergency=True)
-    assert told.word == "go"
-    assert told.wait_s < 0.02 + HUNDRED.interval_us / 1_000_000 + 0.001
+    given_now = ask(ledger, emergency=True)
+    assert given_now.word == "go"
+    assert given_now.wait_s < 0.02 + HUNDRED.interval_us / 1_000_000 + 0.001
 
 
 def test_without_emergencies_the_others_have_all(ledger: Ledger) -> None:
@@ -177,9 +177,9 @@ def test_a_retry_after_stops_every_caller_at_once(ledger: Ledger) -> None:
     leave = ask(ledger)
     assert tell(ledger, leave.moment_us, "limited", pause_s=60.0) == "slowed"
     for emergency in (False, True):
-        told = ask(ledger, emergency=emergency)
-        assert told.word == "limited"
-        assert 59 < told.wait_s < 61.5
+        given_now = ask(ledger, emergency=emergency)
+        assert given_now.word == "limited"
+        assert 59 < given_now.wait_s < 61.5
     state = rate_state(ledger, "default")
     assert state.paused_until is not None
     assert state.limit_words == "HTTP 502"
@@ -346,9 +346,9 @@ def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(ledger: Ledger) ->
     waits_s = []
     tell(ledger, 1, "down", breaker=patient)
     for _ in range(5):
-        told = ask(ledger)
-        assert told.word == "down"
-        waits_s.append(told.wait_s)
+        given_now = ask(ledger)
+        assert given_now.word == "down"
+        waits_s.append(given_now.wait_s)
         move(ledger, again_us=-1)
         assert tell(ledger, ask(ledger).moment_us, "down", breaker=patient) == "opened"
     assert waits_s == pytest.approx([10, 20, 40, 60, 60], abs=1)

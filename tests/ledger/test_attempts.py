@@ -21,7 +21,7 @@ from didflow.ledger.script_calls import RENUDGE_MS, Submission
 from tests.support.ledger_roles import DONE, LEASE_MS, claimed, finished, states, stream, submitted, wait_until_ms
 
 
-def told(ledger: Ledger) -> list[tuple[str, str | None, int, str | None]]:
+def emitted(ledger: Ledger) -> list[tuple[str, str | None, int, str | None]]:
     """What the events stream says of jobs: state, reason, attempt and progress."""
     bodies = [json.loads(entry["data"]) for entry in stream(ledger, "events")]
     return [(body["state"], body["reason"], body["attempt"], body["progress"]) for body in bodies]
@@ -36,7 +36,7 @@ def test_a_job_that_waits_emits_it_once_however_often_it_is_attempted(ledger: Le
     job = submitted(ledger)
     for look in range(4):
         waits(ledger, claimed(ledger, job.id, f"worker-{look}"), WaitReason.SETTLING)
-    assert [state for state, *_ in told(ledger)] == ["queued", "running", "waiting"]
+    assert [state for state, *_ in emitted(ledger)] == ["queued", "running", "waiting"]
     assert ledger.get(job.id).state == "waiting", "its state of the moment is in the ledger"
     assert finished(ledger, claimed(ledger, job.id))
     seqs = [int(entry["id"].rpartition(":")[2]) for name in ("events", "results") for entry in stream(ledger, name)]
@@ -54,7 +54,7 @@ def test_progress_another_reason_and_another_attempt_are_emitted(ledger: Ledger)
     waits(ledger, claimed(ledger, job.id, "worker-4"), WaitReason.RETRY, refund=False)
     claimed(ledger, job.id, "worker-5")
     got_on = "1 of 2 bought"
-    assert told(ledger) == [
+    assert emitted(ledger) == [
         ("queued", None, 0, None),
         ("running", None, 1, None),
         ("waiting", "funds", 0, None),
@@ -362,7 +362,7 @@ def test_what_a_newer_version_had_in_hand_is_left_to_one(ledger: Ledger) -> None
         assert old.claim(job.id, "old-2", lease_ms=LEASE_MS) == ClaimRefused(job.id, "newer_version")
     view = ledger.get(job.id)
     assert (view.state, view.reason) == (JobState.WAITING, WaitReason.NEWER_VERSION)
-    assert [one for one in told(ledger) if one[1] == "newer_version"] == [("waiting", "newer_version", 0, None)], "told once"
+    assert [one for one in emitted(ledger) if one[1] == "newer_version"] == [("waiting", "newer_version", 0, None)], "emitted once"
     assert view.due_at is not None
     assert view.due_at.timestamp() * 1000 - ledger.now_ms() <= 5000
     ledger.client.hset(ledger.keys.job(job.id), "due_ms", "0")

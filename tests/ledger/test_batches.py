@@ -1,4 +1,4 @@
-"""Batches of a large job in the ledger: theirs is a lease, and nothing else; all that is told and counted is their parent's."""
+"""Batches of a large job in the ledger: theirs is a lease, and nothing else; all events and counts are their parent's."""
 
 import json
 from collections.abc import Sequence

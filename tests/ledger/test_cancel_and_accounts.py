@@ -28,7 +28,7 @@ def test_a_running_job_is_asked_to_stop_and_its_heartbeat_learns_of_it(ledger: L
 
 
 def test_a_job_that_suspends_before_it_learns_of_its_cancel_is_woken_at_once(ledger: Ledger) -> None:
-    """Its heartbeat hadn't told it yet; it would have slept for as long as it meant to."""
+    """Its heartbeat hadn't reported it yet; it would have slept for as long as it meant to."""
     claim = claimed(ledger, submitted(ledger).id)
     ledger.save(claim, 1, Write("selected", phase="releasing"))
     assert ledger.run(script_calls.cancel(claim.job_id)) == CancelRequested()

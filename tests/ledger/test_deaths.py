@@ -87,7 +87,7 @@ def test_a_retry_by_a_person_restarts_its_count(ledger: Ledger) -> None:
 
 
 def test_a_job_that_is_left_to_others_is_offered_again(ledger: Ledger) -> None:
-    """Whoever was told so may die before it runs it; the message is used up."""
+    """The worker that was given it may die before it runs it; the message is used up."""
     job = submitted(ledger).id
     for worker in ("dead-1", "dead-2"):
         taken(ledger, worker)

@@ -192,8 +192,8 @@ def test_findings_are_emitted_once_and_accepted_by_a_person(ledger: Ledger) -> N
     mine, found = turn(ledger), Findings("default", {"+12135550100": 47}, ("+12135550101",), ("job",))
     assert [Gate(ledger).record(mine, found) for _ in range(2)] == [True, False]
     assert Gate(ledger).findings("default") == found
-    told = [json.loads(entry["data"]) for entry in stream(ledger, "events") if entry["type"] == "didflow.ledger.gate_findings.v1"]
-    assert [one["owned"] for one in told] == [{"+12135550100": 47}]
+    reported = [json.loads(entry["data"]) for entry in stream(ledger, "events") if entry["type"] == "didflow.ledger.gate_findings.v1"]
+    assert [one["owned"] for one in reported] == [{"+12135550100": 47}]
     assert Gate(ledger).accept("default", found.owned, found.in_cart) == 2
     assert Gate(ledger).accepted("default") == {"47", "+12135550101"}
 

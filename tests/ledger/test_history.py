@@ -28,12 +28,12 @@ AWAY = Happened(what=Happening.ROUTED, record_id=47000001, route_before=("trunk:
 BY_A_PERSON = Happened(what=Happening.BOUGHT, by="person")
 
 
-def told(ledger: Ledger, number: str = NUMBER) -> History:
+def recorded(ledger: Ledger, number: str = NUMBER) -> History:
     return ledger.run(script_calls.history(number))
 
 
 def words(ledger: Ledger) -> list[str]:
-    return [str(entry.happened.what) for entry in told(ledger).entries]
+    return [str(entry.happened.what) for entry in recorded(ledger).entries]
 
 
 def begun(ledger: Ledger) -> Claim:
@@ -48,13 +48,13 @@ def tell(ledger: Ledger, *happenings: Happening | Happened, claim: Claim | None 
 
 
 def test_a_number_without_a_history_has_none(ledger: Ledger) -> None:
-    assert told(ledger) == History(NUMBER, (), 0, "", ())
+    assert recorded(ledger) == History(NUMBER, (), 0, "", ())
 
 
 def test_an_entry_has_its_time_job_reference_and_change(real_ledger: Ledger) -> None:
     claim = begun(real_ledger)
     tell(real_ledger, AWAY, claim=claim)
-    history = told(real_ledger)
+    history = recorded(real_ledger)
     (entry,) = history.entries
     assert (entry.n, entry.job, entry.kind, entry.account, entry.reference) == (
         1,
@@ -77,7 +77,7 @@ def test_a_write_that_fails_adds_no_entry(ledger: Ledger) -> None:
     assert quarantine(ledger, old, [NUMBER]) is None
     ledger.save(holder, 1, Write("bind", reserve=[NUMBER]))
     assert ledger.save(asker, 1, Write("bind", reserve=[NUMBER], history={NUMBER: AWAY})) == NumbersReserved((NUMBER,))
-    assert told(ledger).entries == ()
+    assert recorded(ledger).entries == ()
 
 
 def test_a_job_says_the_same_of_a_number_once_and_another_job_says_it_again(ledger: Ledger) -> None:
@@ -93,7 +93,7 @@ def test_a_release_is_recorded_from_its_quarantine_on(ledger: Ledger) -> None:
         assert quarantine(ledger, claim, [NUMBER, "+12135550101"]) == frozenset()
     tell(ledger, Happening.RELEASED, claim=claim)
     assert words(ledger) == ["quarantined", "released"]
-    assert len(told(ledger, "+12135550101").entries) == 1
+    assert len(recorded(ledger, "+12135550101").entries) == 1
 
 
 def test_what_a_person_found_out_is_recorded_as_a_person_s(ledger: Ledger) -> None:
@@ -111,36 +111,36 @@ def test_what_a_person_found_out_is_recorded_as_a_person_s(ledger: Ledger) -> No
     assert [ledger.run(found), ledger.run(found)] == [Resolved(), Resolved()]
     given = submitted(ledger)
     ledger._script("give", given.id, "+12135550101", '{"status":"kept"}', one_happened_text(BY_A_PERSON))
-    assert [(entry.happened.what, entry.happened.by) for entry in told(ledger).entries] == [("unclear", None), ("bought", "person")]
-    assert told(ledger, "+12135550101").entries[0].happened == BY_A_PERSON
+    assert [(entry.happened.what, entry.happened.by) for entry in recorded(ledger).entries] == [("unclear", None), ("bought", "person")]
+    assert recorded(ledger, "+12135550101").entries[0].happened == BY_A_PERSON
 
 
 def test_what_a_person_accepted_is_recorded_once_for_each_purchase_of_the_number(real_ledger: Ledger) -> None:
     gate = Gate(real_ledger)
     accepted = [gate.accept("default", {NUMBER: record}, ["+12135550101"]) for record in (47000001, 47000001, 47000002)]
     assert accepted == [2, 0, 1]
-    entries = told(real_ledger).entries
+    entries = recorded(real_ledger).entries
     assert [(entry.job, entry.kind, entry.account, entry.reference) for entry in entries] == [(None, "reconcile", "default", None)] * 2
     assert [entry.happened for entry in entries] == [
         Happened(what=Happening.ACCEPTED, record_id=record, by="person") for record in (47000001, 47000002)
     ]
-    (in_cart,) = told(real_ledger, "+12135550101").entries
+    (in_cart,) = recorded(real_ledger, "+12135550101").entries
     assert in_cart.happened == Happened(what=Happening.ACCEPTED_IN_CART, by="person")
-    assert told(real_ledger).faults == told(real_ledger, "+12135550101").faults == ()
+    assert recorded(real_ledger).faults == recorded(real_ledger, "+12135550101").faults == ()
 
 
 def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(ledger: Ledger) -> None:
     short = Ledger(ledger.client, ledger.keys.namespace, shebang=ledger.commands.shebang, history_ms=0)
     Gate(ledger).accept("default", {NUMBER: 47000001}, ["+12135550101"])
     assert short.forget_histories() == 1
-    assert (words(ledger), told(ledger, "+12135550101").entries) == (["accepted"], ())
+    assert (words(ledger), recorded(ledger, "+12135550101").entries) == (["accepted"], ())
 
 
 def test_a_number_that_is_given_to_a_job_is_recorded_for_that_job_only(ledger: Ledger) -> None:
     given = submitted(ledger)
     ledger._script("give", given.id, NUMBER, '{"status":"kept"}', one_happened_text(BY_A_PERSON))
     Gate(ledger).accept_given("default", 47000001, NUMBER)
-    assert [(entry.job, entry.happened.what) for entry in told(ledger).entries] == [(given.id, "bought")]
+    assert [(entry.job, entry.happened.what) for entry in recorded(ledger).entries] == [(given.id, "bought")]
     assert Gate(ledger).accepted("default") == {"47000001"}
 
 
@@ -153,9 +153,9 @@ def changed(ledger: Ledger, entries: list[str]) -> None:
 
 def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
     """An edit that fixes the hash in the next entry still breaks that of the one behind it, or the head's."""
-    before = told(ledger).entries[1].hash
+    before = recorded(ledger).entries[1].hash
     changed(ledger, entries)
-    after = told(ledger).entries[1].hash
+    after = recorded(ledger).entries[1].hash
     assert before != after
     ledger.client.lset(ledger.keys.history_of(NUMBER), 2, entries[2].replace(before, after))
 
@@ -192,7 +192,7 @@ def headless(ledger: Ledger, entries: list[str]) -> None:
 def of_another_number(ledger: Ledger, entries: list[str]) -> None:
     ledger.client.rename(ledger.keys.history_of(NUMBER), ledger.keys.history_of("+12135550101"))
     ledger.client.hset(ledger.keys.history, "+12135550101", str(ledger.client.hget(ledger.keys.history, NUMBER)))
-    assert len(told(ledger, "+12135550101").faults) == 3, "each hash is of its number too"
+    assert len(recorded(ledger, "+12135550101").faults) == 3, "each hash is of its number too"
 
 
 def no_entry(ledger: Ledger, entries: list[str]) -> None:
@@ -217,17 +217,17 @@ EDITS: tuple[Edit, ...] = (
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_by_hand_shows_and_stops_no_job(real_ledger: Ledger, edit: Edit) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY, Happening.NOT_CONFIRMED)
-    assert told(real_ledger).faults == ()
+    assert recorded(real_ledger).faults == ()
     edit(real_ledger, cast("list[str]", real_ledger.client.lrange(real_ledger.keys.history_of(NUMBER), 0, -1)))
-    assert told(real_ledger).faults
+    assert recorded(real_ledger).faults
     tell(real_ledger, Happening.RELEASED)
-    assert told(real_ledger).faults, "what is told later doesn't hide it"
+    assert recorded(real_ledger).faults, "what is recorded later doesn't hide it"
     assert words(real_ledger)[-1] == "released"
 
 
 def test_a_word_of_a_later_version_is_read_and_no_fault(real_ledger: Ledger) -> None:
     tell(real_ledger, Happened(what="handed_out"), AWAY)
-    assert (words(real_ledger), told(real_ledger).faults) == (["handed_out", "routed"], ())
+    assert (words(real_ledger), recorded(real_ledger).faults) == (["handed_out", "routed"], ())
 
 
 def test_keys_of_another_type_keep_no_job_from_writing(ledger: Ledger) -> None:
@@ -244,8 +244,8 @@ def test_the_chain_holds_across_the_cut_and_so_does_an_anchor(real_ledger: Ledge
     for count in range(MOST + 3):
         happened = AWAY if count % 2 else Happened(what=Happening.NOT_CONFIRMED)
         real_ledger.save(claim, count + 1, Write("told", history={NUMBER: happened}))
-        anchors.append(told(real_ledger).anchor)
-    history = told(real_ledger)
+        anchors.append(recorded(real_ledger).anchor)
+    history = recorded(real_ledger)
     assert (len(history.entries), history.dropped, history.faults) == (MOST, 3, ())
     assert [entry.n for entry in history.entries] == list(range(4, MOST + 4))
     assert [history.holds(anchor) for anchor in anchors] == [None, None, *[True] * (MOST + 1)]
@@ -257,10 +257,10 @@ def test_the_chain_holds_across_the_cut_and_so_does_an_anchor(real_ledger: Ledge
 
 def test_a_recomputed_chain_is_detected_by_an_anchor(real_ledger: Ledger) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY)
-    anchor = told(real_ledger).anchor
+    anchor = recorded(real_ledger).anchor
     real_ledger.client.delete(real_ledger.keys.history, real_ledger.keys.history_of(NUMBER))
     tell(real_ledger, Happening.BOUGHT, AWAY)
-    assert (told(real_ledger).faults, told(real_ledger).holds(anchor)) == ((), False)
+    assert (recorded(real_ledger).faults, recorded(real_ledger).holds(anchor)) == ((), False)
 
 
 def test_a_history_outlives_its_job_and_the_number_by_the_time_that_is_set(ledger: Ledger) -> None:
@@ -272,7 +272,7 @@ def test_a_history_outlives_its_job_and_the_number_by_the_time_that_is_set(ledge
     assert (short.forget_histories(), words(ledger)) == (0, ["bought"]), "it is ours, however old"
     tell(short, Happening.RELEASED)
     assert (ledger.forget_histories(), words(ledger)) == (0, ["bought", "released"])
-    assert (short.forget_histories(), told(ledger).entries) == (1, ())
+    assert (short.forget_histories(), recorded(ledger).entries) == (1, ())
 
 
 def test_a_number_that_is_bought_again_keeps_its_history(ledger: Ledger) -> None:

@@ -57,7 +57,7 @@ ONE_FAILURE = Breaker(failures=1, first_s=0.0, last_s=0.0)
 
 
 def admit(ledger: Ledger) -> Args:
-    """The one that probes: what it is told must reach it. (Any other loses a moment: see test_admission.)"""
+    """The one that probes: its reply must reach it. (Any other loses a moment: see test_admission.)"""
     ledger.run(rate_limit.report("default", 1, "down", "HTTP 502", ONE_FAILURE, pause_s=0.0, jitter=0.0))
     pace = Pace.of(10, 0.5)
     return rate_limit.admit("default", "ask-1", pace, emergency=False, patience_s=5.0, probe_s=30.0).args
@@ -122,8 +122,8 @@ def fan_out(ledger: Ledger) -> Args:
 
 def finish(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
-    told = happened_text({"+12135550100": Happened(what=Happening.UNCLEAR)})
-    return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "", "", told)
+    reported = happened_text({"+12135550100": Happened(what=Happening.UNCLEAR)})
+    return (running.job_id, running.token, "succeeded", DONE.model_dump_json(), event_members(DONE), 60_000, "", "", reported)
 
 
 def fits(ledger: Ledger) -> Args:
@@ -184,8 +184,8 @@ def gone(ledger: Ledger) -> Args:
 
 
 def happened(ledger: Ledger, what: str = "released") -> None:
-    told = Write("released", history={"+12135550100": Happened(what=Happening(what))})
-    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, told) == Saved()
+    reported = Write("released", history={"+12135550100": Happened(what=Happening(what))})
+    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, reported) == Saved()
 
 
 def history(ledger: Ledger) -> Args:
@@ -612,7 +612,7 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
     second = ledger._script(name, *args)
     if name == "count_releases":  # The next day is nearer; who may go is the same.
         assert second[2:] == first[2:] == ["11", "12"]
-    elif name == "take":  # What wasn't ours, and whether anything is left, isn't told again.
+    elif name == "take":  # What wasn't ours, and whether anything is left, isn't replied again.
         assert (first[0], first[1:], second[1:]) == (second[0], [[1], 0], [[], 0])
         assert [reply[0] for _, reply in first[0]] == ["yes", "yes"]
     elif name == "alive":  # One more write that was made; a process that knows of fewer is no less sure of those.

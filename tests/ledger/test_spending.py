@@ -43,8 +43,8 @@ def settle(ledger: Ledger, claim: Claim, bought: Spend, count: int = 2) -> None:
 
 def spent(ledger: Ledger, scope: Scope = "account", name: str = "default") -> tuple[Spend, Spend, Spend]:
     """Of the hour, of the day, and of both what is held."""
-    (told,) = ledger.spending([(scope, name)])
-    return told.hour, told.day, told.held
+    (shown,) = ledger.spending([(scope, name)])
+    return shown.hour, shown.day, shown.held
 
 
 NOTHING = Spend()
@@ -199,8 +199,8 @@ def test_a_parked_job_keeps_its_hold_until_it_is_resolved(ledger: Ledger) -> Non
     hold(ledger, claim, spend("3", 2))
     assert finished(ledger, claim, JobState.NEEDS_REVIEW)
     let_pass(ledger, ACCOUNT, 3 * 24 * 60)
-    (told,) = ledger.spending([("account", "default")])
-    assert (told.day, told.held, told.open_jobs) == (spend("3", 2), spend("3", 2), (claim.job_id,))
+    (shown,) = ledger.spending([("account", "default")])
+    assert (shown.day, shown.held, shown.open_jobs) == (spend("3", 2), spend("3", 2), (claim.job_id,))
     for _ in range(2):
         found = script_calls.resolve(claim.job_id, int(claim.token), JobState.PARTIAL, DONE, spend("1"), "one of two", {})
         assert ledger.run(found) == Resolved()
@@ -271,6 +271,6 @@ def test_nothing_is_kept_for_ever(ledger: Ledger) -> None:
 
 def test_the_latest_spenders_are_listed_after_those_asked_for(ledger: Ledger) -> None:
     hold(ledger, begun(ledger, reference="customer-9"), spend("1"))
-    told = ledger.spending([("account", "idle"), ("account", "default")], newest=10)
-    assert [(one.scope, one.name) for one in told] == [("account", "idle"), ("account", "default"), ("reference", "customer-9")]
-    assert told[0].day == NOTHING
+    shown = ledger.spending([("account", "idle"), ("account", "default")], newest=10)
+    assert [(one.scope, one.name) for one in shown] == [("account", "idle"), ("account", "default"), ("reference", "customer-9")]
+    assert shown[0].day == NOTHING

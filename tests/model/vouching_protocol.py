@@ -12,14 +12,14 @@ a lower one; its clock may be behind.
 
 | model | code |
 | --- | --- |
-| `Server.ages`, `told`, `life`, `longest` | `{ns}:workers`, `{ns}:vouch:acked`, `{ns}:vouch:life`, `vouch_ms` in `{ns}:epoch` |
+| `Server.ages`, `acked`, `life`, `longest` | `{ns}:workers`, `{ns}:vouch:acked`, `{ns}:vouch:life`, `vouch_ms` in `{ns}:epoch` |
 | `Server.asked`, `said`, `cut`, `before` | `{ns}:vouch:needed`, `given`, `kept`, `before` in `{ns}:epoch` |
 | `sign_of_life`, `permit`, `word`, `named_dead` | `alive.lua`, `save.lua` (fence, releasing), `vouch.lua`, `gone.lua` |
 | `asked_after`, `restarted` | `ask_for_vouchers`, `notice_restart` in `_prelude.lua` |
 | `heard`, `is_seen` | `Witness._acknowledged` and `began`, `Ledger.is_seen` |
 
 A **place** in the log stands for a process's count of its writes: the count c for where its c-th write lies. Fewer are counted than were
-acknowledged exactly if the last of these lies after the cut. Places are told apart only where a cut or a beginning lies between.
+acknowledged exactly if the last of these lies after the cut. Places are distinguished only where a cut or a beginning lies between.
 
 **One buyer.** The permission of which we ask whether it is forgotten is one process's, the first one's. Whatever else processes write
 counts as their signs of life do, and only the buyer's life needs witnesses.
@@ -85,7 +85,7 @@ class Vouching:
 
     def sign_of_life(self, state: State, call: Call) -> tuple[State, Reply]:
         server, place, who = state.server, state.place, call.process
-        ages, told, life, vouch = list(server.ages), list(server.told), server.life, self.scope.vouch[who]
+        ages, acked, life, vouch = list(server.ages), list(server.acked), server.life, self.scope.vouch[who]
         waits: frozenset[int] = frozenset()
         if who == BUYER:
             age = ages[BUYER]
@@ -94,15 +94,15 @@ class Vouching:
             if life != call.life:
                 waits = frozenset(o for o in range(1, len(ages)) if self._is_waited_for(ages[o]))
         ages[who] = 0
-        told[who] = (call.known if call.sent_in == server.epoch else 0) if self.rules.told_by_them else state.place
+        acked[who] = (call.known if call.sent_in == server.epoch else 0) if self.rules.acked_by_them else state.place
         longest = max(server.longest, vouch) if self.rules.longest_for_all else vouch
         if longest > server.longest and self.rules.longer_helps_nobody and (ages[BUYER] or 0) > server.longest:
             life = None
         for one, age in enumerate(ages):
             if age is not None and age > longest + self.scope.forgets:
-                ages[one], told[one] = None, 0
+                ages[one], acked[one] = None, 0
                 life = None if one == BUYER else life
-        server = server._replace(ages=tuple(ages), told=tuple(told), life=life, longest=longest)
+        server = server._replace(ages=tuple(ages), acked=tuple(acked), life=life, longest=longest)
         reply = Reply(state.place, server.epoch, life if who == BUYER else None, waits)
         return state._replace(server=server, place=place), reply
 
@@ -136,7 +136,7 @@ class Vouching:
     def named_dead(self, state: State, who: int) -> State:
         server = state.server
         life = None if who == BUYER else server.life
-        server = server._replace(ages=put(server.ages, who, None), told=put(server.told, who, 0), life=life)
+        server = server._replace(ages=put(server.ages, who, None), acked=put(server.acked, who, 0), life=life)
         if not self.rules.asked_before_gone:
             server = server._replace(asked=server.asked - {who})
         if not self.rules.dead_only:
@@ -159,7 +159,7 @@ class Vouching:
                 cut=kept.place if kept else state.place,
                 asked=asked,
                 said=frozenset(),
-                told=(0,) * len(server.told),
+                acked=(0,) * len(server.acked),
             )
             label = f"Redis restarts as {epoch}, " + ("and has lost the end" if kept else "with all that was written")
             yield label, state._replace(server=new, place=state.place + 1, restarts=state.restarts + 1)
@@ -190,7 +190,7 @@ class Vouching:
         buyer, server = state.buyer, state.server
         if buyer.life is None:
             return False
-        know_nothing = {who for who in buyer.waits if server.ages[who] is not None and server.told[who] <= buyer.life}
+        know_nothing = {who for who in buyer.waits if server.ages[who] is not None and server.acked[who] <= buyer.life}
         enough = not know_nothing or (know_nothing != buyer.waits and not self.rules.by_all)
         return enough or buyer.waited >= ENDS
 
@@ -339,7 +339,7 @@ TRIO = Scope(vouch=(2, 2, 2), dies=False)
 #: What each weaker protocol is detected in.
 WEAKER: dict[str, Scope] = {
     "seen_first": Scope(),
-    "told_by_them": Scope(),
+    "acked_by_them": Scope(),
     "by_all": TRIO,
     "silent_too": Scope(vouch=(3, 3), leaps=True),
     "ends_after_answer": Scope(hanging=("alive",), dies=False),

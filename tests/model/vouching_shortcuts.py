@@ -42,20 +42,20 @@ class Shortcuts:
         """The same without what can make no difference any more."""
         server, kept, buyer = state.server, state.kept, state.buyer
         left, nobody = self.scope.restarts - state.restarts, (None,) * len(server.ages)
-        none = (0,) * len(server.told)
+        none = (0,) * len(server.acked)
         if buyer.moves or not left:
-            buyer, server = Buyer(moves=buyer.moves), server._replace(life=None, told=none)
+            buyer, server = Buyer(moves=buyer.moves), server._replace(life=None, acked=none)
         elif buyer.seen:
             buyer = buyer._replace(waits=frozenset(), waited=0)
         if kept:
-            kept = kept._replace(server=kept.server._replace(told=none))
+            kept = kept._replace(server=kept.server._replace(acked=none))
         processes = state.processes
         if not left:
             server, kept = server._replace(ages=nobody, longest=0), None
             processes = tuple(one._replace(silent=0) if one.epoch == server.epoch else one for one in processes)
         elif left == 1 and kept:
             kept = kept._replace(server=kept.server._replace(ages=nobody, longest=0, life=None))
-        server = server._replace(told=put(server.told, BUYER, 0))
+        server = server._replace(acked=put(server.acked, BUYER, 0))
         return state._replace(server=server, kept=kept, buyer=buyer, processes=processes)
 
 
@@ -88,7 +88,7 @@ def renumbered(state: State) -> State:
         return before and before._replace(known=since_cut[before.known])
 
     def renumbered_server(one: Server) -> Server:
-        return one._replace(life=numbered(one.life), cut=numbered(one.cut) or 0, told=tuple([since_life[place] for place in one.told]))
+        return one._replace(life=numbered(one.life), cut=numbered(one.cut) or 0, acked=tuple([since_life[place] for place in one.acked]))
 
     def renumbered_call(call: Call) -> Call:
         known = call.known if call.kind == "permit" else since_life[call.known]

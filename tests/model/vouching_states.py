@@ -17,7 +17,7 @@ class Rules(NamedTuple):
     #: Nothing is permitted before others know of a write that came after this life began: save.lua, is_witnessed
     seen_first: bool = True
     #: That is one of which they say that they know; that it was made isn't enough: alive.lua, acked
-    told_by_them: bool = True
+    acked_by_them: bool = True
     #: All others, not any one: Witness.seen_by
     by_all: bool = True
     #: Also those that have been silent by Redis's clock, which may have been set forward: Witness.began
@@ -83,7 +83,7 @@ class Server(NamedTuple):
 
     epoch: int
     ages: tuple[int | None, ...]
-    told: tuple[int, ...]
+    acked: tuple[int, ...]
     open: bool = True
     before: int = 0
     was_open: bool = True

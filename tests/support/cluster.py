@@ -20,7 +20,7 @@ from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 
 NAMESPACE = "plant"
-#: Short, so that a test sees a take-over; the sandbox's lists don't lag unless told to.
+#: Short, so that a test sees a take-over; the sandbox's lists don't lag unless a test says so.
 ENVIRONMENT = {
     "DIDFLOW_NAMESPACE": NAMESPACE,
     "DIDFLOW_LEASE_SECONDS": "2",

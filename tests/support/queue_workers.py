@@ -36,7 +36,7 @@ class Seen:
 
 
 class Told:
-    """Jobs that are claimed and told to `run`, and go no further."""
+    """Jobs that are claimed and passed to `run`, and go no further."""
 
     def __init__(self, ledger: Ledger, run: Callable[[str], None]) -> None:
         self._ledger, self._run, self._worker = ledger, run, uuid.uuid4().hex

@@ -27,7 +27,7 @@ EMPTY = {"items": [], "pagination": {"current_page": 1, "per_page": 100, "total"
 
 
 class Server(httpx.BaseTransport):
-    """Takes some paths and places of the key, and refuses as it is told. `auth_first`: it looks at the key before the path."""
+    """Takes some paths and places of the key, and refuses as configured. `auth_first`: it looks at the key before the path."""
 
     def __init__(
         self, path: str, key_place: str, *, no_route: str = "a page", key_status: int = 401, auth_first: bool = False, key: str = KEY

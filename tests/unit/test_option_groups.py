@@ -17,8 +17,8 @@ def test_a_group_stands_for_its_options_in_its_place_and_keeps_their_defaults() 
         """Move them."""
         got.append((name, selected, guards, labels))
 
-    told = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
-    places = [told.index(option) for option in ("Move them.", "--from-trunk", "--all", "--last", "--canary", "--key", "--timeout")]
+    reported = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
+    places = [reported.index(option) for option in ("Move them.", "--from-trunk", "--all", "--last", "--canary", "--key", "--timeout")]
     assert places == sorted(places)
     assert CliRunner().invoke(app, ["evening", "--canary", "3", "--from-trunk", "144", "--key", "k", "-w"]).exit_code == 0
     assert got == [("evening", Selected(from_trunk=144), Guards(canary=3), Labels(key="k", wait=True))]

@@ -48,7 +48,7 @@ def test_what_is_drawn_can_be_combined_and_is_the_same_for_the_same_seed() -> No
     assert all(len(names) == 3 and changes_of(names) for names in drawn)
     assert {name for names in drawn for name in names} == set(PROFILES)
     dialects = {name for names in drawn if "numbers-dialect" in names for name in names}
-    assert not {"path-mydids", "key-in-query"} & dialects, "a client that is told its dialect can't follow"
+    assert not {"path-mydids", "key-in-query"} & dialects, "a client with a fixed dialect can't follow"
 
 
 def test_the_sandbox_command_lists_its_profiles(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ SHAPES = {1: "4b221b71e06ce1c1"}
 
 
 def bare(schema: Any) -> Any:
-    """Without what is only told to people."""
+    """Without the descriptions, which are for people."""
     if isinstance(schema, dict):
         return {name: bare(value) for name, value in schema.items() if name not in ("title", "description", "examples")}
     return [bare(one) for one in schema] if isinstance(schema, list) else schema

@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 
 class Clock:
-    """Stands still but for a millisecond at each reading, until it is told to pass time.
+    """Stands still but for a millisecond at each reading, until the test passes time.
 
     The sandbox remembers its past by a clock of its own, which can't be moved. `moment_s` translates, so that "a list shows the state
     of 9 seconds ago" means 9 seconds of this clock, and assumption A3 holds or fails by this clock alone.

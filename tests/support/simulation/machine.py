@@ -132,7 +132,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: len(self._standing()) < ATTEMPTS_AT_MOST and self._open_jobs())
     @rule(which=ANY, point=POINTS)
     def start(self, which: int, point: str) -> None:
-        """A worker takes a job that is due, or is told that it may not."""
+        """A worker takes a job that is due, or is refused it."""
         job = _one(self._open_jobs(), which)
         self.simulation.make_due(job)
         self.attempts.append(Attempt(self.simulation, job))

@@ -74,34 +74,34 @@ class Oracle:
 
     def _purchase(self, job: Job, request: SearchAndBuy, view: JobView) -> None:
         held = {number for number, status in self._picks(job).items() if status in ("carted", "kept")} & self._paid().keys()
-        told = _numbers(view, *BOUGHT)
+        reported = _numbers(view, *BOUGHT)
         if view.state is JobState.NEEDS_REVIEW:
-            assert held <= told | _numbers(view, Outcome.UNCLEAR), "a parked job names every number that may be ours"
+            assert held <= reported | _numbers(view, Outcome.UNCLEAR), "a parked job names every number that may be ours"
             return
-        assert held == told, f"bought {sorted(held)}, reported {sorted(told)}"
-        assert len(told) <= request.quantity
+        assert held == reported, f"bought {sorted(held)}, reported {sorted(reported)}"
+        assert len(reported) <= request.quantity
         if view.result is not None:
-            assert view.result.totals.done == len(told)
+            assert view.result.totals.done == len(reported)
         if view.state is JobState.SUCCEEDED:
-            assert len(told) == request.quantity
+            assert len(reported) == request.quantity
         if view.state in (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED):
-            assert not told
+            assert not reported
         if view.state is JobState.SUCCEEDED and request.destinations:
             wanted = [one.destination for one in request.destinations]
-            untouched = told - self._rerouted() - set(self._given_back().values())
+            untouched = reported - self._rerouted() - set(self._given_back().values())
             assert all(self._scene.routes()[number] == wanted for number in untouched)
 
     def _release(self, request: Release, view: JobView) -> None:
-        told = _records(view, *GIVEN_BACK)
-        assert told <= self._given_back().keys(), "what is reported as given back is gone"
-        assert {self._given_back()[record] for record in told} <= set(request.numbers)
+        reported = _records(view, *GIVEN_BACK)
+        assert reported <= self._given_back().keys(), "what is reported as given back is gone"
+        assert {self._given_back()[record] for record in reported} <= set(request.numbers)
         if view.state is JobState.SUCCEEDED:
-            assert len(told) == len(request.numbers)
+            assert len(reported) == len(request.numbers)
 
     def _every_release_is_told(self) -> None:
         views = [self._scene.view(job) for job in self._scene.jobs]
-        told = {record for view in views for record in _records(view, *GIVEN_BACK, Outcome.UNCLEAR)}
-        assert self._given_back().keys() <= told
+        reported = {record for view in views for record in _records(view, *GIVEN_BACK, Outcome.UNCLEAR)}
+        assert self._given_back().keys() <= reported
 
     def _moves(self, view: JobView) -> None:
         if view.result is None:
@@ -119,11 +119,11 @@ class Oracle:
     def _money(self) -> None:
         """What is reported as charged is what was charged; what parked jobs leave open lies between."""
         views = [self._scene.view(job) for job, _ in self._purchases()]
-        told = sum((view.result.totals.charged_usd for view in views if view.result), Decimal(0))
+        reported = sum((view.result.totals.charged_usd for view in views if view.result), Decimal(0))
         if any(view.state is JobState.NEEDS_REVIEW for view in views):
-            assert told <= self._scene.sandbox.charged_usd()
+            assert reported <= self._scene.sandbox.charged_usd()
         else:
-            assert told == self._scene.sandbox.charged_usd()
+            assert reported == self._scene.sandbox.charged_usd()
 
     def _events(self) -> None:
         """One result per job (and one more for each time that a person let it continue), ids once, in order, none missing."""
@@ -147,17 +147,19 @@ class Oracle:
         for number, history in histories.items():
             assert not history.faults, (number, history.faults)
             said = [(entry.job, entry.happened.what, entry.happened.record_id) for entry in history.entries]
-            assert all(one[:2] != other[:2] for one, other in pairwise(said)), f"{number} is told twice: {said}"
-        told = Counter((entry.job, number, str(entry.happened.what)) for number, history in histories.items() for entry in history.entries)
+            assert all(one[:2] != other[:2] for one, other in pairwise(said)), f"{number} is reported twice: {said}"
+        reported = Counter(
+            (entry.job, number, str(entry.happened.what)) for number, history in histories.items() for entry in history.entries
+        )
         for job in self._scene.jobs:
             for one in (self._scene.view(job).result or NOTHING).numbers:
                 outcome = one.outcome.value if one.outcome else ""
                 if one.outcome in (*BOUGHT, *GIVEN_BACK):
-                    assert told[job.id, one.number, outcome] == 1, (outcome, one.number, histories.get(one.number))
+                    assert reported[job.id, one.number, outcome] == 1, (outcome, one.number, histories.get(one.number))
                 elif one.outcome is Outcome.CONFIRMED and one.route_before != one.route_after:
-                    assert told[job.id, one.number, "routed"] >= 1, (one.number, histories.get(one.number))
-        bought = {number for (_, number, what), _ in told.items() if what in BOUGHT}
-        assert bought <= self._paid().keys(), "nothing is told as bought that wasn't paid"
+                    assert reported[job.id, one.number, "routed"] >= 1, (one.number, histories.get(one.number))
+        bought = {number for (_, number, what), _ in reported.items() if what in BOUGHT}
+        assert bought <= self._paid().keys(), "nothing is recorded as bought that wasn't paid"
 
     def _purchases(self) -> list[tuple[Job, SearchAndBuy]]:
         asked = [(job, self._scene.requests[job.id]) for job in self._scene.jobs]

@@ -12,7 +12,7 @@ from tests.support.simulation.parked_releases import (
     goes_to,
     leaving,
     outcome,
-    told,
+    reported,
 )
 from tests.support.simulation.simulation import Attempt, Simulation
 
@@ -43,7 +43,7 @@ def failover_waits_while_a_release_is_called_off(simulation: Simulation, held: C
         assert simulation.view(moving).state is JobState.SUCCEEDED
         assert outcome(simulation, moving, numbers[0]) is Outcome.SUPERSEDED
         assert goes_to(simulation, numbers[0]) == "parked", "the release has it"
-        error = told(simulation, moving)[numbers[0]].error
+        error = reported(simulation, moving)[numbers[0]].error
         assert error is not None
         assert error.code == "parked"
         assert simulation.view(moving).error is None

@@ -39,13 +39,13 @@ def on_to_its_grace(simulation: Simulation, job: Job) -> None:
     raise AssertionError(simulation.story(job))
 
 
-def told(simulation: Simulation, job: Job) -> dict[str, NumberResult]:
+def reported(simulation: Simulation, job: Job) -> dict[str, NumberResult]:
     result = simulation.view(job).result
     return {one.number: one for one in result.numbers} if result else {}
 
 
 def outcome(simulation: Simulation, job: Job, number: str) -> Outcome | None:
-    return told(simulation, job)[number].outcome
+    return reported(simulation, job)[number].outcome
 
 
 def goes_to(simulation: Simulation, number: str) -> str:

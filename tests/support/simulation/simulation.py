@@ -68,7 +68,7 @@ class TimedLedger(Ledger):
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process with one thread. `leases`: its heartbeat, which beats when it is told to."""
+    """A worker process with one thread. `leases`: its heartbeat, which beats when the test says so."""
 
     runner: JobRunner
     leases: Leases
