@@ -25,7 +25,7 @@ from tests.campaign.evidence import Evidence, Witnesses
 from tests.campaign.fleet import Fleet
 from tests.campaign.footprint import Footprint, footprint, grown
 from tests.campaign.listening import Listener
-from tests.campaign.oracle import Books, violations
+from tests.campaign.oracle import ProviderState, violations
 from tests.campaign.proxy import Proxy
 from tests.campaign.recovery import Recoveries
 from tests.campaign.server import Server
@@ -178,18 +178,18 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         late += _last_purchase(site)
         late += _until_quiet(plan, site, _followers_called_off(site))
         site.listener.catch_up()
-        books = _books(site.sandbox)
+        provider = _provider_state(site.sandbox)
         heard, meddling = site.listener.heard, site.work.meddling
         happened = Happened(meddling.called_off, meddling.called, heard.counting_down_since(), heard.calls_came)
-        found = violations(site.work.asked, heard, books, site.began_with)
-        found += countdown_violations(site.work.countdowns, heard.last(), books.owned, books.given_back, happened)
+        found = violations(site.work.asked, heard, provider, site.began_with)
+        found += countdown_violations(site.work.countdowns, heard.last(), provider.owned, provider.given_back, happened)
         found += late + site.recoveries.late(RECOVER_WITHIN_S + plan.slack_s, GO_ON_WITHIN_S + plan.slack_s) + _leftovers(site, parked)
         witnesses = Witnesses(site.ledger, heard, site.sandbox, site.trouble.struck, folder / WORKERS_LOG)
         evidence = [witnesses.of(violation) for violation in found[:EVIDENCE_AT_MOST]]
         # Last: it lets every job's time be over, and the ledger forgets them.
         left = list(grown(site.ledger.client, site.ledger.keys, parked, site.footprint))
         evidence += [Evidence(violation) for violation in left]
-        outcome = _outcome(plan, site, books, found + left, time.monotonic() - began_s)
+        outcome = _outcome(plan, site, provider, found + left, time.monotonic() - began_s)
         return replace(outcome, profiles=plan.provider(), evidence=evidence)
 
 
@@ -358,9 +358,9 @@ def _last_purchase(site: _Site) -> list[str]:
     return []
 
 
-def _books(sandbox: SandboxAdmin) -> Books:
+def _provider_state(sandbox: SandboxAdmin) -> ProviderState:
     account = sandbox.state()["accounts"]["default"]
-    return Books(sandbox.ledger(), account["owned"], account["cart"], account["given_back"])
+    return ProviderState(sandbox.ledger(), account["owned"], account["cart"], account["given_back"])
 
 
 def _leftovers(site: _Site, parked: set[str]) -> list[str]:
@@ -391,7 +391,7 @@ def _countdowns(site: _Site, ended: list[EventBody]) -> dict[str, int]:
     }
 
 
-def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: float) -> Outcome:
+def _outcome(plan: Plan, site: _Site, provider: ProviderState, found: list[str], took_s: float) -> Outcome:
     last = site.listener.heard.last()
     ended = [last[one.job_id] for one in site.work.asked if one.job_id in last]
     parked = [body.error.code if body.error else "" for body in ended if body.state is JobState.NEEDS_REVIEW]
@@ -407,7 +407,7 @@ def _outcome(plan: Plan, site: _Site, books: Books, found: list[str], took_s: fl
         dict(site.proxy.cuts),
         (len(site.trouble.fault_points_hit & reached), len(reached)),
         site.fleet.starts,
-        len(books.ledger),
+        len(provider.ledger),
         _countdowns(site, ended),
         site.recoveries.recovered_s(),
         site.recoveries.restarted_s(),

@@ -1,4 +1,4 @@
-"""What must be true of releases that counted down: by the sandbox's own books, and by what the two streams said.
+"""What must be true of releases that counted down: by the sandbox's own records, and by what the two streams said.
 
 Released is exactly what was requested and neither cancelled nor called; nothing goes by a call that came after an answered cancel;
 what stays has its own route; what was to be parked went from there.

@@ -1,4 +1,4 @@
-"""What must be true when all is quiet: held against the sandbox's own books and what came out on the streams, not against our ledger."""
+"""What must be true when all is quiet: held against the sandbox's own records and what came out on the streams, not against our ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ ROUTED = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED})
 
 
 @dataclass(frozen=True)
-class Books:
+class ProviderState:
     """What the provider says at the end."""
 
     ledger: list[dict[str, str]]
@@ -53,12 +53,12 @@ class Heard:
         return {event.subject: event.time.timestamp() for event in sorted(waits, key=lambda event: event.time, reverse=True)}
 
 
-def violations(asked: list[Asked], heard: Heard, books: Books, began_with: Mapping[str, list[str]]) -> list[str]:
+def violations(asked: list[Asked], heard: Heard, provider: ProviderState, began_with: Mapping[str, list[str]]) -> list[str]:
     """Every broken promise, in words; empty if all were kept. `began_with`: the numbers that were there at first, with their routes."""
     last = heard.last()
-    found = [*_ends(asked, heard), *_order(heard), *_money(asked, last, books), *_given_back(asked, last, books, began_with)]
-    found += _routes(asked, last, books, began_with)
-    found += [f"{number} was left in the cart" for number in books.cart]
+    found = [*_ends(asked, heard), *_order(heard), *_money(asked, last, provider), *_given_back(asked, last, provider, began_with)]
+    found += _routes(asked, last, provider, began_with)
+    found += [f"{number} was left in the cart" for number in provider.cart]
     return found
 
 
@@ -94,11 +94,11 @@ def _order(heard: Heard) -> Iterable[str]:
             newest[event.subject] = sequence
 
 
-def _money(asked: list[Asked], last: Mapping[str, EventBody], books: Books) -> Iterable[str]:
+def _money(asked: list[Asked], last: Mapping[str, EventBody], provider: ProviderState) -> Iterable[str]:
     """Numbers bought = numbers reported, for each job; money charged = money reported; nothing bought for nobody."""
-    charged: dict[str, Decimal] = {f"+{entry['number']}": Decimal(entry["amount_usd"]) for entry in books.ledger}
-    if len(charged) != len(books.ledger):
-        twice = [number for number, count in Counter(entry["number"] for entry in books.ledger).items() if count > 1]
+    charged: dict[str, Decimal] = {f"+{entry['number']}": Decimal(entry["amount_usd"]) for entry in provider.ledger}
+    if len(charged) != len(provider.ledger):
+        twice = [number for number, count in Counter(entry["number"] for entry in provider.ledger).items() if count > 1]
         yield f"bought twice: {twice}"
     owner: dict[str, str] = {}
     open_numbers: set[str] = set()
@@ -125,10 +125,12 @@ def _money(asked: list[Asked], last: Mapping[str, EventBody], books: Books) -> I
         yield f"{number} was bought and no job has it"
 
 
-def _given_back(asked: list[Asked], last: Mapping[str, EventBody], books: Books, began_with: Mapping[str, list[str]]) -> Iterable[str]:
+def _given_back(
+    asked: list[Asked], last: Mapping[str, EventBody], provider: ProviderState, began_with: Mapping[str, list[str]]
+) -> Iterable[str]:
     """Released is exactly what was asked, as far as the jobs say that they did it."""
-    ours = {f"+{number}" for number in books.owned}
-    records = {record["record_id"] for record in books.owned.values()}
+    ours = {f"+{number}" for number in provider.owned}
+    records = {record["record_id"] for record in provider.owned.values()}
     may_go: set[str] = set()
     for one in asked:
         body = last.get(one.job_id)
@@ -143,12 +145,14 @@ def _given_back(asked: list[Asked], last: Mapping[str, EventBody], books: Books,
                 yield f"release {one.job_id} says that {number.number} is gone, and it is here"
             if number.outcome not in RELEASED | {Outcome.UNCLEAR} and not here:
                 yield f"release {one.job_id} says {number.outcome} of {number.number}, and it is gone"
-    bought = {f"+{entry['number']}" for entry in books.ledger}
+    bought = {f"+{entry['number']}" for entry in provider.ledger}
     for gone in (set(began_with) | bought) - ours - may_go:
         yield f"{gone} is gone and nobody asked for that"
 
 
-def _routes(asked: list[Asked], last: Mapping[str, EventBody], books: Books, began_with: Mapping[str, list[str]]) -> Iterable[str]:
+def _routes(
+    asked: list[Asked], last: Mapping[str, EventBody], provider: ProviderState, began_with: Mapping[str, list[str]]
+) -> Iterable[str]:
     """Each number goes where the newest request sent it, as far as the jobs say that they did it."""
     newest: dict[str, tuple[str, list[str]]] = {}
     for one in asked:
@@ -160,7 +164,7 @@ def _routes(asked: list[Asked], last: Mapping[str, EventBody], books: Books, beg
                 newest[number.number] = (one.job_id, [_shown(destination) for destination in number.route_after])
             elif isinstance(one.request, Reroute) and number.outcome is not Outcome.SUPERSEDED:
                 newest.pop(number.number, None)  # That request didn't come through, and says so.
-    for digits, record in books.owned.items():
+    for digits, record in provider.owned.items():
         expected = newest.get(f"+{digits}")
         now = [_shown_raw(destination) for destination in record["destinations"]]
         if expected and now != expected[1]:

@@ -26,7 +26,7 @@ NUMBER = "+12565378257"
 TIMEOUT_S = 0.4
 #: Pages of a list, so that a walk through all of them ends within the test's time.
 MAX_PAGES = 16
-PAPER = read_paper("id", b"%PDF-1.4 a passport")
+DOCUMENT = read_paper("id", b"%PDF-1.4 a passport")
 CALLS: dict[str, Callable[[WavixClient], object]] = {
     "owned": lambda client: client.owned(page=1),
     "owned_one": lambda client: client.owned_one(47),
@@ -40,7 +40,7 @@ CALLS: dict[str, Callable[[WavixClient], object]] = {
     "cart_delete": lambda client: client.remove_from_cart([NUMBER]),
     "checkout": lambda client: client.check_out([NUMBER]),
     "route": lambda client: client.set_route([47], (Destination.sip("a@example.net"),), None),
-    "papers": lambda client: client.upload_paper([47], PAPER),
+    "papers": lambda client: client.upload_paper([47], DOCUMENT),
     "release": lambda client: client.release([47]),
     "many changes": lambda client: [client.release([record_id]) for record_id in range(40)],
 }

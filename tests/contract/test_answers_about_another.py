@@ -19,7 +19,7 @@ from worker.wavix.subject import Subject, is_about_another
 
 ANOTHER = Unclear("an answer about another number")
 ROUTE = (Destination.sip("pbx@example.net"),)
-PAPER = read_paper("id", b"%PDF-1.4 a passport")
+DOCUMENT = read_paper("id", b"%PDF-1.4 a passport")
 ONE, OTHER, *_ = (f"+{number}" for number in World(SandboxOptions(numbers_per_city=30)).stock)
 
 
@@ -103,8 +103,8 @@ def test_a_document_of_another_number_is_not_ours(sandbox: Sandbox, dialect: str
     assert number != OTHER
     with client_of(sandbox, dialect) as client:
         sandbox.add_fault("papers", "set_field", field=field, value=value)
-        assert client.upload_paper([record_id], PAPER, numbers=[number]) == ANOTHER
-        assert isinstance(client.upload_paper([second_id], PAPER, numbers=[second]), Yes)
+        assert client.upload_paper([record_id], DOCUMENT, numbers=[number]) == ANOTHER
+        assert isinstance(client.upload_paper([second_id], DOCUMENT, numbers=[second]), Yes)
 
 
 @pytest.mark.parametrize("call", Mutation)

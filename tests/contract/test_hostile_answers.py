@@ -221,7 +221,7 @@ def test_a_record_is_the_one_that_was_asked_for(client: WavixClient, sandbox: Sa
 
 @pytest.mark.parametrize("call", CHANGES)
 def test_a_change_has_a_connection_of_its_own(client: WavixClient, sandbox: Sandbox, call: str) -> None:
-    """What a proxy sends twice to a read before it, or to it, is nobody's answer."""
+    """What a proxy sends twice to a read before it, or to it, is the answer to no request."""
     sandbox.add_fault("owned", "answer_twice")
     sandbox.add_fault(call, "answer_twice")
     client.owned(page=1)

@@ -1,4 +1,4 @@
-"""For the tests that play many short scenes: a Valkey that needn't survive a power cut, and reads that are repeated at once."""
+"""For the tests that play many short simulations: a Valkey that needn't survive a power cut, and reads that are repeated at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from worker.local.embedded_valkey import EmbeddedValkey
 def quick_server() -> Iterator[redis.Redis]:
     with memory_folder() as folder, EmbeddedValkey(folder) as server:
         client = connect(server.url)
-        # Thousands of scenes wait for the disk at every write otherwise; what these tests kill are workers, not the server.
+        # Thousands of simulations wait for the disk at every write otherwise; what these tests kill are workers, not the server.
         client.config_set("appendfsync", "no")
         yield client
         client.close()

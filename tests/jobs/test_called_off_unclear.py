@@ -1,4 +1,4 @@
-"""A release without an answer that was cancelled: its calls go where they went before, and whoever decides later finds nothing parked."""
+"""A cancelled release without an answer: its calls go where they went before, and a person who decides later finds nothing parked."""
 
 from datetime import timedelta
 

@@ -366,7 +366,7 @@ def test_one_that_is_called_and_can_not_get_its_route_back_is_not_said_to_have_i
     play.simulation.retry(play.job)
     play.play_on()
     assert play.outcomes() == {play.ours[0]: Outcome.IN_USE, play.ours[1]: Outcome.RELEASED}
-    assert play.simulation.routes()[play.ours[0]] == ["new@example.net"], "somebody has given it a route, which stays"
+    assert play.simulation.routes()[play.ours[0]] == ["new@example.net"], "a person has given it a route, which stays"
     play.close()
 
 

@@ -25,8 +25,8 @@ PERMANENT = Destination.sip("pbx@example.net")
 
 
 @contextmanager
-def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: Any) -> Iterator[InlineWorker]:
-    """A stage whose client determines the dialect as a worker's does, on a sandbox with these options."""
+def inline_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: Any) -> Iterator[InlineWorker]:
+    """An inline worker whose client determines the dialect as a worker's does, on a sandbox with these options."""
     with Sandbox(SandboxOptions(numbers_per_city=5, **options)) as sandbox:
         inline = InlineWorker(ledger, sandbox, **({"WAVIX_DIALECT": "auto"} | (settings or {})))
         account = inline.settings.account("default")
@@ -42,7 +42,7 @@ def stage_on(ledger: Ledger, settings: dict[str, Any] | None = None, **options: 
     [*product(("mydids", "numbers", "both"), ("query", "bearer", "both", "published"), ("html", "record_json"))],
 )
 def test_a_purchase_is_made_once_whatever_the_server_takes(real_ledger: Ledger, path: str, key_place: str, unknown_route: str) -> None:
-    with stage_on(real_ledger, path=path, key_place=key_place, unknown_route=unknown_route) as inline:
+    with inline_on(real_ledger, path=path, key_place=key_place, unknown_route=unknown_route) as inline:
         view = inline.run(SearchAndBuy(country="US", city=("LOS ANGELES, CA",), destinations=TO_TRUNK))
         assert view.state is JobState.SUCCEEDED
         assert charged(view) == inline.sandbox.charged_usd() > 0
@@ -56,7 +56,7 @@ def test_a_purchase_is_made_once_whatever_the_server_takes(real_ledger: Ledger, 
 @pytest.mark.parametrize("unknown_route", ["html", "json", "record_json"])
 @pytest.mark.parametrize(("dialect", "served"), [("mydids", "numbers"), ("numbers", "mydids")])
 def test_nothing_is_bought_where_the_owned_list_can_not_be_read(real_ledger: Ledger, dialect: str, served: str, unknown_route: str) -> None:
-    with stage_on(real_ledger, {"WAVIX_DIALECT": dialect}, path=served, unknown_route=unknown_route, key_place="both") as inline:
+    with inline_on(real_ledger, {"WAVIX_DIALECT": dialect}, path=served, unknown_route=unknown_route, key_place="both") as inline:
         job = inline.submit(ONE)
         view = inline.attempt(job)
         assert (view.state, view.reason) == (JobState.WAITING, WaitReason.PROVIDER_DOWN)
@@ -68,7 +68,7 @@ def test_nothing_is_bought_where_the_owned_list_can_not_be_read(real_ledger: Led
 
 
 def test_a_server_that_gives_a_path_up_while_a_job_waits_is_followed(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, path="mydids", key_place="query") as inline:
+    with inline_on(real_ledger, path="mydids", key_place="query") as inline:
         bought = inline.run(ONE)
         inline.sandbox.order("reconfigure", path="numbers", key_place="bearer")
         assert inline.run(Reroute(numbers=(numbers(bought)[0].number,), destinations=(PERMANENT,))).state is JobState.SUCCEEDED
@@ -77,7 +77,7 @@ def test_a_server_that_gives_a_path_up_while_a_job_waits_is_followed(real_ledger
 
 
 def test_what_was_found_is_shared_with_its_age_and_without_the_key(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, path="mydids", key_place="query") as inline:
+    with inline_on(real_ledger, path="mydids", key_place="query") as inline:
         inline.run(ONE)
         note = noted_dialect(real_ledger, "default", inline.sandbox.url)
         assert note is not None
@@ -95,7 +95,7 @@ def test_what_was_found_is_shared_with_its_age_and_without_the_key(real_ledger: 
 
 
 def test_a_wrong_key_pauses_the_account_as_ever(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger) as inline:
+    with inline_on(real_ledger) as inline:
         inline.sandbox.order("set_key_valid", valid=False)
         job = inline.submit(ONE)
         assert inline.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
@@ -106,7 +106,7 @@ def test_a_wrong_key_pauses_the_account_as_ever(real_ledger: Ledger) -> None:
 
 
 def test_an_account_that_may_not_use_the_api_at_all_is_paused(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger) as inline:
+    with inline_on(real_ledger) as inline:
         inline.client.dialect()  # It has worked before.
         inline.sandbox.order("set_flex_pro", flex_pro=False)
         job = inline.submit(ONE)
@@ -115,14 +115,14 @@ def test_an_account_that_may_not_use_the_api_at_all_is_paused(real_ledger: Ledge
 
 
 def test_a_key_that_may_not_read_the_owned_list_pauses_the_account(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("buy", "trunks", "account")}) as inline:
+    with inline_on(real_ledger, scopes={"default": ("buy", "trunks", "account")}) as inline:
         job = inline.submit(ONE)
         assert inline.attempt(job).reason == WaitReason.ACCOUNT_PAUSED
         assert inline.sandbox.charged_usd() == 0
 
 
 def test_a_key_without_trunks_and_balance_does_every_job_and_the_account_goes_on(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
+    with inline_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
         quote = result_of(inline.run(ONE.model_copy(update={"dry_run": True}))).quote
         assert quote is not None
         assert (quote.balance_usd, quote.balance_after_usd) == (None, None)
@@ -135,7 +135,7 @@ def test_a_key_without_trunks_and_balance_does_every_job_and_the_account_goes_on
 
 
 def test_an_unknown_trunk_is_the_providers_to_refuse_where_trunks_can_not_be_read(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
+    with inline_on(real_ledger, scopes={"default": ("numbers", "buy")}) as inline:
         (ours,) = inline.own(1)
         before = inline.routes()
         assert inline.run(Reroute(numbers=(ours,), destinations=(Destination.trunk(999, "9"),))).state is JobState.FAILED
@@ -144,7 +144,7 @@ def test_an_unknown_trunk_is_the_providers_to_refuse_where_trunks_can_not_be_rea
 
 @pytest.mark.parametrize("scopes", [("numbers", "trunks", "account"), ("numbers", "buy:read", "trunks", "account")])
 def test_a_key_that_may_not_buy_fails_purchases_and_nothing_else(real_ledger: Ledger, scopes: tuple[str, ...]) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": scopes}) as inline:
+    with inline_on(real_ledger, {"max_attempts": 2}, scopes={"default": scopes}) as inline:
         view = inline.run(ONE)
         assert view.state is JobState.FAILED
         assert view.error is not None
@@ -158,7 +158,7 @@ def test_a_key_that_may_not_buy_fails_purchases_and_nothing_else(real_ledger: Le
 
 @pytest.mark.parametrize("request_", [Release, Reroute])
 def test_a_key_that_only_reads_changes_nothing_and_says_so(real_ledger: Ledger, request_: type) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}, scopes={"default": ("numbers:read", "buy", "trunks", "account")}) as inline:
+    with inline_on(real_ledger, {"max_attempts": 2}, scopes={"default": ("numbers:read", "buy", "trunks", "account")}) as inline:
         (ours,) = inline.own(1)
         before = inline.routes()
         more = {"destinations": (PERMANENT,)} if request_ is Reroute else {}
@@ -170,7 +170,7 @@ def test_a_key_that_only_reads_changes_nothing_and_says_so(real_ledger: Ledger, 
 
 
 def test_a_checkout_that_the_key_may_not_make_is_not_taken_for_one(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}) as inline:
+    with inline_on(real_ledger, {"max_attempts": 2}) as inline:
         inline.sandbox.add_fault("checkout", "refuse", status=403, times=None, body={"success": False, "message": "scope missing"})
         view = inline.run(ONE)
         assert (view.state, view.error and view.error.code) == (JobState.FAILED, "checkout_forbidden")
@@ -179,7 +179,7 @@ def test_a_checkout_that_the_key_may_not_make_is_not_taken_for_one(real_ledger: 
 
 
 def test_a_right_that_is_lost_while_a_checkout_is_unclear_parks_the_purchase(real_ledger: Ledger) -> None:
-    with stage_on(real_ledger, {"max_attempts": 2}) as inline:
+    with inline_on(real_ledger, {"max_attempts": 2}) as inline:
         inline.sandbox.add_fault("checkout", "act_and_drop")
         refused = {"success": False, "message": "scope missing"}
         for call in ("cart", "cart_delete"):

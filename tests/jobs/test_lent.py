@@ -1,4 +1,4 @@
-"""A number that a release has parked may be assigned to a purchase: it is one job's at any moment, and nobody's never."""
+"""A number that a release has parked may be assigned to a purchase: at any moment exactly one job has it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -210,7 +210,7 @@ def test_it_is_the_new_customers_from_then_on(simulation: Simulation) -> None:
 
 
 def settled(simulation: Simulation, order: Job, leaving: Job, numbers: list[str], *, called_off: bool, may_be_late: bool) -> None:
-    """Whoever died: each number is where one job says that it is. `may_be_late`: the release may have ended before it was cancelled."""
+    """Each number is where one job says, whichever worker died. `may_be_late`: the release may have ended before its cancel."""
     reported, mine, routes = outcomes(simulation, leaving), reused(simulation, order), simulation.routes()
     assert simulation.view(order).state in (JobState.SUCCEEDED, JobState.FAILED)
     assert simulation.view(leaving).state is not JobState.NEEDS_REVIEW, simulation.story(leaving)

@@ -34,7 +34,7 @@ BESIDES_S = 30.0
 
 
 class SlowStage(InlineWorker):
-    """A stage whose calls go through the account's gate, on the ledger's clock: whichever worker waits there moves it."""
+    """An inline worker whose calls go through the account's gate, on the ledger's clock: whichever worker waits there moves it."""
 
     def __init__(self, ledger: MovedLedger, sandbox: Sandbox, rate_per_s: float) -> None:
         super().__init__(ledger, sandbox, rate_limit=rate_per_s, http_timeout=20.0, lease_seconds=600.0)

@@ -1,6 +1,6 @@
 """A failover and a release of the same number, both at it, and workers that die anywhere: the number ends where it should.
 
-Whoever goes first, dies, or is overtaken: a number that stays goes where the failover wanted it, and one that went was asked to go.
+Whichever job goes first, dies, or is overtaken: a number that stays goes where the failover wanted it, and one that went was asked to go.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,7 @@ TWO = SearchAndBuy(country="US", city=("LOS ANGELES, CA",), quantity=2)
 
 
 def exactly(inline: InlineWorker, view: JobView, count: int) -> None:
-    """The promise, checked against the provider's own books."""
+    """The promise, checked against the provider's own ledger."""
     assert set(outcomes(view)) == inline.owned()
     assert len(inline.owned()) == count
     assert charged(view) == inline.sandbox.charged_usd()

@@ -74,7 +74,7 @@ def test_only_what_fits_is_handed_out(simulation: Simulation) -> None:
 def test_a_number_goes_to_one_job_also_after_that_has_ended(simulation: Simulation) -> None:
     (number,) = spare(simulation)
     assert outcomes(played(simulation)) == {number: "reused"}
-    assert list(outcomes(played(simulation)).values()) == ["bought"], "it has no destinations and is somebody's all the same"
+    assert list(outcomes(played(simulation)).values()) == ["bought"], "it has no destinations and is assigned all the same"
     pool = Pool(Didflow(simulation.ledger.client, simulation.ledger.keys.namespace))
     ((name, job_id),) = ((one.number, one.job_id) for one in pool.handed_out())
     assert (name, job_id) == (number, simulation.jobs[0].id)
@@ -227,7 +227,7 @@ def test_a_quote_reports_what_would_be_handed_out(simulation: Simulation) -> Non
     assert played(simulation, quantity=1, dry_run=True).state is JobState.SUCCEEDED
     assert handed_out(simulation) == set()
     assert outcomes(played(simulation)) == {number: "reused"}
-    assert waiting(simulation) == set(), "it is somebody's"
+    assert waiting(simulation) == set(), "it is assigned"
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

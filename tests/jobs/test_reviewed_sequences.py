@@ -28,7 +28,7 @@ DEAD, BACKUP = Destination.sip("dead@example.net"), Destination.sip("backup@exam
 
 @pytest.fixture
 def large(real_ledger: Ledger) -> Iterator[InlineWorker]:
-    """A stage whose account may have more numbers than fit on a page."""
+    """An inline worker whose account may have more numbers than fit on a page."""
     with Sandbox(SandboxOptions(numbers_per_city=300)) as sandbox:
         inline = InlineWorker(real_ledger, sandbox, http_timeout=5.0)
         yield inline

@@ -72,10 +72,10 @@ def test_a_record_that_the_list_or_its_own_page_doesnt_show_is_looked_for_in_the
 def test_a_document_is_handed_in_and_followed(simulation: Simulation, mode: str) -> None:
     (number,), _ = bought(simulation)
     simulation.sandbox.order("reconfigure", search=mode)
-    paper = read_paper("id", b"%PDF-1.4 a passport")
+    document = read_paper("id", b"%PDF-1.4 a passport")
     (done,) = hand_in(
         [number],
-        paper,
+        document,
         simulation.provider,
         settle_s=SETTLE_S,
         now_s=lambda: simulation.clock.now_ms() / 1000,
@@ -85,7 +85,7 @@ def test_a_document_is_handed_in_and_followed(simulation: Simulation, mode: str)
     job = simulation.submit(FollowDocuments(numbers=(number,)))
     simulation.run(job)
     followed = simulation.view(job)
-    assert followed.reason == "documents", "it waits for the review, and doesn't call the number somebody else's"
+    assert followed.reason == "documents", "it waits for the review, and doesn't call the number another customer's"
 
 
 @MODES

@@ -359,4 +359,4 @@ def test_a_caller_without_a_breaker_passes_an_open_one(ledger: Ledger) -> None:
     opened(ledger)
     looking = ask(ledger, probe_s=None)
     assert (looking.word, looking.note) == ("go", "watched")
-    assert ask(ledger).note == "probe", "and takes nobody's probe"
+    assert ask(ledger).note == "probe", "and takes the probe of no other caller"

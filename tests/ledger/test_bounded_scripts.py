@@ -206,7 +206,7 @@ def test_a_large_write_is_whole_or_was_not_made_wherever_it_is_cut_off(ledger: L
     else:
         assert (second.checkpoint, second.numbers()) == ("old", {"+19995550100": "stale"})
         second.save(Write("selected", numbers=numbers(150, "other"), checkpoint="other", replace=True))
-        assert second.numbers() == numbers(150, "other"), "what was cut off is in nobody's way"
+        assert second.numbers() == numbers(150, "other"), "what was cut off blocks no other job"
 
 
 def test_parts_of_an_attempt_that_lost_its_lease_are_never_made_true(ledger: Ledger) -> None:

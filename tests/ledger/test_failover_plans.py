@@ -178,7 +178,7 @@ def test_a_large_dry_run_is_kept_until_the_next_one_has_come(ledger: Ledger, pla
     assert not goes_soon(ledger, read[1])
 
 
-@pytest.mark.parametrize("how", ["deleted", "saved anew"])
+@pytest.mark.parametrize("how", ["deleted", "saved again"])
 def test_the_dry_run_of_a_plan_that_is_no_more_goes_soon(ledger: Ledger, plans: FailoverPlans, how: str) -> None:
     saved(plans)
     look(ledger)

@@ -284,7 +284,7 @@ def test_a_process_that_slept_until_it_was_forgotten_is_a_new_one(past: Ledger) 
     past.client.zadd(past.keys.workers, {"slept": past.now_ms() - 36_000})
     assert slept.save(claim, 1, BOUND) == GateClosed()
     slept.worker_alive("slept")
-    assert slept.save(claim, 2, BOUND) == GateClosed(), "it must be seen anew"
+    assert slept.save(claim, 2, BOUND) == GateClosed(), "it must be seen again"
     seen(one, slept)
     assert slept.save(claim, 3, BOUND) == Saved()
 

@@ -52,7 +52,7 @@ def play(inline: InlineWorker, job: Job, *, order: random.Random | None = None, 
 
 @pytest.fixture
 def fanning(inline: InlineWorker) -> Iterator[InlineWorker]:
-    """The stage, with small calls."""
+    """The inline worker, with small calls."""
     small = InlineWorker(inline.ledger, inline.sandbox, batch_size=BATCH)
     yield small
     small.close()

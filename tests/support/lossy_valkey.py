@@ -61,7 +61,7 @@ class LosingValkey:
 
 
 class Plot:
-    """A stage on such a server: it remembers how long the file was before each write, and continues after a loss."""
+    """An inline worker on such a server: it remembers how long the file was before each write, and continues after a loss."""
 
     def __init__(self, valkey: LosingValkey, sandbox: SandboxAdmin, namespace: str, **changes: object) -> None:
         self.valkey = valkey

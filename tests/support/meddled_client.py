@@ -5,7 +5,7 @@ from worker.wavix.client import WavixClient
 
 
 class Meddled(WavixClient):
-    """The real client of a stage, where a test may do something just before or after a call."""
+    """The real client of an inline worker, where a test may do something just before or after a call."""
 
     def __init__(self, inline: InlineWorker) -> None:
         self.__dict__ = inline.client.__dict__

@@ -17,7 +17,7 @@ SEED = os.environ.get("DIDFLOW_PROFILE_SEED", "1")
 FORCED = os.environ.get("DIDFLOW_PROFILES")
 #: Tests below this folder run on drawn profiles.
 DRAWS = "tests/jobs/"
-#: A scene has a clock of its own, which these would not follow; its lists lag when the test says so.
+#: A simulation has a clock of its own, which these would not follow; its lists lag when the test says so.
 TIMED = frozenset({"read_lag_s", "apply_late_s"})
 #: Under these every job ends the same way.
 FOR_ANY_JOB = tuple(name for name, profile in PROFILES.items() if profile.any_job)

@@ -76,7 +76,7 @@ def test_a_monthly_fee_of_a_number_that_was_there_before_is_a_renewal_and_anothe
     assert (report.counts, report.renewals_usd) == ({}, Decimal("1.50"))
     assert compared([], [order], [old]).counts == {"charge_without_job": 1}
     new = old.model_copy(update={"added": day(8)})
-    assert compared([], [renewal], [new]).counts == {"charge_without_job": 1}, "somebody bought it this month"
+    assert compared([], [renewal], [new]).counts == {"charge_without_job": 1}, "a person bought it this month"
     assert compared([], [renewal]).counts == {"charge_without_job": 1}, "the account doesn't have it"
     earlier = bought(TWO, began=day(1, 9), ended=day(1, 9))
     assert compared([earlier], [renewal]).counts == {}

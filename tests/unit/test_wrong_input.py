@@ -293,10 +293,10 @@ def test_a_request_can_not_be_changed() -> None:
 
 
 def test_a_pair_is_a_fault_whose_next_step_ends_its_sentence() -> None:
-    error = InvalidRequest("labels: x", (("labels", "is empty: give one"), Fault("to", "is bad", "bad", "mend it")))
+    error = InvalidRequest("labels: x", (("labels", "is empty: give one"), Fault("to", "is bad", "bad", "fix it")))
     assert [(one.path, one.code, one.next_step) for one in error.faults] == [
         ("labels", "value_error", "give one"),
-        ("to", "bad", "mend it"),
+        ("to", "bad", "fix it"),
     ]
 
 

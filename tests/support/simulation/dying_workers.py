@@ -11,7 +11,7 @@ from tests.support.simulation.simulation import ATTEMPTS_AT_MOST, Killed, Simula
 
 @dataclass
 class Play:
-    """A job on a fresh scene."""
+    """A job in a fresh simulation."""
 
     simulation: Simulation
     job: Job

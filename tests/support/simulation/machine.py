@@ -158,7 +158,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: self._running())
     @rule(which=ANY)
     def lease_runs_out(self, which: int) -> None:
-        """Whoever holds it may be dead, or continues later and doesn't know."""
+        """The worker that holds it may be dead, or continues later and doesn't know."""
         self.simulation.expire(_one(self._running(), which))
 
     @precondition(lambda self: self._running())

@@ -78,7 +78,7 @@ class Worker:
 class Simulation:
     """A namespace, a sandbox, a clock, and the jobs submitted here. `providers` may put a mutant between the jobs and the client.
 
-    `changes`: settings that a scene has otherwise.
+    `changes`: settings that differ from the default ones.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Simulation:
         self.clock = Clock()
         options = sandbox or SandboxOptions(numbers_per_city=8, balance_usd=Decimal(1000))
         self.sandbox = NearSandbox(provider_profiles.current.applied_to(options, timed=False), self.clock)
-        self.ledger = ledger(client, f"scene-{uuid.uuid4().hex[:8]}", self.clock)
+        self.ledger = ledger(client, f"simulation-{uuid.uuid4().hex[:8]}", self.clock)
         self.settings = settings_for(
             self.sandbox.url,
             self.ledger.keys.namespace,
@@ -115,7 +115,7 @@ class Simulation:
         self.retried: list[str] = []
 
     def close(self) -> None:
-        """Forget the namespace, so that many scenes don't fill the server."""
+        """Forget the namespace, so that many simulations don't fill the server."""
         self.provider.close()
         self.sandbox.service.stopping.set()
         names = list(self.ledger.client.scan_iter(match=f"{self.ledger.keys.namespace}:*", count=1000))
@@ -147,7 +147,7 @@ class Simulation:
         ledger = watched_ledger(self.ledger, reached) if reached else self.ledger
         provider = cast("Provider", self.provider)
         watched = watched_provider(provider, reached) if reached else provider
-        leases = Leases(self.ledger, lease_s=LEASE_S, worker="scene")
+        leases = Leases(self.ledger, lease_s=LEASE_S, worker="simulation")
         stopping = threading.Event()
         return Worker(JobRunner(ledger, self.settings, lambda _account, _lane: watched, leases, stopping), leases, stopping)
 
@@ -181,7 +181,7 @@ class Simulation:
         return self.ledger.sweep(max_crashes=MAX_CRASHES)
 
     def finish(self, *jobs: Job) -> None:
-        """Attempt after attempt until all are reported. Whoever holds a lease is taken for dead."""
+        """Attempt after attempt until all are reported. A worker that holds a lease is taken for dead."""
         for _ in range(ATTEMPTS_AT_MOST):
             left = [job for job in jobs or self.jobs if self.view(job).state not in REPORTED]
             for job in left:
