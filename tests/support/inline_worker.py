@@ -40,7 +40,7 @@ def settings_for(url: str, namespace: str, **changes: object) -> Settings:
 
 @cache
 def _settings(_environment: tuple[tuple[str, str], ...], changes: tuple[tuple[str, object], ...]) -> Settings:
-    """Made once for each environment and change: thousands of simulations have the same, and to read their sources takes longer than a job."""
+    """Made once for each environment and change: thousands of simulations share them, and reading their sources takes longer than a job."""
     fields: dict[str, object] = {
         "WAVIX_API_KEY": SecretStr(SANDBOX_KEY),
         "WAVIX_BASE_URL": "http://127.0.0.1:1",
