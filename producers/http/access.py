@@ -106,6 +106,16 @@ class Access:
                 raise _refused("key_unknown", "the key isn't known, or was revoked: `didflow keys list` shows the valid ones")
         raise _refused("key_missing", "send a key as `Authorization: Bearer dfk_…`: `didflow keys create` makes one")
 
+    async def is_still(self, caller: Caller, connection: HTTPConnection) -> bool:
+        """Whether the key of a request that takes long is still valid. A ledger that is away revokes none."""
+        try:
+            found = await self.didflow.ledger.perform(
+                find(self.didflow.ledger.commands, _secret(connection.headers.getlist("authorization")))
+            )
+        except ServiceUnavailable:
+            return True
+        return found is NoKey.UNUSED if caller.key is None else isinstance(found, Known)
+
     def _admit(self, key: ApiKey) -> None:
         if key.rate_per_s is None:
             return

@@ -5,12 +5,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError
-from producers.http import jobs, monitoring, submit
+from producers.http import events, jobs, monitoring, submit
 from producers.http.access import Access
+from producers.http.feed import Feed
 from producers.http.middleware import Gateway
 from producers.http.openapi import describe
 from producers.http.problems import of_error, of_http
@@ -18,15 +18,15 @@ from producers.http.services import Services
 from producers.http.validation import of_validation
 
 #: Each has the paths of one thing.
-ROUTERS = (submit.router, jobs.router)
+ROUTERS = (submit.router, jobs.router, events.router)
 
 
-def application(didflow: AsyncDidflow, *, open_to: str | None = None) -> ASGIApp:
+def application(didflow: AsyncDidflow, *, open_to: str | None = None) -> Gateway:
     """The API. `open_to`: the name of who asks without a key, on a server that only this machine reaches."""
     access = Access(didflow, open_to)
     app = described()
-    app.state.services = Services(didflow, access)
-    return Gateway(app, access)
+    app.state.services = services = Services(didflow, access, Feed(didflow))
+    return Gateway(app, services)
 
 
 def described() -> FastAPI:

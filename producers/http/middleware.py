@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from didflow.contract.errors import DidflowError
-from producers.http.access import Access
 from producers.http.problems import REQUEST_ID, Refused, of_error, of_http, problem
+from producers.http.services import Services
 
 log = structlog.stdlib.get_logger("didflow.http")
 
@@ -22,8 +22,8 @@ _READABLE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)
 class Gateway:
     """Lets a request of the API, or for metrics, through to `app` once it is known whose it is. Anything else is for everybody."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app, self.services = app, services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +49,7 @@ class Gateway:
         connection = HTTPConnection(scope)
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             try:
-                connection.state.caller = await self._access.caller(connection)
+                connection.state.caller = await self.services.access.caller(connection)
             except Refused as refused:
                 await of_http(refused)(scope, receive, send)
                 return

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
 
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import InvalidSettings, ServiceUnavailable
@@ -22,6 +21,7 @@ from didflow.ledger.api_keys import any_made
 from didflow.parent_process import end_with_parent
 from didflow.settings import Settings
 from producers.http.app import application
+from producers.http.middleware import Gateway
 
 log = structlog.stdlib.get_logger("didflow.http")
 
@@ -58,8 +58,17 @@ class Listen:
             return False
 
 
-class _Server(uvicorn.Server):
-    """Ends without a signal's exit code: a stop is no failure."""
+class Server(uvicorn.Server):
+    """Ends without a signal's exit code, since a stop is no failure, and without waiting for those who listen."""
+
+    def __init__(self, app: Gateway, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._services = app.services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._services.stop()
+        await super().shutdown(sockets)
+        await self._services.feed.aclose()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,9 +108,10 @@ async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], 
             await didflow.aclose()
 
 
-def server_of(app: ASGIApp, listen: Listen) -> uvicorn.Server:
+def server_of(app: Gateway, listen: Listen) -> Server:
     """What serves the application, on a socket that is given later."""
-    return _Server(
+    return Server(
+        app,
         uvicorn.Config(
             app,
             interface="asgi3",
@@ -116,7 +126,7 @@ def server_of(app: ASGIApp, listen: Listen) -> uvicorn.Server:
             timeout_graceful_shutdown=END_WITHIN_S,
             ssl_certfile=str(listen.tls_cert) if listen.tls_cert else None,
             ssl_keyfile=str(listen.tls_key) if listen.tls_key else None,
-        )
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """What the routes work with: one client of the ledger for all requests."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends
@@ -10,6 +11,7 @@ from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import JobNotFound
 from didflow.contract.jobs import JobView
 from producers.http.access import Access, Caller
+from producers.http.feed import Feed
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,13 @@ class Services:
 
     didflow: AsyncDidflow
     access: Access
+    feed: Feed
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Answer who waits and end the streams, so that the server can stop."""
+        self.stopping.set()
+        self.feed.wake()
 
     async def job(self, caller: Caller, job_id: str) -> JobView:
         """A job that is the caller's business; any other is as if it weren't there. Raises JobNotFound."""

@@ -1,13 +1,17 @@
 """Waiting for a job's end, as long as the client is there."""
 
 import asyncio
+import time
 from contextlib import suppress
 
 from starlette.requests import Request
 
-from didflow.contract.errors import WaitTimeout
 from didflow.contract.jobs import JobView
+from didflow.contract.states import REPORTED
 from producers.http.services import Services
+
+#: How often the job itself is read.
+LOOK_EVERY_S = 5.0
 
 
 async def waited(services: Services, view: JobView, wait_s: float, request: Request | None) -> JobView:
@@ -25,10 +29,16 @@ async def waited(services: Services, view: JobView, wait_s: float, request: Requ
 
 
 async def _ended(services: Services, view: JobView, wait_s: float) -> JobView:
-    try:
-        return await services.didflow.wait(view.id, wait_s)
-    except WaitTimeout:
-        return await services.didflow.get(view.id)
+    until_s = time.monotonic() + wait_s
+    async with services.feed.listening(lambda item: item.is_result, subject=view.id) as listener:
+        while True:
+            view = await services.didflow.get(view.id)
+            left_s = until_s - time.monotonic()
+            if view.state in REPORTED or left_s <= 0 or services.stopping.is_set():
+                return view
+            # A result that is missed, because Redis was away, is found a little later.
+            if await listener.next(min(left_s, LOOK_EVERY_S)) is not None:
+                listener.waiting.clear()
 
 
 async def _gone(request: Request | None) -> None:

@@ -1,0 +1,173 @@
+"""Server-Sent Events: each event once, in order, resumed where the client was."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+
+from didflow.contract.api_keys import ApiScope
+from tests.support.http_server import Api
+from tests.support.ledger_roles import claimed, finished, submitted
+
+
+class Listening:
+    """Reads one stream, message by message."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer, self._lines = answer, answer.iter_lines()
+        self.last_id = ""
+
+    def message(self) -> dict[str, str]:
+        """The next one with data, or `{}` at the end of the stream."""
+        fields: dict[str, str] = {}
+        for line in self._lines:
+            if not line and "data" in fields:
+                return fields
+            name, _, value = line.partition(": ")
+            if name in ("id", "event", "data"):
+                fields[name] = value
+            if name == "id":
+                self.last_id = value
+        return {}
+
+    def next(self) -> dict[str, object]:
+        """Its CloudEvent."""
+        found: dict[str, object] = json.loads(self.message()["data"])
+        return found
+
+
+@contextmanager
+def listening(api: Api, path: str, *, last_event_id: str | None = None, http: httpx.Client | None = None) -> Iterator[Listening]:
+    headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    with (http or api.http).stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200, answer.read()
+        found = Listening(answer)
+        if last_event_id is None and "/jobs/" not in path:
+            for line in found._lines:  # Its first line with an id says that everything from here on is heard.
+                if line.startswith("id: "):
+                    found.last_id = line[4:]
+                    break
+        yield found
+
+
+def ended(api: Api, job_id: str) -> None:
+    assert finished(api.ledger, claimed(api.ledger, job_id))
+
+
+def test_an_event_comes_as_it_is_on_the_stream(api: Api) -> None:
+    with listening(api, "/v1/events") as events:
+        assert events.answer.headers["content-type"].startswith("text/event-stream")
+        assert events.answer.headers["x-accel-buffering"] == "no"
+        job_id = submitted(api.ledger, reference="acme").id
+        ended(api, job_id)
+        found = [events.next() for _ in range(3)]
+    assert [event["type"] for event in found] == [f"didflow.job.{state}.v1" for state in ("queued", "running", "succeeded")]
+    assert [event["id"] for event in found] == [f"{job_id}:{count}" for count in (1, 2, 3)]
+    assert {event["subject"] for event in found} == {job_id}
+    assert found[0]["specversion"] == "1.0"
+    assert isinstance(found[0]["data"], dict)
+    assert found[0]["data"]["reference"] == "acme"
+
+
+def test_a_client_continues_behind_its_last_event(api: Api) -> None:
+    with listening(api, "/v1/events") as events:
+        first = submitted(api.ledger).id
+        assert events.next()["subject"] == first
+        last = events.last_id
+    missed = [submitted(api.ledger).id for _ in range(3)]
+    ended(api, missed[0])
+    with listening(api, "/v1/events", last_event_id=last) as events:
+        found = [events.next() for _ in range(5)]
+        assert [event["subject"] for event in found] == [*missed, missed[0], missed[0]]
+        later = submitted(api.ledger).id
+        assert events.next()["subject"] == later
+
+
+def test_everything_that_is_kept_is_read_from_the_beginning(api: Api) -> None:
+    job_id = submitted(api.ledger).id
+    ended(api, job_id)
+    with listening(api, "/v1/events", last_event_id="0") as events:
+        seen: list[object] = []
+        while f"{job_id}:3" not in seen:
+            seen.append(events.next()["id"])
+    assert len(seen) == len(set(seen)), "each once"
+    assert [one for one in seen if str(one).startswith(job_id)] == [f"{job_id}:{count}" for count in (1, 2, 3)]
+
+
+def test_a_job_is_followed_to_its_end(api: Api) -> None:
+    job_id = submitted(api.ledger).id
+    with listening(api, f"/v1/jobs/{job_id}/events") as events:
+        first = events.message()
+        assert (first["event"], json.loads(first["data"])["state"]) == ("job", "queued")
+        submitted(api.ledger)
+        ended(api, job_id)
+        assert [events.next()["type"] for _ in range(2)] == ["didflow.job.running.v1", "didflow.job.succeeded.v1"]
+        assert events.message() == {}
+        last = events.last_id
+    again = api.http.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": last})
+    assert again.status_code == 204
+
+
+def test_a_job_that_has_ended_is_shown_once(api: Api) -> None:
+    job_id = submitted(api.ledger).id
+    ended(api, job_id)
+    with listening(api, f"/v1/jobs/{job_id}/events") as events:
+        assert json.loads(events.message()["data"])["state"] == "succeeded"
+        assert events.message() == {}
+
+
+def test_an_end_that_was_missed_is_sent_later(api: Api) -> None:
+    job_id = submitted(api.ledger).id
+    with listening(api, f"/v1/jobs/{job_id}/events") as events:
+        events.message()
+        last = events.last_id
+    ended(api, job_id)
+    with listening(api, f"/v1/jobs/{job_id}/events", last_event_id=last) as events:
+        assert [events.next()["type"] for _ in range(2)] == ["didflow.job.running.v1", "didflow.job.succeeded.v1"]
+        assert events.message() == {}
+
+
+def test_only_the_wanted_events_come(api: Api) -> None:
+    path = "/v1/events?reference=mine&type=didflow.job.succeeded.v1&type=didflow.job.queued.v1"
+    with listening(api, path) as events:
+        submitted(api.ledger, reference="other")
+        mine = submitted(api.ledger, reference="mine").id
+        ended(api, mine)
+        assert [events.next()["id"] for _ in range(2)] == [f"{mine}:1", f"{mine}:3"]
+
+
+def test_a_limited_key_hears_its_own_jobs_only(api: Api) -> None:
+    with (
+        api.client(api.key("listener", ApiScope.READ, reference_prefix="shop-")) as http,
+        listening(api, "/v1/events", http=http) as events,
+    ):
+        submitted(api.ledger, reference="other-1")
+        submitted(api.ledger)
+        api.ledger.pause_account("default", 401, "wrong key")
+        api.ledger.resume_account("default")
+        mine = submitted(api.ledger, reference="shop-1").id
+        assert events.next()["subject"] == mine
+
+
+def test_a_foreign_id_is_refused(api: Api) -> None:
+    answer = api.http.get("/v1/events", headers={"Last-Event-ID": "abc"})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "Last-Event-ID")
+
+
+def test_a_wait_ends_with_the_job(api: Api) -> None:
+    body = {"request": {"country": "US", "dry_run": True}, "reference": "waits"}
+    with ThreadPoolExecutor(1) as threads, listening(api, "/v1/events?reference=waits") as events:
+        waiting = threads.submit(api.http.post, "/v1/jobs/search-and-buy", params={"wait": "60"}, json=body)
+        job_id = str(events.next()["subject"])
+        ended(api, job_id)
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
+
+
+def test_a_wait_is_over_when_its_time_is(api: Api) -> None:
+    body = {"request": {"country": "US", "dry_run": True}}
+    for options in ({"params": {"wait": "0.05"}}, {"headers": {"Prefer": "respond-async, wait=0"}}):
+        answer = api.http.post("/v1/jobs/search-and-buy", json=body, **options)  # type: ignore[arg-type]
+        assert (answer.status_code, answer.json()["state"]) == (202, "queued")
