@@ -61,7 +61,7 @@ async def submit(
     caller.need_sight(order.account, order.reference)
     if wanted is not None:
         await _check_limits(services, caller, order, wanted)
-    _check_key(key, needed=_can_move(kind, wanted))
+    key = _checked(key, needed=_can_move(kind, wanted))
     job = await services.didflow.submit(
         wanted,
         quote=quote,
@@ -96,14 +96,19 @@ def _can_move(kind: JobKind, wanted: JobRequest | None) -> bool:
     return not (wanted is not None and wanted.dry_run) and (kind.moves_money or kind.changes_routes)
 
 
-def _check_key(key: str | None, *, needed: bool) -> None:
-    """Raises Refused (400) if there is none, InvalidRequest if it can't be stored."""
+def _checked(key: str | None, *, needed: bool) -> str | None:
+    """The key, in UTF-8. Raises Refused (400) if there is none, InvalidRequest if it can't be stored."""
     if key is None and needed:
         what = "give each order a key of its own, such as its number: repeated with it, nothing happens twice"
         fault = ProblemFault(detail=what, code="missing", next_step="send an Idempotency-Key", parameter="Idempotency-Key")
         raise Refused(400, "idempotency_key_missing", f"the header Idempotency-Key is missing: {what}", faults=(fault,))
+    try:
+        key = None if key is None else key.encode("latin-1").decode()  # Headers are read byte by byte.
+    except UnicodeDecodeError:
+        key = ""
     if faults := label_faults(key, None, "default", 5):
         raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults)
+    return key
 
 
 async def _check_limits(services: Services, caller: Caller, order: Order, wanted: JobRequest) -> None:

@@ -1,0 +1,157 @@
+"""Bad input: each has its own status, and every fault is named at once."""
+
+import json
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.http_server import Api
+from tests.support.ledger_roles import submitted
+
+PATH = "/v1/jobs"
+JSON = {"Content-Type": "application/json", "Idempotency-Key": "bad"}
+
+
+def faults(answer: object) -> dict[str, str]:
+    """Where and which kind."""
+    found: dict[str, str] = {
+        fault.get("pointer", fault.get("parameter")): fault["code"]
+        for fault in answer.json()["errors"]  # type: ignore[attr-defined]
+    }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "line 1 column 2"),
+        (b"\xff", "UTF-8"),
+        (b'{"request":{"country":"US","country":"CA"}}', "twice"),
+        (b'{"request":{"country":"US","max_monthly_usd":NaN}}', "NaN"),
+        (b'{"priority":1e999}', "too large"),
+        (b'{"priority":' + b"9" * 5000 + b"}", "too long"),
+        (b"[" * 100_000, "nested"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, "nested"),
+        (b"\xef\xbb\xbf{}", "JSON"),
+    ],
+)
+def test_what_is_not_one_json_document_is_400(api: Api, body: bytes, words: str) -> None:
+    answer = api.http.post(PATH, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_json")
+    assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/xml", "application/json; charset=latin-1", "multipart/form-data"]
+)
+def test_another_type_is_415(api: Api, content_type: str | None) -> None:
+    headers = {"Idempotency-Key": "bad"} | ({"Content-Type": content_type} if content_type else {})
+    answer = api.http.post(PATH, content=b'{"request":{"kind":"search_and_buy","country":"US"}}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_large_body_is_413_however_it_comes(api: Api) -> None:
+    large = b" " * 10_000_001
+    for content in (large, iter([large])):
+        answer = api.http.post(PATH, content=content, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_every_fault_is_named_at_once(api: Api) -> None:
+    body = {
+        "request": {"kind": "search_and_buy", "quantity": 0, "quantitty": 3, "max_monthly_usd": "a lot", "city": ["x" * 201]},
+        "reference": "a\u0000b",
+        "account": "",
+        "priority": 10,
+        "not_before": "tomorrow",
+        "a/b~c": 1,
+    }
+    answer = api.http.post(f"{PATH}?wait=-1&wiat=1", json=body, headers=JSON)
+    assert answer.status_code == 422
+    assert faults(answer) == {"wiat": "extra_forbidden"}
+    answer = api.http.post(f"{PATH}?wait=-1", json=body, headers=JSON)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert set(faults(answer)) == {
+        *("wait", "/request/country", "/request/quantity", "/request/quantitty", "/request/max_monthly_usd", "/request/city/0"),
+        *("/reference", "/account", "/priority", "/not_before", "/a~1b~0c"),
+    }
+    steps = {fault.get("pointer"): fault["next_step"] for fault in answer.json()["errors"]}
+    assert steps["/request/quantitty"] == "leave it out, or write quantity"
+    assert all(steps.values())
+
+
+def test_faults_between_fields_and_of_the_ledger_are_named_too(api: Api) -> None:
+    body: dict[str, object] = {"request": {"country": "US", "quantity": 2, "at_least": 3}}
+    assert faults(api.http.post(f"{PATH}/search-and-buy", json=body, headers=JSON)) == {"/request": "value_error"}
+    body = {"request": {"numbers": ["+12135550100"]}, "not_before": "2099-01-01T00:00:00Z"}
+    assert set(faults(api.http.post(f"{PATH}/release", json=body, headers=JSON))) == {"/not_before"}
+    body = {"request": {"numbers": ["+12135550100"], "at": "2020-01-01"}}
+    assert set(faults(api.http.post(f"{PATH}/release", json=body, headers=JSON))) == {"/request/at"}
+
+
+@pytest.mark.parametrize(
+    "body", [[], "text", 1, None, {}, {"request": []}, {"request": {"kind": "nothing"}}, {"request": {"kind": ["release"]}}]
+)
+def test_another_shape_is_422(api: Api, body: object) -> None:
+    answer = api.http.post(PATH, content=json.dumps(body).encode(), headers=JSON)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+
+
+def test_a_lone_surrogate_is_no_text(api: Api) -> None:
+    answer = api.http.post(f"{PATH}/search-and-buy", content=rb'{"request":{"country":"\ud800"}}', headers=JSON)
+    assert (answer.status_code, set(faults(answer))) == (422, {"/request/country"})
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "\u00e9" * 201])
+def test_a_key_that_cannot_be_stored_is_named(api: Api, key: str) -> None:
+    headers = [(b"Idempotency-Key", key.encode()), (b"Content-Type", b"application/json")]
+    answer = api.http.post(f"{PATH}/search-and-buy", content=b'{"request":{"country":"US"}}', headers=headers)
+    assert (answer.status_code, set(faults(answer))) == (422, {"Idempotency-Key"})
+
+
+def test_a_key_may_be_any_text(api: Api) -> None:
+    headers = [(b"Idempotency-Key", "Größe 7 ✓".encode()), (b"Content-Type", b"application/json")]
+    answer = api.http.post(f"{PATH}/search-and-buy", content=b'{"request":{"country":"US"}}', headers=headers)
+    assert (answer.status_code, answer.json()["idempotency_key"]) == (202, "Größe 7 ✓")
+    assert api.ledger.get(answer.json()["id"]).idempotency_key == "Größe 7 ✓"
+
+
+def test_a_hundred_thousand_numbers_are_taken_and_one_more_is_not(api: Api) -> None:
+    numbers = [f"+1213{place:07}" for place in range(2_000_000, 2_100_001)]
+    body = {"request": {"numbers": numbers, "expected_count": 1, "dry_run": True}}
+    answer = api.http.post(f"{PATH}/release", json=body)
+    assert (answer.status_code, faults(answer)) == (422, {"/request/numbers": "too_long"})
+    body["request"] = {"numbers": numbers[1:], "dry_run": True}
+    answer = api.http.post(f"{PATH}/release", json=body)
+    assert answer.status_code == 202, answer.text[:300]
+    assert len(answer.json()["request"]["numbers"]) == 100_000
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("DELETE", "/v1/jobs", 405), ("GET", "/nothing", 404)])
+def test_other_paths_and_methods_are_problems_too(api: Api, method: str, path: str, status: int) -> None:
+    answer = api.http.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_request_has_the_id_that_it_was_given(api: Api) -> None:
+    assert api.http.get("/v1/jobs", headers={"X-Request-Id": "trace-7"}).headers["x-request-id"] == "trace-7"
+    for strange in ("a b", "x" * 101, "<script>"):
+        given = api.http.get("/v1/jobs", headers={"X-Request-Id": strange}).headers["x-request-id"]
+        assert given != strange
+        assert len(given) == 32
+
+
+def test_a_client_that_leaves_while_it_waits_stops_nothing(api: Api) -> None:
+    url = urlsplit(api.url)
+    body = json.dumps({"request": {"country": "US", "dry_run": True}, "reference": "left"}).encode()
+    key = api.http.headers["authorization"]
+    head = f"POST /v1/jobs/search-and-buy?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((url.hostname or "", url.port or 0)) as raw:
+        raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        while not (found := api.http.get("/v1/jobs", params={"reference": "left"}).json()["jobs"]):
+            pass
+    assert api.ledger.get(found[0]["id"]).state == "queued"
+    assert api.http.get(f"/v1/jobs/{submitted(api.ledger).id}").status_code == 200
