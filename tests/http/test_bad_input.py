@@ -118,6 +118,7 @@ def test_a_key_may_be_any_text(api: Api) -> None:
     assert api.ledger.get(answer.json()["id"]).idempotency_key == "Größe 7 ✓"
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_numbers_are_taken_and_one_more_is_not(api: Api) -> None:
     numbers = [f"+1213{place:07}" for place in range(2_000_000, 2_100_001)]
     body = {"request": {"numbers": numbers, "expected_count": 1, "dry_run": True}}
