@@ -180,6 +180,9 @@ class Settings(BaseSettings):
     inventory_seconds: float = Field(
         900.0, ge=1, le=30 * DAY_S, description="how often workers read all numbers of an account, for the inventory"
     )
+    failover_inventory_seconds: float = Field(
+        1800.0, ge=0, le=30 * DAY_S, description="how old the inventory may be for a failover by selector to go by it; 0: it always lists"
+    )
     inventory_share: float = Field(
         0.1, gt=0, le=1, description="part of the rate limit that a sweep of the inventory uses at most; it pauses for emergencies"
     )

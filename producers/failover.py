@@ -40,7 +40,7 @@ CALLED_OFF_S = 5.0
 #: A job with these outcomes only moved nothing.
 _UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
 #: What a run has of its own, or detected since: no difference between a plan and the job that ran it.
-_FOUND_OUT = ("v", "dry_run", "numbers", "record_ids", "selector", "expected_count", "deadline", "after", "snapshot_of")
+_FOUND_OUT = ("v", "dry_run", "numbers", "record_ids", "selector", "expected_count", "deadline", "after", "snapshot_of", "read_routes")
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,17 @@ class Failover:
         max_fraction: float | None = None,
         canary: int | None = None,
         deadline: datetime | None = None,
+        read_routes: bool = False,
         dry_run: bool = False,
     ) -> Job:
         """Move the numbers that a selector finds, or a list of E.164 numbers, to these destinations.
 
-        The guards are those of `Reroute`. A dry run has a key of its own, so that the real move isn't taken for a repetition.
+        The guards, and `read_routes`, are those of `Reroute`.
+        A dry run has a key of its own, so that the real move isn't taken for a repetition.
         Raises InvalidRequest, IdempotencyConflict (this incident moved others), ServiceUnavailable (repeat it then).
         """
         guards = {"expected_count": expected_count, "max_fraction": max_fraction, "canary": canary, "deadline": deadline}
-        request = _reroute(who, to, **guards, dry_run=dry_run)
+        request = _reroute(who, to, **guards, read_routes=read_routes, dry_run=dry_run)
         if dry_run:
             key = f"failover-check:{incident}"
             return self._didflow.submit(request, idempotency_key=key, reference=incident, account=self._account)
@@ -263,4 +265,4 @@ def _of_plan(plan: FailoverPlan, deadline: datetime | None, *, read_routes: bool
         raise InvalidRequest(f"{what} run the failover without the plan", (("plan", f"{what} run the failover without the plan"),))
     # The count was expected of what was detected; a number that has gone since must not keep the others here.
     named = {"record_ids": tuple(plan.numbers.values()), "numbers": (), "selector": None, "expected_count": None, "deadline": deadline}
-    return built(Reroute, dict(plan.request) | named | {"snapshot_of": None if read_routes else plan.snapshot})
+    return built(Reroute, dict(plan.request) | named | {"snapshot_of": None if read_routes or plan.request.read_routes else plan.snapshot})

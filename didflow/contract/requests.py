@@ -223,6 +223,7 @@ class Reroute(_OfNumbers):
     after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
     snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
                     since, its routes are the snapshot, and nothing has to be listed before the first number moves
+    read_routes     read all present routes first: otherwise those of a selector are taken from the inventory where that is young
     """
 
     kind: Literal["reroute"] = "reroute"
@@ -232,6 +233,7 @@ class Reroute(_OfNumbers):
     deadline: Moment | None = None
     after: Text | None = None
     snapshot_of: Text | None = None
+    read_routes: bool = False
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:

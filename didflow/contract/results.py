@@ -154,7 +154,10 @@ class Summary(_Frozen):
 
 
 class Result(_Frozen):
-    """The end of a job, as stored and as sent in its event. `summary` is there instead of `numbers` where those are more than 1,000."""
+    """The end of a job, as stored and as sent in its event. `summary` is there instead of `numbers` where those are more than 1,000.
+
+    `inventory_age_s`: the numbers and their previous routes are those that the inventory showed, whose last sweep had begun so long before.
+    """
 
     numbers: tuple[NumberResult, ...] = ()
     summary: Summary | None = None
@@ -162,3 +165,4 @@ class Result(_Frozen):
     search: SearchReport | None = None
     quote: Quote | None = None
     error: JobError | None = None
+    inventory_age_s: float | None = None

@@ -76,6 +76,9 @@ MaxFraction = Annotated[
 Canary = Annotated[
     int | None, typer.Option("--canary", help="move this many first; continue only when they are confirmed", show_default=False)
 ]
+ReadRoutes = Annotated[
+    bool, typer.Option("--read-routes", help="read all present routes first; otherwise those of a selector come from a recent inventory")
+]
 Deadline = Annotated[
     str | None, typer.Option("--deadline", help="send nothing after this time: 120s, 10m, or a time with zone", show_default=False)
 ]

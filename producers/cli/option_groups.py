@@ -47,6 +47,7 @@ class Guards:
     expected_count: given.ExpectedCount = None
     max_fraction: given.MaxFraction = None
     canary: given.Canary = None
+    read_routes: given.ReadRoutes = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@
                  answered after the latency L, any number of them under way:
                      accepted  = (P + B - 1) / r + L        the first batch waits for no page but its own
                      confirmed = (P + B + P - 1) / r + L    every number is read back
-    didflow      one Reroute job by selector, two worker processes, all settings but the rate limit as they are by default
+    didflow      one Reroute job by selector, two worker processes, all settings but the rate limit as they are by default: from the
+                 inventory, whose sweep was complete before; of all numbers, and of half of them, where the ideal lists nothing before:
+                     accepted = (B - 1) / r + L         confirmed = (B + P - 1) / r + L
+                 listed: the same with `read_routes`, so that all is listed first
                  planned: the run of a plan that was refreshed before, so that nothing has to be listed
     sdk_bulk     wavix-python-sdk: list page by page, `bulk_update` in a plain loop, list again
     sdk_single   the same with one number in each call; a part is measured, the rest is extrapolated
@@ -40,8 +43,9 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
 LATENCY_S = 0.05
 PER_PAGE = 100
-PLANNED = "didflow, a plan's run"
-OLD, NEW = "old@example.net", "new@example.net"
+INVENTORY, HALF, LISTED, PLANNED = "didflow", "didflow, half of the numbers", "didflow, all listed first", "didflow, a plan's run"
+OURS = (INVENTORY, HALF, LISTED, PLANNED)
+OLD, OTHER, NEW = "old@example.net", "other@example.net", "new@example.net"
 #: So many single calls are measured.
 SINGLE_PART = 60
 #: A failover that takes longer than this has failed.
@@ -50,7 +54,8 @@ GIVE_UP_S = 240.0
 
 @dataclass(frozen=True)
 class Run:
-    """What one way took. `calls` as the provider counted them, refused ones included."""
+    """What one way took, from its submit. `calls` as the provider counted them, refused ones included. `first_s`: until it was sent the
+    first change."""
 
     name: str
     accepted_s: float
@@ -59,6 +64,7 @@ class Run:
     refused: int
     note: str = ""
     load: float = 0.0
+    first_s: float | None = None
 
 
 def main() -> None:
@@ -66,8 +72,7 @@ def main() -> None:
     batch = Settings.model_fields["batch_size"].default
     began = datetime.now(UTC)
     runs = [ideal(options.numbers, options.rate, batch)]
-    runs.append(didflow(options.numbers, options.rate))
-    runs.append(didflow(options.numbers, options.rate, planned=True))
+    runs += [didflow(options.numbers, options.rate, name) for name in OURS]
     runs.append(sdk_bulk(options.numbers, options.rate, batch))
     runs.append(sdk_single(options.numbers, options.rate))
     report = {
@@ -99,28 +104,33 @@ def ideal(numbers: int, rate: float, batch: int) -> Run:
     return Run("ideal, computed", accepted_s, accepted_s + pages / rate, pages + batches + pages, 0)
 
 
-def didflow(numbers: int, rate: float, *, planned: bool = False) -> Run:
-    """`planned`: by the run of a plan, which was refreshed before."""
-    with _sandbox(numbers, rate, processes=2) as (stack, admin):
+def didflow(numbers: int, rate: float, name: str) -> Run:
+    """One of `OURS`."""
+    planned, meant = name == PLANNED, numbers // 2 if name == HALF else numbers
+    with _sandbox(numbers, rate, processes=2, elsewhere=numbers - meant) as (stack, admin):
         client = Didflow.from_url(stack.redis_url or "")
         _until_ready(client)
         selector, new = Selector(destination=f"sip:{OLD}"), (Destination(transport=1, destination=NEW),)
         failover = Failover(client)
         if planned:
             failover.plan("bench", selector, new, timeout_s=GIVE_UP_S)
+        _until_swept(client)
         before = _counted(admin.state())
         load, began_s = os.getloadavg()[0], time.monotonic()
-        job = failover.run_plan("bench", "INC-1").job if planned else failover.away("INC-1", selector, new, expected_count=numbers)
+        if planned:
+            job = failover.run_plan("bench", "INC-1").job
+        else:
+            job = failover.away("INC-1", selector, new, expected_count=meant, read_routes=name == LISTED)
         view = client.wait(job.id, timeout_s=GIVE_UP_S)
         confirmed_s = time.monotonic() - began_s
         traffic = admin.state()
         looked_s = time.monotonic() - began_s
         assert view.state is JobState.SUCCEEDED, (view.state, view.reason)
-        _check(traffic, numbers)
+        _check(traffic, meant)
         accepted_s = looked_s - _last_change_ago_s(traffic) + LATENCY_S
+        first_s = looked_s - float(traffic["first_came_s_ago"]["destinations"])
         calls, refused = (now - then for now, then in zip(_counted(traffic), before, strict=True))
-        name = PLANNED if planned else "didflow"
-        return Run(name, accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load)
+        return Run(name, accepted_s, confirmed_s, calls, refused, note="one Reroute job", load=load, first_s=first_s)
 
 
 def sdk_bulk(numbers: int, rate: float, batch: int) -> Run:
@@ -161,15 +171,16 @@ def sdk_single(numbers: int, rate: float) -> Run:
 
 
 @contextmanager
-def _sandbox(numbers: int, rate: float, processes: int = 0) -> Iterator[tuple[LocalStack, SandboxAdmin]]:
-    """A sandbox that owns the numbers, with workers if requested."""
+def _sandbox(numbers: int, rate: float, processes: int = 0, elsewhere: int = 0) -> Iterator[tuple[LocalStack, SandboxAdmin]]:
+    """A sandbox that owns the numbers, so many of them `elsewhere`; with workers if requested."""
     arguments = ("--port", "0", "--latency-ms", str(LATENCY_S * 1000), "--rate-limit", str(rate), "--numbers-per-city", str(numbers))
     with tempfile.TemporaryDirectory() as folder:
         environment = {"DIDFLOW_RATE_LIMIT": str(rate)}
         with LocalStack(processes, sandbox=arguments, environment=environment, log=Path(folder) / "log") as stack:
             admin = SandboxAdmin(stack.sandbox_url or "")
-            seeded = admin.order("seed_owned", count=numbers, destinations=[{"transport": 1, "destination": OLD, "priority": 1}])
-            assert len(seeded) == numbers
+            for where, count in ((OLD, numbers - elsewhere), (OTHER, elsewhere)):
+                seeded = admin.order("seed_owned", count=count, destinations=[{"transport": 1, "destination": where, "priority": 1}])
+                assert len(seeded) == count
             yield stack, admin
 
 
@@ -177,6 +188,13 @@ def _until_ready(client: Didflow) -> None:
     """Until a worker has taken a job: a dry run of one number that isn't there."""
     probe = Reroute(numbers=("+12135550100",), destinations=(Destination(transport=1, destination=NEW),), dry_run=True)
     client.wait(client.submit(probe).id, timeout_s=GIVE_UP_S)
+
+
+def _until_swept(client: Didflow) -> None:
+    deadline_s = time.monotonic() + GIVE_UP_S
+    while not client.inventory.state().complete:
+        assert time.monotonic() < deadline_s, "the inventory wasn't swept"
+        time.sleep(0.2)
 
 
 def _sdk(stack: LocalStack) -> Wavix:
@@ -223,6 +241,7 @@ def _markdown(report: dict[str, Any], runs: Sequence[Run]) -> str:
     cells = [
         (
             f"{run.name}{f' ({run.note})' if run.note else ''}",
+            f"{run.first_s * 1000:,.0f}" if run.first_s is not None else "",
             f"{run.accepted_s:,.1f}",
             f"{run.accepted_s / best:.2f}",
             f"{run.confirmed_s:,.1f}",
@@ -232,14 +251,16 @@ def _markdown(report: dict[str, Any], runs: Sequence[Run]) -> str:
         )
         for run in runs
     ]
-    return head + table(("", "accepted, s", "… of the ideal", "confirmed, s", "calls", "of them 429", "load average"), cells)
+    return head + table(
+        ("", "first sent, ms", "accepted, s", "… of the ideal", "confirmed, s", "calls", "of them 429", "load average"), cells
+    )
 
 
 def _write(report: dict[str, Any], runs: Sequence[Run]) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
     (DOCS / "failover.json").write_text(json.dumps(report, indent=1) + "\n")
     (DOCS / "failover.md").write_text(_markdown(report, runs))
-    bars = [Bar(run.name, run.accepted_s, f"{run.accepted_s:,.1f} s", ours=run.name in ("didflow", PLANNED)) for run in runs]
+    bars = [Bar(run.name, run.accepted_s, f"{run.accepted_s:,.1f} s", ours=run.name in OURS) for run in runs]
     title = f"{report['numbers']:,} numbers moved: seconds until the provider has accepted all"
     (DOCS / "failover.svg").write_text(chart(title, bars))
 

@@ -24,6 +24,7 @@ from didflow.ledger.serialization import in_parts
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.ledger_ports.events import LedgerEvents
 from worker.attempt.ledger_ports.jobs import LedgerBatches, LedgerChunks, LedgerJobs
+from worker.attempt.ledger_ports.mirror import LedgerMirror
 from worker.attempt.ledger_ports.money import GATE_AGAIN_S, LedgerMoney
 from worker.attempt.ledger_ports.release import LedgerForms, LedgerReleaseGuards
 from worker.attempt.ledger_ports.routes import LedgerParked, LedgerRoutes
@@ -65,7 +66,7 @@ class LedgerJobContext:
         self.money = LedgerMoney(ledger, claim, self, stopping)
         self.notes, self.pool, self.quotes = LedgerNotes(ledger, claim), LedgerPool(ledger, claim), LedgerQuotes(ledger)
         self.reservations, self.routes = LedgerReservations(ledger, claim), LedgerRoutes(ledger, claim, flags, lease_s)
-        self.parked = LedgerParked(ledger, claim, self.routes)
+        self.mirror, self.parked = LedgerMirror(ledger, claim), LedgerParked(ledger, claim, self.routes)
 
     @property
     def job_id(self) -> str:

@@ -328,6 +328,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         settle_limit_s=settings.settle_limit_seconds,
         batch_size=settings.batch_size,
         spend_limits=settings.spend_limits(account),
+        mirror_max_age_s=settings.failover_inventory_seconds,
         look_s=settings.stock_look_seconds,
         quote_s=settings.quote_seconds,
         protected_numbers=frozenset(settings.protected_numbers),

@@ -35,7 +35,8 @@ class LedgerRoutes:
             raise LostLease
         late_ms = int(self._sent_within_s * 1000)
         until_ms = {number: since_ms + late_ms for number, since_ms in claimed.since_ms.items()}
-        return RouteClaim(claimed.newer, until_ms, claimed.moved_by, claimed.parked)
+        answered_ms = {number: claimed.since_ms[number] for number in claimed.moved_by if number in claimed.since_ms}
+        return RouteClaim(claimed.newer, until_ms, claimed.moved_by, claimed.parked, answered_ms=answered_ms)
 
 
 class LedgerParked:

@@ -4,7 +4,7 @@ Every write names the attempt's lease token: if a newer attempt exists, the writ
 reached the disk when it returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,8 @@ from didflow.contract.errors import JobError
 from didflow.contract.ids_form import IdsForm
 from didflow.contract.number_holders import Holder, Loan
 from didflow.contract.parked_numbers import Parked
-from didflow.contract.requests import Request
+from didflow.contract.provider import OwnedNumber
+from didflow.contract.requests import Request, Selector
 from didflow.contract.results import Quote
 from didflow.contract.spending import LimitReached, Spend, SpendLimit
 from didflow.contract.states import JobState
@@ -45,13 +46,43 @@ class RouteClaim:
     `disturbed_ms`: numbers for which an older job's call was out without an answer, and until when, on the ledger's clock, it may have
     been sent: it may still act. Or was answered after the routes were read; where that is all, `moved_by` says which job's.
 
+    `answered_ms`: when the last call for those of `moved_by` was answered.
+
     `parked`: those of `newer` that a release counts down; it knows which route they are to have if they stay.
     """
 
     newer: frozenset[str]
     disturbed_ms: Mapping[str, int]
     moved_by: Mapping[str, str] = field(default_factory=dict)
+    answered_ms: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     parked: frozenset[str] = frozenset()
+
+
+class MirrorSelection(Protocol):
+    """The numbers of the inventory that a selector means.
+
+    age_s   since its last complete sweep began
+    total   numbers of the account
+    count   of those that are meant
+    """
+
+    @property
+    def age_s(self) -> float: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    def numbers(self, together: int) -> Iterator[Mapping[int, Sequence[OwnedNumber]]]:
+        """The numbers, so many at a time, by when each was read or confirmed (the ledger's clock, ms)."""
+        ...
+
+
+class MirroredNumbers(Protocol):
+    """The account's numbers as the inventory shows them."""
+
+    def select(self, selector: Selector) -> MirrorSelection | None:
+        """What the selector means; None if it can't say: it was never complete, its last sweep wasn't, or the gate is closed."""
+        ...
 
 
 class Identity(Protocol):
@@ -353,6 +384,8 @@ class RerouteContext(AttemptContext, Protocol):
     def chunks(self) -> Chunks: ...
     @property
     def jobs(self) -> OtherJobs: ...
+    @property
+    def mirror(self) -> MirroredNumbers: ...
     @property
     def parked(self) -> ParkedNumbers: ...
     @property

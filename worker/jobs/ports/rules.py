@@ -20,6 +20,7 @@ class Rules:
     card_linked     a card pays for what the balance doesn't cover
     reuse_label     numbers of ours with this label, without destinations and callback, may be assigned instead of buying
     documents_every_s, documents_deadline_s   how often a number that waits for documents is checked, and for how long
+    mirror_max_age_s  how old the inventory may be for an emergency to go by it
     look_s          how often a standing order looks at the stock, about
     quote_s         how long a quote is good for
     """
@@ -28,6 +29,7 @@ class Rules:
     settle_limit_s: float = 600.0
     batch_size: int = 100
     spend_limits: tuple[SpendLimit, ...] = ()
+    mirror_max_age_s: float = 1800.0
     look_s: float = 60.0
     quote_s: float = 3600.0
     protected_numbers: frozenset[str] = frozenset()

@@ -5,8 +5,10 @@ is a job of its own, with a lease and attempts of its own, that runs `RouteChang
 reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.errors import JobError
@@ -23,7 +25,7 @@ from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.read_back import READ_AGAIN_S
 from worker.jobs.reroute.record import CANCELLED, STOPPED, TOO_LATE, RouteRecord, checkpoint_of, end_state
-from worker.jobs.reroute.route_change import GOOD, RouteChange, RouteChangeBatch, is_open
+from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange, RouteChangeBatch, is_open
 from worker.jobs.reroute.snapshot import SnapshotWriter
 
 #: Batches that are submitted in one write, and in the first one: the sooner those are there, the sooner threads are busy.
@@ -49,22 +51,39 @@ def changes_in(context: RerouteContext) -> Iterator[RouteChange]:
         yield from (read_stored(RouteChange, text) for text in context.numbers(numbers).values())
 
 
-class ChunkedRouteChanges:
-    """The moves of one large job."""
+class MissedNumbers(Protocol):
+    """Finds what the snapshot lacks."""
 
-    def __init__(self, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> None:
-        self._context, self._provider, self._rules = context, provider, rules
+    def add(self, checkpoint: RerouteCheckpoint, see: Callable[[Sequence[OwnedNumber]], None]) -> int:
+        """Read the whole list, add pages, and return how many numbers were added. `see` gets every number of the list."""
+        ...
+
+
+class ChunkedRouteChanges:
+    """The moves of one large job. `missed`: of one whose snapshot may lack numbers."""
+
+    def __init__(self, context: RerouteContext, provider: ReroutePorts, rules: Rules, missed: MissedNumbers | None = None) -> None:
+        self._context, self._provider, self._rules, self._missed = context, provider, rules, missed
         self.checkpoint = checkpoint_of(context)
 
-    def selected(self, snapshot: SnapshotWriter, *, label: str | None = None) -> None:
-        """The snapshot is complete. `label`: all its numbers have it."""
+    def selected(self, snapshot: SnapshotWriter, *, label: str | None = None, mirror_age_s: float | None = None) -> None:
+        """The snapshot is complete. `label`: all its numbers have it. `mirror_age_s`: it is what the inventory showed."""
         snapshot.close()
-        search = shared_digits(snapshot.first, snapshot.last) if snapshot.first and label is None else None
+        listed_by_search = snapshot.first and label is None and mirror_age_s is None
+        search = shared_digits(snapshot.first, snapshot.last) if listed_by_search else None
         counts = self._context.chunks.outcomes()
-        how = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
-        how |= {"inactive": snapshot.inactive}
+        how: dict[str, object] = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
+        how |= {"inactive": snapshot.inactive, "mirror_age_s": mirror_age_s}
         nothing_to_claim = not counts.get(Outcome.UNCHANGED)
-        self._remember("selected", f"{snapshot.count} numbers, {counts.get('open', 0)} to move", claimed=nothing_to_claim, **how)
+        source = "" if mirror_age_s is None else f", as the inventory showed them {mirror_age_s:.0f} s after its last sweep began"
+        detail = f"{sum(counts.values())} numbers, {counts.get('open', 0)} to move{source}"
+        self._remember("selected", detail, claimed=nothing_to_claim, **how)
+
+    def send_pages(self, pages: Iterable[int], deadline: datetime | None) -> None:
+        """Submit batches of a snapshot that isn't complete. The deadline is noticed later, when all would be submitted."""
+        named = {str(page): RouteChangeBatch(page=page, taken_ms=self.checkpoint.taken_ms, deadline=deadline) for page in pages}
+        with suppress(_TooLate):
+            self._submit({name: batch.model_dump_json() for name, batch in named.items()}, deadline)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did. Raises Wait while batches are under way."""
@@ -78,7 +97,7 @@ class ChunkedRouteChanges:
             if self._context.batches.open_count():
                 raise Wait(WaitReason.DEPENDS, BATCHES_AGAIN_S, "batches are under way")
             stopped = stopped or self._stopped_batches()
-            self._confirm()
+            self._confirm(sweeps=stopped is None)
             if not self._context.chunks.outcomes().get("open"):
                 return None
             if stopped:
@@ -89,7 +108,7 @@ class ChunkedRouteChanges:
         """The job's end: by how many numbers are as asked."""
         counts = self._context.chunks.outcomes()
         outcomes: dict[Outcome | None, int] = {Outcome(word): count for word, count in counts.items() if word != "open"}
-        result = result_of_chunks(self._context, error)
+        result = result_of_chunks(self._context, error).model_copy(update={"inventory_age_s": self.checkpoint.mirror_age_s})
         if outcomes.get(Outcome.UNCLEAR):
             self._remember("unclear", f"{outcomes[Outcome.UNCLEAR]} numbers", doubtful=True)
             return Ended(JobState.NEEDS_REVIEW, result)
@@ -202,16 +221,24 @@ class ChunkedRouteChanges:
 
     # Reading back
 
-    def _confirm(self) -> None:
-        """Read back what was accepted. Raises Wait while the provider may still be applying it."""
-        if not (accepted := self._context.chunks.outcomes().get(Outcome.ACCEPTED)):
+    def _confirm(self, *, sweeps: bool) -> None:
+        """Read back what was accepted. Raises Wait while the provider may still be applying it.
+
+        `sweeps`: what the snapshot lacked is found by the same reading, once.
+        """
+        missed = self._missed if sweeps and not self.checkpoint.swept else None
+        if not (accepted := self._context.chunks.outcomes().get(Outcome.ACCEPTED, 0)) and missed is None:
             return
         asked_ms = self._context.now_ms()
         if not self.checkpoint.read_back:
             # Later than the batches' calls, which errs on the safe side.
             self._remember("reading_back", f"{accepted} numbers", accepted_ms=asked_ms, read_back=True)
         settled = asked_ms >= self.checkpoint.accepted_ms + int(self._rules.settle_s * 1000)
-        if accepted > ASKED_FOR_EACH:
+        if missed is not None:
+            added = missed.add(self.checkpoint, lambda items: self._judge_items(items, asked_ms, settled=settled))
+            self._remember("swept", f"{added} numbers that the inventory lacked", swept=True, claimed=False)
+            self._claim_unchanged()
+        elif accepted > ASKED_FOR_EACH:
             self._judge_list(pages_of(self._provider, self.checkpoint.search, self.checkpoint.label), asked_ms, settled=settled)
         if settled and (self.checkpoint.search or self.checkpoint.label) and self._context.chunks.outcomes().get(Outcome.ACCEPTED):
             # A filter may be silent: before a number counts as gone, the whole list and a question for the number have missed it.
@@ -224,9 +251,12 @@ class ChunkedRouteChanges:
             raise Wait(WaitReason.SETTLING, max(READ_AGAIN_S, took_ms / 1000, (after_ms - asked_ms) / 1000))
 
     def _judge_list(self, pages: Iterable[Page[OwnedNumber]], asked_ms: int, *, settled: bool) -> None:
-        for listed in pages:
-            owned = {item.number: item for item in listed.items}
-            self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
+        for shown in pages:
+            self._judge_items(shown.items, asked_ms, settled=settled)
+
+    def _judge_items(self, items: Sequence[OwnedNumber], asked_ms: int, *, settled: bool) -> None:
+        owned = {item.number: item for item in items}
+        self._judge(self._part(list(owned)), owned, asked_ms, settled=settled)
 
     def _accepted_parts(self) -> Iterator[RouteChanges]:
         if self._context.chunks.outcomes().get(Outcome.ACCEPTED):

@@ -23,6 +23,7 @@ from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in, result_of_chunks
+from worker.jobs.reroute.mirrored_snapshot import MissedNumbers, take_mirrored
 from worker.jobs.reroute.parked_numbers import ParkedSelection, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
 from worker.jobs.reroute.record import RouteRecord, checkpoint_of
@@ -45,7 +46,8 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
         check_trunks(request, provider)
         try:
             with _nothing_left_behind(context):
-                if not take_prepared(request, context, provider, rules) and (seen := _read(request, context, provider, rules)):
+                taken = take_prepared(request, context, provider, rules) or take_mirrored(request, context, provider, rules)
+                if not taken and (seen := _read(request, context, provider, rules)):
                     return seen
         except Refused as refused:
             if request.after is None or refused.error.code != NOTHING_SELECTED:
@@ -53,7 +55,8 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
             # It follows a job that moved what its selector means: to find no more is what it is for.
             return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=0, done=0)))
     if checkpoint_of(context).paged:
-        paged = ChunkedRouteChanges(context, provider, rules)
+        missed = MissedNumbers(request, context, provider, rules) if checkpoint_of(context).mirror_age_s is not None else None
+        paged = ChunkedRouteChanges(context, provider, rules, missed)
         return paged.preview() if request.dry_run else paged.ended(paged.run(canary=request.canary, deadline=request.deadline))
     record = RouteRecord(context)
     error = RouteChanges(record, context, provider, rules).run(canary=request.canary, deadline=request.deadline)
@@ -75,7 +78,7 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
             return preview(planned, Selected(owned, choice.not_found).missing_results())
         _alone(context).take_snapshot(planned, taken_ms, choice.not_found)
         return None
-    snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
+    snapshot = SnapshotWriter(context, rules.batch_size, RerouteCheckpoint(taken_ms=taken_ms))
     for found in chain((owned,), more):
         context.check_interrupts()
         snapshot.add(_moves(found, request, context))
@@ -112,7 +115,7 @@ def failback(request: Failback, context: RerouteContext, provider: ReroutePorts,
                 return preview(planned, ())
             _alone(context).take_snapshot(planned, taken_ms)
         else:
-            snapshot = SnapshotWriter(context, rules.batch_size, taken_ms)
+            snapshot = SnapshotWriter(context, rules.batch_size, RerouteCheckpoint(taken_ms=taken_ms))
             for planned in _ways_back(request.job_id, context, provider):
                 context.check_interrupts()
                 _mind_an_old_list(planned, young_s)

@@ -13,7 +13,7 @@ from worker.jobs.ports.context import OtherJob, RerouteContext
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in
-from worker.jobs.reroute.route_change import NO_RECORD, RouteChange
+from worker.jobs.reroute.route_change import NO_RECORD, RerouteCheckpoint, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import check_count, check_fraction
 
@@ -24,7 +24,8 @@ def take_prepared(request: Reroute, context: RerouteContext, provider: ReroutePo
     read = context.jobs.get(job_id) if job_id is not None else None
     if job_id is None or read is None or not _is_good(read, context.account) or context.chunks.numbers(0, job_id) is None:
         return False
-    wanted, snapshot, read_ms = set(request.record_ids), SnapshotWriter(context, rules.batch_size, context.now_ms()), 0
+    wanted, read_ms = set(request.record_ids), 0
+    snapshot = SnapshotWriter(context, rules.batch_size, RerouteCheckpoint(taken_ms=context.now_ms()))
     for moves in _read_by(job_id, context):
         context.check_interrupts()
         named = [move for move in moves if move.record_id in wanted]

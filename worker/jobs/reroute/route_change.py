@@ -120,6 +120,8 @@ class RerouteCheckpoint(BaseModel):
     round        how often batches were submitted for what had no outcome yet; `fanned_out`: all of this round's were,
                  `read_back`: and have ended
     doubtful     it was parked with unclear numbers, which are to be sent again
+    mirror_age_s its snapshot is what the inventory shows, which was this old; batches are sent while it is written. None: it was listed
+    swept        the whole list was read since, and what the inventory lacked is on pages, too
     """
 
     model_config = ConfigDict(frozen=True)
@@ -139,6 +141,8 @@ class RerouteCheckpoint(BaseModel):
     fanned_out: bool = False
     read_back: bool = False
     doubtful: bool = False
+    mirror_age_s: float | None = None
+    swept: bool = False
 
 
 class RouteChangeBatch(BaseModel):

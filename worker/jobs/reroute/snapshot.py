@@ -14,23 +14,37 @@ LEFT_OVER = 1000
 
 
 class SnapshotWriter:
-    """Takes moves in any order and any number of times, and keeps few of them. Replaces the job's numbers."""
+    """Takes moves in any order and any number of times, and keeps few of them. Replaces the job's numbers, unless it `continues`: then it
+    adds those that aren't there."""
 
-    def __init__(self, context: RerouteContext, batch_size: int, taken_ms: int) -> None:
-        self._context, self._batch_size, self.taken_ms = context, batch_size, taken_ms
+    def __init__(self, context: RerouteContext, batch_size: int, checkpoint: RerouteCheckpoint, *, continues: bool = False) -> None:
+        self._context, self._batch_size, self.taken_ms = context, batch_size, checkpoint.taken_ms
         self._gathered: dict[str, RouteChange] = {}
         self._groups: dict[tuple[str, str, bool], list[RouteChange]] = defaultdict(list)
         self._pages = 0
         self.count = 0
         self.inactive = 0
         self.first = self.last = ""
-        context.save(Write("snapshot_begun", clear=True, checkpoint=RerouteCheckpoint().model_dump_json()))
+        if continues:
+            while context.chunks.numbers(self._pages) is not None:
+                self._pages += 1
+        else:
+            context.save(Write("snapshot_begun", clear=True, checkpoint=checkpoint.model_dump_json()))
 
     def add(self, moves: Iterable[RouteChange]) -> None:
         for move in moves:
             self._gathered[move.number] = move.model_copy(update={"taken_ms": self.taken_ms})
         if len(self._gathered) >= CHUNK:
-            self._write(LEFT_OVER)
+            self.write_full()
+
+    def write_full(self) -> None:
+        """Write the pages that are full."""
+        self._write(LEFT_OVER)
+
+    @property
+    def pages(self) -> int:
+        """How many are written."""
+        return self._pages
 
     def close(self) -> None:
         """Write what is left."""

@@ -15,12 +15,14 @@ class Traffic:
         self.calls: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self._arrivals: deque[tuple[float, str]] = deque(maxlen=REMEMBERED)
+        self._first_s: dict[str, float] = {}
         self._last_s: dict[str, float] = {}
         self._now = self._peak = 0
 
     def came(self, call: str) -> None:
         self.calls[call] += 1
         self._last_s[call] = time.monotonic()
+        self._first_s.setdefault(call, self._last_s[call])
         self._arrivals.append((self._last_s[call], call))
         self._now += 1
         self._peak = max(self._peak, self._now)
@@ -35,6 +37,7 @@ class Traffic:
             "statuses": dict(self.statuses),
             "peak_concurrency": self._peak,
             "busiest_second": self._busiest_second(),
+            "first_came_s_ago": {call: time.monotonic() - moment_s for call, moment_s in self._first_s.items()},
             "last_came_s_ago": {call: time.monotonic() - moment_s for call, moment_s in self._last_s.items()},
         }
 

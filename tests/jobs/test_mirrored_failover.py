@@ -1,0 +1,202 @@
+"""A failover by selector from the inventory: nothing is listed before the first batch, and what the inventory lacked is moved, too."""
+
+import random
+import threading
+
+import pytest
+
+from didflow.contract.destinations import Destination
+from didflow.contract.jobs import Job
+from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.states import JobState, WaitReason
+from didflow.ledger import script_calls
+from tests.support.fan_out import batches, fanning, play, run_batch
+from tests.support.inline_worker import InlineWorker, outcomes, result_of
+from worker.inventory.keeper import InventoryKeeper
+
+__all__ = ["fanning"]
+
+NEW = (Destination.sip("backup@example.net"),)
+AWAY = Reroute(selector=Selector(destination="sip:old@example.net"), destinations=NEW)
+
+
+def sweep(inline: InlineWorker) -> None:
+    """Let the inventory show what the account has now."""
+    keeper = InventoryKeeper(
+        inline.ledger, "default", lambda: inline.client, every_s=0.001, requests_per_s=1e6, settle_s=0.0, renewal_due_s=86_400.0
+    )
+    keeper.look()
+
+
+def listed(inline: InlineWorker) -> int:
+    """How often owned numbers were requested."""
+    calls = inline.sandbox.state()["calls"]
+    return int(calls.get("owned", 0)) + int(calls.get("owned_one", 0))
+
+
+def begun(inline: InlineWorker, request: Reroute = AWAY) -> tuple[Job, int]:
+    """The job after its first attempt, and how often the owned list was read in it."""
+    before = listed(inline)
+    job = inline.submit(request)
+    inline.attempt(job)
+    return job, listed(inline) - before
+
+
+def routes(inline: InlineWorker) -> set[tuple[str, ...]]:
+    return set(map(tuple, inline.routes().values()))
+
+
+def test_nothing_is_listed_before_the_batches_and_the_result_says_how_old_the_inventory_was(fanning: InlineWorker) -> None:
+    ours, others = fanning.own(34), fanning.own(9, "sip:other@example.net")
+    sweep(fanning)
+    job, read = begun(fanning)
+    assert (read, fanning.ledger.get(job.id).reason) == (0, WaitReason.DEPENDS)
+    view = play(fanning, job)
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+    age_s = result_of(view).inventory_age_s
+    assert age_s is not None
+    assert 0 <= age_s < 60
+    play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert fanning.routes() == {key: ["old@example.net"] for key in ours} | {key: ["other@example.net"] for key in others}
+
+
+def test_numbers_that_the_inventory_lacked_are_moved_behind_the_others(fanning: InlineWorker) -> None:
+    ours = fanning.own(34)
+    sweep(fanning)
+    late = fanning.own(13)
+    job, read = begun(fanning)
+    assert read == 0
+    view = play(fanning, job, order=random.Random(7))
+    assert outcomes(view) == dict.fromkeys(ours + late, "confirmed")
+    assert "13 numbers that the inventory lacked" in [step.detail for step in fanning.story(job) if step.name == "swept"]
+    play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert routes(fanning) == {("old@example.net",)}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"read_routes": True}, "it was asked for"),
+        ({"expected_count": 35}, "a guard would refuse, so the list decides"),
+        ({"max_fraction": 0.5}, "a guard would refuse, so the list decides"),
+        ({"dry_run": True}, "a dry run shows what is"),
+    ],
+)
+def test_the_list_is_read_where_the_inventory_does_not_do(fanning: InlineWorker, change: dict[str, object], why: str) -> None:
+    fanning.own(34)
+    sweep(fanning)
+    _, read = begun(fanning, AWAY.model_copy(update=change))
+    assert read > 0, why
+
+
+def test_the_list_is_read_where_the_inventory_is_too_old_or_was_never_complete(fanning: InlineWorker) -> None:
+    fanning.own(34)
+    assert begun(fanning)[1] > 0, "never complete"
+    strict = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10, failover_inventory_seconds=0)
+    sweep(fanning)
+    assert begun(strict, AWAY.model_copy(update={"selector": Selector(all=True)}))[1] > 0, "too old"
+    strict.close()
+
+
+def test_a_guard_that_the_list_upholds_refuses_as_ever(fanning: InlineWorker) -> None:
+    fanning.own(34)
+    sweep(fanning)
+    view = play(fanning, fanning.submit(AWAY.model_copy(update={"expected_count": 35})))
+    error = result_of(view).error
+    assert error is not None
+    assert (view.state, error.code) == (JobState.FAILED, "unexpected_count")
+    assert routes(fanning) == {("old@example.net",)}
+
+
+def test_a_canary_goes_first_and_nothing_follows_one_that_fails(fanning: InlineWorker) -> None:
+    ours = fanning.own(34)
+    sweep(fanning)
+    job, _ = begun(fanning, AWAY.model_copy(update={"canary": 3}))
+    assert not [batch for batch in batches(fanning, job) if fanning.ledger.get(batch.id).state is not JobState.QUEUED]
+    view = play(fanning, job)
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+
+
+def test_an_attempt_that_ends_amid_the_snapshot_is_continued_and_loses_no_previous_route(
+    fanning: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers of the first pages are on their way by then: were they read again, a failback would restore the new route."""
+    monkeypatch.setattr("worker.jobs.reroute.mirrored_snapshot.TOGETHER", 10)
+    ours = fanning.own(47)
+    sweep(fanning)
+    job = fanning.submit(AWAY)
+    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
+    stopping.runner._stopping = StopsAfter(4)
+    stopping.attempt(job)
+    sent = batches(fanning, job)
+    assert 0 < len(sent) < 5, fanning.steps(job)
+    for batch in sent:
+        run_batch(fanning, batch)
+    sweep(fanning)  # The inventory shows the new routes.
+    view = play(fanning, job)
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+    play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert routes(fanning) == {("old@example.net",)}
+    stopping.close()
+
+
+def test_a_cancel_amid_the_batches_stops_what_is_left_and_says_what_was_moved(fanning: InlineWorker) -> None:
+    fanning.own(47)
+    sweep(fanning)
+    job, _ = begun(fanning)
+    run_batch(fanning, batches(fanning, job)[0])
+    fanning.ledger.run(script_calls.cancel(job.id))
+    view = play(fanning, job)
+    moved = sum(route == ["backup@example.net"] for route in fanning.routes().values())
+    assert (view.state, moved, result_of(view).totals.done) == (JobState.PARTIAL, 10, 10)
+    assert "swept" not in fanning.steps(job), "who calls a failover off wants no more numbers moved"
+
+
+def moved_without_an_answer(inline: InlineWorker, number: str) -> None:
+    inline.sandbox.add_fault("destinations", "act_and_drop")
+    request = Reroute(numbers=(number,), destinations=(Destination.sip("elsewhere@example.net"),))
+    assert inline.attempt(inline.submit(request)).state == "waiting"
+
+
+def test_a_number_that_another_job_may_have_moved_meanwhile_is_left_to_the_list(fanning: InlineWorker) -> None:
+    ours = fanning.own(47)
+    sweep(fanning)
+    moved_without_an_answer(fanning, ours[5])
+    job, read = begun(fanning)
+    assert read == 0
+    assert ours[5] not in fanning.ledger.numbers(job.id)
+    view = play(fanning, job)
+    assert outcomes(view) == {number: "confirmed" for number in ours if number != ours[5]}, "it goes elsewhere, so it isn't meant"
+
+
+def test_a_number_that_a_job_moved_and_confirmed_since_the_sweep_is_where_that_job_says(fanning: InlineWorker) -> None:
+    ours = fanning.own(47)
+    sweep(fanning)
+    play(fanning, fanning.submit(Reroute(numbers=(ours[5],), destinations=(Destination.sip("elsewhere@example.net"),))))
+    job, read = begun(fanning)
+    assert read == 0
+    assert outcomes(play(fanning, job)) == {number: "confirmed" for number in ours if number != ours[5]}
+
+
+def test_the_same_incident_twice_goes_by_the_inventory_both_times(fanning: InlineWorker) -> None:
+    """What the first one moved and confirmed is known: it isn't what may have changed."""
+    ours = fanning.own(47)
+    sweep(fanning)
+    first = play(fanning, begun(fanning)[0])
+    play(fanning, fanning.submit(Failback(job_id=first.id)))
+    job, read = begun(fanning)
+    assert read == 0
+    assert len(fanning.ledger.numbers(job.id)) == 47
+    assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
+
+
+class StopsAfter(threading.Event):
+    """Set from the n-th question on."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self._left = questions
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left < 0
