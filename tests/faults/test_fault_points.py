@@ -9,8 +9,9 @@ import pytest
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Failback, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
+from didflow.ledger import ledger
 from tests.support.cluster import Cluster, cluster, until
-from worker.attempt.fault_points import VARIABLE, orders_from_environment
+from worker.attempt.fault_points import LEDGER_WRITES, SCRIPTS, VARIABLE, orders_from_environment
 
 OLD = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
@@ -19,6 +20,13 @@ BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 def test_without_the_variable_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert orders_from_environment() is None
+
+
+def test_each_point_is_a_method_of_the_ledger_or_a_script() -> None:
+    """Else a write that moves elsewhere loses its point, and no worker dies there any more."""
+    scripts = {path.stem for path in Path(ledger.__file__).parent.rglob("scripts/*/*.lua")}
+    assert set(SCRIPTS) <= scripts
+    assert {name for name in LEDGER_WRITES if not hasattr(ledger.Ledger, name)} == set()
 
 
 @pytest.fixture

@@ -21,8 +21,17 @@ ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 Reached = Callable[[str], None]
 
-#: The calls with a point before and after them. A function from the arguments to the name where it depends on those.
-_LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
+#: The scripts that a job runs through `Ledger.run` and that write, by the names of their points.
+SCRIPTS = {
+    "routes": "claim_routes",
+    "want": "want_routes",
+    "reuse_hand_out": "hand_out",
+    "reuse_take_back": "take_back",
+    "count_releases": "count_releases",
+    "quarantine": "quarantine",
+}
+#: The calls with a point before and after them, by a function from the arguments to its name. No name: no point.
+LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "claim": lambda *_, **__: "claim",
     "take": lambda *_, **__: "claim",
     "save": lambda claim, count, write, calls=(), **_: f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
@@ -30,15 +39,10 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "stage": lambda *_, **__: "stage",
     "apply": lambda *_, **__: "apply",
     "finish": lambda *_, **__: "finish",
-    "claim_routes": lambda *_, **__: "claim_routes",
-    "want": lambda *_, **__: "want_routes",
+    "run": lambda call: SCRIPTS.get(call.script, ""),
     "fan_out": lambda *_, **__: "fan_out",
-    "hand_out": lambda *_, **__: "hand_out",
-    "take_back": lambda *_, **__: "take_back",
     "follow_up": lambda *_, **__: "follow_up",
     "emit": lambda *_, **__: "emit",
-    "count_releases": lambda *_, **__: "count_releases",
-    "quarantine": lambda *_, **__: "quarantine",
     "pause_account": lambda *_, **__: "pause_account",
     "resume_account": lambda *_, **__: "resume_account",
 }
@@ -46,7 +50,7 @@ _LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
 
 def watched_ledger(ledger: Ledger, reached: Reached) -> Ledger:
     """The ledger, with `reached` called around every write of a running job."""
-    return cast("Ledger", _Watched(ledger, _LEDGER_WRITES, reached))
+    return cast("Ledger", _Watched(ledger, LEDGER_WRITES, reached))
 
 
 def watched_provider(provider: Provider, reached: Reached) -> Provider:
@@ -73,6 +77,8 @@ class _Watched:
     def _around(self, call: Callable[..., Any], point: Callable[..., str]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:
             name = point(*args, **kwargs)
+            if not name:
+                return call(*args, **kwargs)
             self._reached(f"before:{name}")
             answer = call(*args, **kwargs)
             self._reached(f"after:{name}")
