@@ -242,6 +242,9 @@ class Settings(BaseSettings):
     threads: int = Field(
         8, ge=1, le=32, description="threads of a worker process for money and bulk jobs; a quarter as many again serve emergencies"
     )
+    middleware: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (), description="comma list of module:Class: Dramatiq middleware of yours that the workers load (docs/middleware.md)"
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the lowest level written")
 

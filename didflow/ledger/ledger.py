@@ -118,6 +118,10 @@ class Ledger(LedgerClient):
         refused = tuple(one for one in found if isinstance(one, ClaimRefused))
         return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
 
+    def nudge(self, job_id: str) -> bool:
+        """Put a message for the job on its lane's queue, if none waits there. False if there is no such job, or if it has ended."""
+        return bool(self._script("nudge", job_id))
+
     def renew(self, leases: Iterable[tuple[str, str]], *, lease_ms: int) -> dict[tuple[str, str], LeaseState]:
         """Heartbeat for (job id, token) pairs, each with its own reply: a process that slept may hold an old lease of a job, which is
         lost, beside its new one."""

@@ -13,12 +13,13 @@ from didflow.contract.destinations import Destination
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.requests import Release, Request, Reroute, SearchAndBuy
 from didflow.contract.states import JobState, Lane
+from didflow.ledger import script_calls
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Claim, Ledger
-from didflow.ledger.script_calls import Submission
+from didflow.ledger.script_calls import Submission, new_job_id
 from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import copies
-from tests.support.queue_workers import Seen, Told, alive, consuming, until
+from tests.support.queue_workers import Seen, Taken, Told, alive, consuming, until
 from worker.attempt import runner
 from worker.attempt.fault_points import watched_ledger
 from worker.attempt.heartbeat import Leases
@@ -32,6 +33,11 @@ from worker.process.sweeper import Sweeper
 BUY = SearchAndBuy(country="US")
 MOVE = Reroute(numbers=("+12135550100",), destinations=(Destination.sip("pbx@example.net"),))
 GIVE_BACK = Release(numbers=("+12135550100",))
+
+
+def connected(valkey: EmbeddedValkey, ledger: Ledger) -> Ledger:
+    """The same namespace on a connection of its own, as a consumer needs it."""
+    return Ledger(connect(valkey.url), ledger.keys.namespace)
 
 
 def submit(ledger: Ledger, request: Request = BUY, priority: int = 5) -> str:
@@ -63,47 +69,63 @@ def test_an_idle_thread_starts_a_job_within_milliseconds(valkey: EmbeddedValkey,
 class Held(Seen):
     """Jobs that begin, and end when they are let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, but: frozenset[str] | set[str] = frozenset()) -> None:
+        """Those of `but` end at once."""
         super().__init__()
-        self.go = threading.Event()
+        self.go, self._but = threading.Event(), but
 
     def __call__(self, job_id: str) -> None:
         super().__call__(job_id)
-        assert self.go.wait(20.0)
+        assert job_id in self._but or self.go.wait(20.0)
 
 
 def test_idle_threads_help_with_emergencies_and_keep_half_for_their_own_lanes(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     held = Held()
-    with consuming(valkey, real_ledger, held, Lane.MONEY, threads=4, helping=[Lane.EMERGENCY]):
+    with consuming(valkey, real_ledger, held, threads=4):
         emergencies = {submit(real_ledger, MOVE) for _ in range(10)}
-        held.wait_for(2)
-        own = {submit(real_ledger), submit(real_ledger)}
-        held.wait_for(4)
-        assert set(held.jobs[:2]) <= emergencies
-        assert set(held.jobs[2:4]) == own, "no thread more for the emergencies, which still wait"
+        held.wait_for(3)
+        own = {submit(real_ledger), submit(real_ledger, GIVE_BACK)}
+        held.wait_for(5)
+        assert set(held.jobs[:3]) <= emergencies, "the one that is reserved for them, and two that are idle"
+        assert set(held.jobs[3:5]) == own, "no thread more for the emergencies, which still wait"
         held.go.set()
         held.wait_for(12)
         assert set(held.jobs) == emergencies | own
 
 
-def test_threads_that_are_busy_take_no_emergency_from_those_that_are_not(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
-    busy, reserved = Held(), Seen()
-    with (
-        consuming(valkey, real_ledger, busy, Lane.MONEY, threads=2, helping=[Lane.EMERGENCY]),
-        consuming(valkey, real_ledger, reserved, Lane.EMERGENCY),
-    ):
-        for _ in range(2):
+def test_an_emergency_starts_at_once_beside_busy_money_threads(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    emergencies: set[str] = set()
+    held = Held(but=emergencies)
+    with consuming(valkey, real_ledger, held, threads=2):
+        for _ in range(5):
             submit(real_ledger)
-        busy.wait_for(2)
+        held.wait_for(2)
         waits_s = []
-        for count in range(1, 8):
+        for count in range(3, 10):
+            job = new_job_id()
+            emergencies.add(job)
             began_s = time.monotonic()
-            submit(real_ledger, MOVE)
-            reserved.wait_for(count)
-            waits_s.append(reserved.moments_s[-1] - began_s)
-        assert len(busy.jobs) == 2
+            real_ledger.run(script_calls.submit(Submission(MOVE), job))
+            held.wait_for(count)
+            waits_s.append(held.moments_s[-1] - began_s)
+        assert set(held.jobs[2:]) == emergencies, "money has no thread of theirs, though they are idle in between"
         assert median(waits_s) < 0.05
-        busy.go.set()
+        held.go.set()
+        held.wait_for(12)
+
+
+def test_emergencies_that_help_leave_no_thread_idle_that_others_wait_for(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    """Of 2 + 1 threads they have both that they may have; as soon as one ends, the reserved one is theirs and the others are not."""
+    held = Held()
+    with consuming(valkey, real_ledger, held, threads=2):
+        for _ in range(4):
+            submit(real_ledger, MOVE)
+        held.wait_for(2)
+        money = {submit(real_ledger), submit(real_ledger)}
+        held.wait_for(3)
+        assert held.jobs[2] in money
+        held.go.set()
+        held.wait_for(6)
 
 
 NOT_OURS = [
@@ -193,26 +215,6 @@ def test_cut_connections_and_a_full_server_are_survived(valkey: EmbeddedValkey, 
         assert alive(worker)
 
 
-def test_an_emergency_does_not_wait_for_busy_money_threads(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
-    free, emergencies, money = threading.Event(), Seen(), Seen()
-
-    def slow(job_id: str) -> None:
-        money(job_id)
-        free.wait(60)
-
-    with (
-        consuming(valkey, real_ledger, slow, Lane.MONEY, Lane.BULK),
-        consuming(valkey, real_ledger, emergencies, Lane.EMERGENCY, threads=1),
-    ):
-        for _ in range(50):
-            submit(real_ledger)
-        money.wait_for(2)
-        submit(real_ledger, MOVE)
-        emergencies.wait_for(1, within_s=30.0)
-        free.set()
-        money.wait_for(50)
-
-
 def test_high_priority_goes_first_within_a_lane(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     seen = Seen()
     normal = [submit(real_ledger) for _ in range(3)]
@@ -254,15 +256,14 @@ def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: E
 
     jobs = [inline.submit(BUY).id for _ in range(3)]
     runner = JobRunner(inline.ledger, inline.settings, inline.provider, inline.leases, inline.stopping, handler)
-    client, keys = connect(valkey.url), inline.ledger.keys
-    consumer = LaneConsumer(runner, client, keys, Lane.MONEY, inline.stopping, IdleThreads(3), helping=False)
+    consumer = LaneConsumer(runner, connected(valkey, inline.ledger), Lane.MONEY, inline.stopping, IdleThreads(4))
     begun, lying = next(consumer), next(consumer)
     assert begun is not None
     assert lying is not None
     inline.stopping.set()
     consumer.requeue([lying])
     consumer.close()
-    runner.attempt(begun.args[0])
+    runner.attempt(begun.claimed)
     assert {inline.ledger.get(job).state for job in jobs} == {JobState.QUEUED}
     assert {inline.ledger.get(job).attempt for job in jobs} == {0}, "they haven't begun"
     seen = Seen()
@@ -351,30 +352,30 @@ def test_an_old_lease_stays_lost_though_the_process_has_the_job_again(inline: In
     inline.leases.drop(new)
 
 
-def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: EmbeddedValkey, namespace: str) -> None:
+def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     """What it claimed is for them, and for nobody who asks meanwhile."""
-    answers: list[object] = [ServiceUnavailable("no answer"), (["a", "b", "c"], True)]
+    deaf = [True]
 
     class Flaky(Told):
-        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Claim], bool]:
+        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
             assert most == 4
-            answer = answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer  # type: ignore[return-value]
+            if deaf and deaf.pop():
+                raise ServiceUnavailable("no answer")
+            return super().take(lane, most, consumer)
 
-    threads = IdleThreads(4)
-    client = connect(valkey.url)
-    ledger = Ledger(client, namespace)
-    consumer = LaneConsumer(Flaky(ledger, lambda _: None), client, ledger.keys, Lane.MONEY, threading.Event(), threads, helping=False)
+    for _ in range(3):
+        submit(real_ledger)
+    threads, ledger = IdleThreads(5), connected(valkey, real_ledger)
+    consumer = LaneConsumer(Flaky(ledger, lambda _: None), ledger, Lane.MONEY, threading.Event(), threads)
     assert next(consumer) is None
-    assert threads.left_over(4) == 0, "they may have been given jobs"
+    assert threads.reserve(Lane.BULK, 0.0) == 0, "they may have been given jobs"
     message = next(consumer)
     assert message is not None
-    assert threads.left_over(4) == 1
+    assert threads.reserve(Lane.BULK, 0.0) == 1
+    message.begun = True
     for _ in range(3):
         consumer.ack(message)
-    assert threads.left_over(4) == 3
+    assert threads.reserve(Lane.BULK, 0.0) == 3
 
 
 def test_a_server_that_can_not_write_now_ends_no_thread() -> None:

@@ -268,6 +268,12 @@ def planned(ledger: Ledger) -> tuple[str, str]:
     return ("evening", "v1")
 
 
+def nudge(ledger: Ledger) -> Args:
+    job = submitted(ledger)
+    ledger.client.delete(f"{ledger.keys.broker}:money", f"{ledger.keys.broker}:money.msgs")
+    return (job.id,)
+
+
 def plan_delete(ledger: Ledger) -> Args:
     return (planned(ledger)[0], 60_000, "ann")
 
@@ -536,6 +542,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "inventory_page": (inventory_page, []),
     "learn": (learn, None),
     "note_stock": (note_stock, None),
+    "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
     "plan_resolved": (plan_resolved, None),

@@ -3,16 +3,19 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import dramatiq
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Claim, Ledger
+from worker.actors import declare_actors
 from worker.attempt.runner import JobRunner
-from worker.broker.broker import build_worker
+from worker.broker.broker import LedgerBroker
+from worker.broker.idle_threads import IdleThreads
 from worker.local.embedded_valkey import EmbeddedValkey
 
 
@@ -35,22 +38,32 @@ class Seen:
             assert self._changed.wait_for(lambda: len(self.jobs) >= count, within_s), f"{len(self.jobs)} of {count} ran"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A claimed job."""
+
+    claim: Claim
+
+
 class Told:
     """Jobs that are claimed and passed to `run`, and go no further."""
 
     def __init__(self, ledger: Ledger, run: Callable[[str], None]) -> None:
         self._ledger, self._run, self._worker = ledger, run, uuid.uuid4().hex
 
-    def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Claim], bool]:
+    def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
         claimant = uuid.uuid4().hex
         taken = self._ledger.take(lane, most, worker=self._worker, consumer=consumer, claimant=claimant, lease_ms=60_000)
-        return taken.claims, taken.emptied
+        return [Taken(claim) for claim in taken.claims], taken.emptied
 
-    def attempt(self, one: Claim) -> None:
-        self._run(one.job_id)
+    def attempt(self, one: Taken) -> None:
+        self._run(one.claim.job_id)
 
-    def hand_back(self, one: Claim) -> None:
-        self._ledger.suspend(one, JobState.QUEUED, None, delay_ms=0, refund=True)
+    def hand_back(self, one: Taken) -> None:
+        self._ledger.suspend(one.claim, JobState.QUEUED, None, delay_ms=0, refund=True)
+
+    def put_off(self, one: Taken) -> None:
+        self._ledger.suspend(one.claim, JobState.WAITING, None, delay_ms=60_000, refund=True)
 
 
 @contextmanager
@@ -60,10 +73,16 @@ def consuming(
     run: Callable[[str], None] | JobRunner,
     *lanes: Lane,
     threads: int = 2,
-    helping: Sequence[Lane] = (),
+    middleware: Iterable[dramatiq.Middleware] = (),
 ) -> Iterator[dramatiq.Worker]:
+    """A worker of these lanes, or of all: `threads` for money and bulk jobs, and those for emergencies."""
     stopping, jobs = threading.Event(), run if isinstance(run, JobRunner) else Told(ledger, run)
-    worker = build_worker(connect(valkey.url), ledger.keys, lanes or tuple(Lane), threads, jobs, stopping, helping=helping)
+    broker = LedgerBroker(Ledger(connect(valkey.url), ledger.keys.namespace), jobs, stopping, middleware)
+    declare_actors(broker, jobs)
+    broker.emit_after("process_boot")
+    worker = dramatiq.Worker(
+        broker, queues={lane.value for lane in lanes}, worker_threads=IdleThreads.count_with(threads), worker_timeout=250
+    )
     worker.start()
     yield worker
     stopping.set()

@@ -52,6 +52,9 @@ WRONG_LEDGER_S = 5.0
 #: The wait where the host has no file descriptors or memory left.
 SHORTAGE_S = 5.0
 
+#: The wait of a job that a middleware kept from running.
+SKIPPED_S = 5.0
+
 log = structlog.stdlib.get_logger("didflow.job")
 
 #: Why a job wasn't claimed with which workers died.
@@ -164,12 +167,23 @@ class JobRunner:
             self._leases.drop(claim)
 
     def hand_back(self, one: Attempt) -> None:
-        """For others: it has not begun."""
-        try:
-            self._ledger.suspend(one.claim, JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
+        """Return a job to the queue that has not begun."""
+        if self._return(one, JobState.QUEUED, None, 0, HANDED_BACK):
             log.info("job.handed_back", job_id=one.claim.job_id)
+
+    def put_off(self, one: Attempt) -> None:
+        """A middleware kept the job from running. It waits, so that the same doesn't happen again and again; no attempt is counted."""
+        detail = "a middleware of the workers kept it from running: see their log"
+        if self._return(one, JobState.WAITING, WaitReason.RETRY, SKIPPED_S, detail):
+            log.error("job.skipped_by_middleware", job_id=one.claim.job_id, again_in_s=SKIPPED_S)
+
+    def _return(self, one: Attempt, state: JobState, reason: WaitReason | None, after_s: float, detail: str) -> bool:
+        """False if it isn't written: then the lease runs out."""
+        try:
+            return self._ledger.suspend(one.claim, state, reason, delay_ms=int(after_s * 1000), refund=True, detail=detail)
         except (ServiceUnavailable, UnreadableRecord) as error:
             _not_written(one.claim.job_id, error)
+            return False
         finally:
             self._leases.drop(one.claim)
 

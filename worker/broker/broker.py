@@ -1,54 +1,99 @@
-"""The Dramatiq side, in one place: brokers, actors and workers for the three lanes."""
+"""A Dramatiq broker over the ledger."""
 
 import threading
-from collections.abc import Collection, Sequence
-from typing import cast
+from collections.abc import Iterable
+from typing import Any
 
 import dramatiq
-from dramatiq.brokers.redis import RedisBroker
+import structlog
+from dramatiq.middleware import CurrentMessage, MiddlewareError
 
+from didflow.contract.errors import InvalidRequest
 from didflow.contract.states import Lane
-from didflow.ledger.connection import ScriptClient
-from didflow.ledger.keys import Keys
-from worker.broker.consumer import Jobs, LaneConsumer, actor_name
+from didflow.ledger.ledger import Ledger
+from worker.broker.consumer import Jobs, LaneConsumer
 from worker.broker.idle_threads import IdleThreads
+from worker.broker.middleware import check_middleware
 
-#: How often idle Dramatiq threads look whether they should stop.
-WORKER_TIMEOUT_MS = 250
+log = structlog.stdlib.get_logger("didflow.queue")
 
 
-class LaneBroker(RedisBroker):
-    """Dramatiq's Redis broker with our consumer, and without delay queues: the ledger keeps what is due later."""
+class LedgerBroker(dramatiq.Broker):
+    """Its queues are the lanes, its messages nudges for jobs in the ledger. There are no delay queues: the ledger knows what is due later.
 
-    def __init__(
-        self, jobs: Jobs, client: ScriptClient, keys: Keys, stopping: threading.Event, threads: IdleThreads, helping: Collection[Lane]
-    ) -> None:
-        self._jobs, self._keys, self._stopping, self._threads, self._helping = jobs, keys, stopping, threads, frozenset(helping)
-        # No middleware at all. Retries, TimeLimit, AgeLimit and Results would decide what only the ledger may decide; TimeLimit
-        # and Shutdown would also interrupt a thread between a money call and its record.
-        super().__init__(client=client, middleware=[], namespace=keys.broker)  # type: ignore[no-untyped-call]
+    One `dramatiq.Worker` serves it; the lanes share that one's threads as IdleThreads says. It needs a ledger with a connection of its own.
+    """
+
+    def __init__(self, ledger: Ledger, jobs: Jobs, stopping: threading.Event, middleware: Iterable[dramatiq.Middleware] = ()) -> None:
+        """Raises InvalidSettings for a middleware that can't be used."""
+        self._ledger, self._jobs, self._stopping = ledger, jobs, stopping
+        self._threads: IdleThreads | None = None
+        super().__init__([CurrentMessage(), _SharesThreads(), *middleware])
+        for lane in Lane:
+            self.declare_queue(lane.value)
+
+    def share(self, count: int) -> None:
+        """The worker that is about to start has this many threads. Raises ValueError if they are too few."""
+        self._threads = IdleThreads(count)
+
+    def add_middleware(self, middleware: dramatiq.Middleware, **place: Any) -> None:
+        """Raises InvalidSettings for one that can't be used."""
+        check_middleware(middleware)
+        if not (type(middleware) is CurrentMessage and self.middleware):  # It is there: actors get their claims by it.
+            super().add_middleware(middleware, **place)
 
     def declare_queue(self, queue_name: str) -> None:
-        super().declare_queue(queue_name)
-        self.delay_queues.clear()
+        """Raises ValueError for one that is no lane."""
+        lane = Lane(queue_name)
+        if lane.value not in self.queues:
+            self.emit_before("declare_queue", lane.value)
+            self.queues[lane.value] = lane
+            self.emit_after("declare_queue", lane.value)
+
+    def declare_callback(self, actor: "dramatiq.Actor[Any, Any]") -> None:
+        """Let the options `on_success` and `on_failure` name an actor of another broker. Its messages go there."""
+        self.actors[actor.actor_name] = actor
+
+    def enqueue(self, message: "dramatiq.Message[Any]", *, delay: int | None = None) -> "dramatiq.Message[Any]":
+        """Nudge the job that the message names: its only argument is the job's id. A job that has ended, or isn't due, stays as it is.
+
+        Raises InvalidRequest for another message, or for one with a delay; ServiceUnavailable.
+        """
+        if delay is not None:
+            raise _refused("a message can't be delayed: submit the job with `not_before`")
+        if len(message.args) != 1 or message.kwargs or not isinstance(message.args[0], str):
+            raise _refused(f"a message names one job by its id: {message.actor_name} got other arguments")
+        self.emit_before("enqueue", message, delay)
+        if not self._ledger.nudge(message.args[0]):
+            log.info("queue.not_nudged", job_id=message.args[0], because="no such job, or it has ended")
+        self.emit_after("enqueue", message, delay)
+        return message
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> LaneConsumer:  # noqa: ARG002 - Dramatiq's signature
-        lane, client = Lane(queue_name), cast("ScriptClient", self.client)
-        return LaneConsumer(self._jobs, client, self._keys, lane, self._stopping, self._threads, helping=lane in self._helping)
+        """Nothing is prefetched: a consumer takes no more jobs than there are idle threads."""
+        assert self._threads is not None, "a worker starts first"
+        return LaneConsumer(self._jobs, self._ledger, Lane(queue_name), self._stopping, self._threads)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq does. But no middleware stops an acknowledgement: the message's thread would never take another job."""
+        try:
+            super().emit_before(signal, *args, **kwargs)
+        except MiddlewareError as error:
+            if signal not in ("ack", "nack"):
+                raise
+            log.error("queue.middleware_failed", signal=f"before_{signal}", error=str(error))
 
 
-def build_worker(
-    client: ScriptClient,
-    keys: Keys,
-    lanes: Sequence[Lane],
-    threads: int,
-    jobs: Jobs,
-    stopping: threading.Event,
-    *,
-    helping: Sequence[Lane] = (),
-) -> dramatiq.Worker:
-    """A Dramatiq worker, not yet started, whose threads serve these lanes and no other; those that it only helps, while some are idle."""
-    broker = LaneBroker(jobs, client, keys, stopping, IdleThreads(threads), helping)
-    for lane in (*lanes, *helping):
-        dramatiq.actor(broker=broker, queue_name=lane.value, actor_name=actor_name(lane))(jobs.attempt)
-    return dramatiq.Worker(broker, worker_threads=threads, worker_timeout=WORKER_TIMEOUT_MS)
+class _SharesThreads(dramatiq.Middleware):
+    """Only the worker knows how many threads it has."""
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        assert isinstance(broker, LedgerBroker)
+        try:
+            broker.share(worker.worker_threads)
+        except ValueError as error:
+            raise MiddlewareError(str(error)) from None
+
+
+def _refused(sentence: str) -> InvalidRequest:
+    return InvalidRequest(sentence, (("message", sentence),))

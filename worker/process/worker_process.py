@@ -12,24 +12,27 @@ from typing import cast
 import dramatiq
 import httpx
 import structlog
+from dramatiq.middleware import MiddlewareError
 
 from didflow.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
 from didflow.contract.exit_codes import ExitCode
 from didflow.contract.states import Lane
 from didflow.ledger.address import redis_url
 from didflow.ledger.connection import ScriptClient, connect
-from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.witness import Witness
 from didflow.ledger.worker_settings import running_with
 from didflow.logs import configure_logs
 from didflow.parent_process import is_orphan
 from didflow.settings import Settings, load_settings, unknown_variables
+from worker.actors import declare_actors
 from worker.attempt.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
 from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import Handler, JobRunner
-from worker.broker.broker import build_worker
+from worker.broker.broker import LedgerBroker
+from worker.broker.idle_threads import IdleThreads
+from worker.broker.middleware import load_middleware
 from worker.inventory.keeper import InventoryKeeper
 from worker.jobs.ports.provider import Provider
 from worker.process.busy_threads import BusyThreads
@@ -42,6 +45,8 @@ from worker.process.sweeper import Sweeper
 from worker.process.watchdog import HELD_AFTER_S, Watchdog
 from worker.reconcile.gatekeeper import Gatekeeper
 
+#: How often idle Dramatiq threads look whether they should stop.
+WORKER_TIMEOUT_MS = 250
 #: Longer than any provider call: a stopping process waits for the calls that are out.
 GRACE_S = 5.0
 #: Of it, to return what hasn't begun although a thread hangs.
@@ -103,14 +108,14 @@ class WorkerProcess:
         runner = JobRunner(
             ledger, settings, providers, self._leases, self.stopping, handler, run_alone=self._run_alone, check_account=check
         )
-        keys, client = Keys(settings.namespace), connect(url)
-        # Threads of their own for emergencies: however full the other lanes are, a failover starts at once.
-        reserved = max(1, settings.threads // 4)
-        self.workers = (
-            build_worker(client, keys, [Lane.EMERGENCY], reserved, runner, self.stopping),
-            # Idle threads help with an emergency's batches.
-            build_worker(client, keys, [Lane.MONEY, Lane.BULK], settings.threads, runner, self.stopping, helping=[Lane.EMERGENCY]),
+        self.broker = LedgerBroker(
+            ledger_from(url, settings), runner, self.stopping, [_Services(self), *load_middleware(settings.middleware)]
         )
+        declare_actors(self.broker, runner)
+        self._thread_count = IdleThreads.count_with(settings.threads)
+        self._worker: dramatiq.Worker | None = None
+        self._solitary_stops: list[threading.Thread] = []
+        self._stopped_by_s, self._signed_off = 0.0, False
         beats = {"heartbeat": lambda: self._leases.last_beat_s, "sweeper": lambda: self._sweeper.last_beat_s}
         calls, asked_s = accounts.calls, cast("ScriptClient", self._ledger.client).asked_s
         # Within its own time-out a call can't hang, but a look-up of a name can.
@@ -123,6 +128,12 @@ class WorkerProcess:
         )
 
     def start(self) -> None:
+        """Start everything, as Dramatiq's command does with the broker."""
+        self.broker.emit_after("process_boot")
+        dramatiq.Worker(self.broker, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=self._thread_count).start()
+
+    def start_services(self) -> None:
+        """What jobs rest on, before any is taken."""
         self._sign_off_the_dead()
         self._leases.beat()
         self._leases.start()
@@ -131,10 +142,12 @@ class WorkerProcess:
             gatekeeper.start()
         for keeper in self._keepers:
             keeper.start()
-        for worker in self.workers:
-            worker.start()
         self._identity_watch.start()
         self._watchdog.start()
+
+    def watch(self, worker: dramatiq.Worker) -> None:
+        """From now on the process ends if a thread of this worker does."""
+        self._worker = worker
         log.info("process.started", worker=self.worker_id)
 
     def _sign_off_the_dead(self) -> None:
@@ -162,7 +175,18 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """Hand everything back: jobs at their next safe point, messages, leases. Waits for provider calls that are out."""
+        if self._worker is not None:
+            stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
+            stopping = threading.Thread(target=self._worker.stop, args=(stop_ms,), daemon=True)
+            stopping.start()
+            stopping.join(self._grace_s)
+        if not self._signed_off:
+            self.sign_off(clean=False)
+
+    def stop_services(self) -> None:
+        """Nothing new begins, and what runs stops at its next safe point."""
         log.info("process.stopping", worker=self.worker_id)
+        self._stopped_by_s = time.monotonic() + self._grace_s
         self.stopping.set()
         self._watchdog.stop(self._grace_s + GRACE_S)
         self._sweeper.stop()
@@ -170,20 +194,22 @@ class WorkerProcess:
             gatekeeper.stop()
         for keeper in self._keepers:
             keeper.stop()
-        stop_ms = int((self._grace_s - HAND_BACK_S) * 1000)
-        threads = [threading.Thread(target=worker.stop, args=(stop_ms,), daemon=True) for worker in self.workers]
-        threads += [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
-        for thread in threads:
+        self._solitary_stops = [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
+        for thread in self._solitary_stops:
             thread.start()
-        deadline_s = time.monotonic() + self._grace_s
-        for thread in threads:
-            thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def sign_off(self, *, clean: bool = True) -> None:
+        """All threads that run jobs have ended, or had their time."""
+        for thread in self._solitary_stops:
+            thread.join(max(0.0, self._stopped_by_s - time.monotonic()))
         self._leases.stop()
+        self._signed_off = True
         try:
             self._ledger.worker_gone(self.worker_id)
         except ServiceUnavailable as error:
             log.warning("process.not_signed_off", error=str(error))
-        log.info("process.stopped", worker=self.worker_id, clean=not any(thread.is_alive() for thread in threads))
+        clean = clean and not any(thread.is_alive() for thread in self._solitary_stops)
+        log.info("process.stopped", worker=self.worker_id, clean=clean)
 
     def _threads(self) -> Iterator[threading.Thread]:
         yield self._leases
@@ -192,17 +218,36 @@ class WorkerProcess:
         yield from self._keepers
         for runs in self._solitary.values():
             yield from runs.threads()
-        for worker in self.workers:
-            yield from _dramatiq_threads(worker)
+        if self._worker is not None:
+            yield from list(self._worker.consumers.values())
+        yield from self._job_threads()
 
     def _job_threads(self) -> Iterator[threading.Thread]:
-        for worker in self.workers:
-            yield from list(worker.workers)
+        if self._worker is not None:
+            yield from list(self._worker.workers)
 
 
-def _dramatiq_threads(worker: dramatiq.Worker) -> Iterator[threading.Thread]:
-    yield from list(worker.consumers.values())
-    yield from list(worker.workers)
+class _Services(dramatiq.Middleware):
+    """The other threads of a process start before those that run jobs, and stop after them."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
+        try:
+            self._process.start_services()
+        except Exception as error:
+            # Of any other error Dramatiq writes a line, and jobs would run without what they rest on.
+            raise MiddlewareError("the worker's own threads can't be started") from error
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
+        self._process.watch(worker)
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
+        self._process.stop_services()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
+        self._process.sign_off()
 
 
 def ledger_from(url: str, settings: Settings) -> Ledger:
@@ -239,14 +284,14 @@ def check_start(settings: Settings) -> None:
         claim_server(ledger, name, account)
 
 
-def main() -> None:
-    """Run until SIGTERM, SIGINT, or the supervisor's death; a second signal ends at once, whatever is running."""
+def ready_process() -> WorkerProcess:
+    """A process of these settings, not yet started. Where it can't start, the log says why, and SystemExit has the code."""
     configure_logs(serves=True)
     try:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
         check_start(settings)
-        process = WorkerProcess(settings, owns_process=True)
+        return WorkerProcess(settings, owns_process=True)
     except (InvalidSettings, UnsafeRedis) as error:
         log.critical("process.refused_to_start", code=error.code, error=str(error))
         sys.exit(ExitCode.MISCONFIGURED)
@@ -257,6 +302,19 @@ def main() -> None:
         # Nothing is asked before the start, so this comes from the settings and would come again. Its text may show a key.
         log.critical("process.refused_to_start", code="invalid_settings", error=type(error).__name__, next="look at WAVIX_* and DIDFLOW_*")
         sys.exit(ExitCode.MISCONFIGURED)
+
+
+def is_refused(process: WorkerProcess) -> bool:
+    """Whether it must end, because the ledger belongs to another account; the log says so."""
+    if (refused := process.identity.refused) is None:
+        return False
+    log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))
+    return True
+
+
+def main() -> None:
+    """Run until SIGTERM, SIGINT, or the supervisor's death; a second signal ends at once, whatever is running."""
+    process = ready_process()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
@@ -266,8 +324,7 @@ def main() -> None:
         if is_orphan():
             log.info("process.orphaned")
             break
-        if (refused := process.identity.refused) is not None:
-            log.critical("process.refused_to_go_on", code=refused.code, error=str(refused))
+        if is_refused(process):
             code = ExitCode.MISCONFIGURED
             break
     process.stop()

@@ -1,13 +1,14 @@
--- Puts the job's message of this number on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer.
+-- Puts the job's message of this number on its lane's queue, in the form that Dramatiq reads, and wakes one idle consumer. The actor is the
+-- one of the job's kind.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
 --- @include "include/lanes.lua"
 --- @include "include/reading.lua"
-local function send_message(id, lane, n, priority, crashes)
+local function send_message(id, kind, lane, n, priority, crashes)
   lane = lane_of(lane)
   local message_id = id .. ':' .. int(n)
   redis.call('HSET', key('queue', lane .. '.msgs'), message_id,
-    '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json('run_' .. lane) .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'
+    '{"queue_name":' .. json(lane) .. ',"actor_name":' .. json(kind or '') .. ',"args":[' .. json(id) .. '],"kwargs":{},"options":{"redis_message_id":'
     .. json(message_id) .. '},"message_id":' .. json(message_id) .. ',"message_timestamp":' .. int(now_ms()) .. '}')
   -- Dramatiq takes from the head. Priorities above the middle go there, and what a dead worker left half done: it had its turn.
   local urgent = whole(priority, 5) < 5 or whole(crashes, 0) > 0
@@ -16,10 +17,10 @@ local function send_message(id, lane, n, priority, crashes)
 end
 
 local function nudge(id, lane)
-  local f = redis.call('HMGET', job_key(id), 'nudges', 'unanswered', 'priority', 'crashes')
+  local f = redis.call('HMGET', job_key(id), 'nudges', 'unanswered', 'priority', 'crashes', 'kind')
   local n = whole(f[1], 0) + 1
   redis.call('HSET', job_key(id), 'nudges', int(n), 'unanswered', int(whole(f[2], 0) + 1))
-  send_message(id, lane, n, f[3], f[4])
+  send_message(id, f[5], lane, n, f[3], f[4])
 end
 
 -- Whether the job's last message still waits to be taken.

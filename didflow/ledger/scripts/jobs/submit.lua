@@ -46,7 +46,7 @@ if reference ~= '' then redis.call('ZADD', key('refs', reference), int(now), id)
 list_under(id, false, int(now), false, state)
 if state == 'queued' then
   look_at(id, lane, now + renudge_ms)
-  send_message(id, lane, 1, priority, '0')
+  send_message(id, kind, lane, 1, priority, '0')
 else
   redis.call('HSET', job_key(id), 'due_ms', int(not_before), 'not_before_ms', int(not_before))
   look_at(id, lane, not_before)
