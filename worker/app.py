@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from multiprocessing.util import Finalize
 
 import dramatiq
 
@@ -19,28 +20,38 @@ from worker.process.worker_process import WorkerProcess, is_refused, ready_proce
 LOOK_EVERY_S = 1.0
 #: How long the process waits for its last lines to be written.
 DRAIN_S = 1.0
+#: How soon Dramatiq begins to stop after a signal: it looks once a second.
+END_WITHIN_S = 5.0
 
 
-class _EndsProcess(dramatiq.Middleware):
-    """The exit code says why, and the last lines are written: Dramatiq's processes run no exit handlers."""
+class _ExitCode(dramatiq.Middleware):
+    """Lets the exit code say that the process ended because of its settings."""
 
     def __init__(self, process: WorkerProcess) -> None:
-        self._process = process
+        self._process, self._is_refused = process, False
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
-        self._code = ExitCode.MISCONFIGURED if self._process.identity.refused is not None else None
+        self._is_refused = self._process.identity.refused is not None
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
-        drain_logs(DRAIN_S)
-        if self._code is not None:
-            sys.exit(self._code)
+        if self._is_refused:
+            sys.exit(ExitCode.MISCONFIGURED)
 
 
 def _end_when_refused(process: WorkerProcess) -> None:
     while not process.stopping.wait(LOOK_EVERY_S):
         if is_refused(process):
-            os.kill(os.getpid(), signal.SIGTERM)
+            _end(process)
             return
+
+
+def _end(process: WorkerProcess) -> None:
+    """As on a signal; without Dramatiq, which waits for ever if its parent process is killed during the start."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    if not process.stopping.wait(END_WITHIN_S):
+        process.stop()
+        drain_logs(DRAIN_S)
+        os._exit(ExitCode.STUCK)
 
 
 def serve() -> dramatiq.Broker:
@@ -48,14 +59,13 @@ def serve() -> dramatiq.Broker:
     # Dramatiq's pipe to its parent blocks the threads that log while the parent doesn't read. Nothing else may hold ours up.
     sys.stderr = sys.__stderr__ or sys.stderr
     os.environ[PARENT_VARIABLE] = str(os.getppid())
-    try:
-        process = ready_process()
-    except SystemExit:
-        drain_logs(DRAIN_S)
-        raise
-    process.broker.add_middleware(_EndsProcess(process), before=type(process.broker.middleware[0]))
+    # Dramatiq's processes run no exit handlers, but these.
+    Finalize(None, drain_logs, args=(DRAIN_S,), exitpriority=0)
+    process = ready_process()
+    # The first to be added is the last to hear of the end.
+    process.broker.add_middleware(_ExitCode(process), before=type(process.broker.middleware[0]))
     threading.Thread(target=_end_when_refused, args=(process,), name="refused", daemon=True).start()
-    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    end_with_parent(lambda: _end(process))
     return process.broker
 
 

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import dramatiq
@@ -42,6 +44,7 @@ from worker.broker.idle_threads import IdleThreads
 from worker.broker.middleware import load_middleware
 from worker.local.embedded_valkey import EmbeddedValkey
 
+PAGE = Path(__file__).parents[2] / "docs/middleware.md"
 BUY = SearchAndBuy(country="US", dry_run=True)
 REQUESTS: dict[str, Request] = {
     "search_and_buy": BUY,
@@ -180,6 +183,20 @@ def test_a_callback_is_sent_to_the_broker_of_its_actor(valkey: EmbeddedValkey, r
         until(lambda: len(seen.jobs) == 2 and elsewhere.queues["reports"].qsize() == 1)
     sent = dramatiq.Message.decode(elsewhere.queues["reports"].get_nowait())
     assert (sent.args[0]["actor_name"], sent.args[0]["args"]) == ("search_and_buy", [job])
+
+
+def test_the_examples_of_the_middleware_page_work(valkey: EmbeddedValkey, real_ledger: Ledger, elsewhere: StubBroker) -> None:
+    durations, callbacks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"Callbacks": Callbacks}
+    exec(durations, names)
+    names["report"] = dramatiq.actor(broker=elsewhere, actor_name="report", queue_name="reports")(lambda _data, _result: None)
+    exec(callbacks, names)
+    seen, counting = Seen(), names["Durations"]()
+    with consuming(valkey, real_ledger, seen, middleware=[counting, names["ReportReleases"]()]):
+        for kind in ("release", "reroute", "release"):
+            submit(real_ledger, kind)
+        until(lambda: elsewhere.queues["reports"].qsize() == 2 and len(counting.seconds["reroute"]) == 1)
+    assert {kind: len(seconds) for kind, seconds in counting.seconds.items()} == {"release": 2, "reroute": 1}
 
 
 class Stops(dramatiq.Middleware):

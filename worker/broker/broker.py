@@ -92,6 +92,7 @@ class _SharesThreads(dramatiq.Middleware):
         try:
             broker.share(worker.worker_threads)
         except ValueError as error:
+            log.critical("process.refused_to_start", error=str(error))
             raise MiddlewareError(str(error)) from None
 
 

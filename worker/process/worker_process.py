@@ -238,6 +238,7 @@ class _Services(dramatiq.Middleware):
             self._process.start_services()
         except Exception as error:
             # Of any other error Dramatiq writes a line, and jobs would run without what they rest on.
+            log.critical("process.not_started", exc_info=error)
             raise MiddlewareError("the worker's own threads can't be started") from error
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002 - Dramatiq's signature
