@@ -11,8 +11,8 @@ from didflow.contract.errors import InvalidSettings
 
 _INTERRUPTS = "it would interrupt a thread between a money call and its record; a call's time is limited by DIDFLOW_HTTP_TIMEOUT"
 _MESSAGES = (
-    "it sends messages with arguments of their own, and a message of this broker names a job; submit the next job when the result of the first"
-    " one arrives"
+    "it sends messages with arguments of their own, and a message of this broker names a job;"
+    " submit the next job when the first one's result arrives"
 )
 
 #: Why a job can't have it, by class. It holds for their subclasses, too.
