@@ -1,6 +1,5 @@
 """What docs/middleware.md says of Dramatiq's actors, messages and middleware, on a real server."""
 
-import importlib.util
 import json
 import re
 import threading
@@ -23,6 +22,7 @@ from dramatiq.middleware import (
     SkipMessage,
     TimeLimit,
 )
+from dramatiq.middleware.prometheus import Prometheus
 from dramatiq.rate_limits.backends import StubBackend as StubRateLimits
 from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend as StubResults
@@ -357,14 +357,21 @@ def test_the_end_of_a_job_does_not_wait_for_its_acknowledgement(valkey: Embedded
         held.set()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("prometheus_client") is None, reason="prometheus_client is not installed")
-def test_prometheus_counts_by_kind(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
-    from dramatiq.middleware.prometheus import Prometheus
-
+def test_prometheus_counts_by_kind(valkey: EmbeddedValkey, real_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        monkeypatch.setenv(name, "")  # The middleware sets it, and it is to be gone after this test.
+        monkeypatch.delenv(name)
     prometheus, seen = Prometheus(), Seen()
     with consuming(valkey, real_ledger, seen, middleware=[prometheus]):
         for kind in REQUESTS:
             submit(real_ledger, kind)
-        until(lambda: prometheus.total_messages.labels("money", "search_and_buy")._value.get() == 1)
-        until(lambda: prometheus.total_messages.labels("emergency", "reroute")._value.get() == 1)
-    assert prometheus.total_errored_messages.labels("money", "search_and_buy")._value.get() == 0
+        until(lambda: all(counted(prometheus.total_messages, KINDS[kind].lane.value, kind) == 1 for kind in REQUESTS))
+    assert counted(prometheus.message_durations, "money", "search_and_buy") == 1
+    assert counted(prometheus.total_errored_messages, "money", "search_and_buy") is None
+
+
+def counted(metric: Any, queue: str, actor: str) -> float | None:
+    """How many there were; None if none was noted."""
+    [family] = metric.collect()
+    samples = [one for one in family.samples if one.name.endswith(("_total", "_count"))]
+    return next((one.value for one in samples if one.labels == {"queue_name": queue, "actor_name": actor}), None)
