@@ -18,7 +18,7 @@ FORCED = os.environ.get("DIDFLOW_PROFILES")
 #: Tests below this folder run on drawn profiles.
 DRAWS = "tests/jobs/"
 #: A simulation has a clock of its own, which these would not follow; its lists lag when the test says so.
-TIMED = frozenset({"read_lag_s", "apply_late_s"})
+TIMED = frozenset({"read_lag_s", "apply_late_s", "cart_removal_late_s", "cart_lag_s"})
 #: Under these every job ends the same way.
 FOR_ANY_JOB = tuple(name for name, profile in PROFILES.items() if profile.any_job)
 

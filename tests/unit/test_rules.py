@@ -100,6 +100,21 @@ def test_a_look_is_believed_only_as_far_as_it_proves(owned: set[str], checkpoint
         assert (found.kept, found.absent, found.in_flight) == (verdict.kept, verdict.absent, verdict.in_flight)
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "now_s", "again_s"),
+    [
+        (PurchaseCheckpoint(checkout=Checkout.UNCLEAR, fenced_ms=0, first_look_ms=0), 1.0, 0.5),
+        (PurchaseCheckpoint(checkout=Checkout.UNCLEAR, fenced_ms=0, first_look_ms=0), 9.8, 0.2),
+        (PurchaseCheckpoint(checkout=Checkout.UNCLEAR, fenced_ms=0, first_look_ms=0), 12.0, 1.2),
+        (PurchaseCheckpoint(checkout=Checkout.UNCLEAR, fenced_ms=0, first_look_ms=0, revoked_ms=10_000), 19.7, 0.3),
+    ],
+)
+def test_the_next_look_is_no_later_than_a_list_can_prove_something(checkpoint: PurchaseCheckpoint, now_s: float, again_s: float) -> None:
+    found = judge({A}, set(), checkpoint, int(now_s * 1000), RULES)
+    assert isinstance(found, LookAgain)
+    assert found.after_s == pytest.approx(again_s)
+
+
 def test_an_iso_code_where_the_provider_shows_none_is_answered_with_what_to_write() -> None:
     with pytest.raises(Refused, match="write the country's name"):
         find_country([Country(id=1, name="Germany")], "DE")

@@ -40,6 +40,11 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
         #: Calls that changed something or tried to, in the order in which they came: name and body.
         self.arrived: list[tuple[str, bytes]] = []
         self._to_fly: Counter[str] = Counter()
+        self._without_connection: Counter[str] = Counter()
+
+    def disconnect(self, call: str, times: int = 1) -> None:
+        """The next such calls find no connection: not a byte is sent."""
+        self._without_connection[call] += times
 
     def fly(self, call: str) -> None:
         """The next such call gets no answer and stays under way until `land`."""
@@ -54,11 +59,15 @@ class NearSandbox(SandboxAdmin, httpx.BaseTransport):
         """The provider works as it should from here on. What is under way stays so, and lists that lag continue to lag."""
         self.clear_faults()
         self._to_fly.clear()
+        self._without_connection.clear()
         self.order("set_balance", usd="1000.00")
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target, authorization, body = request.url.raw_path.decode(), request.headers.get("Authorization", ""), request.read()
         call, content_type = self._call(request), request.headers.get("Content-Type", "")
+        if self._without_connection[name := self.service.name_of(request.method, request.url.path)] > 0:
+            self._without_connection[name] -= 1
+            raise httpx.ConnectError("refused", request=request)
         if self._to_fly[call] > 0:
             self._to_fly[call] -= 1
             self.flights.append(Flight(call, request.method, target, authorization, body, content_type))

@@ -1,10 +1,10 @@
 """The cart before the fence: numbers that are given up are taken out of it, or stay reserved."""
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 from contextlib import suppress
 from decimal import Decimal
 
-from didflow.contract.provider import NotThere, ReadFailed, Yes
+from didflow.contract.provider import NotThere, ReadFailed
 from didflow.contract.spending import Spend
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem
 from worker.jobs.purchase.store import WrittenPurchase, listed
@@ -42,35 +42,48 @@ class Cart:
         """Burn what is bound: whether it is in the cart isn't known."""
         bound = {number: item.as_status(ItemStatus.BURNED) for number, item in self._purchase.with_status(ItemStatus.BOUND).items()}
         self._purchase.write(step, f"{detail}: {listed(bound)}", bound, taint=bound, phase=Phase.NEW)
-        if bound:
-            self._purchase.provider.remove_from_cart(sorted(bound))
+        self._remove(bound)
 
     def tidy(self) -> None:
-        """Take numbers out of the cart that a late add, of any job, may have brought there. Nothing rests on it."""
+        """Take numbers out of the cart that a late add, of any job, may have brought there. Best effort."""
         if strays := self._purchase.context.reservations.strays():
-            self._take_out(strays)
+            self._remove(self._shown(strays) or ())
 
     def _given_up(self, numbers: Collection[str]) -> tuple[dict[str, PurchaseItem], Collection[str], Collection[str]]:
         """Take bound numbers out of the cart: their new items, those that may still be in it, and those that others may have.
 
         A number in the cart that the ledger keeps for no job would keep the gate closed after the next restart of Redis.
         """
-        left = self._maybe_in_cart(numbers)
+        left = self.take_out({number: self.added[number] for number in numbers if number in self.added})
         items = {n: self._purchase.items[n].as_status(ItemStatus.BURNED if n in left else ItemStatus.FREE) for n in numbers}
         return items, sorted(left), [number for number in numbers if number not in left]
 
-    def _maybe_in_cart(self, numbers: Collection[str]) -> Set[str]:
-        """Those that couldn't be taken out for certain. A list that shows a number not at all may be older than its adding (A3)."""
-        if isinstance(self._purchase.provider.remove_from_cart(sorted(numbers)), Yes):
-            return frozenset()
-        # One of them was perhaps never in the cart, so none was removed.
-        shown = self._take_out(numbers)
-        return (self.added.keys() & set(numbers)) if shown is None else ({n for n in numbers if self.added.get(n)} - shown)
+    def take_out(self, added: Mapping[str, bool]) -> Set[str]:
+        """Take these out of the cart; return those that may still be in it. `added`: True for those whose adding was confirmed.
 
-    def _take_out(self, numbers: Collection[str]) -> Set[str] | None:
-        """Take those out that the cart shows. None: it couldn't be read, or they couldn't be removed."""
+        No answer is believed. A number is out when a read has shown it in the cart and a later one, begun after the removal was answered,
+        doesn't. A list that never showed one whose adding was confirmed may be older than its adding (A3).
+        """
+        if not added:
+            return frozenset()
+        confirmed = {number for number, is_confirmed in added.items() if is_confirmed}
+        seen = self._shown(added)
+        self._remove(confirmed.union(added if seen is None else seen))
+        left = self._shown(added)
+        if left:  # A refusal may have removed none, because one of them wasn't there.
+            self._remove(left)
+            seen, left = {*left, *(seen or ())}, self._shown(left)
+        if seen is None or left is None:
+            return added.keys()
+        return left | (confirmed - seen)
+
+    def _shown(self, numbers: Collection[str]) -> Set[str] | None:
+        """Those of them that the cart shows. None: it couldn't be read."""
         with suppress(ReadFailed, NotThere):
-            shown = {offer.number for offer in self._purchase.provider.cart()} & set(numbers)
-            if not shown or isinstance(self._purchase.provider.remove_from_cart(sorted(shown)), Yes):
-                return shown
+            return {offer.number for offer in self._purchase.provider.cart()} & set(numbers)
         return None
+
+    def _remove(self, numbers: Collection[str]) -> None:
+        """Ask for their removal. What came of it is read, whatever the answer is."""
+        if numbers:
+            self._purchase.provider.remove_from_cart(sorted(numbers))

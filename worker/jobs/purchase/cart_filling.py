@@ -138,6 +138,7 @@ class CartFilling:
         fails the attempt: they may come into the cart later, so they must never be checked out.
         """
         numbers = [offer.number for offer in offers]
+        fresh = [number for number in numbers if number not in self._cart.added]
         self._cart.added |= dict.fromkeys(numbers, False)
         answer = self._purchase.provider.put_in_cart(numbers)
         match answer:
@@ -155,6 +156,9 @@ class CartFilling:
                     JobError(code="cart_unclear", message=f"adding to the cart had no clear answer ({reason})", retryable=True)
                 )
             case NotNow() | Barred():
+                if isinstance(answer, NotNow) and not answer.answered:  # Not a byte was sent.
+                    for number in fresh:
+                        del self._cart.added[number]
                 raise waiting_for(answer)
 
     def _confirmed(self, added: Iterable[Offer], asked: Collection[str]) -> set[str]:

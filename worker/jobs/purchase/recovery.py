@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from didflow.contract.follow_ups import DOCUMENTS, FIRST_LOOK_S
-from didflow.contract.provider import Barred, NotNow, OwnedNumber, ReadFailed, Yes
+from didflow.contract.provider import Barred, NotNow, OwnedNumber, ReadFailed
 from didflow.contract.requests import FollowDocuments
 from didflow.contract.states import WaitReason
 from worker.jobs.owned_numbers import find_owned, find_surely
@@ -31,16 +31,17 @@ def recover(purchase: WrittenPurchase, cart: Cart) -> None:
     """
     if purchase.checkpoint.epoch != purchase.context.money.epoch:
         doubt(purchase)
+    sent = purchase.checkpoint.checkout is not Checkout.NOT_SENT
     match purchase.checkpoint.phase:
         case Phase.BOUND:
             cart.burn_bound("recover_bound", "an earlier attempt's cart add was never confirmed")
         case Phase.CARTED:
             try:
-                if purchase.checkpoint.checkout is not Checkout.YES:
+                if sent and purchase.checkpoint.checkout is not Checkout.YES:
                     revoke(purchase)
-                look(purchase)
+                look(purchase, cart)
             except ReadFailed as failed:
-                if not isinstance(failed.answer, Barred) and _past_settle_limit(purchase):
+                if sent and not isinstance(failed.answer, Barred) and _past_settle_limit(purchase):
                     raise UnsettledPurchase("the provider's lists couldn't be read for the whole settle limit") from None
                 raise
         case Phase.NEW | Phase.BOUGHT:
@@ -79,29 +80,25 @@ def _past_settle_limit(purchase: WrittenPurchase) -> bool:
 def revoke(purchase: WrittenPurchase) -> None:
     """Take the carted numbers out of the cart, so that a checkout still in flight finds nothing to buy.
 
-    A refusal ("not all of these are in the cart") may have removed none: what the cart still shows is removed by itself.
-    Every number found in the cart restarts the settle time. A cart that shows none of them proves something only when
-    it can't be the cart from before they were added (A3).
+    No answer to a removal is believed: it may be done late or not at all, and a refusal ("not all of these are in the cart") may have
+    removed none. What the cart still shows is removed again, and restarts the settle time. A cart that shows none of them proves that
+    they are out only when it can't be the cart from before they were added (A3).
     """
-    carted = sorted(purchase.with_status(ItemStatus.CARTED))
-    if purchase.checkpoint.revoked_ms is None:
-        answer = purchase.provider.remove_from_cart(carted)
+    carted = purchase.with_status(ItemStatus.CARTED).keys()
+    if purchase.checkpoint.first_look_ms is None:
+        answer = purchase.provider.remove_from_cart(sorted(carted))
         if isinstance(answer, NotNow):
             raise waiting_for(answer)
-        gone = isinstance(answer, Yes)
-    else:
-        gone = False
-    if not gone:
-        shows_the_adding = purchase.context.now_ms() - purchase.checkpoint.fenced_ms >= purchase.rules.settle_s * 1000
-        left = sorted({offer.number for offer in purchase.provider.cart()} & set(carted))
-        gone = (not left or isinstance(purchase.provider.remove_from_cart(left), Yes)) and shows_the_adding
-        if left or not gone:
-            purchase.write("revoke_again", listed(left), revoked_ms=None)
-    if gone and purchase.checkpoint.revoked_ms is None:
-        purchase.write("revoke", listed(carted), revoked_ms=purchase.context.now_ms())
+    read_ms = purchase.context.now_ms()
+    left = sorted({offer.number for offer in purchase.provider.cart()} & carted)
+    if left:
+        purchase.provider.remove_from_cart(left)
+        purchase.write("revoke_again", listed(left), revoked_ms=None)
+    elif purchase.checkpoint.revoked_ms is None and read_ms - purchase.checkpoint.fenced_ms >= purchase.rules.settle_s * 1000:
+        purchase.write("revoke", listed(carted), revoked_ms=read_ms)
 
 
-def look(purchase: WrittenPurchase) -> None:
+def look(purchase: WrittenPurchase, cart: Cart) -> None:
     """Look at the owned list and draw the conclusion that it allows."""
     carted = purchase.with_status(ItemStatus.CARTED)
     # The time before the read: a list that took long to arrive is as old as its request.
@@ -125,7 +122,7 @@ def look(purchase: WrittenPurchase) -> None:
         verdict = judge(carted.keys(), owned.keys(), purchase.checkpoint, now_ms, purchase.rules)
     match verdict:
         case Settled():
-            _settle(purchase, verdict, owned)
+            _settle(purchase, cart, verdict, owned)
         case LookAgain(after_s):
             purchase.write("look_again", f"{len(owned)} of {len(carted)} shown")
             raise Wait(WaitReason.SETTLING, after_s)
@@ -136,12 +133,12 @@ def look(purchase: WrittenPurchase) -> None:
             raise UnsettledPurchase(why)
 
 
-def _settle(purchase: WrittenPurchase, verdict: Settled, owned: Mapping[str, OwnedNumber]) -> None:
+def _settle(purchase: WrittenPurchase, cart: Cart, verdict: Settled, owned: Mapping[str, OwnedNumber]) -> None:
     """Write which of the carted numbers are ours, and what they cost."""
     kept, absent = verdict.kept, verdict.absent
-    left = ItemStatus.BURNED if verdict.in_flight else ItemStatus.FREE
+    burned = absent if verdict.in_flight else cart.take_out(dict.fromkeys(absent, True))
     items = {number: purchase.items[number].kept(owned[number]) for number in kept}
-    items |= {number: purchase.items[number].as_status(left) for number in absent}
+    items |= {n: purchase.items[n].as_status(ItemStatus.BURNED if n in burned else ItemStatus.FREE) for n in absent}
     if not all(owned[number].is_active for number in kept):  # Before they are ours for certain: then it can't be forgotten.
         request = FollowDocuments(job_id=purchase.context.job_id)
         purchase.context.jobs.follow_up(DOCUMENTS, request, after_s=min(FIRST_LOOK_S, purchase.rules.documents_every_s))
@@ -151,8 +148,8 @@ def _settle(purchase: WrittenPurchase, verdict: Settled, owned: Mapping[str, Own
         f"ours: {listed(kept)}; not ours: {listed(absent)}",
         items,
         witness=verdict.witness,
-        taint=absent if verdict.in_flight else (),
-        free=() if verdict.in_flight else absent,
+        taint=burned,
+        free=absent - burned,
         keep=kept,
         settle=purchase.cost_of(kept),
         phase=Phase.NEW,

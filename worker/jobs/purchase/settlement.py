@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from worker.jobs.ports.rules import Rules
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
 
+#: The shortest pause between two looks.
+SOON_S = 0.05
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -62,7 +65,11 @@ def judge(
                 return Settled(carted & owned, absent, True, f"out of the cart for {rules.settle_s:g} s, owned list silent")
             if checkpoint.revoked_ms is None and _passed(checkpoint.first_look_ms, rules.settle_limit_s, now_ms):
                 return Unsettled("the numbers can't be taken out of the cart, so a checkout still in flight could buy them")
-            return LookAgain(_patience(checkpoint.first_look_ms, now_ms))
+            # Not before this can the cart, or the owned list, prove anything.
+            since_ms = checkpoint.fenced_ms if checkpoint.revoked_ms is None else checkpoint.revoked_ms
+            left_s = rules.settle_s - (now_ms - since_ms) / 1000
+            patience_s = _patience(checkpoint.first_look_ms, now_ms)
+            return LookAgain(min(patience_s, max(SOON_S, left_s)) if left_s > 0 else patience_s)
 
 
 def _passed(since_ms: int | None, limit_s: float, now_ms: int) -> bool:

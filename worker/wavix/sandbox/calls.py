@@ -100,7 +100,7 @@ def cart_put(world: World, account: AccountState, request: Request) -> Answer:
 
 
 def cart(world: World, account: AccountState, request: Request) -> Answer:
-    numbers = account.cart_at(request.as_of_s)
+    numbers = account.cart_at(request.as_of_s - world.options.cart_lag_s)
     offers = [shapes.offer(world.stock[number], by_name=_by_name(world)) for number in numbers]
     return 200, {"dids": offers, "doc_types": shapes.document_types()}
 

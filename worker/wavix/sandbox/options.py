@@ -31,6 +31,10 @@ class SandboxOptions:
     label_filter    the same for its filter `label`
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     cart_answers    what an addition to the cart answers: the numbers that were `added`, or `all` that are in the cart then
+    cart_removal    a removal from the cart works, is `ignored` (the answer is yes, and nothing was removed), or is `refused` (the answer is
+                    404, and all of it was removed)
+    cart_removal_late_s  a removal from the cart is answered at once, and done this much later
+    cart_lag_s      the cart shows the past by this much, besides `read_lag_s`
     partial_checkout  a checkout with unavailable numbers still buys the others (and answers 422)
     card_linked     a card pays for what the balance doesn't cover
     funds_status    the status of a checkout that the balance doesn't cover: published as 403 and as 422
@@ -62,6 +66,9 @@ class SandboxOptions:
     numbers_per_city: int = 200
     city_route: Literal["cities", "city"] = "cities"
     cart_answers: Literal["added", "all"] = "added"
+    cart_removal: Literal["works", "ignored", "refused"] = "works"
+    cart_removal_late_s: float = 0.0
+    cart_lag_s: float = 0.0
     partial_checkout: bool = False
     short_names: bool = True
     trunk_needs_login: bool = False

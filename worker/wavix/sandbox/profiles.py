@@ -34,6 +34,12 @@ PROFILES: Mapping[str, Profile] = {
     "cart-answers-all": Profile(
         "An addition to the cart is answered with all that is in the cart.", {"cart_answers": "all"}, any_job=False
     ),
+    "cart-removal-ignored": Profile(
+        "A removal from the cart is answered with yes, and nothing is removed.", {"cart_removal": "ignored"}, any_job=False
+    ),
+    "cart-removal-refused": Profile("A removal from the cart is done and answered with 404.", {"cart_removal": "refused"}, any_job=False),
+    "cart-removal-late": Profile("A removal from the cart is done 0.15 s after its answer.", {"cart_removal_late_s": 0.15}, any_job=False),
+    "cart-lags": Profile("The cart shows the state of 0.15 s ago.", {"cart_lag_s": 0.15}, any_job=False),
     "partial-checkout": Profile(
         "A checkout that names a sold number buys the others and answers 422.", {"partial_checkout": True}, any_job=False
     ),

@@ -81,11 +81,17 @@ class World:
         return found[:at_most]
 
     def take_from_cart(self, account: AccountState, numbers: Sequence[str]) -> None:
+        """All of them or none, as the options say."""
         now = time.monotonic()
+        not_there = refusal(404, "At least one of the numbers is not in the cart")
         if not all(account.in_cart(number, now) for number in numbers):
-            raise refusal(404, "At least one of the numbers is not in the cart")
+            raise not_there
+        if self.options.cart_removal == "ignored":
+            return
         for number in numbers:
-            account.take_from_cart(number, now)
+            account.take_from_cart(number, now + self.options.cart_removal_late_s)
+        if self.options.cart_removal == "refused":
+            raise not_there
 
     def check_out(self, account: AccountState, numbers: Sequence[str]) -> None:
         """Buy all of them or none, unless the options say that unavailable ones don't stop the others."""
