@@ -10,7 +10,7 @@ Run:  python -m tests.model.closed_gate_protocol      the protocol, and what bre
 | --- | --- |
 | `closed_gate` | `Gatekeeper._find` and `_decide`, gate_check.lua, gate_open.lua |
 | what is unknown there | `strangers` and `unclaimed` in `worker.reconcile.diff` |
-| `new_attempt` | `Purchase.recover`: `doubt`, `revoke`, `look` |
+| `new_attempt` | `worker.jobs.purchase.recovery`: `doubt`, `revoke`, `look` |
 
 What `vouching_protocol.py` takes from here: once it has been opened in this way, nothing of what was lost can be bought any more that the
 ledger doesn't know, or the gate would have stayed closed, for a person to decide.
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
     money_waits: bool = True
     #: An attempt of before the restart can write nothing: holds in _prelude.lua
     tokens_void: bool = True
-    #: A bound number may have been fenced, which was lost, so it is taken out of the cart and looked up: `Purchase.doubt`
+    #: A bound number may have been fenced, which was lost, so it is taken out of the cart and looked up: `recovery.doubt`
     doubt: bool = True
     #: The cart is believed only of a list that isn't older than the restart: `Gatekeeper._find`
     settle_before_cart: bool = True

@@ -20,12 +20,26 @@ def test_nor_does_it_with_more_numbers(size: tuple[int, int, int]) -> None:
     assert done
 
 
+@pytest.mark.parametrize("size", [(1, 3, 2), (2, 5, 2)], ids=str)
+def test_nor_does_it_leave_a_number_in_the_cart_that_is_kept_for_nobody(size: tuple[int, int, int]) -> None:
+    """With attempts that give up what is in the cart, before the fence. Quantity, numbers in stock, attempts."""
+    _, counterexample, done = explore(*size, gives_up=True)
+    assert counterexample is None
+    assert done
+
+
 WEAKER: dict[str, dict[str, bool]] = {
     "without the token check": {"fence": False},
     "look before removing from the cart": {"revoke": False},
     "reuse of a burned number": {"taint_unclear_put": False, "reuse": True},
     "a refusal is believed": {"believe_refusal": True},
     "absence by one search": {"second_read": False},
+    "a removal is believed": {"believe_removal": True},
+    "the owned list is read before the cart": {"owned_before_cart": True},
+    "a charge does not veto": {"charge_vetoes": False},
+    "a charge makes a number ours": {"charge_is_proof": True},
+    "given up and free at a yes": {"gives_up": True, "believe_leaving": True},
+    "given up and free by one cart list": {"gives_up": True, "one_cart_read": True},
     "assumption A2 broken": {"checkout_needs_cart": False},
     "assumption A6 broken": {"refused_put_may_come_late": True},
 }
