@@ -48,8 +48,8 @@ class Rules(NamedTuple):
     said_in_epoch: bool = True
     #: If the gate was closed when the server died, nobody can open it by a word: vouch.lua
     was_open: bool = True
-    #: A process knows the epoch in which it buys: the bind is acknowledged in it, before the fence: CartFilling.bind. (A release has no bind;
-    #: but one that is done again does nothing.)
+    #: A process knows the epoch in which it buys: the bind is acknowledged in it, before the fence: CartFilling.bind. (A release has no
+    #: bind; but one that is done again does nothing.)
     bound_first: bool = True
     #: Who signs off on a new server is asked after first: gone.lua, notice_restart
     asked_before_gone: bool = True
