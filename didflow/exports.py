@@ -1,27 +1,34 @@
 """Every name that `from didflow import …` offers."""
 
+from didflow.client.aio.catalogue import AsyncCatalogue
 from didflow.client.aio.client import AsyncDidflow
 from didflow.client.aio.deliveries import AsyncDelivery
 from didflow.client.aio.documents import AsyncDocuments
 from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.quotes import QuotedSubmission
+from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.client import Didflow
 from didflow.client.sync.deliveries import Delivery
 from didflow.client.sync.documents import Documents
 from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.number_pool import Pool
+from didflow.contract.catalogue import CatalogueAnswer, CatalogueOffer, CatalogueOffers
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import (
     AlreadyLeaving,
+    CatalogueTimeout,
     DeadLetterNotFound,
     DidflowError,
     IdempotencyConflict,
     InvalidRequest,
     InvalidSettings,
     JobNotFound,
+    LookFailed,
     PlanNotFound,
     ServiceUnavailable,
+    UnknownAccount,
+    UnknownPlace,
     WaitTimeout,
     WrongJob,
 )
@@ -38,11 +45,17 @@ from didflow.ledger.script_calls import Submission
 
 __all__ = [
     "AlreadyLeaving",
+    "AsyncCatalogue",
     "AsyncDelivery",
     "AsyncDidflow",
     "AsyncDocuments",
     "AsyncInventory",
     "AsyncPool",
+    "Catalogue",
+    "CatalogueAnswer",
+    "CatalogueOffer",
+    "CatalogueOffers",
+    "CatalogueTimeout",
     "DeadLetterNotFound",
     "DeadLetters",
     "Delivery",
@@ -68,6 +81,7 @@ __all__ = [
     "JobNotFound",
     "JobState",
     "JobView",
+    "LookFailed",
     "MirrorState",
     "NumberFile",
     "Outcome",
@@ -83,6 +97,8 @@ __all__ = [
     "ServiceUnavailable",
     "Step",
     "Submission",
+    "UnknownAccount",
+    "UnknownPlace",
     "WaitTimeout",
     "WrongJob",
     "parse_request",

@@ -191,6 +191,11 @@ class Settings(BaseSettings):
     )
     quote_seconds: float = Field(3600.0, ge=1, le=365 * DAY_S, description="how long the quote of a dry run can be ordered by")
     plan_refresh_seconds: float = Field(300.0, ge=1, le=30 * DAY_S, description="how often workers refresh a failover plan's numbers")
+    catalogue_age_seconds: float = Field(
+        3600.0, ge=0, le=MOST_DAYS * DAY_S, description="a catalogue answer that is no older is given without a new look"
+    )
+    catalogue_days: float = Field(30.0, gt=0, le=MOST_DAYS, description="how long looks of the catalogue are kept")
+    catalogue_looks: int = Field(2000, ge=10, le=100_000, description="looks of the catalogue that are kept of an account at most")
     reuse_label: str | None = Field(
         None, min_length=1, description="numbers of ours with this label, without destinations and SMS callback, are the pool for reuse"
     )

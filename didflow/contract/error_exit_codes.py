@@ -1,6 +1,14 @@
 """Which exit code goes with which error."""
 
-from didflow.contract.errors import DidflowError, IdempotencyConflict, LoginRefused, ServiceUnavailable, UnsafeRedis, WaitTimeout
+from didflow.contract.errors import (
+    DidflowError,
+    IdempotencyConflict,
+    LoginRefused,
+    LookFailed,
+    ServiceUnavailable,
+    UnsafeRedis,
+    WaitTimeout,
+)
 from didflow.contract.exit_codes import ExitCode
 
 
@@ -9,6 +17,8 @@ def exit_code(error: DidflowError) -> ExitCode:
     match error:
         case WaitTimeout():
             return ExitCode.TIMEOUT
+        case LookFailed():
+            return ExitCode.JOB
         case IdempotencyConflict():
             return ExitCode.CONFLICT
         case LoginRefused():

@@ -5,6 +5,7 @@
     │   ├── InvalidEvent        invalid_event           what lies on the requests stream is no event of ours
     │   │   ├── NotJson         not_json
     │   │   └── UnknownEventType  unknown_event_type
+    │   ├── UnknownAccount      unknown_account         no running worker has this account
     │   └── UnknownPlace                                the provider has no place of that name; the nearest names are given
     │       ├── UnknownCountry  unknown_country
     │       ├── UnknownRegion   unknown_region
@@ -19,6 +20,8 @@
     ├── ApiKeyNotFound          api_key_not_found       no valid key of the HTTP API has this id or name
     ├── IncidentNotFound        incident_not_found      the error names similar incidents
     ├── WaitTimeout             wait_timeout            the job continues; wait again
+    │   └── CatalogueTimeout    catalogue_timeout       no worker has looked in time; `reason` says why
+    ├── LookFailed              look_failed             the provider's list can't be read
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -107,6 +110,18 @@ class NotJson(InvalidEvent):
 
 class UnknownEventType(InvalidEvent):
     code = "unknown_event_type"
+
+
+class UnknownAccount(InvalidRequest):
+    """`known`: the accounts that running workers have."""
+
+    code = "unknown_account"
+
+    def __init__(self, account: str, known: Iterable[str]) -> None:
+        self.known = tuple(sorted(known))
+        has = f"they have {', '.join(map(repr, self.known))}" if self.known else "they have none"
+        what = f"no running worker has an account {account[:60]!r}, {has}: add its key where they run"
+        super().__init__(f"account: {what}", (("account", what),))
 
 
 class UnknownPlace(InvalidRequest):
@@ -215,6 +230,30 @@ class WaitTimeout(DidflowError):
 
     code = "wait_timeout"
     retryable = True
+
+
+class CatalogueTimeout(WaitTimeout):
+    """No worker has looked in the given time. Its job continues, so a later question may be answered at once.
+
+    `reason`: ``no_worker``, ``account_paused``, ``provider_down``, ``rate_limited``, ``busy``, or another reason why the job waits.
+    """
+
+    code = "catalogue_timeout"
+
+    def __init__(self, job_id: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.job_id, self.reason = job_id, reason
+
+
+class LookFailed(DidflowError):
+    """A worker could not read the list. `job_code`: the code of the error of its job."""
+
+    code = "look_failed"
+    retryable = True
+
+    def __init__(self, job_id: str, job_code: str, why: str) -> None:
+        super().__init__(f"the look at the provider failed ({job_code}): {why}; `didflow explain {job_id}` shows it")
+        self.job_id, self.job_code = job_id, job_code
 
 
 class ServiceUnavailable(DidflowError):

@@ -12,12 +12,14 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from didflow.contract.requests import Failback, FollowDocuments, Release, Request, RequestBase, Reroute, SearchAndBuy
+from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Request, RequestBase, Reroute, SearchAndBuy
 from didflow.contract.states import Lane
 from didflow.contract.validation import invalid
 
 #: The kind of a batch: a part of a reroute or failback of many numbers.
 MOVE_BATCH = "move_batch"
+#: Looks are many, and what they saw is in the catalogue.
+LOOK_KEPT_MS = 3_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class JobKind:
     gives_back      what it writes of a number is a `ReleaseItem`; it may take a number's calls for a countdown, so a parked one that is
                     cancelled runs once more
     changes_routes  what it writes of a number is a `RouteChange`
+    kept_ms         how long it is kept after its end at most; None: as long as the settings say. The one point with a default
     """
 
     name: str
@@ -41,6 +44,7 @@ class JobKind:
     buys: bool
     gives_back: bool
     changes_routes: bool
+    kept_ms: int | None = None
 
     def __post_init__(self) -> None:
         # The scripts get names in words.
@@ -99,6 +103,16 @@ _EVERY_KIND = (
         changes_routes=False,
     ),
     JobKind(
+        name="catalogue_look",
+        request=CatalogueLook,
+        lane=Lane.BULK,
+        moves_money=False,
+        buys=False,
+        gives_back=False,
+        changes_routes=False,
+        kept_ms=LOOK_KEPT_MS,
+    ),
+    JobKind(
         name=MOVE_BATCH,
         request=None,
         lane=Lane.EMERGENCY,
@@ -145,6 +159,12 @@ def gives_back(name: str) -> bool:
 def changes_routes(name: str) -> bool:
     """The same of changing the routes of numbers that it names."""
     return name in KINDS and KINDS[name].changes_routes
+
+
+def kept_after_end_ms(name: str, retention_ms: int) -> int:
+    """How long an ended job of the kind of that name is kept, where others are kept for `retention_ms`."""
+    kept_ms = KINDS[name].kept_ms if name in KINDS else None
+    return retention_ms if kept_ms is None else min(kept_ms, retention_ms)
 
 
 def kind_of(request: Request) -> JobKind:

@@ -52,6 +52,7 @@ class Offer(_Frozen):
     sms_usd         price of an inbound SMS segment
     cnam            CNAM can be activated on it
     domestic_cli    it can be used as the caller ID of local calls
+    sms_unstated, documents_unstated   the provider doesn't say, or not readably; then the field beside it is what a purchase goes by
     """
 
     number: str
@@ -67,6 +68,8 @@ class Offer(_Frozen):
     free_minutes: int | None = None
     cnam: bool | None = None
     domestic_cli: bool | None = None
+    sms_unstated: bool = False
+    documents_unstated: bool = False
 
     @property
     def total_usd(self) -> Decimal:

@@ -332,8 +332,40 @@ class FollowDocuments(RequestBase):
             yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
 
 
+class CatalogueLook(RequestBase):
+    """Look at one list of the provider's stock and keep it in the catalogue. Nothing is changed at the provider.
+
+    what        ``countries`` · ``regions`` of a country · ``cities`` of a region, or without one of the country · ``offers`` of a city
+    country_id, region_id, city_id   the provider's ids, as far as the list needs them
+    """
+
+    kind: Literal["catalogue_look"] = "catalogue_look"
+    what: Literal["countries", "regions", "cities", "offers"]
+    country_id: ProviderId | None = None
+    region_id: ProviderId | None = None
+    city_id: ProviderId | None = None
+
+    @classmethod
+    def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        if "what" in bad:
+            return
+        needs = {"countries": (), "regions": ("country_id",), "cities": ("country_id",), "offers": ("country_id", "city_id")}[given["what"]]
+        takes = (*needs, "region_id") if given["what"] == "cities" else needs
+        for name in ("country_id", "region_id", "city_id"):
+            if name in needs and given.get(name) is None and name not in bad:
+                yield f"{given['what']} needs {name}: the provider's id"
+            if name not in takes and given.get(name) is not None:
+                yield f"{given['what']} takes no {name}: leave it out"
+
+    @property
+    def question(self) -> str:
+        """What its look is kept under."""
+        ids = (self.country_id, self.region_id, self.city_id)
+        return ".".join([self.what, *(str(one) for one in ids if one is not None)])
+
+
 #: Any request. The kinds of job are in `job_kinds`; a test holds them together.
-Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments | CatalogueLook
 
 
 AnyRequest = TypeVar("AnyRequest", bound=Checked)

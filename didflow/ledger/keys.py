@@ -192,6 +192,27 @@ class Keys:
         """Hash: dry run that determines a plan's numbers -> the plan and its version."""
         return f"{self.namespace}:plans:open"
 
+    def catalogue_looks(self, account: str) -> str:
+        """Hash: question -> look; see `didflow.ledger.catalogue`."""
+        return f"{self.catalogue}looks:{account}"
+
+    def catalogue_began(self, account: str) -> str:
+        """zset: question by when its look began, ms."""
+        return f"{self.catalogue}began:{account}"
+
+    def catalogue_bytes(self, account: str) -> str:
+        """Int: how long the looks of the account are together."""
+        return f"{self.catalogue}bytes:{account}"
+
+    def catalogue_jobs(self, account: str) -> str:
+        """Hash: question -> the job that makes a look, or made the last one."""
+        return f"{self.catalogue}jobs:{account}"
+
+    @property
+    def catalogue(self) -> str:
+        """What the keys of the catalogue begin with."""
+        return f"{self.namespace}:catalogue:"
+
     @property
     def api_keys(self) -> str:
         """Hash: SHA-256 of a secret of the HTTP API -> its key, see `didflow.ledger.api_keys`."""

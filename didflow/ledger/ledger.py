@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.history import Happened
-from didflow.contract.job_kinds import names_behind_the_gate
+from didflow.contract.job_kinds import kept_after_end_ms, names_behind_the_gate
 from didflow.contract.jobs import ProviderCall
 from didflow.contract.requests import REQUEST_VERSION, Request
 from didflow.contract.results import Result
@@ -157,7 +157,7 @@ class Ledger(LedgerClient):
             state.value,
             result.model_dump_json(exclude_none=True),
             event_members(result),
-            self._retention_ms,
+            kept_after_end_ms(claim.fields.get("kind", ""), self._retention_ms),
             detail,
             calls_text(calls),
             happened_text(history or {}),

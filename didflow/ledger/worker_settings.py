@@ -3,7 +3,7 @@
 No key is in it, nor what belongs to one machine: the address of Redis, paths.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,15 @@ def running_workers(reader: LedgerClient) -> dict[str, RunningWith]:
     texts = reader.perform(_texts(reader.keys, workers)) if workers else ()
     read = ((worker, read_running(text)) for worker, text in zip(workers, texts, strict=True))
     return {worker: running for worker, running in read if running is not None}
+
+
+def running_accounts(keys: Keys, workers: Sequence[str]) -> Command[frozenset[str] | None]:
+    """The accounts that these workers have together; None where one of them, or all, didn't write that down."""
+    texts = (yield from _texts(keys, list(workers))) if workers else ()
+    read = [read_running(text) for text in texts]
+    if not read or None in read:
+        return None
+    return frozenset(name for one in read if one is not None for name in one.accounts)
 
 
 def _texts(keys: Keys, workers: list[str]) -> Command[tuple[str | None, ...]]:

@@ -8,9 +8,14 @@ from typing import TypeVar
 
 import iso3166
 import redis
+import typer
 
+from didflow.contract.catalogue import CatalogueCity
 from didflow.contract.errors import DidflowError
+from didflow.contract.place_names import country_named
+from didflow.contract.provider import Country
 from didflow.ledger.address import redis_url
+from didflow.ledger.catalogue import kept_look
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.failover_plans import FailoverPlans
@@ -45,9 +50,17 @@ def plans(incomplete: str) -> Completions:
     return [(name, what) for name, what in found if name.startswith(incomplete)]
 
 
-def countries(incomplete: str) -> Completions:
-    """ISO codes with the countries' names."""
-    return [(one.alpha2, one.name) for one in iso3166.countries if one.alpha2.startswith(incomplete)]
+def countries(incomplete: str, ctx: typer.Context | None = None) -> Completions:
+    """ISO codes with the countries' names: those of the catalogue, where workers have looked, else all."""
+    seen = _of_ledger(lambda ledger: list(_countries(ledger, ctx)))
+    known = [(one.iso_code, one.name) for one in seen if one.iso_code] or [(one.alpha2, one.name) for one in iso3166.countries]
+    return [(code, name) for code, name in known if code.startswith(incomplete.upper())]
+
+
+def cities(ctx: typer.Context, incomplete: str) -> Completions:
+    """Cities of the country that stands before, as far as the catalogue has them."""
+    begins = incomplete.casefold()
+    return [(one.name, one.region) for one in _of_ledger(lambda ledger: _cities(ledger, ctx)) if one.name.casefold().startswith(begins)]
 
 
 def one_of(*words: str) -> Callable[[str], list[str]]:
@@ -57,6 +70,21 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def _countries(ledger: LedgerClient, ctx: typer.Context | None) -> tuple[Country, ...]:
+    look = ledger.perform(kept_look(ledger.keys, _account(ctx), "countries"))
+    return look.countries if look else ()
+
+
+def _cities(ledger: LedgerClient, ctx: typer.Context) -> list[CatalogueCity]:
+    country = country_named(_countries(ledger, ctx), str(ctx.params.get("country") or ""))
+    look = ledger.perform(kept_look(ledger.keys, _account(ctx), f"cities.{country.id}"))
+    return list(look.cities) if look else []
+
+
+def _account(ctx: typer.Context | None) -> str:
+    return str((ctx and ctx.params.get("account")) or "default")
 
 
 def _jobs(ledger: LedgerClient, prefix: str, kind: str = "") -> Completions:

@@ -10,6 +10,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'buy --country US --city "LOS ANGELES, CA" -q 2 --key order-4711',
         "buy --country DE --documents allow_inactive --dry-run",
     ),
+    "catalogue countries": ("catalogue countries", "catalogue countries --fresh --json"),
+    "catalogue regions": ("catalogue regions --country US",),
+    "catalogue cities": ("catalogue cities --country US --region California", "catalogue cities --country DE --max-age any"),
+    "catalogue offers": (
+        'catalogue offers --country US --city "MIAMI, FL" --sms',
+        "catalogue offers --country DE --city Berlin --json",
+    ),
     "reroute": (
         "reroute --number +12135550100 --to sip:pbx@example.net --wait",
         "reroute --from-trunk 144 --to trunk:145 --dry-run",

@@ -19,7 +19,7 @@ from didflow.ledger.script_calls import label_faults
 from didflow.terminal import completion
 
 
-def _no_nan(seconds: float | None) -> float | None:
+def no_nan(seconds: float | None) -> float | None:
     """NaN is neither less than the least nor more than the most, so click lets it through."""
     if seconds is not None and math.isnan(seconds):
         raise typer.BadParameter("nan is not a number of seconds")
@@ -38,7 +38,7 @@ NotBefore = Annotated[
     str | None, typer.Option(help="don't start before: 2026-12-01T08:00+01:00, or 90s, 10m, 2h, 3d from now", show_default=False)
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait until the job ends, and show it")]
-Timeout = Annotated[float, typer.Option(min=0, callback=_no_nan, help="seconds to wait at most; the job continues after that")]
+Timeout = Annotated[float, typer.Option(min=0, callback=no_nan, help="seconds to wait at most; the job continues after that")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask for confirmation")]
 To = Annotated[
     list[str] | None,

@@ -22,7 +22,10 @@ class Place:
     country: Annotated[str | None, typer.Option(help="ISO code or name", show_default=False, autocompletion=completion.countries)] = None
     region: Annotated[str | None, typer.Option(help="state or province", show_default=False)] = None
     city: Annotated[
-        list[str] | None, typer.Option(help='as the provider spells it: "LOS ANGELES, CA"; may be repeated', show_default=False)
+        list[str] | None,
+        typer.Option(
+            help='as the provider spells it: "LOS ANGELES, CA"; may be repeated', show_default=False, autocompletion=completion.cities
+        ),
     ] = None
     area_code: Annotated[str | None, typer.Option(help="digits after the country code", show_default=False)] = None
     prefix: Annotated[str | None, typer.Option(help="first digits, country code included", show_default=False)] = None

@@ -52,6 +52,10 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
         ),
     },
     "Inspect": {
+        "catalogue": Command(
+            "producers.cli.catalogue:catalogue_app",
+            "List the countries, regions, cities and numbers that can be bought. Nothing is bought or reserved.",
+        ),
         "status": Command(
             "producers.cli.inspect:status", "Show a job, or the outcome of each of its numbers. With --wait: once the job has ended."
         ),

@@ -10,6 +10,7 @@ from didflow.contract.business_events import TYPES
 from didflow.contract.destinations import Destination
 from didflow.contract.quote_terms import QuotedNumber, Terms
 from didflow.contract.requests import (
+    CatalogueLook,
     Failback,
     FollowDocuments,
     Release,
@@ -32,6 +33,7 @@ GOOD: dict[type[BaseModel], dict[str, Any]] = {
     Failback: {"kind": "failback", "job_id": "j"},
     Release: {"kind": "release", "numbers": _NUMBERS},
     FollowDocuments: {"kind": "follow_documents", "numbers": _NUMBERS},
+    CatalogueLook: {"kind": "catalogue_look", "what": "offers", "country_id": 8652, "city_id": 200},
 }
 
 

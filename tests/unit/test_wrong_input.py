@@ -30,6 +30,7 @@ from didflow import (
 )
 from didflow.contract import errors
 from didflow.contract.business_events import TYPES, CustomerChurned
+from didflow.contract.catalogue import CatalogueAnswer, CatalogueOffer, CatalogueOffers
 from didflow.contract.errors import DidflowError, Fault
 from didflow.contract.inventory import InventoryQuery
 from didflow.contract.job_kinds import parse_request
@@ -104,7 +105,8 @@ def test_any_wrong_value_in_any_field_is_an_invalid_request_that_says_where_and_
 
 def test_every_model_that_producers_export_is_walked() -> None:
     exported = {value for name in didflow.__all__ if isinstance(value := getattr(didflow, name), type) and issubclass(value, BaseModel)}
-    assert exported - {Event, InventoryNumber} <= set(INPUTS), "an event comes out of the stream, a number out of the inventory"
+    given_back = {Event, InventoryNumber, CatalogueAnswer, CatalogueOffer, CatalogueOffers}
+    assert exported - given_back <= set(INPUTS), "an event comes out of the stream, the others out of the inventory and the catalogue"
 
 
 SAID: list[tuple[Callable[[], object], list[tuple[str, str, str, str]]]] = [

@@ -22,6 +22,7 @@ from didflow.ledger.replies import (
 )
 from didflow.ledger.serialization import in_parts
 from worker.attempt.heartbeat import LeaseFlags
+from worker.attempt.ledger_ports.catalogue import LedgerCatalogue
 from worker.attempt.ledger_ports.events import LedgerEvents
 from worker.attempt.ledger_ports.jobs import LedgerBatches, LedgerChunks, LedgerJobs
 from worker.attempt.ledger_ports.mirror import LedgerMirror
@@ -67,6 +68,7 @@ class LedgerJobContext:
         self.notes, self.pool, self.quotes = LedgerNotes(ledger, claim), LedgerPool(ledger, claim), LedgerQuotes(ledger)
         self.reservations, self.routes = LedgerReservations(ledger, claim), LedgerRoutes(ledger, claim, flags, lease_s)
         self.mirror, self.parked = LedgerMirror(ledger, claim), LedgerParked(ledger, claim, self.routes)
+        self.catalogue = LedgerCatalogue(ledger, claim)
 
     @property
     def job_id(self) -> str:

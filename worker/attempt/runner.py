@@ -354,6 +354,8 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         ids_form=(account.ids_form if account else None) or settings.wavix_ids_form,
         documents_every_s=settings.documents_poll_seconds,
         documents_deadline_s=settings.documents_deadline_days * 86_400,
+        catalogue_kept_s=settings.catalogue_days * 86_400,
+        catalogue_looks=settings.catalogue_looks,
     )
 
 

@@ -77,6 +77,8 @@ def offer(raw: Fields) -> Offer:
         free_minutes=_maybe_int(raw, "free_min"),
         cnam=_yes_or_no(raw, "cnam"),
         domestic_cli=_yes_or_no(raw, "domestic_cli"),
+        sms_unstated=_yes_or_no(raw, "sms_enabled") is None,
+        documents_unstated=not isinstance(raw.get("require_docs"), list),
     )
 
 
@@ -91,6 +93,11 @@ def offers(raws: object) -> tuple[Offer, ...]:
 def offers_page(raw: Fields, page: int, max_pages: int) -> Page[Offer]:
     """A page of a city's stock."""
     return _page({"pagination": ONE_PAGE} | dict(raw), "dids", offer, page, max_pages)
+
+
+def places_page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_pages: int) -> Page[T]:
+    """A list of places. By the contracts it has no pages; a server that has some says so in its `pagination`."""
+    return _page({"pagination": {**ONE_PAGE, "current_page": page}} | dict(raw), name, parse, page, max_pages)
 
 
 def owned_number(raw: Fields) -> OwnedNumber:

@@ -9,7 +9,6 @@ import structlog
 from pydantic import SecretStr
 
 from didflow.contract.provider import Barred, No, NotNow, NotNowReason, NotThere, ReadFailed, Unclear
-from worker.wavix import parsing
 from worker.wavix.answers import Said, not_now
 from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.dialect_detection import DialectFinder, DialectSource, FixedDialect, meaning_of
@@ -94,9 +93,6 @@ class Reads:
         dialect = self._dialects.current(self._probe)
         self._http.put_key_in(dialect.key_in)
         return dialect
-
-    def _list(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
-        return self._read_known(path, {}, lambda raw: tuple(parse(one) for one in parsing.listed(raw, name)))
 
     def _read_known(self, path: str, params: Params, parse: Callable[[Fields], T], *, insist: bool = True) -> T:
         """A read whose path both dialects' servers know; a server that doesn't isn't the provider."""

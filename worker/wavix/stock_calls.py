@@ -1,5 +1,6 @@
 """The stock: countries, regions, cities, and the numbers that can be bought there."""
 
+from collections.abc import Callable
 from typing import Literal, TypeVar
 
 import structlog
@@ -28,17 +29,50 @@ class StockCalls(Reads):
     _city_word_known = False
 
     def countries(self) -> tuple[Country, ...]:
-        return self._locations.get("countries", lambda: self._list("/v1/buy/countries", "countries", parsing.country))
+        return self._locations.get("countries", lambda: self._places("/v1/buy/countries", "countries", parsing.country))
 
     def regions(self, country_id: int) -> tuple[Region, ...]:
         """Raises NotThere for a country without regions."""
         path = f"/v1/buy/countries/{country_id}/regions"
-        return self._locations.get(path, lambda: self._list(path, "regions", parsing.region))
+        return self._locations.get(path, lambda: self._places(path, "regions", parsing.region))
 
     def cities(self, country_id: int, region_id: int | None) -> tuple[City, ...]:
         region = f"/regions/{region_id}" if region_id is not None else ""
         path = f"/v1/buy/countries/{country_id}{region}/cities"
-        return self._locations.get(path, lambda: self._list(path, "cities", parsing.city))
+        return self._locations.get(path, lambda: self._places(path, "cities", parsing.city))
+
+    def countries_page(self, page: int) -> Page[Country]:
+        """Asked now, whatever is remembered. So are the two below."""
+        return self._places_page("/v1/buy/countries", "countries", parsing.country, page)
+
+    def regions_page(self, country_id: int, page: int) -> Page[Region]:
+        """Raises NotThere for a country without regions."""
+        return self._places_page(f"/v1/buy/countries/{country_id}/regions", "regions", parsing.region, page)
+
+    def cities_page(self, country_id: int, region_id: int | None, page: int) -> Page[City]:
+        region = f"/regions/{region_id}" if region_id is not None else ""
+        return self._places_page(f"/v1/buy/countries/{country_id}{region}/cities", "cities", parsing.city, page)
+
+    def _places(self, path: str, name: str, parse: Callable[[Fields], T]) -> tuple[T, ...]:
+        """All pages, as long as they bring something new; a list of places isn't known to have pages. One entry that can't be read is an
+        error: a place that isn't in the list is refused."""
+        found: dict[T, None] = {}
+        page = pages = 1
+        while page <= pages:
+            shown = self._places_page(path, name, parse, page)
+            if shown.unread:
+                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE, words=f"{path}: entries that can't be read"))
+            before = len(found)
+            found |= dict.fromkeys(shown.items)
+            if len(found) == before and shown.items:
+                log.warning("wavix.page_repeated", path=path, page=page)
+                break
+            page, pages = page + 1, shown.total_pages
+        return tuple(found)
+
+    def _places_page(self, path: str, name: str, parse: Callable[[Fields], T], page: int) -> Page[T]:
+        params: Params = {} if page == 1 else {"page": page, "per_page": PER_PAGE}
+        return self._read_known(path, params, lambda raw: parsing.places_page(raw, name, parse, page, self._max_pages))
 
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
         """Numbers in stock. `number_type` only narrows what is listed, on servers that know the filter: check each number.

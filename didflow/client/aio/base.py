@@ -6,6 +6,7 @@ import redis.asyncio
 
 from didflow.client.provider_check import ProviderCheck
 from didflow.contract.actors import actor_named, os_user
+from didflow.contract.catalogue import MAX_AGE_S
 from didflow.ledger.address import redis_url
 from didflow.ledger.async_client import AsyncLedgerClient
 from didflow.ledger.connection import connect_async
@@ -23,7 +24,9 @@ class AsyncClient:
         shebang: bool = True,
         actor: str | None = None,
         provider: ProviderCheck | None = None,
+        catalogue_age_s: float = MAX_AGE_S,
     ) -> None:
+        self.catalogue_age_s = catalogue_age_s
         name = os_user() if actor is None else actor_named(actor)
         self._ledger = AsyncLedgerClient(client, namespace, shebang=shebang, actor=name, first=provider)
 
@@ -36,7 +39,13 @@ class AsyncClient:
         """
         settings = load_settings()
         named = settings.actor if actor is None else actor
-        return cls(connect_async(redis_url(settings)), settings.namespace, actor=named, provider=ProviderCheck.of(settings))
+        return cls(
+            connect_async(redis_url(settings)),
+            settings.namespace,
+            actor=named,
+            provider=ProviderCheck.of(settings),
+            catalogue_age_s=settings.catalogue_age_seconds,
+        )
 
     @classmethod
     def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:

@@ -1,5 +1,6 @@
 """The client: all its parts in one class."""
 
+from didflow.client.aio.catalogue import AsyncCatalogue
 from didflow.client.aio.dead_letters import AsyncDeadLetterQueue
 from didflow.client.aio.documents import AsyncDocuments
 from didflow.client.aio.inventory import AsyncInventory
@@ -25,6 +26,11 @@ class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHis
 
     One object can serve the whole process. It keeps a pool of connections, which `aclose` closes.
     """
+
+    @property
+    def catalogue(self) -> AsyncCatalogue:
+        """What the account ``default`` can buy. For another account: `AsyncCatalogue(didflow, account=…)`."""
+        return AsyncCatalogue(self)
 
     @property
     def documents(self) -> AsyncDocuments:

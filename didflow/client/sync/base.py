@@ -7,6 +7,7 @@ import redis
 
 from didflow.client.provider_check import ProviderCheck
 from didflow.contract.actors import actor_named, os_user
+from didflow.contract.catalogue import MAX_AGE_S
 from didflow.ledger.address import redis_url
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
@@ -24,7 +25,9 @@ class Client:
         shebang: bool = True,
         actor: str | None = None,
         provider: ProviderCheck | None = None,
+        catalogue_age_s: float = MAX_AGE_S,
     ) -> None:
+        self.catalogue_age_s = catalogue_age_s
         name = os_user() if actor is None else actor_named(actor)
         self._ledger = LedgerClient(client, namespace, shebang=shebang, actor=name, first=provider)
 
@@ -37,7 +40,13 @@ class Client:
         """
         settings = load_settings()
         named = settings.actor if actor is None else actor
-        return cls(connect(redis_url(settings)), settings.namespace, actor=named, provider=ProviderCheck.of(settings))
+        return cls(
+            connect(redis_url(settings)),
+            settings.namespace,
+            actor=named,
+            provider=ProviderCheck.of(settings),
+            catalogue_age_s=settings.catalogue_age_seconds,
+        )
 
     @classmethod
     def from_url(cls, url: str, namespace: str = "didflow", *, actor: str | None = None) -> Self:

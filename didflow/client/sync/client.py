@@ -1,6 +1,7 @@
 # Written by `make generate` from didflow/client/aio/client.py: change that file.
 """The client: all its parts in one class."""
 
+from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.dead_letters import DeadLetterQueue
 from didflow.client.sync.documents import Documents
 from didflow.client.sync.inventory import Inventory
@@ -26,6 +27,11 @@ class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
 
     One object can serve the whole process. It keeps a pool of connections, which `close` closes.
     """
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the account ``default`` can buy. For another account: `Catalogue(didflow, account=…)`."""
+        return Catalogue(self)
 
     @property
     def documents(self) -> Documents:

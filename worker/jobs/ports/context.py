@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from didflow.contract.attempt_write import Write
+from didflow.contract.catalogue import Look
 from didflow.contract.destinations import Route
 from didflow.contract.errors import JobError
 from didflow.contract.ids_form import IdsForm
@@ -302,6 +303,18 @@ class LearnedForms(Protocol):
         ...
 
 
+class Catalogue(Protocol):
+    """What can be bought, for those who may not ask the provider."""
+
+    def keep(self, look: Look, *, kept_s: float, most: int) -> None:
+        """Keep a look for this long, and at most so many looks of the account; a newer one stays. Raises LostLease."""
+        ...
+
+    def emergency_under_way(self) -> bool:
+        """Whether an emergency job of this account has called the provider a moment ago."""
+        ...
+
+
 class Chunks(Protocol):
     """The numbers of a large job, in chunks of a fixed order."""
 
@@ -420,5 +433,12 @@ class DocumentsContext(AttemptContext, Protocol):
     def jobs(self) -> OtherJobs: ...
 
 
-class JobContext(PurchaseContext, RerouteContext, ReleaseContext, DocumentsContext, Protocol):
+class CatalogueContext(AttemptContext, Protocol):
+    """What a look for the catalogue uses."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+class JobContext(PurchaseContext, RerouteContext, ReleaseContext, DocumentsContext, CatalogueContext, Protocol):
     """What any job may use: for what runs jobs of all kinds."""

@@ -27,6 +27,14 @@ class StockPort(Protocol):
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]: ...
 
 
+class PlacesPort(Protocol):
+    """Places, asked now and page by page: an answer may be one of several, and one that is remembered has no age."""
+
+    def countries_page(self, page: int) -> Page[Country]: ...
+    def regions_page(self, country_id: int, page: int) -> Page[Region]: ...
+    def cities_page(self, country_id: int, region_id: int | None, page: int) -> Page[City]: ...
+
+
 class CartPort(Protocol):
     """The account's one cart, and its checkout."""
 
@@ -130,5 +138,9 @@ class UploadPorts(OwnedPort, DocumentUploadPort, Protocol):
     """What uploading a document calls."""
 
 
-class Provider(PurchasePorts, ReroutePorts, ReleasePorts, UploadPorts, Protocol):
+class CataloguePorts(PlacesPort, StockPort, DocumentTitlePort, Protocol):
+    """What a look for the catalogue calls."""
+
+
+class Provider(PurchasePorts, ReroutePorts, ReleasePorts, UploadPorts, CataloguePorts, Protocol):
     """All of it."""

@@ -56,14 +56,16 @@ Handler = Callable[[World, AccountState, Request], Answer]
 
 
 def countries(world: World, account: AccountState, request: Request) -> Answer:
-    return 200, {"countries": [shapes.country(country, short_names=world.options.short_names) for country in _countries(world)]}
+    shown = [shapes.country(country, short_names=world.options.short_names) for country in _countries(world)]
+    return 200, shapes.places("countries", shown, request.query, world.options.place_lists)
 
 
 def regions(world: World, account: AccountState, request: Request) -> Answer:
     country = _country(world, request)
     if not country.has_regions:
         raise refusal(422, "Country has no regions")
-    return 200, {"regions": [{"id": region_id, "name": name} for region_id, (name, _) in country.regions.items()]}
+    shown = [{"id": region_id, "name": name} for region_id, (name, _) in country.regions.items()]
+    return 200, shapes.places("regions", shown, request.query, world.options.place_lists)
 
 
 def cities(world: World, account: AccountState, request: Request) -> Answer:
@@ -71,7 +73,7 @@ def cities(world: World, account: AccountState, request: Request) -> Answer:
     region = country.regions.get(int(request.path[1]) if len(request.path) > 1 else 0)
     if region is None:
         raise refusal(404, "Region not found")
-    return 200, {"cities": [shapes.city(city) for city in region[1]]}
+    return 200, shapes.places("cities", [shapes.city(city) for city in region[1]], request.query, world.options.place_lists)
 
 
 def dids(world: World, account: AccountState, request: Request) -> Answer:
@@ -88,8 +90,10 @@ def dids(world: World, account: AccountState, request: Request) -> Answer:
         for stocked in world.stock_of(city.id)
         if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only) and stocked.is_toll_free in toll_free
     ]
-    page, pagination = shapes.page_of(found, request.query)
-    return 200, {"dids": [shapes.offer(stocked, by_name=_by_name(world)) for stocked in page], "pagination": pagination}
+    page, pagination = shapes.stock_page(found, request.query, world.options.stock_pages)
+    offers = [shapes.offer(stocked, by_name=_by_name(world)) for stocked in page]
+    left_out = world.options.offers_leave_out
+    return 200, {"dids": [{name: offer[name] for name in offer if name not in left_out} for offer in offers], "pagination": pagination}
 
 
 def cart_put(world: World, account: AccountState, request: Request) -> Answer:

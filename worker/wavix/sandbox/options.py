@@ -26,6 +26,11 @@ class SandboxOptions:
     trunk_shown     how a number's list shows a SIP trunk: as it was `given`, by its `login` or `id` beside `trunk_id`, or by either alone
     destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
     type_filter     `type_filter` in a search of the stock: works, is ignored, or refused (400), as the contracts dropped it
+    offers_leave_out  fields that no offer has, as if the server didn't know them
+    place_lists     countries, regions and cities are listed `whole`, as published; `paged`, two at a time; or `cut`: the first two,
+                    whichever page is asked for, and it is said that there are more
+    stock_pages     the pages of a city's numbers: as published, the first one for whichever is asked for (`repeated`), all of them and one
+                    more that isn't there (`one_more`), or said to be one page with as many numbers as it shows (`said_to_be_one`)
     toll_free       the stock has toll-free numbers: in the USA, in a city of their own without area code
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
@@ -75,6 +80,9 @@ class SandboxOptions:
     trunk_shown: Literal["given", "login", "id", "login_alone", "id_alone"] = "given"
     destination_flags: Literal["hidden", "shown", "refused"] = "hidden"
     type_filter: Literal["works", "ignored", "refused"] = "works"
+    offers_leave_out: tuple[str, ...] = ()
+    place_lists: Literal["whole", "paged", "cut"] = "whole"
+    stock_pages: Literal["published", "repeated", "one_more", "said_to_be_one"] = "published"
     toll_free: bool = False
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"

@@ -56,6 +56,20 @@ PROFILES: Mapping[str, Profile] = {
     "flags-refused": Profile("A destination with `callhunt` or `active` is refused.", {"destination_flags": "refused"}),
     "type-filter-ignored": Profile("A search of the stock ignores `type_filter`.", {"type_filter": "ignored"}),
     "type-filter-refused": Profile("A search of the stock with `type_filter` is refused.", {"type_filter": "refused"}),
+    "offers-unstated": Profile(
+        "Offers don't say whether they have SMS, nor which documents they need, nor the price of a minute.",
+        {"offers_leave_out": ("sms_enabled", "require_docs", "per_min")},
+        any_job=False,
+    ),
+    "places-paged": Profile("Countries, regions and cities are listed two at a time.", {"place_lists": "paged"}, any_job=False),
+    "places-cut": Profile(
+        "Of countries, regions and cities two are listed, and it is said that there are more.", {"place_lists": "cut"}, any_job=False
+    ),
+    "stock-repeats": Profile("Every page of a city's numbers is the first one.", {"stock_pages": "repeated"}, any_job=False),
+    "stock-one-more": Profile("A city's numbers are said to have one page more than there is.", {"stock_pages": "one_more"}, any_job=False),
+    "stock-said-one": Profile(
+        "A city's numbers are said to have one page, and have several.", {"stock_pages": "said_to_be_one"}, any_job=False
+    ),
     "toll-free": Profile("The stock has toll-free numbers, in a city without area code.", {"toll_free": True}, any_job=False),
     "search-ignored": Profile("The owned list ignores `search` and shows all numbers.", {"search": "ignored"}, any_job=False),
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),

@@ -139,6 +139,26 @@ def page_of(items: Sequence[Any], query: dict[str, list[str]]) -> tuple[list[Any
     return list(items[(page - 1) * per_page : page * per_page]), pagination
 
 
+def places(name: str, items: Sequence[Any], query: dict[str, list[str]], lists: str) -> dict[str, Any]:
+    """A list of places: whole, or in pages of two."""
+    if lists == "whole":
+        return {name: list(items)}
+    wanted = query.get("page", ["1"])
+    shown, pagination = page_of(items, {"page": wanted if lists == "paged" else ["1"], "per_page": ["2"]})
+    return {name: shown, "pagination": pagination | {"current_page": max(1, _number(query, "page", 1))}}
+
+
+def stock_page(items: Sequence[Any], query: dict[str, list[str]], pages: str) -> tuple[list[Any], dict[str, int]]:
+    """A page of a city's numbers, from a server that may not count its pages well."""
+    asked = max(1, _number(query, "page", 1))
+    shown, pagination = page_of(items, query | ({"page": ["1"]} if pages == "repeated" else {}))
+    if pages == "one_more":
+        pagination |= {"total_pages": pagination["total_pages"] + 1}
+    if pages == "said_to_be_one":
+        pagination |= {"total_pages": 1, "total": len(shown)}
+    return shown, pagination | {"current_page": asked}
+
+
 def _number(query: dict[str, list[str]], name: str, default: int) -> int:
     text = query.get(name, [""])[0]
     return int(text) if text.isdigit() else default

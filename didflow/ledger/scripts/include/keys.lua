@@ -56,6 +56,9 @@
 -- {ns}:api_keys             hash    SHA-256 of a secret of the HTTP API -> its key, as JSON, with created_ms, created_by, until_ms;
 --                                   {ns}:api_keys:used hash  key's id -> when it was last used, ms; {ns}:api_keys:made int  counts keys
 -- {ns}:decisions            stream  people's decisions that no job records: what, subject, actor, detail
+-- {ns}:catalogue:looks:{account} hash  question -> a look at a list of the provider's: see didflow/ledger/catalogue.py
+-- {ns}:catalogue:began:{account} zset  question by when that look began, ms; {ns}:catalogue:bytes:{account} int  how long the looks are together
+-- {ns}:catalogue:jobs:{account}  hash  question -> the job that makes a look, or made the last one
 -- {ns}:history              hash    number -> the head of its history: {count, hash, dropped, cut, job, what}: see include/histories.lua
 -- {ns}:history:{number}     list    its entries (JSON), oldest first. {ns}:history:gone zset  numbers that aren't ours, by when they
 --                                   went, ms: their histories are forgotten in time
