@@ -148,7 +148,8 @@ def test_called_off_after_its_worker_died_it_gives_back_what_it_was_handed(simul
     assert outcomes(played(simulation)) == {number: "reused"}
 
 
-def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: redis.Redis) -> None:
+@pytest.mark.parametrize(("first", "every"), [(2, 4), pytest.param(0, 1, marks=pytest.mark.long)])
+def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: redis.Redis, first: int, every: int) -> None:
     place, points = -1, [""]
     while place < len(points):
         simulation = Simulation(quick_valkey, reuse_label=LABEL)
@@ -162,7 +163,7 @@ def test_wherever_the_worker_dies_each_number_is_handed_out_once(quick_valkey: r
         assert (bought(simulation), handed_out(simulation)) == (1, {number}), workers.died
         assert list(simulation.routes().values()) == [["pbx@example.net"]] * 2, workers.died
         simulation.close()
-        place += 1
+        place = first if place < 0 else place + every
     assert "after:hand_out" in points
 
 

@@ -102,7 +102,7 @@ def test_a_number_that_slips_between_two_pages_is_not_taken_for_absent(large: In
     assert meddled.shifted
 
 
-@pytest.mark.parametrize("refusal", ["funds", "rate_limit"])
+@pytest.mark.parametrize("refusal", ["funds", pytest.param("rate_limit", marks=pytest.mark.long)])
 def test_checkouts_that_were_put_off_do_not_use_up_a_job(real_ledger: Ledger, sandbox: Sandbox, refusal: str) -> None:
     inline = InlineWorker(real_ledger, sandbox, settle_seconds=0.001)
     if refusal == "funds":

@@ -12,7 +12,7 @@ def test_the_protocol_never_buys_too_many_and_can_finish() -> None:
     assert states > 10_000
 
 
-@pytest.mark.parametrize("size", [(1, 4, 3), (2, 5, 2), (3, 5, 2)], ids=str)
+@pytest.mark.parametrize("size", [pytest.param((1, 4, 3), marks=pytest.mark.long), (2, 5, 2), (3, 5, 2)], ids=str)
 def test_nor_does_it_with_more_numbers(size: tuple[int, int, int]) -> None:
     """Quantity, numbers in stock, attempts."""
     _, counterexample, done = explore(*size)

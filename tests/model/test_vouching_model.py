@@ -6,7 +6,7 @@ from tests.model.vouching_protocol import LARGER, SCOPES, WEAKER, Vouching
 from tests.model.vouching_states import Rules, Scope
 
 #: Those that take more than a few seconds to be detected.
-LONG = ["by_all", "ends_after_answer", "longer_helps_nobody", "until_answer"]
+LONG = ["asked_before_gone", "by_all", "ends_after_answer", "longer_helps_nobody", "until_answer"]
 ALONE = [Scope(vouch=(2,), hanging=("alive", "permit")), Scope(vouch=(2,), restarts=2)]
 
 
