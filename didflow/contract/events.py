@@ -15,8 +15,6 @@ from didflow.contract.release_events import CallsCame
 from didflow.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
 from didflow.contract.states import JobState
 
-SOURCE = "didflow"
-
 
 class Timings(BaseModel):
     """Milliseconds since the epoch, on Redis's clock; None where it hasn't happened."""

@@ -238,9 +238,6 @@ class Keys:
         """Hash: number -> the head of its history."""
         return f"{self.namespace}:history"
 
-    def history_of(self, number: str) -> str:
-        return f"{self.history}:{number}"
-
     @property
     def epoch(self) -> str:
         return f"{self.namespace}:epoch"
@@ -278,16 +275,6 @@ class Keys:
     def spent(self, scope: str) -> str:
         """Hash: minute -> what was settled in it. `scope` as in the scripts: ``account:default``."""
         return f"{self.namespace}:spent:{scope}"
-
-    @property
-    def retention(self) -> str:
-        """zset: job by when it is deleted, ms."""
-        return f"{self.namespace}:retention"
-
-    @property
-    def spent_until(self) -> str:
-        """zset: scope by when nothing of it counts any more, ms."""
-        return f"{self.namespace}:spent_until"
 
     def held(self, scope: str) -> str:
         """Hash: job -> what its open checkout may cost."""

@@ -46,11 +46,6 @@ def load_script(name: str, *, shebang: bool = True) -> Script:
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-def script_names() -> tuple[str, ...]:
-    """The names of all scripts."""
-    return tuple(sorted(script_paths()))
-
-
 @cache
 def script_paths() -> Mapping[str, str]:
     """The path of each script under `scripts`, by its name."""
@@ -59,11 +54,6 @@ def script_paths() -> Mapping[str, str]:
     if len(found) != len(paths):
         raise ValueError(f"two scripts have one name: {sorted(paths)}")
     return MappingProxyType(found)
-
-
-def part_paths() -> tuple[str, ...]:
-    """The paths of all parts under `scripts`: ``include/clock.lua``."""
-    return tuple(sorted(path for path in source_texts() if path.startswith(f"{_PARTS}/")))
 
 
 def includes_in(path: str) -> tuple[str, ...]:

@@ -36,17 +36,17 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     stats = client.info("memory")
     streams = sum(client.xlen(stream) for stream in (keys.results, keys.events))
     hashes = (keys.reserved("default"), keys.routes("default"))
-    reported = sum(client.llen(keys.history_of(number)) for number in cast("list[str]", client.hkeys(keys.history)))
+    reported = sum(client.llen(f"{keys.history}:{number}") for number in cast("list[str]", client.hkeys(keys.history)))
     held = client.hlen(keys.holders)
-    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(keys.spent_until) + reported + held
+    kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(f"{keys.namespace}:spent_until") + reported + held
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)
 
 
 def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -> Iterable[str]:
     """What is still there, in words, when the retention of every job is over, which is made to be now. `parked` jobs stay, whole."""
-    ended = cast("list[str]", client.zrange(keys.retention, 0, -1))
+    ended = cast("list[str]", client.zrange(f"{keys.namespace}:retention", 0, -1))
     if ended:
-        client.zadd(keys.retention, dict.fromkeys(ended, 0), xx=True)
+        client.zadd(f"{keys.namespace}:retention", dict.fromkeys(ended, 0), xx=True)
     deadline_s = time.monotonic() + SWEPT_WITHIN_S
     while (left := _of_jobs(client, keys, parked)) and time.monotonic() < deadline_s:
         time.sleep(0.2)
@@ -62,7 +62,7 @@ def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -
         yield f"{holdings} references have numbers, and {client.hlen(keys.holders)} numbers are held"
     # Of each worker process that ran in the last minute: what it ran with, and its call that is under way. They expire by themselves.
     of_workers = sum(1 for kind in ("running", "call") for _ in client.scan_iter(match=f"{keys.namespace}:{kind}:*", count=1000))
-    others = now.keys - client.zcard(keys.spent_until) - client.hlen(keys.history) - holdings - of_workers
+    others = now.keys - client.zcard(f"{keys.namespace}:spent_until") - client.hlen(keys.history) - holdings - of_workers
     if not parked and others > KEYS_ANYWAY:
         yield f"{others} keys are there, and no job is: {sorted(str(name) for name in client.scan_iter(count=1000))[:100]}"
     allowed = began.memory_bytes + BYTES_ANYWAY + now.kept * BYTES_EACH

@@ -107,7 +107,7 @@ def test_an_incident_is_kept_as_long_as_one_of_its_jobs(inline: InlineWorker, di
     job = Failover(didflow).away("INC-38", inline.own(1), BACKUP)
     didflow.cancel(job.id)
     client, keys = inline.ledger.client, inline.ledger.keys
-    client.zadd(keys.retention, {job.id: 1})
+    client.zadd(f"{keys.namespace}:retention", {job.id: 1})
     assert inline.ledger.sweep(max_crashes=5).deleted == 1
     assert Incidents(didflow).all() == ()
     assert not client.exists(keys.incident("INC-38"), keys.incidents)

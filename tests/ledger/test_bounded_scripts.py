@@ -133,7 +133,7 @@ def test_many_leases_that_ended_and_many_jobs_that_are_to_be_forgotten(measured:
     sweep_until_idle(measured)
     assert {claim.job_id for claim in take(measured, "again")} == set(jobs)
     for claim in list(claims_of(measured, jobs)):
-        measured.client.zadd(measured.keys.retention, {claim: 0})
+        measured.client.zadd(f"{measured.keys.namespace}:retention", {claim: 0})
     sweep_until_idle(short)
     assert not measured.client.exists(*(measured.keys.job(job_id) for job_id in jobs))
     assert max(short.most.values()) <= MOST_COMMANDS, dict(short.most)

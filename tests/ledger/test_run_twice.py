@@ -35,7 +35,7 @@ from didflow.ledger.provider_identity import claim_ledger
 from didflow.ledger.rate_limit import Breaker, Pace
 from didflow.ledger.replies import Applied, ClaimRefused, Saved
 from didflow.ledger.route_claims import claim_routes
-from didflow.ledger.script_loader import script_names
+from didflow.ledger.script_loader import script_paths
 from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
 from didflow.ledger.spending import spend_fields
 from didflow.ledger.stored_history import fields_of_one, happened_text, one_happened_text
@@ -620,7 +620,7 @@ def timeless(text: str) -> str:
 
 
 def test_every_script_is_here() -> None:
-    assert tuple(sorted(SCRIPTS)) == script_names()
+    assert sorted(SCRIPTS) == sorted(script_paths())
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
