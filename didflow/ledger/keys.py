@@ -238,6 +238,9 @@ class Keys:
         """Hash: number -> the head of its history."""
         return f"{self.namespace}:history"
 
+    def history_of(self, number: str) -> str:
+        return f"{self.history}:{number}"
+
     @property
     def epoch(self) -> str:
         return f"{self.namespace}:epoch"

@@ -40,7 +40,7 @@ def main() -> None:
             took_s = time.perf_counter() - began_s
             rounds[with_history].append(took_s * 1000)
             cpu_us[with_history].append(_server_us(ledger) - before_us)
-        memory = ledger.client.memory_usage(f"{ledger.keys.history}:{NUMBERS[0]}", samples=0)
+        memory = ledger.client.memory_usage(ledger.keys.history_of(NUMBERS[0]), samples=0)
     without, having = (statistics.median(rounds[with_history]) for with_history in (False, True))
     server_without, server_having = (statistics.median(cpu_us[with_history]) for with_history in (False, True))
     found = {

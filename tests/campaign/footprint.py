@@ -36,7 +36,7 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     stats = client.info("memory")
     streams = sum(client.xlen(stream) for stream in (keys.results, keys.events))
     hashes = (keys.reserved("default"), keys.routes("default"))
-    reported = sum(client.llen(f"{keys.history}:{number}") for number in cast("list[str]", client.hkeys(keys.history)))
+    reported = sum(client.llen(keys.history_of(number)) for number in cast("list[str]", client.hkeys(keys.history)))
     held = client.hlen(keys.holders)
     kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(f"{keys.namespace}:spent_until") + reported + held
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)

@@ -466,7 +466,7 @@ def test_a_number_s_history_is_shown_and_an_edit_of_it_is_detected(running: Clus
     assert shown.out.splitlines()[-1].endswith(anchor)
     assert didflow("history", number, "--verify", "--anchor", anchor, "--json").json["anchors"] == {anchor: True}
     assert {"number": number, "anchor": anchor, "faults": []} in didflow("history", "--all", "--json").json
-    running.ledger.client.rpop(f"{running.ledger.keys.history}:{number}")
+    running.ledger.client.rpop(running.ledger.keys.history_of(number))
     verdict = didflow("history", number, "--verify", "--anchor", anchor)
     assert (verdict.code, "broken" in verdict.out, "IS NOT IN THE CHAIN" in verdict.out) == (1, True, True)
     assert didflow("history", "--all").code == 1

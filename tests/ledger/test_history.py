@@ -148,7 +148,7 @@ Edit = Callable[[Ledger, list[str]], object]
 
 
 def changed(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.lset(f"{ledger.keys.history}:{NUMBER}", 1, entries[1].replace("backup@", "fraud@"))
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 1, entries[1].replace("backup@", "fraud@"))
 
 
 def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
@@ -157,32 +157,32 @@ def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
     changed(ledger, entries)
     after = recorded(ledger).entries[1].hash
     assert before != after
-    ledger.client.lset(f"{ledger.keys.history}:{NUMBER}", 2, entries[2].replace(before, after))
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 2, entries[2].replace(before, after))
 
 
 def put_in(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.linsert(f"{ledger.keys.history}:{NUMBER}", "AFTER", entries[0], entries[0])
+    ledger.client.linsert(ledger.keys.history_of(NUMBER), "AFTER", entries[0], entries[0])
 
 
 def taken_out(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.lrem(f"{ledger.keys.history}:{NUMBER}", 1, entries[1])
+    ledger.client.lrem(ledger.keys.history_of(NUMBER), 1, entries[1])
 
 
 def cut_off(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.rpop(f"{ledger.keys.history}:{NUMBER}")
+    ledger.client.rpop(ledger.keys.history_of(NUMBER))
 
 
 def cut_off_at_the_old_end(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.lpop(f"{ledger.keys.history}:{NUMBER}")
+    ledger.client.lpop(ledger.keys.history_of(NUMBER))
 
 
 def swapped(ledger: Ledger, entries: list[str]) -> None:
     for place, text in ((0, entries[1]), (1, entries[0])):
-        ledger.client.lset(f"{ledger.keys.history}:{NUMBER}", place, text)
+        ledger.client.lset(ledger.keys.history_of(NUMBER), place, text)
 
 
 def deleted(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.delete(f"{ledger.keys.history}:{NUMBER}")
+    ledger.client.delete(ledger.keys.history_of(NUMBER))
 
 
 def headless(ledger: Ledger, entries: list[str]) -> None:
@@ -190,13 +190,13 @@ def headless(ledger: Ledger, entries: list[str]) -> None:
 
 
 def of_another_number(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.rename(f"{ledger.keys.history}:{NUMBER}", f"{ledger.keys.history}:{'+12135550101'}")
+    ledger.client.rename(ledger.keys.history_of(NUMBER), ledger.keys.history_of("+12135550101"))
     ledger.client.hset(ledger.keys.history, "+12135550101", str(ledger.client.hget(ledger.keys.history, NUMBER)))
     assert len(recorded(ledger, "+12135550101").faults) == 3, "each hash is of its number too"
 
 
 def no_entry(ledger: Ledger, entries: list[str]) -> None:
-    ledger.client.lset(f"{ledger.keys.history}:{NUMBER}", 0, "\x00nothing")
+    ledger.client.lset(ledger.keys.history_of(NUMBER), 0, "\x00nothing")
 
 
 EDITS: tuple[Edit, ...] = (
@@ -218,7 +218,7 @@ EDITS: tuple[Edit, ...] = (
 def test_an_edit_by_hand_shows_and_stops_no_job(real_ledger: Ledger, edit: Edit) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY, Happening.NOT_CONFIRMED)
     assert recorded(real_ledger).faults == ()
-    edit(real_ledger, cast("list[str]", real_ledger.client.lrange(f"{real_ledger.keys.history}:{NUMBER}", 0, -1)))
+    edit(real_ledger, cast("list[str]", real_ledger.client.lrange(real_ledger.keys.history_of(NUMBER), 0, -1)))
     assert recorded(real_ledger).faults
     tell(real_ledger, Happening.RELEASED)
     assert recorded(real_ledger).faults, "what is recorded later doesn't hide it"
@@ -231,7 +231,7 @@ def test_a_word_of_a_later_version_is_read_and_no_fault(real_ledger: Ledger) -> 
 
 
 def test_keys_of_another_type_keep_no_job_from_writing(ledger: Ledger) -> None:
-    ledger.client.set(f"{ledger.keys.history}:{NUMBER}", "another type")
+    ledger.client.set(ledger.keys.history_of(NUMBER), "another type")
     tell(ledger, AWAY)
     ledger.client.delete(ledger.keys.history)
     ledger.client.set(ledger.keys.history, "another type")
@@ -258,7 +258,7 @@ def test_the_chain_holds_across_the_cut_and_so_does_an_anchor(real_ledger: Ledge
 def test_a_recomputed_chain_is_detected_by_an_anchor(real_ledger: Ledger) -> None:
     tell(real_ledger, Happening.BOUGHT, AWAY)
     anchor = recorded(real_ledger).anchor
-    real_ledger.client.delete(real_ledger.keys.history, f"{real_ledger.keys.history}:{NUMBER}")
+    real_ledger.client.delete(real_ledger.keys.history, real_ledger.keys.history_of(NUMBER))
     tell(real_ledger, Happening.BOUGHT, AWAY)
     assert (recorded(real_ledger).faults, recorded(real_ledger).holds(anchor)) == ((), False)
 

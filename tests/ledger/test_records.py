@@ -93,5 +93,5 @@ def test_a_reservation_of_another_job_is_not_dropped(ledger: Ledger) -> None:
 def test_values_are_joined_by_a_bar_in_one_place_and_json_is_not_read_by_patterns(path: str) -> None:
     code = "\n".join(line.partition(" -- ")[0] for line in source_texts()[path].splitlines() if not line.startswith("--"))
     bars = code.count("'|'") + code.count("|'") + code.count("'|")
-    assert not bars or path == "include/reservations.lua", "a record has named fields, see include/records.lua"
+    assert not bars or path == "include/members.lua", "a record has named fields, see include/records.lua"
     assert not [line for line in code.splitlines() if "string.match(" in line and '"' in line.partition("string.match(")[2]]

@@ -2,6 +2,7 @@
 -- LINE characters, is at that slot: see didflow/ledger/inventory_columns.py. No script reads what is in a part.
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
+--- @include "include/members.lua"
 --- @include "include/reading.lua"
 local LINE, PER_SEGMENT, NUMBER_CHARS, SEEN_AT, MISSED_AT, MOMENT_CHARS = 124, 512, 16, 16, 23, 7
 local DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'
@@ -64,11 +65,11 @@ end
 
 -- A sweep that began before this moment adds nothing of this record: a job knows better.
 local function note_newer(account, number, record)
-  redis.call('ZADD', inventory_key('newer', account), int(now_ms()), number .. '|' .. (record or ''))
+  redis.call('ZADD', inventory_key('newer', account), int(now_ms()), member_of(number, record or ''))
 end
 
 local function is_newer(account, number, record, since_ms)
-  local score = tonumber(redis.call('ZSCORE', inventory_key('newer', account), number .. '|' .. record) or '')
+  local score = tonumber(redis.call('ZSCORE', inventory_key('newer', account), member_of(number, record)) or '')
   return score and score >= since_ms
 end
 

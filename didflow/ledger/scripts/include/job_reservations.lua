@@ -1,6 +1,7 @@
 -- Reservations of a job, many at once.
 --- @include "include/holders.lua"
 --- @include "include/keys.lua"
+--- @include "include/members.lua"
 --- @include "include/reservations.lua"
 -- Lists of numbers go to the server in parts that fit on Lua's stack: a purchase has up to a thousand, and one call for each would keep
 -- everybody else waiting.
@@ -15,7 +16,7 @@ local function keep_all_reserved(id, account, numbers, until_ms)
     local reservations, times = {}, {}
     for _, number in ipairs(some) do
       reservations[#reservations + 1], reservations[#reservations + 2] = number, text
-      times[#times + 1], times[#times + 2] = ends, timed_number(account, number)
+      times[#times + 1], times[#times + 2] = ends, member_of(account, number)
     end
     redis.call('HSET', key('reserved', account), unpack(reservations))
     redis.call('ZADD', key('reserved_until'), unpack(times))

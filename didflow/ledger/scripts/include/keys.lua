@@ -23,7 +23,7 @@
 -- {ns}:offered:{account}    hash    number that is parked and may be assigned -> {record_id, release_job}: see include/pool.lua
 -- {ns}:going:{account}      hash    number -> release that is about to give it back, or has begun to: it isn't assigned until that is settled
 -- {ns}:parked:{account}     hash    number -> which release parks it, the route that it had, and the one that it is to have: see include/parked_numbers.lua
--- {ns}:reserved_until       zset    account and number (see timed_number) by when the reservation ends, ms
+-- {ns}:reserved_until       zset    account and number (see member_of) by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
 -- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires
 -- {ns}:seal                 text    the secret that signs quotes; created on first use

@@ -1,5 +1,6 @@
 -- Reservations of numbers. Each is a record: `holder` is a job's id, or 'quarantine'; `until_ms` is 0 while the job lives.
 --- @include "include/keys.lua"
+--- @include "include/members.lua"
 --- @include "include/records.lua"
 local RESERVATION = {'holder', 'string', 'until_ms', 'number'}
 
@@ -15,14 +16,8 @@ local function is_in_force(text, now)
   return not found or found.until_ms == 0 or found.until_ms > now
 end
 
--- A member of {ns}:reserved_until; a number has no bar in it.
-local function timed_number(account, number) return account .. '|' .. number end
-
--- The account and the number of such a member.
-local function of_timed_number(member) return string.match(member, '^(.*)|([^|]*)$') end
-
 -- Keeps a number from every job until that moment, also when this one has ended.
 local function keep_reserved(holder, account, number, until_ms)
   redis.call('HSET', key('reserved', account), number, reservation(holder, until_ms))
-  redis.call('ZADD', key('reserved_until'), int(until_ms), timed_number(account, number))
+  redis.call('ZADD', key('reserved_until'), int(until_ms), member_of(account, number))
 end

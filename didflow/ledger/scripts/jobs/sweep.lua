@@ -10,6 +10,7 @@
 --- @include "include/events.lua"
 --- @include "include/incidents.lua"
 --- @include "include/keys.lua"
+--- @include "include/members.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
 --- @include "include/reservations.lua"
@@ -134,7 +135,7 @@ each_job('leases', function(id)
 end)
 
 for _, member in ipairs(due_now('reserved_until')) do
-  local account, number = of_timed_number(member)
+  local account, number = split_member(member)
   local text = redis.call('HGET', key('reserved', account), number)
   if not is_in_force(text, now) then redis.call('HDEL', key('reserved', account), number) end
   redis.call('SREM', key('strays', account), number)
