@@ -65,7 +65,7 @@ def by_tls(raw: socket.socket) -> socket.socket:
 
 def never(raw: socket.socket) -> socket.socket:
     """Takes the connection and says nothing."""
-    time.sleep(10 * TIMEOUT_S)
+    time.sleep(10 * TIMEOUT_S)  # In a thread of the server: the client gives up first.
     raise OSError
 
 

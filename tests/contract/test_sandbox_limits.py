@@ -17,7 +17,7 @@ def test_above_its_rate_it_says_429_and_when_to_come_back() -> None:
         refused = [answer for answer in answers if answer.status_code == 429]
         assert Counter(answer.status_code for answer in answers)[200] in range(5, 8)
         assert len(refused) + 7 >= len(answers)
-        time.sleep(float(refused[-1].headers["Retry-After"]))
+        time.sleep(float(refused[-1].headers["Retry-After"]))  # What it says is what is tested.
         assert client.get("/v1/profile/config").status_code == 200
 
 

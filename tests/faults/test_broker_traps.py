@@ -121,7 +121,7 @@ def test_cut_connections_strand_no_delayed_job(running: Cluster) -> None:
     job = running.didflow.submit(LOOK, not_before=due)
     while datetime.now(UTC) < due:
         running.ledger.client.client_kill_filter(_type="normal", skipme=True)
-        time.sleep(0.1)
+        time.sleep(0.1)  # Connections are cut ten times until it is due.
     assert started_after_s(running.wait(job), due) < SWEPT_WITHIN_S
 
 

@@ -35,7 +35,7 @@ from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import Submission
 from tests.support.inline_worker import InlineWorker
-from tests.support.queue_workers import Seen, Told, alive, consuming, until
+from tests.support.queue_workers import ClaimedJobs, Seen, alive, consuming, until
 from worker.actors import declare_actors
 from worker.broker.broker import LedgerBroker
 from worker.broker.claimed_message import UNKNOWN_KIND, ClaimedMessage
@@ -60,7 +60,7 @@ def submit(ledger: Ledger, kind: str = "search_and_buy", lane: Lane | None = Non
 
 def broker_of(ledger: Ledger, *middleware: dramatiq.Middleware) -> LedgerBroker:
     """One of which no worker runs."""
-    jobs = Told(ledger, lambda _: None)
+    jobs = ClaimedJobs(ledger, lambda _: None)
     broker = LedgerBroker(ledger, jobs, threading.Event(), middleware)
     declare_actors(broker, jobs)
     return broker
@@ -102,7 +102,7 @@ def test_what_the_scripts_write_is_a_dramatiq_message_for_the_actor_of_the_kind(
 
 def test_what_a_consumer_hands_out_can_be_encoded_and_its_claim_stays_here(real_ledger: Ledger) -> None:
     job = submit(real_ledger)
-    consumer = LaneConsumer(Told(real_ledger, lambda _: None), real_ledger, Lane.MONEY, threading.Event(), IdleThreads(2))
+    consumer = LaneConsumer(ClaimedJobs(real_ledger, lambda _: None), real_ledger, Lane.MONEY, threading.Event(), IdleThreads(2))
     message = next(consumer)
     assert isinstance(message, ClaimedMessage)
     assert message.claimed.claim.job_id == job

@@ -114,7 +114,7 @@ def test_waiting_ends_with_the_job_and_does_not_poll(didflow: Didflow, real_ledg
     job = didflow.submit(BUY)
 
     def finish_later() -> None:
-        time.sleep(0.3)
+        time.sleep(0.3)  # Long enough that a client which polls would have polled.
         finished(real_ledger, claimed(real_ledger, job.id))
 
     before = real_ledger.client.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0)
@@ -166,7 +166,7 @@ def test_async_verbs_do_the_same(valkey: EmbeddedValkey, real_ledger: Ledger) ->
         assert [type(one) for one in await didflow.submit_many([Submission(BUY), Submission(Failback(job_id="x"))])] == [Job, JobNotFound]
         assert (await didflow.find(reference="customer-9"))[0].id == job.id
         waiting = asyncio.create_task(didflow.wait(job.id, timeout_s=10))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # So that it waits before the job ends; if it doesn't yet, the outcome is the same.
         await asyncio.to_thread(lambda: finished(real_ledger, claimed(real_ledger, job.id)))
         assert (await waiting).state is JobState.SUCCEEDED
         async for delivery in didflow.results("billing", "a", block_s=0.05):

@@ -19,7 +19,7 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.script_calls import Submission, new_job_id
 from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import copies
-from tests.support.queue_workers import Seen, Taken, Told, alive, consuming, until
+from tests.support.queue_workers import ClaimedJobs, Seen, Taken, alive, consuming, until
 from worker.attempt import runner
 from worker.attempt.fault_points import watched_ledger
 from worker.attempt.heartbeat import Leases
@@ -58,7 +58,7 @@ def test_an_idle_thread_starts_a_job_within_milliseconds(valkey: EmbeddedValkey,
     seen, waits_s = Seen(), []
     with consuming(valkey, real_ledger, seen, Lane.EMERGENCY):
         for count in range(1, 12):
-            time.sleep(0.05)
+            time.sleep(0.05)  # Until the thread is idle again, which nothing shows.
             began_s = time.monotonic()
             submit(real_ledger, MOVE)
             seen.wait_for(count)
@@ -201,12 +201,12 @@ def test_cut_connections_and_a_full_server_are_survived(valkey: EmbeddedValkey, 
         seen.wait_for(1)
         for _ in range(3):
             real_ledger.client.client_kill_filter(_type="normal", skipme=True)
-            time.sleep(0.1)
+            time.sleep(0.1)  # So that the consumer has connected again before the next cut.
         submit(real_ledger)
         seen.wait_for(2)
         real_ledger.client.config_set("maxmemory", "1mb")
         try:
-            time.sleep(0.5)
+            time.sleep(0.5)  # For so long its consumer meets a server that refuses writes.
             assert alive(worker)
         finally:
             real_ledger.client.config_set("maxmemory", "0")
@@ -340,8 +340,7 @@ def test_an_old_lease_stays_lost_though_the_process_has_the_job_again(inline: In
     assert isinstance(old, Claim)
     flags = inline.leases.add(old, time.monotonic())
     assert flags is not None
-    while not inline.ledger.sweep(max_crashes=5).recovered:
-        time.sleep(0.002)
+    until(lambda: inline.ledger.sweep(max_crashes=5).recovered > 0)
     new = inline.ledger.claim(job.id, "after", lease_ms=60_000)
     assert isinstance(new, Claim)
     assert inline.leases.add(new, time.monotonic()) is not None
@@ -356,7 +355,7 @@ def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: Emb
     """What it claimed is for them, and for nobody who asks meanwhile."""
     deaf = [True]
 
-    class Flaky(Told):
+    class Flaky(ClaimedJobs):
         def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
             assert most == 4
             if deaf and deaf.pop():

@@ -5,7 +5,6 @@ whose cart add was unclear. (The fourth, a checkout that needs no cart, is assum
 """
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from didflow.contract.jobs import Job
 from didflow.contract.requests import SearchAndBuy
 from didflow.ledger.ledger import Ledger
+from tests.support.cluster import until
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, outcomes
 from worker.attempt.fault_points import Reached, watched_ledger
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
@@ -35,10 +35,8 @@ def start_zombie(inline: InlineWorker, job: Job, call: str) -> threading.Thread:
     inline.sandbox.add_fault(call, "slow", seconds=2.5)
     zombie = threading.Thread(target=inline.attempt, args=(job,))
     zombie.start()
-    while not inline.sandbox.state()["faults"].get(f"{call}:slow"):
-        time.sleep(0.01)
-    while not inline.ledger.sweep(max_crashes=5).recovered:
-        time.sleep(0.05)
+    until(lambda: inline.sandbox.state()["faults"].get(f"{call}:slow"), what="the call")
+    until(lambda: inline.ledger.sweep(max_crashes=5).recovered, what="the end of its lease")
     return zombie
 
 

@@ -74,7 +74,7 @@ def test_a_list_that_lags_is_not_believed_that_a_number_is_back_already(inline: 
 def test_a_list_that_lags_is_no_proof_that_a_person_rerouted_a_number_since(inline: InlineWorker) -> None:
     """It may show where the number was two reroutes ago."""
     (number,) = inline.own(1)
-    time.sleep(SETTLE_S)
+    time.sleep(SETTLE_S)  # The number must be older than the lag below.
     inline.run(Reroute(numbers=(number,), destinations=(FIRST,)))
     moved = inline.run(Reroute(numbers=(number,), destinations=(SECOND,)))
     inline.sandbox.add_fault("owned", "lag", seconds=0.9 * SETTLE_S)

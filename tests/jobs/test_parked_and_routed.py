@@ -157,7 +157,7 @@ def test_after_the_release_an_older_failover_than_the_newest_is_still_superseded
 
 def test_a_list_that_is_older_than_the_failover_is_not_taken_for_the_old_route(inline: InlineWorker) -> None:
     (number,) = inline.own(1)
-    time.sleep(SETTLE_S)
+    time.sleep(SETTLE_S)  # The number must be older than the lag below.
     inline.run(away([number]))
     inline.sandbox.order("reconfigure", read_lag_s=SETTLE_S * 0.9)
     release = inline.submit(leaving(number))

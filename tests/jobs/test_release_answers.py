@@ -138,8 +138,7 @@ REFUSALS = [(404, False), (403, True), (400, False), (422, False), (429, False),
 def test_a_release_that_acts_and_then_refuses_is_released(real_ledger: Ledger, status: int, html: bool, lag_s: float) -> None:
     with stage_with(real_ledger, read_lag_s=lag_s) as inline:
         ours = inline.own(3)
-        if lag_s:
-            time.sleep(lag_s + 0.05)
+        time.sleep(lag_s and lag_s + 0.05)  # Until the list shows them at all.
         inline.sandbox.add_fault("release", "act_then_refuse", status=status, html=html)
         view = inline.run(Release(numbers=tuple(ours)))
         assert (view.state, outcomes(view)) == ("succeeded", dict.fromkeys(ours, "released"))
@@ -187,7 +186,7 @@ def test_one_that_is_refused_in_a_hundred_costs_one_settle_time(real_ledger: Led
 def test_one_that_went_just_before_costs_one_more_call(real_ledger: Ledger) -> None:
     with stage_with(real_ledger, read_lag_s=0.2) as inline:
         ours = sorted(inline.own(20))
-        time.sleep(0.25)
+        time.sleep(0.25)  # Until the list shows them at all.
         inline.client.release([record_of(inline, ours[3])])
         inline.sandbox.order("reconfigure", read_lag_s=0.0)
         inline.sandbox.add_fault("owned", "lag", seconds=0.2, times=1)  # The list that the release begins with still shows it.

@@ -15,7 +15,9 @@ from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.replies import CancelRequested
+from tests.support.cluster import until
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, outcomes
+from tests.support.ledger_roles import wait_until_ms
 from tests.support.meddled_client import Meddled
 from worker.jobs.purchase.job import MAX_CHECKOUTS
 from worker.jobs.reroute.route_change import RerouteCheckpoint
@@ -47,8 +49,7 @@ def crashed(inline: InlineWorker, job: Job, times: int) -> JobView:
     for count in range(times):
         inline.make_due(job)
         inline.ledger.claim(job.id, f"dead-{count}", lease_ms=1)
-        while not inline.ledger.sweep(max_crashes=99, retry_ms=0).recovered:
-            time.sleep(0.005)
+        until(lambda: inline.ledger.sweep(max_crashes=99, retry_ms=0).recovered, what="the end of its lease")
     return inline.attempt(job)
 
 
@@ -61,7 +62,7 @@ class LateCheckout(Meddled):
         if not self.late:
             return super().check_out(numbers)
         self.late = False
-        time.sleep(SETTLE_S + 0.05)
+        time.sleep(SETTLE_S + 0.05)  # Later than the settle time.
         super().check_out(numbers)
         return Unclear("ReadTimeout")
 
@@ -70,7 +71,7 @@ def test_a_list_that_took_long_to_come_is_as_old_as_the_question(inline: InlineW
     class Slow(LateCheckout):
         def owned(self, **question: Any) -> Page[OwnedNumber]:
             shown = super().owned(**question)
-            time.sleep(SETTLE_S + 0.05)
+            time.sleep(SETTLE_S + 0.05)  # A slow answer: what it shows is older than the settle time.
             return shown
 
     Slow(inline)
@@ -139,7 +140,7 @@ def test_a_job_that_kills_every_worker_is_parked_by_the_sweeper(inline: InlineWo
     for count in range(4):
         inline.make_due(job)
         inline.ledger.claim(job.id, f"dead-{count}", lease_ms=1)
-        time.sleep(0.01)
+        wait_until_ms(inline.ledger, inline.ledger.now_ms() + 1)
         sweeper.sweep()
     assert inline.ledger.get(job.id).state is JobState.NEEDS_REVIEW
 

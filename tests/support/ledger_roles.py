@@ -43,7 +43,7 @@ def states(ledger: Ledger, name: str) -> list[str]:
 def wait_until_ms(ledger: Ledger, moment_ms: int) -> None:
     """Until the server's clock has passed a moment: leases and due times are its, not ours."""
     while ledger.now_ms() <= moment_ms:
-        time.sleep(0.002)
+        time.sleep(0.002)  # Only the server's clock says when.
 
 
 def let_pass(ledger: Ledger, scope: str, minutes: int) -> None:

@@ -45,7 +45,7 @@ class Taken:
     claim: Claim
 
 
-class Told:
+class ClaimedJobs:
     """Jobs that are claimed and passed to `run`, and go no further."""
 
     def __init__(self, ledger: Ledger, run: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ def consuming(
     middleware: Iterable[dramatiq.Middleware] = (),
 ) -> Iterator[dramatiq.Worker]:
     """A worker of these lanes, or of all: `threads` for money and bulk jobs, and those for emergencies."""
-    stopping, jobs = threading.Event(), run if isinstance(run, JobRunner) else Told(ledger, run)
+    stopping, jobs = threading.Event(), run if isinstance(run, JobRunner) else ClaimedJobs(ledger, run)
     broker = LedgerBroker(Ledger(connect(valkey.url), ledger.keys.namespace), jobs, stopping, middleware)
     declare_actors(broker, jobs)
     broker.emit_after("process_boot")
