@@ -22,7 +22,7 @@ from didflow.settings import SANDBOX_KEY, Settings
 from worker.jobs.handlers import HANDLERS, KindHandler
 from worker.jobs.owned_numbers import find_owned
 from worker.jobs.partial_result import nothing_of
-from worker.jobs.ports.context import Interrupts
+from worker.jobs.ports.attempt import Interrupts
 from worker.jobs.ports.endings import Ended
 from worker.jobs.ports.provider import OwnedPort
 from worker.jobs.ports.rules import Rules

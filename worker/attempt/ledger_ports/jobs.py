@@ -8,8 +8,8 @@ from didflow.contract.requests import Request, Reroute
 from didflow.contract.states import OURS
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import BatchesSubmitted
-from worker.jobs.ports.context import OtherJob
 from worker.jobs.ports.endings import CancelRequested, LostLease
+from worker.jobs.ports.other_jobs import OtherJob
 
 
 class LedgerJobs:

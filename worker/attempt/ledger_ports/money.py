@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from didflow.contract.spending import LimitReached, Spend, SpendLimit
 from didflow.contract.states import WaitReason
 from didflow.ledger.ledger import Claim, Ledger
-from worker.jobs.ports.context import Interrupts
+from worker.jobs.ports.attempt import Interrupts
 from worker.jobs.ports.endings import Wait
 
 #: A job that has settled waits in the ledger for the gate; this is only until it is claimed again and held there.

@@ -9,8 +9,8 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.parked_numbers import all_parked, parked
 from didflow.ledger.route_claims import RoutesClaimed, claim_routes, want_routes
 from worker.attempt.heartbeat import LeaseFlags
-from worker.jobs.ports.context import RouteClaim
 from worker.jobs.ports.endings import LostLease
+from worker.jobs.ports.routes import RouteClaim
 
 #: A route change is sent within this time after its claim, or not at all, so that the next job knows how long it may still take
 #: effect. Longer than a call waits for its turn; at most half a lease.

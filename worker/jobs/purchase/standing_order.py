@@ -7,7 +7,8 @@ from didflow.contract.provider import NotThere, Offer, Page
 from didflow.contract.requests import SearchAndBuy
 from didflow.delays import draw_for, jittered_s
 from worker.jobs.checkpoint import read_if_readable
-from worker.jobs.ports.context import Clock, PurchaseContext
+from worker.jobs.ports.attempt import Clock
+from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.provider import StockPort
 
 

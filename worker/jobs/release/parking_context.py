@@ -7,8 +7,9 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import Route
 from didflow.contract.history import Happened
 from didflow.contract.inventory import Shown
-from worker.jobs.ports.context import ReleaseContext, RouteClaim, RouteClaims
+from worker.jobs.ports.context import ReleaseContext
 from worker.jobs.ports.endings import CancelRequested
+from worker.jobs.ports.routes import RouteClaim, RouteClaims
 from worker.jobs.release.state import ReleaseCheckpoint, ReleaseItem
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 

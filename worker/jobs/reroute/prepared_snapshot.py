@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from didflow.contract.requests import Reroute
 from didflow.contract.states import JobState
 from worker.jobs.checkpoint import read_stored
-from worker.jobs.ports.context import OtherJob, RerouteContext
+from worker.jobs.ports.context import RerouteContext
+from worker.jobs.ports.other_jobs import OtherJob
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in
