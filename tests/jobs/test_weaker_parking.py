@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import redis
 
+from didflow.ledger import scripts
 from didflow.ledger.commands import Commands
 from didflow.ledger.script_loader import Script
 from tests.support.simulation import going_number_schedules as going
@@ -54,7 +56,7 @@ def while_it_winds_up(simulation: Simulation) -> None:
 
 WEAKER = {
     "a quarantine alone keeps a number off": Weakness(
-        "not may_be_going(f[1] or '', number)", "true", going.pool_number_with_an_unanswered_release
+        "not may_be_going(account, number)", "true", going.pool_number_with_an_unanswered_release
     ),
     "a mark is gone when its release is parked": Weakness(
         "if state and not OVER[state] then return true end",
@@ -65,15 +67,18 @@ WEAKER = {
         "parked.wanted_order, parked.wanted_by, parked.wanted = order, by, route", "parked.wanted_order = order", held
     ),
     "a release ends whatever was wanted meanwhile": Weakness("parked.wanted_order ~= known", "false", while_it_winds_up),
-    "a release stays the newest when it has ended": Weakness(
-        "int(math.max(parked.was, parked.wanted_order))", "string.match(entry, '^%d+')", release_first
-    ),
+    "a release stays the newest when it has ended": Weakness("route.order = math.max(parked.was, parked.wanted_order)", "", release_first),
     "a wish of before is as good as a newer one": Weakness(
         "if order < parked.was or order < parked.wanted_order then return false end",
         "",
         routed.two_failovers_wait,
     ),
 }
+
+
+@pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
+def test_a_script_says_what_is_replaced(weakness: Weakness) -> None:
+    assert any(weakness.said in script.read_text() for script in Path(scripts.__file__ or "").parent.rglob("*.lua"))
 
 
 @pytest.mark.parametrize("weakness", WEAKER.values(), ids=WEAKER)
