@@ -1,4 +1,6 @@
-"""Writes the synchronous client, `didflow/client/sync/`, from the one for asyncio, `didflow/client/aio/`: `make generate`.
+"""Writes the synchronous client from the one for asyncio: `make generate`.
+
+`didflow/client/sync/` is written from `didflow/client/aio/`, and `producers/incidents.py` from `producers/async_incidents.py`.
 
 A file is copied with the replacements below, in its docstrings and comments too, and formatted by ruff. `--check` writes nothing and fails
 if a file differs. What can't be replaced word by word belongs into a module that both import.
@@ -11,6 +13,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 SOURCE, TARGET = PROJECT / "didflow/client/aio", PROJECT / "didflow/client/sync"
+#: Files outside of the folder, and what is written from each.
+SINGLE = {PROJECT / "producers/async_incidents.py": PROJECT / "producers/incidents.py"}
 
 #: In this order.
 REPLACEMENTS = (
@@ -25,28 +29,30 @@ REPLACEMENTS = (
     (r"\bimport asyncio\b", "import time"),
     (r"\bdidflow\.client\.aio\b", "didflow.client.sync"),
     (r"\bdidflow\.ledger\.async_client\b", "didflow.ledger.client"),
+    (r"\bproducers\.async_incidents\b", "producers.incidents"),
 )
-HEADER = "# Written by `make generate` from didflow/client/aio/{name}: change that file.\n"
+HEADER = "# Written by `make generate` from {source}: change that file.\n"
 
 
-def synchronous(name: str, source: str) -> str:
-    """The text of the synchronous module of this file name."""
-    text = HEADER.format(name=name) + source
+def synchronous(source: Path, target: Path, text: str) -> str:
+    """The text of the synchronous module `target` from that of `source`."""
+    text = HEADER.format(source=source.relative_to(PROJECT)) + text
     for pattern, replacement in REPLACEMENTS:
         text = re.sub(pattern, replacement, text)
     # The names are sorted differently, and some imports aren't needed any more.
-    return _ruff(name, _ruff(name, text, "check", "--fix-only", "--quiet"), "format")
+    return _ruff(target, _ruff(target, text, "check", "--fix-only", "--quiet"), "format")
 
 
-def _ruff(name: str, text: str, *command: str) -> str:
+def _ruff(target: Path, text: str, *command: str) -> str:
     ruff = Path(sys.executable).with_name("ruff")
-    arguments = (*command, "--stdin-filename", str(TARGET / name), "-")
+    arguments = (*command, "--stdin-filename", str(target), "-")
     return subprocess.run([ruff, *arguments], input=text, capture_output=True, text=True, check=True, cwd=PROJECT).stdout
 
 
 def generated() -> dict[Path, str]:
-    """Each file of the synchronous client, and its text."""
-    return {TARGET / file.name: synchronous(file.name, file.read_text()) for file in _modules(SOURCE)}
+    """Each synchronous file, and its text."""
+    pairs = {source: TARGET / source.name for source in _modules(SOURCE)} | SINGLE
+    return {target: synchronous(source, target, source.read_text()) for source, target in pairs.items()}
 
 
 def _modules(folder: Path) -> list[Path]:

@@ -17,7 +17,8 @@ from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
 from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, nothing_done, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 from producers.cli.progress import say
-from producers.incidents import Incidents, WayBack
+from producers.incident_jobs import WayBack
+from producers.incidents import Incidents
 
 #: How often `--watch` looks.
 LOOK_EVERY_S = 1.0

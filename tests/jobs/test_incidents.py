@@ -12,8 +12,9 @@ from didflow.contract.requests import Reroute
 from didflow.contract.states import JobState
 from didflow.ledger.connection import connect_async
 from didflow.ledger.script_calls import Submission
+from producers.async_incidents import AsyncIncidents
 from producers.failover import Failover
-from producers.incidents import AsyncIncidents, Incidents
+from producers.incidents import Incidents
 from tests.support.inline_worker import InlineWorker
 from worker.local.embedded_valkey import EmbeddedValkey
 

@@ -11,9 +11,16 @@ import pytest
 import didflow
 from didflow.client.aio.client import AsyncDidflow
 from didflow.client.sync.client import Didflow
+from producers.async_incidents import AsyncIncidents
+from producers.incidents import Incidents
 from tools.sync_client import SOURCE, TARGET, generated, outdated, synchronous
 
-PAIRS = [(AsyncDidflow, Didflow), (didflow.AsyncDocuments, didflow.Documents), (didflow.AsyncPool, didflow.Pool)]
+PAIRS = [
+    (AsyncDidflow, Didflow),
+    (didflow.AsyncDocuments, didflow.Documents),
+    (didflow.AsyncPool, didflow.Pool),
+    (AsyncIncidents, Incidents),
+]
 METHODS = [
     pytest.param(method, id=f"{kind.__name__}.{name}")
     for kind, _ in PAIRS
@@ -63,7 +70,7 @@ class AsyncThings(AsyncClient):
             yield thing
         await self.aclose()
 '''
-    assert synchronous("things.py", source) == (
+    assert synchronous(SOURCE / "things.py", TARGET / "things.py", source) == (
         "# Written by `make generate` from didflow/client/aio/things.py: change that file.\n"
         '''
 import time
