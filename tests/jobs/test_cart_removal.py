@@ -13,6 +13,7 @@ from tests.support.simulation.oracle import Oracle
 from tests.support.simulation.simulation import SETTLE_S, Attempt, Simulation
 from worker.reconcile.diff import strangers
 from worker.reconcile.ledger_view import read_books
+from worker.wavix.sandbox import shapes
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
 TWO = ONE.model_copy(update={"quantity": 2})
@@ -166,3 +167,28 @@ def test_an_add_that_was_not_sent_keeps_no_number_from_others(simulation: Simula
     simulation.sandbox.disconnect("cart", times=20)
     assert simulation.run(job).reason == WaitReason.PROVIDER_DOWN
     assert simulation.ledger.client.hlen(simulation.ledger.keys.reserved("default")) == 0
+
+
+def test_an_add_that_is_only_said_to_be_done_is_found_out_by_its_checkout(simulation: Simulation) -> None:
+    stock = simulation.sandbox.service.world.stock_of(200)
+    simulation.sandbox.add_fault("cart_put", "refuse", status=200, body=[shapes.offer(one, by_name=False) for one in stock])
+    job = simulation.submit(ONE)
+    simulation.finish()
+    Oracle(simulation).at_end()
+    assert simulation.view(job).state is JobState.SUCCEEDED
+    assert len(simulation.sandbox.ledger()) == 1
+    assert any("checkout_refused" in step for step in simulation.story(job))
+
+
+def test_a_checkout_that_is_only_said_to_be_done_is_parked_with_its_numbers(simulation: Simulation) -> None:
+    job = simulation.submit(ONE)
+    simulation.sandbox.add_fault("checkout", "refuse", status=201, body={"success": True})
+    simulation.run(job)
+    simulation.clock.pass_ms(600_000)
+    due_at_once(simulation, job)
+    view = simulation.run(job)
+    assert view.state is JobState.NEEDS_REVIEW
+    assert view.error is not None
+    assert "accepted the checkout" in view.error.message
+    Oracle(simulation).at_end()
+    assert simulation.sandbox.ledger() == []
