@@ -179,6 +179,8 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         late += _until_quiet(plan, site, _followers_called_off(site))
         site.listener.catch_up()
         provider = _provider_state(site.sandbox)
+        if "cart-removal-ignored" in plan.provider():  # Then no number leaves the cart, but each must be kept from other jobs.
+            provider = replace(provider, cart=[number for number in provider.cart if f"+{number}" not in _reserved(site)])
         heard, meddling = site.listener.heard, site.work.meddling
         happened = Happened(meddling.called_off, meddling.called, heard.counting_down_since(), heard.calls_came)
         found = violations(site.work.asked, heard, provider, site.began_with)
@@ -363,12 +365,16 @@ def _provider_state(sandbox: SandboxAdmin) -> ProviderState:
     return ProviderState(sandbox.ledger(), account["owned"], account["cart"], account["given_back"])
 
 
+def _reserved(site: _Site) -> dict[str, str]:
+    """The reservations of the account, by number."""
+    return cast("dict[str, str]", site.ledger.client.hgetall(site.ledger.keys.reserved("default")))
+
+
 def _leftovers(site: _Site, parked: set[str]) -> list[str]:
     """What the ledger itself may not hold when nothing runs."""
-    client, keys = site.ledger.client, site.ledger.keys
+    client = site.ledger.client
     found = [f"{key} still holds {client.zcard(key)}" for key in (f"{NAMESPACE}:leases", f"{NAMESPACE}:due") if client.zcard(key)]
-    reserved = cast("dict[str, str]", client.hgetall(keys.reserved("default")))
-    for number, text in reserved.items():
+    for number, text in _reserved(site).items():
         one = Reservation.model_validate_json(text)
         if one.until_ms == 0 and one.holder not in parked:
             found.append(f"{number} is still reserved by job {one.holder}, which has ended")

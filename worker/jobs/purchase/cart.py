@@ -68,7 +68,9 @@ class Cart:
             return frozenset()
         confirmed = {number for number, is_confirmed in added.items() if is_confirmed}
         seen = self._shown(added)
-        self._remove(confirmed.union(added if seen is None else seen))
+        likely = confirmed.union(added if seen is None else seen)
+        self._remove(likely)
+        self._remove(added.keys() - likely)  # A call that names one which isn't there removes none: so these by themselves.
         left = self._shown(added)
         if left:  # A refusal may have removed none, because one of them wasn't there.
             self._remove(left)
