@@ -281,7 +281,7 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
     submitter.start()
     ends_s = time.monotonic() + plan.seconds
     upgrade_s = ends_s - plan.seconds / 2
-    told_s = time.monotonic()
+    reported_s = time.monotonic()
     try:
         while time.monotonic() < ends_s and not failed:
             if plan.weights:
@@ -289,8 +289,8 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
             if site.fleet.version == REQUEST_VERSION and time.monotonic() > upgrade_s:
                 site.trouble.upgrade()
             time.sleep(site.trouble.rng.uniform(*plan.pause_s))
-            if time.monotonic() - told_s > 10:
-                told_s = time.monotonic()
+            if time.monotonic() - reported_s > 10:
+                reported_s = time.monotonic()
                 progressed = f"{len(site.work.asked)} jobs asked, {site.listener.reported()} reported"
                 progress(f"{progressed}, {sum(site.trouble.counts.values())} troubles; open: {_open_jobs(site)}")
     finally:

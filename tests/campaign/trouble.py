@@ -268,12 +268,12 @@ class Trouble:
         self.sandbox.clear_faults()
 
     def provider_lags(self) -> None:
-        self.sandbox.order("reconfigure", read_lag_s=self._told(self.rng.choice((0.0, 0.3, 0.5))))
+        self.sandbox.order("reconfigure", read_lag_s=self._noted(self.rng.choice((0.0, 0.3, 0.5))))
 
     def provider_limits(self) -> None:
-        self.sandbox.order("reconfigure", rate_limit=self._told(self.rng.choice((None, 30.0, 80.0))))
+        self.sandbox.order("reconfigure", rate_limit=self._noted(self.rng.choice((None, 30.0, 80.0))))
 
-    def _told(self, chosen: float | None) -> float | None:
+    def _noted(self, chosen: float | None) -> float | None:
         self._detail.append(str(chosen))
         return chosen
 

@@ -106,9 +106,9 @@ def test_a_stopped_process_hands_its_jobs_over_at_once(tmp_path: Path) -> None:
         until(lambda: any(running.owner_pid(job) for job in jobs), what="a running job")
         stopped = next(pid for job in jobs if (pid := running.owner_pid(job)))
         os.kill(stopped, signal.SIGTERM)
-        told_s = time.monotonic()
+        signalled_s = time.monotonic()
         until(lambda: stopped not in {running.owner_pid(job) for job in jobs}, what="the hand-over")
-        handed_s = time.monotonic() - told_s
+        handed_s = time.monotonic() - signalled_s
         assert all(running.wait(job).state is JobState.SUCCEEDED for job in jobs)
         assert handed_s < 20.0, "long before the lease ends"
         assert all(running.ledger.get(job.id).attempt <= 2 for job in jobs)

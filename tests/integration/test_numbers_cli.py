@@ -26,10 +26,10 @@ def test_the_list_for_people_and_programs(inline: InlineWorker, shell: Shell) ->
     shown = shell("numbers", columns=160)
     assert shown.code == 0
     assert all(number in shown.out for number in owned)
-    told = shell("numbers", "--label", "acme", "--limit", "2", "--json")
-    assert [one["number"] for one in told.json["numbers"]] == owned[:2]
-    assert told.json["state"]["complete"] is True
-    rest = shell("numbers", "--label", "acme", "--cursor", told.json["next_cursor"], "--json")
+    shown = shell("numbers", "--label", "acme", "--limit", "2", "--json")
+    assert [one["number"] for one in shown.json["numbers"]] == owned[:2]
+    assert shown.json["state"]["complete"] is True
+    rest = shell("numbers", "--label", "acme", "--cursor", shown.json["next_cursor"], "--json")
     assert [one["number"] for one in rest.json["numbers"]] == owned[2:]
     lines = list(csv.DictReader(io.StringIO(shell("numbers", "--csv", "-").out)))
     assert [line["number"] for line in lines] == owned

@@ -135,7 +135,7 @@ def test_numbers_that_were_given_up_are_free_when_the_cart_has_stopped_showing_t
     assert (reserved(inline), in_cart(inline)) == (set(), set())
 
 
-def test_what_the_budget_leaves_out_and_the_cart_still_has_is_bought_by_nobody(inline: InlineWorker) -> None:
+def test_what_the_budget_leaves_out_and_the_cart_still_has_is_bought_by_no_job(inline: InlineWorker) -> None:
     inline.sandbox.order("reconfigure", cart_removal="ignored")
     view = inline.run(ONE.model_copy(update={"quantity": 3, "policy": "best_effort", "max_total_usd": Decimal("3.00")}))
     left_out = in_cart(inline)

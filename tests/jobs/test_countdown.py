@@ -185,13 +185,13 @@ def test_what_was_bought_for_another_reference_is_not_released(inline: InlineWor
         numbers(settle(inline, ledger, inline.submit(SearchAndBuy(country="US", city=("LOS ANGELES, CA",)), reference=whose)))[0].number
         for whose in ("acme", "umbrella")
     )
-    (nobodys,) = inline.own(1)
-    job = inline.submit(Release(numbers=(mine, theirs, nobodys), expected_reference="acme"))
+    (unassigned,) = inline.own(1)
+    job = inline.submit(Release(numbers=(mine, theirs, unassigned), expected_reference="acme"))
     view = settle(inline, ledger, job)
-    assert outcomes(view) == {mine: "released", theirs: "protected", nobodys: "protected"}
+    assert outcomes(view) == {mine: "released", theirs: "protected", unassigned: "protected"}
     errors = {number.number: number.error.code for number in numbers(view) if number.error}
-    assert errors == {theirs: "other_reference", nobodys: "unknown_reference"}
-    assert inline.owned() == {theirs, nobodys}
+    assert errors == {theirs: "other_reference", unassigned: "unknown_reference"}
+    assert inline.owned() == {theirs, unassigned}
 
 
 def test_where_its_calls_go_is_looked_at_again_when_it_goes(inline: InlineWorker, ledger: MovedLedger) -> None:

@@ -63,7 +63,7 @@ def cart(inline: InlineWorker) -> list[str]:
     return held
 
 
-def told_to_wait(inline: InlineWorker, job: Job) -> list[str]:
+def waits_emitted(inline: InlineWorker, job: Job) -> list[str]:
     """The reasons in this job's waiting events."""
     events = (fields for fields in stream(inline.ledger, "events") if fields["subject"] == job.id)
     return [json.loads(fields["data"])["reason"] for fields in events if fields["type"] == "didflow.job.waiting.v1"]
@@ -75,7 +75,7 @@ def test_a_second_job_waits_with_an_event_and_goes_on_when_the_window_has_passed
     for _ in range(3):
         waits(inline.attempt(second))
         inline.make_due(second)
-    assert told_to_wait(inline, second) == ["spend_limit"]
+    assert waits_emitted(inline, second) == ["spend_limit"]
     assert inline.sandbox.charged_usd() == charged(first)
     let_pass(inline.ledger, ACCOUNT, 59)
     waits(inline.attempt(second))

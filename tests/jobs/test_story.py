@@ -108,8 +108,8 @@ def test_the_events_stream_has_each_change_once_however_often_the_lists_are_read
     inline.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
     view = inline.run(ROUTED)
     assert inline.steps(view).count("look_again") > 1
-    told_of_it = [json.loads(entry["data"]) for entry in stream(inline.ledger, "events")]
-    assert [(body["state"], body["reason"] or body["progress"]) for body in told_of_it] == [
+    emitted = [json.loads(entry["data"]) for entry in stream(inline.ledger, "events")]
+    assert [(body["state"], body["reason"] or body["progress"]) for body in emitted] == [
         ("queued", None),
         ("running", None),
         ("waiting", "settling"),

@@ -151,7 +151,7 @@ def changed(ledger: Ledger, entries: list[str]) -> None:
     ledger.client.lset(ledger.keys.history_of(NUMBER), 1, entries[1].replace("backup@", "fraud@"))
 
 
-def hashed_anew(ledger: Ledger, entries: list[str]) -> None:
+def hashed_again(ledger: Ledger, entries: list[str]) -> None:
     """An edit that fixes the hash in the next entry still breaks that of the one behind it, or the head's."""
     before = recorded(ledger).entries[1].hash
     changed(ledger, entries)
@@ -201,7 +201,7 @@ def no_entry(ledger: Ledger, entries: list[str]) -> None:
 
 EDITS: tuple[Edit, ...] = (
     changed,
-    hashed_anew,
+    hashed_again,
     put_in,
     taken_out,
     cut_off,

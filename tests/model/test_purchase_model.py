@@ -21,7 +21,7 @@ def test_nor_does_it_with_more_numbers(size: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 3, 2), (2, 5, 2)], ids=str)
-def test_nor_does_it_leave_a_number_in_the_cart_that_is_kept_for_nobody(size: tuple[int, int, int]) -> None:
+def test_nor_does_it_leave_an_unheld_number_in_the_cart(size: tuple[int, int, int]) -> None:
     """With attempts that give up what is in the cart, before the fence. Quantity, numbers in stock, attempts."""
     _, counterexample, done = explore(*size, gives_up=True)
     assert counterexample is None

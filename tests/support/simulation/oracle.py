@@ -68,7 +68,7 @@ class Oracle:
                 case Reroute() | Failback():
                     self._moves(view)
         self._money()
-        self._every_release_is_told()
+        self._every_release_is_recorded()
         self._events()
         self._histories()
 
@@ -98,7 +98,7 @@ class Oracle:
         if view.state is JobState.SUCCEEDED:
             assert len(reported) == len(request.numbers)
 
-    def _every_release_is_told(self) -> None:
+    def _every_release_is_recorded(self) -> None:
         views = [self._simulation.view(job) for job in self._simulation.jobs]
         reported = {record for view in views for record in _records(view, *GIVEN_BACK, Outcome.UNCLEAR)}
         assert self._given_back().keys() <= reported
