@@ -99,18 +99,15 @@ def test_a_killed_child_is_replaced_and_its_neighbour_goes_on(running: Cluster) 
 
 
 def test_a_stopped_process_hands_its_jobs_over_at_once(tmp_path: Path) -> None:
-    with cluster(tmp_path, DIDFLOW_LEASE_SECONDS="60") as running:
+    with cluster(tmp_path, DIDFLOW_LEASE_SECONDS="600") as running:
         numbers = running.sandbox.order("seed_owned", count=20)
         running.sandbox.order("reconfigure", latency_ms=250)
         jobs = [running.submit(Reroute(numbers=(f"+{number}",), destinations=(PBX,))) for number in numbers[:8]]
         until(lambda: any(running.owner_pid(job) for job in jobs), what="a running job")
         stopped = next(pid for job in jobs if (pid := running.owner_pid(job)))
         os.kill(stopped, signal.SIGTERM)
-        signalled_s = time.monotonic()
-        until(lambda: stopped not in {running.owner_pid(job) for job in jobs}, what="the hand-over")
-        handed_s = time.monotonic() - signalled_s
+        until(lambda: stopped not in {running.owner_pid(job) for job in jobs}, what="the hand-over, long before the lease ends")
         assert all(running.wait(job).state is JobState.SUCCEEDED for job in jobs)
-        assert handed_s < 20.0, "long before the lease ends"
         assert all(running.ledger.get(job.id).attempt <= 2 for job in jobs)
         until(lambda: not lives(stopped), what="its end")
 
