@@ -122,7 +122,10 @@ class Settings(BaseSettings):
         None, description="TOML file with further accounts: a table for each, with api_key, base_url, dialect, key_in, spend_usd_per_hour …"
     )
 
-    redis_url: RedisUrl = Field(None, description="redis://… or unix://…; none: the embedded Valkey that `didflow up` starts")
+    redis_url: RedisUrl = Field(
+        None,
+        description="redis://…, rediss://…, unix://… or redis+sentinel://HOST:PORT,…/SERVICE; none: the embedded Valkey of `didflow up`",
+    )
     namespace: str = Field(
         "didflow", min_length=1, pattern=r"^[\w{}.-]+$", description="first part of every key; on a Cluster {didflow}, with the braces"
     )

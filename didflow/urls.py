@@ -5,7 +5,8 @@ A message names what is wrong and nothing of the URL: where it is malformed, any
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 #: Whatever else stands in a URL is written with percent signs. Also keeps out what `urlsplit` would silently drop.
 _WRITTEN = re.compile(r"[\x21-\x7e]+")
@@ -15,8 +16,23 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS, _TRUTHS = {"ssl_cert_reqs": ("none", "optional", "required"), "protocol": ("2", "3")}, ("ssl_check_hostname",)
 _TEXTS = ("username", "password", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password")
 REDIS_OPTIONS = ("db", *_WORDS, *_TRUTHS, *_TEXTS)
+#: A server that Sentinels watch: `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE`, or `…/SERVICE/DB`.
+SENTINEL = "redis+sentinel"
+SENTINEL_PORT = 26379
+_SENTINEL_TEXTS = ("sentinel_username", "sentinel_password")
+_SERVICE = re.compile(r"[\w.-]+", re.ASCII)
 #: Databases are counted with 31 bits; how many there are is the server's setting.
 MOST_DB = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SentinelUrl:
+    """Where the Sentinels are, what they call the server, and what the server and they are asked with: redis-py's keywords."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    options: dict[str, str | int] = field(repr=False)
+    sentinel_options: dict[str, str] = field(repr=False)
 
 
 def base_url(text: str) -> str:
@@ -37,7 +53,9 @@ def base_url(text: str) -> str:
 
 def check_redis_url(text: str) -> None:
     """Raises ValueError if Redis can't be reached by this URL, whatever runs there."""
-    parts = _split(text, ("redis", "rediss", "unix"), "redis://, rediss:// or unix://")
+    if sentinel_url(text) is not None:
+        return
+    parts = _split(text, ("redis", "rediss", "unix"), "redis://, rediss://, unix:// or redis+sentinel://")
     if parts.fragment or text.endswith("#"):
         raise ValueError("holds a #: in a password write it as %23")
     if parts.scheme == "unix":
@@ -51,6 +69,37 @@ def check_redis_url(text: str) -> None:
     _check_options(parts.query, encrypted=parts.scheme == "rediss")
 
 
+def sentinel_url(text: str) -> SentinelUrl | None:
+    """What the URL says, if it is one of Sentinels; None for any other. Raises ValueError if none can be reached by it."""
+    if not text.startswith(f"{SENTINEL}://"):
+        return None
+    if not _WRITTEN.fullmatch(text) or "#" in text:
+        raise ValueError("holds spaces, control characters, letters beyond ASCII or a #: write them with percent signs")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("can't be read: brackets are malformed; special characters need percent signs") from None
+    sentinels = []
+    for netloc in parts.netloc.rpartition("@")[2].split(","):
+        host, port = _host_and_port(_split(f"redis://{netloc}", ("redis",), "redis+sentinel://"))
+        sentinels.append((host, port or SENTINEL_PORT))
+    service, slash, db = parts.path.removeprefix("/").partition("/")
+    if not _SERVICE.fullmatch(service) or (slash and not db):
+        raise ValueError("names no service: write it behind the hosts, such as redis+sentinel://host:26379/mymaster")
+    _check_db(db)
+    _check_options(parts.query, encrypted=False, more=_SENTINEL_TEXTS)
+    given: dict[str, str] = dict(parse_qsl(parts.query, keep_blank_values=True))
+    options: dict[str, str | int] = {name: value for name, value in given.items() if name not in _SENTINEL_TEXTS}
+    for name, value in (("username", parts.username), ("password", parts.password)):
+        if value:
+            options[name] = unquote(value)
+    options["db"] = int(db or given.get("db", "0"))
+    if "protocol" in options:
+        options["protocol"] = int(options["protocol"])
+    theirs = {name.removeprefix("sentinel_"): given[name] for name in _SENTINEL_TEXTS if name in given}
+    return SentinelUrl(tuple(sentinels), service, options, theirs)
+
+
 def shown_redis_url(text: str) -> str:
     """The URL without its password, if it is one that `check_redis_url` takes; else nothing of it."""
     try:
@@ -60,7 +109,7 @@ def shown_redis_url(text: str) -> str:
     parts = urlsplit(text)
     user = f"{parts.username or ''}:********@" if parts.password is not None else f"{parts.username}@" if parts.username else ""
     netloc = user + parts.netloc.rpartition("@")[2]
-    secret = ("password", "ssl_keyfile_password")
+    secret = ("password", "ssl_keyfile_password", "sentinel_password")
     query = "&".join(f"{name}={'********' if name in secret else value}" for name, value in parse_qsl(parts.query, keep_blank_values=True))
     return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
 
@@ -102,15 +151,15 @@ def _check_db(text: str) -> None:
         raise ValueError("names a database that is no number: write /0 behind the host, or nothing")
 
 
-def _check_options(query: str, *, encrypted: bool) -> None:
+def _check_options(query: str, *, encrypted: bool, more: tuple[str, ...] = ()) -> None:
     try:
         options = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise ValueError("holds a ? that no options follow: in a password write it as %3F") from None
     names = [name for name, _ in options]
-    if not set(names) <= set(REDIS_OPTIONS) or len(set(names)) != len(names):
+    if not set(names) <= {*REDIS_OPTIONS, *more} or len(set(names)) != len(names):
         raise ValueError(
-            f"has an option that isn't known, or one twice: known are {', '.join(REDIS_OPTIONS)}; in a password write ? as %3F"
+            f"has an option that isn't known, or one twice: known are {', '.join((*REDIS_OPTIONS, *more))}; in a password write ? as %3F"
         )
     if not encrypted and any(name.startswith("ssl_") for name in names):
         raise ValueError("has an option of TLS, which goes with rediss://")

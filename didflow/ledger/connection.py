@@ -5,22 +5,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import redis
 import redis.asyncio
-from redis.backoff import ExponentialBackoff
+import redis.asyncio.sentinel
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.connection import AbstractConnection, ConnectionInterface, ConnectionPool
 from redis.driver_info import DriverInfo
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 from didflow.contract.errors import InvalidSettings, LoginRefused, ServiceUnavailable, UnreadableRecord
-from didflow.urls import check_redis_url
+from didflow.urls import SentinelUrl, check_redis_url, sentinel_url
 
 #: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
+#: The same of a Sentinel, which answers from memory.
+SENTINEL_TIMEOUT_S = 1.0
 
 
 #: First words of refusals that say something of the server, and nothing of what was asked. (BUSYGROUP is another word.)
@@ -31,7 +35,7 @@ _UNABLE = frozenset({"NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN
 _DRIVER = DriverInfo()
 
 
-class CountedPool(ConnectionPool):
+class _Counted(ConnectionPool):
     """redis-py's pool, in which a connection that could not even be made has no place. There each one keeps a slot permanently, and after a
     hundred of them, in a short shortage of file descriptors, the pool has "too many connections" until the process ends."""
 
@@ -42,6 +46,32 @@ class CountedPool(ConnectionPool):
         except BaseException:
             self._created_connections = before  # The caller holds the pool's lock.
             raise
+
+
+class CountedPool(_Counted):
+    """Of a server at an address. A host's name is looked up again for each connection."""
+
+
+class FollowingConnection(SentinelManagedConnection):
+    """redis-py's asks the Sentinels only in `connect`; when it sends again after a lost connection, it connects to the old address."""
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if not self.is_connected:
+            self.connect()  # type: ignore[no-untyped-call]
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+
+class AsyncFollowingConnection(redis.asyncio.sentinel.SentinelManagedConnection):
+    """The same for asyncio."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if not self.is_connected:
+            await self.connect()  # type: ignore[no-untyped-call]
+        await super().send_packed_command(command, check_health)
+
+
+class CountedSentinelPool(_Counted, SentinelConnectionPool):
+    """Of a server that Sentinels watch. They are asked for its address for each connection."""
 
 
 class ScriptClient(redis.Redis):
@@ -68,7 +98,7 @@ class ScriptClient(redis.Redis):
             return connection.read_response()
 
         try:
-            reply = connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
+            reply = connection.retry.call_with_retry(ask, lambda _: self._disconnect_all(connection))
             whole = True
         except redis.exceptions.ResponseError as error:
             whole = not isinstance(error, redis.exceptions.ReadOnlyError)  # Another server may be behind the address by now.
@@ -79,6 +109,16 @@ class ScriptClient(redis.Redis):
                 connection.disconnect()
             self._kept.append(connection)
         return reply
+
+    def _disconnect_all(self, broken: Any) -> None:
+        """This one and the idle ones. If the server is gone, or is another one by now, each would keep a caller waiting for a time-out."""
+        broken.disconnect()
+        for _ in range(len(self._kept)):
+            with suppress(IndexError):  # Another thread takes them, too.
+                idle: Any = self._kept.pop()
+                idle.disconnect()
+                self._kept.appendleft(idle)
+        self.connection_pool.disconnect(inuse_connections=False)
 
     def _kept_connection(self) -> AbstractConnection:
         try:
@@ -95,30 +135,43 @@ def connect(
     url: str, *, timeout_s: float = SOCKET_TIMEOUT_S, connect_timeout_s: float = CONNECT_TIMEOUT_S, retries: int = 2
 ) -> ScriptClient:
     """A client for the ledger's scripts. It sends again after a lost connection: every script may run twice. Raises InvalidSettings."""
-    pool = CountedPool.from_url(
-        _readable(url),
-        decode_responses=True,
-        encoding_errors="replace",
-        socket_timeout=timeout_s,
-        socket_connect_timeout=connect_timeout_s,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
-        driver_info=_DRIVER,
-    )
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "encoding_errors": "replace",
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": connect_timeout_s,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
+        "driver_info": _DRIVER,
+    }
+    if (found := sentinel_url(_readable(url))) is None:
+        return cast("ScriptClient", ScriptClient.from_pool(CountedPool.from_url(url, **options)))
+    sentinel = Sentinel(found.sentinels, sentinel_kwargs=_sentinel_options(found) | {"retry": Retry(NoBackoff(), 0)})  # type: ignore[no-untyped-call]
+    pool = CountedSentinelPool(found.service, sentinel, connection_class=FollowingConnection, **found.options, **options)  # type: ignore[no-untyped-call]
     return cast("ScriptClient", ScriptClient.from_pool(pool))
 
 
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
     """The same for asyncio."""
-    return redis.asyncio.Redis.from_url(
-        _readable(url),
-        decode_responses=True,
-        encoding_errors="replace",
-        socket_timeout=timeout_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        health_check_interval=15,
-        retry=redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
-    )
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "encoding_errors": "replace",
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "health_check_interval": 15,
+        "retry": redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+    }
+    if (found := sentinel_url(_readable(url))) is None:
+        return redis.asyncio.Redis.from_url(url, **options)
+    theirs = _sentinel_options(found) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
+    sentinel = redis.asyncio.sentinel.Sentinel(found.sentinels, sentinel_kwargs=theirs)  # type: ignore[no-untyped-call]
+    client = sentinel.master_for(found.service, connection_class=AsyncFollowingConnection, **(found.options | options))
+    return cast("redis.asyncio.Redis", client)
+
+
+def _sentinel_options(found: SentinelUrl) -> dict[str, Any]:
+    """How Sentinels are asked: one that doesn't answer is soon passed over for the next."""
+    return {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S} | found.sentinel_options
 
 
 def _readable(url: str) -> str:
