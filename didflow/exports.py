@@ -6,6 +6,7 @@ from didflow.client.aio.deliveries import AsyncDelivery
 from didflow.client.aio.documents import AsyncDocuments
 from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.number_pool import AsyncPool
+from didflow.client.aio.routes import AsyncRoutes
 from didflow.client.quotes import QuotedSubmission
 from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.client import Didflow
@@ -13,6 +14,7 @@ from didflow.client.sync.deliveries import Delivery
 from didflow.client.sync.documents import Documents
 from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.number_pool import Pool
+from didflow.client.sync.routes import Routes
 from didflow.contract.catalogue import CatalogueAnswer, CatalogueOffer, CatalogueOffers
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import (
@@ -37,6 +39,7 @@ from didflow.contract.history import Happening, History, HistoryEntry
 from didflow.contract.inventory import InventoryFilter, InventoryNumber, InventoryPage, InventoryTotals, MirrorState, NumberFile
 from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import Job, JobView, Step
+from didflow.contract.past_routes import PastRoute, RouteDifference
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
 from didflow.contract.results import Quote
 from didflow.contract.states import JobState, Outcome
@@ -51,6 +54,7 @@ __all__ = [
     "AsyncDocuments",
     "AsyncInventory",
     "AsyncPool",
+    "AsyncRoutes",
     "Catalogue",
     "CatalogueAnswer",
     "CatalogueOffer",
@@ -85,12 +89,15 @@ __all__ = [
     "MirrorState",
     "NumberFile",
     "Outcome",
+    "PastRoute",
     "PlanNotFound",
     "Pool",
     "Quote",
     "QuotedSubmission",
     "Release",
     "Reroute",
+    "RouteDifference",
+    "Routes",
     "Rung",
     "SearchAndBuy",
     "Selector",

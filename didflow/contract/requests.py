@@ -224,30 +224,29 @@ class Reroute(_OfNumbers):
     snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
                     since, its routes are the snapshot, and nothing has to be listed before the first number moves
     read_routes     read all present routes first: otherwise those of a selector are taken from the inventory where that is young
+    back_to         instead of destinations: each number's own route of that moment, from its history and the inventory. A number that
+                    wasn't ours then isn't meant; one whose route of then isn't known is left as it is
     """
 
     kind: Literal["reroute"] = "reroute"
-    destinations: tuple[Destination, ...] = Field(max_length=20, json_schema_extra={"minItems": 1})
+    destinations: tuple[Destination, ...] = Field(default=(), max_length=20, json_schema_extra={"minItems": 1})
     max_fraction: float | None = Field(default=None, gt=0, le=1)
     canary: Count | None = None
     deadline: Moment | None = None
     after: Text | None = None
     snapshot_of: Text | None = None
     read_routes: bool = False
+    back_to: Moment | None = None
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
         yield from super().faults_between(given, bad)
         if given.get("snapshot_of") and not given.get("record_ids"):
             yield "snapshot_of goes with record_ids: those that the dry run has read"
-
-    @field_validator("destinations", mode="before")
-    @classmethod
-    def _somewhere(cls, given: object) -> object:
-        # Not `min_length`: that counts the good ones, and would call a list of one bad destination empty.
-        if isinstance(given, Sized) and not len(given):
-            raise ValueError("needs at least 1 destination")
-        return given
+        if not {"destinations", "back_to"} & set(bad) and bool(given.get("destinations")) == (given.get("back_to") is not None):
+            yield "a reroute needs at least 1 destination, or the moment back_to: give one of them"
+        if "back_to" not in bad and given.get("back_to") is not None and given.get("snapshot_of"):
+            yield "snapshot_of goes with destinations, not with back_to"
 
 
 class Failback(RequestBase):

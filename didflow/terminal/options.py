@@ -79,6 +79,14 @@ Canary = Annotated[
 ReadRoutes = Annotated[
     bool, typer.Option("--read-routes", help="read all present routes first; otherwise those of a selector come from a recent inventory")
 ]
+BackTo = Annotated[
+    str | None,
+    typer.Option(
+        "--back-to",
+        help="each number's own route of that moment, instead of --to: 2h (ago), or a time",
+        show_default=False,
+    ),
+]
 Deadline = Annotated[
     str | None, typer.Option("--deadline", help="send nothing after this time: 120s, 10m, or a time with zone", show_default=False)
 ]
@@ -137,6 +145,21 @@ def moment(text: str | None, name: str) -> datetime | None:
         return bounded(datetime.fromisoformat(text))
     except ValueError as error:
         what = f"{text[:40]!r} is no time: write 90s, 10m, 2h, 3d, or a time with its zone such as 2026-12-01T08:00+01:00"
+        what = f"{text[:40]!r}: {error}" if str(error) == OUT_OF_BOUNDS else what
+        raise InvalidRequest(f"{name}: {what}", ((name, what),)) from None
+
+
+def past_moment(text: str, name: str) -> datetime:
+    """A time that has passed, in this machine's zone unless it has its own; or a span before now. Raises InvalidRequest."""
+    try:
+        if text == "now":
+            return datetime.now(UTC)
+        if (span := read_span(text)) is not None and span >= timedelta(0):
+            return later(datetime.now(UTC), -span)
+        read = datetime.fromisoformat(text)
+        return bounded(read if read.tzinfo else read.astimezone())
+    except (ValueError, OverflowError, OSError) as error:
+        what = f"{text[:40]!r} is no time: write now, 10m, 2h or 3d (ago), or a time such as 2026-12-01T08:00 or 2026-12-01T08:00+01:00"
         what = f"{text[:40]!r}: {error}" if str(error) == OUT_OF_BOUNDS else what
         raise InvalidRequest(f"{name}: {what}", ((name, what),)) from None
 

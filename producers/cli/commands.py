@@ -67,6 +67,7 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
         "numbers": Command(
             "producers.cli.numbers:numbers_app", "List the account's numbers, with what they cost and where their calls go."
         ),
+        "routes": Command("producers.cli.routes:routes_app", "Show where each number's calls went at a moment, and what changed since."),
         "history": Command(
             "producers.cli.history:history",
             "Show a number's history, from purchase to release. Exit code 1 if an entry was changed by hand.",

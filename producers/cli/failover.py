@@ -19,10 +19,9 @@ from didflow.terminal.confirmation import Stake, confirmed
 from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json
 from didflow.terminal.tables import is_terminal
 from producers.cli.next_commands import bring_back, next_commands
-from producers.cli.option_groups import Guards, Listed, Selected, grouped
+from producers.cli.option_groups import ANYWHERE, Guards, Listed, Selected, grouped
 from producers.cli.progress import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.cli.render import inactive_of, show_inactive, show_next
-from producers.cli.reroute_release import ANYWHERE
 from producers.cli.submit import report
 from producers.failover import Failover
 
@@ -75,7 +74,7 @@ def failover(
         if not (no_check or known):
             if not (count := checked(didflow, request, account, timeout, only=False, as_json=as_json)):
                 return
-            confirmed(f"move them to {_places(request)}?", Stake(numbers=count), yes=yes)
+            confirmed(f"move them to {places_of(request)}?", Stake(numbers=count), yes=yes)
         job = Failover(didflow, account=account).move(named, request)
         if not as_json:
             say(f"incident {named}: job {job.id}" + ("" if job.is_new else " (already submitted: this is the same job)"))
@@ -196,7 +195,7 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
             show_routes(numbers)
         show_inactive(inactive_of(numbers), len(numbers))
         console = WholeWords(stderr=not is_terminal())
-        console.print(f"  {count} of {len(numbers)} numbers would move to {_places(request)}", soft_wrap=True, markup=False)
+        console.print(f"  {count} of {len(numbers)} numbers would move to {places_of(request)}", soft_wrap=True, markup=False)
         if only:
             show_next(view)
         if not count:
@@ -204,7 +203,10 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     return count
 
 
-def _places(request: Reroute) -> str:
+def places_of(request: Reroute) -> str:
+    """Where a request's numbers are to go."""
+    if request.back_to is not None:
+        return f"their routes of {request.back_to:%Y-%m-%d %H:%M:%S} UTC"
     return clean(", then ".join(str(place) for place in request.destinations))
 
 

@@ -6,7 +6,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from typing import Any
 
+from didflow.contract.destinations import Destination
 from didflow.terminal import options as given
+
+#: Stands for the destinations while everything else is checked.
+ANYWHERE = Destination.sip("pbx@example.net")
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,25 @@
 """`didflow reroute` and `release`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from didflow.client.sync.client import Didflow
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Release, Reroute
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
 from didflow.terminal.output import errors_told
-from producers.cli.option_groups import Guards, Labels, Listed, Selected, Turn, grouped
+from producers.cli.failover import checked, places_of
+from producers.cli.option_groups import ANYWHERE, Guards, Labels, Listed, Selected, Turn, grouped
 from producers.cli.release_options import GracePeriod, in_words
 from producers.cli.submit import submit
 
-#: Stands for the destinations while everything else is checked.
-ANYWHERE = Destination.sip("pbx@example.net")
+#: Stands for a moment that is checked by itself.
+ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 #: Stands for the numbers of a file that can't be read.
 _SOME = ("+12135550100",)
 
@@ -49,6 +52,7 @@ def reroute(
     record_id: given.RecordIds = None,
     selected: Selected,
     guards: Guards,
+    back_to: given.BackTo = None,
     deadline: given.Deadline = None,
     dry_run: given.DryRun = False,
     labels: Labels,
@@ -60,20 +64,33 @@ def reroute(
     with errors_told(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         fields |= {"selector": selected.selector(), **vars(guards)}
-        _, _, places, begin, end, _ = given.together(
+        _, then, _, places, begin, end, _ = given.together(
             tell_file,
-            lambda: Reroute.model_validate(fields | {"destinations": (ANYWHERE,) if to else ()}),
+            lambda: given.past_moment(back_to, "back_to") if back_to is not None else None,
+            lambda: Reroute.model_validate(fields | _whereto((ANYWHERE,) if to else (), ANY_MOMENT if back_to is not None else None)),
             lambda: given.destinations(to),
             lambda: given.moment(turn.not_before, "not_before"),
             lambda: given.moment(deadline, "deadline"),
             lambda: labels.check(turn.priority),
         )
-        request = Reroute.model_validate(fields | {"destinations": places, "deadline": end})
+        request = Reroute.model_validate(fields | _whereto(places, then) | {"deadline": end})
         stake = Stake(numbers=len(request.numbers) or len(request.record_ids) or request.expected_count)
-        if stake.needs_yes and not request.dry_run:
+        if then is not None and not request.dry_run and not yes:
+            # What it restores differs from number to number: it is shown before anything is asked.
+            if not (count := checked(Didflow.from_env(), request, labels.account, labels.timeout, only=False, as_json=as_json)):
+                return
+            confirmed(f"restore their routes of {back_to}?", Stake(numbers=count), yes=yes)
+        elif stake.needs_yes and not request.dry_run:
             which = "all that are selected" if stake.numbers is None else f"{stake.numbers} numbers"
-            confirmed(f"send the calls of {which} to {', then '.join(map(str, places))}?", stake, yes=yes)
+            confirmed(f"send the calls of {which} to {places_of(request)}?", stake, yes=yes)
         submit(request, labels, priority=turn.priority, not_before=begin, as_json=as_json)
+
+
+def _whereto(places: Sequence[Destination], then: datetime | None) -> dict[str, object]:
+    """The fields of a request for destinations, or for the routes of a moment."""
+    if then is None:
+        return {"destinations": tuple(places)}
+    return {"back_to": then} | ({"destinations": tuple(places)} if places else {})
 
 
 @grouped

@@ -12,20 +12,12 @@ from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from tests.support.fan_out import batches, fanning, play, run_batch
 from tests.support.inline_worker import InlineWorker, outcomes, result_of
-from worker.inventory.keeper import InventoryKeeper
+from tests.support.sweeping import sweep
 
 __all__ = ["fanning"]
 
 NEW = (Destination.sip("backup@example.net"),)
 AWAY = Reroute(selector=Selector(destination="sip:old@example.net"), destinations=NEW)
-
-
-def sweep(inline: InlineWorker) -> None:
-    """Let the inventory show what the account has now."""
-    keeper = InventoryKeeper(
-        inline.ledger, "default", lambda: inline.client, every_s=0.001, requests_per_s=1e6, settle_s=0.0, renewal_due_s=86_400.0
-    )
-    keeper.look()
 
 
 def listed(inline: InlineWorker) -> int:

@@ -248,7 +248,9 @@ def test_inside_pydantic_its_errors_stay_its_own_so_that_places_and_unions_work(
         to: list[Destination]
 
     with pytest.raises(ValidationError) as refused:
-        Order.model_validate({"request": {"kind": "reroute", "country": "US"}, "to": [{"transport": 1, "destination": "nobody"}]})
+        Order.model_validate(
+            {"request": {"kind": "reroute", "country": "US", "destinations": 5}, "to": [{"transport": 1, "destination": "nobody"}]}
+        )
     places = {".".join(map(str, fault["loc"])) for fault in refused.value.errors()}
     assert {"request.reroute.destinations", "request.reroute.country", "to.0"} <= places
     whole = Order.model_validate(

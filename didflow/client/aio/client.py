@@ -8,6 +8,7 @@ from didflow.client.aio.jobs import AsyncJobs
 from didflow.client.aio.number_histories import AsyncNumberHistories
 from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.aio.results import AsyncResults
+from didflow.client.aio.routes import AsyncRoutes
 from didflow.client.aio.spending import AsyncSpending
 
 
@@ -46,3 +47,8 @@ class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHis
     def pool(self) -> AsyncPool:
         """The numbers of the account ``default`` that purchases reuse. For another account: `AsyncPool(didflow, account=…)`."""
         return AsyncPool(self)
+
+    @property
+    def routes(self) -> AsyncRoutes:
+        """Where the numbers of the account ``default`` went at a moment. For another account: `AsyncRoutes(didflow, account=…)`."""
+        return AsyncRoutes(self)

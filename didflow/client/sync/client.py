@@ -9,6 +9,7 @@ from didflow.client.sync.jobs import Jobs
 from didflow.client.sync.number_histories import NumberHistories
 from didflow.client.sync.number_pool import Pool
 from didflow.client.sync.results import Results
+from didflow.client.sync.routes import Routes
 from didflow.client.sync.spending import Spending
 
 
@@ -47,3 +48,8 @@ class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
     def pool(self) -> Pool:
         """The numbers of the account ``default`` that purchases reuse. For another account: `Pool(didflow, account=…)`."""
         return Pool(self)
+
+    @property
+    def routes(self) -> Routes:
+        """Where the numbers of the account ``default`` went at a moment. For another account: `Routes(didflow, account=…)`."""
+        return Routes(self)

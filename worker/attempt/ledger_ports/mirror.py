@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from didflow.contract.inventory import InventoryFilter
+from didflow.contract.past_routes import PastRoute
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Selector
 from didflow.ledger.commands import Command, RedisCommand
@@ -13,6 +15,7 @@ from didflow.ledger.inventory_columns import may_be_more, missed_ms_in, narrowed
 from didflow.ledger.inventory_rows import read_row
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Claim, Ledger
+from didflow.ledger.past_routes import routes_at
 from worker.jobs.selection import fits
 
 #: Of so many numbers with more destinations than the lists' columns hold the records are read before anything is decided.
@@ -68,6 +71,9 @@ class LedgerMirror:
             without = {number_in(line) for line in unsure if not _is_meant(owned.get(number_in(line)), selector)}
             lines = [line for line in lines if number_in(line) not in without] if without else lines
         return SelectedInMirror(state.age_s, state.numbers, lines, self._ledger, self._account)
+
+    def routes_at(self, numbers: Sequence[str], at: datetime) -> Mapping[str, PastRoute]:
+        return self._ledger.perform(routes_at(self._ledger.keys, self._account, numbers, at))
 
 
 def _is_meant(owned: OwnedNumber | None, selector: Selector) -> bool:

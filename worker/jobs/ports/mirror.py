@@ -1,8 +1,10 @@
 """The inventory of the account, as jobs select from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from didflow.contract.past_routes import PastRoute
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Selector
 
@@ -31,4 +33,8 @@ class MirroredNumbers(Protocol):
 
     def select(self, selector: Selector) -> MirrorSelection | None:
         """What the selector means; None if it can't say: it was never complete, its last sweep wasn't, or the gate is closed."""
+        ...
+
+    def routes_at(self, numbers: Sequence[str], at: datetime) -> Mapping[str, PastRoute]:
+        """Where each of these numbers went at that moment, as far as is known."""
         ...

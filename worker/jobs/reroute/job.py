@@ -8,6 +8,7 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.destinations import same_route
 from didflow.contract.errors import JobError
 from didflow.contract.parked_numbers import PARKED, Parked
+from didflow.contract.past_routes import PastRoute, Source
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Failback, Reroute
 from didflow.contract.results import NumberResult, Quote, Result, Totals
@@ -94,7 +95,21 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
 def _moves(owned: Sequence[OwnedNumber], request: Reroute, context: RerouteContext) -> list[RouteChange]:
     """The moves of these, with the route that each had before a release parked it."""
     parked = context.parked.of([one.number for one in owned])
-    return [RouteChange.of(one, request.destinations, parked.get(one.number)) for one in owned]
+    if request.back_to is None:
+        return [RouteChange.of(one, request.destinations, parked.get(one.number)) for one in owned]
+    then = context.mirror.routes_at([one.number for one in owned], request.back_to)
+    return [back_to(then[one.number], one, parked.get(one.number)) for one in owned if then[one.number].source is not Source.NOT_OURS]
+
+
+def back_to(then: PastRoute, owned: OwnedNumber, parked: Parked | None) -> RouteChange:
+    """The move to where the number went at a moment. Where that isn't known, or can't be written, it is left as it is."""
+    if then.destinations == tuple(map(str, owned.route)):
+        return RouteChange.of(owned, owned.route, parked)  # As it is, with priorities that a history doesn't have.
+    if (target := then.route()) is not None:
+        return RouteChange.of(owned, target, parked)
+    why = then.why or f"its route can't be set by a request: {', '.join(then.destinations or ())}"
+    unknown = JobError(code="route_unknown", message=f"where its calls went then isn't known ({why}): left as it is")
+    return RouteChange.of(owned, owned.route, parked).became(Outcome.FAILED, unknown)
 
 
 def failback(request: Failback, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended:

@@ -58,7 +58,7 @@ def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePo
 
 
 def _may_use_it(request: Reroute, context: RerouteContext) -> bool:
-    listing = request.dry_run or request.read_routes or request.after is not None
+    listing = request.dry_run or request.read_routes or request.after is not None or request.back_to is not None
     return not listing and context.chunks.numbers(0) is None
 
 

@@ -49,7 +49,9 @@ class ParkedSelection:
 
     def _meant(self) -> dict[str, Parked]:
         selector = self._request.selector
-        if selector is None or self._request.dry_run or (selector.trunk_id is None and selector.destination is None):
+        if self._request.dry_run or self._request.back_to is not None:
+            return {}
+        if selector is None or (selector.trunk_id is None and selector.destination is None):
             return {}
         return {
             number: parked for number, parked in self._context.parked.of_account().items() if parked.live and _is_meant(parked, selector)
