@@ -220,7 +220,7 @@ FIELDS = (
         "owner",
         "lease_ms",
     ),
-    *("started_ms", "finished_ms", "wrote", "undone_ms", "told"),
+    *("started_ms", "finished_ms", "wrote", "undone_ms", "emitted_state", "emitted_reason"),
 )
 GARBAGE: list[str | bytes | None] = [None, "abc", "9" * 30, "\x1b[2J", b"\xff\xfe"]
 

@@ -11,8 +11,8 @@ end
 
 -- Writes one CloudEvents entry about a job. `f`: what its hash says of kind, reason, account, reference, key, attempt, created_ms, started_ms,
 -- finished_ms, progress, seq, parent, actor and decided_by, in this order. `body` is JSON members that the caller has already encoded, or ''.
--- Returns the fields that the hash has to have from then on, each with its value; `told`: what a reader of the streams takes the job's state
--- and reason for.
+-- Returns the fields that the hash has to have from then on, each with its value; `emitted_state`, `emitted_reason`:
+-- what a reader of the streams takes the job's state and reason for.
 local function tell_event(stream, id, f, state, body)
   if f[12] then return end  -- Their parent emits the events of batches.
   -- If it can't be read, not from 0: a reader drops an event whose id it has seen.
@@ -27,7 +27,7 @@ local function tell_event(stream, id, f, state, body)
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
     'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
     'datacontenttype', 'application/json', 'data', data .. '}')
-  return 'seq', int(seq), 'told', state .. (f[2] or '')
+  return 'seq', int(seq), 'emitted_state', state, 'emitted_reason', f[2] or ''
 end
 
 local function emit(stream, id, state, body)

@@ -21,7 +21,7 @@ if not holds(id, token) then
   if redis.call('HGET', job, 'suspended_by') == token then return 'ok' end
   return 'lost'
 end
-local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'told', 'fanned_out', 'cancel', 'cancel_known', 'parent')
+local f = redis.call('HMGET', job, 'account', 'attempt', 'lane', 'emitted_state', 'fanned_out', 'cancel', 'cancel_known', 'parent', 'emitted_reason')
 local now = now_ms()
 if reason == 'provider_down' then
   redis.call('ZADD', key('rate', f[1] or '', 'down'), f[3] == 'emergency' and 0 or int(now), id)
@@ -41,7 +41,7 @@ redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
 if reason == 'account_paused' then wait_in(key('account', f[1] or '', 'held'), id) end
 -- A job that checks every second emits its wait reason once, not every second; see claim.
-if f[4] ~= state .. reason then emit('events', id, state, '') end
+if f[4] ~= state or f[9] ~= reason then emit('events', id, state, '') end
 if delay_ms > 0 then
   look_at(id, f[3], now + delay_ms)
 else
