@@ -31,6 +31,7 @@ from didflow.terminal.tables import print_table
 from worker.operate.account_checks import check_accounts
 from worker.operate.account_overlap import check_overlap
 from worker.operate.beside_up import beside_up
+from worker.operate.catalogue_checks import check_catalogue
 from worker.operate.check import Check, Verdict
 from worker.operate.stream_checks import check_streams
 from worker.operate.worker_checks import check_workers
@@ -106,6 +107,7 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         f"{refused} business events could not be acted on" + _fix(refused > 0, "`didflow dead-letters`"),
     )
     yield from check_streams(ledger)
+    yield from check_catalogue(ledger, {*settings.all_accounts(), *held.spend_limits})
     for account in dict.fromkeys([*settings.all_accounts(), *held.spend_limits]):
         yield from _gate(Gate(ledger), account)
         yield _spending(ledger, held, account)

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from didflow.contract.catalogue import CatalogueCity, Look
-from didflow.contract.provider import City, Page, Region
+from didflow.contract.errors import JobError
+from didflow.contract.provider import City, No, Page, ReadFailed, Region
 from didflow.contract.requests import CatalogueLook
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import JobState, WaitReason
 from worker.jobs.catalogue.walk import Walked, walk
 from worker.jobs.ports.context import CatalogueContext
-from worker.jobs.ports.endings import Ended, Wait
+from worker.jobs.ports.endings import AttemptFailed, Ended, Refused, Wait
 from worker.jobs.ports.provider import CataloguePorts
 from worker.jobs.ports.rules import Rules
+from worker.jobs.provider_answers import waiting_for
 
 #: A look gives way to emergencies for this long at a time.
 GIVES_WAY_S = 5.0
@@ -34,9 +36,23 @@ def look(request: CatalogueLook, context: CatalogueContext, provider: CatalogueP
             raise Wait(WaitReason.RATE_LIMITED, GIVES_WAY_S, "an emergency job uses the account's rate; the look waits until it is over")
 
     before_page()
+    try:
+        _look(request, context, provider, rules, before_page)
+    except ReadFailed as failed:
+        # Somebody waits for the list: a refusal is told now. Nothing is lost, the next question asks again.
+        if isinstance(failed.answer, No):
+            raise Refused(JobError(code=failed.answer.code, message=f"the provider refuses a read: {failed.answer.message}")) from None
+        if isinstance(trouble := waiting_for(failed.answer), AttemptFailed):
+            raise Refused(trouble.error) from None
+        raise
+    return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
+
+
+def _look(
+    request: CatalogueLook, context: CatalogueContext, provider: CataloguePorts, rules: Rules, before_page: Callable[[], None]
+) -> None:
     seen = Look(account=context.account, question=request.question, job_id=context.job_id, began_ms=context.now_ms())
     context.catalogue.keep(_read(request, provider, before_page, seen), kept_s=rules.catalogue_kept_s, most=rules.catalogue_looks)
-    return Ended(JobState.SUCCEEDED, Result(totals=Totals(requested=1, done=1)))
 
 
 def _read(request: CatalogueLook, provider: CataloguePorts, before_page: Callable[[], None], seen: Look) -> Look:
