@@ -179,7 +179,7 @@ def test_without_redis_the_question_says_so() -> None:
 def test_an_ended_look_is_kept_for_an_hour_and_no_longer(inline: InlineWorker, didflow: Didflow) -> None:
     with working(inline):
         didflow.catalogue.countries()
-    kept_ms = int(inline.ledger.client.zscore(inline.ledger.keys.retention, look_job(inline)) or 0) - inline.ledger.now_ms()
+    kept_ms = int(inline.ledger.client.zscore(f"{inline.ledger.keys.namespace}:retention", look_job(inline)) or 0) - inline.ledger.now_ms()
     assert 3_500_000 < kept_ms <= 3_600_000
 
 
