@@ -1,17 +1,24 @@
 """What can be bought, asked by those who may not ask the provider."""
 
+import asyncio
 import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import typer
 
+from didflow.client.aio.client import AsyncDidflow
 from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.client import Didflow
 from didflow.contract.errors import CatalogueTimeout, InvalidRequest, UnknownCity, UnknownCountry, UnknownRegion
 from didflow.contract.requests import SearchAndBuy
+from didflow.ledger.reservations import Reservation
+from didflow.terminal import completion
+from tests.support.cli_commands import COMMANDS
 from tests.support.inline_worker import InlineWorker, result_of
 from tests.support.working_thread import working
+from worker.local.embedded_valkey import EmbeddedValkey
 
 LOS_ANGELES = "LOS ANGELES, CA"
 
@@ -132,3 +139,67 @@ def test_every_fault_of_a_question_is_named(didflow: Didflow) -> None:
     with pytest.raises(InvalidRequest) as caught:
         didflow.catalogue.offers("US", LOS_ANGELES, max_monthly_usd=2.5, min_channels=0)
     assert {fault.path for fault in caught.value.faults} == {"max_monthly_usd", "min_channels"}
+
+
+def test_the_client_for_asyncio_gives_the_same_answers(inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey) -> None:
+    async def ask() -> list[object]:
+        client = AsyncDidflow.from_url(valkey.url, inline.settings.namespace, actor="ann")
+        try:
+            catalogue = client.catalogue
+            lists = (await catalogue.countries(), await catalogue.regions("US"), await catalogue.cities("US", region="Texas"))
+            offers = await catalogue.offers("US", "DALLAS, TX", region="Texas", sms=True)
+            return [*(one.items for one in lists), offers.items, offers.refused]
+        finally:
+            await client.aclose()
+
+    with working(inline):
+        found = asyncio.run(ask())
+        one = didflow.catalogue
+        offers = one.offers("US", "DALLAS, TX", region="Texas", sms=True)
+        same = [one.countries().items, one.regions("US").items, one.cities("US", region="Texas").items, offers.items, offers.refused]
+    assert found == same
+    assert len(looks(inline)) == 4, "the second client was answered from what is kept"
+
+
+def test_two_cities_are_one_list_and_reserved_numbers_are_left_out(inline: InlineWorker, didflow: Didflow) -> None:
+    with working(inline):
+        every = didflow.catalogue.offers("US", ["houston, tx", "DALLAS, TX"])
+        assert {one.city for one in every.items} == {"HOUSTON, TX", "DALLAS, TX"}
+        assert every.seen == 60
+        inline.ledger.client.hset(
+            inline.ledger.keys.reserved("default"), every.items[0].number, Reservation(holder="another", until_ms=0).model_dump_json()
+        )
+        rest = didflow.catalogue.offers("US", ["houston, tx", "DALLAS, TX"])
+    assert [one.number for one in rest.items] == [one.number for one in every.items[1:]]
+    assert rest.refused == {"reserved": 1}
+    assert rest.jobs == every.jobs
+
+
+def test_the_setting_says_how_old_an_answer_may_be(
+    inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with working(inline):
+        didflow.catalogue.countries()
+    monkeypatch.setenv("DIDFLOW_REDIS_URL", valkey.url)
+    monkeypatch.setenv("DIDFLOW_NAMESPACE", inline.settings.namespace)
+    assert len(Didflow.from_env().catalogue.countries(timeout_s=0.0).items) == 6
+    monkeypatch.setenv("DIDFLOW_CATALOGUE_AGE_SECONDS", "0")
+    with pytest.raises(CatalogueTimeout):
+        Didflow.from_env().catalogue.countries(timeout_s=0.0)
+
+
+def test_completion_offers_the_places_that_workers_saw(
+    inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIDFLOW_REDIS_URL", valkey.url)
+    monkeypatch.setenv("DIDFLOW_NAMESPACE", inline.settings.namespace)
+    buy = typer.Context(COMMANDS[("buy",)])
+    buy.params = {"country": "us", "account": "default"}
+    assert ("FR", "France") in completion.countries("", buy)
+    assert completion.cities(buy, "") == []
+    with working(inline):
+        didflow.catalogue.cities("US")
+    assert [code for code, _ in completion.countries("", buy)] == ["US", "CA", "AR", "DE", "NL", "GB"]
+    assert completion.cities(buy, "los") == [(LOS_ANGELES, "California")]
+    buy.params["account"] = "customers"
+    assert completion.cities(buy, "los") == []

@@ -175,3 +175,11 @@ def test_a_new_kind_of_job_runs_from_the_request_to_the_result(environment: dict
     first, *others = run(environment, sys.executable, EXAMPLES / "new_job_kind.py").splitlines()
     assert first == "check_calls partial"
     assert [line.split(maxsplit=1)[1] for line in others] == ["unchanged takes calls", "unchanged takes calls", "not_found takes no calls"]
+
+
+def test_the_price_list_has_prices_and_documents(environment: dict[str, str], inline: InlineWorker) -> None:
+    with working(inline):
+        berlin = run(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berlin").splitlines()
+        assert berlin[0].startswith("30 numbers in Berlin, as of ")
+        assert berlin[1].endswith("needs: Any form of ID, Proof of local address")
+        assert "did you mean Berlin" in run(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berln")

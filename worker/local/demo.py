@@ -54,6 +54,7 @@ class Demo:
         los_angeles = SearchAndBuy(
             country="US", city=("LOS ANGELES, CA",), quantity=3, max_monthly_usd=Decimal("2.50"), destinations=(trunk,)
         )
+        self._catalogue()
         bought = self._run("buy 3 in Los Angeles, at most 2.50 a month", los_angeles, "order-4711")
         self._same_again(los_angeles, "order-4711", bought)
         numbers = numbers_of(bought)
@@ -71,6 +72,17 @@ class Demo:
         self._called_off(numbers_of(unlucky))
         self._run("release what was bought there", Release(numbers=numbers_of(unlucky)), "churn-1")
         return self._summary()
+
+    def _catalogue(self) -> None:
+        """What an onboarding page shows before anything is bought."""
+        offers = self._didflow.catalogue.offers("US", "LOS ANGELES, CA", region="California", max_monthly_usd="2.50")
+        self._console.print("[bold]the catalogue: numbers in Los Angeles, at most 2.50 a month[/]")
+        for one in offers.items[:3]:
+            self._console.print(
+                f"  {one.number:<16}{one.setup_usd} + {one.monthly_usd} a month  {'SMS' if one.sms else 'no SMS'}", highlight=False
+            )
+        whole = "complete" if offers.complete else f"may lack something: {offers.gaps}"
+        self._console.print(f"  {len(offers.items)} of {offers.seen} fit, {whole}", style="green")
 
     def _standing(self) -> None:
         """A standing order: the city has nothing, then one number, then enough."""
