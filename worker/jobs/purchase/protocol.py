@@ -6,7 +6,8 @@
                   with the confirmed numbers and hold what they may cost                              (durable)
     check_out     once, with explicit numbers
     recover       after an unclear checkout or a crash: REMOVE the numbers from the cart (this revokes a checkout still in
-                  flight), then LOOK at the owned list: owned ones are kept, the others are burned; bind new ones for the rest
+                  flight), READ the cart until it shows none of them, then LOOK at the owned list: owned ones are kept, the
+                  others are burned; bind new ones for the rest
     doubt         before that, if the ledger may have lost its last writes: bound numbers may have been checked out
 
 bind and put_in_cart are in `cart_filling`, fence and check_out in `checkout`, recover and doubt in `recovery`; `cart` gives numbers up.
