@@ -76,3 +76,17 @@ def test_an_old_answer_is_taken_where_the_caller_allows_it(inline: InlineWorker,
         assert shell("catalogue", "countries").code == 0
     assert shell("catalogue", "countries", "--max-age", "0s", "--timeout", "0").code == 3
     assert len(shell("catalogue", "countries", "--max-age", "any", "--json").json["items"]) == 6
+
+
+@pytest.mark.parametrize("columns", [None, 100])
+def test_names_of_a_hostile_provider_are_shown_as_text(inline: InlineWorker, shell: Shell, columns: int | None) -> None:
+    hostile = '"\\u001b[2J\\u202eBERLIN\\n[bold red]\\tx"'
+    inline.sandbox.add_fault("cities", "set_field", field="name", value=hostile, times=None)
+    with working(inline):
+        ended = shell("catalogue", "cities", "--country", "DE", columns=columns)
+        refused = shell("catalogue", "offers", "--country", "DE", "--city", "BERLIN [bold red] x", columns=columns)
+    shown = "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}BERLIN [bold red] x"
+    assert (ended.code, ended.out.count(shown)) == (0, 2), ended.out
+    for text in (ended.out, ended.err, refused.err):
+        assert not {"\x1b", "\u202e"} & set(text)
+    assert (refused.code, "did you mean" in refused.err) == (2, True)
