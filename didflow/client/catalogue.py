@@ -23,7 +23,7 @@ from didflow.contract.provider import Country, Offer, Region
 from didflow.contract.requests import CatalogueLook, SearchAndBuy
 from didflow.contract.states import JobState
 from didflow.contract.time_values import about
-from didflow.ledger.catalogue import ask, kept_look, living_workers
+from didflow.ledger.catalogue import AskReply, ask, kept_look, living_workers
 from didflow.ledger.client import AccountState
 from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.reservations import reserved
@@ -231,13 +231,12 @@ def _is_young(how: Asking, seen: Seen) -> bool:
 def _look(how: Asking, request: CatalogueLook) -> Command[Seen]:
     """A look that is good enough, or the one that a worker makes now. Raises CatalogueTimeout, LookFailed, UnknownAccount."""
     max_age_ms = None if how.fresh else int(min(how.max_age_s * 1000, 2**53))
-    reply = yield from how.commands.run(ask(how.account, request, max_age_ms=max_age_ms, submit=False, actor=how.commands.actor))
-    if reply.verdict == "kept":
-        if reply.look is not None:
-            return Seen(reply.look, reply.now_ms)
-        max_age_ms = None  # What is kept isn't what a worker wrote.
-    yield from _check_account(how, reply.now_ms)
-    reply = yield from how.commands.run(ask(how.account, request, max_age_ms=max_age_ms, submit=True, actor=how.commands.actor))
+    reply = yield from _ask(how, request, max_age_ms, submit=False)
+    if reply.look is None:
+        yield from _check_account(how, reply.now_ms)
+        reply = yield from _ask(how, request, max_age_ms, submit=True)
+    if reply.look is None and reply.verdict == "kept":  # It isn't what a worker wrote.
+        reply = yield from _ask(how, request, None, submit=True)
     if reply.look is not None:
         return Seen(reply.look, reply.now_ms)
     try:
@@ -252,6 +251,10 @@ def _look(how: Asking, request: CatalogueLook) -> Command[Seen]:
         raise LookFailed(view.id, "not_kept", "its result was dropped at once: raise DIDFLOW_CATALOGUE_LOOKS, or ask again")
     seconds, microseconds = yield RedisCommand("time")
     return Seen(look, seconds * 1000 + microseconds // 1000)
+
+
+def _ask(how: Asking, request: CatalogueLook, max_age_ms: int | None, *, submit: bool) -> Command[AskReply]:
+    return (yield from how.commands.run(ask(how.account, request, max_age_ms=max_age_ms, submit=submit, actor=how.commands.actor)))
 
 
 def _check_account(how: Asking, now_ms: int) -> Command[None]:
