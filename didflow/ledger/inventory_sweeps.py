@@ -129,10 +129,11 @@ class InventorySweeps:
             told = [[number, one.row.slot, line[PLACES["seen"]]] for line, (number, one) in zip(some, kept.items(), strict=True) if one.row]
             self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps({"missed": told, "gone": []})))
 
-    def gone(self, turn: SweepTurn, line: str, kept: Kept, news: NumberNews) -> bool:
+    def gone(self, turn: SweepTurn, line: str, news: Sequence[NumberNews]) -> bool:
         """A number that isn't ours any more, unless a job knows more of it by now."""
         number = line[:16].rstrip()
-        told = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told((news,))]]}
+        kept = self.kept(turn.account, [number])[number]
+        told = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told(news)]]}
         reply = self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(told)))
         return int(reply) > 0
 

@@ -118,7 +118,8 @@ class InventorySweep:
         owned, old = row.owned, kept.row
         by_a_job = kept.held_by is not None
         if old is None or old.owned.record_id != owned.record_id:
-            if self._turn.complete_ms is not None and not by_a_job and kept.bought_record != owned.record_id:
+            damaged = old is None and kept.text
+            if self._turn.complete_ms is not None and not damaged and not by_a_job and kept.bought_record != owned.record_id:
                 yield self._told("appeared", Happening.APPEARED, owned)
         elif not by_a_job:
             for change in changes(old.owned, owned):
@@ -139,30 +140,35 @@ class InventorySweep:
         return NumberNews(f"didflow.number.{name}.v1", body.text(), Happened(what=what, record_id=owned.record_id))
 
     def _look_for_absent(self) -> str:
-        """What a complete list didn't show: missed once, or gone."""
+        """What a complete list didn't show: missed once, or gone. Each is looked up by its record: a list with too few pages hides it."""
         began_ms, settle_ms = self._times.began_ms, self._times.settle_ms
         absent = [line for line in self._sweeps.unseen(self._turn) if seen_ms_in(line) + settle_ms < began_ms]
-        again = [line for line in absent if seen_ms_in(line) + settle_ms < missed_ms_in(line) < began_ms]
-        self._sweeps.missed(self._turn, [line for line in absent if line not in set(again)])
+        missed: list[str] = []
         still_there = 0
-        for line in again[:MOST_CHECKED]:
-            still_there += not self._is_gone(line)
-        return f"the list doesn't show {still_there} numbers whose records are there" if still_there else ""
+        for line in absent[:MOST_CHECKED]:
+            row = self._sweeps.kept(self._turn.account, [number_in(line)])[number_in(line)].row
+            if row is not None and self._is_there(row):
+                still_there += 1
+            elif seen_ms_in(line) + settle_ms < missed_ms_in(line) < began_ms:
+                news = () if row is None else (self._told("disappeared", Happening.DISAPPEARED, row.owned),)
+                self._sweeps.gone(self._turn, line, news)
+            else:
+                missed.append(line)
+        self._sweeps.missed(self._turn, missed)
+        if still_there:
+            return f"the list doesn't show {still_there} numbers whose records are there"
+        unchecked = len(absent) - MOST_CHECKED
+        return f"{unchecked} more numbers that the list doesn't show are looked up by the next sweeps" if unchecked > 0 else ""
 
-    def _is_gone(self, line: str) -> bool:
-        """A list that shows too few pages hides a number; its own record doesn't."""
-        number = number_in(line)
-        kept = self._sweeps.kept(self._turn.account, [number])[number]
-        if kept.row is None:
-            return True
+    def _is_there(self, row: Row) -> bool:
+        """Whether the account has that record; then what it shows is written."""
         try:
-            owned = self._provider.owned_one(kept.row.owned.record_id)
+            owned = self._provider.owned_one(row.owned.record_id)
         except NotThere:
-            owned = None
-        if owned is not None and owned.number == number:
-            self._take([owned])
             return False
-        self._sweeps.gone(self._turn, line, kept, self._told("disappeared", Happening.DISAPPEARED, kept.row.owned))
+        if owned.number != row.owned.number:
+            return False
+        self._take([owned])
         return True
 
 

@@ -120,6 +120,11 @@ def set_number(
     record.sms_enabled = sms_enabled if sms_enabled is not None else record.sms_enabled
 
 
+def lose_number(world: World, number: str, account: str = "default") -> None:
+    """The number leaves the account without a call of its own."""
+    _record(world, account, number).ours.set(time.monotonic(), False)
+
+
 def set_destinations(world: World, number: str, destinations: Sequence[dict[str, Any]], account: str = "default") -> None:
     """The route is changed elsewhere."""
     _record(world, account, number).destinations.set(time.monotonic(), tuple(destinations))
@@ -162,6 +167,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         review_documents,
         set_number,
         set_destinations,
+        lose_number,
         charge,
         set_transaction,
         reconfigure,

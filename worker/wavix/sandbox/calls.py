@@ -9,7 +9,7 @@ from typing import Any, Literal
 from worker.wavix.sandbox import shapes, stock
 from worker.wavix.sandbox.accounts import AccountState, Record
 from worker.wavix.sandbox.documents import upload_of
-from worker.wavix.sandbox.options import ReleaseIds
+from worker.wavix.sandbox.options import ReleaseIds, SandboxOptions
 from worker.wavix.sandbox.stock import StockCountry
 from worker.wavix.sandbox.transactions import matching, shown
 from worker.wavix.sandbox.world import TRUNKS, World, refusal
@@ -129,9 +129,20 @@ def owned(world: World, account: AccountState, request: Request) -> Answer:
             found = []
     for fits in _filters(wanted):
         found = [record for record in found if fits(record)]
-    page, pagination = shapes.page_of(found, request.query)
+    page, pagination = _owned_page(found, request.query, world.options)
     items = [_shown(world, record, request.as_of_s) for record in page]
     return 200, {"items": items, "doc_types": shapes.document_types(), "pagination": pagination}
+
+
+def _owned_page(found: list[Record], query: dict[str, list[str]], options: SandboxOptions) -> tuple[list[Record], dict[str, int]]:
+    page, pagination = shapes.page_of(found, query)
+    match options.owned_pages:
+        case "too_few":
+            first, _ = shapes.page_of(found, query | {"page": ["1"]})
+            return page, pagination | {"total": len(first), "total_pages": 1}
+        case "repeated":
+            return shapes.page_of(found, query | {"page": ["1"]})[0], pagination
+    return page, pagination
 
 
 def owned_one(world: World, account: AccountState, request: Request) -> Answer:

@@ -34,6 +34,8 @@ class SandboxOptions:
     toll_free       the stock has toll-free numbers: in the USA, in a city of their own without area code
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
+    owned_pages     the owned list's pages: `right`; `too_few`: it says that it has one page and no more records; `repeated`: each page
+                    shows the first one
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     cart_answers    what an addition to the cart answers: the numbers that were `added`, or `all` that are in the cart then
     cart_removal    a removal from the cart works, is `ignored` (the answer is yes, and nothing was removed), or is `refused` (the answer is
@@ -86,6 +88,7 @@ class SandboxOptions:
     toll_free: bool = False
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"
+    owned_pages: Literal["right", "too_few", "repeated"] = "right"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     card_linked: bool = False
