@@ -54,8 +54,8 @@ class MirroredNumber(BaseModel):
     seen_at        when a complete record was last read, or a job confirmed something of it
     missing_since  a complete sweep that began then didn't show it; None: the last one did
     first_seen_at  when the mirror first had this record
-    seconds        inbound seconds of the current month; None: the provider doesn't say. `seconds_by_month`: the last value seen of
-                   each past month, such as ``{"2026-10": 1200}``
+    seconds        inbound seconds of `seconds_month` (``2026-11``), in which it was read; None: the provider doesn't say.
+                   `seconds_by_month`: the last value seen of each month before, such as ``{"2026-10": 1200}``
     unused_since   no call came since then, as far as the monthly seconds show; None: not known
     confirmed_at   when jobs confirmed parts of it that no later sweep has shown yet: route, sms, documents
     """
@@ -80,6 +80,7 @@ class MirroredNumber(BaseModel):
     added: AwareDatetime | None = None
     paid_until: AwareDatetime | None = None
     seconds: int | None = None
+    seconds_month: str = ""
     seconds_by_month: dict[str, int] = {}
     first_seen_at: AwareDatetime
     seen_at: AwareDatetime

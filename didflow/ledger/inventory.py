@@ -120,7 +120,7 @@ def _some_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime)
         row = read_row(number, rows[place])
         if row is None:
             continue
-        known = mirrored(row, seen_ms_in(line), missed_ms_in(line), f"{now:%Y-%m}")
+        known = mirrored(row, seen_ms_in(line), missed_ms_in(line))
         holder = bought.get(number)
         ours = holder is not None and holder.account == account and holder.record_id in (None, known.record_id)
         found.append(

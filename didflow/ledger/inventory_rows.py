@@ -139,13 +139,9 @@ def _marks(text: str) -> dict[str, int]:
     return found
 
 
-def mirrored(row: Row, seen_ms: int, missed_ms: int, month: str) -> MirroredNumber:
-    """As it is shown. `month`: the current one; seconds of an earlier one are a past month's."""
+def mirrored(row: Row, seen_ms: int, missed_ms: int) -> MirroredNumber:
+    """As it is shown."""
     owned = row.owned
-    months = dict(row.months or {})
-    seconds: int | None = None if owned.seconds_unread else owned.seconds
-    if row.month != month and seconds is not None:
-        months[row.month], seconds = seconds, None
     names = {letter: name for name, letter in GROUPS.items()}
     return MirroredNumber(
         number=owned.number,
@@ -165,9 +161,10 @@ def mirrored(row: Row, seen_ms: int, missed_ms: int, month: str) -> MirroredNumb
         channels=owned.channels,
         added=owned.added,
         paid_until=owned.paid_until,
-        seconds=seconds,
-        seconds_by_month=months,
-        first_seen_at=moment_ms(row.first_seen_ms),
+        seconds=None if owned.seconds_unread else owned.seconds,
+        seconds_month=row.month,
+        seconds_by_month=dict(row.months or {}),
+        first_seen_at=moment_ms(row.first_seen_ms or seen_ms),
         seen_at=moment_ms(seen_ms),
         missing_since=moment_ms(missed_ms) if missed_ms else None,
         unused_since=moment_ms(row.unused_since_ms) if row.unused_since_ms else None,
