@@ -1,6 +1,7 @@
 """Reads the mirror of an account's numbers: a page of a list, totals, one number. Commands, which the sync and async clients share."""
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from didflow.contract.inventory import (
+    ALL_NUMBERS,
     InventoryFilter,
     InventoryNumber,
     InventoryPage,
@@ -24,12 +26,15 @@ from didflow.ledger.inventory_columns import (
     DIGITS,
     PER_SEGMENT,
     PLACES,
+    has_more,
     lines_in,
+    lines_with,
     missed_ms_in,
     narrowed,
     needs_records,
     number_code,
     number_in,
+    rarest,
     seen_ms_in,
     sort_key,
     usd_of,
@@ -84,8 +89,9 @@ def look(keys: Keys, account: str) -> Command[Looked]:
     return Looked(state, moment_ms(now_ms), _whole(fields.get("slots")))
 
 
-def read_lines(keys: Keys, account: str, slots: int | None = None) -> Command[list[str]]:
-    """The line of every number, in no order. A number that is there all the while is among them once, whatever changes meanwhile."""
+def read_lines(keys: Keys, account: str, slots: int | None = None, wanted: InventoryFilter = ALL_NUMBERS) -> Command[list[str]]:
+    """The lines of all numbers that may match, in no order. One that is there all the while is among them once, whatever changes."""
+    codes = rarest(wanted)
     if slots is None:
         text = yield RedisCommand("hget", (keys.inventory_state(account), "slots"))
         slots = _whole(text)
@@ -94,8 +100,8 @@ def read_lines(keys: Keys, account: str, slots: int | None = None) -> Command[li
     for start in range(0, segments, SEGMENTS_TOGETHER):
         some = range(start, min(segments, start + SEGMENTS_TOGETHER))
         texts = yield tuple(RedisCommand("get", (keys.inventory_lines(account, segment),)) for segment in some)
-        for text in texts:
-            found += lines_in(text) if isinstance(text, str) else ()
+        text = "".join(text for text in texts if isinstance(text, str))
+        found += dict.fromkeys(line for code, places in codes for line in lines_with(text, code, places)) if codes else lines_in(text)
     return found
 
 
@@ -122,10 +128,10 @@ def _some_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime)
             continue
         known = mirrored(row, seen_ms_in(line), missed_ms_in(line))
         holder = bought.get(number)
-        ours = holder is not None and holder.account == account and holder.record_id in (None, known.record_id)
+        ours = holder is not None and holder.account == account and holder.record_id in (None, row.owned.record_id)
         found.append(
-            InventoryNumber(
-                **dict(known),
+            InventoryNumber.model_construct(  # What a row holds was checked when it was read.
+                **known,
                 reference=holder.reference if ours and holder else None,
                 parked_by=_release(parked[place]),
                 lent_to=_borrower(lent[place]),
@@ -146,7 +152,7 @@ def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[I
     page: list[InventoryNumber] = []
     last = ""
     # All that is left is sorted only where the first of it don't do: records that don't match after all are rare.
-    for some in _in_order(lines, key, query.limit + 1, descending=descending):
+    for some in _in_order(lines, key, query.limit + 1, by_number=query.sort.endswith("number"), descending=descending):
         by_number = {number_in(line): line for line in some}
         for number in (yield from read_numbers(keys, account, some, looked.now)):
             if matches(number, query.matching, looked.now):
@@ -157,8 +163,11 @@ def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[I
     return InventoryPage(looked.state, tuple(page), None)
 
 
-def _in_order(lines: Sequence[str], key: Callable[[str], Any], first: int, *, descending: bool) -> Iterable[Sequence[str]]:
-    begin = heapq.nlargest(first, lines, key) if descending else heapq.nsmallest(first, lines, key)
+def _in_order(lines: Sequence[str], key: Callable[[str], str], first: int, *, by_number: bool, descending: bool) -> Iterable[Sequence[str]]:
+    if by_number:  # Lines sort so as they are, without a call for each.
+        begin = heapq.nlargest(first, lines) if descending else heapq.nsmallest(first, lines)
+    else:
+        begin = heapq.nlargest(first, lines, key) if descending else heapq.nsmallest(first, lines, key)
     yield begin
     if len(lines) <= len(begin):
         return
@@ -171,18 +180,19 @@ def inventory_totals(keys: Keys, account: str, wanted: InventoryFilter, renewal_
     """Of all numbers that match."""
     looked = yield from look(keys, account)
     lines = yield from _candidates(keys, account, wanted, looked)
-    if needs_records(wanted) or (_has_route(wanted) and any(line[PLACES["more"]] == "y" for line in lines)):
+    if needs_records(wanted) or (_has_route(wanted) and any(map(has_more, lines))):
         found = yield from read_numbers(keys, account, lines, looked.now)
         mine = {number.number for number in found if matches(number, wanted, looked.now)}
         lines = [line for line in lines if number_in(line) in mine]
     until = number_code(int(looked.now.timestamp()) + renewal_days * 86_400, 6)
     never, none = DIGITS[0] * 6, DIGITS[0] * 7
-    due = [line for line in lines if never < line[PLACES["paid_until"]] <= until]
+    begin, end = PLACES["paid_until"].start, PLACES["paid_until"].stop
+    due = [line for line in lines if never < line[begin:end] <= until]
     return InventoryTotals(
         state=looked.state,
         numbers=len(lines),
-        active=sum(line[PLACES["active"]] == "y" for line in lines),
-        missing=sum(line[PLACES["missed"]] != none for line in lines),
+        active=_counted(lines, "active")["y"],
+        missing=len(lines) - _counted(lines, "missed")[none],
         monthly_usd=_monthly(lines),
         renewal_days=renewal_days,
         renewals=len(due),
@@ -213,7 +223,7 @@ def selected(keys: Keys, account: str, wanted: InventoryFilter) -> Command[tuple
 
 def _candidates(keys: Keys, account: str, wanted: InventoryFilter, looked: Looked) -> Command[Sequence[str]]:
     """The lines that may match. Where another key lists the numbers, by it."""
-    lines: Sequence[str] = yield from read_lines(keys, account, looked.slots)
+    lines: Sequence[str] = yield from read_lines(keys, account, looked.slots, wanted)
     lines = narrowed(lines, wanted, looked.now)
     for key, kind in _listed_by(keys, account, wanted):
         numbers: Iterable[str] = yield RedisCommand("smembers" if kind == "set" else "hkeys", (key,))
@@ -233,14 +243,14 @@ def _has_route(wanted: InventoryFilter) -> bool:
     return wanted.trunk_id is not None or wanted.destination is not None
 
 
+def _counted(lines: Sequence[str], column: str) -> Counter[str]:
+    begin, end = PLACES[column].start, PLACES[column].stop
+    return Counter([line[begin:end] for line in lines])
+
+
 def _monthly(lines: Sequence[str]) -> Decimal:
     """Amounts are few, so each is read once."""
-    place = PLACES["monthly_usd"]
-    counts: dict[str, int] = {}
-    for line in lines:
-        code = line[place]
-        counts[code] = counts.get(code, 0) + 1
-    amount = sum((usd_of(code) * count for code, count in counts.items()), Decimal(0))
+    amount = sum((usd_of(code) * count for code, count in _counted(lines, "monthly_usd").items()), Decimal(0))
     return amount.quantize(Decimal("0.01")) if amount == amount.quantize(Decimal("0.01")) else amount
 
 

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from didflow.contract.countries import iso_code_of
 from didflow.contract.destinations import Route
@@ -32,7 +31,6 @@ WIDTHS = {
     "label": 6,
     "first": 12,
     "second": 12,
-    "more": 1,
     "sms": 1,
     "callback": 6,
     "monthly_usd": 5,
@@ -50,10 +48,12 @@ for _name, _width in WIDTHS.items():
 #: With the line break behind it.
 LINE = sum(WIDTHS.values()) + 1
 NAME = 6
+#: Stands in the column of the second destination for one and all after it: their names are in the record alone.
+MORE = "+" * 2 * NAME
 #: Amounts are kept to a hundredth of a cent.
 _USD = Decimal(10_000)
 #: Lines of a group of parts that a job confirms.
-COLUMNS_OF = {"r": ("first", "second", "more", "callback"), "s": ("sms",), "d": ("active", "status")}
+COLUMNS_OF = {"r": ("first", "second", "callback"), "s": ("sms",), "d": ("active", "status")}
 
 
 def number_code(value: int, width: int) -> str:
@@ -107,7 +107,7 @@ def _count_code(value: int | None, width: int) -> str:
 def route_columns(route: Route, sms_relay_url: str | None) -> dict[str, str]:
     codes = [name_code(str(one).casefold()) + name_code(one.destination.casefold()) for one in route[:2]]
     codes += [DIGITS[0] * 2 * NAME] * (2 - len(codes))
-    return {"first": codes[0], "second": codes[1], "more": "y" if len(route) > 2 else "n", "callback": name_code(sms_relay_url or "")}
+    return {"first": codes[0], "second": MORE if len(route) > 2 else codes[1], "callback": name_code(sms_relay_url or "")}
 
 
 def columns(row: Row, seen_ms: int, missed_ms: int) -> dict[str, str]:
@@ -144,9 +144,38 @@ def patch(found: Mapping[str, str]) -> list[tuple[int, str]]:
     return [(PLACES[name].start, text) for name, text in found.items()]
 
 
-def lines_in(segment: str) -> list[str]:
-    """The lines of a segment that hold a number."""
-    return [line for line in segment.split("\n") if line[:1] == "+" and len(line) == LINE - 1]
+def lines_in(segments: str) -> list[str]:
+    """The lines of segments that hold a number."""
+    found = [line for line in segments.split("\n") if line[:1] == "+"]
+    return found if len(segments) % LINE == 0 else [line for line in found if len(line) == LINE - 1]
+
+
+def lines_with(segments: str, code: str, offsets: Sequence[int]) -> list[str]:
+    """Those of the lines that have this code at one of these places. Most lines aren't even looked at."""
+    if len(segments) % LINE:
+        return [line for line in lines_in(segments) if any(line.startswith(code, offset) for offset in offsets)]
+    begins: dict[int, None] = {}
+    place = segments.find(code)
+    while place >= 0:
+        if place % LINE in offsets:
+            begins[place - place % LINE] = None
+            place = segments.find(code, place - place % LINE + LINE)
+        else:
+            place = segments.find(code, place + 1)
+    return [segments[begin : begin + LINE - 1] for begin in begins if segments[begin] == "+"]
+
+
+def rarest(wanted: InventoryFilter) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Codes and their places, of which each line that may match has one: of the field that most likely tells it from others."""
+    if wanted.label:
+        return ((name_code(wanted.label), (PLACES["label"].start,)),)
+    if wanted.trunk_id is not None or wanted.destination is not None:
+        name = f"trunk:{wanted.trunk_id}" if wanted.trunk_id is not None else (wanted.destination or "").casefold()
+        begins = (PLACES["first"].start, PLACES["second"].start)
+        return ((name_code(name), (*begins, *(begin + NAME for begin in begins))), (MORE, begins[1:]))
+    if wanted.city:
+        return ((name_code(wanted.city.casefold()), (PLACES["city"].start,)),)
+    return ()
 
 
 def number_in(line: str) -> str:
@@ -246,9 +275,8 @@ def _holding(digits: str) -> Callable[[Sequence[str]], Sequence[str]]:
 
 def _routed(code: str, offsets: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
     """By the first two destinations; a number with more may match."""
-    begins = [PLACES[name].start + offset for name in ("first", "second") for offset in offsets]
-    more = PLACES["more"].start
-    return lambda lines: [line for line in lines if line[more] == "y" or any(line[begin : begin + NAME] == code for begin in begins)]
+    places = [slice(PLACES[name].start + offset, PLACES[name].start + offset + NAME) for name in ("first", "second") for offset in offsets]
+    return lambda lines: [line for line in lines if any(line[place] == code for place in places) or has_more(line)]
 
 
 def _between(column: str, low: str | None, high: str | None) -> Callable[[Sequence[str]], Sequence[str]]:
@@ -259,12 +287,12 @@ def _between(column: str, low: str | None, high: str | None) -> Callable[[Sequen
     return lambda lines: [line for line in lines if first <= line[begin:end] <= last]
 
 
-def may_be_more(lines: Iterable[str]) -> bool:
-    """Whether one of the lines has more destinations than columns."""
-    return any(line[PLACES["more"].start] == "y" for line in lines)
+def has_more(line: str) -> bool:
+    """Whether the number has more destinations than columns."""
+    return line[PLACES["second"]] == MORE
 
 
-def sort_key(field: str) -> Callable[[str], Any]:
+def sort_key(field: str) -> Callable[[str], str]:
     """Of a line; numbers in their order among equals."""
     if field == "number":
         return lambda line: line[:16]

@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from didflow.contract.destinations import Route, SeenDestination
-from didflow.contract.inventory import MirroredNumber
 from didflow.contract.provider import Document, OwnedNumber
 
 #: Letter of a group by its name.
@@ -139,37 +138,37 @@ def _marks(text: str) -> dict[str, int]:
     return found
 
 
-def mirrored(row: Row, seen_ms: int, missed_ms: int) -> MirroredNumber:
-    """As it is shown."""
+def mirrored(row: Row, seen_ms: int, missed_ms: int) -> dict[str, Any]:
+    """The fields of a `MirroredNumber`."""
     owned = row.owned
     names = {letter: name for name, letter in GROUPS.items()}
-    return MirroredNumber(
-        number=owned.number,
-        record_id=owned.record_id,
-        status=owned.status,
-        required_documents=owned.required_documents,
-        documents=owned.documents,
-        document_titles=owned.document_titles,
-        country_iso_code=owned.country_iso_code,
-        city=owned.city,
-        label=owned.label,
-        route=owned.route,
-        sms_enabled=owned.sms_enabled,
-        sms_relay_url=owned.sms_relay_url,
-        setup_usd=owned.setup_usd,
-        monthly_usd=owned.monthly_usd,
-        channels=owned.channels,
-        added=owned.added,
-        paid_until=owned.paid_until,
-        seconds=None if owned.seconds_unread else owned.seconds,
-        seconds_month=row.month,
-        seconds_by_month=dict(row.months or {}),
-        first_seen_at=moment_ms(row.first_seen_ms or seen_ms),
-        seen_at=moment_ms(seen_ms),
-        missing_since=moment_ms(missed_ms) if missed_ms else None,
-        unused_since=moment_ms(row.unused_since_ms) if row.unused_since_ms else None,
-        confirmed_at={names[group]: moment_ms(at_ms) for group, at_ms in (row.confirmed or {}).items() if group in names},
-    )
+    return {
+        "number": owned.number,
+        "record_id": owned.record_id,
+        "status": owned.status,
+        "required_documents": owned.required_documents,
+        "documents": owned.documents,
+        "document_titles": owned.document_titles,
+        "country_iso_code": owned.country_iso_code,
+        "city": owned.city,
+        "label": owned.label,
+        "route": owned.route,
+        "sms_enabled": owned.sms_enabled,
+        "sms_relay_url": owned.sms_relay_url,
+        "setup_usd": owned.setup_usd,
+        "monthly_usd": owned.monthly_usd,
+        "channels": owned.channels,
+        "added": owned.added,
+        "paid_until": owned.paid_until,
+        "seconds": None if owned.seconds_unread else owned.seconds,
+        "seconds_month": row.month,
+        "seconds_by_month": dict(row.months or {}),
+        "first_seen_at": moment_ms(row.first_seen_ms or seen_ms),
+        "seen_at": moment_ms(seen_ms),
+        "missing_since": moment_ms(missed_ms) if missed_ms else None,
+        "unused_since": moment_ms(row.unused_since_ms) if row.unused_since_ms else None,
+        "confirmed_at": {names[group]: moment_ms(at_ms) for group, at_ms in (row.confirmed or {}).items() if group in names},
+    }
 
 
 def moment_ms(ms: int) -> datetime:

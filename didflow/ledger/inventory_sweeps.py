@@ -26,6 +26,8 @@ from didflow.ledger.stored_history import fields_of_one
 SWEEP_LEASE_MS = 60_000
 #: Numbers that one script writes.
 TOGETHER = 100
+#: Rows that one script writes.
+ROWS_TOGETHER = 40
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,13 @@ class InventorySweeps:
         return found
 
     def write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], *, settle_ms: int) -> list[str]:
-        """What the sweep read of some numbers. Returns those of `changed` that aren't as they were kept: nothing was written of them."""
+        """What the sweep read of some numbers. Returns those that aren't as they were kept: nothing was written of them."""
+        left = self._write(turn, seen, changed[:ROWS_TOGETHER], settle_ms)
+        for start in range(ROWS_TOGETHER, len(changed), ROWS_TOGETHER):
+            left += self._write(turn, (), changed[start : start + ROWS_TOGETHER], settle_ms)
+        return left
+
+    def _write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], settle_ms: int) -> list[str]:
         page = {
             "seen": [[row.owned.number, row.slot] for row in seen if row.slot is not None],
             "rows": [

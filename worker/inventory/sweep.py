@@ -88,16 +88,17 @@ class InventorySweep:
         for one in items:
             if one.number not in latest or is_newer(one, latest[one.number]):
                 latest[one.number] = one
-        for _ in range(TRIES):
+        for again in range(TRIES):
             kept = self._sweeps.kept(self._turn.account, list(latest))
-            seen, changed = self._compared(kept, latest)
+            seen, changed = self._compared(kept, latest, whole=again > 0)
             left = self._sweeps.write(self._turn, seen, changed, settle_ms=self._times.settle_ms)
             latest = {number: latest[number] for number in left}
             if not latest:
                 return
         self._unsure += len(latest)
 
-    def _compared(self, kept: dict[str, Kept], shown: dict[str, OwnedNumber]) -> tuple[list[Row], list[Changed]]:
+    def _compared(self, kept: dict[str, Kept], shown: dict[str, OwnedNumber], *, whole: bool) -> tuple[list[Row], list[Changed]]:
+        """Those that are as they were, and the others. `whole`: write all of each; another program may have damaged a line."""
         seen: list[Row] = []
         changed: list[Changed] = []
         for number, owned in shown.items():
@@ -108,7 +109,7 @@ class InventorySweep:
             told = renewal_told(row, self._times.began_ms, self._renewal_due_ms)
             if told is not None:
                 row = replace(row, renewal_told=told)
-            if one.row is not None and row.is_as(one.row):
+            if one.row is not None and row.is_as(one.row) and not whole:
                 seen.append(one.row)
             else:
                 changed.append(Changed(one, row, tuple(self._news(one, row, renewal=told is not None))))

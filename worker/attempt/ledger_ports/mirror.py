@@ -11,7 +11,7 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Selector
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.inventory import look, read_lines
-from didflow.ledger.inventory_columns import may_be_more, missed_ms_in, narrowed, number_in, seen_ms_in
+from didflow.ledger.inventory_columns import has_more, missed_ms_in, narrowed, number_in, seen_ms_in
 from didflow.ledger.inventory_rows import read_row
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Claim, Ledger
@@ -64,7 +64,7 @@ class LedgerMirror:
         # What the last sweep missed may be gone: it is the list that says.
         lines = [line for line in narrowed(lines, InventoryFilter(**given), looked.now) if not missed_ms_in(line)]
         if {"trunk_id", "destination"} & given.keys():
-            unsure = [line for line in lines if may_be_more((line,))]
+            unsure = [line for line in lines if has_more(line)]
             if len(unsure) > MOST_CHECKED:
                 return None
             owned = self._ledger.perform(_records(keys, self._account, unsure))

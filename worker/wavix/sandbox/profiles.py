@@ -75,6 +75,8 @@ PROFILES: Mapping[str, Profile] = {
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
     "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),
     "label-silent": Profile("The owned list finds nothing when it is filtered by a label.", {"label_filter": "silent"}, any_job=False),
+    "pages-too-few": Profile("The owned list says that it has one page, and hides the others.", {"owned_pages": "too_few"}, any_job=False),
+    "pages-repeat": Profile("Each page of the owned list shows the first one.", {"owned_pages": "repeated"}, any_job=False),
     "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}, any_job=False),
     "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}, any_job=False),
     "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),

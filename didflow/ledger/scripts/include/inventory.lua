@@ -4,7 +4,7 @@
 --- @include "include/keys.lua"
 --- @include "include/members.lua"
 --- @include "include/reading.lua"
-local LINE, PER_SEGMENT, NUMBER_CHARS, SEEN_AT, MISSED_AT, MOMENT_CHARS = 124, 512, 16, 16, 23, 7
+local LINE, PER_SEGMENT, NUMBER_CHARS, SEEN_AT, MISSED_AT, MOMENT_CHARS = 123, 512, 16, 16, 23, 7
 local DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'
 
 local function moment_code(ms)
@@ -36,15 +36,15 @@ local function line_is_of(account, slot, number)
   return string.match(shown, '^(%S*)') == string.sub(number, 1, NUMBER_CHARS)
 end
 
--- The slot of a row, and its parts behind it.
+-- The slot of a row, the parts behind it, and all of it ('' for none).
 local function read_row(account, number)
-  local row = redis.call('HGET', inventory_key('rows', account), number)
-  local slot, parts = string.match(row or '', '^(%d+)\n(.*)$')
-  return whole(slot), parts
+  local row = redis.call('HGET', inventory_key('rows', account), number) or ''
+  local slot, parts = string.match(row, '^(%d+)\n(.*)$')
+  return whole(slot), parts, row
 end
 
-local function put_row(account, number, parts, line)
-  local slot = read_row(account, number)
+-- `slot`: the one that it has, if any.
+local function put_row(account, number, slot, parts, line)
   if not slot or not line_is_of(account, slot, number) then
     slot = whole(redis.call('RPOP', inventory_key('free', account)))
     if not slot then slot = redis.call('HINCRBY', inventory_key('state', account), 'slots', 1) - 1 end
@@ -92,7 +92,7 @@ local function confirm_all(account, confirmed)
     elseif fresh ~= '' then
       local marks = ''
       for letter in string.gmatch(groups, '%a') do marks = marks .. letter .. int(now_ms()) end
-      slot = put_row(account, number, marks .. string.match(fresh, '^[^\n]*(\n.*)$'), line)
+      slot = put_row(account, number, slot, marks .. string.match(fresh, '^[^\n]*(\n.*)$'), line)
       write_line(account, slot, SEEN_AT, moment_code(now_ms()) .. moment_code(0))
     else
       note_newer(account, number, record)
