@@ -105,6 +105,17 @@ def read_lines(keys: Keys, account: str, slots: int | None = None, wanted: Inven
     return found
 
 
+def read_slots(keys: Keys, account: str) -> Command[list[tuple[int, str]]]:
+    """Every line's slot and number."""
+    text = yield RedisCommand("hget", (keys.inventory_state(account), "slots"))
+    found: list[tuple[int, str]] = []
+    for segment in range(-(-_whole(text) // PER_SEGMENT)):
+        lines = yield RedisCommand("get", (keys.inventory_lines(account, segment),))
+        numbered = enumerate((lines or "").split("\n"), segment * PER_SEGMENT)
+        found += [(slot, number_in(line)) for slot, line in numbered if line[:1] == "+"]
+    return found
+
+
 def read_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime) -> Command[list[InventoryNumber]]:
     """The records of these lines, in their order, with what the ledger knows besides. One that left meanwhile is left out."""
     found: list[InventoryNumber] = []

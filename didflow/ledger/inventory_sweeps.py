@@ -1,6 +1,7 @@
 """A worker's sweep of an account's numbers, as the ledger keeps it: whose turn it is, what it read, what it didn't."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from didflow.contract.states import JobState
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.connection import translated
-from didflow.ledger.inventory import read_lines
+from didflow.ledger.inventory import read_lines, read_slots
 from didflow.ledger.inventory_columns import PLACES, WIDTHS, line_of, number_code
 from didflow.ledger.inventory_rows import Row, read_row
 from didflow.ledger.keys import Keys
@@ -126,8 +127,21 @@ class InventorySweeps:
     def unseen(self, turn: SweepTurn) -> list[str]:
         """The lines of the numbers that this sweep didn't show, nor a job since it began."""
         lines = self._ledger.perform(read_lines(self._keys, turn.account))
+        if len({line[:16] for line in lines}) < len(lines):
+            self._drop_ghosts(turn)
+            lines = self._ledger.perform(read_lines(self._keys, turn.account))
         began = number_code(turn.began_ms, WIDTHS["seen"])
         return [line for line in lines if line[PLACES["seen"]] < began]
+
+    def _drop_ghosts(self, turn: SweepTurn) -> None:
+        """Numbers that have two lines, as after another program wrote to a row: only the row's own line is kept."""
+        slots: dict[str, list[int]] = defaultdict(list)
+        for slot, number in self._ledger.perform(read_slots(self._keys, turn.account)):
+            slots[number].append(slot)
+        twice = [[number, slot] for number, some in slots.items() if len(some) > 1 for slot in some]
+        for start in range(0, len(twice), TOGETHER):
+            told = {"missed": [], "gone": [], "ghosts": twice[start : start + TOGETHER]}
+            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(told)))
 
     def missed(self, turn: SweepTurn, lines: Sequence[str]) -> None:
         """Numbers that a complete sweep didn't show for the first time."""

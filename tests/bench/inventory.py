@@ -58,7 +58,7 @@ def main() -> None:
     (DOCS / "inventory.json").write_text(
         json.dumps({"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "numbers": count, **found}, indent=1) + "\n"
     )
-    (DOCS / "inventory.md").write_text(text + "\n")
+    (DOCS / "inventory.md").write_text(text)
 
 
 def measured(url: str, count: int) -> dict[str, str]:

@@ -24,6 +24,7 @@ from tests.campaign.countdown_oracle import Happened, countdown_violations
 from tests.campaign.evidence import Evidence, Witnesses
 from tests.campaign.fleet import Fleet
 from tests.campaign.footprint import Footprint, footprint, grown
+from tests.campaign.inventory_oracle import inventory_violations
 from tests.campaign.listening import Listener
 from tests.campaign.oracle import ProviderState, violations
 from tests.campaign.proxy import Proxy
@@ -56,6 +57,8 @@ ENVIRONMENT = {
     "DIDFLOW_RATE_LIMIT": "300",
     "DIDFLOW_BREAKER_SECONDS": "0.2",
     "DIDFLOW_THREADS": "4",
+    "DIDFLOW_INVENTORY_SECONDS": "2",
+    "DIDFLOW_INVENTORY_SHARE": "0.3",
     # Nothing has the label: what is assigned is what releases have parked.
     "DIDFLOW_REUSE_LABEL": "spare",
     "DIDFLOW_LOG_FORMAT": "json",
@@ -63,6 +66,8 @@ ENVIRONMENT = {
     "WAVIX_API_KEY": SANDBOX_KEY,
 }
 WORKERS_LOG = "workers.log"
+#: A sweep of the inventory takes seconds when all is quiet.
+SWEPT_WITHIN_S = 60.0
 #: So many violations are looked into.
 EVIDENCE_AT_MOST = 50
 #: The least and the most profiles of the provider that are drawn.
@@ -185,6 +190,7 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         happened = Happened(meddling.called_off, meddling.called, heard.counting_down_since(), heard.calls_came)
         found = violations(site.work.asked, heard, provider, site.began_with)
         found += countdown_violations(site.work.countdowns, heard.last(), provider.owned, provider.given_back, happened)
+        found += inventory_violations(site.ledger, site.work.didflow, provider.owned, within_s=SWEPT_WITHIN_S)
         found += late + site.recoveries.late(RECOVER_WITHIN_S + plan.slack_s, GO_ON_WITHIN_S + plan.slack_s) + _leftovers(site, parked)
         witnesses = Witnesses(site.ledger, heard, site.sandbox, site.trouble.struck, folder / WORKERS_LOG)
         evidence = [witnesses.of(violation) for violation in found[:EVIDENCE_AT_MOST]]

@@ -37,7 +37,7 @@ def footprint(client: redis.Redis, keys: Keys) -> Footprint:
     streams = sum(client.xlen(stream) for stream in (keys.results, keys.events))
     hashes = (keys.reserved("default"), keys.routes("default"))
     reported = sum(client.llen(keys.history_of(number)) for number in cast("list[str]", client.hkeys(keys.history)))
-    held = client.hlen(keys.holders)
+    held = client.hlen(keys.holders) + client.hlen(keys.inventory_rows("default"))
     kept = streams + sum(client.hlen(name) for name in hashes) + client.zcard(f"{keys.namespace}:spent_until") + reported + held
     return Footprint(client.dbsize(), int(stats["used_memory"]), kept)
 
@@ -61,7 +61,8 @@ def grown(client: redis.Redis, keys: Keys, parked: set[str], began: Footprint) -
     if holdings > client.hlen(keys.holders):
         yield f"{holdings} references have numbers, and {client.hlen(keys.holders)} numbers are held"
     # Of each worker process that ran in the last minute: what it ran with, and its call that is under way. They expire by themselves.
-    of_workers = sum(1 for kind in ("running", "call") for _ in client.scan_iter(match=f"{keys.namespace}:{kind}:*", count=1000))
+    lines = sum(1 for _ in client.scan_iter(match=f"{keys.namespace}:inventory:lines:*", count=1000))
+    of_workers = lines + sum(1 for kind in ("running", "call") for _ in client.scan_iter(match=f"{keys.namespace}:{kind}:*", count=1000))
     others = now.keys - client.zcard(f"{keys.namespace}:spent_until") - client.hlen(keys.history) - holdings - of_workers
     if not parked and others > KEYS_ANYWAY:
         yield f"{others} keys are there, and no job is: {sorted(str(name) for name in client.scan_iter(count=1000))[:100]}"

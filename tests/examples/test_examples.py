@@ -20,6 +20,7 @@ from producers.business_events import BusinessEvents
 from producers.churn import Churn
 from tests.support.cluster import until
 from tests.support.inline_worker import InlineWorker, numbers
+from tests.support.sweeping import sweep
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -183,3 +184,12 @@ def test_the_price_list_has_prices_and_documents(environment: dict[str, str], in
         assert berlin[0].startswith("30 numbers in Berlin, as of ")
         assert berlin[1].endswith("needs: Any form of ID, Proof of local address")
         assert "did you mean Berlin" in run(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berln")
+
+
+def test_the_inventory_report(environment: dict[str, str], inline: InlineWorker) -> None:
+    owned = inline.own(2)
+    inline.sandbox.order("set_number", number=owned[0].removeprefix("+"), paid_until="2020-01-01")
+    sweep(inline)
+    said = run(environment, sys.executable, EXAMPLES / "inventory_report.py").splitlines()
+    assert said[0].startswith("2 numbers, ")
+    assert said[1].startswith("1 renew within 7 days")

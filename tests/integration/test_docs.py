@@ -17,6 +17,7 @@ from didflow.settings import Settings
 from producers.cli.processes import ROLES
 from tests.support.cli_commands import WHOLE
 from tests.support.inline_worker import InlineWorker
+from tests.support.sweeping import sweep
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -174,3 +175,10 @@ def test_the_page_of_after_the_purchase_runs(inline: InlineWorker, valkey: Embed
 def test_the_churn_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     assert ran("churn.md", inline, valkey) == ["kept 2 kept 0 gone", "cancelled"]
     assert set(map(tuple, inline.routes().values())) == {("pbx@example.net",)}
+
+
+def test_the_inventory_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    owned = sorted(inline.own(2))
+    sweep(inline)
+    said = ran("inventory.md", inline, valkey)
+    assert {line.split()[0] for line in said[:2]} == set(owned)

@@ -60,3 +60,24 @@ def test_every_fault_is_named(shell: Shell) -> None:
     assert "monthly_usd" in sorted_by.json["error"]["message"]
     page = shell("numbers", "--cursor", "nonsense", "--json")
     assert page.code == 2
+
+
+def doctor(shell: Shell) -> dict[str, tuple[str, str]]:
+    return {one["name"]: (one["verdict"], one["message"]) for one in shell("doctor", "--json").json}
+
+
+def test_the_doctor_says_how_old_it_is_and_names_what_others_wrote(inline: InlineWorker, shell: Shell) -> None:
+    ledger, owned = inline.ledger, inline.own(3)
+    assert doctor(shell)["inventory default"][0] == "warn"
+    sweep(inline)
+    found = doctor(shell)
+    assert found["inventory default"][0] == "ok"
+    assert "inventory default data" not in found
+    assert "inventory keys" not in found
+    ledger.client.hset(ledger.keys.inventory_rows("default"), owned[0], "nonsense")
+    ledger.client.set(f"{ledger.keys.namespace}:inventory:rows:strange", "1")
+    found = doctor(shell)
+    assert owned[0] in found["inventory default data"][1]
+    assert "inventory:rows:strange" in found["inventory keys"][1]
+    assert sweep(inline) == ""
+    assert "inventory default data" not in doctor(shell)

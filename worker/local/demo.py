@@ -183,7 +183,17 @@ class Demo:
         words = "equal to the cent" if equal else "NOT EQUAL"
         self._console.print(f"didflow reports {charged} USD, the sandbox's own ledger says {taken} USD: {words}", highlight=False)
         expected = ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 3 + ["failed", "cancelled", "succeeded"]
-        return equal and [view.state.value for _, view in self._done] == expected
+        return equal and self._inventory() and [view.state.value for _, view in self._done] == expected
+
+    def _inventory(self) -> bool:
+        """The account's numbers, as the inventory shows them; whether they are those that the sandbox says."""
+        inventory = self._didflow.inventory
+        shown, totals = list(inventory.numbers()), inventory.totals(renewal_days=40)
+        equal = {one.number for one in shown} == {f"+{number}" for number in self._sandbox.owned()}
+        words = "the same as the sandbox says" if equal else "[red]NOT WHAT THE SANDBOX SAYS[/]"
+        cost = f"{totals.monthly_usd} USD a month, {totals.renewals} renew within 40 days"
+        self._console.print(f"the inventory (`didflow numbers`): {totals.numbers} numbers, {cost}: {words}", highlight=False)
+        return equal
 
 
 def numbers_of(view: JobView) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from worker.operate.account_overlap import check_overlap
 from worker.operate.beside_up import beside_up
 from worker.operate.catalogue_checks import check_catalogue
 from worker.operate.check import Check, Verdict
+from worker.operate.inventory_checks import check_foreign_inventory, check_inventory
 from worker.operate.stream_checks import check_streams
 from worker.operate.worker_checks import check_workers
 from worker.process.redis_durability import check_redis
@@ -113,6 +114,8 @@ def _ledger(ledger: Ledger, settings: Settings) -> Iterator[Check]:
         yield _spending(ledger, held, account)
         yield from _rate(account, rate_state(ledger, account), held)
         yield _ids_form(ledger, held, account)
+        yield from check_inventory(ledger, account, every_s=settings.inventory_seconds)
+    yield from check_foreign_inventory(ledger, [*settings.all_accounts(), *held.spend_limits])
 
 
 def _gate(gate: Gate, account: str) -> Iterator[Check]:

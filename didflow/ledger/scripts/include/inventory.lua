@@ -54,13 +54,15 @@ local function put_row(account, number, slot, parts, line)
   return slot
 end
 
+local function drop_line(account, slot)
+  write_line(account, slot, 0, string.rep(' ', LINE - 1) .. '\n')
+  redis.call('LPUSH', inventory_key('free', account), int(slot))
+end
+
 local function drop_row(account, number)
   local slot = read_row(account, number)
   redis.call('HDEL', inventory_key('rows', account), number)
-  if slot and line_is_of(account, slot, number) then
-    write_line(account, slot, 0, string.rep(' ', LINE - 1) .. '\n')
-    redis.call('LPUSH', inventory_key('free', account), int(slot))
-  end
+  if slot and line_is_of(account, slot, number) then drop_line(account, slot) end
 end
 
 -- A sweep that began before this moment adds nothing of this record: a job knows better.

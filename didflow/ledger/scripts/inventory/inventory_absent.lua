@@ -1,6 +1,6 @@
 -- inventory_absent: numbers that a complete sweep didn't show. One that an open release has is left to it.
 -- ARGV  account, sweeper, lease_ms, JSON {missed: [[number, slot, seen], …], gone: [[number, row, seen, [[event type, data], …], [what happened, see tell_history, …]], …]};
---       seen: as it was read, in the line's digits
+--       seen: as it was read, in the line's digits; ghosts?: [[number, slot], …] lines that are perhaps no row's: those are dropped
 -- Reply 'lost' | how many are gone
 -- Twice: the second run finds them gone.
 --- @include "include/inventory.lua"
@@ -19,6 +19,10 @@ end
 for _, one in ipairs(absent.missed) do
   local number, slot, seen = unpack(one, 1, 3)
   if line_is_of(account, slot, number) and last_seen(slot) == seen then write_line(account, slot, MISSED_AT, moment_code(sweep_ms)) end
+end
+for _, one in ipairs(absent.ghosts or {}) do
+  local number, slot = unpack(one, 1, 2)
+  if read_row(account, number) ~= slot and line_is_of(account, slot, number) then drop_line(account, slot) end
 end
 local gone = 0
 for _, one in ipairs(absent.gone) do
