@@ -65,6 +65,7 @@ class Measures:
     jobs          how many are in each state; batches of a large job aren't counted
     oldest        when the oldest job in each of the states was submitted that wait for a worker or a person
     dead_letters  entries by where they lie: ``results``, ``requests``, ``messages``
+    settings      of one of the workers, by variable, without keys
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Measures:
     dead_letters: Mapping[str, int]
     groups: tuple[StreamGroups, ...]
     accounts: Mapping[str, AccountMeasures] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def oldest_s(self, state: JobState) -> float:
         """How long ago the oldest job in this state was submitted, seconds; 0 if there is none."""
@@ -113,6 +115,7 @@ def measures(commands: Commands) -> Command[Measures]:
         calls=read_calls(calls),
         dead_letters={"results": int(poison), "requests": int(dead), "messages": int(undecodable)},
         groups=(yield from all_groups(keys)),
+        settings=running[0].settings if running else {},
         accounts=(yield from _accounts(commands, running, set(paused), now_ms)),
     )
 

@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "Change where calls to your numbers go. `didflow failback JOB` restores each number's previous route.",
         ),
         "failover": Command(
-            "producers.cli.failover_plans:failover_app",
+            "producers.cli.failover_rehearsal:failover_app",
             "Move numbers to another destination now. `didflow failback INCIDENT` restores each previous route.",
         ),
         "failback": Command(

@@ -12,7 +12,8 @@ from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, changes_of, draw
 
 #: Options that say how large, how fast and whose a sandbox is; the others vary what the provider does.
-NO_VARIATION = {"accounts", "more_keys", "balance_usd", "latency_ms", "jitter_ms", "rate_limit", "restock_s", "numbers_per_city", "seed"}
+NO_VARIATION = {"accounts", "more_keys", "more_trunks", "balance_usd", "latency_ms", "jitter_ms", "rate_limit", "restock_s", "seed"}
+NO_VARIATION |= {"numbers_per_city"}
 VARIATIONS = [one.name for one in fields(SandboxOptions) if one.name not in NO_VARIATION]
 
 

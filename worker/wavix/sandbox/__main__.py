@@ -51,6 +51,7 @@ def options_from(given: argparse.Namespace) -> SandboxOptions:
         jitter_ms=given.jitter_ms,
         rate_limit=given.rate_limit,
         numbers_per_city=given.numbers_per_city,
+        more_trunks=tuple(given.trunk),
         seed=given.seed,
     )
     seconds = {"read_lag_s": given.read_lag, "apply_late_s": given.apply_late}
@@ -83,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
         "--profile", action="append", default=[], metavar="NAME", help="a variation of the provider; may be repeated; `list` prints all"
     )
     made.add_argument("--numbers-per-city", type=whole(0, 9_999), default=200, help="size of the stock (%(default)s)")
+    made.add_argument(
+        "--trunk", action="append", default=[], metavar="ID", type=whole(1, 2**63 - 1), help="a further SIP trunk; may be repeated"
+    )
     made.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="seed of the stock (%(default)s)")
     return made
 

@@ -15,10 +15,15 @@ from pydantic import ValidationError
 
 from worker.wavix.sandbox.accounts import AccountState, Record
 from worker.wavix.sandbox.faults import Fault
+from worker.wavix.sandbox.stock import StockCity, StockCountry, StockNumber
 from worker.wavix.sandbox.world import World
 
 if TYPE_CHECKING:
     from worker.wavix.sandbox.service import Service
+
+
+#: Countries and cities of copied numbers have ids from here on.
+COPIED_IDS = 1_000_000
 
 
 def set_balance(world: World, usd: str, account: str = "default") -> None:
@@ -54,6 +59,24 @@ def seed_owned(
         record.label, record.approved = label, approved
         record.added -= timedelta(days=days_ago)
     return [stocked.number for stocked in free]
+
+
+def copy_owned(world: World, records: Sequence[dict[str, Any]], account: str = "default") -> int:
+    """Give the account these numbers, as another account has them: number (digits), record_id, destinations, label, sms_relay_url,
+    country (ISO code), city, active, monthly_usd. Returns how many it has then."""
+    now = time.monotonic()
+    countries: dict[str, StockCountry] = {}
+    cities: dict[tuple[str, str], StockCity] = {}
+    for place, one in enumerate(records):
+        code, name = one["country"], one["city"]
+        country = countries.setdefault(code, StockCountry(COPIED_IDS + len(countries), code, code, {}))
+        city = cities.setdefault((code, name), StockCity(COPIED_IDS + len(cities), name, None, "", 0))
+        stocked = StockNumber(one["number"], country, city, Decimal(0), Decimal(one["monthly_usd"]), sms_enabled=False)
+        world.stock[stocked.number] = stocked
+        record = world.own(world.accounts[account], stocked, now, tuple(one["destinations"]), record_id=one["record_id"])
+        record.label, record.approved, record.sms_relay_url = one["label"], one["active"], one["sms_relay_url"]
+        record.added -= timedelta(days=30, seconds=place)
+    return len(world.accounts[account].records)
 
 
 def set_fees(world: World, number: str, setup_usd: str, monthly_usd: str) -> None:
@@ -169,6 +192,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         set_destinations,
         lose_number,
         charge,
+        copy_owned,
         set_transaction,
         reconfigure,
     )

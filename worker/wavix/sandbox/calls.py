@@ -12,7 +12,7 @@ from worker.wavix.sandbox.documents import upload_of
 from worker.wavix.sandbox.options import ReleaseIds, SandboxOptions
 from worker.wavix.sandbox.stock import StockCountry
 from worker.wavix.sandbox.transactions import matching, shown
-from worker.wavix.sandbox.world import TRUNKS, World, refusal
+from worker.wavix.sandbox.world import World, refusal, trunks_of
 
 #: The two families of paths under which an account's numbers are.
 Family = Literal["mydids", "numbers"]
@@ -207,7 +207,7 @@ def release(world: World, account: AccountState, request: Request) -> Answer:
 
 
 def trunks(world: World, account: AccountState, request: Request) -> Answer:
-    page, pagination = shapes.page_of(TRUNKS, request.query)
+    page, pagination = shapes.page_of(trunks_of(world.options), request.query)
     return 200, {"sip_trunks": [shapes.trunk(*one, with_token=request.bearer) for one in page], "pagination": pagination}
 
 

@@ -22,6 +22,7 @@ class SandboxOptions:
     restock_s       a released number is for sale again after this much
     city_route      the path under which a city's numbers are listed: the provider's papers disagree
     short_names     countries are listed with their ISO code; no published contract since October 2025 has it
+    more_trunks     ids of further SIP trunks, beside those that every sandbox has
     trunk_needs_login  a destination that is a SIP trunk is refused if it isn't given by the trunk's login, as the contracts ask
     trunk_shown     how a number's list shows a SIP trunk: as it was `given`, by its `login` or `id` beside `trunk_id`, or by either alone
     destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
@@ -71,6 +72,7 @@ class SandboxOptions:
     apply_late_s: float = 0.0
     restock_s: float = 0.0
     numbers_per_city: int = 200
+    more_trunks: tuple[int, ...] = ()
     city_route: Literal["cities", "city"] = "cities"
     cart_answers: Literal["added", "all"] = "added"
     cart_removal: Literal["works", "ignored", "refused"] = "works"

@@ -7,7 +7,7 @@ from worker.wavix.sandbox.accounts import Record
 from worker.wavix.sandbox.documents import Paper
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
-from worker.wavix.sandbox.world import TRUNKS
+from worker.wavix.sandbox.world import trunks_of
 
 
 def country(stocked: StockCountry, *, short_names: bool) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _document_name(kind: int) -> str:
 
 def _destination(place: int, given: dict[str, Any], options: SandboxOptions) -> dict[str, Any]:
     trunk_id = given.get("trunk_id")
-    label, login = next(((label, login) for known, label, login in TRUNKS if known == trunk_id), (None, None))
+    label, login = next(((label, login) for known, label, login in trunks_of(options) if known == trunk_id), (None, None))
     shown = str(given["destination"])
     if login is not None and options.trunk_shown != "given":
         shown = login if options.trunk_shown in ("login", "login_alone") else str(trunk_id)

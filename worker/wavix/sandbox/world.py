@@ -17,7 +17,14 @@ from worker.wavix.sandbox.timeline import Timeline
 from worker.wavix.sandbox.transactions import charges_of
 
 #: The SIP trunks of every account: id, label, system-generated login.
-TRUNKS = ((144, "Main PBX", "32882"), (145, "Backup PBX", "32883"), (146, "Lab", "32884"))
+_TRUNKS = ((144, "Main PBX", "32882"), (145, "Backup PBX", "32883"), (146, "Lab", "32884"))
+
+
+def trunks_of(options: SandboxOptions) -> tuple[tuple[int, str, str], ...]:
+    """Those of every sandbox, and those that its options name."""
+    known = {trunk_id for trunk_id, _, _ in _TRUNKS}
+    return _TRUNKS + tuple((one, f"Trunk {one}", str(one)) for one in options.more_trunks if one not in known)
+
 
 #: What a number can be set to that has no effect here but to be shown.
 SETTINGS = ("call_recording_enabled", "transcription_enabled", "transcription_threshold", "call_status_url")
@@ -140,14 +147,16 @@ class World:
             )
         )
 
-    def own(self, account: AccountState, stocked: StockNumber, now_s: float, destinations: Destinations = ()) -> Record:
-        """Make the number the account's, without money: checkout takes that."""
+    def own(
+        self, account: AccountState, stocked: StockNumber, now_s: float, destinations: Destinations = (), *, record_id: int | None = None
+    ) -> Record:
+        """Make the number the account's, without money: checkout takes that. `record_id`: another one than the next."""
         stocked.for_sale.set(now_s, False)
         ours = Timeline(False)
         ours.set(now_s, True)
         added = now_utc()
         record = Record(
-            next(self._record_ids),
+            next(self._record_ids) if record_id is None else record_id,
             stocked,
             stocked.setup_usd,
             stocked.monthly_usd,
@@ -191,7 +200,7 @@ class World:
         if self.options.destination_flags == "refused" and destination.keys() & {"callhunt", "active"}:
             raise refusal(400, "Unknown field in destination")
         if destination["transport"] == 5:
-            login = next((login for trunk_id, _, login in TRUNKS if trunk_id == destination.get("trunk_id")), None)
+            login = next((login for trunk_id, _, login in trunks_of(self.options) if trunk_id == destination.get("trunk_id")), None)
             if login is None or (self.options.trunk_needs_login and str(destination["destination"]) != login):
                 raise refusal(400, "SIP trunk not found")
 
