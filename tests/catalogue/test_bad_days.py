@@ -16,6 +16,7 @@ from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
+from worker.operate.catalogue_checks import check_catalogue
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 LOS_ANGELES = "LOS ANGELES, CA"
@@ -202,11 +203,10 @@ def test_a_look_without_its_ids_is_refused(fields: dict[str, Any], faults: list[
 def test_doctor_names_looks_that_were_changed_and_keys_that_are_none_of_ours(
     inline: InlineWorker, didflow: Didflow, valkey: EmbeddedValkey, tmp_path: Path
 ) -> None:
-    shell, client, keys = shell_of(inline, valkey.url, tmp_path), inline.ledger.client, inline.ledger.keys
+    client, keys = inline.ledger.client, inline.ledger.keys
 
     def checks() -> dict[str, tuple[str, str]]:
-        found = shell("doctor", "--json").json
-        return {one["name"]: (one["verdict"], one["message"]) for one in found if one["name"].startswith("catalogue ")}
+        return {one.name: (one.verdict, one.message) for one in check_catalogue(inline.ledger, {"default"})}
 
     with working(inline):
         didflow.catalogue.cities("US", region="Texas")
@@ -220,3 +220,7 @@ def test_doctor_names_looks_that_were_changed_and_keys_that_are_none_of_ours(
     client.set(keys.catalogue_began("customers"), "mine")
     assert checks()["catalogue (none)"][1].startswith(f"these keys are none of ours: {keys.catalogue}notes; ")
     assert checks()["catalogue customers"][0] == "warn"
+    shell = shell_of(inline, valkey.url, tmp_path)
+    shell.environment["DIDFLOW_RATE_LIMIT"] = "1000"
+    doctor = shell("doctor", "--json").json
+    assert {one["name"]: (one["verdict"], one["message"]) for one in doctor if one["name"].startswith("catalogue ")} == checks()
