@@ -10,21 +10,9 @@ from typing import TextIO
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.results import NumberResult
 from didflow.terminal.output import plain, print_json
-from producers.cli.job_records import route_text
 from producers.cli.render import show_numbers
+from producers.job_numbers_csv import COLUMNS, cells, unfooled
 
-COLUMNS = (
-    "number",
-    "record_id",
-    "outcome",
-    "route_before",
-    "route_after",
-    "setup_usd",
-    "monthly_usd",
-    "error_code",
-    "error",
-    "takes_calls",
-)
 #: Lines per table.
 TABLE = 100
 
@@ -45,7 +33,7 @@ def print_numbers(numbers: Iterable[NumberResult], *, as_json: bool) -> None:
 
 def write_csv(numbers: Iterable[NumberResult], to: Path) -> int:
     """A line for each number; `-` is stdout. Returns how many. Raises InvalidRequest if the file can't be written."""
-    return write_lines(COLUMNS, map(_cells, numbers), to)
+    return write_lines(COLUMNS, map(cells, numbers), to)
 
 
 def write_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], to: Path) -> int:
@@ -56,7 +44,7 @@ def write_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], to: Pa
             lines = csv.writer(file)
             lines.writerow(columns)
             for row in rows:
-                lines.writerow(map(_unfooled, row))
+                lines.writerow(map(unfooled, row))
                 count += 1
     except OSError as error:
         if str(to) == "-":
@@ -64,28 +52,6 @@ def write_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], to: Pa
         what = f"can't be written: {error.strerror}"
         raise InvalidRequest(f"csv: {what}", (("csv", what),)) from None
     return count
-
-
-def _cells(number: NumberResult) -> tuple[object, ...]:
-    error = number.error
-    return (
-        number.number,
-        number.record_id,
-        number.outcome.value if number.outcome else "",
-        route_text(number.route_before),
-        route_text(number.route_after),
-        number.setup_usd,
-        number.monthly_usd,
-        error.code if error else "",
-        error.message if error else "",
-        "" if number.takes_calls is None else "yes" if number.takes_calls else "no",
-    )
-
-
-def _unfooled(cell: object) -> object:
-    """A spreadsheet takes what begins like this for a formula, and the provider's words come from outside. A number's plus is ours."""
-    text = str(cell if cell is not None else "")
-    return f"'{text}" if text[:1] in ("=", "-", "@", "\t", "\r") or (text[:1] == "+" and not text[1:].isdigit()) else text
 
 
 @contextmanager

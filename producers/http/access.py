@@ -151,12 +151,17 @@ def _refused(code: str, detail: str) -> Refused:
 
 
 def _check_local(connection: HTTPConnection) -> None:
-    """Without keys only this machine is served: no web page whose name leads here, and nobody behind a proxy."""
-    host = connection.headers.get("host", "")
-    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    if name.lower() not in LOCAL_NAMES or any(header in connection.headers for header in FORWARDED):
+    """Without keys only this machine is served: no web page from elsewhere in its browser, and nobody behind a proxy."""
+    origin = connection.headers.get("origin", "http://localhost")
+    names = {_name_in(connection.headers.get("host", "")), _name_in(origin.partition("://")[2])}
+    if not names <= LOCAL_NAMES or any(header in connection.headers for header in FORWARDED):
         detail = "without keys only this machine is served, as localhost and without a proxy: `didflow keys create` makes a key"
         raise Refused(403, "not_local", detail)
+
+
+def _name_in(host: str) -> str:
+    """The host without its port."""
+    return (host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower()
 
 
 def caller_of(connection: HTTPConnection) -> Caller:

@@ -7,8 +7,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from didflow.client.aio.client import AsyncDidflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import DidflowError
-from producers.http import events, jobs, monitoring, submit
+from producers.http import (
+    catalogue,
+    churn,
+    documents,
+    events,
+    failover_plans,
+    incidents,
+    inventory,
+    job_numbers,
+    jobs,
+    monitoring,
+    operations,
+    quotes,
+    spending,
+    submit,
+)
 from producers.http.access import Access
 from producers.http.feed import Feed
 from producers.http.middleware import Gateway
@@ -18,14 +34,31 @@ from producers.http.services import Services
 from producers.http.validation import of_validation
 
 #: Each has the paths of one thing.
-ROUTERS = (submit.router, jobs.router, events.router)
+ROUTERS = (
+    submit.router,
+    jobs.router,
+    job_numbers.router,
+    events.router,
+    quotes.router,
+    inventory.router,
+    catalogue.router,
+    incidents.router,
+    failover_plans.router,
+    churn.router,
+    documents.router,
+    spending.router,
+    operations.router,
+)
 
 
-def application(didflow: AsyncDidflow, *, open_to: str | None = None) -> Gateway:
-    """The API. `open_to`: the name of who asks without a key, on a server that only this machine reaches."""
+def application(didflow: AsyncDidflow, blocking: Didflow, *, open_to: str | None = None) -> Gateway:
+    """The API over the ledger of both clients.
+
+    `open_to`: the name of who asks without a key, on a server that only this machine reaches.
+    """
     access = Access(didflow, open_to)
     app = described()
-    app.state.services = services = Services(didflow, access, Feed(didflow))
+    app.state.services = services = Services(didflow, blocking, access, Feed(didflow))
     return Gateway(app, services)
 
 

@@ -112,8 +112,9 @@ async def _events_of(
         async for item in _missed(services, position, wants):
             yield item.sent
             position = item.after
-        # Whatever is read of it from here on was written later, and is heard.
-        if (await services.didflow.get(view.id)).state.is_terminal and not listener.waiting:
+        if (await services.didflow.get(view.id)).state.is_terminal:
+            async for item in _missed(services, position, wants):  # The end, if it was written since.
+                yield item.sent
             return
         async for sent in _live(services, caller, request, listener, position):
             yield sent if isinstance(sent, bytes) else sent.sent

@@ -1,5 +1,7 @@
 """What watches the service: metrics for Prometheus, and whether this process should get requests."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
@@ -14,9 +16,10 @@ from producers.http.problems import problems
 from producers.http.services import Serving
 
 router = APIRouter(tags=["monitoring"])
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}}}
 
 
-@router.get("/metrics", dependencies=[needs(ApiScope.READ)], response_class=Response, responses=problems(), summary="Metrics")
+@router.get("/metrics", dependencies=[needs(ApiScope.READ)], response_class=Response, responses={**_TEXT, **problems()}, summary="Metrics")
 async def metrics(services: Serving, caller: Asking) -> Response:
     """OpenMetrics text of what all workers of all hosts do, from the ledger. No label names a job, a number or a reference."""
     caller.need_all_seen()

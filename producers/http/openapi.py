@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from producers.http.docs_page import POLICY, page_of
 from producers.http.problems import Problem
 
 #: Of the API, which is `/v1`; not of the package.
@@ -21,6 +22,10 @@ def describe(app: FastAPI) -> None:
     async def openapi() -> Response:
         return JSONResponse(app.openapi())
 
+    async def page() -> Response:
+        return HTMLResponse(page_of(app.openapi()), headers={"Content-Security-Policy": POLICY})
+
+    app.add_api_route("/docs", page, include_in_schema=False)
     app.add_api_route("/openapi.json", openapi, include_in_schema=False)
     app.openapi = lambda: _of(app)  # type: ignore[method-assign]
 
@@ -36,5 +41,13 @@ def _of(app: FastAPI) -> dict[str, Any]:
             schemas.pop(unused, None)
         found["components"]["securitySchemes"] = {"key": _KEY}
         found["security"] = [{"key": []}]
+        _name_operations(found)
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _name_operations(description: dict[str, Any]) -> None:
+    """`list_jobs` instead of `list_jobs_v1_jobs_get`: generated clients take the names for their methods."""
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            operation["operationId"] = operation["operationId"].partition("_v1_")[0].partition("_metrics_get")[0]

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem details, with the codes of `didflow.contract.errors`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,6 +22,7 @@ from didflow.contract.errors import (
     InvalidSettings,
     JobNotFound,
     LoginRefused,
+    LookFailed,
     NumbersGone,
     PlanNotFound,
     ServiceUnavailable,
@@ -112,7 +114,7 @@ def status_of(error: DidflowError) -> int:
             return 404
         case WaitTimeout():
             return 504
-        case ServiceUnavailable() | UnsafeRedis() | InvalidSettings():
+        case ServiceUnavailable() | LookFailed() | UnsafeRedis() | InvalidSettings():
             return 503
     return 500
 
@@ -175,6 +177,19 @@ def _fault(fault: Fault) -> ProblemFault:
     parts = fault.path.split(".")
     within = parts if parts[0] in _BESIDE else ["request", *parts]
     return ProblemFault(detail=fault.message, code=fault.code, next_step=fault.next_step, pointer=pointer(within))
+
+
+@contextmanager
+def in_the_query() -> Iterator[None]:
+    """Faults that the library finds here are those of query parameters."""
+    try:
+        yield
+    except InvalidRequest as error:
+        faults = tuple(
+            ProblemFault(detail=one.message, code=one.code, next_step=one.next_step, parameter=one.path.rpartition(".")[2] or one.path)
+            for one in error.faults
+        )
+        raise Refused(422, error.code, str(error), faults=faults) from None
 
 
 def pointer(parts: Iterable[Any]) -> str:

@@ -16,7 +16,8 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        known = frozenset(_names(self.dependant))
+        more = (self.openapi_extra or {}).get("parameters", ())
+        known = frozenset([*_names(self.dependant), *(str(parameter["name"]) for parameter in more)])
 
         async def strictly(request: Request) -> Response:
             if strange := sorted(set(request.query_params) - known):

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from didflow.client.aio.client import AsyncDidflow
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidSettings, ServiceUnavailable
 from didflow.ledger.api_keys import any_made
 from didflow.parent_process import end_with_parent
@@ -92,6 +93,7 @@ async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with _socket(listen) as taken:
         didflow = await _as_soon_as_known(stopping)
         if didflow is None:
@@ -99,9 +101,8 @@ async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], 
         try:
             if not listen.is_loopback and not await _has_keys(didflow, stopping):
                 return
-            app = application(didflow, open_to=settings.acting if listen.is_loopback else None)
+            app = application(didflow, Didflow.from_env(), open_to=settings.acting if listen.is_loopback else None)
             server = server_of(app, listen)
-            end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
             listening(_url(listen, taken))
             await server.serve(sockets=[taken])
         finally:

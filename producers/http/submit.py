@@ -61,7 +61,7 @@ async def submit(
     caller.need_sight(order.account, order.reference)
     if wanted is not None:
         await _check_limits(services, caller, order, wanted)
-    key = _checked(key, needed=_can_move(kind, wanted))
+    key = checked_key(key, needed=_can_move(kind, wanted))
     job = await services.didflow.submit(
         wanted,
         quote=quote,
@@ -96,7 +96,7 @@ def _can_move(kind: JobKind, wanted: JobRequest | None) -> bool:
     return not (wanted is not None and wanted.dry_run) and (kind.moves_money or kind.changes_routes)
 
 
-def _checked(key: str | None, *, needed: bool) -> str | None:
+def checked_key(key: str | None, *, needed: bool) -> str | None:
     """The key, in UTF-8. Raises Refused (400) if there is none, InvalidRequest if it can't be stored."""
     if key is None and needed:
         what = "give each order a key of its own, such as its number: repeated with it, nothing happens twice"
@@ -126,7 +126,7 @@ async def _check_limits(services: Services, caller: Caller, order: Order, wanted
             raise Refused(403, "key_limited", what)
 
 
-def _add_route(path: str, model: type[Order], summary: str) -> None:
+def _add_route(path: str, model: type[Order], name: str) -> None:
     async def submit_job(
         services: Serving,
         caller: Asking,
@@ -143,10 +143,10 @@ def _add_route(path: str, model: type[Order], summary: str) -> None:
         path,
         submit_job,
         methods=["POST"],
-        summary=summary,
+        summary="Submit a job" if name == "job" else f"Submit a job: {name.replace('_', ' ')}",
         status_code=202,
         response_model=None,
-        operation_id=f"submit_{model.__name__}",
+        operation_id=f"submit_{name}",
         responses={
             202: {"model": JobView, "description": "The job; it hasn't ended"},
             200: {"model": JobView, "description": "The job; it has ended, or is parked"},
@@ -155,7 +155,7 @@ def _add_route(path: str, model: type[Order], summary: str) -> None:
     )
 
 
-_add_route("/jobs", any_order(), "Submit a job")
+_add_route("/jobs", any_order(), "job")
 for _kind in KINDS.values():
     if _kind.request is not None:
-        _add_route(f"/jobs/{_kind.name.replace('_', '-')}", order_of(_kind.request), f"Submit a job: {_kind.name.replace('_', ' ')}")
+        _add_route(f"/jobs/{_kind.name.replace('_', '-')}", order_of(_kind.request), _kind.name)

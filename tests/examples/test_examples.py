@@ -50,7 +50,7 @@ def run(environment: dict[str, str], *command: object) -> str:
 
 def test_every_example_is_listed_and_says_how_to_run_it() -> None:
     listed = (EXAMPLES / "README.md").read_text()
-    files = [file for file in EXAMPLES.iterdir() if file.suffix in (".py", ".sh", ".csv")]
+    files = [file for file in EXAMPLES.iterdir() if file.suffix in (".py", ".sh", ".csv", ".mjs")]
     assert len(files) > 5
     assert [file.name for file in files if f"({file.name})" not in listed] == []
     headers = {file.name: file.read_text()[:1200] for file in files if file.suffix != ".csv"}

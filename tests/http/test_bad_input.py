@@ -67,9 +67,9 @@ def test_every_fault_is_named_at_once(api: Api) -> None:
         "not_before": "tomorrow",
         "a/b~c": 1,
     }
-    answer = api.http.post(f"{PATH}?wait=-1&wiat=1", json=body, headers=JSON)
+    answer = api.http.post(f"{PATH}?wait=-1&waits=1", json=body, headers=JSON)
     assert answer.status_code == 422
-    assert faults(answer) == {"wiat": "extra_forbidden"}
+    assert faults(answer) == {"waits": "extra_forbidden"}
     answer = api.http.post(f"{PATH}?wait=-1", json=body, headers=JSON)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert set(faults(answer)) == {

@@ -171,3 +171,18 @@ def test_a_wait_is_over_when_its_time_is(api: Api) -> None:
     for options in ({"params": {"wait": "0.05"}}, {"headers": {"Prefer": "respond-async, wait=0"}}):
         answer = api.http.post("/v1/jobs/search-and-buy", json=body, **options)  # type: ignore[arg-type]
         assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+
+
+def test_a_job_that_ends_while_a_client_connects_is_followed_to_its_end(api: Api) -> None:
+    """The end lies anywhere: in what was missed, in what is heard, or in both."""
+    for _ in range(20):
+        job_id = submitted(api.ledger).id
+        claim = claimed(api.ledger, job_id)
+        with ThreadPoolExecutor(1) as threads:
+            ending = threads.submit(finished, api.ledger, claim)
+            with listening(api, f"/v1/jobs/{job_id}/events") as events:
+                seen = []
+                while message := events.message():
+                    seen.append(json.loads(message["data"]))
+            assert ending.result()
+        assert seen[-1].get("state") == "succeeded" or seen[-1]["type"] == "didflow.job.succeeded.v1"

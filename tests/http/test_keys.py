@@ -157,7 +157,12 @@ def test_before_any_key_only_this_machine_is_served(api: Api, valkey: EmbeddedVa
     with serving(ledger, valkey.url, open_to="ann") as url, httpx.Client(base_url=url, trust_env=False) as http:
         job = http.post("/v1/jobs/search-and-buy", json={"request": {"country": "US", "dry_run": True}}).json()
         assert job["actor"] == "ann"
-        for header in ({"Host": "evil.example"}, {"X-Forwarded-For": "10.0.0.1"}, {"Forwarded": "for=10.0.0.1"}):
+        for header in (
+            {"Host": "evil.example"},
+            {"X-Forwarded-For": "10.0.0.1"},
+            {"Forwarded": "for=10.0.0.1"},
+            {"Origin": "https://evil.example"},
+        ):
             assert http.get("/v1/jobs", headers=header).json()["code"] == "not_local"
         key = ApiKey(id=new_key_id(), name="first", scopes=frozenset({READ}))
         ledger.perform(api_keys.create(ledger.commands, key))

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_stopping_a_worker_waits_for_its_provider_calls() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
-@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-requests.service", "didflow-redis.service"])
+@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-requests.service", "didflow-http.service", "didflow-redis.service"])
 def test_the_units_are_ones(tmp_path: Path, unit: str) -> None:
     text = (DEPLOY / "systemd" / unit).read_text()
     # The programs aren't installed on the machine that tests; everything else is checked as it stands.
@@ -106,3 +107,19 @@ def test_compose_acts_on_business_events_as_up_and_the_procfile_do() -> None:
     assert "profiles:" not in consumer
     assert '["requests", "consume"]' in consumer
     assert "requests consume" in (DEPLOY.parent / "Procfile").read_text()
+
+
+def test_http_is_served_by_compose_systemd_and_the_procfile() -> None:
+    services = (DEPLOY / "compose.yaml").read_text().split("\nservices:\n")[1]
+    (http,) = [one for one in re.split(r"^  (?=\w+:$)", services, flags=re.MULTILINE) if one.startswith("http:")]
+    assert '["serve", "--host", "0.0.0.0"' in http
+    assert "WAVIX_API_KEY" not in http, "it needs no key of the provider"
+    assert "env_file" not in http
+    assert "didflow serve" in (DEPLOY / "systemd/didflow-http.service").read_text()
+    assert "didflow serve" in (DEPLOY.parent / "Procfile").read_text()
+
+
+def test_the_image_has_every_package_of_the_wheel() -> None:
+    wheel = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(wheel["packages"]) <= set(copied)

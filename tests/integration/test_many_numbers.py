@@ -20,7 +20,8 @@ from didflow.contract.results import NumberResult
 from didflow.contract.states import JobState
 from didflow.ledger.failover_plans import FailoverPlans
 from didflow.ledger.ledger import Ledger
-from producers.cli.job_numbers import COLUMNS, write_csv
+from producers.cli.job_numbers import write_csv
+from producers.job_numbers_csv import COLUMNS
 from tests.support.fan_out import play
 from tests.support.inline_worker import InlineWorker, result_of
 from worker.local.embedded_valkey import EmbeddedValkey

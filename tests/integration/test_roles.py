@@ -20,7 +20,12 @@ from worker.wavix.sandbox.options import SANDBOX_KEY
 def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None:
     wavix = {"WAVIX_API_KEY": SANDBOX_KEY, "WAVIX_BASE_URL": f"http://127.0.0.1:{free_port}"}
     procfile = tmp_path / "Procfile"
-    procfile.write_text((ROOT / "Procfile").read_text().replace("didflow sandbox", f"didflow sandbox --port {free_port}"))
+    procfile.write_text(
+        (ROOT / "Procfile")
+        .read_text()
+        .replace("didflow sandbox", f"didflow sandbox --port {free_port}")
+        .replace("didflow serve", "didflow serve --port 0")
+    )
     command = [sys.executable, "-m", "honcho", "-f", str(procfile), "-d", str(ROOT), "start"]
     with started(command, tmp_path, **wavix):
         assert bought(tmp_path) == "succeeded"
@@ -30,7 +35,7 @@ def test_the_procfile_is_a_whole_didflow(tmp_path: Path, free_port: int) -> None
         # It says so after it has acknowledged the event: later than the job is there.
         until(lambda: "requests.taken_in" in (tmp_path / "output").read_text(), what="what the events' consumer says")
     said = (tmp_path / "output").read_text()
-    assert all(role in said for role in ("valkey", "sandbox", "worker", "requests.taken_in"))
+    assert all(role in said for role in ("valkey", "sandbox", "worker", "requests.taken_in", "http listening on http://127.0.0.1:"))
     assert SANDBOX_KEY not in "".join(line for line in said.splitlines() if "sandbox listening" not in line)
 
 

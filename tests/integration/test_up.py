@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from rich.console import Console
@@ -78,6 +79,8 @@ def test_everything_works_beside_it_and_it_starts_again_without_a_word_after_ctr
     with up(state, tmp_path / "log-1") as (_, shown_now):
         assert shown_now["sandbox"] == {"base_url": shown_now["environment"]["WAVIX_BASE_URL"], "api_key": SANDBOX_KEY}
         number = buy(shell, "order-1")
+        found = httpx.get(f"{shown_now['http']['base_url']}/v1/jobs", params={"key": "order-1"}, trust_env=False, timeout=60)
+        assert [job["state"] for job in found.json()["jobs"]] == ["succeeded"]
         compared = shell("reconcile", "--json")
         assert (compared.code, compared.json["claimed"]) == (0, 1), compared.err
         (tmp_path / "passport.pdf").write_bytes(b"%PDF-1.4\ntrailer << /Root 1 0 R >>")

@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 
-from didflow import AsyncDidflow
+from didflow import AsyncDidflow, Didflow
 from didflow.contract.api_keys import ApiKey, ApiScope, new_key_id
 from didflow.ledger import api_keys
 from didflow.ledger.ledger import Ledger
 from producers.http.app import application
 from producers.http.server import Listen, server_of
+from tests.support.described_answers import check_answer
 
 #: Long enough for a busy machine.
 WITHIN_S = 60.0
@@ -30,9 +31,10 @@ class Api:
     http: httpx.Client
 
     def client(self, secret: str | None = None) -> httpx.Client:
-        """Another client, with another key or none."""
+        """Another client, with another key or none. Each answer is held against the description."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=WITHIN_S, trust_env=False)
+        hooks = {"response": [check_answer]}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=WITHIN_S, trust_env=False, event_hooks=hooks)
 
     def key(self, name: str, *scopes: ApiScope, **limits: Any) -> str:
         """The secret of a new key."""
@@ -53,7 +55,7 @@ def serving(ledger: Ledger, redis_url: str, *, open_to: str | None = None) -> It
 
         async def serve() -> None:
             didflow = AsyncDidflow.from_url(redis_url, ledger.keys.namespace, actor="server")
-            server = server_of(application(didflow, open_to=open_to), Listen())
+            server = server_of(application(didflow, Didflow.from_url(redis_url, ledger.keys.namespace), open_to=open_to), Listen())
             loops[:] = [asyncio.get_running_loop(), server]
             ready.set()
             try:

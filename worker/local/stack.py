@@ -20,6 +20,8 @@ from worker.local.embedded_valkey import EmbeddedValkey
 
 START_WITHIN_S = 20.0
 STOP_WITHIN_S = 45.0
+#: The child that serves HTTP.
+HTTP = "HTTP API"
 
 
 @dataclass
@@ -30,6 +32,7 @@ class LocalStack:
     redis_url     a server that is there already; then no embedded one is started
     sandbox       arguments of the sandbox; None: no sandbox, the environment names a real account
     with_requests also start the consumer of business events
+    http_ports    also serve the HTTP API on the first of these ports that can be had; 0: any that is free; (): not
     environment   for the workers and that consumer, over this process's own
     namespace     of the ledger, for an embedded server that continues from a clean end
     log           file that takes the children's log lines; None: they go where ours go
@@ -41,10 +44,12 @@ class LocalStack:
     redis_url: str | None = None
     sandbox: Sequence[str] | None = ()
     with_requests: bool = False
+    http_ports: Sequence[int] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     namespace: str | None = None
     log: Path | None = None
     sandbox_url: str | None = None
+    http_url: str | None = None
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _valkey: EmbeddedValkey | None = None
     _log_file: IO[bytes] | None = None
@@ -63,6 +68,8 @@ class LocalStack:
                 self.start_workers()
             if self.with_requests:
                 self._start_requests()
+            if self.http_ports:
+                self._start_http(self.http_ports)
         except BaseException:
             self.stop()
             raise
@@ -83,6 +90,16 @@ class LocalStack:
         """Under a consumer's name of its own: another `didflow requests consume` on this host may run beside it."""
         command = ["producers.cli", "requests", "consume", "--consumer", f"{socket.gethostname()}-up"]
         self._start("consumer of business events", command, self.worker_environment())
+
+    def _start_http(self, ports: Sequence[int]) -> None:
+        for port in ports:
+            child = self._start(HTTP, ["producers.cli", "serve", "--port", str(port)], self.worker_environment(), stdout=subprocess.PIPE)
+            line = _first_line(child, 3 * START_WITHIN_S)  # It loads more than any other part.
+            if line.startswith("http listening on "):
+                self.http_url = line.split()[3]
+                return
+            self._stop_child(HTTP)
+        raise ServiceUnavailable("the HTTP API doesn't start: is its port taken? Take another one with --http-port, 0 for any")
 
     def _start_sandbox(self, arguments: Sequence[str]) -> None:
         child = self._start("sandbox", ["worker.wavix.sandbox", *arguments], dict(os.environ), stdout=subprocess.PIPE)
@@ -117,22 +134,25 @@ class LocalStack:
 
     def stop(self) -> None:
         """Who submits first, then workers, so that they can return what they hold; then what they stand on."""
-        for name in ("consumer of business events", "workers", "sandbox"):
-            child = self.children.pop(name, None)
-            if child is None:
-                continue
-            child.terminate()
-            try:
-                child.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            if child.stdout:
-                child.stdout.close()
+        for name in (HTTP, "consumer of business events", "workers", "sandbox"):
+            self._stop_child(name)
         if self._valkey is not None:
             self._valkey.stop()
         if self._log_file is not None:
             self._log_file.close()
+
+    def _stop_child(self, name: str) -> None:
+        child = self.children.pop(name, None)
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout:
+            child.stdout.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -141,12 +161,12 @@ class LocalStack:
         self.stop()
 
 
-def _first_line(child: subprocess.Popen[bytes]) -> str:
+def _first_line(child: subprocess.Popen[bytes], within_s: float = START_WITHIN_S) -> str:
     """What the child says first, or nothing if it ends or stays silent."""
     stdout = child.stdout
     if stdout is None:
         return ""
-    deadline_s = time.monotonic() + START_WITHIN_S
+    deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s:
         readable, _, _ = select.select([stdout], [], [], 0.1)
         if readable:

@@ -4,10 +4,12 @@ import argparse
 import json
 import shlex
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import typer
@@ -24,6 +26,9 @@ from didflow.urls import shown_redis_url
 from worker.local.reset import reset
 from worker.local.stack import LocalStack
 from worker.operate.beside_up import UpFile
+
+#: Where `didflow serve` listens, too.
+HTTP_PORT = 8780
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,7 +70,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     made = parser_of(
         "didflow up",
         "Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, the consumer of"
-        " business events, and, without WAVIX_API_KEY, the sandbox.",
+        " business events, the HTTP API, and, without WAVIX_API_KEY, the sandbox.",
         "didflow up",
         "didflow up --sandbox --sandbox-port 8900 --processes 2",
     )
@@ -73,6 +78,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         "--sandbox", action=argparse.BooleanOptionalAction, default=None, help="force the sandbox on or off, whether or not a key is set"
     )
     made.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
+    made.add_argument(
+        "--http-port", type=port, default=None, help=f"where the HTTP API listens on loopback; none: {HTTP_PORT}, or any that is free"
+    )
     made.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
     made.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
     made.add_argument(
@@ -95,8 +103,22 @@ def _stack(settings: Settings, given: argparse.Namespace) -> LocalStack:
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
         namespace=settings.namespace,
         with_requests=True,
+        http_ports=_http_ports(given.http_port),
         sandbox=("--port", str(given.sandbox_port)) if with_sandbox else None,
     )
+
+
+def _http_ports(given: int | None) -> tuple[int, ...]:
+    """Those to try, in this order; () where the extra `http` isn't installed."""
+    if find_spec("fastapi") is None:
+        return ()
+    if given is not None:
+        return (given,)
+    try:
+        with socket.create_server(("127.0.0.1", HTTP_PORT)):
+            return (HTTP_PORT, 0)
+    except OSError:
+        return (0,)
 
 
 def exports(stack: LocalStack, settings: Settings) -> dict[str, str]:
@@ -122,6 +144,7 @@ def described(stack: LocalStack, settings: Settings) -> dict[str, object]:
         "state_dir": str(settings.state_dir),
         "sandbox": {"base_url": stack.sandbox_url, "api_key": SANDBOX_KEY} if stack.sandbox_url else None,
         "accounts": {name: {"base_url": account.base_url} for name, account in accounts.items()},
+        "http": {"base_url": stack.http_url} if stack.http_url else None,
         "environment": exports(stack, settings),
     }
 
@@ -129,11 +152,13 @@ def described(stack: LocalStack, settings: Settings) -> dict[str, object]:
 def print_addresses(console: Console, stack: LocalStack, settings: Settings) -> None:
     sandboxed = f"sandbox at {stack.sandbox_url}: its money is not real, and it forgets all its numbers when it stops"
     real = ", ".join(f"{name} at {account.base_url}" for name, account in settings.all_accounts().items())
+    http = f"{stack.http_url}, described at {stack.http_url}/docs" if stack.http_url else "not installed: pip install 'didflow[http]'"
     own, variables = own_command(), exports(stack, settings)
     console.print("[bold]didflow is up[/]  (Ctrl-C stops it)")
     lines = [
         f"  ledger   {'embedded Valkey' if settings.redis_url is None else 'DIDFLOW_REDIS_URL'}, namespace {settings.namespace}",
         f"  Wavix    {sandboxed if stack.sandbox_url else f'{real}, with the key that is set here'}",
+        f"  HTTP     {http}",
         f'  try      {own} buy --country US --city "LOS ANGELES, CA" --quantity 2 --key order-1 --wait',
         "Commands in other shells of this user find all this by themselves. Another system needs",
         *(f"  export {name}={shlex.quote(value)}" for name, value in variables.items()),

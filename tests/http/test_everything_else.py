@@ -1,0 +1,187 @@
+"""The other routes: each does what the client's method does, and names who asked."""
+
+import json
+
+import pytest
+
+from didflow.contract.api_keys import ApiScope
+from didflow.contract.destinations import Destination
+from didflow.contract.requests import Reroute
+from didflow.contract.results import NumberResult, Result, Totals
+from didflow.contract.states import JobState, Outcome
+from didflow.ledger.gate import Findings, Gate
+from didflow.ledger.script_calls import Submission
+from tests.support.http_server import Api
+from tests.support.ledger_roles import claimed, submitted
+
+NUMBER = "+12135550100"
+AWAY = {"numbers": [NUMBER], "destinations": [{"transport": 1, "destination": "a@example.net"}]}
+
+
+def ended_with(api: Api, count: int) -> str:
+    """A job that bought so many numbers."""
+    job_id = submitted(api.ledger).id
+    numbers = tuple(NumberResult(number=f"+1213555{place:04}", outcome=Outcome.BOUGHT) for place in range(count))
+    assert api.ledger.finish(
+        claimed(api.ledger, job_id), JobState.SUCCEEDED, Result(numbers=numbers, totals=Totals(requested=count, done=count))
+    )
+    return job_id
+
+
+def bought_for(api: Api, reference: str) -> None:
+    """The ledger knows of a number that was bought for this reference."""
+    keys = api.ledger.keys
+    api.ledger.client.hset(keys.holders, NUMBER, json.dumps({"record_id": "1", "account": "default", "reference": reference}))
+    api.ledger.client.sadd(keys.holdings(reference), NUMBER)
+
+
+def test_the_numbers_of_a_job_come_page_by_page(api: Api) -> None:
+    path = f"/v1/jobs/{ended_with(api, 230)}/numbers"
+    found, cursor, pages = [], "", 0
+    while True:
+        page = api.http.get(path, params={"cursor": cursor} if cursor else {}).json()
+        found += [number["number"] for number in page["numbers"]]
+        pages += 1
+        if (cursor := page["next_cursor"] or "") == "":
+            break
+    assert (pages, len(found), len(set(found))) == (3, 230, 230)
+
+
+def test_the_numbers_of_a_job_as_csv(api: Api) -> None:
+    answer = api.http.get(f"/v1/jobs/{ended_with(api, 130)}/numbers", headers={"Accept": "text/csv"})
+    lines = answer.text.splitlines()
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert (lines[0].split(",")[:3], lines[1].split(",")[:3], len(lines)) == (
+        ["number", "record_id", "outcome"],
+        ["+12135550000", "", "bought"],
+        131,
+    )
+
+
+def test_a_quote_is_a_dry_run(api: Api) -> None:
+    answer = api.http.post("/v1/quotes?wait=0", json={"request": {"country": "US"}, "reusable": True, "reference": "q"})
+    assert (answer.status_code, answer.json()["request"]["dry_run"], answer.json()["request"]["reusable_quote"]) == (202, True, True)
+
+
+def test_a_forged_quote_is_refused(api: Api) -> None:
+    quote = {"numbers": [], "signature": "x"}
+    answer = api.http.post("/v1/jobs/search-and-buy", json={"quote": quote}, headers={"Idempotency-Key": "forged"})
+    assert (answer.status_code, {fault["pointer"] for fault in answer.json()["errors"]}) == (422, {"/quote"})
+
+
+def test_an_incident_from_the_move_to_the_way_back(api: Api) -> None:
+    moved = api.http.post("/v1/incidents/INC-1/move", json={"request": AWAY})
+    assert (moved.status_code, moved.json()["kind"], moved.json()["actor"]) == (202, "reroute", "ops")
+    assert api.http.post("/v1/incidents/INC-1/move", json={"request": AWAY}).json()["id"] == moved.json()["id"]
+    other = {**AWAY, "numbers": ["+12135550101"]}
+    assert api.http.post("/v1/incidents/INC-1/move", json={"request": other}).json()["code"] == "idempotency_conflict"
+    assert [one["name"] for one in api.http.get("/v1/incidents").json()["incidents"]] == ["INC-1"]
+    assert api.http.get("/v1/incidents/INC-1").json()["jobs"][0]["id"] == moved.json()["id"]
+    ways = api.http.post("/v1/incidents/INC-1/failback", json={"dry_run": True}).json()["ways"]
+    assert [(way["job"], way["failback"]) for way in ways] == [(moved.json()["id"], None)]
+    assert api.http.post("/v1/incidents/INC-1/cancel").json()["jobs"][0]["state"] == "cancelled"
+    assert api.ledger.get(moved.json()["id"]).decided_by == "ops"
+    assert api.http.get("/v1/incidents/INC-9").status_code == 404
+
+
+def test_a_failover_plan_is_saved_run_and_deleted(api: Api) -> None:
+    saved = api.http.put("/v1/failover-plans/night", json={"request": AWAY})
+    assert (saved.status_code, saved.json()["saved_by"], saved.json()["count"]) == (200, "ops", 0)
+    assert [plan["name"] for plan in api.http.get("/v1/failover-plans").json()["plans"]] == ["night"]
+    early = api.http.post("/v1/failover-plans/night/run", json={"incident": "INC-2"})
+    assert early.status_code == 422, early.text
+    assert api.http.get("/v1/failover-plans/night").json()["request"]["numbers"] == [NUMBER]
+    assert api.http.delete("/v1/failover-plans/night").status_code == 204
+    assert api.http.get("/v1/failover-plans/night").json()["code"] == "plan_not_found"
+    decisions = api.http.get("/v1/decisions").json()["decisions"]
+    assert ("plan delete", "night", "ops") in [(one["what"], one["subject"], one["actor"]) for one in decisions]
+
+
+def test_a_customer_leaves_and_returns(api: Api) -> None:
+    bought_for(api, "acme")
+    without = api.http.post("/v1/churn/acme/left", json={})
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")
+    left = api.http.post("/v1/churn/acme/left", json={"grace": "7d"}, headers={"Idempotency-Key": "left-acme"})
+    assert (left.status_code, left.json()["kind"], left.json()["reference"]) == (202, "release", "acme"), left.text
+    assert left.json()["actor"] == "ops"
+    assert [one["job"] for one in api.http.get("/v1/churn/upcoming?days=30").json()["releases"]] == [left.json()["id"]]
+    back = api.http.post("/v1/churn/acme/returned", json={}).json()
+    assert (back["outcome"], back["called_off"]) == ("kept", [left.json()["id"]])
+    nothing = api.http.post("/v1/churn/nobody/left", json={}, headers={"Idempotency-Key": "left-nobody"})
+    assert nothing.status_code == 422
+
+
+def test_the_history_and_the_inventory_are_read(api: Api) -> None:
+    assert api.http.get(f"/v1/numbers/{NUMBER}/history").json()["entries"] == []
+    assert api.http.get("/v1/numbers/abc/history").status_code == 422
+    page = api.http.get("/v1/numbers", params={"status": "active", "channels_min": "2", "sms": "true", "limit": "10"})
+    assert (page.status_code, page.json()["numbers"]) == (200, [])
+    assert api.http.get("/v1/numbers/totals").json()["numbers"] == 0
+    assert api.http.get(f"/v1/numbers/{NUMBER}").json()["number"] is None
+    wrong = api.http.get("/v1/numbers", params={"channels_min": "many", "sms": "maybe"})
+    assert (wrong.status_code, {fault["parameter"] for fault in wrong.json()["errors"]}) == (422, {"channels_min", "sms"})
+    assert api.http.get("/v1/numbers", params={"sort": "colour"}).json()["errors"][0]["parameter"] == "sort"
+    assert api.http.get("/v1/numbers", params={"colour": "red"}).json()["errors"][0]["parameter"] == "colour"
+
+
+def test_spending_is_read(api: Api) -> None:
+    found = api.http.get("/v1/spending", params={"account": "default", "reference": "acme"}).json()["spending"]
+    assert [(one["scope"], one["name"]) for one in found] == [("account", "default"), ("reference", "acme")]
+
+
+def test_a_paused_account_and_a_closed_gate_are_seen_and_findings_accepted(api: Api) -> None:
+    api.ledger.pause_account("second", 401, "wrong key")
+    accounts = {one["name"]: one for one in api.http.get("/v1/accounts").json()["accounts"]}
+    assert (accounts["second"]["state"]["paused"], accounts["default"]["gate_closed"]) == (True, False)
+    found = Findings("default", {NUMBER: 7})
+    api.ledger.client.hset(api.ledger.keys.gate("default"), "findings", json.dumps(found.as_fields()))
+    strange = api.http.post("/v1/accounts/default/findings/accept", json={"numbers": ["+12135550199"]})
+    assert strange.status_code == 422
+    assert api.http.post("/v1/accounts/default/findings/accept", json={"numbers": [NUMBER]}).status_code == 200
+    assert Gate(api.ledger).accepted("default") == {"7"}
+    api.ledger.resume_account("second")
+
+
+def test_a_dead_letter_is_replayed_or_dropped(api: Api) -> None:
+    name = str(api.ledger.client.xadd(api.ledger.keys.poison, {"poison_entry": "1-1", "poison_group": "billing", "poison_reason": "x"}))
+    assert [one["name"] for one in api.http.get("/v1/dead-letters").json()["poison"]] == [name]
+    assert api.http.delete(f"/v1/dead-letters/{name}").status_code == 204
+    assert api.http.delete(f"/v1/dead-letters/{name}").json()["code"] == "dead_letter_not_found"
+    assert api.http.post("/v1/dead-letters/nothing/replay").status_code in (404, 422)
+
+
+def test_the_follower_of_a_purchase(api: Api) -> None:
+    assert api.http.get(f"/v1/jobs/{submitted(api.ledger).id}/documents").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/incidents", None),
+        ("GET", "/v1/failover-plans", None),
+        ("GET", "/v1/dead-letters", None),
+        ("GET", "/v1/decisions", None),
+        ("GET", f"/v1/numbers/{NUMBER}/history", None),
+        ("GET", "/v1/numbers", None),
+        ("GET", "/v1/spending", None),
+        ("GET", "/v1/spending?reference=other", None),
+        ("GET", "/v1/spending?account=default", None),
+        ("POST", "/v1/churn/other/left", {}),
+        ("POST", "/v1/documents/missing", {"numbers": [NUMBER]}),
+    ],
+)
+def test_a_key_of_references_sees_nothing_of_others(api: Api, method: str, path: str, body: object) -> None:
+    name = f"narrow{abs(hash((method, path)))}"
+    secret = api.key(name, ApiScope.READ, ApiScope.BUY, ApiScope.RELEASE, reference_prefix="shop-")
+    with api.client(secret) as http:
+        answer = http.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "key_limited")
+
+
+def test_a_failback_of_a_hidden_job_is_refused(api: Api) -> None:
+    request = Reroute(numbers=(NUMBER,), destinations=(Destination.sip("a@example.net"),))
+    elsewhere = api.ledger.submit(Submission(request, account="second")).id
+    with api.client(api.key("first-only", ApiScope.REROUTE, account="default")) as http:
+        body = {"request": {"job_id": elsewhere}}
+        answer = http.post("/v1/jobs/failback", json=body, headers={"Idempotency-Key": "hidden"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
