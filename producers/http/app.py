@@ -30,7 +30,7 @@ from producers.http.feed import Feed
 from producers.http.middleware import Gateway
 from producers.http.openapi import describe
 from producers.http.problems import of_error, of_http
-from producers.http.services import Services
+from producers.http.services import HEARTBEAT_S, Services
 from producers.http.validation import of_validation
 
 #: Each has the paths of one thing.
@@ -51,14 +51,15 @@ ROUTERS = (
 )
 
 
-def application(didflow: AsyncDidflow, blocking: Didflow, *, open_to: str | None = None) -> Gateway:
+def application(didflow: AsyncDidflow, blocking: Didflow, *, open_to: str | None = None, heartbeat_s: float = HEARTBEAT_S) -> Gateway:
     """The API over the ledger of both clients.
 
-    `open_to`: the name of who asks without a key, on a server that only this machine reaches.
+    `open_to`: the name of who asks without a key, on a server that only this machine reaches. `heartbeat_s`: how often a stream
+    shows that it lives, and whether its key still does.
     """
     access = Access(didflow, open_to)
     app = described()
-    app.state.services = services = Services(didflow, blocking, access, Feed(didflow))
+    app.state.services = services = Services(didflow, blocking, access, Feed(didflow), heartbeat_s)
     return Gateway(app, services)
 
 

@@ -18,8 +18,6 @@ from producers.http.routes import StrictRoute
 from producers.http.services import Services, Serving
 from producers.http.stream_reading import Item, Position, sent_event
 
-#: Proxies close a connection that is silent for long.
-HEARTBEAT_S = 15.0
 #: How long a client waits before it connects again.
 _RETRY = b"retry: 3000\n\n"
 _HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-cache"}
@@ -141,7 +139,7 @@ async def _live(
     """What is heard and wasn't sent, and a sign of life now and then; until the server stops, or the key isn't valid any more."""
     while not services.stopping.is_set():
         try:
-            item = await listener.next(HEARTBEAT_S)
+            item = await listener.next(services.heartbeat_s)
         except TooSlow:
             return
         if item is None:

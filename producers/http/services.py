@@ -18,6 +18,9 @@ from producers.http.feed import Feed
 
 T = TypeVar("T")
 
+#: Proxies close a connection that is silent for long.
+HEARTBEAT_S = 15.0
+
 
 @dataclass(frozen=True)
 class Services:
@@ -27,6 +30,7 @@ class Services:
     blocking: Didflow
     access: Access
     feed: Feed
+    heartbeat_s: float = HEARTBEAT_S
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:

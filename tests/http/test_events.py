@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import httpx
 
 from didflow.contract.api_keys import ApiScope
-from tests.support.http_server import Api
+from didflow.ledger.api_keys import revoke
+from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import claimed, finished, submitted
+from worker.local.embedded_valkey import EmbeddedValkey
 
 
 class Listening:
@@ -186,3 +188,16 @@ def test_a_job_that_ends_while_a_client_connects_is_followed_to_its_end(api: Api
                     seen.append(json.loads(message["data"]))
             assert ending.result()
         assert seen[-1].get("state") == "succeeded" or seen[-1]["type"] == "didflow.job.succeeded.v1"
+
+
+def test_a_silent_stream_shows_that_it_lives_until_its_key_does_not(api: Api, valkey: EmbeddedValkey) -> None:
+    secret = api.key("revoked", ApiScope.READ)
+    headers = {"Authorization": f"Bearer {secret}"}
+    with (
+        serving(api.ledger, valkey.url, heartbeat_s=0.05) as url,
+        httpx.stream("GET", f"{url}/v1/events", headers=headers, trust_env=False, timeout=WITHIN_S) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(line for line in lines if line == ":")
+        api.ledger.perform(revoke(api.ledger.commands, "revoked"))
+        assert set(lines) <= {"", ":"}, "and then it ends"

@@ -11,7 +11,7 @@ import pytest
 from didflow.contract.api_keys import ApiKey, ApiScope, digest, new_key_id, new_secret
 from didflow.contract.errors import ApiKeyNotFound, InvalidRequest
 from didflow.ledger import api_keys
-from tests.support.http_server import Api, serving
+from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import submitted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -35,13 +35,13 @@ def test_a_secret_has_256_bits() -> None:
     ],
 )
 def test_without_a_valid_key_it_is_401(api: Api, header: str | None, code: str) -> None:
-    answer = httpx.get(f"{api.url}/v1/jobs", headers={} if header is None else {"Authorization": header}, trust_env=False)
+    answer = httpx.get(f"{api.url}/v1/jobs", headers={} if header is None else {"Authorization": header}, trust_env=False, timeout=WITHIN_S)
     assert (answer.status_code, answer.json()["code"]) == (401, code)
     assert answer.headers["www-authenticate"] == 'Bearer realm="didflow"'
 
 
 def test_a_body_of_a_stranger_is_not_read(api: Api) -> None:
-    answer = httpx.post(f"{api.url}/v1/jobs", content=b"{", headers={"Content-Type": "application/json"}, trust_env=False)
+    answer = httpx.post(f"{api.url}/v1/jobs", content=b"{", headers={"Content-Type": "application/json"}, trust_env=False, timeout=WITHIN_S)
     assert answer.status_code == 401
 
 
@@ -154,7 +154,7 @@ def test_a_secret_is_in_no_log_and_not_in_the_ledger(api: Api, capfd: pytest.Cap
 
 def test_before_any_key_only_this_machine_is_served(api: Api, valkey: EmbeddedValkey, namespace: str) -> None:
     ledger = type(api.ledger)(api.ledger.client, namespace, actor="ann")
-    with serving(ledger, valkey.url, open_to="ann") as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serving(ledger, valkey.url, open_to="ann") as url, httpx.Client(base_url=url, trust_env=False, timeout=WITHIN_S) as http:
         job = http.post("/v1/jobs/search-and-buy", json={"request": {"country": "US", "dry_run": True}}).json()
         assert job["actor"] == "ann"
         for header in (

@@ -114,7 +114,7 @@ def test_while_redis_is_away_it_is_503_and_nothing_is_half_written(valkey: Embed
 def test_a_proxy_is_believed_only_if_it_is_named(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
     """A stranger's X-Forwarded-For doesn't make him a local one; and a proxy in front means that there are others behind it."""
     with serving(real_ledger, valkey.url, open_to="ann") as url:
-        assert httpx.get(f"{url}/v1/jobs", headers={"X-Forwarded-For": "127.0.0.1"}, trust_env=False).status_code == 403
+        assert httpx.get(f"{url}/v1/jobs", headers={"X-Forwarded-For": "127.0.0.1"}, trust_env=False, timeout=WITHIN_S).status_code == 403
 
 
 def test_the_keys_commands(valkey: EmbeddedValkey, namespace: str, tmp_path: Path, real_ledger: Ledger) -> None:

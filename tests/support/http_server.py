@@ -16,6 +16,7 @@ from didflow.ledger import api_keys
 from didflow.ledger.ledger import Ledger
 from producers.http.app import application
 from producers.http.server import Listen, server_of
+from producers.http.services import HEARTBEAT_S
 from tests.support.described_answers import check_answer
 
 #: Long enough for a busy machine.
@@ -48,14 +49,16 @@ class Api:
 
 
 @contextmanager
-def serving(ledger: Ledger, redis_url: str, *, open_to: str | None = None) -> Iterator[str]:
+def serving(ledger: Ledger, redis_url: str, *, open_to: str | None = None, heartbeat_s: float = HEARTBEAT_S) -> Iterator[str]:
     """Serve this ledger's namespace; the URL."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ready, loops = threading.Event(), list[Any]()
 
         async def serve() -> None:
             didflow = AsyncDidflow.from_url(redis_url, ledger.keys.namespace, actor="server")
-            server = server_of(application(didflow, Didflow.from_url(redis_url, ledger.keys.namespace), open_to=open_to), Listen())
+            server = server_of(
+                application(didflow, Didflow.from_url(redis_url, ledger.keys.namespace), open_to=open_to, heartbeat_s=heartbeat_s), Listen()
+            )
             loops[:] = [asyncio.get_running_loop(), server]
             ready.set()
             try:
