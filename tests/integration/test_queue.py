@@ -272,6 +272,36 @@ def test_what_a_stopping_process_took_and_did_not_begin_goes_to_others(valkey: E
     assert set(seen.jobs) == set(jobs)
 
 
+def test_what_is_taken_while_the_process_stops_is_returned_at_once(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    """Not when all threads have ended: one may be in a call of half a minute, and the job an emergency."""
+    stopping = threading.Event()
+
+    class StopsMeanwhile(ClaimedJobs):
+        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
+            stopping.set()
+            return super().take(lane, most, consumer)
+
+    job, ledger = submit(real_ledger, MOVE), connected(valkey, real_ledger)
+    consumer = LaneConsumer(StopsMeanwhile(ledger, lambda _: None), ledger, Lane.EMERGENCY, stopping, IdleThreads(2))
+    assert next(consumer) is None
+    assert next(consumer) is None
+    assert real_ledger.get(job).state is JobState.QUEUED
+
+
+def test_a_consumer_of_a_stopping_process_that_is_woken_wakes_another_one(valkey: EmbeddedValkey, real_ledger: Ledger) -> None:
+    stopping, ledger = threading.Event(), connected(valkey, real_ledger)
+    consumer = LaneConsumer(ClaimedJobs(ledger, lambda _: None), ledger, Lane.EMERGENCY, stopping, IdleThreads(2))
+    assert next(consumer) is None, "the lane is empty"
+    waiting = threading.Thread(target=next, args=(consumer,))
+    waiting.start()
+    until(lambda: real_ledger.client.info("clients")["blocked_clients"] > 0)
+    stopping.set()
+    job = submit(real_ledger, MOVE)
+    waiting.join()
+    assert real_ledger.get(job).state is JobState.QUEUED
+    assert real_ledger.client.llen(real_ledger.keys.wake(Lane.EMERGENCY.value)) == 1
+
+
 def test_a_lease_counts_from_when_it_was_asked_for(inline: InlineWorker) -> None:
     """A claim that is sent again after a lost reply took effect the first time."""
     moments_s: list[float] = []

@@ -59,23 +59,24 @@ class LaneConsumer(dramatiq.Consumer):
         self._emptied = False
 
     def __next__(self) -> ClaimedMessage | None:
+        if self._stopping.is_set():
+            self._hand_back()  # At once: the threads that would run it may have ended, and others wait for one that is in a call.
+            time.sleep(STOPPING_S)
+            return None
         if not self._taken:
-            if self._stopping.is_set():
-                time.sleep(STOPPING_S)
-                return None
             try:
                 self._take()
             except (DidflowError, redis.RedisError, OSError) as error:
                 # Dramatiq would end this thread, or wait for seconds; the next look is soon enough.
                 log.warning("queue.unreachable", lane=self._lane.value, error=type(error).__name__)
                 self._stopping.wait(AFTER_ERROR_S)
-        return ClaimedMessage(self._taken.popleft(), self._lane) if self._taken else None
+        return ClaimedMessage(self._taken.popleft(), self._lane) if self._taken and not self._stopping.is_set() else None
 
     def _take(self) -> None:
         if not self._had:
             woken = self._emptied and self._client.ask("BLPOP", self._wake, IDLE_S) is not None
             self._emptied = False
-            self._had = self._threads.reserve(self._lane, 0.0 if woken else IDLE_S)
+            self._had = 0 if self._stopping.is_set() else self._threads.reserve(self._lane, 0.0 if woken else IDLE_S)
             if not self._had:
                 if woken:
                     self._client.lpush(self._wake, b"1")  # Wake another consumer.
@@ -105,5 +106,8 @@ class LaneConsumer(dramatiq.Consumer):
         if self._had:
             with suppress(DidflowError, redis.RedisError, OSError):
                 self._take()
+        self._hand_back()
+
+    def _hand_back(self) -> None:
         while self._taken:
             self._jobs.hand_back(self._taken.popleft())
