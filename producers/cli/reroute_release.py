@@ -1,13 +1,15 @@
 """`didflow reroute` and `release`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from didflow.client.number_selection import filter_given
 from didflow.client.sync.client import Didflow
+from didflow.client.sync.inventory import Inventory
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Release, Reroute
 from didflow.terminal import options as given
@@ -20,6 +22,14 @@ from producers.cli.submit import submit
 
 #: Stands for a moment that is checked by itself.
 ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="numbers that the inventory shows so, as field=value: unused_for=30d, renewal_within=7d, reference=acme … May be repeated",
+        show_default=False,
+    ),
+]
 #: Stands for the numbers of a file that can't be read.
 _SOME = ("+12135550100",)
 
@@ -51,6 +61,7 @@ def reroute(
     listed: Listed,
     record_id: given.RecordIds = None,
     selected: Selected,
+    where: Where = None,
     guards: Guards,
     back_to: given.BackTo = None,
     deadline: given.Deadline = None,
@@ -64,6 +75,7 @@ def reroute(
     with errors_told(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         fields |= {"selector": selected.selector(), **vars(guards)}
+        fields |= _from_inventory(where, labels.account, fields)
         _, then, _, places, begin, end, _ = given.together(
             tell_file,
             lambda: given.past_moment(back_to, "back_to") if back_to is not None else None,
@@ -99,6 +111,7 @@ def release(
     listed: Listed,
     record_id: given.RecordIds = None,
     selected: Selected,
+    where: Where = None,
     checks: Checks,
     grace_period: GracePeriod,
     dry_run: given.DryRun = False,
@@ -116,6 +129,7 @@ def release(
         fields |= {"selector": chosen, "stop_on_traffic": not grace_period.ignore_calls, "reusable": grace_period.reusable}
         fields |= checks.fields()
         fields |= {"dry_run": dry_run or (chosen is not None and checks.expected_count is None)}
+        fields |= _from_inventory(where, labels.account, fields)
         no_time: dict[str, Any] = {}
         nowhere: tuple[Destination, ...] = ()
         when, times = given.tried(grace_period.times, no_time)
@@ -131,6 +145,22 @@ def release(
             count = len(request.numbers) or len(request.record_ids) or request.expected_count
             confirmed(f"release {count} number(s) permanently{in_words(request)}. Continue?", FOR_GOOD, yes=yes)
         submit(request, labels, as_json=as_json)
+
+
+def _from_inventory(where: list[str] | None, account: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields for numbers that the inventory shows so: without an expected count a dry run, which prints the count."""
+    if not where:
+        return {}
+    if fields["numbers"] or fields["record_ids"] or fields["selector"] is not None:
+        given.refuse("where", "names the numbers by itself, and goes with no other way to name them")
+    wanted, expected = filter_given(where), fields["expected_count"]
+    records = Inventory(Didflow.from_env(), account=account).record_ids(matching=wanted, expected_count=expected)
+    found: dict[str, Any] = {"record_ids": records, "dry_run": fields["dry_run"] or expected is None}
+    # What the filter says and the job can check when it acts, it checks.
+    for name, value in (("expected_reference", wanted.reference), ("expected_destination", wanted.destination)):
+        if value is not None and name in fields and fields[name] is None:
+            found[name] = value
+    return found
 
 
 def _named(listed: Listed, record_ids: list[int] | None, *, dry_run: bool) -> tuple[dict[str, Any], Callable[[], tuple[str, ...]]]:

@@ -10,6 +10,8 @@ from didflow.client.sync.inventory import Inventory
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.inventory import InventoryNumber
 from didflow.ledger.ledger import Ledger
+from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.world import trunks_of
 
 #: Sweeps that began after all was quiet, until a number that left is gone.
 SWEEPS = 3
@@ -44,6 +46,11 @@ def _swept(ledger: Ledger, inventory: Inventory, account: str, within_s: float) 
     return None
 
 
+def _place(destination: str) -> str:
+    """A trunk is shown by its id or by its login, as the profile says."""
+    return next((str(trunk_id) for trunk_id, _, login in trunks_of(SandboxOptions()) if login == destination), destination)
+
+
 def _differences(shown: Mapping[str, InventoryNumber], owned: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield from (f"the inventory doesn't show {number}, which the account owns" for number in sorted(owned.keys() - shown.keys()))
     yield from (f"the inventory shows {number}, which the account doesn't own" for number in sorted(shown.keys() - owned.keys()))
@@ -51,6 +58,6 @@ def _differences(shown: Mapping[str, InventoryNumber], owned: Mapping[str, Mappi
         mirrored, record = shown[number], owned[number]
         if mirrored.record_id != record["record_id"]:
             yield f"the inventory shows {number} as record {mirrored.record_id}, and it is record {record['record_id']}"
-        routes = [one.destination for one in mirrored.route], [str(one["destination"]) for one in record["destinations"]]
+        routes = [_place(one.destination) for one in mirrored.route], [_place(str(one["destination"])) for one in record["destinations"]]
         if routes[0] != routes[1]:
             yield f"the inventory shows {number} routed to {routes[0]}, and it is routed to {routes[1]}"

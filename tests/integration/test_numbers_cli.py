@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from didflow.contract.jobs import Job
+from didflow.contract.states import JobState
 from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.shell import Shell
 from tests.support.sweeping import sweep
+from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
 
 pytestmark = pytest.mark.provider()
@@ -81,3 +84,54 @@ def test_the_doctor_says_how_old_it_is_and_names_what_others_wrote(inline: Inlin
     assert "inventory:rows:strange" in found["inventory keys"][1]
     assert sweep(inline) == ""
     assert "inventory default data" not in doctor(shell)
+
+
+def test_a_release_takes_exactly_what_the_inventory_s_filter_selects(inline: InlineWorker, shell: Shell) -> None:
+    owned = inline.own(4)
+    for number, seconds in zip(owned, (0, 0, 5, 0), strict=True):
+        inline.sandbox.order(
+            "set_number", number=number.removeprefix("+"), seconds=seconds, label="idle" if number != owned[3] else "other"
+        )
+    too_soon = shell("release", "--where", "label=idle", "--json")
+    assert too_soon.code == 2
+    assert "no complete sweep" in too_soon.json["error"]["message"]
+    sweep(inline)
+    where = ("--where", "label=idle", "--where", "seconds_max=0")
+    with working(inline):
+        asked = shell("release", *where, "--json")
+    assert asked.code == 0
+    assert all(number in asked.out for number in owned[:2])
+    assert not any(number in asked.out for number in owned[2:])
+    assert inline.owned() == set(owned), "without an expected count it is a dry run"
+    wrong = shell("release", *where, "--expected-count", "3", "--yes", "--json")
+    assert (wrong.code, wrong.json["error"]["faults"]) == (
+        2,
+        [["expected_count", "2 numbers match and 3 were expected: nothing was submitted"]],
+    )
+    right = shell("release", *where, "--expected-count", "2", "--yes", "--json")
+    assert right.code == 0
+    inline.finish(Job(right.json["id"], True, JobState.QUEUED))
+    assert inline.owned() == set(owned[2:])
+
+
+def test_a_number_that_left_since_the_sweep_stops_a_reroute_by_filter(inline: InlineWorker, shell: Shell) -> None:
+    owned = inline.own(2, label="acme")
+    sweep(inline)
+    inline.sandbox.order("lose_number", number=owned[0].removeprefix("+"))
+    asked = shell("reroute", "--where", "label=acme", "--expected-count", "2", "--to", "sip:new@example.net", "--yes", "--json")
+    view = inline.finish(Job(asked.json["id"], True, JobState.QUEUED))
+    assert view.error is not None
+    assert view.error.code == "unexpected_count"
+    assert inline.routes()[owned[1]] == ["old@example.net"]
+
+
+def test_every_fault_of_where_is_named(inline: InlineWorker, shell: Shell) -> None:
+    inline.own(1)
+    sweep(inline)
+    wrong = shell("release", "--where", "colour=red", "--where", "nothing", "--where", "seconds_max=many", "--json")
+    assert wrong.code == 2
+    assert {place for place, _ in wrong.json["error"]["faults"]} == {"where", "where.colour", "where.seconds_max"}
+    none = shell("release", "--where", "label=nobody", "--json")
+    assert (none.code, none.json["error"]["faults"]) == (2, [["matching", "no number of the account matches"]])
+    both = shell("release", "--where", "label=acme", "--number", "+12135550100", "--json")
+    assert both.code == 2

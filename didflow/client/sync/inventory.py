@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from didflow.client.job_numbers import number_named
 from didflow.client.number_file import number_file
+from didflow.client.number_selection import selected_records
 from didflow.client.sync.base import Client
 from didflow.contract.inventory import (
     ALL_NUMBERS,
@@ -69,6 +70,17 @@ class Inventory:
                 yield number
             if (cursor := page.next_cursor) is None:
                 return
+
+    def record_ids(self, *, matching: InventoryFilter, expected_count: int | None = None) -> tuple[int, ...]:
+        """Return the record ids of the numbers that match, for a reroute or a release of exactly these.
+
+            idle = didflow.inventory.record_ids(matching=InventoryFilter(unused_for=timedelta(days=30)), expected_count=12)
+            job = didflow.submit(Release(record_ids=idle, expected_count=12, dry_run=True))
+
+        The job reads each record at the provider before it acts. Raises InvalidRequest if none matches, if their count isn't the expected
+        one, or if the mirror may lack numbers.
+        """
+        return self._ledger.perform(selected_records(self._ledger.keys, self._account, matching, expected_count))
 
     def totals(self, *, matching: InventoryFilter = ALL_NUMBERS, renewal_days: int = 30) -> InventoryTotals:
         """Return how many numbers match, what they cost a month, and how many of them renew within `renewal_days`.
