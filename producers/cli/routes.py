@@ -14,7 +14,7 @@ from didflow.terminal.output import errors_told, print_json, print_table
 from didflow.terminal.tables import remarks
 from producers.cli.job_numbers import write_lines
 
-routes_app = typer.Typer(invoke_without_command=True, help="Show where each number's calls went at a moment, and what changed between two.")
+routes_app = typer.Typer(invoke_without_command=True, help="Show where each number's calls went at a moment, and what changed since.")
 
 COLUMNS = ("number", "destinations", "source", "why")
 DIFFERENCE_COLUMNS = ("number", "before", "after", "why")
