@@ -61,7 +61,7 @@ class DepartureList:
 
 
 @router.post(
-    "/churn/{reference}/left",
+    "/churn/{reference:path}/left",
     dependencies=RELEASES,
     status_code=202,
     response_model=JobView,
@@ -82,7 +82,7 @@ async def left(services: Serving, caller: Asking, reference: Reference, body: Le
 
 
 @router.post(
-    "/churn/{reference}/returned",
+    "/churn/{reference:path}/returned",
     dependencies=RELEASES,
     response_model=Returned,
     responses=problems(409, 413, 415),

@@ -67,7 +67,7 @@ async def list_incidents(services: Serving, caller: Asking, limit: Annotated[int
     return answer(IncidentList(await AsyncIncidents(services.didflow).all(limit)))
 
 
-@router.get("/incidents/{name}", dependencies=READS, response_model=Incident, responses=problems(404), summary="Read an incident")
+@router.get("/incidents/{name:path}", dependencies=READS, response_model=Incident, responses=problems(404), summary="Read an incident")
 async def read_incident(services: Serving, caller: Asking, request: Request, name: Name) -> Response:
     """Its jobs and their numbers."""
     caller.need_all_seen()
@@ -75,7 +75,7 @@ async def read_incident(services: Serving, caller: Asking, request: Request, nam
 
 
 @router.post(
-    "/incidents/{name}/move",
+    "/incidents/{name:path}/move",
     dependencies=MOVES,
     status_code=202,
     response_model=JobView,
@@ -89,7 +89,9 @@ async def move(services: Serving, caller: Asking, name: Name, body: Move) -> Res
     return submitted(job, await services.job(caller, job.id))
 
 
-@router.post("/incidents/{name}/cancel", dependencies=MOVES, response_model=Incident, responses=problems(404), summary="Cancel an incident")
+@router.post(
+    "/incidents/{name:path}/cancel", dependencies=MOVES, response_model=Incident, responses=problems(404), summary="Cancel an incident"
+)
 async def cancel_incident(services: Serving, caller: Asking, name: Name) -> Response:
     """Cancel its jobs that haven't ended, failbacks too. What has moved stays moved."""
     caller.need_all_seen()
@@ -97,7 +99,7 @@ async def cancel_incident(services: Serving, caller: Asking, name: Name) -> Resp
 
 
 @router.post(
-    "/incidents/{name}/failback",
+    "/incidents/{name:path}/failback",
     dependencies=MOVES,
     response_model=WaysBack,
     responses=problems(404, 409, 413, 415),

@@ -79,7 +79,7 @@ async def list_accounts(services: Serving, caller: Asking) -> Response:
 
 
 @router.post(
-    "/accounts/{account}/findings/accept",
+    "/accounts/{account:path}/findings/accept",
     dependencies=OPERATES,
     response_model=AccountStanding,
     responses=problems(413, 415),

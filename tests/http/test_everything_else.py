@@ -1,6 +1,7 @@
 """The other routes: each does what the client's method does, and names who asked."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_an_incident_from_the_move_to_the_way_back(api: Api) -> None:
     assert api.http.post("/v1/incidents/INC-1/cancel").json()["jobs"][0]["state"] == "cancelled"
     assert api.ledger.get(moved.json()["id"]).decided_by == "ops"
     assert api.http.get("/v1/incidents/INC-9").status_code == 404
+
+
+def test_a_name_may_have_any_characters(api: Api) -> None:
+    name = "EU/7 ü?#%"
+    place = quote(name, safe="")
+    moved = api.http.post(f"/v1/incidents/{place}/move", json={"request": {**AWAY, "numbers": ["+12135550177"]}})
+    assert (moved.status_code, moved.json()["reference"]) == (202, name), moved.text
+    assert api.http.get(f"/v1/incidents/{place}").json()["name"] == name
+    assert api.http.post(f"/v1/incidents/{place}/cancel").json()["jobs"][0]["state"] == "cancelled"
+    bought_for(api, name)
+    left = api.http.post(f"/v1/churn/{place}/left", json={}, headers={"Idempotency-Key": "left-odd"})
+    assert (left.status_code, left.json()["reference"]) == (202, name)
+    assert api.http.post(f"/v1/churn/{place}/returned", json={}).json()["called_off"] == [left.json()["id"]]
 
 
 def test_a_failover_plan_is_saved_run_and_deleted(api: Api) -> None:
