@@ -82,6 +82,7 @@ soak: .venv/dev  ## a fault campaign: everything goes wrong for SOAK_SECONDS (60
 bench: .venv-bench/ready .venv-bench-arq/ready  ## measure the overhead of a job and a failover; writes docs/bench, about eight minutes
 	@.venv-bench/bin/python -m tests.bench.overhead
 	@.venv-bench/bin/python -m tests.bench.failover
+	@.venv-bench/bin/python -m tests.bench.inventory
 
 lock:  ## write all lock files (needs uv)
 	uv pip compile pyproject.toml --extra local --extra http --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock

@@ -39,9 +39,10 @@ class RouteShown:
 
 @dataclass(frozen=True)
 class NumberShown:
-    """A job has read the whole record, after it changed it."""
+    """A job has read the whole record. `confirmed`: what it changed or follows of it; the rest is taken only of a number that is new."""
 
     owned: OwnedNumber
+    confirmed: tuple[Literal["route", "sms", "documents"], ...] = ("route", "sms", "documents")
 
 
 #: What a job confirms of a number, for the mirror.

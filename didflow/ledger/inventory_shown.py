@@ -17,10 +17,10 @@ def _fields(one: Shown) -> list[Any]:
     match one:
         case RouteShown(record_id, route, sms_relay_url):
             return [str(record_id), "r", _named(route_parts(route, sms_relay_url)), patch(route_columns(route, sms_relay_url)), "", ""]
-        case NumberShown(owned):
+        case NumberShown(owned, confirmed):
             # Not known here when it was seen first: the next sweep says so.
             row = Row(owned, first_seen_ms=0)
-            groups = "".join(GROUPS.values())
+            groups = "".join(GROUPS[name] for name in confirmed)
             parts = {place: text for group in groups for place, text in parts_of(owned, group).items()}
             every = columns(row, 0, 0)
             changed = patch({name: every[name] for group in groups for name in COLUMNS_OF[group]})

@@ -1,16 +1,23 @@
 """The inventory shows what the account has: by sweeps, and at once what jobs confirm."""
 
+import asyncio
+import threading
+import time
 from typing import Any
 
 import pytest
 
+from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.inventory import SORTS, InventoryFilter
-from didflow.contract.requests import Release, Reroute, SearchAndBuy
+from didflow.contract.requests import FollowDocuments, Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
+from tests.support.cluster import until
 from tests.support.inline_worker import InlineWorker
-from tests.support.sweeping import inventory_of, mirrored, number_events, sweep
+from tests.support.sweeping import inventory_of, keeper_of, make_sweep_due, mirrored, number_events, sweep
+from worker.inventory.keeper import InventoryKeeper
+from worker.local.embedded_valkey import EmbeddedValkey
 
 pytestmark = pytest.mark.provider()
 
@@ -122,3 +129,49 @@ def test_every_sort_goes_both_ways_and_ends(inline: InlineWorker) -> None:
         assert sorted(up) == sorted(owned)
     by_seconds = [one.seconds for one in inventory_of(inline).numbers(sort="-seconds")]
     assert by_seconds == [2, 1, 1, 0, 0]
+
+
+def test_documents_that_are_followed_are_shown_at_once(inline: InlineWorker) -> None:
+    bought = inline.run(SearchAndBuy(country="DE", documents="allow_inactive"))
+    (number,) = mirrored(inline)
+    assert mirrored(inline)[number].status == "inactive"
+    inline.sandbox.order("approve_documents", number=number.removeprefix("+"))
+    inline.run(FollowDocuments(numbers=(number,)))
+    assert mirrored(inline)[number].status == "active"
+    assert bought.state is JobState.SUCCEEDED
+
+
+def test_the_client_for_asyncio_shows_the_same(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    owned = sorted(inline.own(3))
+    sweep(inline)
+
+    async def shown() -> tuple[list[str], int, str | None]:
+        didflow = AsyncDidflow.from_url(valkey.url, inline.settings.namespace)
+        try:
+            numbers = [one.number async for one in didflow.inventory.numbers()]
+            totals, file = await didflow.inventory.totals(), await didflow.inventory.show(owned[0])
+            return numbers, totals.numbers, file.number.number if file.number else None
+        finally:
+            await didflow.aclose()
+
+    assert asyncio.run(shown()) == (owned, 3, owned[0])
+
+
+def test_a_sweep_keeps_to_its_share_and_waits_for_an_emergency(inline: InlineWorker) -> None:
+    inline.own(130)
+    ledger, keeper = inline.ledger, keeper_of(inline)
+    make_sweep_due(ledger)
+    seconds, microseconds = ledger.client.time()
+    ledger.client.hset(ledger.keys.rate("default"), "emergency_us", seconds * 1_000_000 + microseconds)
+    thread = threading.Thread(target=keeper.look)
+    thread.start()
+    until(lambda: inventory_of(inline).state().sweeping, what="the sweep")
+    assert mirrored(inline) == {}, "it has begun, and asks nothing"
+    ledger.client.hdel(ledger.keys.rate("default"), "emergency_us")
+    thread.join(20)
+    assert len(mirrored(inline)) == 130
+    slow = InventoryKeeper(ledger, "default", lambda: inline.client, every_s=900.0, requests_per_s=10.0, settle_s=0.0, renewal_due_s=0.0)
+    make_sweep_due(ledger)
+    began_s = time.monotonic()
+    slow.look()
+    assert time.monotonic() - began_s >= 0.2, "two pages, and the first one again: a tenth of a second apart"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.errors import JobError
+from didflow.contract.inventory import NumberShown
 from didflow.contract.provider import NotThere, OwnedNumber
 from didflow.contract.requests import FollowDocuments
 from didflow.contract.results import NumberResult, Result, Totals
@@ -73,6 +74,7 @@ class _Follower:
     def __init__(self, request: FollowDocuments, context: DocumentsContext, provider: OwnedPort, rules: Rules) -> None:
         self._request, self._context, self._provider, self._rules = request, context, provider, rules
         self.followed = {number: read_stored(Followed, text) for number, text in context.numbers().items()}
+        self._read: dict[str, OwnedNumber] = {}  #: as this attempt read them
         self.checkpoint = read_checkpoint(FollowCheckpoint, context.checkpoint, ())
 
     def look(self) -> None:
@@ -82,6 +84,7 @@ class _Follower:
         fresh: list[OwnedNumber] = []
         if not chosen:
             fresh, not_found, chosen = self._choose()
+        self._read |= {owned.number: owned for owned in fresh}
         seen = [standing(owned) for owned in fresh if owned.number not in self.followed] + self._seen_again(known)
         changed = [one for one in seen if not one.is_as(self.followed.get(one.number))]
         self.followed |= {one.number: one for one in changed}
@@ -103,6 +106,7 @@ class _Follower:
                 phase="following",
                 checkpoint=self.checkpoint.model_dump_json(),
                 progress=f"{active} of {len(self.followed)} numbers",
+                shown={one.number: NumberShown(self._read[one.number], ("documents",)) for one in changed if one.number in self._read},
             )
         )
 
@@ -154,6 +158,7 @@ class _Follower:
                 owned = self._provider.owned_one(before.record_id)
             except NotThere:
                 return before.left()
+        self._read[owned.number] = owned
         return standing(owned)
 
     def _until_ms(self) -> int:
