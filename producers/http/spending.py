@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from didflow.contract.api_keys import ApiScope
+from didflow.contract.api_keys import ApiKey, ApiScope
 from didflow.contract.spending import Scope, ScopeSpending
 from producers.http.access import Asking, needs
 from producers.http.problems import problems
@@ -37,11 +37,15 @@ async def read_spending(
     """Of these accounts and references; without any, of those that spent last."""
     asked: list[tuple[Scope, str]] = [("account", name) for name in account or ()]
     asked += [("reference", name) for name in reference or ()]
-    for scope, name in asked:
-        if caller.key is not None:
-            is_seen = caller.key.account == name if scope == "account" else caller.key.sees(caller.key.account or "", name)
-            if not (caller.sees_all or (is_seen and not (scope == "account" and caller.key.reference_prefix))):
-                caller.need_all_seen()
-    if newest or not asked:
+    if newest or not asked or not all(_is_seen(caller.key, scope, name) for scope, name in asked):
         caller.need_all_seen()
     return answer(SpendingList(await services.didflow.spending(asked, newest=newest or (0 if asked else 20))))
+
+
+def _is_seen(key: ApiKey | None, scope: Scope, name: str) -> bool:
+    """Whether all that the amounts are of is the key's business."""
+    if key is None:
+        return True
+    if scope == "account":
+        return key.reference_prefix is None and key.account in (None, name)
+    return key.account is None and name.startswith(key.reference_prefix or "")

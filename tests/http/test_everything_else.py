@@ -143,6 +143,18 @@ def test_spending_is_read(api: Api) -> None:
     assert [(one["scope"], one["name"]) for one in found] == [("account", "default"), ("reference", "acme")]
 
 
+def test_a_limited_key_reads_the_spending_of_its_own(api: Api) -> None:
+    for limits, path, status in (
+        ({"account": "default"}, "account=default", 200),
+        ({"account": "default"}, "account=second", 403),
+        ({"account": "default"}, "reference=shop-1", 403),
+        ({"reference_prefix": "shop-"}, "reference=shop-1", 200),
+        ({"reference_prefix": "shop-"}, "reference=shop-1&reference=other", 403),
+    ):
+        with api.client(api.key(f"spends {limits} {path}", ApiScope.READ, **limits)) as http:
+            assert (limits, path, http.get(f"/v1/spending?{path}").status_code) == (limits, path, status)
+
+
 def test_a_paused_account_and_a_closed_gate_are_seen_and_findings_accepted(api: Api) -> None:
     api.ledger.pause_account("second", 401, "wrong key")
     accounts = {one["name"]: one for one in api.http.get("/v1/accounts").json()["accounts"]}
