@@ -13,7 +13,7 @@ from didflow.ledger.ledger import Ledger
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.world import trunks_of
 
-#: Sweeps that began after all was quiet, until a number that left is gone.
+#: Sweeps that begin after all is quiet, until a number that left is gone, at most.
 SWEEPS = 3
 
 
@@ -22,28 +22,28 @@ def inventory_violations(
 ) -> list[str]:
     """Every difference, in words. `owned`: digits -> what the sandbox has."""
     inventory = Inventory(didflow, account=account)
-    if (late := _swept(ledger, inventory, account, within_s)) is not None:
-        return [late]
-    shown = {number.number: number for number in inventory.numbers()}
-    return list(_differences(shown, {f"+{number}": record for number, record in owned.items()}))
+    has = {f"+{number}": record for number, record in owned.items()}
+    for _ in range(SWEEPS):
+        if (late := _swept(ledger, inventory, account, within_s)) is not None:
+            return [late]
+        if not (found := list(_differences({number.number: number for number in inventory.numbers()}, has))):
+            return []
+    return found
 
 
 def _swept(ledger: Ledger, inventory: Inventory, account: str, within_s: float) -> str | None:
-    """Let workers sweep until what they show is of now; why they didn't, in words."""
-    for _ in range(SWEEPS):
-        began_ms, deadline_s = ledger.now_ms(), time.monotonic() + within_s
-        ledger.client.hset(ledger.keys.inventory_state(account), "next_ms", "0")
-        while True:
-            with suppress(ServiceUnavailable):
-                state = inventory.state()
-                if state.complete and state.swept_at is not None and state.swept_at.timestamp() * 1000 >= began_ms:
-                    break
-            if time.monotonic() > deadline_s:
-                return f"no complete sweep of the inventory within {within_s:g} s: {inventory.state()}"
-            if not inventory.state().sweeping:
+    """Let a worker sweep, so that what is shown is of now; why none did, in words."""
+    began_ms, deadline_s = ledger.now_ms(), time.monotonic() + within_s
+    while True:
+        with suppress(ServiceUnavailable):
+            state = inventory.state()
+            if state.complete and state.swept_at is not None and state.swept_at.timestamp() * 1000 >= began_ms:
+                return None
+            if not state.sweeping:
                 ledger.client.hset(ledger.keys.inventory_state(account), "next_ms", "0")
-            time.sleep(0.2)
-    return None
+        if time.monotonic() > deadline_s:
+            return f"no complete sweep of the inventory within {within_s:g} s: {inventory.state()}"
+        time.sleep(0.1)
 
 
 def _place(destination: str) -> str:
