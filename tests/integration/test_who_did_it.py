@@ -40,6 +40,12 @@ LOOKING = {
     *((name,) for name in (*ROLES, "status", "jobs", "explain", "history", "decisions", "incidents", "results", "spend", "schema")),
     *((name,) for name in ("settings", "completion")),
     *(("failover", "plan", verb) for verb in ("list", "show")),
+    *(("numbers", *verb) for verb in ((), ("show",), ("totals",))),
+    # Workers make the looks; one job serves all who ask.
+    *(("catalogue", what) for what in ("countries", "regions", "cities", "offers")),
+    # It has a ledger of its own.
+    ("failover", "rehearse"),
+    *(("routes", *verb) for verb in ((), ("diff",))),
     ("incidents", "status"),
     ("churn", "upcoming"),
     ("onboarding", "status"),
