@@ -29,6 +29,8 @@ log = structlog.stdlib.get_logger("didflow.http")
 DEFAULT_PORT = 8780
 #: How long requests may take after SIGTERM.
 END_WITHIN_S = 20
+#: How long a connection that nothing is asked on may take to end, by TLS's rules.
+GOODBYE_S = 0.5
 #: Between two looks for a Redis that isn't there yet.
 AGAIN_S = 0.5
 
@@ -68,8 +70,21 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._services.stop()
-        await super().shutdown(sockets)
+        idle = asyncio.create_task(self._end_idle())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            idle.cancel()
         await self._services.feed.aclose()
+
+    async def _end_idle(self) -> None:
+        """End connections that nothing is asked on. With TLS a client that keeps one may not answer the goodbye for half a minute."""
+        while True:
+            await asyncio.sleep(GOODBYE_S)
+            for connection in list(self.server_state.connections):
+                cycle = getattr(connection, "cycle", None)
+                if cycle is None or cycle.response_complete:
+                    connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

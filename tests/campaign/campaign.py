@@ -58,7 +58,7 @@ ENVIRONMENT = {
     "DIDFLOW_BREAKER_SECONDS": "0.2",
     "DIDFLOW_THREADS": "4",
     "DIDFLOW_INVENTORY_SECONDS": "2",
-    "DIDFLOW_INVENTORY_SHARE": "0.3",
+    "DIDFLOW_INVENTORY_SHARE": "1",
     # Nothing has the label: what is assigned is what releases have parked.
     "DIDFLOW_REUSE_LABEL": "spare",
     "DIDFLOW_LOG_FORMAT": "json",

@@ -34,6 +34,8 @@ def inventory_violations(
 def _swept(ledger: Ledger, inventory: Inventory, account: str, within_s: float) -> str | None:
     """Let a worker sweep, so that what is shown is of now; why none did, in words."""
     began_ms, deadline_s = ledger.now_ms(), time.monotonic() + within_s
+    # The turn of a worker that was killed in the middle of a sweep would last for a minute.
+    ledger.client.hset(ledger.keys.inventory_state(account), mapping={"next_ms": "0", "by": ""})
     while True:
         with suppress(ServiceUnavailable):
             state = inventory.state()

@@ -207,6 +207,7 @@ def test_what_a_killed_worker_had_ends_within_its_lease_and_seconds(running: Clu
     assert len(running.charged()) == len(set(running.charged()))
 
 
+@pytest.mark.long
 def test_a_job_that_kills_its_workers_is_parked_after_a_few(running: Cluster, folder: Path) -> None:
     job = running.submit(reroute(running))
     order = folder / "orders" / "before:claim_routes.kill"

@@ -139,6 +139,7 @@ def test_a_cancelled_failover_reports_exactly_which_numbers_it_rerouted(tmp_path
         assert 0 < len(gone) < COUNT
 
 
+@pytest.mark.long
 def test_a_provider_that_is_down_at_the_beginning_is_waited_for(tmp_path: Path) -> None:
     with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT=FAST) as running:
         ours = own(running)

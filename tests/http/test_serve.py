@@ -5,6 +5,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from didflow.contract.exit_codes import ExitCode
 from didflow.ledger import api_keys
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_loader import load_script
+from producers.http.server import END_WITHIN_S
 from tests.support.http_server import WITHIN_S, serving
 from tests.support.ledger_roles import submitted
 from tests.support.redis_relay import RedisRelay
@@ -70,7 +72,9 @@ def test_it_serves_tls_and_ends_cleanly(valkey: EmbeddedValkey, namespace: str) 
             assert events.status_code == 200
             process.terminate()
             assert b"data" not in events.read(), "it ends, so that nobody who listens keeps the server"
+            began_s = time.monotonic()
             assert process.wait(WITHIN_S) == 0
+            assert time.monotonic() - began_s < END_WITHIN_S / 2, "a client that keeps its connection doesn't keep the server"
 
 
 def test_without_a_key_it_listens_on_loopback_only(valkey: EmbeddedValkey, namespace: str, tmp_path: Path) -> None:

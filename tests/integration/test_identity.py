@@ -258,6 +258,7 @@ def test_a_worker_process_whose_account_turns_out_to_be_another_one_ends_with_78
     assert there("--processes", "1", module="worker.process.supervisor").code == 2
 
 
+@pytest.mark.long
 @pytest.mark.faults
 def test_up_keeps_the_sandbox_s_jobs_apart_from_those_of_a_real_account(tmp_path: Path, sandbox: Sandbox) -> None:
     def ledger() -> Didflow:

@@ -44,6 +44,7 @@ def test_a_plan_is_run_and_undone_on_copies_and_the_account_sees_nothing_of_it(r
     assert running.sandbox.state()["calls"].get("destinations", 0) == before
 
 
+@pytest.mark.long
 def test_a_guard_that_would_hold_is_reported(running: Cluster) -> None:
     found = rehearse(running.didflow, "too-many", rate_per_s=200, latency_s=0.0)
     assert (found.away.state.value, found.away.done, found.back) == ("failed", 0, None)
