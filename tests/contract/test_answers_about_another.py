@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from didflow.contract.destinations import Destination
 from didflow.contract.document_file import read_paper
 from didflow.contract.provider import No, Unclear, Yes
+from worker.wavix.answer_matching import Subject, is_about_another
 from worker.wavix.answers import Mutation
 from worker.wavix.client import WavixClient
 from worker.wavix.sandbox import Sandbox
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.world import World
-from worker.wavix.subject import Subject, is_about_another
 
 ANOTHER = Unclear("an answer about another number")
 ROUTE = (Destination.sip("pbx@example.net"),)

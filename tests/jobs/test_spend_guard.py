@@ -23,7 +23,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.settings import Settings
-from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, numbers, outcomes
+from tests.support.inline_worker import InlineWorker, charged, numbers, outcomes
 from tests.support.ledger_roles import let_pass, stream
 from tests.support.meddled_client import Meddled
 from tests.support.simulation.purchase_faults import FAULTS
@@ -183,9 +183,9 @@ def test_a_job_that_waits_for_a_limit_with_numbers_bought_lists_them_when_it_is_
 
 
 def test_an_unclear_checkout_is_held_until_it_is_settled(limited: Callable[..., InlineWorker]) -> None:
-    inline = limited(spend_account_numbers_per_hour=3)
+    inline = limited(spend_account_numbers_per_hour=3, settle_seconds=2.0)
     inline.sandbox.add_fault("checkout", "act_and_drop")
-    inline.sandbox.add_fault("owned", "lag", seconds=SETTLE_S * 0.8, times=None)
+    inline.sandbox.add_fault("owned", "lag", seconds=1.8, times=None)  # Longer than the attempt takes on a busy machine.
     unclear, other = inline.submit(TWO), inline.submit(TWO)
     view = inline.attempt(unclear)
     assert view.reason == "settling"

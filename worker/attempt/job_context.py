@@ -24,8 +24,8 @@ from didflow.ledger.serialization import in_parts
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.ledger_ports.catalogue import LedgerCatalogue
 from worker.attempt.ledger_ports.events import LedgerEvents
+from worker.attempt.ledger_ports.inventory import LedgerMirror
 from worker.attempt.ledger_ports.jobs import LedgerBatches, LedgerChunks, LedgerJobs
-from worker.attempt.ledger_ports.mirror import LedgerMirror
 from worker.attempt.ledger_ports.money import GATE_AGAIN_S, LedgerMoney
 from worker.attempt.ledger_ports.release import LedgerForms, LedgerReleaseGuards
 from worker.attempt.ledger_ports.routes import LedgerParked, LedgerRoutes

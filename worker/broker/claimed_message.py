@@ -1,4 +1,7 @@
-"""What a consumer hands to the threads that run jobs: a Dramatiq message that names a job, and in its proxy the claim on that job."""
+"""What a consumer hands to the threads that run jobs: a Dramatiq message that names a job, and in its proxy the claim on that job.
+
+The claim is made before, when messages are taken off the queue: by `JobRunner.take` and the script `jobs/take.lua`.
+"""
 
 from typing import Any, Protocol
 

@@ -1,8 +1,8 @@
 """Runs jobs with which workers died, each alone in a child process: if the job kills its process, no other job is affected.
 
-The ledger decides which jobs these are (`_deaths.lua`), and leaves them unclaimed. The child claims the job itself, and runs one at a time.
-It is kept for a while, so that the next of these jobs needs no start of an interpreter. What is lost here (a full queue, a child that
-can't be started, this process) costs nothing: the sweeper sends the job's message again.
+The ledger decides which jobs these are (`didflow/ledger/scripts/include/deaths.lua`), and leaves them unclaimed. The child claims the job
+itself, and runs one at a time. It is kept for a while, so that the next of these jobs needs no start of an interpreter. What is lost here
+(a full queue, a child that can't be started, this process) costs nothing: the sweeper sends the job's message again.
 """
 
 import os

@@ -6,11 +6,11 @@ from contextlib import suppress
 from didflow.contract.numbers import to_provider
 from didflow.contract.provider import Answer, Offer, ReadFailed, Unclear, Yes
 from worker.wavix import parsing
+from worker.wavix.answer_matching import Subject
 from worker.wavix.answers import Mutation
 from worker.wavix.document_types import DocumentTypes
 from worker.wavix.mutations import Mutations, bare
 from worker.wavix.parsing import Fields, Unreadable
-from worker.wavix.subject import Subject
 
 
 class CartCalls(Mutations, DocumentTypes):

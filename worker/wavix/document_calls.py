@@ -6,12 +6,12 @@ import httpx
 
 from didflow.contract.document_file import DOCUMENT_IDS, Paper
 from didflow.contract.provider import Answer, Yes
+from worker.wavix.answer_matching import Subject
 from worker.wavix.answers import Mutation
 from worker.wavix.dialects import Dialect
 from worker.wavix.document_types import DocumentTypes
 from worker.wavix.mutations import Mutations, bare
 from worker.wavix.parsing import DocumentForm
-from worker.wavix.subject import Subject
 
 
 class DocumentCalls(Mutations, DocumentTypes):

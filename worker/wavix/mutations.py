@@ -8,11 +8,11 @@ import httpx
 import structlog
 
 from didflow.contract.provider import Answer, Barred, ReadFailed, Unclear, Yes, answer_class
+from worker.wavix.answer_matching import Subject, is_about_another
 from worker.wavix.answers import Mutation, Said, classify
 from worker.wavix.dialects import Dialect
 from worker.wavix.reads import Reads
 from worker.wavix.request_gate import NotAdmitted
-from worker.wavix.subject import Subject, is_about_another
 from worker.wavix.transport import Params, fingerprint
 
 #: What a 403 to one of these calls says that the key may not do.

@@ -7,12 +7,12 @@ from didflow.contract.ids_form import IdsForm
 from didflow.contract.numbers import to_provider
 from didflow.contract.provider import Answer, OwnedAsk, OwnedNumber, Page
 from worker.wavix import parsing
+from worker.wavix.answer_matching import Subject
 from worker.wavix.answers import Mutation
 from worker.wavix.document_types import DocumentTypes
 from worker.wavix.mutations import Mutations, bare
 from worker.wavix.parsing import Fields
 from worker.wavix.reads import PER_PAGE
-from worker.wavix.subject import Subject
 from worker.wavix.transport import Params
 from worker.wavix.trunk_calls import TrunkCalls
 

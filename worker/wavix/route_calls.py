@@ -6,10 +6,10 @@ import httpx
 
 from didflow.contract.destinations import Route, SeenDestination, Transport
 from didflow.contract.provider import Answer, ReadFailed
+from worker.wavix.answer_matching import Subject
 from worker.wavix.answers import Mutation
 from worker.wavix.dialects import Dialect
 from worker.wavix.mutations import Mutations, bare
-from worker.wavix.subject import Subject
 from worker.wavix.trunk_calls import TrunkCalls
 
 

@@ -9,8 +9,8 @@ from typing import Protocol
 from worker.jobs.ports.attempt import AttemptContext, Clock, Interrupts, Record
 from worker.jobs.ports.catalogue import Catalogue
 from worker.jobs.ports.events import Events
+from worker.jobs.ports.inventory import MirroredNumbers
 from worker.jobs.ports.large_jobs import Batches, Chunks
-from worker.jobs.ports.mirror import MirroredNumbers
 from worker.jobs.ports.money import MoneyGate, Quotes
 from worker.jobs.ports.numbers import NumberPool, Reservations, SharedNotes
 from worker.jobs.ports.other_jobs import OtherJobs

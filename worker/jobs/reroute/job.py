@@ -24,7 +24,7 @@ from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in, result_of_chunks
-from worker.jobs.reroute.mirrored_snapshot import MissedNumbers, take_mirrored
+from worker.jobs.reroute.inventory_snapshot import MissedNumbers, take_mirrored
 from worker.jobs.reroute.parked_numbers import ParkedSelection, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
 from worker.jobs.reroute.record import RouteRecord, checkpoint_of

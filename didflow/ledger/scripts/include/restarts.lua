@@ -1,4 +1,4 @@
--- A number below a million out of the server's name.
+-- Notices that the server has restarted, or that another one has its place: writes may be lost then, and a new epoch begins.
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
 --- @include "include/keys.lua"
@@ -7,6 +7,7 @@
 --- @include "include/server.lua"
 --- @include "include/states.lua"
 --- @include "include/steps.lua"
+-- A number below a million out of the server's name.
 local function server_number()
   local n = 0
   for i = 1, #server() do n = (n * 31 + string.byte(server(), i)) % 1000003 end

@@ -12,7 +12,7 @@ from didflow.contract.requests import Reroute, Selector
 from worker.jobs.owned_numbers import listed
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import CancelRequested
-from worker.jobs.ports.mirror import MirrorSelection
+from worker.jobs.ports.inventory import MirrorSelection
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges

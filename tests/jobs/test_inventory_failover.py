@@ -113,7 +113,7 @@ def test_an_attempt_that_ends_amid_the_snapshot_is_continued_and_loses_no_previo
     fanning: InlineWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The numbers of the first pages are on their way by then: were they read again, a failback would restore the new route."""
-    monkeypatch.setattr("worker.jobs.reroute.mirrored_snapshot.TOGETHER", 10)
+    monkeypatch.setattr("worker.jobs.reroute.inventory_snapshot.TOGETHER", 10)
     ours = fanning.own(47)
     sweep(fanning)
     job = fanning.submit(AWAY)
