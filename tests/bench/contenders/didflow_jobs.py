@@ -27,6 +27,8 @@ from worker.jobs.ports.provider import Provider
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.route_change import RouteChangeBatch
 from worker.process.worker_process import WorkerProcess
+from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
+from worker.wavix.sandbox.server import Sandbox
 
 NAMESPACE = "didflow"
 REQUEST = SearchAndBuy(country="US", city="LOS ANGELES, CA", quantity=1)
@@ -60,7 +62,12 @@ def nothing(request: Request | RouteChangeBatch, context: JobContext, provider: 
 
 def main() -> None:
     """One worker process, as `worker.process.worker_process` runs it."""
-    fields = {"WAVIX_API_KEY": SecretStr("none"), "WAVIX_BASE_URL": "http://127.0.0.1:1", "redis_url": SecretStr(server_url())}
+    with Sandbox(SandboxOptions(numbers_per_city=1)) as sandbox:  # A worker runs nothing before it has seen whose account it serves.
+        _run(sandbox.url)
+
+
+def _run(provider_url: str) -> None:
+    fields = {"WAVIX_API_KEY": SecretStr(SANDBOX_KEY), "WAVIX_BASE_URL": provider_url, "redis_url": SecretStr(server_url())}
     settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type]
     configure_logs(log_format=settings.log_format, level=settings.log_level)
     stop = threading.Event()
