@@ -173,7 +173,16 @@ def sdk_single(numbers: int, rate: float) -> Run:
 @contextmanager
 def _sandbox(numbers: int, rate: float, processes: int = 0, elsewhere: int = 0) -> Iterator[tuple[LocalStack, SandboxAdmin]]:
     """A sandbox that owns the numbers, so many of them `elsewhere`; with workers if requested."""
-    arguments = ("--port", "0", "--latency-ms", str(LATENCY_S * 1000), "--rate-limit", str(rate), "--numbers-per-city", str(numbers))
+    arguments = (
+        "--port",
+        "0",
+        "--latency-ms",
+        str(LATENCY_S * 1000),
+        "--rate-limit",
+        str(rate),
+        "--numbers-per-city",
+        str(min(numbers, 9_999)),
+    )
     with tempfile.TemporaryDirectory() as folder:
         environment = {"DIDFLOW_RATE_LIMIT": str(rate)}
         with LocalStack(processes, sandbox=arguments, environment=environment, log=Path(folder) / "log") as stack:
