@@ -6,6 +6,8 @@ recommends. Submitting many: `submit_many`.
 
 import itertools
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -27,8 +29,7 @@ from worker.jobs.ports.provider import Provider
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.route_change import RouteChangeBatch
 from worker.process.worker_process import WorkerProcess
-from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
-from worker.wavix.sandbox.server import Sandbox
+from worker.wavix.sandbox.options import SANDBOX_KEY
 
 NAMESPACE = "didflow"
 REQUEST = SearchAndBuy(country="US", city="LOS ANGELES, CA", quantity=1)
@@ -41,7 +42,11 @@ class Contender:
         self._orders = itertools.count()
 
     def workers(self) -> Sequence[Sequence[str]]:
-        return [("-m", "tests.bench.contenders.didflow_jobs")] * PROCESSES
+        # A worker runs nothing before it has seen whose account it serves, so there is a provider.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        sandbox = ("-m", "worker.wavix.sandbox", "--port", port, "--numbers-per-city", "1")
+        return [sandbox, *[("-m", "tests.bench.contenders.didflow_jobs", f"http://127.0.0.1:{port}")] * PROCESSES]
 
     def submit_many(self, count: int) -> None:
         submissions = (Submission(REQUEST, f"order-{next(self._orders)}", "customer-9") for _ in range(count))
@@ -62,12 +67,7 @@ def nothing(request: Request | RouteChangeBatch, context: JobContext, provider: 
 
 def main() -> None:
     """One worker process, as `worker.process.worker_process` runs it."""
-    with Sandbox(SandboxOptions(numbers_per_city=1)) as sandbox:  # A worker runs nothing before it has seen whose account it serves.
-        _run(sandbox.url)
-
-
-def _run(provider_url: str) -> None:
-    fields = {"WAVIX_API_KEY": SecretStr(SANDBOX_KEY), "WAVIX_BASE_URL": provider_url, "redis_url": SecretStr(server_url())}
+    fields = {"WAVIX_API_KEY": SecretStr(SANDBOX_KEY), "WAVIX_BASE_URL": sys.argv[1], "redis_url": SecretStr(server_url())}
     settings = Settings(_env_file=None, **fields)  # type: ignore[arg-type]
     configure_logs(log_format=settings.log_format, level=settings.log_level)
     stop = threading.Event()
