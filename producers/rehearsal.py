@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,8 @@ MODULE = "worker.local.rehearsal"
 #: Where nothing was measured yet.
 USUAL_LATENCY_S, USUAL_RATE_PER_S = 0.1, 10.0
 INCIDENT = "rehearsal"
+#: Longer than its parts take to end.
+END_WITHIN_S = 120
 #: Settings of the account's workers that decide how a failover runs.
 _SETTINGS = ("DIDFLOW_BATCH_SIZE", "DIDFLOW_SETTLE_SECONDS", "DIDFLOW_EMERGENCY_SHARE", "DIDFLOW_HTTP_TIMEOUT", "DIDFLOW_LIST_PAGES")
 
@@ -148,14 +150,22 @@ def _since(traffic: Mapping[str, Any], name: str, now_s: float) -> float | None:
 
 @contextmanager
 def _stack(wanted: Mapping[str, Any]) -> Iterator[_Stack]:
-    child = subprocess.Popen([sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A session of its own: Ctrl-C is for this process, which ends the rehearsal by closing its stdin.
+    child = subprocess.Popen(
+        [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         started = _asked(child, json.dumps(wanted) + "\n")
         yield _Stack(started["redis_url"], child)
     finally:
         if child.stdin is not None:
-            child.stdin.close()
-        child.wait(60)
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+        try:
+            child.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.kill()  # Its Redis, sandbox and workers end with their parent.
+            child.wait()
         if child.stdout is not None:
             child.stdout.close()
 
@@ -163,8 +173,9 @@ def _stack(wanted: Mapping[str, Any]) -> Iterator[_Stack]:
 def _asked(child: "subprocess.Popen[str]", text: str) -> dict[str, Any]:
     if child.stdin is None or child.stdout is None:
         raise ServiceUnavailable("the rehearsal didn't start")
-    child.stdin.write(text)
-    child.stdin.flush()
+    with suppress(BrokenPipeError):  # Then it has ended, and says nothing.
+        child.stdin.write(text)
+        child.stdin.flush()
     line = child.stdout.readline()
     if not line:
         raise ServiceUnavailable("the rehearsal's Redis, sandbox or workers don't start: is `didflow[local]` installed?")

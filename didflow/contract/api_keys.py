@@ -32,7 +32,7 @@ class ApiScope(StrEnum):
     ADMIN = "admin"  #: all of these
 
 
-#: What a key that is limited to references may do: the other scopes act on numbers and jobs whoever they belong to.
+#: What a key that is limited to references may do: the other scopes act on the numbers and jobs of every owner.
 OF_REFERENCES = frozenset({ApiScope.READ, ApiScope.BUY, ApiScope.RELEASE})
 
 

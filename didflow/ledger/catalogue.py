@@ -62,7 +62,7 @@ def _asked(reply: Any, account: str, question: str) -> AskReply:
 
 
 def keep(job_id: str, token: str, look: Look, text: str, *, kept_ms: int, most: int) -> Call[bool]:
-    """Keep a look for this long, and at most so many of its account, unless a newer one is kept. Reads whether the lease holds."""
+    """Keep a look for this long, and at most this many of its account, unless a newer one is kept. Reads whether the lease holds."""
     args = (job_id, token, look.question, look.began_ms, text, kept_ms, most, MOST_ACCOUNT_BYTES)
     return Call("catalogue_keep", args, lambda reply: bool(reply != "lost"))
 

@@ -140,23 +140,25 @@ class InventorySweeps:
             slots[number].append(slot)
         twice = [[number, slot] for number, some in slots.items() if len(some) > 1 for slot in some]
         for start in range(0, len(twice), TOGETHER):
-            told = {"missed": [], "gone": [], "ghosts": twice[start : start + TOGETHER]}
-            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(told)))
+            fields = {"missed": [], "gone": [], "ghosts": twice[start : start + TOGETHER]}
+            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(fields)))
 
     def missed(self, turn: SweepTurn, lines: Sequence[str]) -> None:
         """Numbers that a complete sweep didn't show for the first time."""
         for start in range(0, len(lines), TOGETHER):
             some = lines[start : start + TOGETHER]
             kept = self.kept(turn.account, [line[:16].rstrip() for line in some])
-            told = [[number, one.row.slot, line[PLACES["seen"]]] for line, (number, one) in zip(some, kept.items(), strict=True) if one.row]
-            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps({"missed": told, "gone": []})))
+            missed = [
+                [number, one.row.slot, line[PLACES["seen"]]] for line, (number, one) in zip(some, kept.items(), strict=True) if one.row
+            ]
+            self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps({"missed": missed, "gone": []})))
 
     def gone(self, turn: SweepTurn, line: str, news: Sequence[NumberNews]) -> bool:
         """A number that isn't ours any more, unless a job knows more of it by now."""
         number = line[:16].rstrip()
         kept = self.kept(turn.account, [number])[number]
-        told = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told(news)]]}
-        reply = self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(told)))
+        fields = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told(news)]]}
+        reply = self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(fields)))
         return int(reply) > 0
 
     def end(self, turn: SweepTurn, *, complete: bool, pause_s: float, trouble: str, settle_ms: int, first: str) -> None:

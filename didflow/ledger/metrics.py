@@ -167,13 +167,13 @@ def _accounts(commands: Commands, running: Sequence[RunningWith], paused: set[st
     if not names:
         return {}
     keys = commands.keys
-    number, *told = yield (
+    number, *replies = yield (
         RedisCommand("hget", (keys.epoch, "number")),
         *(RedisCommand("hgetall", (keys.rate(name),)) for name in names),
         *(RedisCommand("hget", (keys.gate(name), "epoch")) for name in names),
         *(RedisCommand("hvals", (keys.held(f"account:{name}"),)) for name in names),
     )
-    rates, passed, held = told[: len(names)], told[len(names) : 2 * len(names)], told[2 * len(names) :]
+    rates, passed, held = replies[: len(names)], replies[len(names) : 2 * len(names)], replies[2 * len(names) :]
     spent = yield from commands.run(script_calls.spending([("account", name) for name in names], 0))
     by_name = {one.name: one for one in spent}
     strict = strictest(running)

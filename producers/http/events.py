@@ -121,7 +121,7 @@ async def _events_of(
 
 
 async def _missed(services: Services, position: Position, wants: Callable[[Item], bool]) -> AsyncIterator[Item]:
-    """What was written behind the position until now. What is written later is heard; it may come here too."""
+    """What was written behind the position until now. Later entries come from the feed; one may be in both."""
     end = await services.feed.end()
     while position.results < end.results or position.events < end.events:
         items = await services.feed.since(position)
@@ -136,7 +136,7 @@ async def _missed(services: Services, position: Position, wants: Callable[[Item]
 async def _live(
     services: Services, caller: Caller, request: Request, listener: Listener, position: Position
 ) -> AsyncIterator[bytes | Item]:
-    """What is heard and wasn't sent, and a sign of life now and then; until the server stops, or the key isn't valid any more."""
+    """New entries, and a heartbeat between them; until the server stops, or the key isn't valid any more."""
     while not services.stopping.is_set():
         try:
             item = await listener.next(services.heartbeat_s)

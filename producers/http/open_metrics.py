@@ -13,7 +13,7 @@ from didflow.contract.spending import WINDOWS
 from didflow.contract.states import JobState
 from didflow.ledger.metrics import AccountMeasures, Measures
 
-#: What a client should be told that this is.
+#: The media type of the text.
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 #: States in which a job waits for a worker, for time to pass or for a person.
 _OPEN = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING, JobState.NEEDS_REVIEW)

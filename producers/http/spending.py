@@ -32,7 +32,7 @@ async def read_spending(
     caller: Asking,
     account: Names = None,
     reference: Names = None,
-    newest: Annotated[int, Query(ge=0, le=1000, description="And so many that spent last")] = 0,
+    newest: Annotated[int, Query(ge=0, le=1000, description="And this many that spent last")] = 0,
 ) -> Response:
     """Of these accounts and references; without any, of those that spent last."""
     asked: list[tuple[Scope, str]] = [("account", name) for name in account or ()]

@@ -106,7 +106,7 @@ def read_on(keys: Keys, after: Position, *, block_ms: int | None = None, count: 
     if ends:
         before_ms = min(ends)
         kept = [[one for one in entries if one[0][0] < before_ms] for entries in (results, events)]
-        if not any(kept):  # So many in one millisecond.
+        if not any(kept):  # More entries in one millisecond than a page has.
             return (yield from read_on(keys, after, count=count * 2))
         results, events = kept
     return _merged(results, events, after)

@@ -93,7 +93,7 @@ def is_newer(one: OwnedNumber, other: OwnedNumber) -> bool:
 
 
 def renewal_told(row: Row, now_ms: int, due_ms: int) -> int | None:
-    """The `paid_until`, in s, that is near and wasn't told of; None: there is nothing to tell."""
+    """The `paid_until`, in s, that is near and of which no event was emitted; None: there is none."""
     paid_until = row.owned.paid_until
     if paid_until is None or not due_ms:
         return None

@@ -105,11 +105,11 @@ class InventoryKeeper(threading.Thread):
             trouble = f"the list can't be read: {failed}"
         pause_s = min(AGAIN_S, self._every_s) if trouble else self._every_s
         self._sweeps.end(turn, complete=not trouble, pause_s=pause_s, trouble=trouble, settle_ms=self._settle_ms, first=sweep.first())
-        told = {"account": self._account, "numbers": sweep.count, "seconds": round(time.monotonic() - began_s, 1)}
+        said = {"account": self._account, "numbers": sweep.count, "seconds": round(time.monotonic() - began_s, 1)}
         if trouble:
-            log.warning("inventory.swept_in_part", **told, trouble=trouble)
+            log.warning("inventory.swept_in_part", **said, trouble=trouble)
         else:
-            log.info("inventory.swept", **told)
+            log.info("inventory.swept", **said)
 
     def _wait(self, turn: SweepTurn) -> None:
         """Until the next request may go: at the sweep's share of the rate, and not while an emergency is under way. Raises Stopped."""

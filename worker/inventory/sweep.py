@@ -20,7 +20,7 @@ from worker.jobs.ports.provider import OwnedPort
 
 #: Numbers whose absence is checked by their records in one sweep; more wait for the next ones.
 MOST_CHECKED = 200
-#: How often a page is merged anew with what jobs wrote meanwhile.
+#: How often a page is merged again with what jobs wrote meanwhile.
 TRIES = 3
 
 log = structlog.stdlib.get_logger("didflow.inventory")
@@ -46,7 +46,7 @@ class PacedList:
 
 
 class InventorySweep:
-    """One sweep. Raises ReadFailed, SweepLost and ServiceUnavailable, after which the next one begins anew."""
+    """One sweep. Raises ReadFailed, SweepLost and ServiceUnavailable, after which the next one starts over."""
 
     def __init__(
         self,

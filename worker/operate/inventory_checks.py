@@ -13,7 +13,7 @@ from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Ledger
 from worker.operate.check import Check
 
-#: A mirror is old when so many sweeps are due.
+#: A mirror is old when this many sweeps are overdue.
 SWEEPS_LATE = 3
 #: Numbers and keys that are named.
 NAMED = 10

@@ -18,7 +18,7 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.past_routes import routes_at
 from worker.jobs.selection import fits
 
-#: Of so many numbers with more destinations than the lists' columns hold the records are read before anything is decided.
+#: Records of numbers with more destinations than the columns hold are read before anything is decided; at most this many.
 MOST_CHECKED = 500
 
 

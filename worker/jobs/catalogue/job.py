@@ -39,7 +39,7 @@ def look(request: CatalogueLook, context: CatalogueContext, provider: CatalogueP
     try:
         _look(request, context, provider, rules, before_page)
     except ReadFailed as failed:
-        # Somebody waits for the list: a refusal is told now. Nothing is lost, the next question asks again.
+        # Somebody waits for the list: a refusal is reported now. Nothing is lost: the next question asks again.
         if isinstance(failed.answer, No):
             raise Refused(JobError(code=failed.answer.code, message=f"the provider refuses a read: {failed.answer.message}")) from None
         if isinstance(trouble := waiting_for(failed.answer), AttemptFailed):

@@ -9,7 +9,7 @@ class Catalogue(Protocol):
     """What can be bought, for those who may not ask the provider."""
 
     def keep(self, look: Look, *, kept_s: float, most: int) -> None:
-        """Keep a look for this long, and at most so many looks of the account; a newer one stays. Raises LostLease."""
+        """Keep a look for this long, and at most this many looks of the account; a newer one stays. Raises LostLease."""
         ...
 
     def emergency_under_way(self) -> bool:

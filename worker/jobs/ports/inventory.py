@@ -24,7 +24,7 @@ class MirrorSelection(Protocol):
     @property
     def count(self) -> int: ...
     def numbers(self, together: int) -> Iterator[Mapping[int, Sequence[OwnedNumber]]]:
-        """The numbers, so many at a time, by when each was read or confirmed (the ledger's clock, ms)."""
+        """The numbers, `together` at a time, by when each was read or confirmed (the ledger's clock, ms)."""
         ...
 
 

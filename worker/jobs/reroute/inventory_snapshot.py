@@ -24,7 +24,7 @@ from worker.jobs.selection import fits
 
 #: Numbers that are written and sent together: few, so that the first are on their way at once.
 TOGETHER = 200
-#: An account of no more numbers than fill so many calls is listed: that takes few more.
+#: An account whose numbers fit into this many calls is listed first: that costs few calls more.
 CALLS_LISTED = 3
 
 
