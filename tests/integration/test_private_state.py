@@ -10,6 +10,7 @@ import redis
 from didflow import Didflow, SearchAndBuy
 from didflow.contract.errors import InvalidSettings
 from didflow.ledger.address import address_file
+from tests.support.cluster import until
 from worker.local.embedded_valkey import EmbeddedValkey
 
 
@@ -25,6 +26,8 @@ def kept(folder: Path) -> dict[str, str]:
         # A rewritten AOF has other files than the first one.
         client = redis.Redis.from_url(server.url)
         client.bgrewriteaof()
+        # Until it has ended: its temporary file may go between the listing and the look at its mode.
+        until(lambda: not (info := client.info("persistence"))["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"])
         client.close()
         return modes(folder)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -287,8 +288,13 @@ def test_a_probe_that_succeeds_closes_it(ledger: Ledger) -> None:
 
 
 def down(ledger: Ledger, count: int, request: Request | None = None, delay_ms: int = 30_000) -> list[str]:
-    """Jobs that wait for the provider."""
-    jobs = [ledger.submit(Submission(request or SearchAndBuy(country="US"))).id for _ in range(count)]
+    """Jobs that wait for the provider. Each was submitted in a millisecond of its own: only then are their ids in that order."""
+    jobs = []
+    for _ in range(count):
+        jobs.append(ledger.submit(Submission(request or SearchAndBuy(country="US"))).id)
+        made_ms = time.time_ns() // 1_000_000
+        while time.time_ns() // 1_000_000 == made_ms:
+            pass
     for job in jobs:
         assert ledger.suspend(claimed(ledger, job), JobState.WAITING, WaitReason.PROVIDER_DOWN, delay_ms=delay_ms, refund=True)
     return jobs
