@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help demo test long soak bench generate lint types imports compiled unit lock clean
+.PHONY: help demo test browser long soak bench screenshots generate lint types imports compiled unit lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,12 +23,18 @@ help:  ## what can be made
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Chromium itself comes from the system: `apt-get install chromium`.
+.venv/browser: .venv/dev requirements-browser.lock
+	@echo "installing from requirements-browser.lock (hashes checked)"
+	@$(PIP) install --require-hashes -r requirements-browser.lock
+	@touch $@
+
 demo: .venv/runtime  ## the main job, on an embedded Valkey and a sandbox Wavix
 	@$(BIN)/python -m producers.cli demo
 
-test: lint imports  ## everything that must hold: lint, types, import rules, tests
-	@$(MAKE) --no-print-directory -j 2 types compiled
-	@$(MAKE) --no-print-directory unit
+test: .venv/dev  ## everything that must hold: lint, types, import rules, tests
+	@$(MAKE) --no-print-directory -j 2 lint imports compiled
+	@$(MAKE) --no-print-directory -j 2 types unit
 
 generate: .venv/dev  ## write the synchronous client from the one for asyncio
 	@$(BIN)/python -m tools.sync_client
@@ -51,9 +57,18 @@ compiled: .venv/dev
 	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 unit: .venv/dev  ## the tests, but for the long ones
-	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 8 --dist loadfile --no-loadscope-reorder
 
-long: .venv/dev  ## the tests that are too long for `make test`: each wrong protocol is found out, larger failovers
+.venv-client-generator/ready: requirements-client-generator.lock
+	@test -x .venv-client-generator/bin/python || $(PYTHON) -m venv .venv-client-generator
+	@echo "installing from requirements-client-generator.lock (hashes checked)"
+	@.venv-client-generator/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r requirements-client-generator.lock
+	@touch $@
+
+browser: .venv/browser  ## every story of the console in Chromium, also those that are too long for `make test`
+	@DIDFLOW_BROWSER=required $(BIN)/python -m pytest -m "long or not long" tests/console/test_in_a_browser.py
+
+long: .venv/dev .venv-client-generator/ready  ## the tests that are too long for `make test`: each wrong protocol is found out, larger failovers
 	@$(BIN)/python -m pytest -m long
 
 # Seconds of trouble, and which campaign; none: one at random, whose seed is printed.
@@ -79,16 +94,23 @@ soak: .venv/dev  ## a fault campaign: everything goes wrong for SOAK_SECONDS (60
 	@.venv-bench-arq/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r requirements-bench-arq.lock
 	@touch $@
 
-bench: .venv-bench/ready .venv-bench-arq/ready  ## measure the overhead of a job and a failover; writes docs/bench, about eight minutes
+bench: .venv-bench/ready .venv-bench-arq/ready  ## measure jobs, a failover, the inventory and HTTP; writes docs/bench, about twenty minutes
 	@.venv-bench/bin/python -m tests.bench.overhead
 	@.venv-bench/bin/python -m tests.bench.failover
 	@.venv-bench/bin/python -m tests.bench.inventory
+	@.venv-bench/bin/python -m tests.bench.http
+
+screenshots: .venv/browser  ## the pictures of docs/console.md (needs Chromium)
+	@$(BIN)/python -m tests.console.screenshots
 
 lock:  ## write all lock files (needs uv)
 	uv pip compile pyproject.toml --extra local --extra http --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
-	uv pip compile pyproject.toml --extra local --extra http --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
-	uv pip compile pyproject.toml --extra local --group build --group bench --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench.lock
+	uv pip compile pyproject.toml --extra local --extra http --extra otel --group build --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-otel.lock
+	uv pip compile pyproject.toml --extra local --extra http --extra otel --group build --group dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-dev.lock
+	uv pip compile --group browser --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-browser.lock
+	uv pip compile pyproject.toml --extra local --extra http --group build --group bench --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench.lock
+	uv pip compile --group client-generator --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-client-generator.lock
 	uv pip compile --group bench-arq --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench-arq.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-bench .venv-bench-arq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache soak
+	rm -rf .venv .venv-bench .venv-bench-arq .venv-client-generator .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache soak

@@ -7,6 +7,7 @@ from didflow.client.aio.documents import AsyncDocuments
 from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.aio.routes import AsyncRoutes
+from didflow.client.aio.webhooks import AsyncWebhooks
 from didflow.client.quotes import QuotedSubmission
 from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.client import Didflow
@@ -15,6 +16,7 @@ from didflow.client.sync.documents import Documents
 from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.number_pool import Pool
 from didflow.client.sync.routes import Routes
+from didflow.client.sync.webhooks import Webhooks
 from didflow.contract.catalogue import CatalogueAnswer, CatalogueOffer, CatalogueOffers
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import (
@@ -25,16 +27,22 @@ from didflow.contract.errors import (
     IdempotencyConflict,
     InvalidRequest,
     InvalidSettings,
+    InventoryTimeout,
     JobNotFound,
     LookFailed,
     PlanNotFound,
+    SecondPersonNeeded,
     ServiceUnavailable,
+    SweepFailed,
     UnknownAccount,
     UnknownPlace,
     WaitTimeout,
+    WebhookNotFound,
     WrongJob,
 )
 from didflow.contract.events import Event
+from didflow.contract.evidence import JobEvidence, NumberEvidence
+from didflow.contract.freezes import Freeze, FreezeReport
 from didflow.contract.history import Happening, History, HistoryEntry
 from didflow.contract.inventory import InventoryFilter, InventoryNumber, InventoryPage, InventoryTotals, MirrorState, NumberFile
 from didflow.contract.job_kinds import parse_request
@@ -43,6 +51,7 @@ from didflow.contract.past_routes import PastRoute, RouteDifference
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute, Rung, SearchAndBuy, Selector
 from didflow.contract.results import Quote
 from didflow.contract.states import JobState, Outcome
+from didflow.contract.webhooks import EndpointChange, EndpointView, EndpointWithSecret, NewEndpoint
 from didflow.ledger.dead_letters import DeadLetters
 from didflow.ledger.script_calls import Submission
 
@@ -55,6 +64,7 @@ __all__ = [
     "AsyncInventory",
     "AsyncPool",
     "AsyncRoutes",
+    "AsyncWebhooks",
     "Catalogue",
     "CatalogueAnswer",
     "CatalogueOffer",
@@ -67,9 +77,14 @@ __all__ = [
     "Didflow",
     "DidflowError",
     "Documents",
+    "EndpointChange",
+    "EndpointView",
+    "EndpointWithSecret",
     "Event",
     "Failback",
     "FollowDocuments",
+    "Freeze",
+    "FreezeReport",
     "Happening",
     "History",
     "HistoryEntry",
@@ -80,13 +95,17 @@ __all__ = [
     "InventoryFilter",
     "InventoryNumber",
     "InventoryPage",
+    "InventoryTimeout",
     "InventoryTotals",
     "Job",
+    "JobEvidence",
     "JobNotFound",
     "JobState",
     "JobView",
     "LookFailed",
     "MirrorState",
+    "NewEndpoint",
+    "NumberEvidence",
     "NumberFile",
     "Outcome",
     "PastRoute",
@@ -100,13 +119,17 @@ __all__ = [
     "Routes",
     "Rung",
     "SearchAndBuy",
+    "SecondPersonNeeded",
     "Selector",
     "ServiceUnavailable",
     "Step",
     "Submission",
+    "SweepFailed",
     "UnknownAccount",
     "UnknownPlace",
     "WaitTimeout",
+    "WebhookNotFound",
+    "Webhooks",
     "WrongJob",
     "parse_request",
 ]

@@ -10,6 +10,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
@@ -18,11 +19,14 @@ import structlog
 #: Texts that wait at most: about 2 MB of lines.
 WAITING_MOST = 10_000
 #: How long a first line waits for others: waking the thread and the call cost more than the line itself.
-GATHER_S = 0.002
+GATHER_S = 0.01
 #: Texts that are written with one call at most.
 TOGETHER = 100
 
 log = structlog.stdlib.get_logger("didflow.logs")
+
+#: A text, or what makes one.
+_Text = str | Callable[[], str]
 
 
 class LogWriter(io.TextIOBase):
@@ -35,13 +39,21 @@ class LogWriter(io.TextIOBase):
         os.register_at_fork(after_in_child=self._begin)  # The child has no such thread, and the parent writes what waits.
 
     def _begin(self) -> None:
-        self._waiting: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._waiting: SimpleQueue[_Text | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._dropped = 0
 
     def write(self, text: str) -> int:
         """Queue the text, or drop it where too much waits. How many were dropped has its place in any case."""
+        self._put(text)
+        return len(text)
+
+    def write_later(self, text: Callable[[], str]) -> None:
+        """The same with a text that the writing thread makes."""
+        self._put(text)
+
+    def _put(self, text: "_Text") -> None:
         if self._waiting.qsize() >= self._most and threading.current_thread() is not self._thread:
             with self._lock:
                 self._dropped += 1
@@ -49,7 +61,6 @@ class LogWriter(io.TextIOBase):
             self._waiting.put(text)
             if self._thread is None:
                 self._start()
-        return len(text)
 
     def writable(self) -> bool:
         return True
@@ -79,7 +90,7 @@ class LogWriter(io.TextIOBase):
     def _run(self) -> None:
         while True:
             texts = self._next_texts()
-            if _write(self._descriptor, "".join(text for text in texts if isinstance(text, str))) and self._dropped:
+            if _write(self._descriptor, "".join(_made(text) for text in texts if not isinstance(text, threading.Event))) and self._dropped:
                 with self._lock:
                     dropped, self._dropped = self._dropped, 0
                 log.warning("logs.dropped", count=dropped, because="stderr could not be written, or not fast enough")
@@ -87,14 +98,23 @@ class LogWriter(io.TextIOBase):
                 if isinstance(text, threading.Event):
                     text.set()
 
-    def _next_texts(self) -> list[str | threading.Event]:
+    def _next_texts(self) -> list["_Text | threading.Event"]:
         texts = [self._waiting.get()]
-        if isinstance(texts[0], str):
+        if not isinstance(texts[0], threading.Event):
             time.sleep(GATHER_S)
         with suppress(Empty):
             while len(texts) < TOGETHER:
                 texts.append(self._waiting.get_nowait())
         return texts
+
+
+def _made(text: _Text) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text()
+    except Exception as error:  # noqa: BLE001 - what a value's own code does must not end the thread that writes all lines
+        return f"a line can't be written: {type(error).__name__}\n"
 
 
 def _write(descriptor: int, text: str) -> bool:

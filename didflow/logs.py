@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
 
 from didflow.log_writer import LogWriter
 
@@ -53,8 +54,8 @@ def configure_logs(*, log_format: str = "console", level: str = "info", serves: 
         logging.getLogger(name).setLevel(logging.WARNING)
     # Our own lines don't go through the standard library: it took most of what a line costs, and a job that does nothing writes two.
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
-        logger_factory=partial(_Lines, stream),
+        processors=[*shared, structlog.processors.format_exc_info, _as_line],
+        logger_factory=partial(_Lines, stream, renderer),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
@@ -77,15 +78,27 @@ def _stream() -> TextIO:
     return cast("TextIO", writer)
 
 
+def _as_line(_logger: object, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, object]]:
+    """The arguments of `_Lines.msg`."""
+    return (event,), {}
+
+
 class _Lines:
     """Whole lines on one stream, under the name of who says it."""
 
-    def __init__(self, stream: TextIO, name: str = "") -> None:
-        self._stream, self.name = stream, name
+    def __init__(self, stream: TextIO, renderer: structlog.typing.Processor, name: str = "") -> None:
+        self._stream, self._renderer, self.name = stream, renderer, name
 
-    def msg(self, line: str) -> None:
-        """A line that can't be written must not end the job that it is about."""
+    def msg(self, event: EventDict) -> None:
+        """A line that can't be written must not end the job that it is about. A writer of its own also puts it into words: in a thread that
+        runs a job, which does other things between two lines, that takes several times as long."""
+        if isinstance(self._stream, LogWriter):
+            self._stream.write_later(partial(self._line, event))
+            return
         with suppress(OSError, ValueError):
-            self._stream.write(line + "\n")
+            self._stream.write(self._line(event))
+
+    def _line(self, event: EventDict) -> str:
+        return str(self._renderer(self, "", event)) + "\n"
 
     debug = info = warning = error = critical = exception = msg

@@ -5,9 +5,11 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -49,6 +51,19 @@ def _readable_redis_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+def _readable_proxy_url(url: SecretStr | None) -> SecretStr | None:
+    if url is None:
+        return None
+    try:
+        read = urlsplit(url.get_secret_value())
+        fits = read.scheme in ("http", "https") and bool(read.hostname) and read.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("is no URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")
+    return url
+
+
 def _usable_path(path: Path | None) -> Path | None:
     if path is not None and not str(path).isprintable():
         raise ValueError("holds characters that can't be printed")
@@ -65,6 +80,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,2000}")
 ApiKey = Annotated[SecretStr, AfterValidator(_readable_key)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_readable_redis_url)]
+ProxyUrl = Annotated[SecretStr | None, AfterValidator(_readable_proxy_url)]
+Network = IPv4Network | IPv6Network
 UsablePath = Annotated[Path | None, AfterValidator(_usable_path)]
 #: A longer wait, or a larger count, is a slip of the pen, and would overflow somewhere.
 DAY_S, MOST_DAYS, MOST_TIMES = 86_400, 36_500, 1_000_000
@@ -210,6 +227,7 @@ class Settings(BaseSettings):
     )
     # Not less: after a restart of Redis the gate reports numbers that were bought since the day before and that no kept job claims.
     retention_days: float = Field(90.0, ge=2, le=MOST_DAYS, description="how long ended jobs and their idempotency keys are kept")
+    audit_days: float = Field(365.0, gt=0, le=MOST_DAYS, description="how long the audit of people's changes is kept")
     history_days: float = Field(1095.0, gt=0, le=MOST_DAYS, description="how long a number's history is kept after the number went")
     protected_numbers: Annotated[NumberList, NoDecode, BeforeValidator(_words)] = Field(
         (), description="comma list: numbers that are never released"
@@ -241,6 +259,19 @@ class Settings(BaseSettings):
     )
     spend_reference_numbers_per_day: SpendNumbers | None = Field(
         None, description="numbers that the jobs of one reference may buy in any day"
+    )
+
+    second_person_usd: SpendUsd | None = Field(
+        None,
+        description="in `didflow serve` and `didflow resolve`: a finding about parked numbers that cost more USD than this ends the job "
+        "only when a second person sends the same one; none: one is enough",
+    )
+
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (), description="comma list of private networks that webhooks may be posted to, such as 10.1.0.0/16; others have to be public"
+    )
+    webhook_proxy: ProxyUrl = Field(
+        None, description="proxy that webhooks are posted through: http://…, with its user and password; none: no proxy"
     )
 
     actor: Annotated[str | None, AfterValidator(_usable_actor)] = Field(

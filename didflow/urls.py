@@ -76,11 +76,11 @@ def sentinel_url(text: str) -> SentinelUrl | None:
     if not _WRITTEN.fullmatch(text) or "#" in text:
         raise ValueError("holds spaces, control characters, letters beyond ASCII or a #: write them with percent signs")
     try:
-        parts = urlsplit(text)
+        parts, hosts = split_redis_url(text)
     except ValueError:
         raise ValueError("can't be read: brackets are malformed; special characters need percent signs") from None
     sentinels = []
-    for netloc in parts.netloc.rpartition("@")[2].split(","):
+    for netloc in hosts.split(","):
         host, port = _host_and_port(_split(f"redis://{netloc}", ("redis",), "redis+sentinel://"))
         sentinels.append((host, port or SENTINEL_PORT))
     service, slash, db = parts.path.removeprefix("/").partition("/")
@@ -106,12 +106,26 @@ def shown_redis_url(text: str) -> str:
         check_redis_url(text)
     except ValueError:
         return "********"
-    parts = urlsplit(text)
+    parts, hosts = split_redis_url(text)
     user = f"{parts.username or ''}:********@" if parts.password is not None else f"{parts.username}@" if parts.username else ""
-    netloc = user + parts.netloc.rpartition("@")[2]
+    netloc = user + hosts
     secret = ("password", "ssl_keyfile_password", "sentinel_password")
     query = "&".join(f"{name}={'********' if name in secret else value}" for name, value in parse_qsl(parts.query, keep_blank_values=True))
     return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
+
+
+def split_redis_url(text: str) -> tuple[SplitResult, str]:
+    """The parts of a URL of Redis, and its hosts as they are written. Raises ValueError as `urlsplit` does.
+
+    The parts of a Sentinel URL have one host in place of all: newer releases of Python refuse an IPv6 address that isn't the first one.
+    """
+    beginning, slashes, rest = text.partition("://")
+    if beginning != SENTINEL:
+        parts = urlsplit(text)
+        return parts, parts.netloc.rpartition("@")[2]
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    user, at, hosts = netloc.rpartition("@")
+    return urlsplit(f"{beginning}{slashes}{user}{at}sentinels{rest[len(netloc) :]}"), hosts
 
 
 def _split(text: str, schemes: tuple[str, ...], words: str) -> SplitResult:

@@ -6,7 +6,6 @@ Nothing reaches the provider, and nothing is written to the ledger. The rehearsa
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from didflow.contract.inventory import InventoryNumber
 from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState
 from didflow.ledger.metrics import Measures, measures
+from didflow.module_command import module_command
 from producers.failover import Failover
 
 MODULE = "worker.local.rehearsal"
@@ -151,9 +151,7 @@ def _since(traffic: Mapping[str, Any], name: str, now_s: float) -> float | None:
 @contextmanager
 def _stack(wanted: Mapping[str, Any]) -> Iterator[_Stack]:
     # A session of its own: Ctrl-C is for this process, which ends the rehearsal by closing its stdin.
-    child = subprocess.Popen(
-        [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    child = subprocess.Popen(module_command(MODULE), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         started = _asked(child, json.dumps(wanted) + "\n")
         yield _Stack(started["redis_url"], child)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
@@ -23,8 +24,27 @@ os.environ["WAVIX_BASE_URL"] = "http://127.0.0.1:1"
 # A sixth of the processor time went into looking for garbage among the modules and tests that stay until the end.
 gc.disable()
 
-#: Folders whose tests wait for leases, restarts and processes.
-WAITING = ("tests/campaign/", "tests/faults/", "tests/integration/")
+# An example takes as long as the machine's other work makes it take.
+settings.register_profile("didflow", deadline=None)
+settings.load_profile("didflow")
+
+#: Files whose tests wait for leases, restarts and processes, or take long: a worker that came to one of them last would work alone.
+FIRST = (
+    "tests/campaign/",
+    "tests/faults/",
+    "tests/jobs/test_purchase_faults.py",
+    "tests/integration/",
+    "tests/jobs/test_countdown_killed.py",
+    "tests/jobs/test_killed_at_every_point.py",
+    "tests/model/",
+    "tests/http/test_serve.py",
+    "tests/examples/",
+    "tests/unit/test_watchdog.py",
+    "tests/webhooks/",
+    "tests/jobs/",
+    "tests/http/",
+    "tests/console/",
+)
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +102,8 @@ def _profiles_of(test: pytest.Item) -> Drawn:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the tests that mostly wait, so that the others fill the processors meanwhile and none of them is left for the end."""
-    items.sort(key=lambda item: next((place for place, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), len(WAITING)))
+    """The others, which are quick, come last: they fill the processors while the first ones wait, and are evenly spread at the end."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST)))
 
 
 def pytest_collection_finish() -> None:

@@ -8,12 +8,14 @@ that is young enough, before it is refused.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from didflow.client.freshness import check_freshness
 from didflow.contract.catalogue import MAX_AGE_S, CatalogueAnswer, CatalogueCity, CatalogueOffer, CatalogueOffers, Look
 from didflow.contract.errors import CatalogueTimeout, InvalidRequest, LookFailed, UnknownAccount, UnknownPlace, WaitTimeout
 from didflow.contract.jobs import JobView
@@ -27,8 +29,6 @@ from didflow.ledger.catalogue import AskReply, ask, kept_look, living_workers
 from didflow.ledger.client import AccountState
 from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.reservations import reserved
-from didflow.ledger.script_calls import label_faults
-from didflow.ledger.views import moment
 from didflow.ledger.worker_settings import running_accounts
 
 #: How long a caller waits for a new look.
@@ -56,7 +56,7 @@ class Asking:
     """How a caller wants to be answered.
 
     max_age_s  an answer that is no older is taken as it is; infinity: of any age
-    fresh      only a look that ends after the question will do
+    fresh      only a look that begins after the question will do
     ends_s     when the caller's patience ends, on `clock`
     """
 
@@ -83,13 +83,7 @@ class Seen:
 
 def asking(commands: Commands, account: str, max_age_s: float, *, fresh: bool, timeout_s: float) -> Asking:
     """Raises InvalidRequest with every fault."""
-    faults = label_faults(None, None, account, 5)
-    if not max_age_s >= 0:  # NaN, too.
-        faults.append(("max_age_s", "is zero or more seconds; infinity for any age"))
-    if not 0 <= timeout_s < float("inf"):
-        faults.append(("timeout_s", "is zero or more seconds"))
-    if faults:
-        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), tuple(faults))
+    check_freshness(account, max_age_s, timeout_s)
     return Asking(commands, account, max_age_s, fresh, timeout_s, time.monotonic() + timeout_s, time.monotonic)
 
 
@@ -239,6 +233,19 @@ def _look(how: Asking, request: CatalogueLook) -> Command[Seen]:
         reply = yield from _ask(how, request, None, submit=True)
     if reply.look is not None:
         return Seen(reply.look, reply.now_ms)
+    if not how.fresh or reply.verdict == "new":
+        return (yield from _made(how, request, reply))
+    # A look that was under way when the question came may have read a page before. The next one is shared by all who want a fresh one.
+    asked_ms = reply.now_ms
+    with suppress(LookFailed):
+        seen = yield from _made(how, request, reply)
+        if seen.look.began_ms >= asked_ms:
+            return seen
+    return (yield from _made(how, request, (yield from _ask(how, request, None, submit=True))))
+
+
+def _made(how: Asking, request: CatalogueLook, reply: AskReply) -> Command[Seen]:
+    """The look of the job that is under way."""
     try:
         view = yield from how.commands.wait(reply.job_id, max(0.0, how.ends_s - how.clock()), how.clock)
     except WaitTimeout:
@@ -271,15 +278,9 @@ def _timeout(how: Asking, job_id: str, began_ms: int | None, asked_ms: int) -> C
     view = yield from how.commands.get(job_id)
     workers = yield from living_workers(keys, asked_ms)
     fields = yield RedisCommand("hgetall", (keys.account(how.account),))
-    reason, what = _why_not_yet(view, bool(workers), _state_of(fields))
+    reason, what = _why_not_yet(view, bool(workers), AccountState.of(fields))
     old = f"; an answer that is {about((asked_ms - began_ms) / 1000)} old is there: accept it with a higher maximum age" if began_ms else ""
     return CatalogueTimeout(job_id, reason, f"no answer within {how.timeout_s:g} s: {what} (job {job_id} continues){old}")
-
-
-def _state_of(fields: dict[str, str]) -> AccountState:
-    if fields.get("paused") != "1":
-        return AccountState(paused=False)
-    return AccountState(True, int(fields.get("status") or 0), fields.get("message", ""), moment(fields.get("since_ms")))
 
 
 def _why_not_yet(view: JobView, has_workers: bool, account: AccountState) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from didflow.client.submission import submit_one
-from didflow.contract.errors import JobNotFound
+from didflow.contract.errors import InvalidRequest, JobNotFound
 from didflow.contract.follow_ups import DOCUMENTS, DOCUMENTS_AGAIN
 from didflow.contract.job_kinds import parse_request
 from didflow.contract.jobs import JobView
@@ -28,6 +28,15 @@ def newest_follower(commands: Commands, purchase_id: str) -> Command[JobView | N
         with suppress(JobNotFound):
             return (yield from commands.get(f"{purchase_id}-{name}"))
     return None
+
+
+def numbers_that_need(view: JobView, kind: str) -> tuple[str, ...]:
+    """The numbers in a job's result that were seen to need this type of document. Raises InvalidRequest if there is none."""
+    found = tuple(one.number for one in view.result.numbers if kind in one.documents_needed) if view.result else ()
+    if not found:
+        what = f"no number in the result of {view.id} needs {kind[:40]!r}: `didflow status {view.id}`"
+        raise InvalidRequest(f"job: {what}", (("job", what),))
+    return found
 
 
 def follow_request(**fields: object) -> Request:

@@ -6,7 +6,7 @@ The job reads each record at the provider before it acts.
 from collections.abc import Sequence
 from typing import Any
 
-from didflow.contract.errors import InvalidRequest
+from didflow.contract.errors import Fault, InvalidRequest
 from didflow.contract.inventory import InventoryFilter, MirrorState
 from didflow.ledger.commands import Command
 from didflow.ledger.inventory import selected
@@ -34,12 +34,12 @@ def selected_records(keys: Keys, account: str, matching: InventoryFilter, expect
 def filter_given(texts: Sequence[str]) -> InventoryFilter:
     """From ``field=value``. Raises InvalidRequest with every fault."""
     fields: dict[str, Any] = {}
-    faults = []
+    faults: list[Fault] = []
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name in fields:
             faults.append(
-                ("where", f"{text[:60]!r} is " + ("given twice" if equals else "no filter: write field=value, such as unused_for=30d"))
+                Fault("where", f"{text[:60]!r} is " + ("given twice" if equals else "no filter: write field=value, such as unused_for=30d"))
             )
             continue
         words: dict[str, object] = {"true": True, "false": False}
@@ -47,10 +47,18 @@ def filter_given(texts: Sequence[str]) -> InventoryFilter:
     try:
         found = InventoryFilter.model_validate(fields)
     except InvalidRequest as error:
-        faults += [(f"where.{place}", what) for place, what in error.faults]
+        faults += [_of_filter(fault) for fault in error.faults]
     if faults:
         raise InvalidRequest("; ".join(f"{place}: {what}" for place, what in faults), tuple(faults))
     return found
+
+
+def _of_filter(fault: Fault) -> Fault:
+    """A field that doesn't exist, and is like none that does, is answered with all that do."""
+    if fault.code == "extra_forbidden" and "write" not in fault.next_step:
+        fields = ", ".join(InventoryFilter.model_fields)
+        return Fault(f"where.{fault.path}", fault.message, fault.code, f"leave it out, or write one of {fields}")
+    return fault.within("where.")
 
 
 def _not_whole(state: MirrorState) -> str | None:

@@ -43,7 +43,7 @@ def orders(commands: Commands, quoted: Sequence[QuotedSubmission]) -> Command[li
     """
     if not quoted:
         return []
-    secret = yield from commands.run(script_calls.seal())
+    secret = yield from commands.run(script_calls.quote_secret())
     seconds, _ = yield RedisCommand("time")
     now = datetime.fromtimestamp(seconds, UTC)
     genuine = [is_genuine(one.quote, secret) for one in quoted]  # Before anything else of a quote is believed.

@@ -50,6 +50,11 @@ def open_numbers(view: JobView) -> tuple[NumberResult, ...]:
     return found
 
 
+def at_stake_usd(view: JobView) -> Decimal:
+    """What the open numbers cost: activation and first month. Raises WrongJob as `open_numbers` does."""
+    return sum(map(_cost, open_numbers(view)), Decimal(0))
+
+
 def finding(view: JobView, took_effect: Collection[str], actor: str = "") -> Finding:
     """The end of the job if these open numbers were bought (or released) and the other open ones were not, as `actor` found.
 

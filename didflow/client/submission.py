@@ -1,23 +1,26 @@
 """Turns submissions into jobs: applies quotes, checks, and sends them in one pipeline. Commands, which the sync and async clients share."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from didflow.client.quotes import QuotedSubmission, orders, refusal
 from didflow.client.request_diff import differences
 from didflow.client.submit_checks import check
+from didflow.client.submit_spans import SubmitSpans, TraceContext
 from didflow.contract.errors import DidflowError, IdempotencyConflict, InvalidRequest, JobNotFound
 from didflow.contract.job_kinds import request_models
-from didflow.contract.jobs import Job
+from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Request
 from didflow.contract.results import Quote
 from didflow.ledger import script_calls
 from didflow.ledger.commands import Command, Commands
 from didflow.ledger.connection import translated
 from didflow.ledger.script_calls import Call, Submission
+
+T = TypeVar("T")
 
 #: Submits per pipeline.
 PIPELINE = 500
@@ -45,11 +48,28 @@ def asked(
 
 def submit_one(commands: Commands, one: Asked) -> Command[Job]:
     """Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob."""
-    (call,) = yield from _prepared(commands, (one,))
+    with SubmitSpans(commands, (one,)) as spans:
+        job = yield from _sent(commands, one, spans, commands.run)
+        spans.came((job,))
+    return job
+
+
+def submit_and_get(commands: Commands, one: Asked) -> Command[tuple[Job, JobView]]:
+    """The same, and the job as it is then."""
+    with SubmitSpans(commands, (one,)) as spans:
+        # What a quote orders is another request than the one that is given.
+        request = one.request if isinstance(one, Submission) else None
+        job, view = yield from _sent(commands, one, spans, lambda call: commands.submit(call, request))
+        spans.came((job,))
+    return job, view
+
+
+def _sent(commands: Commands, one: Asked, spans: SubmitSpans, run: Callable[[Call[Job]], Command[T]]) -> Command[T]:
+    (call,) = yield from _prepared(commands, (one,), spans.contexts)
     if isinstance(call, DidflowError):
         raise call
     try:
-        return (yield from commands.run(call))
+        return (yield from run(call))
     except IdempotencyConflict as conflict:
         raise (yield from _named(commands, one, conflict)) from None
 
@@ -83,25 +103,27 @@ def pipelines(submissions: Iterable[Asked]) -> Iterator[tuple[Asked, ...]]:
 
 def submit_batch(commands: Commands, batch: Sequence[Asked]) -> Command[list[Job | DidflowError]]:
     """In one pipeline. What is refused is its error, in its place; anything else is an error of ours and is raised."""
-    prepared = yield from _prepared(commands, batch)
-    good = tuple(call for call in prepared if isinstance(call, Call))
-    replies = iter((yield from commands.run_many(good)) if good else ())
-    results: list[Job | DidflowError] = []
-    for call in prepared:
-        reply = call if isinstance(call, DidflowError) else next(replies)
-        if not isinstance(reply, Job | DidflowError):
-            raise reply
-        results.append(reply)
+    with SubmitSpans(commands, batch) as spans:
+        prepared = yield from _prepared(commands, batch, spans.contexts)
+        good = tuple(call for call in prepared if isinstance(call, Call))
+        replies = iter((yield from commands.run_many(good)) if good else ())
+        results: list[Job | DidflowError] = []
+        for call in prepared:
+            reply = call if isinstance(call, DidflowError) else next(replies)
+            if not isinstance(reply, Job | DidflowError):
+                raise reply
+            results.append(reply)
+        spans.came(results)
     return results
 
 
-def _prepared(commands: Commands, batch: Sequence[Asked]) -> Command[list[Call[Job] | DidflowError]]:
+def _prepared(commands: Commands, batch: Sequence[Asked], contexts: Sequence[TraceContext]) -> Command[list[Call[Job] | DidflowError]]:
     checked = [_wrong_type(one) or one for one in batch]
     by_quote = iter((yield from orders(commands, [one for one in checked if isinstance(one, QuotedSubmission)])))
     prepared: list[Call[Job] | DidflowError] = []
-    for one in checked:
+    for one, context in zip(checked, contexts, strict=True):
         settled = next(by_quote) if isinstance(one, QuotedSubmission) else one
-        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(commands, settled)))
+        prepared.append(settled if isinstance(settled, DidflowError) else (yield from _checked(commands, settled, context)))
     return prepared
 
 
@@ -122,10 +144,13 @@ def _unlike(given: object, kind: Any) -> str | None:
     return None if isinstance(given, kind) else type(given).__name__
 
 
-def _checked(commands: Commands, submission: Submission) -> Command[Call[Job] | DidflowError]:
+def _checked(commands: Commands, submission: Submission, context: TraceContext) -> Command[Call[Job] | DidflowError]:
+    """`context`: of the submission's span; else it is the submission's own, or the client's."""
     try:
         job_id = script_calls.new_job_id()
-        named = replace(submission, actor=submission.actor or commands.actor)
+        own, clients = (submission.traceparent, submission.tracestate), (commands.traceparent, commands.tracestate)
+        traceparent, tracestate = next((one for one in (context, own) if one[0]), clients)
+        named = replace(submission, actor=submission.actor or commands.actor, traceparent=traceparent, tracestate=tracestate)
         call = script_calls.submit(named, job_id)
         with translated():  # What a damaged job answers refuses this one, and not the whole batch.
             incident = yield from check(commands, submission, job_id)

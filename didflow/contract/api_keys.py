@@ -50,7 +50,7 @@ class ApiKey(Checked):
     scopes            what it allows
     account           the only account that it is for; None: all
     reference_prefix  it sees and submits only jobs whose reference begins so; None: all
-    rate_per_s        requests a second, per server process; None: no limit
+    rate_per_s        requests a second, over all servers; None: no limit
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +84,11 @@ class ApiKey(Checked):
     def sees_all(self) -> bool:
         """Whether nothing is hidden from it."""
         return self.account is None and self.reference_prefix is None
+
+    @property
+    def is_full_admin(self) -> bool:
+        """Whether it may do everything, and so make other keys."""
+        return self.allows(ApiScope.ADMIN) and self.sees_all
 
 
 class KeptKey(Checked):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import Fault, InvalidEvent, InvalidRequest, NotJson, UnknownEventType
-from didflow.contract.numbers import NumberList
+from didflow.contract.numbers import ListLength, NumberList
 from didflow.contract.release_timing import AfterMoment, Grace, Margin
 from didflow.contract.requests import Request, SearchAndBuy, Text
 from didflow.contract.results import Quote
@@ -86,7 +86,7 @@ class CustomerChurned(_Told):
     `Release` with the same words. Its idempotency key is the event's id."""
 
     reference: Label
-    numbers: NumberList = Field(default=(), max_length=1000)
+    numbers: Annotated[NumberList, ListLength(1000)] = ()
     at: AfterMoment | None = None
     grace: Grace | None = None
     before_renewal: Margin | None = None

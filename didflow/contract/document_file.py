@@ -28,6 +28,8 @@ _FORMATS = (
     (b"BM", "image/bmp", "bmp"),
     (b"%PDF-", "application/pdf", "pdf"),
 )
+#: The media types of files that the provider takes.
+MEDIA_TYPES = tuple(dict.fromkeys(media for _, media, _ in _FORMATS))
 # In the file's trailer, which is never compressed.
 _PDF_PASSWORD = re.compile(rb"/Encrypt\s*(?:\d+\s+\d+\s+R|<<)")
 # A signature says which bytes it covers, so it can't be compressed either.

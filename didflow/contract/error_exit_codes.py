@@ -1,11 +1,14 @@
 """Which exit code goes with which error."""
 
 from didflow.contract.errors import (
+    AlreadyDecided,
     DidflowError,
     IdempotencyConflict,
     LoginRefused,
     LookFailed,
+    SecondPersonNeeded,
     ServiceUnavailable,
+    SweepFailed,
     UnsafeRedis,
     WaitTimeout,
 )
@@ -17,9 +20,9 @@ def exit_code(error: DidflowError) -> ExitCode:
     match error:
         case WaitTimeout():
             return ExitCode.TIMEOUT
-        case LookFailed():
+        case LookFailed() | SweepFailed() | SecondPersonNeeded():
             return ExitCode.JOB
-        case IdempotencyConflict():
+        case IdempotencyConflict() | AlreadyDecided():
             return ExitCode.CONFLICT
         case LoginRefused():
             return ExitCode.INPUT

@@ -15,13 +15,19 @@
     ├── JobNotFound             job_not_found
     ├── DeadLetterNotFound      dead_letter_not_found   no poison entry or message has this name (any more)
     ├── WrongJob                wrong_job               the named job can't be used for this
+    ├── SecondPersonNeeded      second_person_needed    the finding is kept: another person has to send the same one
+    ├── AlreadyDecided          already_decided         another person decided otherwise about this number
     ├── UnreadableRecord        unreadable_record       what Redis holds of a job isn't what didflow writes
     ├── PlanNotFound            plan_not_found
     ├── ApiKeyNotFound          api_key_not_found       no valid key of the HTTP API has this id or name
+    ├── ConsoleSessionNotFound  console_session_not_found
+    ├── WebhookNotFound         webhook_not_found       no endpoint of webhooks has this id or name
     ├── IncidentNotFound        incident_not_found      the error names similar incidents
     ├── WaitTimeout             wait_timeout            the job continues; wait again
-    │   └── CatalogueTimeout    catalogue_timeout       no worker has looked in time; `reason` says why
+    │   ├── CatalogueTimeout    catalogue_timeout       no worker has looked in time; `reason` says why
+    │   └── InventoryTimeout    inventory_timeout       no sweep has ended in time; `reason` says why
     ├── LookFailed              look_failed             the provider's list can't be read
+    ├── SweepFailed             sweep_failed            a sweep of the inventory wasn't complete
     ├── ServiceUnavailable      service_unavailable     Redis can't be reached, or refuses to write
     │   └── LoginRefused        login_refused           Redis refuses the user, the password, or a command to that user
     ├── UnsafeRedis             unsafe_redis            Redis would forget jobs
@@ -33,6 +39,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -72,6 +79,10 @@ class Fault(tuple[str, str]):
         fault.code = code
         fault.next_step = message.rpartition(": ")[2] if next_step is None else next_step
         return fault
+
+    def within(self, place: str) -> "Fault":
+        """The same of a part that is at this place, which ends in a dot if it has one."""
+        return Fault(place + self.path, self.message, self.code, self.next_step)
 
     def __getnewargs__(self) -> tuple[str, str, str, str]:
         return (self.path, self.message, self.code, self.next_step)
@@ -194,6 +205,31 @@ class WrongJob(DidflowError):
     code = "wrong_job"
 
 
+class SecondPersonNeeded(DidflowError):
+    """The open numbers cost so much that two people decide. The finding is kept for a day; the job is parked as before."""
+
+    code = "second_person_needed"
+
+    def __init__(self, job_id: str, at_stake_usd: Decimal) -> None:
+        super().__init__(
+            f"job {job_id}: its open numbers cost {at_stake_usd} USD: the finding is kept for a day,"
+            " and the job ends when another person sends the same one"
+        )
+        self.job_id, self.at_stake_usd = job_id, at_stake_usd
+
+
+class AlreadyDecided(DidflowError):
+    """A person's decision that excludes this one came first. `number` is what it is about (E.164); `job_id` the purchase that has it or
+    will have it, '' if it was accepted as no job's. Nothing was changed."""
+
+    code = "already_decided"
+
+    def __init__(self, number: str, job_id: str = "") -> None:
+        decided = f"given to purchase {job_id}" if job_id else "accepted as no job's"
+        super().__init__(f"{number} was {decided} before: `didflow audit` shows who decided that")
+        self.number, self.job_id = number, job_id
+
+
 class UnreadableRecord(DidflowError):
     """A key of the job in Redis was overwritten by something else."""
 
@@ -212,6 +248,20 @@ class ApiKeyNotFound(DidflowError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no valid key {name[:60]!r}: `didflow keys list` shows those that are")
+
+
+class WebhookNotFound(DidflowError):
+    code = "webhook_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no webhook {name[:60]!r}: `didflow webhooks list` shows those that are kept")
+
+
+class ConsoleSessionNotFound(DidflowError):
+    code = "console_session_not_found"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"there is no session {session_id[:60]!r} of the console: `didflow keys sessions` lists those that are open")
 
 
 class IncidentNotFound(DidflowError):
@@ -254,6 +304,30 @@ class LookFailed(DidflowError):
     def __init__(self, job_id: str, job_code: str, why: str) -> None:
         super().__init__(f"the look at the provider failed ({job_code}): {why}; `didflow explain {job_id}` shows it")
         self.job_id, self.job_code = job_id, job_code
+
+
+class InventoryTimeout(WaitTimeout):
+    """No sweep of the inventory that began after the question has ended in the given time. It is made all the same.
+
+    `reason`: ``no_worker``, ``account_paused``, ``emergency``, ``under_way`` or ``busy``.
+    """
+
+    code = "inventory_timeout"
+
+    def __init__(self, account: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.account, self.reason = account, reason
+
+
+class SweepFailed(DidflowError):
+    """The sweep that was asked for wasn't complete: the inventory may lack numbers. `why`: what was wrong with the list."""
+
+    code = "sweep_failed"
+    retryable = True
+
+    def __init__(self, account: str, why: str) -> None:
+        super().__init__(f"the new sweep of the inventory wasn't complete: {why}; it is repeated within a minute, ask again then")
+        self.account, self.why = account, why
 
 
 class ServiceUnavailable(DidflowError):

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from didflow.contract.errors import JobError
+from didflow.contract.ledger_events import FreezeChanged, GateClosed, GateFindings, GateOpened
 from didflow.contract.money import Usd
 from didflow.contract.release_events import CallsCame
 from didflow.contract.results import NumberResult, Quote, SearchReport, Summary, Totals
@@ -50,8 +51,8 @@ class EventBody(BaseModel):
     timings: Timings
 
 
-class _CloudEvent(BaseModel):
-    """The attributes that every entry of a stream has."""
+class CloudEvent(BaseModel):
+    """The attributes that every entry of a stream has. `traceparent`, `tracestate`, extensions: of the job, if it had them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,16 +63,18 @@ class _CloudEvent(BaseModel):
     subject: str
     time: AwareDatetime
     datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
-class Event(_CloudEvent):
+class Event(CloudEvent):
     """What became of a job; `subject` is its id."""
 
     data: EventBody
 
 
 class AccountBody(BaseModel):
-    """The JSON in the `data` of an event about an account: what the provider answered when it was paused."""
+    """The JSON in the `data` of an event about an account: what the provider answered when it was paused, or how it fails."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -80,14 +83,19 @@ class AccountBody(BaseModel):
     message: str | None = None
 
 
-class AccountEvent(_CloudEvent):
-    """An account was paused, or continues; only on the events stream. `subject` is the account."""
+class AccountEvent(CloudEvent):
+    """An account was paused or continues, or its provider fails or works again; only on the events stream. `subject` is the account."""
 
-    type: Literal["didflow.account.paused.v1", "didflow.account.resumed.v1"]
+    type: Literal[
+        "didflow.account.paused.v1",
+        "didflow.account.resumed.v1",
+        "didflow.account.breaker_opened.v1",
+        "didflow.account.breaker_closed.v1",
+    ]
     data: AccountBody
 
 
-class ReleaseEvent(_CloudEvent):
+class ReleaseEvent(CloudEvent):
     """A number stays that was to be given back; only on the events stream. `subject` is the number."""
 
     type: Literal["didflow.release.calls_came.v1"]
@@ -132,7 +140,7 @@ class NumberBody(BaseModel):
     documents: tuple[DocumentShown, ...] = ()
 
 
-class NumberEvent(_CloudEvent):
+class NumberEvent(CloudEvent):
     """A number that waits for documents has changed; only on the events stream. `subject` is the number."""
 
     type: NumberEventType
@@ -162,7 +170,7 @@ class InventoryBody(BaseModel):
         return self.model_dump_json(exclude_unset=True, by_alias=True)
 
 
-class InventoryEvent(_CloudEvent):
+class InventoryEvent(CloudEvent):
     """The account's numbers changed without a job, or one of them renews soon; only on the events stream. `subject` is the number."""
 
     type: Literal[
@@ -183,14 +191,91 @@ class FirstSweepBody(BaseModel):
     numbers: int
 
 
-class FirstSweepEvent(_CloudEvent):
+class FirstSweepEvent(CloudEvent):
     """The account's numbers were read for the first time; they emit no event of their own. `subject` is the account."""
 
     type: Literal["didflow.inventory.first_sweep.v1"]
     data: FirstSweepBody
 
 
-AnyEvent = Event | AccountEvent | NumberEvent | InventoryEvent | FirstSweepEvent | ReleaseEvent
+class GateClosedEvent(CloudEvent):
+    """Redis restarted: no money moves; only on the events stream. `subject` is the namespace."""
+
+    type: Literal["didflow.ledger.gate_closed.v1"]
+    data: GateClosed
+
+
+class GateFindingsEvent(CloudEvent):
+    """What keeps an account's money from moving; only on the events stream. `subject` is the account."""
+
+    type: Literal["didflow.ledger.gate_findings.v1"]
+    data: GateFindings
+
+
+class GateOpenedEvent(CloudEvent):
+    """An account's money moves again; only on the events stream. `subject` is the account."""
+
+    type: Literal["didflow.ledger.gate_opened.v1"]
+    data: GateOpened
+
+
+class FreezeEvent(CloudEvent):
+    """A person stopped purchases and releases, or let them continue; only on the events stream. `subject` is the account, or the
+    namespace for all accounts."""
+
+    type: Literal["didflow.ledger.frozen.v1", "didflow.ledger.unfrozen.v1"]
+    data: FreezeChanged
+
+
+class WebhookBody(BaseModel):
+    """The JSON in the `data` of an event about an endpoint of webhooks: its name, and why it is disabled (`gone`, `failing`, `person`)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    reason: str | None = None
+
+
+class WebhookEvent(CloudEvent):
+    """An endpoint was disabled or enabled, or its queue is full and new events aren't queued; only on the events stream.
+
+    `subject` is the endpoint's name.
+    """
+
+    type: Literal["didflow.webhook.disabled.v1", "didflow.webhook.enabled.v1", "didflow.webhook.queue_full.v1"]
+    data: WebhookBody
+
+
+class WebhookTestBody(BaseModel):
+    """The JSON in the `data` of a test: the endpoint's name, and who had it sent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    actor: str | None = None
+
+
+class WebhookTestEvent(CloudEvent):
+    """A test that `didflow webhooks test` sends to one endpoint; on no stream. `subject` is the endpoint's name."""
+
+    type: Literal["didflow.webhook.test.v1"]
+    data: WebhookTestBody
+
+
+AnyEvent = (
+    Event
+    | AccountEvent
+    | NumberEvent
+    | InventoryEvent
+    | FirstSweepEvent
+    | ReleaseEvent
+    | GateClosedEvent
+    | GateFindingsEvent
+    | GateOpenedEvent
+    | FreezeEvent
+    | WebhookEvent
+    | WebhookTestEvent
+)
 
 
 @cache

@@ -10,7 +10,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from didflow.contract.countries import same_country
 from didflow.contract.destinations import ProviderId, Route
@@ -193,10 +193,11 @@ class InventoryFilter(Checked):
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
-        for low, high in _RANGES:
+        for low, high, kind in _RANGES:
             if {low, high} & set(bad) or given.get(low) is None or given.get(high) is None:
                 continue
-            if given[low] > given[high]:
+            # With another fault in the filter the values are as they came: one a text, perhaps, and one a number.
+            if kind.validate_python(given[low]) > kind.validate_python(given[high]):
                 yield f"{low} is above {high}: no number would match"
 
     @field_validator("country")
@@ -205,13 +206,14 @@ class InventoryFilter(Checked):
         return country.strip() if country is not None else None
 
 
+_AMOUNT, _WHOLE, _MOMENT = TypeAdapter[Any](Amount), TypeAdapter[Any](Whole), TypeAdapter[Any](Moment)
 _RANGES = (
-    ("setup_usd_min", "setup_usd_max"),
-    ("monthly_usd_min", "monthly_usd_max"),
-    ("channels_min", "channels_max"),
-    ("added_after", "added_before"),
-    ("paid_until_after", "paid_until_before"),
-    ("seconds_min", "seconds_max"),
+    ("setup_usd_min", "setup_usd_max", _AMOUNT),
+    ("monthly_usd_min", "monthly_usd_max", _AMOUNT),
+    ("channels_min", "channels_max", _WHOLE),
+    ("added_after", "added_before", _MOMENT),
+    ("paid_until_after", "paid_until_before", _MOMENT),
+    ("seconds_min", "seconds_max", _WHOLE),
 )
 ALL_NUMBERS = InventoryFilter()
 

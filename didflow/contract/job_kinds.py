@@ -12,7 +12,17 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Request, RequestBase, Reroute, SearchAndBuy
+from didflow.contract.requests import (
+    CatalogueLook,
+    Failback,
+    FollowDocuments,
+    Release,
+    Request,
+    RequestBase,
+    Reroute,
+    SearchAndBuy,
+    UploadDocument,
+)
 from didflow.contract.states import Lane
 from didflow.contract.validation import invalid
 
@@ -96,6 +106,15 @@ _EVERY_KIND = (
     JobKind(
         name="follow_documents",
         request=FollowDocuments,
+        lane=Lane.BULK,
+        moves_money=False,
+        buys=False,
+        gives_back=False,
+        changes_routes=False,
+    ),
+    JobKind(
+        name="upload_document",
+        request=UploadDocument,
         lane=Lane.BULK,
         moves_money=False,
         buys=False,
@@ -194,4 +213,4 @@ def parse_request(fields: dict[str, Any] | str) -> Request:
         adapter = request_adapter()
         return adapter.validate_json(fields) if isinstance(fields, str) else adapter.validate_python(fields)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, Union[request_models()]) from None  # noqa: UP007 - of a tuple

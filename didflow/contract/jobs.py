@@ -25,7 +25,7 @@ class JobView:
     `token` rises with each attempt: what was seen of a parked job is true of it as long as its token is the same.
 
     `actor` submitted it; None: a worker did. `decided_by` cancelled it, retried or resolved it last.
-    `incident`: the one that it is part of.
+    `incident`: the one that it is part of. `traceparent`, `tracestate`: the W3C trace context that it was submitted with.
     """
 
     id: str
@@ -52,6 +52,8 @@ class JobView:
     actor: str | None = None
     decided_by: str | None = None
     incident: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ class RouteDifference:
     before: PastRoute
     after: PastRoute
 
+    @property
+    def is_one(self) -> bool:
+        """Whether its calls went elsewhere, or it was the account's at one of the moments only."""
+        was_ours, is_ours = (one.source is not Source.NOT_OURS for one in (self.before, self.after))
+        return self.before.destinations != self.after.destinations or was_ours is not is_ours
+
 
 _CAME = frozenset({Happening.BOUGHT, Happening.BOUGHT_INACTIVE, Happening.APPEARED})
 _WENT = frozenset({Happening.RELEASED, Happening.ALREADY_RELEASED, Happening.DISAPPEARED})

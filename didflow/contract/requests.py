@@ -17,11 +17,13 @@ from pydantic import (
 )
 
 from didflow.contract.destinations import Destination, ProviderId
+from didflow.contract.document_file import MAX_BYTES, DocumentKind
+from didflow.contract.inventory import InventoryFilter
 from didflow.contract.money import Usd
-from didflow.contract.numbers import NumberList, NumberType
+from didflow.contract.numbers import ListLength, NumberList, NumberType
 from didflow.contract.quote_terms import Terms
 from didflow.contract.release_timing import AfterMoment, Grace, Margin
-from didflow.contract.texts import DIGITS, PRINTABLE, URL, WILD
+from didflow.contract.texts import DIGITS, PRINTABLE, SHA256, URL, WILD
 from didflow.contract.time_values import Moment
 from didflow.contract.validation import Checked
 
@@ -170,32 +172,58 @@ class SearchAndBuy(RequestBase):
         return "allow_inactive" in (self.documents, *(rung.documents for rung in self.ladder or ()))
 
 
-class Selector(Checked):
+#: Fields of a selector that are in a number's record as they are: the owned list alone says which numbers match.
+IN_THE_RECORD = ("trunk_id", "destination", "label", "country", "city")
+
+#: Fields that change by themselves: with calls, with time, with the review of documents. A number is selected by them only as the
+#: provider shows it when the job runs.
+CHANGE_BY_THEMSELVES = frozenset(
+    {"status", "document", "paid_until_after", "paid_until_before", "renewal_within", "seconds_min", "seconds_max", "unused_for", "missing"}
+)
+
+
+class Selector(InventoryFilter):
     """Owned numbers by what they are now; every field given must match, and at least one is needed.
 
-    `all` is the explicit word for the whole account.
+    It has every filter of the inventory. `trunk_id`, `destination`, `label`, `country` and `city` are looked for in the owned list. With
+    any other field the inventory names the numbers when the job runs, if it is complete and young enough; otherwise the list is read. In
+    both cases only a number that fits as the provider shows it then is selected. A large reroute doesn't wait for that: its first batches
+    go to the numbers that the inventory shows so, unless one of these fields changes by itself (calls, dates, status, documents) or
+    `read_routes` is given.
+
+    label  not empty: a variable that isn't set must not select every number without a label
+    all    the explicit word for the whole account
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trunk_id: ProviderId | None = None
-    destination: Text | None = None
     label: Text | None = None
-    country: Text | None = None
-    city: Text | None = None
     all: bool = False
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
-        criteria = (given.get(name) for name in ("trunk_id", "destination", "label", "country", "city"))
-        if "all" not in bad and bool(given.get("all")) == any(criterion is not None for criterion in criteria):
-            yield "a selector names what to match (trunk_id, destination, label, country, city), or all: true, not both"
+        yield from super().faults_between(given, bad)
+        named = any(given.get(name) is not None for name in InventoryFilter.model_fields)
+        if "all" not in bad and bool(given.get("all")) == named:
+            what = ", ".join(IN_THE_RECORD)
+            yield f"a selector names what to match ({what}, or another filter of the inventory), or all: true, not both"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The filters that are given, by field."""
+        return {name: value for name in InventoryFilter.model_fields if (value := getattr(self, name)) is not None}
+
+    @property
+    def conditions(self) -> InventoryFilter | None:
+        """The whole of it as a filter of the inventory, where the owned list alone doesn't say which numbers match."""
+        given = self.given
+        return InventoryFilter.model_construct(**given) if given.keys() - set(IN_THE_RECORD) else None
 
 
 class _OfNumbers(RequestBase):
     """A request about numbers that we own: exactly one of `numbers`, `record_ids`, `selector`."""
 
-    numbers: NumberList = Field(default=(), max_length=100_000)
+    numbers: Annotated[NumberList, ListLength(100_000)] = ()
     record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=100_000)
     selector: Selector | None = None
     expected_count: Count | None = None
@@ -229,7 +257,7 @@ class Reroute(_OfNumbers):
     """
 
     kind: Literal["reroute"] = "reroute"
-    destinations: tuple[Destination, ...] = Field(default=(), max_length=20, json_schema_extra={"minItems": 1})
+    destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
     max_fraction: float | None = Field(default=None, gt=0, le=1)
     canary: Count | None = None
     deadline: Moment | None = None
@@ -301,6 +329,11 @@ class Release(_OfNumbers):
             yield "reusable needs parking: only parked numbers can be assigned"
 
     @property
+    def kept_reference(self) -> str | None:
+        """For whom a number must have been bought, also at the moment it goes."""
+        return self.expected_reference or (self.selector.reference if self.selector else None)
+
+    @property
     def counts_down(self) -> bool:
         """Whether there is a time between the request and the end of its numbers, in which it can be cancelled."""
         return self.at is not None or bool(self.grace) or self.before_renewal is not None
@@ -321,7 +354,7 @@ class FollowDocuments(RequestBase):
 
     kind: Literal["follow_documents"] = "follow_documents"
     job_id: Text | None = None
-    numbers: NumberList = Field(default=(), max_length=1000)
+    numbers: Annotated[NumberList, ListLength(1000)] = ()
     record_ids: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
     deadline: Moment | None = None
 
@@ -329,6 +362,20 @@ class FollowDocuments(RequestBase):
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:  # noqa: ARG003 - only what is there counts
         if sum((bool(given.get("numbers")), bool(given.get("record_ids")), given.get("job_id") is not None)) != 1:
             yield "name the numbers in exactly one way: job_id, numbers or record_ids, and not an empty list"
+
+
+class UploadDocument(RequestBase):
+    """Upload a document for numbers that need it. The file isn't part of it: the HTTP server that took it has it in memory.
+
+    document    which type of document it is
+    sha256      of the file, in hex; with `size_bytes` it is what a worker checks the file by
+    """
+
+    kind: Literal["upload_document"] = "upload_document"
+    document: DocumentKind
+    numbers: Annotated[NumberList, ListLength(1000, least=1)]
+    sha256: Annotated[str, Field(pattern=SHA256)]
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
 
 
 class CatalogueLook(RequestBase):
@@ -364,7 +411,7 @@ class CatalogueLook(RequestBase):
 
 
 #: Any request. The kinds of job are in `job_kinds`; a test holds them together.
-Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments | CatalogueLook
+Request = SearchAndBuy | Reroute | Failback | Release | FollowDocuments | UploadDocument | CatalogueLook
 
 
 AnyRequest = TypeVar("AnyRequest", bound=Checked)

@@ -30,7 +30,8 @@ REPORTED = TERMINAL | {JobState.NEEDS_REVIEW}
 
 
 class WaitReason(StrEnum):
-    """Why a job waits. Each ends without a person, but `account_paused` and `funds`, which name what to do, and, seldom, `reconciling`."""
+    """Why a job waits. Each ends without a person, but `account_paused`, `funds` and `frozen`, which name what to do, and, seldom,
+    `reconciling`."""
 
     RATE_LIMITED = "rate_limited"  #: the provider said 429, or the rate limit is used up for now
     PROVIDER_DOWN = "provider_down"  #: unreachable, or failing reads
@@ -44,6 +45,7 @@ class WaitReason(StrEnum):
     DAILY_CAP = "daily_cap"  #: the account has given back as many numbers today as it may; the rest goes tomorrow (UTC)
     DOCUMENTS = "documents"  #: numbers wait for documents, or for the provider's review of them
     RECONCILING = "reconciling"  #: Redis restarted and may have lost its last writes; no money moves until that is looked into
+    FROZEN = "frozen"  #: a person stopped purchases and releases (`didflow freeze`); it goes on once that is lifted
     NEWER_VERSION = "newer_version"  #: a newer version of didflow wrote it or ran it: one of its workers takes it
     RETRY = "retry"  #: an attempt failed; the next comes after a backoff
 

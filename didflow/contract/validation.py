@@ -5,7 +5,6 @@ stored job) nothing changes: there the errors are pydantic's, so that places and
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -13,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from didflow.contract.errors import Fault, InvalidRequest
 from didflow.contract.texts import IN_WORDS
+from didflow.contract.unknown_fields import unknown_field_step
 
 
 class Input(BaseModel):
@@ -95,17 +95,28 @@ def with_more(error: ValidationError | None, faults: Iterable[str]) -> Validatio
     return ValidationError.from_exception_data("input", [*details, *(_detail("value_error", what, (), None, {}) for what in faults)])
 
 
+def moved(error: ValidationError, by: int) -> ValidationError:
+    """The same error, of a part of a list that begins there."""
+    known = error.errors(include_url=False)
+    places = [(fault["loc"][0] + by, *fault["loc"][1:]) if isinstance(fault["loc"][0], int) else fault["loc"] for fault in known]
+    details = [
+        _detail(fault["type"], fault["msg"], place, fault["input"], fault.get("ctx", {}))
+        for fault, place in zip(known, places, strict=True)
+    ]
+    return ValidationError.from_exception_data("input", details)
+
+
 def _detail(kind: str, what: str, loc: tuple[int | str, ...], given: object, limits: Mapping[str, Any]) -> InitErrorDetails:
     return {"type": PydanticCustomError(kind, "{what}", {**limits, "what": what}), "loc": loc, "input": given}
 
 
-def invalid(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequest:
-    """A pydantic error as ours: one line per fault, never the input itself beyond what the fault quotes. `model`: whose fields they are."""
+def invalid(error: ValidationError, model: Any = None) -> InvalidRequest:
+    """A pydantic error as ours: one line per fault, never the input beyond what the fault quotes. `model`: the type that was to be read."""
     faults = tuple(Fault(one.path or "request", one.message, one.code, one.next_step) for one in faults_in(error, model))
     return InvalidRequest("the request is invalid: " + "; ".join(f"{where}: {what}" for where, what in faults), faults)
 
 
-def faults_in(error: ValidationError, model: type[BaseModel] | None = None) -> tuple[Fault, ...]:
+def faults_in(error: ValidationError, model: Any = None) -> tuple[Fault, ...]:
     """Where ('' for the whole) and what, in our words."""
     return tuple(
         as_fault(fault["loc"], fault["type"], fault["msg"], fault.get("ctx", {}), model)
@@ -113,10 +124,11 @@ def faults_in(error: ValidationError, model: type[BaseModel] | None = None) -> t
     )
 
 
-def as_fault(loc: tuple[int | str, ...], kind: str, words: str, limits: Mapping[str, Any], model: type[BaseModel] | None) -> Fault:
+def as_fault(loc: tuple[int | str, ...], kind: str, words: str, limits: Mapping[str, Any], wanted: Any) -> Fault:
+    """`wanted`: the type that was to be read, in which `loc` is; None if that isn't known."""
     message = _in_words(words.removeprefix("Value error, "))
-    known = model.model_fields if model is not None and len(loc) == 1 else ()
-    return Fault(".".join(map(str, loc)), message, kind, _next_step(kind, message, limits, str(loc[-1]) if loc else "", known))
+    step = unknown_field_step(loc, wanted) if kind == "extra_forbidden" else _next_step(kind, message, limits)
+    return Fault(".".join(map(str, loc)), message, kind, step)
 
 
 def _in_words(what: str) -> str:
@@ -154,10 +166,7 @@ _WANTED = {
 }
 
 
-def _next_step(kind: str, message: str, limits: Mapping[str, Any], name: str, known: Collection[str]) -> str:
-    if kind == "extra_forbidden":
-        nearest = get_close_matches(name, known, n=1)
-        return f"leave it out, or write {nearest[0]}" if nearest else "leave it out: there is no such field"
+def _next_step(kind: str, message: str, limits: Mapping[str, Any]) -> str:
     if (step := _STEPS.get(kind)) is not None:
         try:
             return step.format_map(limits)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from didflow.contract.api_keys import ApiKey, KeptKey, digest, new_secret
@@ -30,29 +31,43 @@ class NoKey(Enum):
 
 @dataclass(frozen=True)
 class Known:
-    """A key, and when it was last used as far as that is noted."""
+    """A key. `wait_ms`: how long until its rate allows the request; 0: now."""
 
     key: ApiKey
-    used_ms: int
+    wait_ms: int = 0
 
 
 def find(commands: Commands, secret: str | None) -> Command[Known | NoKey]:
-    """Whose secret this is."""
-    return (yield from commands.run(Call("api_key", ("" if secret is None else digest(secret),), _found)))
+    """Whose secret this is. It writes nothing."""
+    return (yield from commands.run(Call("api_key", (_digest(secret),), _found)))
 
 
-def _found(reply: list[str]) -> Known | NoKey:
+def find_for_request(commands: Commands, secret: str | None) -> Command[Known | NoKey]:
+    """Whose secret a request has. The request is counted, in all processes together, and the key's use is noted."""
+    return (yield from commands.run(Call("api_key_request", (_digest(secret), USED_EVERY_MS), _found)))
+
+
+def count_request(commands: Commands, key: ApiKey) -> Command[int]:
+    """Count a request that came without the key's secret. Returns how long until the key may send it, ms; 0: it may now."""
+    if key.rate_per_s is None:
+        return 0
+    return (yield from commands.run(Call("api_key_count", (key.id, str(key.rate_per_s)), int)))
+
+
+def _digest(secret: str | None) -> str:
+    return "" if secret is None else digest(secret)
+
+
+def _found(reply: list[Any]) -> Known | NoKey:
     if reply[0] != "key":
         return NoKey(reply[0])
-    return Known(_key(json.loads(reply[1])), int(reply[2] or 0))
+    return Known(_key_in(reply[1]), int(reply[2]))
 
 
-def note_use(commands: Commands, known: Known) -> Command[None]:
-    """Note that the key is used now, unless that was noted a moment ago."""
-    seconds, microseconds = yield RedisCommand("time")
-    now_ms = seconds * 1000 + microseconds // 1000
-    if now_ms - known.used_ms >= USED_EVERY_MS:
-        yield RedisCommand("hset", (commands.keys.api_keys_used, known.key.id, now_ms))
+@lru_cache(maxsize=256)
+def _key_in(text: str) -> ApiKey:
+    """Each request brings the same few."""
+    return key_of_record(json.loads(text))
 
 
 def create(commands: Commands, key: ApiKey, *, valid_for: timedelta | None = None) -> Command[str]:
@@ -71,13 +86,16 @@ def create(commands: Commands, key: ApiKey, *, valid_for: timedelta | None = Non
 
 
 def rotate(commands: Commands, name: str, *, overlap: timedelta, valid_for: timedelta | None = None) -> Command[tuple[ApiKey, str]]:
-    """Give the key of that id or name a new secret; its older ones are valid for the `overlap`. Raises ApiKeyNotFound."""
+    """Give the key of that id or name a new secret; its older ones are valid for the `overlap`.
+
+    `valid_for` None: the new secret expires when the newest one would have. Raises ApiKeyNotFound.
+    """
     secret = new_secret()
     args = (name, digest(secret), _ms(overlap), _ms(valid_for), commands.actor)
     reply: list[str] = yield from commands.run(Call("api_key_rotate", args, list))
     if reply[0] == "gone":
         raise ApiKeyNotFound(name)
-    return _key(json.loads(reply[1])), secret
+    return key_of_record(json.loads(reply[1])), secret
 
 
 def revoke(commands: Commands, name: str) -> Command[None]:
@@ -107,7 +125,7 @@ def any_made(commands: Commands) -> Command[bool]:
 def _kept(records: Iterable[Mapping[str, Any]], used: Mapping[str, str]) -> KeptKey:
     *_, newest = found = sorted(records, key=lambda record: int(record["created_ms"]))
     return KeptKey(
-        key=_key(newest),
+        key=key_of_record(newest),
         created_at=moment(str(newest["created_ms"])),
         created_by=newest["created_by"],
         expires_at=moment(str(newest["until_ms"])) if newest["until_ms"] else None,
@@ -116,7 +134,8 @@ def _kept(records: Iterable[Mapping[str, Any]], used: Mapping[str, str]) -> Kept
     )
 
 
-def _key(record: Mapping[str, Any]) -> ApiKey:
+def key_of_record(record: Mapping[str, Any]) -> ApiKey:
+    """The key in a stored record."""
     return ApiKey.model_validate({name: value for name, value in record.items() if name not in _LEDGERS})
 
 

@@ -23,6 +23,8 @@ MOST_LOOK_CHARS = 1_000_000
 MOST_ACCOUNT_BYTES = 32_000_000
 #: Lowest in its lane: a look never goes before a job that does something.
 PRIORITY = 9
+#: A list that jobs read all the time is written this often.
+FED_AGAIN_MS = 60_000
 _DIGEST_CHARS = 64
 
 
@@ -65,6 +67,11 @@ def keep(job_id: str, token: str, look: Look, text: str, *, kept_ms: int, most: 
     """Keep a look for this long, and at most this many of its account, unless a newer one is kept. Reads whether the lease holds."""
     args = (job_id, token, look.question, look.began_ms, text, kept_ms, most, MOST_ACCOUNT_BYTES)
     return Call("catalogue_keep", args, lambda reply: bool(reply != "lost"))
+
+
+def feed(look: Look, text: str, *, kept_ms: int, most: int) -> Call[str]:
+    """The same of a whole list that a job read for itself, where what is kept is older by a minute. Reads ``ok`` or ``older``."""
+    return Call("catalogue_feed", (look.account, look.question, look.began_ms, text, kept_ms, most, MOST_ACCOUNT_BYTES, FED_AGAIN_MS), str)
 
 
 def kept_look(keys: Keys, account: str, question: str) -> Command[Look | None]:

@@ -1,6 +1,6 @@
 """What anybody may do with the ledger: submit, cancel, and read. What a worker does is in `didflow.ledger.ledger`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
@@ -14,7 +14,7 @@ from didflow.ledger import script_calls
 from didflow.ledger.commands import Command, Commands, RedisCommand, perform, send
 from didflow.ledger.connection import translated
 from didflow.ledger.keys import Keys
-from didflow.ledger.script_calls import HISTORY_MS, RETENTION_MS, Call
+from didflow.ledger.script_calls import AUDIT_MS, HISTORY_MS, RETENTION_MS, Call
 from didflow.ledger.views import moment
 
 T = TypeVar("T")
@@ -31,6 +31,13 @@ class AccountState:
     status: int | None = None
     message: str = ""
     since: datetime | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> "AccountState":
+        """As its hash has it."""
+        if fields.get("paused") != "1":
+            return cls(paused=False)
+        return cls(True, int(fields.get("status") or 0), fields.get("message", ""), moment(fields.get("since_ms")))
 
 
 class FirstCheck(Protocol):
@@ -58,6 +65,7 @@ class LedgerClient:
         shebang: bool = True,
         retention_ms: int = RETENTION_MS,
         history_ms: int = HISTORY_MS,
+        audit_ms: int = AUDIT_MS,
         actor: str = "",
         first: FirstCheck | None = None,
     ) -> None:
@@ -68,6 +76,7 @@ class LedgerClient:
         self.keys = self.commands.keys
         self._retention_ms = retention_ms
         self._history_ms = history_ms
+        self._audit_ms = audit_ms
 
     def perform(self, command: Command[T]) -> T:
         """Run one of `commands`."""
@@ -151,6 +160,4 @@ class LedgerClient:
     def account_state(self, account: str) -> AccountState:
         with translated():
             fields = cast("dict[str, str]", self.client.hgetall(self.keys.account(account)))
-        if fields.get("paused") != "1":
-            return AccountState(paused=False)
-        return AccountState(True, int(fields.get("status") or 0), fields.get("message", ""), moment(fields.get("since_ms")))
+        return AccountState.of(fields)

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -18,12 +18,15 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 from didflow.contract.errors import InvalidSettings, LoginRefused, ServiceUnavailable, UnreadableRecord
+from didflow.ledger.async_script_client import AsyncScriptClient
 from didflow.urls import SentinelUrl, check_redis_url, sentinel_url
 
 #: A script that takes longer than this is a server in trouble. Blocking reads wait less than this at a time.
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
-#: The same of a Sentinel, which answers from memory.
+#: Connections of one client for asyncio. When all are in use, a call waits this long for one: a burst of requests is no outage.
+MOST_CONNECTIONS, FREE_CONNECTION_WITHIN_S = 100, 20.0
+#: Time-outs of a Sentinel, which answers from memory.
 SENTINEL_TIMEOUT_S = 1.0
 
 
@@ -74,6 +77,10 @@ class CountedSentinelPool(_Counted, SentinelConnectionPool):
     """Of a server that Sentinels watch. They are asked for its address for each connection."""
 
 
+class WaitingSentinelPool(redis.asyncio.BlockingConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool):
+    """The same for asyncio; and a caller waits while all its connections are in use."""
+
+
 class ScriptClient(redis.Redis):
     """redis-py's client, on which `evalsha` and `ask` go a short way: over connections that are kept for them, past the pool's bookkeeping,
     its look at the socket and the metrics of each command, which took a fifth of the processor time that a job costs a worker."""
@@ -89,26 +96,34 @@ class ScriptClient(redis.Redis):
 
     def ask(self, *command: Any) -> Any:
         """The reply as it comes. Sent again after a lost connection, as any other command of this client."""
+        (reply,) = self.ask_together([command])
+        if isinstance(reply, redis.exceptions.ResponseError):
+            raise reply
+        return reply
+
+    def ask_together(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The replies to a pipeline, refusals among them. After a lost connection all of it is sent again.
+
+        The server writes its append-only file before it replies, and once for all that it has read by then: these share an fsync.
+        """
         self.asked_s[threading.get_native_id()] = time.monotonic()
         connection: Any = self._kept_connection()  # redis-py's own methods have no types.
         whole = False
 
-        def ask() -> Any:
-            connection.send_command(*command)
-            return connection.read_response()
+        def ask() -> list[Any]:
+            # In one piece: redis-py's own pipelines send some thousand bytes at a time, and the server would sync after each.
+            connection.send_packed_command((b"".join(part for one in commands for part in connection.pack_command(*one)),))
+            return [_reply_of(connection) for _ in commands]
 
         try:
-            reply = connection.retry.call_with_retry(ask, lambda _: self._disconnect_all(connection))
-            whole = True
-        except redis.exceptions.ResponseError as error:
-            whole = not isinstance(error, redis.exceptions.ReadOnlyError)  # Another server may be behind the address by now.
-            raise
+            replies: list[Any] = connection.retry.call_with_retry(ask, lambda _: self._disconnect_all(connection))
+            whole = not any(isinstance(one, redis.exceptions.ReadOnlyError) for one in replies)  # Another server may be behind the address.
         finally:
             # Whatever broke off in between: a reply that is still to come must not be taken for that of the next command.
             if not whole or connection.should_reconnect():
                 connection.disconnect()
             self._kept.append(connection)
-        return reply
+        return replies
 
     def _disconnect_all(self, broken: Any) -> None:
         """This one and the idle ones. If the server is gone, or is another one by now, each would keep a caller waiting for a time-out."""
@@ -129,6 +144,13 @@ class ScriptClient(redis.Redis):
             return connection
         self._kept.clear()  # Forked since: they are the parent's.
         return self.connection_pool.get_connection()
+
+
+def _reply_of(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.exceptions.ResponseError as refusal:
+        return refusal
 
 
 def connect(
@@ -160,13 +182,15 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asy
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 15,
         "retry": redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.4, base=0.05), 2),
+        "max_connections": MOST_CONNECTIONS,
+        "timeout": FREE_CONNECTION_WITHIN_S,
     }
     if (found := sentinel_url(_readable(url))) is None:
-        return redis.asyncio.Redis.from_url(url, **options)
+        return AsyncScriptClient.from_pool(redis.asyncio.BlockingConnectionPool.from_url(url, **options))
     theirs = _sentinel_options(found) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     sentinel = redis.asyncio.sentinel.Sentinel(found.sentinels, sentinel_kwargs=theirs)  # type: ignore[no-untyped-call]
-    client = sentinel.master_for(found.service, connection_class=AsyncFollowingConnection, **(found.options | options))
-    return cast("redis.asyncio.Redis", client)
+    named: dict[str, Any] = {"service_name": found.service, "sentinel_manager": sentinel, "connection_class": AsyncFollowingConnection}
+    return AsyncScriptClient.from_pool(WaitingSentinelPool(**(named | found.options | options)))
 
 
 def _sentinel_options(found: SentinelUrl) -> dict[str, Any]:

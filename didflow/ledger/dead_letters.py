@@ -15,7 +15,6 @@ from didflow.contract.jobs import JobView
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
 from didflow.ledger.commands import Command, Commands, RedisCommand
-from didflow.ledger.decisions import note_decision
 from didflow.ledger.replies import PutBack, Unchanged
 from didflow.ledger.script_calls import Call
 
@@ -101,7 +100,6 @@ def replay(commands: Commands, name: str) -> Command[None]:
         if said is not PutBack.DONE:
             why = "its group is gone" if said is PutBack.NO_GROUP else "its stream doesn't keep it any more"
             raise InvalidRequest(f"{name} can't be put back, {why}: see `didflow dead-letters --json` for what it says, then drop it")
-        yield from note_decision(commands, "dead-letters replay", name)
         return
     reply = yield from commands.run(script_calls.retry(name, commands.actor))
     if isinstance(reply, Unchanged):
@@ -111,16 +109,10 @@ def replay(commands: Commands, name: str) -> Command[None]:
 def drop(commands: Commands, name: str) -> Command[None]:
     """Delete a poison entry, a business event or an undecodable message. Raises InvalidRequest for a job, DeadLetterNotFound."""
     if _ENTRY.fullmatch(name):
-        if not (yield RedisCommand("xdel", (commands.keys.poison, name))):
-            raise DeadLetterNotFound(name)
-        yield from note_decision(commands, "dead-letters drop", name)
+        yield from _drop_entry(commands, ("results", "poison"), name, name)
         return
     if name.startswith(REQUEST):
-        if not (
-            _ENTRY.fullmatch(entry := name.removeprefix(REQUEST)) and (yield RedisCommand("xdel", (commands.keys.dead_requests, entry)))
-        ):
-            raise DeadLetterNotFound(name)
-        yield from note_decision(commands, "dead-letters drop", name)
+        yield from _drop_entry(commands, ("requests", "dead"), name.removeprefix(REQUEST), name)
         return
     if not name.startswith(MESSAGE):
         raise InvalidRequest(f"{name}: a job isn't dropped: `didflow resolve` ends it with what you found")
@@ -128,8 +120,12 @@ def drop(commands: Commands, name: str) -> Command[None]:
     meant = [text for text in messages if _message(text).name == name]
     if not meant:
         raise DeadLetterNotFound(name)
-    yield from commands.run(_undecodable(0, *meant))
-    yield from note_decision(commands, "dead-letters drop", name)
+    yield from commands.run(_undecodable(0, *(part for message in meant for part in (message, name))))
+
+
+def _drop_entry(commands: Commands, stream: tuple[str, str], entry: str, name: str) -> Command[None]:
+    if not _ENTRY.fullmatch(entry) or (yield from commands.run(Call("letter_drop", (*stream, entry, name), str))) == "gone":
+        raise DeadLetterNotFound(name)
 
 
 def _undecodable(limit: int, *dropped: str) -> Call[list[str]]:
@@ -141,7 +137,7 @@ def _put_back(name: str) -> Call[PutBack]:
     if not _ENTRY.fullmatch(entry):
         raise DeadLetterNotFound(name)
     where = ("results", "poison", "poison") if entry == name else ("requests", "dead", "dead")
-    return Call("put_back", (entry, *where), PutBack)
+    return Call("put_back", (entry, *where, name), PutBack)
 
 
 def _request(entry_id: str, kept: Mapping[str, str]) -> DeadRequest:

@@ -5,16 +5,6 @@ from datetime import UTC, datetime
 from didflow.contract.decisions import Decision
 from didflow.ledger.commands import Command, Commands, RedisCommand
 
-#: As in the scripts.
-MOST = 10_000
-
-
-def note_decision(commands: Commands, what: str, subject: str, detail: str = "") -> Command[None]:
-    """Note one that was carried out without a script of ours. Nothing for a client without an actor, which is a worker."""
-    if commands.actor:
-        fields = {"what": what, "subject": subject, "actor": commands.actor, "detail": detail}
-        yield RedisCommand("xadd", (commands.keys.decisions, fields), {"maxlen": MOST, "approximate": True})
-
 
 def decisions(commands: Commands, limit: int) -> Command[tuple[Decision, ...]]:
     """The newest, newest first."""

@@ -5,5 +5,9 @@ from didflow.contract.results import Result
 
 def event_members(result: Result) -> str:
     """Encoded here because Redis's cjson would make `{}` of an empty list and floats of money."""
-    text = result.model_dump_json(exclude_none=True)
+    return members_of(result.model_dump_json(exclude_none=True))
+
+
+def members_of(text: str) -> str:
+    """Of a result as JSON."""
     return text[1:-1]

@@ -10,9 +10,13 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, cast
 
+from pydantic import BaseModel, ConfigDict
+
+from didflow.contract.errors import AlreadyDecided
 from didflow.contract.history import Happened, Happening
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import translated
+from didflow.ledger.records import read_record
 from didflow.ledger.replies import Vouched
 from didflow.ledger.script_calls import Call
 from didflow.ledger.stored_history import one_happened_text
@@ -61,6 +65,27 @@ class Findings:
         return asdict(self)
 
 
+class Gift(BaseModel):
+    """A person says that this purchase bought this record. A worker, which can ask the provider, gives it to the job.
+
+    refused   why the job didn't get it; empty: no worker has tried it yet
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    record_id: int
+    job: str
+    actor: str
+    refused: str = ""
+
+
+class _Given(BaseModel):
+    """As `scripts/include/gifts.lua` writes it; what else it has is for the scripts."""
+
+    job: str
+
+
 class Gate:
     """One ledger's gates."""
 
@@ -92,28 +117,62 @@ class Gate:
     def accept(self, account: str, owned: Mapping[str, int], in_cart: Iterable[str] = ()) -> int:
         """A person says that these are no job's: owned numbers, with their record ids, and numbers in the cart.
 
-        It stands in their histories from then on. Returns how many were new.
+        It stands in their histories from then on. Returns how many were new. Raises AlreadyDecided for a number that was given to a
+        purchase, or will be: of a hundred numbers with such a one, none is accepted.
         """
         by = self._ledger.commands.actor or None
-        told = [
+        entries = [
             (str(record), number, one_happened_text(Happened(what=Happening.ACCEPTED, record_id=record, by="person", actor=by)))
             for number, record in owned.items()
         ]
         in_cart_text = one_happened_text(Happened(what=Happening.ACCEPTED_IN_CART, by="person", actor=by))
-        told += [(number, number, in_cart_text) for number in in_cart]
-        return sum(
-            int(self._script("gate_accept", account, *chain.from_iterable(some)))
-            for some in (told[start : start + ACCEPTED_TOGETHER] for start in range(0, len(told), ACCEPTED_TOGETHER))
-        )
+        entries += [(number, number, in_cart_text) for number in in_cart]
+        return sum(self._accept(account, entries[start : start + ACCEPTED_TOGETHER]) for start in range(0, len(entries), ACCEPTED_TOGETHER))
 
-    def accept_given(self, account: str, record_id: int, number: str) -> None:
-        """A person gave this number to a job, which its history has already: the gate needn't wait for it any more."""
-        self._script("gate_accept", account, record_id, number, "")
+    def _accept(self, account: str, entries: Iterable[tuple[str, str, str]]) -> int:
+        match self._script("gate_accept", account, *chain.from_iterable(entries)):
+            case ["decided", number, job_id]:
+                raise AlreadyDecided(number, job_id)
+            case [_, count]:
+                return int(count)
+        raise AssertionError("gate_accept has two replies")
 
     def accepted(self, account: str) -> frozenset[str]:
         """What was accepted so far."""
         with translated():
             return frozenset(cast("set[str]", self._ledger.client.smembers(self._ledger.keys.accepted(account))))
+
+    def keep_gift(self, account: str, gift: Gift) -> bool:
+        """Keep the gift, in place of one that was refused. True if it is kept, or was carried out before; False if that record is not
+        among the findings. Raises AlreadyDecided."""
+        match self._script("gate_gift", account, gift.model_dump_json()):
+            case ["decided", job_id]:
+                raise AlreadyDecided(gift.number, job_id)
+            case [word]:
+                return bool(word == "kept")
+        raise AssertionError("gate_gift has three replies")
+
+    def refuse_gift(self, account: str, gift: Gift, why: str) -> bool:
+        """The purchase can't have it. False if the gift, as it was read, isn't there any more."""
+        return bool(self._script("gate_gift_end", account, gift.number, gift.model_dump_json(), why) == "changed")
+
+    def forget_gift(self, account: str, gift: Gift) -> None:
+        """Forget a gift as it was read."""
+        self._script("gate_gift_end", account, gift.number, gift.model_dump_json(), "")
+
+    def gifts(self, account: str) -> dict[str, Gift]:
+        """The gifts that no worker has carried out, by number."""
+        with translated():
+            texts = cast("dict[str, str]", self._ledger.client.hgetall(self._ledger.keys.gifts(account)))
+        read = (read_record(Gift, text) for text in texts.values())
+        return {gift.number: gift for gift in read if gift is not None}
+
+    def given_to(self, account: str, number: str) -> str | None:
+        """The purchase that has the number by a person's decision."""
+        with translated():
+            text = cast("str | None", self._ledger.client.hget(self._ledger.keys.given(account), number))
+        given = read_record(_Given, text)
+        return given.job if given else None
 
     def closed(self, account: str) -> bool:
         """Whether this account's money waits."""

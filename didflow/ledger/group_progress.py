@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 import redis
 
 from didflow.contract.errors import InvalidRequest
-from didflow.ledger.commands import Command, RedisCommand
+from didflow.ledger.commands import Command, Commands, RedisCommand
 from didflow.ledger.group_membership import name_fault
 from didflow.ledger.keys import Keys
+from didflow.ledger.script_calls import Call
 
 StreamName = Literal["requests", "results", "events"]
 STREAMS: tuple[StreamName, ...] = get_args(StreamName)
@@ -77,7 +78,7 @@ def all_groups(keys: Keys) -> Command[tuple[StreamGroups, ...]]:
     return tuple(found)
 
 
-def delete_group(keys: Keys, stream: StreamName, name: str) -> Command[None]:
+def delete_group(commands: Commands, stream: StreamName, name: str) -> Command[None]:
     """Delete a group with all that it knows. Entries that no other group needs are trimmed after that.
 
     Raises InvalidRequest if there is none, or if one of its consumers was seen within the last minute: that one would make the group
@@ -87,13 +88,13 @@ def delete_group(keys: Keys, stream: StreamName, name: str) -> Command[None]:
         raise _refusal("stream", f"is one of {', '.join(STREAMS)}")
     if fault := name_fault(name):
         raise _refusal("group", fault)
-    groups = yield from _groups(keys, stream, 0)
+    groups = yield from _groups(commands.keys, stream, 0)
     group = next((one for one in groups if one.name == name), None)
     if group is None:
         raise _refusal("group", f"there is no group {name!r} on the stream {stream}: `didflow results groups` lists them")
     if group.lives:
         raise _refusal("group", f"{name!r} is in use, a consumer was seen {group.seen_s:.0f} s ago: stop its consumers, wait a minute")
-    yield RedisCommand("xgroup_destroy", (key_of(keys, stream), name))
+    yield from commands.run(Call("group_delete", (stream, name), str))
 
 
 def _refusal(where: str, what: str) -> InvalidRequest:

@@ -1,8 +1,7 @@
 """Reads the mirror of an account's numbers: a page of a list, totals, one number. Commands, which the sync and async clients share."""
 
-import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,11 +20,15 @@ from didflow.contract.inventory import (
     MirrorState,
     matches,
 )
+from didflow.contract.number_holders import Holder
+from didflow.contract.provider import OwnedNumber
 from didflow.ledger.commands import Command, RedisCommand
+from didflow.ledger.inventory_changes import SweepTimes, merged
 from didflow.ledger.inventory_columns import (
     DIGITS,
     PER_SEGMENT,
     PLACES,
+    first_lines,
     has_more,
     lines_in,
     lines_with,
@@ -40,26 +43,27 @@ from didflow.ledger.inventory_columns import (
     usd_of,
 )
 from didflow.ledger.inventory_cursor import after_cursor, cursor_of
-from didflow.ledger.inventory_rows import mirrored, moment_ms, read_row
+from didflow.ledger.inventory_rows import Row, mirrored, moment_ms, read_row
 from didflow.ledger.keys import Keys
 from didflow.ledger.number_holders import holders
 from didflow.ledger.records import read_record
 from didflow.ledger.reservations import Reservation
 from didflow.ledger.views import moment
 
-#: Segments of lines that one pipeline reads: half a megabyte.
-SEGMENTS_TOGETHER = 8
+#: Segments of lines that one pipeline reads: two megabytes, copied in a millisecond. Each pipeline may wait for another's write to disk.
+SEGMENTS_TOGETHER = 32
 #: Records that one pipeline reads.
 RECORDS_TOGETHER = 200
 
 
 @dataclass(frozen=True)
 class Looked:
-    """The mirror's state, and the ledger's clock when it was read."""
+    """The mirror's state, and the ledger's clock when it was read. `began_ms`: when the newest sweep began."""
 
     state: MirrorState
     now: datetime
     slots: int
+    began_ms: int
 
 
 def look(keys: Keys, account: str) -> Command[Looked]:
@@ -86,7 +90,7 @@ def look(keys: Keys, account: str) -> Command[Looked]:
         trouble_at=moment_ms(_whole(fields.get("trouble_ms"))) if fields.get("trouble") and fields.get("trouble_ms") else None,
         gate_closed=epoch not in (None, "1") and passed != epoch,
     )
-    return Looked(state, moment_ms(now_ms), _whole(fields.get("slots")))
+    return Looked(state, moment_ms(now_ms), _whole(fields.get("slots")), _whole(fields.get("sweep_ms")))
 
 
 def read_lines(keys: Keys, account: str, slots: int | None = None, wanted: InventoryFilter = ALL_NUMBERS) -> Command[list[str]]:
@@ -127,43 +131,68 @@ def read_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime) 
 
 def _some_numbers(keys: Keys, account: str, lines: Sequence[str], now: datetime) -> Command[list[InventoryNumber]]:
     numbers = [number_in(line) for line in lines]
-    rows, parked, lent, reserved = yield tuple(
-        RedisCommand("hmget", (key, numbers))
-        for key in (keys.inventory_rows(account), keys.parked(account), keys.handed_out(account), keys.reserved(account))
-    )
+    rows, *others = yield _of_each(keys, account, numbers)
     bought = yield from holders(keys, numbers)
     found = []
-    for place, (number, line) in enumerate(zip(numbers, lines, strict=True)):
-        row = read_row(number, rows[place])
-        if row is None:
-            continue
-        known = mirrored(row, seen_ms_in(line), missed_ms_in(line))
-        holder = bought.get(number)
-        ours = holder is not None and holder.account == account and holder.record_id in (None, row.owned.record_id)
-        found.append(
-            InventoryNumber.model_construct(  # What a row holds was checked when it was read.
-                **known,
-                reference=holder.reference if ours and holder else None,
-                parked_by=_release(parked[place]),
-                lent_to=_borrower(lent[place]),
-                **_held(reserved[place], now),
-            )
-        )
+    for line, row_text, *texts in zip(lines, rows, *others, strict=True):
+        row = read_row(number_in(line), row_text)
+        if row is not None:
+            found.append(_with_ledger(account, row, (seen_ms_in(line), missed_ms_in(line)), bought, texts, now))
     return found
+
+
+def as_shown(keys: Keys, account: str, owned: Sequence[OwnedNumber]) -> Command[tuple[datetime, list[InventoryNumber]]]:
+    """These numbers as the provider shows them now, with what a sweep would make of that, and the ledger's clock."""
+    looked = yield from look(keys, account)
+    now_ms, swept_at = int(looked.now.timestamp() * 1000), looked.state.swept_at
+    times = SweepTimes(now_ms, 0, int(swept_at.timestamp() * 1000) if swept_at else None)
+    found: list[InventoryNumber] = []
+    for start in range(0, len(owned), RECORDS_TOGETHER):
+        some = owned[start : start + RECORDS_TOGETHER]
+        numbers = [one.number for one in some]
+        rows, *others = yield _of_each(keys, account, numbers)
+        bought = yield from holders(keys, numbers)
+        for one, text, *texts in zip(some, rows, *others, strict=True):
+            row = merged(read_row(one.number, text), one, times)
+            found.append(_with_ledger(account, row, (now_ms, 0), bought, texts, looked.now))
+    return looked.now, found
+
+
+def _of_each(keys: Keys, account: str, numbers: Sequence[str]) -> tuple[RedisCommand, ...]:
+    """Rows, and what the ledger knows: parked, lent, reserved."""
+    per_number = (keys.inventory_rows(account), keys.parked(account), keys.handed_out(account), keys.reserved(account))
+    return tuple(RedisCommand("hmget", (key, numbers)) for key in per_number)
+
+
+def _with_ledger(
+    account: str, row: Row, moments_ms: tuple[int, int], bought: Mapping[str, Holder], texts: Sequence[str | None], now: datetime
+) -> InventoryNumber:
+    """`moments_ms`: when it was seen, and missed. `texts`: parked, lent, reserved."""
+    parked, lent, reserved = texts
+    holder = bought.get(row.owned.number)
+    ours = holder is not None and holder.account == account and holder.record_id in (None, row.owned.record_id)
+    return InventoryNumber.model_construct(  # What a row holds was checked when it was read.
+        **mirrored(row, *moments_ms),
+        reference=holder.reference if ours and holder else None,
+        parked_by=_release(parked),
+        lent_to=_borrower(lent),
+        **_held(reserved, now),
+    )
 
 
 def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[InventoryPage]:
     """One page of a list. Raises InvalidRequest for a cursor of another list."""
     looked = yield from look(keys, account)
     after = after_cursor(account, query)
-    lines = yield from _candidates(keys, account, query.matching, looked)
-    key, descending = sort_key(query.sort.removeprefix("-")), query.sort.startswith("-")
+    lines = yield from candidates(keys, account, query.matching, looked)
+    field, descending = query.sort.removeprefix("-"), query.sort.startswith("-")
+    key = sort_key(field)
     if after is not None:
         lines = [line for line in lines if (key(line) < after if descending else key(line) > after)]
     page: list[InventoryNumber] = []
     last = ""
     # All that is left is sorted only where the first of it don't do: records that don't match after all are rare.
-    for some in _in_order(lines, key, query.limit + 1, by_number=query.sort.endswith("number"), descending=descending):
+    for some in _in_order(lines, field, query.limit + 1, descending=descending):
         by_number = {number_in(line): line for line in some}
         for number in (yield from read_numbers(keys, account, some, looked.now)):
             if matches(number, query.matching, looked.now):
@@ -174,15 +203,13 @@ def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[I
     return InventoryPage(looked.state, tuple(page), None)
 
 
-def _in_order(lines: Sequence[str], key: Callable[[str], str], first: int, *, by_number: bool, descending: bool) -> Iterable[Sequence[str]]:
-    if by_number:  # Lines sort so as they are, without a call for each.
-        begin = heapq.nlargest(first, lines) if descending else heapq.nsmallest(first, lines)
-    else:
-        begin = heapq.nlargest(first, lines, key) if descending else heapq.nsmallest(first, lines, key)
+def _in_order(lines: Sequence[str], field: str, first: int, *, descending: bool) -> Iterable[Sequence[str]]:
+    """The `first` of them in their order, then the others. Lines of one value sort by their number, which they begin with."""
+    begin = first_lines(lines, field, first, descending=descending)
     yield begin
     if len(lines) <= len(begin):
         return
-    rest = iter(sorted(lines, key=key, reverse=descending)[len(begin) :])
+    rest = iter(sorted(lines, key=sort_key(field), reverse=descending)[len(begin) :])
     while some := list(islice(rest, RECORDS_TOGETHER)):
         yield some
 
@@ -190,7 +217,7 @@ def _in_order(lines: Sequence[str], key: Callable[[str], str], first: int, *, by
 def inventory_totals(keys: Keys, account: str, wanted: InventoryFilter, renewal_days: int) -> Command[InventoryTotals]:
     """Of all numbers that match."""
     looked = yield from look(keys, account)
-    lines = yield from _candidates(keys, account, wanted, looked)
+    lines = yield from candidates(keys, account, wanted, looked)
     if needs_records(wanted) or (_has_route(wanted) and any(map(has_more, lines))):
         found = yield from read_numbers(keys, account, lines, looked.now)
         mine = {number.number for number in found if matches(number, wanted, looked.now)}
@@ -227,12 +254,12 @@ def one_number(keys: Keys, account: str, number: str) -> Command[tuple[Looked, I
 def selected(keys: Keys, account: str, wanted: InventoryFilter) -> Command[tuple[Looked, tuple[InventoryNumber, ...]]]:
     """Every number that matches, by number, and how old the mirror is."""
     looked = yield from look(keys, account)
-    lines = yield from _candidates(keys, account, wanted, looked)
+    lines = yield from candidates(keys, account, wanted, looked)
     found = yield from read_numbers(keys, account, sorted(lines), looked.now)
     return looked, tuple(number for number in found if matches(number, wanted, looked.now))
 
 
-def _candidates(keys: Keys, account: str, wanted: InventoryFilter, looked: Looked) -> Command[Sequence[str]]:
+def candidates(keys: Keys, account: str, wanted: InventoryFilter, looked: Looked) -> Command[Sequence[str]]:
     """The lines that may match. Where another key lists the numbers, by it."""
     lines: Sequence[str] = yield from read_lines(keys, account, looked.slots, wanted)
     lines = narrowed(lines, wanted, looked.now)

@@ -5,6 +5,7 @@ sort as what they mean; names are digests, of which two alike are rarer than one
 """
 
 import hashlib
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -298,3 +299,19 @@ def sort_key(field: str) -> Callable[[str], str]:
         return lambda line: line[:16]
     begin, end = PLACES[field].start, PLACES[field].stop
     return lambda line: line[begin:end] + line[:16]
+
+
+def first_lines(lines: Sequence[str], field: str, first: int, *, descending: bool) -> list[str]:
+    """The first ones in the order of a field, by number among equals. Found without a call for each line: of a hundred thousand that would
+    take longer than all the rest."""
+    best = heapq.nlargest if descending else heapq.nsmallest
+    if field == "number":
+        return best(first, lines)
+    begin, end = PLACES[field].start, PLACES[field].stop
+    values = [line[begin:end] for line in lines]
+    if not (leading := best(first, values)):
+        return []
+    last = leading[-1]
+    ahead = [line for line in lines if (line[begin:end] > last if descending else line[begin:end] < last)]
+    ahead.sort(key=sort_key(field), reverse=descending)
+    return ahead + best(first - len(ahead), [line for line in lines if line[begin:end] == last])

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from didflow.contract.history import Happened, Happening
 from didflow.contract.states import JobState
-from didflow.ledger.client import LedgerClient
+from didflow.ledger.client import WORKER_ALIVE_MS, LedgerClient
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.connection import translated
 from didflow.ledger.inventory import read_lines, read_slots
@@ -79,9 +79,9 @@ class InventorySweeps:
     def __init__(self, ledger: LedgerClient) -> None:
         self._ledger, self._keys = ledger, ledger.keys
 
-    def begin(self, account: str, by: str) -> SweepTurn | float:
-        """A turn, or in how many seconds to ask again. `by` is unique to this sweep."""
-        reply = self._run("inventory_begin", account, by, SWEEP_LEASE_MS)
+    def begin(self, account: str, by: str, worker: str = "") -> SweepTurn | float:
+        """A turn, or in how many seconds to ask again. `by` is unique to this sweep, which is over when its `worker` is gone."""
+        reply = self._run("inventory_begin", account, by, SWEEP_LEASE_MS, worker, WORKER_ALIVE_MS)
         if reply[0] == "no":
             return int(reply[1]) / 1000
         return SweepTurn(account, by, int(reply[1]), int(reply[2]) if reply[2] else None)
@@ -99,30 +99,23 @@ class InventorySweeps:
             found[number] = Kept(text or "", read_row(number, text), held.holder if held and not held.until_ms else None, record_id)
         return found
 
-    def write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], *, settle_ms: int) -> list[str]:
-        """What the sweep read of some numbers. Returns those that aren't as they were kept: nothing was written of them."""
-        left = self._write(turn, seen, changed[:ROWS_TOGETHER], settle_ms)
-        for start in range(ROWS_TOGETHER, len(changed), ROWS_TOGETHER):
-            left += self._write(turn, (), changed[start : start + ROWS_TOGETHER], settle_ms)
-        return left
+    def write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], *, read_ms: int, settle_ms: int) -> list[str]:
+        """What the sweep read of some numbers at that moment, or later. Returns those that aren't as they were kept: nothing was written
+        of them. Where a newer read was written, that stays."""
+        return self._in_parts("inventory_page", (turn.account, turn.by, SWEEP_LEASE_MS, read_ms, settle_ms), seen, changed, read_ms)
 
-    def _write(self, turn: SweepTurn, seen: Sequence[Row], changed: Sequence[Changed], settle_ms: int) -> list[str]:
-        page = {
-            "seen": [[row.owned.number, row.slot] for row in seen if row.slot is not None],
-            "rows": [
-                [
-                    one.row.owned.number,
-                    str(one.row.owned.record_id),
-                    one.kept.text,
-                    one.row.text(),
-                    line_of(one.row, turn.began_ms),
-                    *_told(one.news),
-                ]
-                for one in changed
-            ],
-        }
-        reply = self._held(self._run("inventory_page", turn.account, turn.by, SWEEP_LEASE_MS, settle_ms, json.dumps(page)))
-        return list(map(str, reply))
+    def write_read(self, account: str, seen: Sequence[Row], changed: Sequence[Changed], *, read_ms: int, settle_ms: int) -> list[str]:
+        """The same of what a job read by the way. Lists may lag for `settle_ms`: what was read so shortly before stays, too."""
+        return self._in_parts("inventory_read", (account, read_ms, settle_ms), seen, changed, read_ms)
+
+    def _in_parts(
+        self, script: str, args: tuple[str | int, ...], seen: Sequence[Row], changed: Sequence[Changed], read_ms: int
+    ) -> list[str]:
+        left: list[str] = []
+        for start in range(0, max(1, len(changed)), ROWS_TOGETHER):
+            page = _page(() if start else seen, changed[start : start + ROWS_TOGETHER], read_ms)
+            left += map(str, self._held(self._run(script, *args, json.dumps(page))))
+        return left
 
     def unseen(self, turn: SweepTurn) -> list[str]:
         """The lines of the numbers that this sweep didn't show, nor a job since it began."""
@@ -157,7 +150,7 @@ class InventorySweeps:
         """A number that isn't ours any more, unless a job knows more of it by now."""
         number = line[:16].rstrip()
         kept = self.kept(turn.account, [number])[number]
-        fields = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_told(news)]]}
+        fields = {"missed": [], "gone": [[number, kept.text, line[PLACES["seen"]], *_news_and_history(news)]]}
         reply = self._held(self._run("inventory_absent", turn.account, turn.by, SWEEP_LEASE_MS, json.dumps(fields)))
         return int(reply) > 0
 
@@ -167,7 +160,7 @@ class InventorySweeps:
 
     def alive(self, turn: SweepTurn) -> None:
         """A sign of life."""
-        self.write(turn, (), (), settle_ms=0)
+        self.write(turn, (), (), read_ms=turn.began_ms, settle_ms=0)
 
     def _held(self, reply: Any) -> Any:
         if reply == "lost":
@@ -182,7 +175,17 @@ class InventorySweeps:
             return self._ledger.send(step)
 
 
-def _told(news: Sequence[NumberNews]) -> tuple[list[list[str]], list[dict[str, str]]]:
+def _page(seen: Sequence[Row], changed: Sequence[Changed], read_ms: int) -> dict[str, Any]:
+    """As `scripts/include/inventory_pages.lua` reads it."""
+    rows = []
+    for one in changed:
+        owned = one.row.owned
+        texts = (one.kept.text, one.row.text(), line_of(one.row, read_ms))
+        rows.append([owned.number, str(owned.record_id), *texts, *_news_and_history(one.news)])
+    return {"seen": [[row.owned.number, row.slot] for row in seen if row.slot is not None], "rows": rows}
+
+
+def _news_and_history(news: Sequence[NumberNews]) -> tuple[list[list[str]], list[dict[str, str]]]:
     return [[one.type, one.data] for one in news], [fields_of_one(one.happened) for one in news]
 
 

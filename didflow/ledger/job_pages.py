@@ -1,11 +1,12 @@
 """Jobs page by page, newest first. A page begins behind the last job of the one before, so new jobs don't move it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.commands import Command, Commands, RedisCommand
+from didflow.ledger.script_calls import Call
 from didflow.ledger.views import moment, whole
 
 #: Jobs that are read for one page at most: a filter may leave few of them.
@@ -70,8 +71,12 @@ def jobs_page(
     reference: str | None = None,
     after: Place = BEGINNING,
     limit: int = 100,
+    read_at_most: int = READ_AT_MOST,
 ) -> Command[JobPage]:
-    """The newest jobs behind that place that are `wanted`, of a reference or of a state, if they are given."""
+    """The newest jobs behind that place that are `wanted`, of a reference or of a state, if they are given.
+
+    `read_at_most`: after this many jobs were read, the page ends with what was found.
+    """
     keys = (
         (commands.keys.reference(reference),)
         if reference is not None
@@ -79,7 +84,7 @@ def jobs_page(
     )
     found: list[JobLine] = []
     read = 0
-    while read < READ_AT_MOST:
+    while read < read_at_most:
         places = yield from _places(keys, after, READ_TOGETHER)
         read += len(places)
         lines = yield from _lines(commands, places)
@@ -93,6 +98,18 @@ def jobs_page(
         if len(places) < READ_TOGETHER:
             return JobPage(tuple(found), None)
     return JobPage(tuple(found), after)
+
+
+def job_lines(commands: Commands, job_ids: Sequence[str]) -> Command[tuple[JobLine, ...]]:
+    """These jobs, in that order; without those that aren't kept."""
+    lines = yield from _lines(commands, [Place(0, job_id) for job_id in job_ids])
+    return tuple(lines[job_id] for job_id in job_ids if job_id in lines)
+
+
+def dry_runs(commands: Commands, *lists: Sequence[JobLine]) -> Command[frozenset[str]]:
+    """The ids of those that are dry runs. For the jobs of one page."""
+    ids = tuple(dict.fromkeys(line.id for lines in lists for line in lines))
+    return (yield from commands.run(Call("dry_runs", ids, frozenset[str]))) if ids else frozenset()
 
 
 def _places(keys: tuple[str, ...], after: Place, count: int) -> Command[list[Place]]:

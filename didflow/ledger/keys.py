@@ -160,6 +160,16 @@ class Keys:
         """Set: accounts that are paused."""
         return f"{self.namespace}:accounts:paused"
 
+    @property
+    def frozen(self) -> str:
+        """Hash: account ('' = all) -> the freeze of its purchases and releases, see `didflow.ledger.freezes`."""
+        return f"{self.namespace}:frozen"
+
+    @property
+    def frozen_held(self) -> str:
+        """zset: jobs that wait until a freeze is lifted."""
+        return f"{self.frozen}:held"
+
     def provider(self, account: str) -> str:
         """Hash: to which provider account the jobs of this one belong, see `didflow.ledger.provider_identity`."""
         return f"{self.namespace}:provider:{account}"
@@ -214,6 +224,15 @@ class Keys:
         return f"{self.namespace}:catalogue:"
 
     @property
+    def document_questions(self) -> str:
+        """Channel: workers ask for documents' files, see `didflow.ledger.document_transfer`. What is published is stored nowhere."""
+        return f"{self.namespace}:documents:questions"
+
+    def document_parts(self, name: str) -> str:
+        """Channel: parts of a file, to the attempt of that name."""
+        return f"{self.namespace}:documents:parts:{name}"
+
+    @property
     def api_keys(self) -> str:
         """Hash: SHA-256 of a secret of the HTTP API -> its key, see `didflow.ledger.api_keys`."""
         return f"{self.namespace}:api_keys"
@@ -224,9 +243,61 @@ class Keys:
         return f"{self.api_keys}:used"
 
     @property
+    def api_keys_sent(self) -> str:
+        """Hash: id of a key with a rate -> when its requests would have been sent at that rate, microseconds, see `api_key_request`."""
+        return f"{self.api_keys}:sent"
+
+    @property
     def api_keys_made(self) -> str:
         """Int: how many keys were ever made."""
         return f"{self.api_keys}:made"
+
+    @property
+    def webhooks(self) -> str:
+        """Hash: endpoint's id -> its name."""
+        return f"{self.namespace}:webhooks"
+
+    @property
+    def webhooks_version(self) -> str:
+        """Int: counts changes of endpoints."""
+        return f"{self.webhooks}:version"
+
+    @property
+    def webhooks_position(self) -> str:
+        """Hash: how far the streams are read into the queues of the endpoints."""
+        return f"{self.webhooks}:position"
+
+    @property
+    def webhook_messages(self) -> str:
+        """Stream: events that endpoints want, as they are delivered."""
+        return f"{self.webhooks}:messages"
+
+    def webhook(self, endpoint_id: str) -> str:
+        """Hash: an endpoint; its other keys begin so, see `didflow.ledger.webhooks`."""
+        return f"{self.namespace}:webhook:{endpoint_id}"
+
+    def awaited_finding(self, job_id: str) -> str:
+        """Text, for a day: a finding that a second person is to confirm, see `didflow.ledger.awaited_findings`."""
+        return f"{self.job(job_id)}:finding"
+
+    @property
+    def console_sessions(self) -> str:
+        """Hash: SHA-256 of a token of the console -> its session, see `didflow.ledger.console_sessions`."""
+        return f"{self.namespace}:console:sessions"
+
+    @property
+    def console_sessions_used(self) -> str:
+        """Hash: SHA-256 of a token of the console -> when its session was last used, ms."""
+        return f"{self.console_sessions}:used"
+
+    @property
+    def console_views(self) -> str:
+        """Hash: name of a saved view of the console -> the view, see `didflow.ledger.console_views`."""
+        return f"{self.namespace}:console:views"
+
+    def metrics_hour(self, hour: int) -> str:
+        """Hash, for a day: counts of that hour since the epoch by minute, see `didflow.ledger.minute_history`."""
+        return f"{self.namespace}:metrics:hour:{hour}"
 
     @property
     def decisions(self) -> str:
@@ -250,6 +321,14 @@ class Keys:
 
     def accepted(self, account: str) -> str:
         return f"{self.gate(account)}:accepted"
+
+    def gifts(self, account: str) -> str:
+        """Hash: number -> the purchase that bought it, as a person says, see `didflow.ledger.gate.Gift`."""
+        return f"{self.gate(account)}:gifts"
+
+    def given(self, account: str) -> str:
+        """Hash: number -> the purchase that has it by a person's decision, see `include/gifts.lua`."""
+        return f"{self.gate(account)}:given"
 
     @property
     def holders(self) -> str:

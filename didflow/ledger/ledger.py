@@ -15,11 +15,13 @@ from didflow.contract.spending import LimitReached, Spend, SpendLimit
 from didflow.contract.states import JobState, Lane, WaitReason
 from didflow.ledger.client import WORKER_ALIVE_MS, LedgerClient
 from didflow.ledger.connection import translated
-from didflow.ledger.event_body import event_members
+from didflow.ledger.event_body import members_of
+from didflow.ledger.freezes import read_freeze
 from didflow.ledger.replies import (
     Applied,
     BatchesSubmitted,
     ClaimRefused,
+    Frozen,
     GateClosed,
     JobCancelled,
     LeaseLost,
@@ -30,7 +32,7 @@ from didflow.ledger.replies import (
     SaveReply,
 )
 from didflow.ledger.result_parts import parts_of, summed_up, text_of
-from didflow.ledger.script_calls import RENUDGE_MS, TAINT_MS, follow_up_args
+from didflow.ledger.script_calls import AUDIT_MOST, RENUDGE_MS, TAINT_MS, Call, follow_up_args
 from didflow.ledger.serialization import calls_text, write_text
 from didflow.ledger.spending import limit_reached, spend_fields
 from didflow.ledger.stored_history import happened_text
@@ -106,17 +108,28 @@ class Ledger(LedgerClient):
         """Take the job for one attempt, or say why not. `claimant` is unique to this call."""
         return _claim(job_id, self._script("claim", job_id, claimant, lease_ms, probe_ms, self.version, names_behind_the_gate()))
 
-    def take(self, lane: Lane, most: int, *, worker: str, consumer: str, claimant: str, lease_ms: int, probe_ms: int = 30_000) -> Taken:
+    def take(
+        self,
+        lane: Lane,
+        most: int,
+        *,
+        worker: str,
+        consumer: str,
+        claimant: str,
+        lease_ms: int,
+        probe_ms: int = 30_000,
+        wait_s: float = 0.0,
+    ) -> Taken:
         """Take at most `most` messages off the lane's queue, and claim their jobs.
 
-        `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call.
+        `consumer`: one of the worker's that has one such call under way at a time; `claimant` is unique to this call. `wait_s`: do so as
+        soon as one is put there, or after this time; less than the connection's time-out.
         """
         args = (lane.value, most, worker, consumer, claimant, lease_ms, probe_ms, self.version, names_behind_the_gate())
-        replies, foreign, emptied = self._script("take", *args)
-        found = [_claim(str(job_id), reply) for job_id, reply in replies]
-        claims = tuple(one for one in found if isinstance(one, Claim))
-        refused = tuple(one for one in found if isinstance(one, ClaimRefused))
-        return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
+        call = Call("take", args, _taken)
+        if wait_s:
+            return self.perform(self.commands.run_when_woken(call, self.keys.wake(lane.value), wait_s))
+        return self.run(call)
 
     def nudge(self, job_id: str) -> bool:
         """Put a message for the job on its lane's queue, if none waits there. False if there is no such job, or if it has ended."""
@@ -140,9 +153,21 @@ class Ledger(LedgerClient):
         calls: Sequence[ProviderCall] = (),
         history: Mapping[str, Happened] | None = None,
     ) -> bool:
-        """End or park the job: state, result and event in one step. False if a newer attempt has it.
+        """End or park the job: state, result and event in one step. False if a newer attempt has it."""
+        return self.run(self.ending(claim, state, result, detail, calls, history))
 
-        Very many numbers are written before, in parts; the result has a summary of them then.
+    def ending(
+        self,
+        claim: Claim,
+        state: JobState,
+        result: Result,
+        detail: str = "",
+        calls: Sequence[ProviderCall] = (),
+        history: Mapping[str, Happened] | None = None,
+    ) -> Call[bool]:
+        """The write that ends or parks the job.
+
+        Very many numbers are written already, in parts; the result has a summary of them then.
         """
         parts = tuple(parts_of(result))
         for index, part in enumerate(parts):
@@ -151,19 +176,20 @@ class Ledger(LedgerClient):
             self._script("rows", claim.job_id, claim.token, index, text_of(part), happened_text(happened))
         if parts:
             result, history = summed_up(result), None
+        text = result.model_dump_json(exclude_none=True)
         args = (
             claim.job_id,
             claim.token,
             state.value,
-            result.model_dump_json(exclude_none=True),
-            event_members(result),
+            text,
+            members_of(text),
             kept_after_end_ms(claim.fields.get("kind", ""), self._retention_ms),
             detail,
             calls_text(calls),
             happened_text(history or {}),
             len(parts),
         )
-        return bool(self._script("finish", *args) == "ok")
+        return Call("finish", args, _is_ok)
 
     def suspend(
         self,
@@ -177,9 +203,27 @@ class Ledger(LedgerClient):
         calls: Sequence[ProviderCall] = (),
     ) -> bool:
         """End the attempt, not the job: it goes on after `delay_ms`. `refund`: this attempt doesn't count. False if a newer one has it."""
+        return self.run(self.suspending(claim, state, reason, delay_ms=delay_ms, refund=refund, detail=detail, calls=calls))
+
+    def suspending(
+        self,
+        claim: Claim,
+        state: JobState,
+        reason: WaitReason | None,
+        *,
+        delay_ms: int,
+        refund: bool,
+        detail: str = "",
+        calls: Sequence[ProviderCall] = (),
+    ) -> Call[bool]:
+        """The write that ends the attempt and not the job."""
         told = (detail, RENUDGE_MS, calls_text(calls))
         args = (claim.job_id, claim.token, state.value, reason.value if reason else "", delay_ms, int(refund), *told)
-        return bool(self._script("suspend", *args) == "ok")
+        return Call("suspend", args, _is_ok)
+
+    def end_together(self, ends: Sequence[Call[bool]]) -> list[bool | Exception]:
+        """Write the ends of several attempts, with one pipeline. Each has its own outcome: False if a newer attempt has the job."""
+        return self.perform(self.commands.end_together(ends))
 
     def sweep(self, *, max_crashes: int, retry_ms: int = 2000, batch: int = 50) -> Swept:
         """One pass of healing; any number of processes may do it at once."""
@@ -191,6 +235,10 @@ class Ledger(LedgerClient):
     def forget_histories(self, batch: int = 100) -> int:
         """Forget what happened to numbers that haven't been ours for the time that histories are kept. Returns how many."""
         return int(self._script("history_forget", batch, self._history_ms))
+
+    def forget_audit(self, batch: int = 1000, most: int = AUDIT_MOST) -> int:
+        """Forget the oldest entries of the audit: those that are old enough, and those above `most`. Returns how many."""
+        return int(self._script("audit_forget", batch, self._audit_ms, most))
 
     def pause_account(self, account: str, status: int, message: str, *, probe_ms: int = 30_000, claim: Claim | None = None) -> bool:
         """Let the account's jobs wait; one of them tries again every `probe_ms`. True if it wasn't paused before.
@@ -245,7 +293,7 @@ class Ledger(LedgerClient):
         self._script("count_calls", worker, batch, *(part for name, count in counts.items() for part in (name, count)))
 
     def worker_gone(self, worker: str) -> None:
-        self._script("gone", worker)
+        self._script("sign_off", worker)
 
     def stage(self, claim: Claim, index: int, part: str) -> bool:
         """Put down a part of a large write (see `in_parts`). It means nothing before the save. False if the lease is lost."""
@@ -277,6 +325,18 @@ class Ledger(LedgerClient):
         pairs = (text for pair in batches.items() for text in pair)
         return BatchesSubmitted(self._script("fan_out", claim.job_id, claim.token, self.version, kind, RENUDGE_MS, *pairs))
 
+    def write_chunk(
+        self, claim: Claim, index: int, seen: Iterable[tuple[str, int, str]], *, settle_ms: int, kind: str = "", request: str = ""
+    ) -> frozenset[str] | BatchesSubmitted:
+        """Write a chunk of this job, or add to it, and submit its batch, of that `kind` with that request (JSON): the script `chunk`.
+
+        `seen`: number, when its route was read (the ledger's clock, ms), and what the job keeps of it (JSON). Returns the numbers that
+        were left out, or why nothing was written.
+        """
+        head = (index, settle_ms, kind, self.version, request, RENUDGE_MS)
+        verdict, *left_out = self._script("chunk", claim.job_id, claim.token, *head, *(part for one in seen for part in one))
+        return frozenset(map(str, left_out)) if verdict == "ok" else BatchesSubmitted(verdict)
+
     def follow_up(self, claim: Claim, name: str, request: Request, *, delay_ms: int) -> bool:
         """Submit the job ``{id}-{name}``, once; it begins after the delay. False if the lease is lost."""
         args = follow_up_args(name, request, claim.account, delay_ms=delay_ms, version=self.version)
@@ -285,6 +345,14 @@ class Ledger(LedgerClient):
     def emit(self, claim: Claim, numbers: Sequence[tuple[str, str, str, str]]) -> bool:
         """Save what is new and emit its events: number, text, event type, event data. False if the lease is lost."""
         return bool(self._script("emit", claim.job_id, claim.token, *(text for one in numbers for text in one)) != "lost")
+
+
+def _taken(reply: Sequence[Any]) -> Taken:
+    replies, foreign, emptied = reply
+    found = [_claim(str(job_id), one) for job_id, one in replies]
+    claims = tuple(one for one in found if isinstance(one, Claim))
+    refused = tuple(one for one in found if isinstance(one, ClaimRefused))
+    return Taken(claims, refused, tuple(map(int, foreign)), emptied == 1)
 
 
 def _claim(job_id: str, reply: Sequence[Any]) -> Claim | ClaimRefused:
@@ -303,6 +371,8 @@ def _saved(reply: Sequence[str], write: Write) -> SaveReply:
             return LeaseLost()
         case "closed":
             return GateClosed()
+        case "frozen":
+            return Frozen(read_freeze(reply[2], reply[1]))
         case "cancelled":
             return JobCancelled()
         case "taken":
@@ -312,6 +382,10 @@ def _saved(reply: Sequence[str], write: Write) -> SaveReply:
         case "limit" if write.hold:
             return limit_reached(reply, write.hold, write.limits)
     raise AssertionError(f"save answers {reply[0]!r}, which is no reply of it")
+
+
+def _is_ok(reply: str) -> bool:
+    return reply == "ok"
 
 
 def _by(claim: Claim | None) -> tuple[str, str]:

@@ -36,11 +36,18 @@ class Claimed:
 
 
 def claim_ledger(
-    account: str, server: str, records: Iterable[OwnedRecord] = (), *, how: Literal["claim", "adopt"] = "claim", actor: str = ""
+    account: str,
+    server: str,
+    records: Iterable[OwnedRecord] = (),
+    *,
+    how: Literal["claim", "adopt"] = "claim",
+    actor: str = "",
+    seen: str = "",
 ) -> Call[Claimed]:
-    """Note the server, if none is, and the records, if it is this server's. `adopt`: whatever was noted before, as `actor` says."""
+    """Note the server, if none is, and the records, if it is this server's. `adopt`: also in place of the server that was `seen` to be
+    noted ('' = none), as `actor` says; in place of no other."""
     text = " ".join(f"{record_id}:{number}" for record_id, number in records)
-    return Call("provider", (account, server, text, how, actor), _claimed)
+    return Call("provider", (account, server, text, how, actor, seen), _claimed)
 
 
 def noted_provider(ledger: LedgerClient, account: str) -> ProviderNote | None:

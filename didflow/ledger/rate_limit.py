@@ -27,6 +27,8 @@ CREEP_PER_S = 0.01
 FLOOR = 0.1
 #: So long after its last request there is an emergency: as in admit.lua.
 EMERGENCY_S = 5.0
+#: A place in the line that is further ahead was written by a clock that has been set back since.
+LONGEST_LINE_S = 60.0
 #: Everybody's pause after a 429, where the provider asks for none or for less.
 PAUSE_S = 1.0
 
@@ -173,3 +175,10 @@ def emergency_under_way(keys: Keys, account: str) -> Command[bool]:
     clock, text = yield (RedisCommand("time"), RedisCommand("hget", (keys.rate(account), "emergency_us")))
     age_s: float = clock[0] + clock[1] / 1_000_000 - int(text or 0) / 1_000_000
     return 0 <= age_s < EMERGENCY_S
+
+
+def others_wait(keys: Keys, account: str) -> Command[bool]:
+    """Whether requests that aren't an emergency's stand in line for the account's rate: see admit.lua."""
+    clock, text = yield (RedisCommand("time"), RedisCommand("hget", (keys.rate(account), "line_other_us")))
+    ahead_s: float = int(text or 0) / 1_000_000 - clock[0] - clock[1] / 1_000_000
+    return 0 < ahead_s < LONGEST_LINE_S

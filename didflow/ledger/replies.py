@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from didflow.contract.freezes import Freeze
 from didflow.contract.spending import LimitReached
 from didflow.contract.states import JobState
 
@@ -31,6 +32,13 @@ class GateClosed:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """A freeze stops purchases and releases of the account. Nothing was written."""
+
+    freeze: Freeze
+
+
+@dataclass(frozen=True)
 class JobCancelled:
     """The job was cancelled, and the write was for a job that isn't. Nothing was written."""
 
@@ -50,7 +58,7 @@ class RoutesWanted:
 
 
 #: What came of a write. A spend limit that was reached means that nothing was written.
-SaveReply = Saved | LeaseLost | GateClosed | JobCancelled | NumbersReserved | RoutesWanted | LimitReached
+SaveReply = Saved | LeaseLost | GateClosed | Frozen | JobCancelled | NumbersReserved | RoutesWanted | LimitReached
 
 
 class Applied(StrEnum):
@@ -136,10 +144,31 @@ class NumberGiven:
     """The purchase keeps the number."""
 
 
+@dataclass(frozen=True)
+class DecidedBefore:
+    """A person decided otherwise first. `job_id`: the purchase that has the number or will have it; '': it was accepted as no job's."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class KeepsAll:
+    """The purchase keeps as many numbers as were ordered."""
+
+    kept: int
+
+
+@dataclass(frozen=True)
+class ReservedFor:
+    """Another job has reserved the number ('': one whose reservation can't be read)."""
+
+    job_id: str
+
+
 CancelReply = Cancelled | CancelRequested | Unchanged
 RetryReply = Requeued | Unchanged
 ResolveReply = Resolved | ParkedAgain | Unchanged
-GiveReply = NumberGiven | Unchanged
+GiveReply = NumberGiven | DecidedBefore | KeepsAll | ReservedFor | Unchanged
 
 
 class PutBack(StrEnum):

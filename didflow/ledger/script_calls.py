@@ -24,15 +24,20 @@ from didflow.contract.results import Result
 from didflow.contract.spending import ScopeSpending, Spend
 from didflow.contract.states import JobState, Lane
 from didflow.contract.time_values import bounded
+from didflow.contract.traceparent import read_traceparent
+from didflow.contract.tracestate import read_tracestate
 from didflow.ledger.event_body import event_members
 from didflow.ledger.replies import (
     Cancelled,
     CancelReply,
     CancelRequested,
+    DecidedBefore,
     GiveReply,
+    KeepsAll,
     NumberGiven,
     ParkedAgain,
     Requeued,
+    ReservedFor,
     Resolved,
     ResolveReply,
     RetryReply,
@@ -48,6 +53,9 @@ T = TypeVar("T")
 RENUDGE_MS = 5_000
 #: How long an ended job, its numbers and its idempotency key are kept, by default.
 RETENTION_MS = 90 * 24 * 3600 * 1000
+#: How long the audit is kept, by default; and the entries that are kept, however young.
+AUDIT_MS = 365 * 24 * 3600 * 1000
+AUDIT_MOST = 1_000_000
 #: How long a number's history is kept after the number went, by default.
 HISTORY_MS = 1095 * 24 * 3600 * 1000
 #: How long a number is left alone after a call with it had no clear answer: one still in flight would act on it.
@@ -89,6 +97,7 @@ class Submission:
 
     `lane`: instead of the request's own, for background jobs. `quote`: the quote it is ordered by, if that is valid for one order.
     `incident`: the one that it is part of. `actor`: who submits it; '': the client's own, or a worker.
+    `traceparent`, `tracestate`: W3C trace context that the job belongs to; what isn't valid is ignored, and a state without a parent.
     """
 
     request: Request
@@ -101,6 +110,8 @@ class Submission:
     quote: QuoteUse | None = None
     incident: str | None = None
     actor: str = ""
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 def fingerprint(submission: Submission) -> str:
@@ -147,6 +158,7 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
     job = job_id or new_job_id()
     not_before_ms = int(submission.not_before.timestamp() * 1000) if submission.not_before else 0
     key = submission.idempotency_key or ""
+    traceparent = read_traceparent(submission.traceparent) or ""
     args = (
         job,
         REQUEST_VERSION,
@@ -164,6 +176,8 @@ def submit(submission: Submission, job_id: str | None = None) -> Call[Job]:
         int(submission.quote.expires_at.timestamp() * 1000) if submission.quote else 0,
         submission.incident or "",
         submission.actor,
+        traceparent,
+        (read_tracestate(submission.tracestate) or "") if traceparent else "",
     )
     return Call("submit", args, lambda reply: _submitted(reply, key))
 
@@ -204,14 +218,35 @@ def retry(job_id: str, actor: str = "") -> Call[RetryReply]:
     return Call("retry", (job_id, RENUDGE_MS, actor), lambda reply: _verdict(reply, job_id, done))
 
 
-def give(job_id: str, number: str, text: str, happened: Happened, actor: str, follow_up: Sequence[str | int] = ()) -> Call[GiveReply]:
-    """A purchase keeps a number that a person found to be its own. `text`: what the job keeps of it; `follow_up` as in `resolve`.
+def give(
+    job_id: str,
+    number: str,
+    record_id: int,
+    quantity: int,
+    text: str,
+    happened: Happened,
+    actor: str,
+    follow_up: Sequence[str | int] = (),
+) -> Call[GiveReply]:
+    """A purchase keeps a number that a person found to be its own. `quantity`: the most that it may keep; `text`: what the job keeps of
+    the number; `follow_up` as in `resolve`.
 
     Reading the reply may raise JobNotFound.
     """
+    args = (job_id, number, record_id, quantity, text, one_happened_text(happened), actor, TAINT_MS, *follow_up)
+    return Call("give", args, lambda reply: _given(reply, job_id))
+
+
+def _given(reply: Sequence[str], job_id: str) -> GiveReply:
+    match list(reply):
+        case ["decided", decided]:
+            return DecidedBefore(decided)
+        case ["full", kept]:
+            return KeepsAll(int(kept))
+        case ["reserved", holder]:
+            return ReservedFor(holder)
     done: dict[str, GiveReply] = {"given": NumberGiven()}
-    args = (job_id, number, text, one_happened_text(happened), actor, *follow_up)
-    return Call("give", args, lambda reply: _verdict(reply, job_id, done))
+    return _verdict(reply, job_id, done)
 
 
 def unreserve(account: str, number: str, holder: str, actor: str) -> Call[bool]:
@@ -265,6 +300,12 @@ def resolve(
     return Call("resolve", args, lambda reply: _verdict(reply, job_id, done))
 
 
+def keep_finding(job_id: str, token: int, finding: str, valid_ms: int, actor: str, detail: str) -> Call[ResolveReply]:
+    """Keep a finding (JSON) about a parked job for a second person. `token` as in `resolve`. Reading the reply may raise JobNotFound."""
+    done: dict[str, ResolveReply] = {"kept": Resolved(), "parked_again": ParkedAgain()}
+    return Call("keep_finding", (job_id, token, finding, valid_ms, actor, detail), lambda reply: _verdict(reply, job_id, done))
+
+
 def history(number: str) -> Call[History]:
     """What ever happened to a number (E.164) through us, checked link by link."""
     return Call("history", (number,), lambda reply: read_history(number, reply[0], reply[1]))
@@ -275,9 +316,9 @@ def spending(scopes: Iterable[tuple[str, str]], newest: int) -> Call[tuple[Scope
     return Call("spending", (newest, *map(":".join, scopes)), lambda reply: tuple(map(scope_spending, reply)))
 
 
-def seal() -> Call[str]:
+def quote_secret() -> Call[str]:
     """Reads the secret by which the quotes of this namespace are signed."""
-    return Call("seal", (secrets.token_hex(32),), str)
+    return Call("quote_secret", (secrets.token_hex(32),), str)
 
 
 def _verdict(reply: Sequence[str], job_id: str, done: Mapping[str, T]) -> T | Unchanged:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from types import MappingProxyType
 _FLAGS = re.compile(r"^-- flags: (.+)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^--- @include "(.+)"$', re.MULTILINE)
 _PARTS = "include"
+_TAKES_CALLER = "local CALLING_ACTOR = table.remove(ARGV)"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Script:
     name: str
     source: str
     sha1: str
+
+    @cached_property
+    def names_caller(self) -> bool:
+        """Whether it takes, behind its arguments, who calls: see `scripts/include/audit.lua`."""
+        return _TAKES_CALLER in self.source
 
 
 @cache
@@ -43,7 +49,8 @@ def load_script(name: str, *, shebang: bool = True) -> Script:
     first = "#!lua" + (f" flags={flags[1]}" if flags else "") + "\n" if shebang else ""
     first += f"local FAKE = {'false' if shebang else 'true'}  -- fakeredis has no INFO\n"
     source = first + "".join(source_texts()[part] for part in parts_of(script_paths()[name])) + body
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    sha1 = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, source, sha1)
 
 
 @cache

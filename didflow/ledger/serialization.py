@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from urllib.parse import quote, unquote
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.jobs import ProviderCall
@@ -63,7 +64,7 @@ def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> 
     if staged:
         fields["staged"] = staged
     if write.pages:
-        fields["pages"] = {index: " ".join(numbers) for index, numbers in write.pages.items()}
+        fields["pages"] = {index: page_text(numbers) for index, numbers in write.pages.items()}
     if write.history:
         fields["history"] = happened_fields(write.history)
     if write.shown:
@@ -76,6 +77,16 @@ def write_text(write: Write, calls: Sequence[ProviderCall], staged: int = 0) -> 
     if write.settle:
         fields["settle"] = spend_fields(write.settle)
     return json.dumps(fields)
+
+
+def page_text(numbers: Sequence[str]) -> str:
+    """A page of a job, in words. What stands for a record that can't be read has spaces in it: they are written as in a URL."""
+    return " ".join(quote(number, safe="+#") for number in numbers)
+
+
+def numbers_of_page(text: str) -> tuple[str, ...]:
+    """The numbers that such a text has."""
+    return tuple(map(unquote, text.split()))
 
 
 def calls_text(calls: Sequence[ProviderCall]) -> str:

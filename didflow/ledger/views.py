@@ -30,11 +30,12 @@ def whole(text: str | None, otherwise: int = 0) -> int:
     return int(text) if text and len(text) <= 15 and text.isascii() and text.isdigit() else otherwise
 
 
-def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
+def job_view(job_id: str, fields: Mapping[str, str], *, known: tuple[str, Request] | None = None) -> JobView:
     """A job hash as producers see it. What this version can't read is as if it weren't there, never an error.
 
-    A state that can't be read is `needs_review`: that is what the sweeper makes of it.
+    A state that can't be read is `needs_review`: that is what the sweeper makes of it. `known`: a request as it is stored, and read.
     """
+    text = fields.get("request")
     result = _result(fields.get("result"))
     state = next((state for state in JobState if state == fields.get("state")), None)
     return JobView(
@@ -55,13 +56,15 @@ def job_view(job_id: str, fields: Mapping[str, str]) -> JobView:
         finished_at=moment(fields.get("finished_ms")),
         due_at=moment(fields.get("due_ms")),
         cancel_requested=fields.get("cancel") == "1",
-        request=_request(fields.get("request")),
+        request=known[1] if known is not None and known[0] == text else _request(text),
         result=result,
         error=result.error if result else None,
         token=whole(fields.get("token")),
         actor=fields.get("actor") or None,
         decided_by=fields.get("decided_by") or None,
         incident=fields.get("incident") or None,
+        traceparent=fields.get("traceparent") or None,
+        tracestate=fields.get("tracestate") or None,
     )
 
 

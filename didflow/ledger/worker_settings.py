@@ -15,6 +15,7 @@ from didflow.contract.spending import SCOPES, UNITS, WINDOWS, SpendLimit
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.keys import Keys
+from didflow.ledger.script_calls import Call
 from didflow.settings import Settings, variable
 
 #: A worker writes it again this often; it is kept for a little longer than two of these.
@@ -79,6 +80,16 @@ def _text(value: object) -> str | None:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def note_limits(running: RunningWith, actor: str) -> Call[int]:
+    """Note the spend limits that a worker process starts with: where the last one had others, that is in the audit, by `actor`.
+
+    Reads how many accounts (or the references) have others.
+    """
+    named = {**running.spend_limits, "": running.reference_limits}
+    args = [text for name, limits in sorted(named.items()) for text in (name, "; ".join(map(str, limits)) or "none")]
+    return Call("limits", (actor, *args), int)
 
 
 def note_running(keys: Keys, worker: str, running: RunningWith) -> Command[None]:

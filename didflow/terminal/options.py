@@ -39,6 +39,7 @@ NotBefore = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="wait until the job ends, and show it")]
 Timeout = Annotated[float, typer.Option(min=0, callback=no_nan, help="seconds to wait at most; the job continues after that")]
+Reason = Annotated[str | None, typer.Option(help="why, for `didflow audit`", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="don't ask for confirmation")]
 To = Annotated[
     list[str] | None,

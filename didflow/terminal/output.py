@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.text import Text
 
 from didflow.contract.error_exit_codes import exit_code
-from didflow.contract.errors import DidflowError, InvalidRequest
+from didflow.contract.errors import DidflowError, Fault, InvalidRequest
 from didflow.contract.exit_codes import ExitCode
 from didflow.contract.states import JobState
 from didflow.contract.validation import invalid
@@ -23,7 +23,7 @@ __all__ = [
     "ExitCode",
     "WholeWords",
     "clean",
-    "errors_told",
+    "errors_shown",
     "exit_code",
     "fail",
     "nothing_done",
@@ -38,7 +38,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 @contextmanager
-def errors_told(*, as_json: bool) -> Iterator[None]:
+def errors_shown(*, as_json: bool) -> Iterator[None]:
     """Turn our errors into a message and an exit code."""
     try:
         try:
@@ -80,11 +80,18 @@ def fail(error: DidflowError, *, as_json: bool, more: Mapping[str, object] | Non
         console = WholeWords(stderr=True)
         if faults:
             console.print(Text(f"{error.code}: nothing was submitted", style="red"))
-            for where, what in faults:
-                console.print(Text(f"  {clean(where)}: {clean(what)}"))
+            for fault in faults:
+                console.print(Text(f"  {clean(fault.path)}: {clean(_for_a_person(fault))}"))
         else:
             console.print(Text(f"{error.code}: ", style="red") + Text(clean(str(error)), style="default"))
     raise typer.Exit(exit_code(error))
+
+
+def _for_a_person(fault: Fault) -> str:
+    """Our own sentences say what to do; pydantic's only what is wrong."""
+    if fault.code == "extra_forbidden":
+        return f"there is no such field: {fault.next_step}" if "there is no" not in fault.next_step else fault.next_step
+    return fault.message if fault.message.endswith(fault.next_step) else fault.next_step
 
 
 def nothing_done(why: str, *, as_json: bool) -> NoReturn:

@@ -26,18 +26,26 @@ Rows = Sequence[Sequence[object]]
 
 
 class WholeWords(Console):
-    """A console that breaks lines between words and never inside one; elsewhere than on a terminal it breaks none."""
+    """A console that breaks lines between words and never inside one; elsewhere than on a terminal it breaks none.
+
+    A text is printed without control characters, wherever it is from: names of files, references, the provider's words.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         # Whether it is a terminal is asked of the descriptor alone: FORCE_COLOR and the like are for other programs' pipes.
         super().__init__(stderr=stderr, highlight=False, force_terminal=_is_terminal(2 if stderr else 1))
 
     def print(self, *objects: Any, **how: Any) -> None:
+        shown = [_lines_cleaned(each) if isinstance(each, str) else each for each in objects]
         if self.is_terminal:
             whole: dict[str, Any] = {"overflow": "ignore", "crop": False}
-            super().print(*objects, **(whole | how))
+            super().print(*shown, **(whole | how))
         else:
-            super().print(*objects, **(how | {"soft_wrap": True}))
+            super().print(*shown, **(how | {"soft_wrap": True}))
+
+
+def _lines_cleaned(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def remarks() -> WholeWords:

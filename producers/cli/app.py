@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._click.exceptions import NoSuchOption
 from typer.core import TyperGroup
 
 from didflow.contract.exit_codes import MEANINGS, ExitCode
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from typer._click.core import Command, Context
 
 
+#: Options that a command calls otherwise than the fields of a request are called.
+MEANT = {"--destination": "--to", "--destinations": "--to", "--numbers": "--number", "--idempotency-key": "--key"}
+
+
 class LazyCommands(TyperGroup):
     """Its `commands` have a name, a section and a summary each. The whole command is loaded when it is called."""
 
@@ -26,6 +31,15 @@ class LazyCommands(TyperGroup):
     def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
         name, summary_only, rest = super().resolve_command(ctx, args)
         return name, loaded(name) if name else summary_only, rest
+
+    def invoke(self, ctx: "Context") -> object:
+        try:
+            return super().invoke(ctx)
+        except NoSuchOption as error:
+            meant = MEANT.get(error.option_name)
+            if error.ctx is not None and any(meant in one.opts for one in error.ctx.command.params):
+                error.possibilities = [str(meant)]
+            raise
 
 
 @cache

@@ -16,7 +16,7 @@ from didflow.logs import configure_logs
 from didflow.parent_process import end_with_parent
 from didflow.settings import load_settings
 from didflow.terminal import options as given
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, json_text, print_json
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, json_text, print_json
 from didflow.terminal.tables import print_line
 from producers.business_events import AGAIN_LAST_S, GROUP, BusinessEvents, TakenIn
 
@@ -36,7 +36,7 @@ def consume(
     as_json: given.Json = False,
 ) -> None:
     """Submit one job for each event, until SIGTERM. Events that can't be submitted go to `didflow dead-letters` with every fault."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         settings = load_settings()
         configure_logs(log_format="json" if as_json else settings.log_format, level=settings.log_level)
         stopping = threading.Event()
@@ -68,7 +68,7 @@ def send(
     as_json: given.Json = False,
 ) -> None:
     """Write an event to the stream, as another system would. The consumer validates it."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         entry = BusinessEvents(Didflow.from_env()).send(event_type, _read(data), event_id=event_id, source=source)
         if as_json:
             print_json({"id": event_id, "entry": entry})

@@ -10,7 +10,7 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import Quote
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, can_ask, confirmed
-from didflow.terminal.output import errors_told
+from didflow.terminal.output import errors_shown
 from producers.cli.buy_options import Alternatives, Amount, Delivery, Features, Place, Pricing, QuoteFile, Terms
 from producers.cli.option_groups import Labels, Turn, grouped
 from producers.cli.pricing import Priced, ordered_before, priced, shown
@@ -34,7 +34,7 @@ def buy(
     as_json: given.Json = False,
 ) -> None:
     """Search for numbers and buy them, once per key. A dry run prints the price and a quote that can be ordered."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         fields = place.fields() | vars(features) | terms.fields() | amount.fields() | delivery.fields() | vars(pricing)
         ladder, check_ladder = given.tried(alternatives.ladder, None)
         until, check_until = given.tried(lambda: given.moment(alternatives.wait_until, "wait_until"), None)

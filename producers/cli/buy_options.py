@@ -6,13 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from didflow.contract.errors import InvalidRequest
 from didflow.contract.requests import Rung
 from didflow.terminal import completion
 from didflow.terminal import options as given
-
-#: What an option of one rung is called, where the field has another name.
-_RUNG_FIELDS = {"max_monthly": "max_monthly_usd", "max_setup": "max_setup_usd"}
+from producers.rung_texts import rung_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class Alternatives:
         """From texts such as ``city=LOS ANGELES, CA; quantity=2``. Raises InvalidRequest."""
         if self.rung is None:
             return None
-        return given.together(*(lambda place=place, text=text: _rung(place, text) for place, text in enumerate(self.rung, 1)))
+        return given.together(*(lambda place=place, text=text: rung_of(place, text) for place, text in enumerate(self.rung, 1)))
 
 
 @dataclass(frozen=True)
@@ -135,21 +132,3 @@ class Pricing:
 QuoteFile = Annotated[
     Path | None, typer.Option(help="buy by this quote, or nothing: a dry run's --json output; - reads stdin", show_default=False)
 ]
-
-
-def _rung(place: int, text: str) -> Rung:
-    fields: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            given.refuse(f"rung {place}", f"{part[:40]!r} is no criterion: write name=value, such as city=LOS ANGELES, CA")
-        name = _RUNG_FIELDS.get(name, name)
-        if name == "city":
-            fields["city"] = (*fields.get("city", ()), value)
-        else:
-            fields[name] = int(value) if name in ("quantity", "min_channels") and value.isdecimal() and len(value) < 10 else value
-    try:
-        return Rung.model_validate(fields)
-    except InvalidRequest as error:
-        faults = tuple((f"rung {place}.{where}", what) for where, what in error.faults)
-        raise InvalidRequest("; ".join(f"{where}: {what}" for where, what in faults), faults) from None

@@ -14,7 +14,7 @@ from didflow.contract.results import by_kind
 from didflow.contract.time_values import about, read_span
 from didflow.terminal import completion
 from didflow.terminal import options as given
-from didflow.terminal.output import errors_told, print_json, print_table
+from didflow.terminal.output import errors_shown, print_json, print_table
 from didflow.terminal.tables import clean, remarks
 from producers.cli.buy_options import Features
 from producers.cli.option_groups import grouped
@@ -75,7 +75,7 @@ class Criteria:
 @grouped
 def countries(*, freshness: Freshness, account: given.AccountName = "default", as_json: given.Json = False) -> None:
     """List the countries in which numbers are sold."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         answer = _catalogue(account).countries(**freshness.options())
         _show(answer, ("country", "name", "regions"), _country, as_json=as_json)
 
@@ -84,7 +84,7 @@ def countries(*, freshness: Freshness, account: given.AccountName = "default", a
 @grouped
 def regions(*, country: CountryName, freshness: Freshness, account: given.AccountName = "default", as_json: given.Json = False) -> None:
     """List the regions of a country: its states or provinces."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         answer = _catalogue(account).regions(country, **freshness.options())
         _show(answer, ("region",), lambda one: (one.name,), as_json=as_json)
 
@@ -100,7 +100,7 @@ def cities(
     as_json: given.Json = False,
 ) -> None:
     """List the cities of a country or of one of its regions."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         answer = _catalogue(account).cities(country, region=region, **freshness.options())
         _show(answer, ("city", "region", "area code"), lambda one: (one.name, one.region, one.area_code), as_json=as_json)
 
@@ -126,7 +126,7 @@ def offers(
 
     The criteria are those of `didflow buy`, but numbers that need documents are shown, too. A dry run of `buy` offers the same numbers.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         answer = _catalogue(account).offers(country, city, region=region, **vars(features), **criteria.fields(), **freshness.options())
         if as_json:
             print_json(answer.model_dump(mode="json"))

@@ -14,7 +14,7 @@ from didflow.client.sync.client import Didflow
 from didflow.contract.errors import DidflowError, InvalidRequest
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, fail, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, fail, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 from producers.churn import Churn, Returned
 from producers.churn_csv import ChurnLine
@@ -43,7 +43,7 @@ def churned(
     as_json: given.Json = False,
 ) -> None:
     """A customer left: schedule the release of their numbers (all, unless some are named). `churn returned` cancels it."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         numbers, when, places, _ = given.together(
             listed.numbers,
             grace_period.times,
@@ -84,7 +84,7 @@ def returned(
 
     Exit code 1 if numbers are gone, or may be; 6 if no release of theirs is known.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Churn(Didflow.from_env(), account=account).returned(reference, timeout_s=timeout if wait else 0.0)
         if as_json:
             print_json(found)
@@ -110,7 +110,7 @@ def from_csv(
 
     A dry run says of each line: `new`, `same`, `conflict`, `unknown_customer`, `refused`, or what a customer who came back would find.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         lines = list(_lines(file))
         if not dry_run:
             confirmed(f"act on {max(0, len(lines) - 1)} line(s)?", FOR_GOOD, yes=yes)
@@ -138,7 +138,7 @@ def upcoming(
 
     Releases that wait for a person are listed too; it isn't known when their numbers go.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         if math.isnan(days):
             given.refuse("days", "nan is not a number of days")
         found = Churn(Didflow.from_env(), account=account).upcoming(None if everything else timedelta(days=days))

@@ -46,8 +46,16 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "producers.cli.documents:documents_app", "List the documents that numbers need, upload them, and follow their review."
         ),
         "pool": Command("producers.cli.pool:pool_app", "Show and return the pool's numbers, which `buy --reuse` assigns before it buys."),
+        "freeze": Command(
+            "producers.cli.freeze:freeze",
+            "Stop purchases and releases, of one account or of all, until `didflow unfreeze`. Reroutes and failbacks continue.",
+        ),
+        "unfreeze": Command(
+            "producers.cli.freeze:unfreeze",
+            "Lift a freeze: the jobs that waited for it continue. Without --account it lifts the freeze of all accounts.",
+        ),
         "cancel": Command(
-            "producers.cli.inspect:cancel",
+            "producers.cli.jobs:cancel",
             "Cancel a job. Completed effects stay; what can be undone is undone. Exit code 6 if the job has already ended.",
         ),
     },
@@ -57,11 +65,11 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "List the countries, regions, cities and numbers that can be bought. Nothing is bought or reserved.",
         ),
         "status": Command(
-            "producers.cli.inspect:status", "Show a job, or the outcome of each of its numbers. With --wait: once the job has ended."
+            "producers.cli.jobs:status", "Show a job, or the outcome of each of its numbers. With --wait: once the job has ended."
         ),
-        "jobs": Command("producers.cli.inspect:jobs", "List jobs, newest first."),
+        "jobs": Command("producers.cli.jobs:jobs", "List jobs, newest first."),
         "explain": Command(
-            "producers.cli.inspect:explain",
+            "producers.cli.jobs:explain",
             "Show a job's steps: each with its time, the provider's request and answer, the decision, and what to do now.",
         ),
         "numbers": Command(
@@ -76,17 +84,25 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "producers.cli.decisions:decisions",
             "List who changed plans, the pool, dead letters, consumer groups and the ledger's provider, newest first.",
         ),
+        "audit": Command(
+            "producers.cli.audit:audit",
+            "List the changes that people and keys made, newest first. With --verify: exit code 1 if an entry was changed by hand.",
+        ),
         "incidents": Command(
             "producers.cli.incidents:incidents_app",
             "List incidents, newest first. An incident groups the jobs that moved numbers away and back.",
         ),
         "results": Command(
-            "producers.cli.inspect:results_app",
+            "producers.cli.jobs:results_app",
             "Print results, one per ended job. Without --group, print the newest and acknowledge nothing.",
         ),
         "onboarding": Command("producers.cli.onboarding:onboarding_app", "Follow the orders of new customers and print their fulfilments."),
         "spend": Command(
             "producers.cli.spend:spend", "Show the spending of the last hour and day, the limits, and what open checkouts hold."
+        ),
+        "activity": Command(
+            "producers.cli.activity:activity",
+            "List the last minutes in which something happened: jobs that ended, USD that were spent, the provider's latency.",
         ),
         "doctor": ROLES["doctor"],
         "reconcile": ROLES["reconcile"],
@@ -95,6 +111,10 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
         "dead-letters": Command(
             "producers.cli.dead_letters:dead_letters",
             "List parked jobs, poison results, refused business events and foreign messages. --replay and --drop settle them.",
+        ),
+        "evidence": Command(
+            "producers.cli.evidence:evidence",
+            "Show what is known of each open number of a parked job, how old it is, and what it proves.",
         ),
         "retry": Command(
             "producers.cli.review:retry", "Retry a parked job from its last checkpoint. Safe: nothing is bought or released twice."
@@ -110,7 +130,9 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
             "producers.cli.settings:schema",
             "Print the JSON Schema of requests, of events on both streams, or of business events from other systems.",
         ),
-        "keys": Command("producers.cli.keys:keys_app", "Create, list, rotate and revoke keys of the HTTP API."),
+        "keys": Command(
+            "producers.cli.keys:keys_app", "Create, list, rotate and revoke keys of the HTTP API, and end sessions of the console."
+        ),
         "adopt": ROLES["adopt"],
         "completion": Command(
             "didflow.terminal.shells:completion",
@@ -123,9 +145,13 @@ SECTIONS: dict[str, dict[str, Command | Role]] = {
         "worker": ROLES["worker"],
         "serve": Command(
             "producers.cli.serve:serve",
-            "Serve jobs over HTTP until SIGTERM. See docs/http.md; a running server describes itself at /docs and /openapi.json.",
+            "Serve jobs over HTTP, and the console for people, until SIGTERM.",
         ),
         "sandbox": ROLES["sandbox"],
+        "webhooks": Command(
+            "producers.cli.webhooks:webhooks_app",
+            "Post events to URLs, signed: make endpoints, redeliver, run the process.",
+        ),
         "requests": Command(
             "producers.cli.business_events:requests_app", "Consume business events that other systems write to a Redis stream."
         ),

@@ -8,7 +8,7 @@ from didflow.client.sync.client import Didflow
 from didflow.ledger.group_progress import Group, StreamName
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed
-from didflow.terminal.output import WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.output import WholeWords, clean, errors_shown, print_json, print_table
 from didflow.terminal.tables import remarks
 
 
@@ -17,7 +17,7 @@ def groups(as_json: given.Json = False) -> None:
 
     `unread` entries weren't delivered to the group yet, `pending` ones aren't acknowledged.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Didflow.from_env().groups()
         if as_json:
             print_json(found)
@@ -42,7 +42,7 @@ def delete_group(
     as_json: given.Json = False,
 ) -> None:
     """Delete an unused consumer group, so that the stream can be trimmed. Refused while a consumer of the group runs."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         didflow = Didflow.from_env()
         meant = next((one for one in didflow.groups() if (one.stream, one.name) == (stream, group)), None)
         if meant is not None:

@@ -13,7 +13,7 @@ from didflow.contract.jobs import JobView
 from didflow.ledger.dead_letters import DeadLetters, DeadRequest
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 from producers.cli.next_step import to_settle
 
@@ -42,6 +42,7 @@ def dead_letters(
         typer.Option(help="delete this ENTRY or message; messages: all foreign messages. May be repeated", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="list at most this many of each")] = 100,
+    reason: given.Reason = None,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
@@ -49,8 +50,8 @@ def dead_letters(
 
     `--replay all` and `--drop messages` exit with 0 if there is nothing to replay or to drop.
     """
-    with errors_told(as_json=as_json):
-        didflow = Didflow.from_env()
+    with errors_shown(as_json=as_json):
+        didflow = Didflow.from_env().acting(reason=reason)
         if replay or drop:
             _settle(didflow, tuple(replay or ()), tuple(drop or ()), yes=yes, as_json=as_json)
             return

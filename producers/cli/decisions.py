@@ -6,7 +6,7 @@ import typer
 
 from didflow.client.sync.client import Didflow
 from didflow.terminal import options as given
-from didflow.terminal.output import WholeWords, errors_told, plain, print_json, print_table
+from didflow.terminal.output import WholeWords, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 
 
@@ -18,7 +18,7 @@ def decisions(
 
     Who submitted, cancelled, retried or resolved a job is shown by `status` and `explain`.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Didflow.from_env().decisions(limit)
         if as_json:
             print_json([plain(one) for one in found])

@@ -16,7 +16,7 @@ from didflow.contract.states import REPORTED, JobState
 from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, plain, print_json
 from didflow.terminal.tables import is_terminal
 from producers.cli.next_commands import bring_back, next_commands
 from producers.cli.option_groups import ANYWHERE, Guards, Listed, Selected, grouped
@@ -24,6 +24,7 @@ from producers.cli.progress import found_nothing, say, show_end, show_routes, wa
 from producers.cli.render import inactive_of, show_inactive, show_next
 from producers.cli.submit import report
 from producers.failover import Failover
+from producers.incidents import Incidents
 
 Incident = Annotated[
     str | None,
@@ -63,7 +64,7 @@ def failover(
     """Move numbers now. Shows what would move, then asks. `didflow failback INCIDENT` restores each previous route."""
     if context.invoked_subcommand is not None:
         return
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         named = named_incident(incident) or derived_incident(selected.selector(), datetime.now(UTC))
         request = requested(to, listed, selected, guards, deadline, named, account)
         didflow = Didflow.from_env()
@@ -96,7 +97,7 @@ def failback(
     as_json: given.Json = False,
 ) -> None:
     """Restore the previous route of each number of a reroute or an incident. Skips numbers that were changed since."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         given.together(lambda: Failback(job_id=moved, dry_run=dry_run), lambda: given.labels(key, reference, account))
         didflow = Didflow.from_env()
         view, incident = _moved(didflow, moved, account)
@@ -135,8 +136,12 @@ def _count(didflow: Didflow, view: JobView) -> int | None:
     return len(view.request.numbers) or len(view.request.record_ids) or None
 
 
+#: What every job is called.
+_JOB_ID = re.compile(r"[0-9a-f]{26}(:[0-9]+)?")
+
+
 def _moved(didflow: Didflow, name: str, account: str) -> tuple[JobView, str | None]:
-    """The reroute of that id or incident, and the incident if that was named. Raises JobNotFound."""
+    """The reroute of that id or incident, and the incident if that was named. Raises JobNotFound, IncidentNotFound."""
     try:
         return didflow.get(name), None
     except JobNotFound:
@@ -144,6 +149,8 @@ def _moved(didflow: Didflow, name: str, account: str) -> tuple[JobView, str | No
             return Failover(didflow, account=account).moved(name), name
         if found := didflow.find(idempotency_key=away_key(name)):  # Another account's: the submit says whose.
             return found[0], name
+        if not _JOB_ID.fullmatch(name):
+            Incidents(didflow).get(name)  # An unknown one is named with those that are similar.
         raise
 
 

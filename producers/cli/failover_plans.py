@@ -11,11 +11,12 @@ from rich.text import Text
 from didflow.client.sync.client import Didflow
 from didflow.contract.failover_plans import FailoverPlan, PlanName
 from didflow.contract.requests import Selector
+from didflow.contract.time_values import span_text
 from didflow.settings import load_settings
 from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
 from producers.cli.failover import Incident, failover_app, finish, named_incident, requested
 from producers.cli.option_groups import Guards, Listed, Selected, grouped
@@ -45,7 +46,7 @@ def save(
     as_json: given.Json = False,
 ) -> None:
     """Save a plan and select its numbers. Replaces a plan of the same name. A deadline is given when the plan runs."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         _, request = given.together(
             lambda: TypeAdapter(PlanName).validate_python(name),
             lambda: requested(to, listed, selected, guards, None, f"plan:{name[:60]}", account),
@@ -58,7 +59,7 @@ def save(
 @plan_app.command("list")
 def list_plans(as_json: given.Json = False) -> None:
     """List the plans and the age of their numbers."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         plans = Failover(Didflow.from_env()).plans()
         if as_json:
             print_json([_without_numbers(plan) for plan in plans])
@@ -72,7 +73,7 @@ def list_plans(as_json: given.Json = False) -> None:
 @plan_app.command()
 def show(name: Name, as_json: given.Json = False) -> None:
     """Show a plan: who saved it, what it selects, how many numbers, and their age. --json lists the numbers with their record ids."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         plan = Failover(Didflow.from_env()).get_plan(name)
         if as_json:
             print_json(plan)
@@ -98,7 +99,7 @@ def run(
     as_json: given.Json = False,
 ) -> None:
     """Move the plan's numbers now; a sweep follows and moves what the plan missed. `didflow failback INCIDENT` brings all back."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         named = named_incident(incident) or f"{name[:60]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         end, _ = given.together(
             lambda: given.moment(deadline, "deadline"), lambda: given.labels(f"failover-sweep:{named}", named, "default")
@@ -133,7 +134,7 @@ def refresh(
     as_json: given.Json = False,
 ) -> None:
     """Refresh a plan's numbers now. Workers do this every DIDFLOW_PLAN_REFRESH_SECONDS."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         given.together(lambda: _one_or_all(name, everything=everything))
         failover = Failover(Didflow.from_env())
         names = [name] if name is not None else [plan.name for plan in failover.plans()]
@@ -153,7 +154,7 @@ def refresh(
 @plan_app.command()
 def delete(name: Name, as_json: given.Json = False) -> None:
     """Delete a plan. Numbers that it moved stay moved, and can be failed back."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         Failover(Didflow.from_env()).delete_plan(name)
         if as_json:
             print_json({"deleted": name})
@@ -228,7 +229,9 @@ def _meant(plan: FailoverPlan) -> str:
 
 
 def _words(selector: Selector) -> str:
-    return clean(", ".join(f"{name.removesuffix('_id')} {value}" for name, value in selector.model_dump(exclude_defaults=True).items()))
+    given = {name: value for name, value in selector if value is not None and name in selector.model_fields_set}
+    words = (f"{name.removesuffix('_id')} {span_text(value) if isinstance(value, timedelta) else value}" for name, value in given.items())
+    return clean(", ".join(words))
 
 
 def _places(plan: FailoverPlan) -> str:

@@ -8,7 +8,7 @@ from didflow.client.sync.client import Didflow
 from didflow.contract.states import JobState
 from didflow.contract.time_values import about
 from didflow.terminal import options as given
-from didflow.terminal.output import ExitCode, errors_told, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import remarks
 from producers.cli.failover import failover_app
 from producers.cli.failover_plans import Name
@@ -28,7 +28,7 @@ def rehearse_plan(
     as_json: given.Json = False,
 ) -> None:
     """Run a plan on copies of the account's numbers, and bring them back. Nothing leaves this machine. Exit code 1 if a guard holds it."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         if not as_json:
             remarks().print(f"rehearsing {name}: a Redis, workers and a sandbox of its own run meanwhile", style="dim", markup=False)
         latency_s = None if latency_ms is None else latency_ms / 1000

@@ -10,7 +10,7 @@ from didflow.client.sync.client import Didflow
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.history import Happened, History, HistoryEntry
 from didflow.terminal import options as given
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 
 
@@ -25,7 +25,7 @@ def history(
     as_json: given.Json = False,
 ) -> None:
     """Show a number's history, from purchase to release. Exit code 1 if an entry was changed by hand."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         if everything == (number is not None):
             what = "name one number, or give --all"
             raise InvalidRequest(f"number: {what}", (("number", what),))

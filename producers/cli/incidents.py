@@ -14,7 +14,7 @@ from didflow.contract.incidents import Incident, IncidentJob, IncidentState
 from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, nothing_done, plain, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, nothing_done, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 from producers.cli.progress import say
 from producers.incident_jobs import WayBack
@@ -46,7 +46,7 @@ def incidents(
     """List incidents, newest first: how many numbers each has, and how many were moved and failed back."""
     if context.invoked_subcommand is not None:
         return
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Incidents(Didflow.from_env()).all(limit)
         if as_json:
             print_json([_without_jobs(one) for one in found])
@@ -67,7 +67,7 @@ def status(
 
     Exit code 1 once it is over and not all of its numbers were moved, or not all were brought back.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         known = Incidents(Didflow.from_env())
         found = _watched(known, incident, timeout, quiet=as_json) if watch else known.get(incident)
         _report(found, as_json=as_json)
@@ -78,7 +78,7 @@ def status(
 @incidents_app.command()
 def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False, as_json: given.Json = False) -> None:
     """Cancel all jobs of an incident that haven't ended. Moved numbers stay moved. Exit code 6 if all have ended."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         known = Incidents(Didflow.from_env())
         before = known.get(incident)
         going = [job for job in before.jobs if not job.state.is_terminal and not job.called_off]
@@ -102,7 +102,7 @@ def failback(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = Fal
 
     Moves that haven't ended are cancelled first. Exit code 6 if it moved nothing.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         known = Incidents(Didflow.from_env())
         looked = known.failback(incident, dry_run=True)
         if not as_json:

@@ -10,6 +10,7 @@ from typing import TextIO
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.results import NumberResult
 from didflow.terminal.output import plain, print_json
+from didflow.terminal.tables import WholeWords
 from producers.cli.render import show_numbers
 from producers.job_numbers_csv import COLUMNS, cells, unfooled
 
@@ -52,6 +53,11 @@ def write_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], to: Pa
         what = f"can't be written: {error.strerror}"
         raise InvalidRequest(f"csv: {what}", (("csv", what),)) from None
     return count
+
+
+def say_written(count: int, to: Path) -> None:
+    """Beside the records, which may be on stdout."""
+    WholeWords(stderr=True).print(f"{count} numbers in {to}", markup=False)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from didflow.contract.document_file import described
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult, Quote, Result, SearchReport, Summary, by_kind
 from producers.cli.next_commands import next_commands
-from producers.cli.next_step import advice
+from producers.cli.next_step import advice_on
 from producers.cli.release_dates import fate, sentence, when
 
 COLUMNS = ("what", "name", "state", "USD setup", "USD month", "USD inbound", "route", "remark")
@@ -30,7 +30,7 @@ def job_records(view: JobView, departures: Departures | None = None) -> Iterator
         yield _record("error", view.error.code, remark=view.error.message)
     for what, command in next_commands(view):
         yield _record("next", remark=f"{what}: {command}")
-    yield _record("advice", remark=advice(view.state, view.reason))
+    yield _record("advice", remark=advice_on(view))
 
 
 def _of_result(result: Result, job_id: str) -> Iterator[Record]:

@@ -16,6 +16,7 @@ _WAITING = {
     WaitReason.GRACE: "its time hasn't come; until then `didflow cancel` brings everything back",
     WaitReason.DAILY_CAP: "the daily limit of releases is reached; the rest follows the next day (UTC)",
     WaitReason.RECONCILING: "Redis restarted: no money moves until it is known that nothing was lost; if it lasts: `didflow reconcile`",
+    WaitReason.FROZEN: "purchases and releases are frozen: `didflow doctor` says by whom and why; `didflow unfreeze` lets the job continue",
     WaitReason.DOCUMENTS: "numbers wait for documents or their review: `didflow explain` says which; the job resumes by itself",
     WaitReason.NEWER_VERSION: "a newer version of didflow ran it: a worker of that version continues it; if none runs, start one",
     WaitReason.RETRY: "an attempt failed; the next one starts by itself",
@@ -35,8 +36,28 @@ _STATES = {
 }
 
 
+_DRY_RUNS = {
+    JobState.SUCCEEDED: "the dry run is done; nothing was changed",
+    JobState.PARTIAL: "the dry run is done: only a part can be done; nothing was changed",
+    JobState.FAILED: "the dry run failed; the error says why. Nothing was changed",
+    JobState.CANCELLED: "the dry run was cancelled; nothing was changed",
+    JobState.EXPIRED: "the deadline passed before the dry run was done; nothing was changed",
+}
+
+
+def advice_on(view: JobView) -> str:
+    """A sentence for a person about this job."""
+    if is_dry_run(view) and view.state in _DRY_RUNS:
+        return _DRY_RUNS[view.state]
+    return advice(view.state, view.reason)
+
+
+def is_dry_run(view: JobView) -> bool:
+    return view.request is not None and view.request.dry_run
+
+
 def advice(state: JobState, reason: str | None) -> str:
-    """A sentence for a person."""
+    """A sentence for a person about a job in this state."""
     if state is JobState.WAITING:
         known = {one.value: text for one, text in _WAITING.items()}
         return known.get(reason or "", "it resumes by itself")

@@ -10,7 +10,7 @@ import typer
 from didflow.client.sync.client import Didflow
 from didflow.contract.errors import JobNotFound
 from didflow.terminal import options as given
-from didflow.terminal.output import errors_told, plain
+from didflow.terminal.output import errors_shown, plain
 from didflow.terminal.tables import print_line
 from producers.cli.submit import show_or_report, wait_for
 from producers.onboarding import Fulfilment, Onboarding
@@ -27,7 +27,7 @@ def status(
     as_json: given.Json = False,
 ) -> None:
     """Show an order's purchase. With --wait: once the job has ended."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         didflow = Didflow.from_env()
         view = Onboarding(didflow, account=account).find(order)
         if view is None:
@@ -46,7 +46,7 @@ def fulfilments(
     as_json: given.Json = False,
 ) -> None:
     """Print the outcome of each order, one per line, and acknowledge it once it is printed."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Onboarding(Didflow.from_env(), account=account).fulfilments(consumer, group=group, give_up_idle=not follow)
         for place, one in enumerate(itertools.islice(found, limit)):
             _line(one, as_json=as_json, first=not place)

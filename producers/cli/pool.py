@@ -5,7 +5,7 @@ import typer
 from didflow.client.sync.client import Didflow
 from didflow.client.sync.number_pool import Pool
 from didflow.terminal import options as given
-from didflow.terminal.output import WholeWords, errors_told, nothing_done, print_json, print_table
+from didflow.terminal.output import WholeWords, errors_shown, nothing_done, print_json, print_table
 from didflow.terminal.tables import is_terminal
 from producers.cli.option_groups import Listed, grouped
 
@@ -15,7 +15,7 @@ pool_app = typer.Typer(no_args_is_help=True, help="Show and return the pool's nu
 @pool_app.command("list")
 def list_(account: given.AccountName = "default", as_json: given.Json = False) -> None:
     """List the pool's numbers that are assigned to a purchase."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         found = Pool(Didflow.from_env(), account=account).handed_out()
         if as_json:
             print_json(found)
@@ -34,7 +34,7 @@ def return_(
     as_json: given.Json = False,
 ) -> None:
     """Return numbers to the pool. They can be assigned again once they have no destinations and no callback."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         named = listed.numbers()
         if not named:
             given.refuse("number", "name at least one")

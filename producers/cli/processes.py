@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import typer
 
+from didflow.module_command import module_command
+
 #: Arguments, `--help` included, belong to the role.
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -19,7 +21,7 @@ class Role:
 
     def become(self, context: typer.Context) -> None:
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", self.module, *context.args])
+        os.execv(sys.executable, module_command(self.module, *context.args))
 
 
 ROLES = {

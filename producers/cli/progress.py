@@ -24,7 +24,7 @@ from didflow.contract.results import NumberResult
 from didflow.contract.states import REPORTED, JobState, Outcome
 from didflow.terminal.output import WholeWords, clean, print_table, state_text
 from didflow.terminal.tables import is_terminal, print_line
-from producers.cli.next_step import advice
+from producers.cli.next_step import advice_on
 from producers.cli.render import inactive_of, show_inactive
 from producers.cli.submit import timed_out
 
@@ -197,7 +197,7 @@ def show_end(didflow: Didflow, view: JobView, name: str, *, first: bool = True) 
     if view.error is not None:
         console.print(Text(f"  {view.error.code}: ", style="yellow") + Text(clean(view.error.message)))
     if view.state is not JobState.SUCCEEDED:
-        console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
+        console.print(Text(f"  {advice_on(view)}", style="dim"))
 
 
 def found_nothing(view: JobView) -> bool:

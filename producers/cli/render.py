@@ -13,7 +13,7 @@ from didflow.terminal.output import WholeWords, clean, print_table, state_text
 from didflow.terminal.tables import in_lines, is_terminal
 from producers.cli.job_records import COLUMNS, balance_of, job_records, origin, prices_of, remark_of, route_text, where_listed
 from producers.cli.next_commands import next_commands
-from producers.cli.next_step import advice
+from producers.cli.next_step import advice_on
 from producers.cli.release_dates import show_departures
 
 #: A longer table is cut on a terminal; a pipe and `--json` have everything.
@@ -57,7 +57,7 @@ def show_job(view: JobView, departures: Departures | None = None) -> None:
     if view.error is not None:
         console.print(Text(f"  {clean(view.error.code)}: ", style="yellow") + Text(clean(view.error.message)))
     if view.state is not JobState.SUCCEEDED:
-        console.print(Text(f"  {advice(view.state, view.reason)}", style="dim"))
+        console.print(Text(f"  {advice_on(view)}", style="dim"))
     show_next(view)
 
 

@@ -14,7 +14,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.requests import Release, Reroute
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
-from didflow.terminal.output import errors_told
+from didflow.terminal.output import errors_shown
 from producers.cli.failover import checked, places_of
 from producers.cli.option_groups import ANYWHERE, Guards, Labels, Listed, Selected, Turn, grouped
 from producers.cli.release_options import GracePeriod, in_words
@@ -72,7 +72,7 @@ def reroute(
     as_json: given.Json = False,
 ) -> None:
     """Change where calls to your numbers go. `didflow failback JOB` restores each number's previous route."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         fields |= {"selector": selected.selector(), **vars(guards)}
         fields |= _from_inventory(where, labels.account, fields)
@@ -123,7 +123,7 @@ def release(
 
     A selector without --expected-count is a dry run, which prints the count.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         fields, tell_file = _named(listed, record_id, dry_run=dry_run)
         chosen = selected.selector()
         fields |= {"selector": chosen, "stop_on_traffic": not grace_period.ignore_calls, "reusable": grace_period.reusable}

@@ -13,20 +13,21 @@ from didflow.contract.job_kinds import buys
 from didflow.contract.jobs import JobView
 from didflow.contract.numbers import NumberList
 from didflow.contract.states import JobState
+from didflow.settings import load_settings
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, confirmed
-from didflow.terminal.output import WholeWords, errors_told, nothing_done, print_json
-from producers.cli.inspect import JobId
+from didflow.terminal.output import WholeWords, errors_shown, nothing_done, print_json
+from producers.cli.jobs import JobId
 from producers.cli.render import show_job
 
 
-def retry(job: JobId, as_json: given.Json = False) -> None:
+def retry(job: JobId, reason: given.Reason = None, as_json: given.Json = False) -> None:
     """Retry a parked job from its last checkpoint. Safe: nothing is bought or released twice.
 
     Exit code 6 if it isn't parked.
     """
-    with errors_told(as_json=as_json):
-        didflow = Didflow.from_env()
+    with errors_shown(as_json=as_json):
+        didflow = Didflow.from_env().acting(reason=reason)
         parked = didflow.get(job).state is JobState.NEEDS_REVIEW
         view = didflow.retry(job)
         if as_json:
@@ -43,12 +44,16 @@ def resolve(
     not_bought: Annotated[bool, typer.Option("--not-bought", help="none of the open numbers was bought")] = False,
     released: Annotated[list[str] | None, typer.Option(help="an open number that is gone; may be repeated", show_default=False)] = None,
     not_released: Annotated[bool, typer.Option("--not-released", help="none of the open numbers is gone")] = False,
+    reason: given.Reason = None,
     yes: given.Yes = False,
     as_json: given.Json = False,
 ) -> None:
-    """End a parked job with what you found in the account. Open numbers that you don't name count as not taken effect."""
-    with errors_told(as_json=as_json):
-        didflow = Didflow.from_env()
+    """End a parked job with what you found in the account. Open numbers that you don't name count as not taken effect.
+
+    Above DIDFLOW_SECOND_PERSON_USD the finding is kept for a day (exit code 1), and the same one by another person ends the job.
+    """
+    with errors_shown(as_json=as_json):
+        didflow = Didflow.from_env().acting(reason=reason)
         view = didflow.get(job)
         took_effect = _took_effect(view, _e164(bought), _e164(released), not_bought=not_bought, not_released=not_released)
         others = sorted({number.number for number in open_numbers(view)} - set(took_effect))
@@ -57,7 +62,7 @@ def resolve(
         for line in _charges_told(didflow, view):
             WholeWords(stderr=True).print(Text(line))
         confirmed("end the job with this? It can't be changed later", FOR_GOOD, yes=yes)
-        ended = didflow.resolve(job, took_effect, seen=view)
+        ended = didflow.resolve(job, took_effect, seen=view, second_person_usd=load_settings().second_person_usd)
         if as_json:
             print_json(ended)
         else:

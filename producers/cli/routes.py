@@ -10,9 +10,9 @@ from didflow.client.sync.client import Didflow
 from didflow.client.sync.routes import Routes
 from didflow.contract.past_routes import PastRoute, RouteDifference, Source
 from didflow.terminal import options as given
-from didflow.terminal.output import errors_told, print_json, print_table
+from didflow.terminal.output import errors_shown, print_json, print_table
 from didflow.terminal.tables import remarks
-from producers.cli.job_numbers import write_lines
+from producers.cli.job_numbers import say_written, write_lines
 
 routes_app = typer.Typer(invoke_without_command=True, help="Show where each number's calls went at a moment, and what changed since.")
 
@@ -34,12 +34,12 @@ def routes(
     """Show where each number's calls went at a moment. `didflow reroute --back-to TIME` restores it. Asks the provider nothing."""
     if context.invoked_subcommand is not None:
         return
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         moment = given.past_moment(at, "at")
         found = Routes(Didflow.from_env(), account=account).at(moment, numbers=number or None)
         if csv is not None:
             count = write_lines(COLUMNS, map(_cells, found), csv)
-            remarks().print(f"{count} numbers in {csv}", markup=False)
+            say_written(count, csv)
             return
         listed = tuple(found)
         if as_json:
@@ -58,12 +58,12 @@ def diff(
     as_json: given.Json = False,
 ) -> None:
     """List the numbers that went elsewhere at the second moment than at the first."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         moments = given.together(lambda: given.past_moment(first, "first"), lambda: given.past_moment(second, "second"))
         found = Routes(Didflow.from_env(), account=account).difference(*moments)
         if csv is not None:
             count = write_lines(DIFFERENCE_COLUMNS, map(_difference_cells, found), csv)
-            remarks().print(f"{count} numbers in {csv}", markup=False)
+            say_written(count, csv)
             return
         listed = tuple(found)
         if as_json:

@@ -1,36 +1,26 @@
 """`didflow settings` and `didflow schema`."""
 
-import os
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
-from pydantic import SecretStr
 from rich.padding import Padding
 from rich.text import Text
 
 from didflow.contract.business_events import business_event_schema
 from didflow.contract.events import event_adapter
 from didflow.contract.job_kinds import request_adapter
-from didflow.settings import Settings, load_settings, unknown_variables, variable
+from didflow.settings import unknown_variables
 from didflow.terminal import options as given
-from didflow.terminal.output import WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.output import WholeWords, clean, errors_shown, print_json, print_table
 from didflow.terminal.tables import is_terminal
-from didflow.urls import shown_redis_url
+from producers.shown_settings import shown_settings
 
 
 def settings(as_json: given.Json = False) -> None:
     """List every setting with its value and source. Secrets are masked."""
-    with errors_told(as_json=as_json):
-        loaded = load_settings()
-        rows = [
-            {
-                "name": variable(name),
-                "value": _shown(name, getattr(loaded, name)),
-                "source": _source(name, loaded),
-                "description": field.description or "",
-            }
-            for name, field in Settings.model_fields.items()
-        ]
+    with errors_shown(as_json=as_json):
+        rows = [asdict(one) for one in shown_settings()]
         if as_json:
             print_json(rows)
             return
@@ -59,17 +49,3 @@ def schema(
             print_json(event_adapter().json_schema())
         case "business-events":
             print_json(business_event_schema())
-
-
-def _source(name: str, loaded: Settings) -> str:
-    if variable(name) in {key.upper() for key in os.environ}:
-        return "environment"
-    return ".env" if name in loaded.model_fields_set else "default"
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, SecretStr):
-        return shown_redis_url(value.get_secret_value()) if name == "redis_url" else "********"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)

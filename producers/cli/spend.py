@@ -10,7 +10,7 @@ from didflow.contract.spending import ScopeSpending, SpendLimit, Unit, Window, s
 from didflow.ledger.worker_settings import RunningWith, differences, running_with, running_workers, strictest
 from didflow.settings import load_settings
 from didflow.terminal import options as given
-from didflow.terminal.output import WholeWords, errors_told, plain, print_json, print_table
+from didflow.terminal.output import WholeWords, errors_shown, plain, print_json, print_table
 from didflow.terminal.tables import is_terminal
 
 
@@ -23,7 +23,7 @@ def spend(
 
     The limits are those that the workers run with; while none runs, those of this shell.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         didflow = Didflow.from_env()
         workers = running_workers(didflow.ledger)
         running = strictest(workers.values()) or running_with(load_settings())
@@ -40,7 +40,9 @@ def spend(
             WholeWords().print("nothing was spent in the last day", style="dim")
             return
         print_table(
-            ("of", "numbers: hour", "day", "USD: hour", "day", "held", "by jobs"), [_row(one, limits) for one, limits in rows], whole=5
+            ("of", "numbers: hour", "day", "USD: hour", "day", "of it held", "by jobs"),
+            [_row(one, limits) for one, limits in rows],
+            whole=5,
         )
 
 

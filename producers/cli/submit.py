@@ -12,7 +12,7 @@ from didflow.client.sync.client import Didflow
 from didflow.contract.departures import Departures
 from didflow.contract.errors import WaitTimeout
 from didflow.contract.jobs import Job, JobView
-from didflow.contract.requests import Request
+from didflow.contract.requests import Failback, Release, Request, RequestBase, Reroute, SearchAndBuy
 from didflow.contract.results import Quote
 from didflow.contract.states import REPORTED, JobState
 from didflow.terminal.output import ExitCode, WholeWords, clean, plain, print_json
@@ -43,6 +43,8 @@ def submit(
         priority=priority,
         not_before=not_before,
     )
+    if not job.is_new and not as_json:
+        WholeWords(stderr=True).print(f"the same job as before: nothing is {_change_of(request)} again", markup=False)
     if labels.wait or (request is not None and request.dry_run):
         try:
             view = wait_for(didflow, job.id, labels.timeout, quiet=as_json)
@@ -57,9 +59,24 @@ def submit(
     report_submitted(job, labels.key)
 
 
-def report_submitted(job: Job, key: str | None, *, again: str = "it was submitted before: this is the same job") -> None:
+def _change_of(request: Request | None) -> str:
+    """What a person fears that a repeated submit does once more. Without a request it is an order by a quote."""
+    match request:
+        case RequestBase(dry_run=True):
+            return "done"
+        case None | SearchAndBuy():
+            return "bought"
+        case Reroute() | Failback():
+            return "rerouted"
+        case Release():
+            return "released"
+    return "done"
+
+
+def report_submitted(job: Job, key: str | None, *, again: str = "") -> None:
+    """`again`: what is said of a job that isn't new."""
     console = WholeWords()
-    again = "" if job.is_new else f" ({again})"
+    again = f" ({again})" if again and not job.is_new else ""
     console.print(Text("job ") + Text(job.id, style="bold") + Text(f" is {job.state.value}{again}"))
     if key is None:
         console.print("without --key a repeated submit is a second job", style="dim")

@@ -1,9 +1,15 @@
-"""`python -m producers.http`: the OpenAPI description, as `docs/openapi.json` has it."""
+"""The descriptions, as `docs` has them.
+
+python -m producers.http > docs/openapi.json
+python -m producers.http asyncapi > docs/asyncapi.json
+"""
 
 import json
 import sys
 
 from producers.http.app import described
+from producers.http.asyncapi import asyncapi
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(described().openapi(), indent=1, ensure_ascii=False) + "\n")
+    found = asyncapi() if sys.argv[1:] == ["asyncapi"] else described().openapi()
+    sys.stdout.write(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

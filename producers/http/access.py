@@ -1,9 +1,6 @@
 """Who asks: the key of a request, what it allows, and how often."""
 
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -11,17 +8,17 @@ from starlette.requests import HTTPConnection
 
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.api_keys import SECRET, ApiKey, ApiScope
-from didflow.contract.errors import ServiceUnavailable
-from didflow.ledger.api_keys import USED_EVERY_MS, Known, NoKey, find, note_use
+from didflow.contract.errors import Fault, InvalidRequest, ServiceUnavailable
+from didflow.ledger.api_keys import Known, NoKey, find, find_for_request
 from producers.http.problems import Refused
 
 #: Names by which a browser or a command on this machine calls a server on loopback. Any other name in `Host` may be a web page's, whose
 #: name was made to lead here.
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: The way back in where no key is left that may do everything.
+ADMIN_MADE_BY = "in a shell `didflow keys create boss --scope admin` makes one"
 #: What shows that a proxy passes on requests of others.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-#: Names of keys whose buckets are kept.
-MOST_BUCKETS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,22 @@ class Caller:
         """Raises Refused (403) unless it has one of these."""
         if not any(map(self.allows, scopes)):
             words = " or ".join(scope.value for scope in scopes)
-            raise Refused(403, "scope_missing", f"the key {self.name!r} doesn't have the scope {words}: use one that has it")
+            makes = ": use one that has it" + (f"; {ADMIN_MADE_BY}" if scopes == (ApiScope.ADMIN,) else "")
+            raise Refused(403, "scope_missing", f"the key {self.name!r} doesn't have the scope {words}{makes}")
 
     def need_all_seen(self) -> None:
         """Raises Refused (403) if something is hidden from it, where nothing can be left out."""
         if not self.sees_all:
             what = "an account or a reference prefix, and this isn't limited to one: use a key without"
             raise Refused(403, "key_limited", f"the key {self.name!r} is limited to {what}")
+
+    def need_admin_first(self, key: ApiKey) -> None:
+        """Raises InvalidRequest if this key would be the first one and couldn't make others: then nobody could, but in a shell."""
+        if self.key is not None or key.is_full_admin:
+            return
+        what = f"from the first key on every request needs one, and this key couldn't make others: make an admin key first; {ADMIN_MADE_BY}"
+        path = "account" if key.allows(ApiScope.ADMIN) else "scopes"
+        raise InvalidRequest(f"{path}: {what}", (Fault(path, what, next_step="make a key with the scope admin and without limits first"),))
 
     def need_sight(self, account: str, reference: str | None) -> None:
         """Raises Refused (403) unless a job of this account and reference is its business."""
@@ -62,41 +68,20 @@ class Caller:
             raise Refused(403, "key_limited", f"the key {self.name!r} is limited to {' and '.join(limits)}")
 
 
-@dataclass
-class Bucket:
-    """Tokens of one key: as many as its rate, refilled at that rate, and never less than one."""
-
-    tokens: float
-    at_s: float
-
-    def wait_s(self, rate_per_s: float, now_s: float) -> float:
-        """Take a token. 0: there was one; else how long until there is."""
-        most = max(1.0, rate_per_s)
-        self.tokens, self.at_s = min(most, self.tokens + (now_s - self.at_s) * rate_per_s), now_s
-        if self.tokens >= 1:
-            self.tokens -= 1
-            return 0.0
-        return (1 - self.tokens) / rate_per_s
-
-
-@dataclass
+@dataclass(frozen=True)
 class Access:
     """Finds out who asks. `open_to`: the caller without a key, on a server that only this machine reaches; None: there is none."""
 
     didflow: AsyncDidflow
     open_to: str | None
-    clock: Callable[[], float] = time.monotonic
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    used_s: dict[str, float] = field(default_factory=dict)
 
     async def caller(self, connection: HTTPConnection) -> Caller:
         """Raises Refused: 401, 403 for a foreign name of this machine, 429."""
         secret = _secret(connection.headers.getlist("authorization"))
-        match await self.didflow.ledger.perform(find(self.didflow.ledger.commands, secret)):
-            case Known() as known:
-                self._admit(known.key)
-                await self._note_use(known)
-                return Caller(known.key.name, known.key)
+        match await self._found(secret):
+            case Known(key=key, wait_ms=wait_ms):
+                check_rate(key, wait_ms)
+                return Caller(key.name, key)
             case NoKey.UNUSED if self.open_to is not None:
                 _check_local(connection)
                 return Caller(self.open_to, None)
@@ -116,24 +101,21 @@ class Access:
             return True
         return found is NoKey.UNUSED if caller.key is None else isinstance(found, Known)
 
-    def _admit(self, key: ApiKey) -> None:
-        if key.rate_per_s is None:
-            return
-        now_s = self.clock()
-        if key.id not in self.buckets and len(self.buckets) >= MOST_BUCKETS:
-            self.buckets.clear()
-        bucket = self.buckets.setdefault(key.id, Bucket(max(1.0, key.rate_per_s), now_s))
-        if (wait_s := bucket.wait_s(key.rate_per_s, now_s)) > 0:
-            what = f"the key {key.name!r} may send {key.rate_per_s:g} requests a second: wait as long as Retry-After says"
-            raise Refused(429, "key_rate", what, headers={"Retry-After": str(int(wait_s) + 1)}, retryable=True)
+    async def _found(self, secret: str | None) -> Known | NoKey:
+        """A server that takes no writes, because its disk is full, can still be read, and then nothing is counted."""
+        ledger = self.didflow.ledger
+        try:
+            return await ledger.perform(find_for_request(ledger.commands, secret))
+        except ServiceUnavailable:
+            return await ledger.perform(find(ledger.commands, secret))
 
-    async def _note_use(self, known: Known) -> None:
-        """At most once a minute; a server that knows nothing yet asks the ledger."""
-        now_s = self.clock()
-        if now_s - self.used_s.get(known.key.id, -USED_EVERY_MS) * 1000 >= USED_EVERY_MS:
-            self.used_s[known.key.id] = now_s
-            with suppress(ServiceUnavailable):  # A ledger that is full can still be read.
-                await self.didflow.ledger.perform(note_use(self.didflow.ledger.commands, known))
+
+def check_rate(key: ApiKey, wait_ms: int) -> None:
+    """Raises Refused (429) if the key has to wait."""
+    if wait_ms <= 0:
+        return
+    what = f"the key {key.name!r} may send {key.rate_per_s:g} requests a second: wait as long as Retry-After says"
+    raise Refused(429, "key_rate", what, headers={"Retry-After": str(-(-wait_ms // 1000))}, retryable=True)
 
 
 def _secret(headers: list[str]) -> str | None:
@@ -164,7 +146,7 @@ def _name_in(host: str) -> str:
     return (host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower()
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+async def caller_of(connection: HTTPConnection) -> Caller:  # A plain function would run in a thread, at each request.
     """Whose request this is; the middleware found it out."""
     caller: Caller = connection.state.caller
     return caller
@@ -177,6 +159,6 @@ def needs(*scopes: ApiScope) -> Any:
     """A dependency of a route: the caller has one of these scopes."""
 
     async def check(connection: HTTPConnection) -> None:
-        caller_of(connection).need(*scopes)
+        (await caller_of(connection)).need(*scopes)
 
     return Depends(check)

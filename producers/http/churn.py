@@ -18,7 +18,7 @@ from didflow.contract.release_timing import AfterMoment, Grace, Margin
 from producers.churn import GRACE, Churn, Returned
 from producers.http.access import Asking, needs
 from producers.http.orders import Label
-from producers.http.problems import problems
+from producers.http.problems import in_the_body, problems
 from producers.http.representation import answer
 from producers.http.routes import StrictRoute
 from producers.http.services import Serving
@@ -77,7 +77,8 @@ async def left(services: Serving, caller: Asking, reference: Reference, body: Le
     def leave(didflow: Didflow) -> Job:
         return Churn(didflow, account=body.account).churned(reference, **terms, idempotency_key=key)
 
-    job = await services.blocked(caller, leave)
+    with in_the_body():
+        job = await services.blocked(caller, leave)
     return submitted(job, await services.job(caller, job.id))
 
 
@@ -91,7 +92,8 @@ async def left(services: Serving, caller: Asking, reference: Reference, body: Le
 async def returned(services: Serving, caller: Asking, reference: Reference, body: Returning) -> Response:
     """Calls their releases off, and says what is still there. Workers restore the routes."""
     caller.need_sight(body.account, reference)
-    return answer(await services.blocked(caller, lambda didflow: Churn(didflow, account=body.account).returned(reference)))
+    with in_the_body():
+        return answer(await services.blocked(caller, lambda didflow: Churn(didflow, account=body.account).returned(reference)))
 
 
 @router.get(

@@ -22,7 +22,8 @@ def page_of(description: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{_text(info['title'])} HTTP API</title><style>{_STYLE}</style>"
         f"<h1>{_text(info['title'])} HTTP API</h1><p>{_text(info['description'])}</p>"
-        '<p>Send a key as <code>Authorization: Bearer dfk_…</code>. The whole description: <a href="/openapi.json">/openapi.json</a>.</p>'
+        '<p>Send a key as <code>Authorization: Bearer dfk_…</code>. The whole description: <a href="/openapi.json">/openapi.json</a>; '
+        'of the streams and webhooks: <a href="/asyncapi.json">/asyncapi.json</a>.</p>'
         + "".join(_groups(description))
         + "<h2>Schemas</h2>"
         + "".join(_schema(name, schema) for name, schema in sorted(description["components"]["schemas"].items()))

@@ -1,22 +1,22 @@
-"""Numbers that wait for documents. Files aren't taken here: they go from a worker's host to the provider (`didflow documents upload`)."""
+"""Numbers that wait for documents: which are missing, and the job that follows them."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from didflow.client.aio.documents import AsyncDocuments
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.errors import JobNotFound
 from didflow.contract.jobs import JobView
-from didflow.contract.numbers import NumberList
+from didflow.contract.numbers import ListLength, NumberList
 from didflow.contract.results import NumberResult
 from producers.http.access import Asking, needs
 from producers.http.jobs import JobId, job_id_in
 from producers.http.orders import Label
-from producers.http.problems import problems
+from producers.http.problems import in_the_body, problems
 from producers.http.representation import answer, without_rows
 from producers.http.routes import StrictRoute
 from producers.http.services import Serving
@@ -32,7 +32,7 @@ class Waiting(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    numbers: Annotated[NumberList, Field(min_length=1, max_length=1000)]
+    numbers: Annotated[NumberList, ListLength(1000, least=1)]
     account: Label = "default"
 
 
@@ -58,7 +58,8 @@ async def missing(
         caller.need_all_seen()
     caller.need_sight(body.account, None)
     documents = AsyncDocuments(services.acting_for(caller), account=body.account)
-    return answer(DocumentList(await documents.missing(body.numbers, timeout_s=wait)))
+    with in_the_body():
+        return answer(DocumentList(await documents.missing(body.numbers, timeout_s=wait)))
 
 
 @router.get(

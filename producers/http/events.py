@@ -1,5 +1,6 @@
 """Events as they happen: Server-Sent Events, of all jobs or of one."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from producers.http.access import Asking, Caller, needs
 from producers.http.feed import Listener, TooSlow
 from producers.http.jobs import JobId, job_id_in
 from producers.http.problems import ProblemFault, Refused, problems
-from producers.http.representation import without_rows, written
+from producers.http.representation import shown
 from producers.http.routes import StrictRoute
 from producers.http.services import Services, Serving
 from producers.http.stream_reading import Item, Position, sent_event
@@ -85,7 +86,7 @@ async def _events(
 ) -> AsyncIterator[bytes]:
     yield _RETRY
     async with services.feed.listening(wants) as listener:
-        position = services.feed.position if position is None else position
+        position = listener.since if position is None else position
         # Its id is where the client continues if the connection breaks before the first event.
         yield f"id: {position}\n\n".encode()
         async for item in _missed(services, position, wants):
@@ -104,19 +105,19 @@ async def _events_of(
     yield _RETRY
     async with services.feed.listening(wants, subject=view.id) as listener:
         if position is None:
-            position = services.feed.position
-            view = await services.didflow.get(view.id)
-            yield sent_event(written(without_rows(view), JobView).decode(), event_id=str(position), name="job")
+            position = listener.since
+            text = (await shown(await services.view(view.id))).body
+            yield sent_event(bytes(text).decode(), event_id=str(position), name="job")
         async for item in _missed(services, position, wants):
             yield item.sent
             position = item.after
-        if (await services.didflow.get(view.id)).state.is_terminal:
+        if (await services.view(view.id)).state.is_terminal:
             async for item in _missed(services, position, wants):  # The end, if it was written since.
                 yield item.sent
             return
         async for sent in _live(services, caller, request, listener, position):
             yield sent if isinstance(sent, bytes) else sent.sent
-            if isinstance(sent, Item) and sent.is_result and (await services.didflow.get(view.id)).state.is_terminal:
+            if isinstance(sent, Item) and sent.is_result and (await services.view(view.id)).state.is_terminal:
                 return
 
 
@@ -137,16 +138,20 @@ async def _live(
     services: Services, caller: Caller, request: Request, listener: Listener, position: Position
 ) -> AsyncIterator[bytes | Item]:
     """New entries, and a heartbeat between them; until the server stops, or the key isn't valid any more."""
+    checked_s = time.monotonic()
     while not services.stopping.is_set():
+        # Also where entries never pause for as long as a heartbeat.
+        if time.monotonic() - checked_s >= services.heartbeat_s:
+            if not await services.access.is_still(caller, request):
+                return
+            checked_s = time.monotonic()
         try:
             item = await listener.next(services.heartbeat_s)
         except TooSlow:
             return
         if item is None:
-            if not await services.access.is_still(caller, request):
-                return
             yield b":\n\n"
-        elif item.entry_id > (position.results if item.is_result else position.events):
+        elif item.is_behind(position):
             yield item
 
 

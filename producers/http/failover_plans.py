@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from didflow.client.sync.client import Didflow
@@ -25,6 +24,8 @@ from producers.http.services import Serving
 router = APIRouter(tags=["failover plans"], route_class=StrictRoute)
 READS, MOVES = [needs(ApiScope.READ)], [needs(ApiScope.REROUTE)]
 
+#: How long a request waits for a worker to select a plan's numbers.
+WITHIN_S = 30.0
 Name = Annotated[str, Path(min_length=1, max_length=60, pattern=r"^[\w.-]+$", description="The plan's name")]
 
 
@@ -72,10 +73,10 @@ async def list_plans(services: Serving, caller: Asking) -> Response:
 @router.get(
     "/failover-plans/{name}", dependencies=READS, response_model=FailoverPlan, responses=problems(404), summary="Read a failover plan"
 )
-async def read_plan(services: Serving, caller: Asking, request: Request, name: Name) -> Response:
+async def read_plan(services: Serving, caller: Asking, name: Name) -> Response:
     """With its numbers, and why the newest reading of them failed."""
     caller.need_all_seen()
-    return answer(await services.blocked(caller, lambda didflow: Failover(didflow).get_plan(name)), request=request)
+    return answer(await services.blocked(caller, lambda didflow: Failover(didflow).get_plan(name)))
 
 
 @router.put(
@@ -110,6 +111,21 @@ async def run_plan(services: Serving, caller: Asking, name: Name, body: PlanRunn
         return PlanJobs(found.job, found.sweep)
 
     return answer(await services.blocked(caller, run), status=202)
+
+
+@router.post(
+    "/failover-plans/{name}/refresh",
+    dependencies=MOVES,
+    response_model=FailoverPlan,
+    responses=problems(404, 504),
+    summary="Refresh a failover plan",
+)
+async def refresh_plan(
+    services: Serving, caller: Asking, name: Name, wait: Annotated[float, Query(ge=0, le=WITHIN_S)] = WITHIN_S
+) -> Response:
+    """A worker selects its numbers now; `trouble` says why it couldn't. 504 if that takes longer than `wait` seconds: it goes on."""
+    caller.need_all_seen()
+    return answer(await services.blocked(caller, lambda didflow: Failover(didflow).refresh_plan(name, wait)))
 
 
 @router.delete("/failover-plans/{name}", dependencies=MOVES, status_code=204, responses=problems(404), summary="Delete a failover plan")

@@ -11,6 +11,7 @@ import structlog
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError
 from didflow.ledger.commands import BLOCK_S
+from producers.ended_tasks import end
 from producers.http.stream_reading import Item, Position, newest, read_on
 
 log = structlog.stdlib.get_logger("didflow.http")
@@ -27,16 +28,22 @@ class TooSlow(Exception):
 
 @dataclass(eq=False)
 class Listener:
-    """Who listens to one subject, or to all (`subject` None)."""
+    """Who listens to one subject, or to all (`subject` None), from the position `since` on."""
 
     subject: str | None
     wants: Callable[[Item], bool]
+    since: Position = field(default_factory=Position)
     waiting: deque[Item] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     is_too_slow: bool = False
 
+    def begin(self, since: Position) -> None:
+        """Hear nothing that was written before this."""
+        self.since = since
+        self.waiting = deque(item for item in self.waiting if item.is_behind(since))
+
     def hear(self, item: Item) -> None:
-        if not self.wants(item):
+        if not item.is_behind(self.since) or not self.wants(item):
             return
         if len(self.waiting) >= WAITING_AT_MOST:
             self.is_too_slow = True
@@ -63,7 +70,7 @@ class Feed:
         self._ledger = didflow.ledger
         self._listeners: defaultdict[str | None, set[Listener]] = defaultdict(set)
         self._reader: asyncio.Task[None] | None = None
-        self._position: Position | None = None
+        self._position = Position()
         self._started = asyncio.Lock()
 
     @asynccontextmanager
@@ -73,16 +80,13 @@ class Feed:
         self._listeners[subject].add(listener)
         try:
             await self._start()
+            # The reader may be behind: what it hands out next may be older than this listener.
+            listener.begin(await self.end())
             yield listener
         finally:
             self._listeners[subject].discard(listener)
             if not self._listeners[subject]:
                 del self._listeners[subject]
-
-    @property
-    def position(self) -> Position:
-        """How far the reader has come; what is later reaches every listener."""
-        return self._position or Position()
 
     async def end(self) -> Position:
         """Behind everything that is written."""
@@ -101,9 +105,7 @@ class Feed:
     async def aclose(self) -> None:
         """Stop reading."""
         if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            await end([self._reader])
 
     async def _start(self) -> None:
         async with self._started:
@@ -116,7 +118,7 @@ class Feed:
         keys = self._ledger.commands.keys
         while self._listeners:
             try:
-                items = await self._ledger.perform(read_on(keys, self.position, block_ms=int(BLOCK_S * 1000)))
+                items = await self._ledger.perform(read_on(keys, self._position, block_ms=int(BLOCK_S * 1000)))
             except DidflowError as error:
                 log.warning("http.streams_away", error=error.code)
                 await asyncio.sleep(AGAIN_S)
@@ -139,5 +141,5 @@ class Feed:
         """Another server may be there, whose streams are behind."""
         with suppress(DidflowError):
             found = await self._ledger.perform(newest(self._ledger.commands.keys))
-            now = self.position
+            now = self._position
             self._position = Position(min(found.results, now.results), min(found.events, now.events))

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict
-from starlette.requests import Request
 from starlette.responses import Response
 
 from didflow.contract.api_keys import ApiScope
@@ -20,7 +19,7 @@ from producers.http.problems import problems
 from producers.http.representation import answer
 from producers.http.routes import StrictRoute
 from producers.http.services import Serving
-from producers.http.submit import submitted
+from producers.http.submit import check_named_jobs, submitted
 from producers.incident_jobs import WayBack
 
 router = APIRouter(tags=["incidents"], route_class=StrictRoute)
@@ -68,10 +67,10 @@ async def list_incidents(services: Serving, caller: Asking, limit: Annotated[int
 
 
 @router.get("/incidents/{name:path}", dependencies=READS, response_model=Incident, responses=problems(404), summary="Read an incident")
-async def read_incident(services: Serving, caller: Asking, request: Request, name: Name) -> Response:
+async def read_incident(services: Serving, caller: Asking, name: Name) -> Response:
     """Its jobs and their numbers."""
     caller.need_all_seen()
-    return answer(await AsyncIncidents(services.didflow).get(name), request=request)
+    return answer(await AsyncIncidents(services.didflow).get(name))
 
 
 @router.post(
@@ -79,12 +78,14 @@ async def read_incident(services: Serving, caller: Asking, request: Request, nam
     dependencies=MOVES,
     status_code=202,
     response_model=JobView,
-    responses={200: {"model": JobView, "description": "The job has ended"}, **problems(409, 413, 415)},
+    responses={200: {"model": JobView, "description": "The job has ended"}, **problems(404, 409, 413, 415)},
     summary="Move numbers away",
 )
 async def move(services: Serving, caller: Asking, name: Name, body: Move) -> Response:
     """One move for each incident and account: repeated, it is the same job. The incident's name is its key."""
     caller.need_sight(body.account, name)
+    if not caller.sees_all:
+        await check_named_jobs(services, caller, body.request)
     job = await services.blocked(caller, lambda didflow: Failover(didflow, account=body.account).move(name, body.request))
     return submitted(job, await services.job(caller, job.id))
 

@@ -1,15 +1,16 @@
 """The numbers of a job, page by page, or all of them as CSV."""
 
+import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from didflow.client.job_numbers import PER_PAGE, in_result
+from didflow.client.job_numbers import PER_PAGE, as_ended, in_result, page_of
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult
@@ -51,27 +52,46 @@ async def list_numbers(
     view = await services.job(caller, job_id_in(job_id))
     if "text/csv" in accept and cursor is None:
         name = f'attachment; filename="{view.id.replace(":", "-")}.csv"'
-        return StreamingResponse(_lines(services, view), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": name})
+        return StreamingResponse(csv_lines(services, view), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": name})
     (page,) = parts_of(cursor, int) if cursor else (1,)
-    found = tuple([number async for number in services.didflow.numbers(view.id, page=max(1, page))])
-    pages = await _pages(services, view)
-    return answer(NumberList(numbers=found, next_cursor=cursor_of(page + 1) if page < pages else None))
+    found, pages = await _page_of(services, view, max(1, page))
+    return answer(NumberList(numbers=tuple(found), next_cursor=cursor_of(page + 1) if page < pages else None))
 
 
-async def _pages(services: Services, view: JobView) -> int:
+async def _page_of(services: Services, view: JobView, page: int) -> tuple[Sequence[NumberResult], int]:
+    """The numbers on a page of a job that was read, and how many pages there are."""
+    ledger = services.didflow.ledger
+    counted = await ledger.perform(ledger.commands.pages(view.id))
+    if not counted:
+        return page_of(in_result(view), page), _pages_in(view)
+    found = await ledger.perform(ledger.commands.numbers_on(view.id, page - 1))
+    return [as_ended(view, number) for number in found or ()], counted
+
+
+async def pages_of(services: Services, view: JobView) -> int:
+    """How many pages its numbers have."""
     ledger = services.didflow.ledger
     counted: int = await ledger.perform(ledger.commands.pages(view.id))
-    return counted or -(-len(in_result(view)) // PER_PAGE)
+    return counted or _pages_in(view)
 
 
-async def _lines(services: Services, view: JobView) -> AsyncIterator[str]:
+def _pages_in(view: JobView) -> int:
+    return -(-len(in_result(view)) // PER_PAGE)
+
+
+async def csv_lines(services: Services, view: JobView) -> AsyncIterator[str]:
+    """All numbers of a job as CSV, in pieces; other requests are answered between them."""
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(COLUMNS)
-    async for number in services.didflow.numbers(view.id):
-        lines.writerow(cells(number))
+    page, pages = 1, 1
+    while page <= pages:
+        found, pages = await _page_of(services, view, page)
+        lines.writerows(map(cells, found))
+        page += 1
         if text.tell() > 60_000:
             yield text.getvalue()
+            await asyncio.sleep(0)  # A client that reads as fast as this writes makes no pause.
             text.seek(0)
             text.truncate()
     yield text.getvalue()

@@ -5,19 +5,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from didflow.contract.api_keys import ApiScope
-from didflow.contract.errors import JobNotFound, WrongJob
+from didflow.contract.departures import Departures
+from didflow.contract.errors import JobNotFound
 from didflow.contract.job_kinds import KINDS
 from didflow.contract.jobs import JobView, Step
+from didflow.contract.progress import Tally
 from didflow.contract.states import JobState
 from didflow.ledger.job_pages import BEGINNING, JobLine, Place, jobs_page
+from producers.http import findings
 from producers.http.access import Asking, needs
 from producers.http.cursors import cursor_of, parts_of
-from producers.http.problems import Refused, problems
-from producers.http.representation import answer, matches, without_rows
+from producers.http.problems import problems
+from producers.http.representation import answer, shown
 from producers.http.routes import StrictRoute
 from producers.http.services import Serving
 from producers.http.submit import scope_of
@@ -88,10 +90,10 @@ def line_of(view: JobView) -> JobLine:
 
 
 @router.get("/jobs/{job_id}", dependencies=READS, response_model=JobView, responses=problems(404), summary="Read a job")
-async def read_job(services: Serving, caller: Asking, request: Request, job_id: JobId) -> Response:
+async def read_job(services: Serving, caller: Asking, job_id: JobId) -> Response:
     """The ETag is what `resolve` takes in `If-Match`. Numbers of a large job are left out, as its `summary` says."""
     view = await services.job(caller, job_id_in(job_id))
-    return answer(without_rows(view), JobView, request=request)
+    return await shown(view)
 
 
 @router.get(
@@ -101,10 +103,31 @@ async def read_job(services: Serving, caller: Asking, request: Request, job_id: 
     responses=problems(404),
     summary="List steps",
 )
-async def list_steps(services: Serving, caller: Asking, request: Request, job_id: JobId) -> Response:
+async def list_steps(services: Serving, caller: Asking, job_id: JobId) -> Response:
     """What the job did and why, oldest first."""
     view = await services.job(caller, job_id_in(job_id))
-    return answer(await services.didflow.explain(view.id), tuple[Step, ...], request=request)
+    return answer(await services.didflow.ledger.perform(services.didflow.ledger.commands.steps(view.id)), tuple[Step, ...])
+
+
+@router.get("/jobs/{job_id}/tally", dependencies=READS, response_model=Tally, responses=problems(404), summary="Count a job's numbers")
+async def read_tally(services: Serving, caller: Asking, job_id: JobId) -> Response:
+    """The numbers of a reroute or failback by outcome, also while it runs."""
+    view = await services.job(caller, job_id_in(job_id))
+    return answer(await services.blocked(caller, lambda didflow: didflow.tally(view.id)))
+
+
+@router.get(
+    "/jobs/{job_id}/departures",
+    dependencies=READS,
+    response_model=Departures,
+    responses={204: {"description": "Nothing leaves: another kind of job, a dry run, or it has ended"}, **problems(404)},
+    summary="Read when numbers leave",
+)
+async def read_departures(services: Serving, caller: Asking, job_id: JobId) -> Response:
+    """When each number of a release will be released, and which won't."""
+    view = await services.job(caller, job_id_in(job_id))
+    found = await services.blocked(caller, lambda didflow: didflow.departures(view.id))
+    return Response(status_code=204) if found is None else answer(found)
 
 
 @router.post("/jobs/{job_id}/cancel", response_model=JobView, responses=problems(404), summary="Cancel a job")
@@ -112,7 +135,7 @@ async def cancel_job(services: Serving, caller: Asking, job_id: JobId) -> Respon
     """A job that hasn't started is cancelled at once; a running job undoes what can be undone; an ended one doesn't change."""
     view = await services.job(caller, job_id_in(job_id))
     caller.need(scope_of(KINDS.get(view.kind)), ApiScope.OPERATE)
-    return answer(without_rows(await services.didflow.cancel(view.id, actor=caller.name)), JobView)
+    return await shown(await services.blocked(caller, lambda didflow: didflow.cancel(view.id)))
 
 
 @router.post(
@@ -125,7 +148,7 @@ async def cancel_job(services: Serving, caller: Asking, job_id: JobId) -> Respon
 async def retry_job(services: Serving, caller: Asking, job_id: JobId) -> Response:
     """It continues from its last checkpoint. A job that isn't parked doesn't change."""
     view = await services.job(caller, job_id_in(job_id))
-    return answer(without_rows(await services.didflow.retry(view.id, actor=caller.name)), JobView)
+    return await shown(await services.blocked(caller, lambda didflow: didflow.retry(view.id)))
 
 
 @router.post(
@@ -142,18 +165,9 @@ async def resolve_job(
     finding: Finding,
     if_match: Annotated[str | None, Header(description="The ETag of the job as you read it: 412 if it changed since")] = None,
 ) -> Response:
-    """Writes the only result of a parked purchase or release."""
+    """Writes the only result of a parked purchase or release.
+
+    Above the amount of `DIDFLOW_SECOND_PERSON_USD` the first finding is kept (409), and the same finding by another key ends the job.
+    """
     view = await services.job(caller, job_id_in(job_id))
-    if if_match is not None and not matches(view, if_match):
-        raise _changed(view.id)
-    try:
-        resolved = await services.didflow.resolve(view.id, finding.took_effect, seen=view, actor=caller.name)
-    except WrongJob:
-        if if_match is not None and (await services.didflow.get(view.id)) != view:
-            raise _changed(view.id) from None
-        raise
-    return answer(without_rows(resolved), JobView)
-
-
-def _changed(job_id: str) -> Refused:
-    return Refused(412, "job_changed", f"job {job_id} has changed since you read it: read it and its steps again, then decide")
+    return await shown(await findings.end(services, caller, view, finding.took_effect, if_match=if_match))

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from didflow.contract.errors import DidflowError
 from producers.http.problems import REQUEST_ID, Refused, of_error, of_http, problem
-from producers.http.services import Services
+from producers.http.services import REASON, TRACEPARENT, TRACESTATE, Services
 
 log = structlog.stdlib.get_logger("didflow.http")
 
@@ -33,20 +33,25 @@ class Gateway:
         given = connection.headers.get("x-request-id", "")
         request_id = given if _READABLE_ID.fullmatch(given) else uuid.uuid4().hex
         REQUEST_ID.set(request_id)
+        reason = connection.headers.get("didflow-reason", "").encode("latin-1").decode(errors="replace")  # Headers are read byte by byte.
+        REASON.set(reason or None)
+        traces = connection.headers.getlist("traceparent")
+        TRACEPARENT.set(traces[0] if len(traces) == 1 else None)  # Several are none, as the W3C says.
+        TRACESTATE.set(",".join(connection.headers.getlist("tracestate")) or None)  # Of this one, several are one list.
         seen = _Seen(send, request_id)
         began_s = time.perf_counter()
         try:
-            await self._answer(scope, receive, seen)
+            await self._answer(connection, receive, seen)
         except Exception as error:
             log.exception("http.failed", request_id=request_id, error=type(error).__name__)
             if seen.status is not None:
                 raise  # The answer has begun: the connection ends here.
             await problem(500, "internal_error", "didflow failed on this request: report it with its request id")(scope, receive, seen)
         finally:
-            self._log(scope, seen, request_id, time.perf_counter() - began_s)
+            self._log(connection, seen, request_id, time.perf_counter() - began_s)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = HTTPConnection(scope)
+    async def _answer(self, connection: HTTPConnection, receive: Receive, send: Send) -> None:
+        scope = connection.scope
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             try:
                 connection.state.caller = await self.services.access.caller(connection)
@@ -59,10 +64,11 @@ class Gateway:
         await self._app(scope, receive, send)
 
     @staticmethod
-    def _log(scope: Scope, seen: "_Seen", request_id: str, took_s: float) -> None:
+    def _log(connection: HTTPConnection, seen: "_Seen", request_id: str, took_s: float) -> None:
         """The route, not the path: a path may hold what doesn't belong into a log, and so may a query."""
+        scope = connection.scope
         route = getattr(scope.get("route"), "path", "")
-        caller = getattr(HTTPConnection(scope).state, "caller", None)
+        caller = getattr(connection.state, "caller", None)
         log.info(
             "http.request",
             method=scope["method"],

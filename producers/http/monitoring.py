@@ -1,5 +1,7 @@
 """What watches the service: metrics for Prometheus, and whether this process should get requests."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,6 +18,8 @@ from producers.http.problems import problems
 from producers.http.services import Serving
 
 router = APIRouter(tags=["monitoring"])
+#: A probe of whether this process lives must not wait for Redis.
+FREEZE_WITHIN_S = 0.5
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}}}
 
 
@@ -28,9 +32,17 @@ async def metrics(services: Serving, caller: Asking) -> Response:
 
 
 @router.get("/healthz", include_in_schema=False)
-async def alive() -> Response:
-    """This process answers. It says nothing of Redis: a restart wouldn't help there."""
-    return JSONResponse({"status": "ok"})
+async def alive(services: Serving) -> Response:
+    """This process answers, whether or not Redis does: a restart wouldn't help there.
+
+    `frozen`: whether purchases and releases of some account are frozen; null if Redis doesn't say so soon. Who froze them, and why, is for
+    those who have a key.
+    """
+    frozen: bool | None = None
+    with suppress(DidflowError, TimeoutError):
+        async with asyncio.timeout(FREEZE_WITHIN_S):
+            frozen = bool(await services.didflow.freezes())
+    return JSONResponse({"status": "ok", "frozen": frozen})
 
 
 @router.get("/readyz", include_in_schema=False)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from didflow.contract.metric_counts import Histogram
 from didflow.contract.spending import WINDOWS
 from didflow.contract.states import JobState
+from didflow.contract.webhooks import EndpointState
 from didflow.ledger.metrics import AccountMeasures, Measures
 
 #: The media type of the text.
@@ -41,6 +42,7 @@ class _Measured(Collector):
         yield from _provider(measures)
         yield from _accounts(measures)
         yield from _streams(measures)
+        yield from _webhooks(measures)
 
 
 def _jobs(measures: Measures) -> Iterator[Metric]:
@@ -48,6 +50,7 @@ def _jobs(measures: Measures) -> Iterator[Metric]:
     yield _gauge("jobs", "Jobs by state; batches of a large job aren't counted", counts, "state")
     ages = {(state.value,): measures.oldest_s(state) for state in _OPEN}
     yield _gauge("oldest_job_seconds", "Since when the oldest job in this state was submitted", ages, "state")
+    yield _gauge("frozen_jobs", "Jobs that wait until a freeze is lifted", {(): measures.frozen_jobs})
     waiting = {(lane.value,): backlog.waiting for lane, backlog in measures.lanes.items()}
     yield _gauge("due_jobs", "Jobs that are due and that no worker has taken", waiting, "lane")
     oldest = {(lane.value,): backlog.oldest_s for lane, backlog in measures.lanes.items()}
@@ -72,12 +75,17 @@ def _accounts(measures: Measures) -> Iterator[Metric]:
     accounts = measures.accounts
     for name, words, of in (
         ("account_paused", "1 while the provider refuses the account's key", lambda one: int(one.paused)),
+        ("frozen", "1 while a freeze stops the account's purchases and releases", lambda one: int(one.frozen)),
         ("gate_closed", "1 while no money moves because a restart of Redis may have lost writes", lambda one: int(one.gate_closed)),
         ("breaker_open", "1 while the provider fails and only probes are sent", lambda one: int(one.breaker_open)),
         ("money_in_doubt_usd", "Held by checkouts that aren't settled", lambda one: float(one.in_doubt_usd)),
         ("money_in_doubt_oldest_seconds", "For how long the oldest of them has been open", lambda one: one.in_doubt_s),
     ):
         yield _gauge(name, words, {(account,): of(one) for account, one in accounts.items()}, "account")
+    ages = {(account,): one.inventory.age_s for account, one in accounts.items() if one.inventory.age_s is not None}
+    yield _gauge("inventory_age_seconds", "Since when no complete sweep of the account's numbers has begun", ages, "account")
+    mirrored = {(account,): one.inventory.numbers for account, one in accounts.items()}
+    yield _gauge("inventory_numbers", "Numbers in the inventory", mirrored, "account")
     rates = {(account,): one.rate_per_s for account, one in accounts.items() if one.rate_per_s is not None}
     yield _gauge("rate_requests_per_second", "Requests that are allowed now", rates, "account")
     yield _gauge("spent_usd", "Spent and held in the window", _spent(accounts.items()), "account", "window")
@@ -106,6 +114,20 @@ def _streams(measures: Measures) -> Iterator[Metric]:
     yield _gauge("stream_pending", "Entries that were delivered and aren't acknowledged", pending, *labels)
     held = {(one.stream, one.name): one.held_s or 0.0 for one in groups}
     yield _gauge("stream_oldest_pending_seconds", "For how long the oldest of them has been with its consumer", held, *labels)
+
+
+def _webhooks(measures: Measures) -> Iterator[Metric]:
+    attempts = CounterMetricFamily("didflow_webhook_attempts", "Attempts to deliver an event to an endpoint", labels=("webhook", "outcome"))
+    for one in measures.webhooks:
+        for outcome, count in one.attempts.items():
+            attempts.add_metric((one.name, outcome.value), count)
+    yield attempts
+    enabled = {(one.name,): int(one.state is EndpointState.ENABLED) for one in measures.webhooks}
+    yield _gauge("webhook_enabled", "0 while nothing is sent to the endpoint", enabled, "webhook")
+    queued = {(one.name,): one.queued for one in measures.webhooks}
+    yield _gauge("webhook_queued_events", "Events that wait for the endpoint", queued, "webhook")
+    failing = {(one.name,): (measures.at - one.failing_since).total_seconds() if one.failing_since else 0.0 for one in measures.webhooks}
+    yield _gauge("webhook_failing_seconds", "Since when no attempt has succeeded", failing, "webhook")
 
 
 def _gauge(name: str, words: str, values: Mapping[Any, float], *labels: str) -> Metric:

@@ -1,5 +1,6 @@
 """The OpenAPI description: at `/openapi.json`, in `docs/openapi.json`, and as a page that needs nothing from the internet."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from producers.http.asyncapi import asyncapi
 from producers.http.docs_page import POLICY, page_of
 from producers.http.problems import Problem
 
@@ -22,11 +24,15 @@ def describe(app: FastAPI) -> None:
     async def openapi() -> Response:
         return JSONResponse(app.openapi())
 
+    async def streams() -> Response:
+        return JSONResponse(asyncapi())
+
     async def page() -> Response:
         return HTMLResponse(page_of(app.openapi()), headers={"Content-Security-Policy": POLICY})
 
     app.add_api_route("/docs", page, include_in_schema=False)
     app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_api_route("/asyncapi.json", streams, include_in_schema=False)
     app.openapi = lambda: _of(app)  # type: ignore[method-assign]
 
 
@@ -42,7 +48,7 @@ def _of(app: FastAPI) -> dict[str, Any]:
         found["components"]["securitySchemes"] = {"key": _KEY}
         found["security"] = [{"key": []}]
         _name_operations(found)
-        app.openapi_schema = found
+        app.openapi_schema = _with_one_name_each(found)
     return app.openapi_schema
 
 
@@ -51,3 +57,17 @@ def _name_operations(description: dict[str, Any]) -> None:
     for operations in description["paths"].values():
         for operation in operations.values():
             operation["operationId"] = operation["operationId"].partition("_v1_")[0].partition("_metrics_get")[0]
+
+
+def _with_one_name_each(description: dict[str, Any]) -> dict[str, Any]:
+    """A model that is read otherwise than it is written has two schemas of one title: generated clients need two names."""
+    text = json.dumps(description)
+    for name in [name for name in description["components"]["schemas"] if name.endswith("-Input")]:
+        plain = name.removesuffix("-Input")
+        text = text.replace(f'schemas/{plain}-Output"', f'schemas/{plain}"').replace(f'"{plain}-Output":', f'"{plain}":')
+        text = text.replace(f'schemas/{name}"', f'schemas/Given{plain}"').replace(f'"{name}":', f'"Given{plain}":')
+    named: dict[str, Any] = json.loads(text)
+    for name, schema in named["components"]["schemas"].items():
+        if name.startswith("Given"):
+            schema["title"] = name
+    return named

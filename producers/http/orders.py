@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
 from didflow.contract.job_kinds import request_models
-from didflow.contract.requests import Request, RequestBase, SearchAndBuy
+from didflow.contract.requests import Request, RequestBase, SearchAndBuy, UploadDocument
 from didflow.contract.results import Quote
 from didflow.contract.time_values import Moment
 from didflow.contract.validation import Checked
@@ -63,10 +63,15 @@ class QuotableOrder(Order):
             yield "give a request, or the quote of a dry run"
 
 
+def ordered_models() -> tuple[type[RequestBase], ...]:
+    """The requests that can be submitted as JSON: the file of a document comes with `POST /v1/documents`."""
+    return tuple(model for model in request_models() if model is not UploadDocument)
+
+
 @cache
 def any_order() -> type[QuotableOrder]:
     """The body of `POST /v1/jobs`: any kind of request, by its `kind`."""
-    any_request: Any = Annotated[Union[request_models()], Field(discriminator="kind")]  # noqa: UP007 - of a tuple
+    any_request: Any = Annotated[Union[ordered_models()], Field(discriminator="kind")]  # noqa: UP007 - of a tuple
     return create_model("JobOrder", __base__=QuotableOrder, request=(any_request | None, None))
 
 

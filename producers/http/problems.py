@@ -11,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from didflow.contract.errors import (
+    AlreadyDecided,
     AlreadyLeaving,
     ApiKeyNotFound,
+    ConsoleSessionNotFound,
     DeadLetterNotFound,
     DidflowError,
     Fault,
@@ -25,9 +27,12 @@ from didflow.contract.errors import (
     LookFailed,
     NumbersGone,
     PlanNotFound,
+    SecondPersonNeeded,
     ServiceUnavailable,
+    SweepFailed,
     UnsafeRedis,
     WaitTimeout,
+    WebhookNotFound,
     WrongJob,
 )
 
@@ -91,12 +96,14 @@ TITLES = {
     404: "There is no such thing",
     405: "This method isn't supported here",
     406: "No such representation",
+    408: "The request came too slowly",
     409: "The state of things doesn't allow this",
     412: "It has changed since you read it",
     413: "The body is too large",
     415: "The body has another type",
     422: "The request is invalid",
     429: "Too many requests",
+    431: "The headers are too large",
     500: "didflow failed",
     503: "A service is away",
     504: "It took too long",
@@ -106,15 +113,17 @@ TITLES = {
 def status_of(error: DidflowError) -> int:
     """The HTTP status that goes with an error."""
     match error:
-        case AlreadyLeaving() | WrongJob() | NumbersGone():
+        case AlreadyLeaving() | AlreadyDecided() | WrongJob() | NumbersGone() | SecondPersonNeeded():
             return 409
         case InvalidRequest() | IdempotencyConflict():
             return 422
-        case JobNotFound() | PlanNotFound() | IncidentNotFound() | DeadLetterNotFound() | ApiKeyNotFound():
+        case JobNotFound() | PlanNotFound() | IncidentNotFound() | DeadLetterNotFound():
+            return 404
+        case ApiKeyNotFound() | WebhookNotFound() | ConsoleSessionNotFound():
             return 404
         case WaitTimeout():
             return 504
-        case ServiceUnavailable() | LookFailed() | UnsafeRedis() | InvalidSettings():
+        case ServiceUnavailable() | LookFailed() | SweepFailed() | UnsafeRedis() | InvalidSettings():
             return 503
     return 500
 
@@ -125,7 +134,34 @@ def of_error(error: DidflowError) -> Response:
     faults = tuple(map(_fault, error.faults)) if isinstance(error, InvalidRequest) else ()
     headers = {"Retry-After": str(AWAY_S)} if status == 503 and not isinstance(error, LoginRefused) else {}
     job_id = error.job_id if isinstance(error, IdempotencyConflict) else None
-    return problem(status, error.code, str(error), faults=faults, headers=headers, retryable=error.retryable, job_id=job_id)
+    return problem(
+        status,
+        error.code,
+        _by_http(str(error)) if status == 404 else str(error),
+        faults=faults,
+        headers=headers,
+        retryable=error.retryable,
+        job_id=job_id,
+    )
+
+
+#: The commands that list what a 404 hasn't found, and the same over HTTP.
+_LISTS = {
+    "`didflow jobs`": "`GET /v1/jobs`",
+    "`didflow incidents`": "`GET /v1/incidents`",
+    "`didflow failover plan list`": "`GET /v1/failover-plans`",
+    "`didflow keys list`": "`GET /v1/keys`",
+    "`didflow keys sessions`": "`GET /v1/console/sessions`",
+    "`didflow webhooks list`": "`GET /v1/webhooks`",
+    "`didflow dead-letters`": "`GET /v1/dead-letters`",
+}
+
+
+def _by_http(words: str) -> str:
+    """A next step as a client of this API takes it."""
+    for command, route in _LISTS.items():
+        words = words.replace(command, route)
+    return words
 
 
 def of_http(error: HTTPException) -> Response:
@@ -192,6 +228,19 @@ def in_the_query() -> Iterator[None]:
         raise Refused(422, error.code, str(error), faults=faults) from None
 
 
+@contextmanager
+def in_the_body() -> Iterator[None]:
+    """Faults that the library finds here are those of fields of the body itself, which has no `request`."""
+    try:
+        yield
+    except InvalidRequest as error:
+        faults = tuple(
+            ProblemFault(detail=one.message, code=one.code, next_step=one.next_step, pointer=pointer(one.path.split(".")))
+            for one in error.faults
+        )
+        raise Refused(422, error.code, str(error), faults=faults) from None
+
+
 def pointer(parts: Iterable[Any]) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
@@ -202,6 +251,8 @@ _ANY = (401, 403, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route, for its description."""
+    """The errors of a route, for its description. One that has a body may come too slowly."""
+    if 413 in statuses:
+        statuses = (408, *statuses)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": TITLES[status], "content": content} for status in sorted({*_ANY, *statuses})}

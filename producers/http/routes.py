@@ -1,13 +1,19 @@
 """Routes that read their bodies strictly, and know each of their query parameters."""
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from difflib import get_close_matches
 from typing import Any
 
+from fastapi._compat import ModelField
+from fastapi.dependencies.utils import request_params_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from producers.http.representation import unless_known
 from producers.http.strict_json import StrictRequest
 
 
@@ -16,22 +22,40 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        body_field = self.body_field
         more = (self.openapi_extra or {}).get("parameters", ())
-        known = frozenset([*_names(self.dependant), *(str(parameter["name"]) for parameter in more)])
+        known = frozenset([*(field.alias for field in _parameters(self.dependant)), *(str(parameter["name"]) for parameter in more)])
 
         async def strictly(request: Request) -> Response:
             if strange := sorted(set(request.query_params) - known):
                 # What a misspelt filter would leave out is all of it.
-                raise RequestValidationError([_strange(name) for name in strange[:10]])
-            return await handle(StrictRequest(request.scope, request.receive))
+                faults = [_strange(name, known) for name in strange[:10]]
+                raise RequestValidationError([*faults, *request_params_to_args(_parameters(self.dependant), request.query_params)[1]])
+            strict = request if isinstance(request, StrictRequest) else StrictRequest(request.scope, request.receive)
+            if body_field is not None and await strict.is_large():
+                checked, faults = await run_in_threadpool(body_field.validate, await strict.json(), {}, loc=("body",))
+                if faults:
+                    # FastAPI finds them again, with those of the query and the headers, and calls no endpoint: that too takes long.
+                    return await run_in_threadpool(asyncio.run, handle(strict))
+                strict.replace_json(checked)
+            return unless_known(request, await handle(strict))
 
         return strictly
 
 
-def _names(dependant: Any) -> list[str]:
-    inner = [name for one in dependant.dependencies for name in _names(one)]
-    return [*(field.alias for field in dependant.query_params), *inner]
+def _parameters(dependant: Any) -> list[ModelField]:
+    """The query parameters of a route and of what it depends on."""
+    inner = [field for one in dependant.dependencies for field in _parameters(one)]
+    return [*dependant.query_params, *inner]
 
 
-def _strange(name: str) -> dict[str, Any]:
-    return {"type": "extra_forbidden", "loc": ("query", name[:60]), "msg": "there is no such parameter", "input": None}
+def _strange(name: str, known: Collection[str]) -> dict[str, Any]:
+    nearest = get_close_matches(name, sorted(known), n=1)
+    step = f"leave it out, or write {nearest[0]}" if nearest else "leave it out: there is no such parameter"
+    return {
+        "type": "extra_forbidden",
+        "loc": ("query", name[:60]),
+        "msg": "there is no such parameter",
+        "input": None,
+        "ctx": {"step": step},
+    }

@@ -7,13 +7,15 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from didflow.client.aio.client import AsyncDidflow
 from didflow.client.sync.client import Didflow
@@ -22,7 +24,10 @@ from didflow.ledger.api_keys import any_made
 from didflow.parent_process import end_with_parent
 from didflow.settings import Settings
 from producers.http.app import application
+from producers.http.connections import HEAD_WITHIN_S, MOST_HEAD_BYTES, GuardedProtocol
 from producers.http.middleware import Gateway
+from producers.http.proxy_login import NamedProxies, ProxyLogin
+from producers.http.services import ReviewRules
 
 log = structlog.stdlib.get_logger("didflow.http")
 
@@ -42,6 +47,7 @@ class Listen:
     port             0: any that is free
     tls_cert, tls_key  PEM files; none: plain HTTP
     proxies          addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed
+    proxy_login      how one of them names the person whom it has logged in to the console
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +55,7 @@ class Listen:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     proxies: tuple[str, ...] = ()
+    proxy_login: ProxyLogin | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -76,6 +83,7 @@ class Server(uvicorn.Server):
         finally:
             idle.cancel()
         await self._services.feed.aclose()
+        await self._services.files.aclose()
 
     async def _end_idle(self) -> None:
         """End connections that nothing is asked on. With TLS a client that keeps one may not answer the goodbye for half a minute."""
@@ -109,14 +117,22 @@ async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with _socket(listen) as taken:
+    with listening_socket(listen) as taken:
         didflow = await _as_soon_as_known(stopping)
         if didflow is None:
             return
         try:
             if not listen.is_loopback and not await _has_keys(didflow, stopping):
                 return
-            app = application(didflow, Didflow.from_env(), open_to=settings.acting if listen.is_loopback else None)
+            open_to = settings.acting if listen.is_loopback else None
+            app = application(
+                didflow,
+                Didflow.from_env(),
+                open_to=open_to,
+                webhook_networks=settings.webhook_networks,
+                proxy_login=listen.proxy_login,
+                review=ReviewRules(settings.second_person_usd, settings.settle_seconds),
+            )
             server = server_of(app, listen)
             listening(_url(listen, taken))
             await server.serve(sockets=[taken])
@@ -124,26 +140,32 @@ async def _serve(settings: Settings, listen: Listen, listening: Callable[[str], 
             await didflow.aclose()
 
 
-def server_of(app: Gateway, listen: Listen) -> Server:
-    """What serves the application, on a socket that is given later."""
+def server_of(app: Gateway, listen: Listen, *, head_within_s: float = HEAD_WITHIN_S) -> Server:
+    """What serves the application, on a socket that is given later. `head_within_s`: how long a request's headers may take."""
+    protocol = type("Protocol", (GuardedProtocol,), {"head_within_s": head_within_s})
     return Server(
         app,
         uvicorn.Config(
-            app,
+            _behind(app, listen.proxies),
             interface="asgi3",
-            http="h11",
+            http=protocol,
+            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=bool(listen.proxies),
-            forwarded_allow_ips=list(listen.proxies),
+            proxy_headers=False,  # See `_behind`.
             timeout_graceful_shutdown=END_WITHIN_S,
             ssl_certfile=str(listen.tls_cert) if listen.tls_cert else None,
             ssl_keyfile=str(listen.tls_key) if listen.tls_key else None,
         ),
     )
+
+
+def _behind(app: Gateway, proxies: Sequence[str]) -> ASGIApp:
+    """The application behind these proxies. Which requests are theirs is noted before their X-Forwarded-For is believed."""
+    return NamedProxies(ProxyHeadersMiddleware(app, list(proxies)), proxies) if proxies else app  # type: ignore[arg-type]
 
 
 async def _as_soon_as_known(stopping: asyncio.Event) -> AsyncDidflow | None:
@@ -193,6 +215,8 @@ def _check(listen: Listen) -> None:
             raise InvalidSettings(
                 f"--tls-cert and --tls-key can't be used ({type(error).__name__}): give PEM files of a certificate and of its key"
             ) from None
+    if listen.proxy_login is not None and not listen.proxies:
+        raise InvalidSettings("--login-header needs --trusted-proxy: name the proxy that sends the header")
     for proxy in listen.proxies:
         try:
             ipaddress.ip_network(proxy)
@@ -200,12 +224,16 @@ def _check(listen: Listen) -> None:
             raise InvalidSettings(f"--trusted-proxy {proxy[:60]!r} is no address: give one such as 10.0.0.7 or 10.0.0.0/24") from None
 
 
-def _socket(listen: Listen) -> socket.socket:
+def listening_socket(listen: Listen) -> socket.socket:
     """Raises InvalidSettings if the address can't be taken."""
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        taken = socket.create_server(address[:2], family=family, backlog=2048)
+        # Connections inherit it. asyncio sets it only where a socket names its protocol, and these don't. Without it the second packet of
+        # an answer, or the next event of a stream, waits for the acknowledgement of the one before, which a client may delay by 40 ms.
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return taken
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InvalidSettings(f"can't listen on {listen.host[:100]!r} port {listen.port} ({why}): choose with --host and --port") from None

@@ -48,6 +48,10 @@ class Item:
     fields: Mapping[str, str] = field(repr=False)
     after: Position
 
+    def is_behind(self, position: Position) -> bool:
+        """Whether a reader that has come to this position hasn't read it."""
+        return self.entry_id > (position.results if self.is_result else position.events)
+
     @property
     def subject(self) -> str:
         return self.fields.get("subject", "")
@@ -64,6 +68,11 @@ class Item:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is an event of didflow. Anybody who reaches Redis may add something else to a stream."""
+        return bool(self.fields.get("id")) and self.type.startswith("didflow.") and bool(self.data)
 
     @cached_property
     def sent(self) -> bytes:

@@ -1,10 +1,12 @@
 """Bodies: bounded, UTF-8, and JSON that means one thing only."""
 
+import asyncio
 import json
 import math
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
 
 from producers.http.problems import Refused
 
@@ -12,6 +14,10 @@ from producers.http.problems import Refused
 MOST_BYTES = 10_000_000
 #: A client that still sends wouldn't see the answer: so much is read, and forgotten, before it is given.
 READ_AT_MOST = 4 * MOST_BYTES
+#: A longer body is read in a thread, so that other requests are answered meanwhile.
+LARGE_BYTES = 50_000
+#: The longest pause within a body, and how long a whole one may take.
+PAUSE_S, WITHIN_S = 15.0, 120.0
 #: The parser would go as deep as Python's stack; no request is deeper than this.
 DEEPEST = 64
 
@@ -20,23 +26,40 @@ class StrictRequest(Request):
     """A request whose body is read with a limit, and whose JSON is refused where two readers could understand it differently."""
 
     async def body(self) -> bytes:
-        """Raises Refused: 413, and 415 for a body that doesn't call itself JSON."""
+        """Raises Refused: 408, 413, and 415 for a body that doesn't call itself JSON."""
+        if not hasattr(self, "_body") and await self.file():
+            _check_type(self.headers.get("content-type", ""))
+        return self._body
+
+    async def file(self) -> bytes:
+        """The body, whatever it is. Raises Refused: 408, 413, and 400 where the client has gone, which the log then shows."""
         if not hasattr(self, "_body"):
-            chunks, size = [], 0
             if self._declared() > READ_AT_MOST:
                 _too_large()
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > READ_AT_MOST:
-                    break
-                if size <= MOST_BYTES:
-                    chunks.append(chunk)
-            if size > MOST_BYTES:
-                _too_large()
-            self._body = b"".join(chunks)
-            if self._body:
-                _check_type(self.headers.get("content-type", ""))
+            pause_s: float = self.app.state.services.body_pause_s
+            try:
+                async with asyncio.timeout(min(WITHIN_S, pause_s)) as limit:
+                    self._body = await self._read(limit, pause_s)
+            except TimeoutError:
+                detail = f"the body didn't come: it may pause for {pause_s:g} and take {WITHIN_S:g} seconds"
+                raise Refused(408, "body_too_slow", detail, headers={"Connection": "close"}, retryable=True) from None
+            except ClientDisconnect:
+                client_gone()
         return self._body
+
+    async def _read(self, limit: asyncio.Timeout, pause_s: float) -> bytes:
+        chunks, size, loop = [], 0, asyncio.get_running_loop()
+        until_s = loop.time() + WITHIN_S
+        async for chunk in self.stream():
+            limit.reschedule(min(until_s, loop.time() + pause_s))
+            size += len(chunk)
+            if size > READ_AT_MOST:
+                break
+            if size <= MOST_BYTES:
+                chunks.append(chunk)
+        if size > MOST_BYTES:
+            _too_large()
+        return b"".join(chunks)
 
     def _declared(self) -> int:
         declared = self.headers.get("content-length", "0")
@@ -45,12 +68,26 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """Raises Refused: 400."""
         if not hasattr(self, "_json"):
-            self._json = parse(await self.body())
+            body = await self.body()
+            self._json = parse(body) if len(body) <= LARGE_BYTES else await run_in_threadpool(parse, body)
         return self._json
+
+    async def is_large(self) -> bool:
+        """Whether reading and checking the body takes long."""
+        return len(await self.body()) > LARGE_BYTES
+
+    def replace_json(self, value: Any) -> None:
+        """What `json` returns from now on: the same, checked."""
+        self._json = value
+
+
+def client_gone() -> NoReturn:
+    """It is no fault of ours. Nobody gets the answer."""
+    raise Refused(400, "client_gone", "the client hung up before its body was read: send it again") from None
 
 
 def _too_large() -> NoReturn:
-    detail = f"the body is longer than {MOST_BYTES} bytes: split it into several jobs"
+    detail = f"the body is longer than {MOST_BYTES} bytes: split a long list into several jobs, and make a file smaller"
     raise Refused(413, "body_too_large", detail, headers={"Connection": "close"})
 
 

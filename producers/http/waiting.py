@@ -32,7 +32,7 @@ async def _ended(services: Services, view: JobView, wait_s: float) -> JobView:
     until_s = time.monotonic() + wait_s
     async with services.feed.listening(lambda item: item.is_result, subject=view.id) as listener:
         while True:
-            view = await services.didflow.get(view.id)
+            view = await services.view(view.id)
             left_s = until_s - time.monotonic()
             if view.state in REPORTED or left_s <= 0 or services.stopping.is_set():
                 return view

@@ -26,12 +26,12 @@ from didflow.contract.inventory import InventoryFilter
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import SearchAndBuy
 from didflow.ledger.connection import connect
+from didflow.ledger.inventory_changes import SweepTimes, merged
 from didflow.ledger.inventory_rows import Row
 from didflow.ledger.inventory_sweeps import Changed, InventorySweeps, Kept, SweepTurn
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import Submission
 from tests.bench.report import table
-from worker.inventory.changes import SweepTimes, merged
 from worker.local.embedded_valkey import EmbeddedValkey
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
@@ -81,7 +81,9 @@ def measured(url: str, count: int) -> dict[str, str]:
         found["totals of one city"] = f"{spread(lambda: inventory.totals(matching=FILTERS['one city of 400'][0]))} (goal: 200)"
         again_s = sweep_again(ledger, count)
     slow = [one for one in client.slowlog_get(10_000) if b"EVALSHA" in bytes(one["command"])]
-    found["longest script"] = f"{max((one['duration'] for one in slow), default=0) / 1000:.1f} ms (goal: 10)"
+    took_ms = sorted((one["duration"] / 1000 for one in slow), reverse=True) or [0.0]
+    # A script that the kernel interrupts, or that waits for memory, counts whole: the next ones say what a script takes.
+    found["longest script"] = f"{took_ms[0]:.1f} ms, then {', '.join(f'{one:.1f}' for one in took_ms[1:4])} (goal: 10)"
     found["first sweep, ledger's part"] = f"{filled_s:.1f} s"
     found["sweep without news, ledger's part"] = (
         f"{again_s:.1f} s; {-(-count // 100)} requests, at a tenth of 10 a second {count // 100 / 60:.0f} min"
@@ -124,9 +126,9 @@ def fill(ledger: Ledger, count: int) -> float:
     for owned in numbers(count):
         page.append(Changed(Kept("", None), merged(None, owned, times)))
         if len(page) == 100:
-            assert sweeps.write(turn, (), page, settle_ms=0) == []
+            assert sweeps.write(turn, (), page, read_ms=turn.began_ms, settle_ms=0) == []
             page = []
-    assert sweeps.write(turn, (), page, settle_ms=0) == []
+    assert sweeps.write(turn, (), page, read_ms=turn.began_ms, settle_ms=0) == []
     sweeps.end(turn, complete=True, pause_s=0.0, trouble="", settle_ms=0, first="{}")
     return time.monotonic() - began_s
 
@@ -147,7 +149,7 @@ def sweep_again(ledger: Ledger, count: int) -> float:
             assert row is not None
             assert merged(row, one, times).is_as(row)
             rows.append(row)
-        assert sweeps.write(turn, rows, (), settle_ms=0) == []
+        assert sweeps.write(turn, rows, (), read_ms=turn.began_ms, settle_ms=0) == []
     assert sweeps.unseen(turn) == []
     sweeps.end(turn, complete=True, pause_s=0.0, trouble="", settle_ms=0, first="{}")
     return time.monotonic() - began_s

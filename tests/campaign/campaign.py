@@ -16,10 +16,12 @@ from didflow.contract.events import EventBody
 from didflow.contract.requests import REQUEST_VERSION, Release, Request, SearchAndBuy
 from didflow.contract.states import REPORTED, JobState
 from didflow.contract.states import Outcome as NumberOutcome
+from didflow.fault_orders import VARIABLE
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.reservations import Reservation
 from didflow.settings import variable
+from tests.campaign.around import Around, standing
 from tests.campaign.countdown_oracle import Happened, countdown_violations
 from tests.campaign.evidence import Evidence, Witnesses
 from tests.campaign.fleet import Fleet
@@ -32,11 +34,10 @@ from tests.campaign.recovery import Recoveries
 from tests.campaign.server import Server
 from tests.campaign.trouble import Trouble
 from tests.campaign.work import CITIES, GROUP, Work
-from worker.attempt.fault_points import VARIABLE
 from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 from worker.wavix.sandbox.options import SANDBOX_KEY
-from worker.wavix.sandbox.profiles import draw, settings_of
+from worker.wavix.sandbox.profiles import PROFILES, draw, settings_of
 
 NAMESPACE = "campaign"
 LEASE_S = 2.0
@@ -72,6 +73,9 @@ SWEPT_WITHIN_S = 60.0
 EVIDENCE_AT_MOST = 50
 #: The least and the most profiles of the provider that are drawn.
 PROFILES_DRAWN = (2, 5)
+#: Under these the list of a campaign's account can't be read as a whole. `pages-repeat`: after a restart of Redis the gate stays closed, as
+#: it must, and no job ends. `pages-first-only`: no sweep of the inventory is complete, and the inventory says so.
+UNREADABLE = frozenset({"pages-repeat", "pages-first-only"})
 #: What goes wrong, and how often compared with the others.
 EVERYTHING = {
     "kill": 8,
@@ -99,6 +103,9 @@ EVERYTHING = {
     "provider_limits": 2,
     "key_refused": 2,
     "funds_drained": 1,
+    "role_killed": 4,
+    "role_frozen": 3,
+    "role_terminated": 1,
 }
 
 
@@ -127,6 +134,8 @@ class Plan:
     quiet_within_s: float = 180.0
     #: What a machine that has other things to do may add to the times that are promised.
     slack_s: float = 0.0
+    #: Whether a part of the jobs comes over HTTP, and every event is delivered by webhook, too.
+    with_roles: bool = True
     profiles: tuple[str, ...] | None = None
 
     def provider(self) -> tuple[str, ...]:
@@ -134,7 +143,7 @@ class Plan:
         if self.profiles is not None:
             return self.profiles
         rng = random.Random(f"profiles {self.seed}")
-        return draw(rng, rng.randint(*PROFILES_DRAWN))
+        return draw(rng, rng.randint(*PROFILES_DRAWN), [name for name in PROFILES if name not in UNREADABLE])
 
     def again(self) -> str:
         """The command that runs it again, with the same profiles even where others have been added since."""
@@ -165,6 +174,8 @@ class Outcome:
     restart_s: list[float]
     violations: list[str]
     took_s: float
+    http: dict[str, int]
+    webhooks: dict[str, int]
     profiles: tuple[str, ...] = ()
     evidence: list[Evidence] = field(default_factory=list)
 
@@ -192,6 +203,8 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None] = lambda _: No
         found += countdown_violations(site.work.countdowns, heard.last(), provider.owned, provider.given_back, happened)
         found += inventory_violations(site.ledger, site.work.didflow, provider.owned, within_s=SWEPT_WITHIN_S)
         found += late + site.recoveries.late(RECOVER_WITHIN_S + plan.slack_s, GO_ON_WITHIN_S + plan.slack_s) + _leftovers(site, parked)
+        if site.around:
+            found += site.around.violations(heard)
         witnesses = Witnesses(site.ledger, heard, site.sandbox, site.trouble.struck, folder / WORKERS_LOG)
         evidence = [witnesses.of(violation) for violation in found[:EVIDENCE_AT_MOST]]
         # Last: it lets every job's time be over, and the ledger forgets them.
@@ -216,6 +229,7 @@ class _Site:
     ledger: Ledger
     began_with: dict[str, list[str]]
     footprint: Footprint
+    around: Around | None
 
 
 @contextmanager
@@ -255,9 +269,13 @@ def _site(plan: Plan, folder: Path, rng: random.Random) -> Iterator[_Site]:
         didflow, jobs = Didflow(connect(server.url), NAMESPACE), random.Random(plan.seed + 1)
         work = Work(didflow, jobs, [list(group) for group in groups], sandbox, plan.only, plan.cities)
         trouble = Trouble(random.Random(plan.seed + 2), fleet, server, proxy, sandbox, ledger.keys, orders)
-        yield _Site(
-            server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with, footprint(ledger.client, ledger.keys)
-        )
+        around = None
+        if plan.with_roles:
+            log = folder / "roles.log"
+            around = stack.enter_context(standing(ledger, (server.url, proxy.url), environment, log, random.Random(plan.seed + 3)))
+            work.http, trouble.roles = around.http, around.roles
+        began = footprint(ledger.client, ledger.keys)
+        yield _Site(server, proxy, sandbox, fleet, trouble, work, listener, recoveries, ledger, began_with, began, around)
 
 
 def _seed(sandbox: SandboxAdmin, groups: int) -> list[list[str]]:
@@ -301,6 +319,8 @@ def _make_trouble(plan: Plan, site: _Site, progress: Callable[[str], None]) -> N
                 progress(f"{progressed}, {sum(site.trouble.counts.values())} troubles; open: {_open_jobs(site)}")
     finally:
         site.trouble.calm()
+        if site.around:
+            site.around.receiver.calm()
         over.set()
         submitter.join()
     if failed:
@@ -425,4 +445,6 @@ def _outcome(plan: Plan, site: _Site, provider: ProviderState, found: list[str],
         site.recoveries.restarted_s(),
         found,
         took_s,
+        site.around.over_http() if site.around else {},
+        dict(site.around.receiver.answers) if site.around else {},
     )

@@ -38,14 +38,19 @@ SECOND_TERM_S = 0.3
 PIDS_VARIABLE = "CAMPAIGN_PIDS"
 
 
-def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None, version: int) -> None:
-    """What `python -m worker.process.worker_process` does, with a wrong clock and, to test the tests, a wrong protocol."""
+def enter(environment: Mapping[str, str], log: Path) -> None:
+    """Make a forked process one of its own: its session, its output in `log`, its environment; it ends with its parent."""
     os.setsid()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.update(environment)
     os.environ[PARENT_VARIABLE] = str(os.getppid())
+
+
+def work(environment: Mapping[str, str], log: Path, skew_s: float, mutant: str | None, version: int) -> None:
+    """What `python -m worker.process.worker_process` does, with a wrong clock and, to test the tests, a wrong protocol."""
+    enter(environment, log)
     os.environ[PIDS_VARIABLE] = str(log.with_suffix(".pids"))
     become(skew_s, mutant, version)
     isolated.COMMAND = [sys.executable, "-m", "tests.campaign.alone", str(skew_s), mutant or "", str(version)]

@@ -15,7 +15,7 @@ from worker.jobs.purchase.cart import Cart
 from worker.jobs.purchase.refusal import what_is_known
 from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
 from worker.jobs.purchase.stock_search import StockSearch
-from worker.jobs.purchase.store import WrittenPurchase
+from worker.jobs.purchase.written_purchase import WrittenPurchase
 from worker.jobs.release.executor import ReleaseExecutor
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem

@@ -45,6 +45,7 @@ def against(mutant: str | None, seconds: float, seed: int) -> Plan:
         cities=CITIES[:1],
         first_orders=first_orders,
         mutant=mutant,
+        with_roles=False,
         profiles=(),
         quiet_within_s=60.0,
     )

@@ -26,6 +26,8 @@ def summary(outcome: Outcome) -> str:
         ("fault points at which a worker was to die, of those reached", f"{outcome.points[0]} of {outcome.points[1]}"),
         ("replies swallowed after the script ran", _counted(outcome.replies_lost)),
         ("faults of the provider, by call", f"{sum(outcome.provider_faults.values())}: {_counted(outcome.provider_faults)}"),
+        ("submits over HTTP", _counted(outcome.http)),
+        ("answers to webhooks", _counted(outcome.webhooks)),
         ("a killed worker's job runs again after, s", _spread(outcome.recovery_s)),
         ("anything moves after Valkey is back after, s", _spread(outcome.restart_s)),
         ("**violations**", f"**{len(outcome.violations)}**"),

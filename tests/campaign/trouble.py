@@ -23,7 +23,10 @@ from tests.campaign.server import Server
 from worker.wavix.sandbox import SandboxAdmin
 
 #: Scripts that workers and sweepers run; a lost reply of each must change nothing.
-SCRIPTS = ("submit", "take", "save", "renew", "suspend", "finish", "sweep", "routes", "quarantine", "account")
+SCRIPTS = (
+    *("submit", "take", "save", "renew", "suspend", "finish", "sweep", "routes", "quarantine", "account"),
+    *("webhook_fan_out", "webhook_take", "webhook_settle"),
+)
 MUTATING = ("cart_put", "cart_delete", "checkout", "destinations", "release")
 READS = ("owned", "owned_one", "cart", "dids", "cities", "regions", "countries", "trunks")
 ON_ANY_CALL = ("drop", "hang", "html_error", "status_500_before", "rate_limit", "cut_json", "slow")
@@ -64,6 +67,7 @@ class Trouble:
     sandbox: SandboxAdmin
     keys: Keys
     orders: Path
+    roles: Fleet | None = None
     provider_share: float = 0.4
     drains: bool = True
     counts: Counter[str] = field(default_factory=Counter)
@@ -94,6 +98,22 @@ class Trouble:
             order.unlink(missing_ok=True)
         self.server.heal()
         self.fleet.thaw_all()
+        if self.roles:
+            self.roles.thaw_all()
+
+    # The processes that serve HTTP and deliver webhooks
+
+    def role_killed(self) -> None:
+        if self.roles and (pids := self.roles.pids()):
+            self.roles.kill(self.rng.choice(pids))
+
+    def role_frozen(self) -> None:
+        if self.roles and (pids := self.roles.pids()):
+            self.roles.freeze(self.rng.choice(pids), self.rng.uniform(1.0, 6.0))
+
+    def role_terminated(self) -> None:
+        if self.roles and (pids := self.roles.pids()):
+            self.roles.terminate(self.rng.choice(pids), twice=False)
 
     # Workers
 

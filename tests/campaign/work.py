@@ -18,6 +18,7 @@ from didflow.ledger.script_calls import Submission
 from producers.churn import Churn
 from tests.campaign.countdown_oracle import TRUNK, Countdown
 from tests.campaign.countdowns import Meddling, insist
+from tests.campaign.http_client import HttpClient
 from worker.wavix.sandbox import SandboxAdmin
 
 CITIES = (
@@ -56,6 +57,7 @@ class Work:
     sandbox: SandboxAdmin
     only: str | None = None
     cities: Sequence[tuple[str, str]] = CITIES
+    http: HttpClient | None = None
     asked: list[Asked] = field(default_factory=list)
     countdowns: list[Countdown] = field(default_factory=list)
     repeated: int = 0
@@ -104,22 +106,29 @@ class Work:
         """Submit until it is accepted; now and then from two threads at once, and now and then once more afterwards."""
         submission = Submission(request, idempotency_key=key, reference=key)
         if self.rng.random() < 0.1:
-            other = threading.Thread(target=self._insist, args=(submission,))
+            other = threading.Thread(target=self._insist, args=(submission, self._way()))
             other.start()
-            job_id = self._insist(submission)
+            job_id = self._insist(submission, self._way())
             other.join()
         else:
-            job_id = self._insist(submission)
+            job_id = self._insist(submission, self._way())
         if self.rng.random() < 0.05:
             self.repeated += 1
-            again = self._insist(submission)
+            again = self._insist(submission, self._way())
             assert again == job_id, f"the same key gave {again} after {job_id}"
         return job_id
 
-    def _insist(self, submission: Submission) -> str:
-        """As a producer does it: the same key until there is an answer."""
+    def _way(self) -> Callable[[Submission], str]:
+        """A third over HTTP, where it is served; the same key may go both ways."""
+        return self.http.submit if self.http is not None and self.rng.random() < 1 / 3 else self._submit
+
+    def _submit(self, submission: Submission) -> str:
         key, reference = submission.idempotency_key, submission.reference
-        return insist(lambda: self.didflow.submit(submission.request, idempotency_key=key, reference=reference).id)
+        return self.didflow.submit(submission.request, idempotency_key=key, reference=reference).id
+
+    def _insist(self, submission: Submission, way: Callable[[Submission], str]) -> str:
+        """As a producer does it: the same key until there is an answer."""
+        return insist(lambda: way(submission))
 
     def _cancel(self, job_id: str) -> None:
         for _ in range(50):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from didflow.checks.catalogue import check_catalogue
 from didflow.client.sync.catalogue import Catalogue
 from didflow.client.sync.client import Didflow
 from didflow.contract.errors import CatalogueTimeout, LookFailed, ServiceUnavailable, UnknownAccount, UnreadableRecord
@@ -16,7 +17,6 @@ from tests.support.inline_shell import shell_of
 from tests.support.inline_worker import InlineWorker
 from tests.support.working_thread import working
 from worker.local.embedded_valkey import EmbeddedValkey
-from worker.operate.catalogue_checks import check_catalogue
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 LOS_ANGELES = "LOS ANGELES, CA"

@@ -20,7 +20,7 @@ from didflow.contract.provider import Barred, No, NotNow, NotThere, ReadFailed, 
 from tests.contract.openapi import Contract, contract
 from worker.wavix.client import WavixClient
 
-FUZZ = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 #: Of one call with all its repetitions, on a machine that has other things to do.
 CALL_S = 10.0
 BASE = "https://api.example.net"

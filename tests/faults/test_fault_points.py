@@ -9,9 +9,10 @@ import pytest
 from didflow.contract.destinations import Destination
 from didflow.contract.requests import Failback, Reroute, SearchAndBuy
 from didflow.contract.states import JobState
+from didflow.fault_orders import VARIABLE, orders_from_environment
 from didflow.ledger import ledger
 from tests.support.cluster import Cluster, cluster, until
-from worker.attempt.fault_points import LEDGER_WRITES, SCRIPTS, VARIABLE, orders_from_environment
+from worker.attempt.fault_points import LEDGER_WRITES, SCRIPTS
 
 OLD = [{"transport": 1, "destination": "old@example.net", "priority": 1}]
 BUY_ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))

@@ -124,8 +124,10 @@ def frozen(running: Cluster) -> list[int]:
 
 
 def test_a_cancelled_failover_reports_exactly_which_numbers_it_rerouted(tmp_path: Path) -> None:
-    with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT="40") as running:
+    with cluster(tmp_path, sandbox=STOCK, DIDFLOW_RATE_LIMIT="40", DIDFLOW_BATCH_SIZE="25") as running:
         ours = own(running)
+        # Slow enough that it can't end between a look at its progress and the cancel.
+        running.sandbox.add_fault("destinations", "slow", seconds=0.3, times=None)
         job = running.submit(AWAY)
         until(lambda: moved(running, job) >= COUNT // 10, WITHIN_S, "a tenth of the numbers")
         running.didflow.cancel(job.id)

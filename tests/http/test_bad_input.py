@@ -4,9 +4,10 @@ import json
 import socket
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from tests.support.http_server import Api
+from tests.support.http_server import WITHIN_S, Api
 from tests.support.ledger_roles import submitted
 
 PATH = "/v1/jobs"
@@ -20,6 +21,15 @@ def faults(answer: object) -> dict[str, str]:
         for fault in answer.json()["errors"]  # type: ignore[attr-defined]
     }
     return found
+
+
+def test_a_fault_of_ours_is_a_problem_without_its_details(api: Api) -> None:
+    job_id = submitted(api.ledger).id
+    api.ledger.client.xadd(api.ledger.keys.steps(job_id), {"at": "1", "name": "bind", "calls": "[1"})
+    answer = httpx.get(f"{api.url}/v1/jobs/{job_id}/steps", headers=dict(api.http.headers), timeout=WITHIN_S, trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", answer.headers["x-request-id"])
+    assert "Traceback" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_every_fault_is_named_at_once(api: Api) -> None:
     }
     answer = api.http.post(f"{PATH}?wait=-1&waits=1", json=body, headers=JSON)
     assert answer.status_code == 422
-    assert faults(answer) == {"waits": "extra_forbidden"}
+    assert faults(answer) == {"waits": "extra_forbidden", "wait": "greater_than_equal"}
     answer = api.http.post(f"{PATH}?wait=-1", json=body, headers=JSON)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert set(faults(answer)) == {
@@ -156,3 +166,70 @@ def test_a_client_that_leaves_while_it_waits_stops_nothing(api: Api) -> None:
             pass
     assert api.ledger.get(found[0]["id"]).state == "queued"
     assert api.http.get(f"/v1/jobs/{submitted(api.ledger).id}").status_code == 200
+
+
+def test_each_fault_of_a_selector_is_named(api: Api) -> None:
+    selector = {
+        "unused_fro": "30d",
+        "channels_min": "many",
+        "paid_until_after": "2026-12-02T00:00Z",
+        "paid_until_before": "2026-12-01T00:00Z",
+    }
+    answer = api.http.post("/v1/jobs/release", json={"request": {"selector": selector, "expected_count": 1}}, headers=JSON)
+    assert answer.status_code == 422
+    assert {"/request/selector/unused_fro", "/request/selector/channels_min", "/request/selector"} <= faults(answer).keys()
+    good = {"selector": {"unused_for": "30d", "reference": "acme"}, "expected_count": 1}
+    answer = api.http.post("/v1/jobs/release", json={"request": good}, headers=JSON | {"Idempotency-Key": "a-selector"})
+    assert answer.status_code == 202
+    given = {name: value for name, value in answer.json()["request"]["selector"].items() if value}
+    assert given == {"unused_for": "P30D", "reference": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where", "step"),
+    [
+        (PATH, {"request": {"kind": "search_and_buy", "country": "US", "quantitty": 2}}, "/request/quantitty", "or write quantity"),
+        (f"{PATH}/search-and-buy", {"request": {"country": "US", "quantitty": 2}}, "/request/quantitty", "or write quantity"),
+        (f"{PATH}/reroute", {"request": {"selector": {"countryy": "US"}}}, "/request/selector/countryy", "or write country"),
+        (PATH, {"country": "US", "quantity": 2}, "/quantity", "put it into request"),
+        ("/v1/webhooks", {"name": "a", "url": "https://a.example.net/", "typs": []}, "/typs", "or write types"),
+    ],
+)
+def test_a_field_that_does_not_exist_is_answered_with_the_one_that_is_meant(
+    api: Api, path: str, body: dict[str, object], where: str, step: str
+) -> None:
+    answer = api.http.post(path, json=body, headers=JSON)
+    assert answer.status_code == 422
+    assert {one["pointer"]: one["next_step"] for one in answer.json()["errors"]}[where].endswith(step)
+
+
+@pytest.mark.parametrize(("kind", "nearest"), [("buy", "search-and-buy"), ("relleasee", "release"), ("search_and_buy", "search-and-buy")])
+def test_a_submit_to_an_unknown_kind_is_404_with_the_kinds(api: Api, kind: str, nearest: str) -> None:
+    answer = api.http.post(f"{PATH}/{kind}", json={"request": {"country": "US"}}, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_kind")
+    assert f"did you mean POST /v1/jobs/{nearest}?" in answer.json()["detail"]
+    assert "search-and-buy, reroute, failback, release" in answer.json()["detail"]
+    assert api.http.post(f"{PATH}/zzz", json={}, headers=JSON).json()["detail"].startswith("there is no kind of job 'zzz': use one of ")
+
+
+@pytest.mark.parametrize(
+    ("path", "listed"),
+    [("jobs/a", "jobs"), ("incidents/a", "incidents"), ("webhooks/a", "webhooks"), ("failover-plans/a", "failover-plans")],
+)
+def test_a_404_says_where_this_api_lists_what_there_is(api: Api, path: str, listed: str) -> None:
+    answer = api.http.get(f"/v1/{path}")
+    assert answer.status_code == 404
+    assert f"`GET /v1/{listed}`" in answer.json()["detail"]
+    assert "didflow " not in answer.json()["detail"]
+    assert api.http.get(f"/v1/{listed}").status_code == 200
+
+
+def test_a_parameter_that_does_not_exist_is_named_with_every_other_fault(api: Api) -> None:
+    answer = api.http.get("/v1/numbers?limit=0&zzz=red&countryy=US&wait=99")
+    assert answer.status_code == 422
+    assert {one["parameter"]: one["next_step"] for one in answer.json()["errors"]} == {
+        "zzz": "leave it out: there is no such parameter",
+        "countryy": "leave it out, or write country",
+        "limit": "give at least 1",
+        "wait": "give at most 30.0",
+    }

@@ -1,14 +1,18 @@
 """Server-Sent Events: each event once, in order, resumed where the client was."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
 
+from didflow import AsyncDidflow
 from didflow.contract.api_keys import ApiScope
 from didflow.ledger.api_keys import revoke
+from producers.http.feed import Feed
 from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import claimed, finished, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -85,6 +89,27 @@ def test_a_client_continues_behind_its_last_event(api: Api) -> None:
         assert [event["subject"] for event in found] == [*missed, missed[0], missed[0]]
         later = submitted(api.ledger).id
         assert events.next()["subject"] == later
+
+
+def test_a_new_listener_hears_nothing_older_while_the_reader_is_behind(api: Api, valkey: EmbeddedValkey) -> None:
+    async def hear() -> list[str]:
+        didflow = AsyncDidflow.from_url(valkey.url, api.ledger.keys.namespace)
+        feed = Feed(didflow)
+        try:
+            async with feed.listening(lambda _: True) as early:
+                jobs.append(submitted(api.ledger).id)  # Nothing is awaited here, so the reader can't have it before the next one listens.
+                async with feed.listening(lambda _: True) as late:
+                    jobs.append(submitted(api.ledger).id)
+                    heard = [await listener.next(WITHIN_S) for listener in (early, early, late)]
+        finally:
+            await feed.aclose()
+            await didflow.aclose()
+        return [item.subject for item in heard if item]
+
+    jobs: list[str] = []
+    heard = asyncio.run(hear())
+    older, newer = jobs
+    assert heard == [older, newer, newer]
 
 
 def test_everything_that_is_kept_is_read_from_the_beginning(api: Api) -> None:
@@ -201,3 +226,30 @@ def test_a_silent_stream_shows_that_it_lives_until_its_key_does_not(api: Api, va
         assert next(line for line in lines if line == ":")
         api.ledger.perform(revoke(api.ledger.commands, "revoked"))
         assert set(lines) <= {"", ":"}, "and then it ends"
+
+
+def test_a_busy_stream_ends_with_its_key_too(api: Api, valkey: EmbeddedValkey) -> None:
+    """What is written never pauses for as long as a heartbeat."""
+    secret = api.key("busy", ApiScope.READ)
+    headers = {"Authorization": f"Bearer {secret}"}
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(0.02):
+            submitted(api.ledger)
+
+    with (
+        ThreadPoolExecutor(1) as threads,
+        serving(api.ledger, valkey.url, heartbeat_s=1.0) as url,
+        httpx.stream("GET", f"{url}/v1/events", headers=headers, trust_env=False, timeout=WITHIN_S) as answer,
+    ):
+        writing = threads.submit(write)
+        try:
+            lines = answer.iter_lines()
+            assert next(line for line in lines if line.startswith("data: "))
+            api.ledger.perform(revoke(api.ledger.commands, "busy"))
+            for read, _ in enumerate(lines):
+                assert read < 10_000, "it goes on without its key"
+        finally:
+            ended.set()
+        writing.result()

@@ -211,3 +211,25 @@ def test_a_failback_of_a_hidden_job_is_refused(api: Api) -> None:
         body = {"request": {"job_id": elsewhere}}
         answer = http.post("/v1/jobs/failback", json=body, headers={"Idempotency-Key": "hidden"})
     assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
+
+
+@pytest.mark.parametrize("field", ["after", "snapshot_of"])
+def test_a_move_that_names_a_hidden_job_is_refused(api: Api, field: str) -> None:
+    request = Reroute(numbers=(NUMBER,), destinations=(Destination.sip("a@example.net"),))
+    elsewhere = api.ledger.submit(Submission(request, account="second")).id
+    body = {"request": {**AWAY, field: elsewhere}}
+    if field == "snapshot_of":
+        body = {"request": {"record_ids": [1], "destinations": AWAY["destinations"], field: elsewhere}}
+    with api.client(api.key(f"first-{field}", ApiScope.REROUTE, account="default")) as http:
+        answer = http.post(f"/v1/incidents/hidden-{field}/move", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found"), answer.text
+
+
+def test_a_key_of_one_account_reads_only_its_part_of_a_numbers_history(api: Api) -> None:
+    number = "+12135550177"
+    for record_id, account in enumerate(("default", "second"), 47000177):
+        assert Gate(api.ledger).accept(account, {number: record_id}) == 1
+    with api.client(api.key("one-account", ApiScope.READ, account="second")) as http:
+        shown = http.get(f"/v1/numbers/{number}", params={"account": "second"}).json()
+    assert [entry["account"] for entry in shown["history"]["entries"]] == ["second"]
+    assert [entry["account"] for entry in api.http.get(f"/v1/numbers/{number}").json()["history"]["entries"]] == ["default", "second"]

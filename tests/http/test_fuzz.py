@@ -67,7 +67,7 @@ def send(api: Api, path: str, method: str, request: dict[str, Any]) -> None:
     assert answer.status_code < 500 or answer.status_code == 504, (method, path, answer.text)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(one=requests())
 def test_no_request_is_answered_with_500(api: Api, one: tuple[str, str, dict[str, Any]]) -> None:
     send(api, *one)
@@ -76,7 +76,7 @@ def test_no_request_is_answered_with_500(api: Api, one: tuple[str, str, dict[str
 @pytest.mark.long
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_each_operation_is_tried_at_length(api: Api, path: str, method: str) -> None:
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(request=request_of(path, method))
     def tried(request: dict[str, Any]) -> None:
         send(api, path, method, request)

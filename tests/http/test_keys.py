@@ -1,16 +1,18 @@
 """Keys of the HTTP API: what each allows and sees, how it ends, and where its secret never is."""
 
+import itertools
 import json
 import re
 import time
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
-from didflow.contract.api_keys import ApiKey, ApiScope, digest, new_key_id, new_secret
+from didflow.contract.api_keys import ApiKey, ApiScope, KeptKey, digest, new_key_id, new_secret
 from didflow.contract.errors import ApiKeyNotFound, InvalidRequest
-from didflow.ledger import api_keys
+from didflow.ledger import api_keys, console_sessions
 from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import submitted
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -77,6 +79,65 @@ def test_a_rotated_key_is_valid_beside_the_new_one_for_the_overlap(api: Api) -> 
             assert http.get("/v1/jobs").status_code == 401
 
 
+def test_a_key_is_not_taken_for_another_one_that_is_named_as_its_id(api: Api) -> None:
+    """The console names keys by their ids, and a name is anything."""
+    mine = ApiKey(id=new_key_id(), name="mine", scopes=frozenset({READ}))
+    old = api.ledger.perform(api_keys.create(api.ledger.commands, mine))
+    strange = api.key(mine.id, READ)
+    strange_key = next(one.key for one in api.ledger.perform(api_keys.kept(api.ledger.commands)) if one.key.name == mine.id)
+    api.ledger.perform(console_sessions.create(api.ledger.commands, strange_key))
+    key, new = api.ledger.perform(api_keys.rotate(api.ledger.commands, mine.id, overlap=timedelta(0)))
+    assert key == mine
+    assert answered(api, old, new, strange) == [401, 200, 200]
+    assert api.http.post("/v1/console/sessions/end", json={"key": mine.id}).json() == {"ended": 0}
+    api.ledger.perform(api_keys.revoke(api.ledger.commands, mine.id))
+    assert answered(api, new, strange) == [401, 200]
+    api.ledger.perform(api_keys.revoke(api.ledger.commands, mine.id))
+    assert answered(api, strange) == [401]
+
+
+def answered(api: Api, *secrets: str) -> list[int]:
+    """The status that each secret gets."""
+    found = []
+    for secret in secrets:
+        with api.client(secret) as http:
+            found.append(http.get("/v1/jobs").status_code)
+    return found
+
+
+@pytest.mark.parametrize("valid_for", [None, timedelta(days=9)])
+def test_a_rotated_key_expires_when_it_would_have_unless_it_gets_another_time(api: Api, valid_for: timedelta | None) -> None:
+    commands, name = api.ledger.commands, f"expires {valid_for}"
+    key = ApiKey(id=new_key_id(), name=name, scopes=frozenset({READ}))
+    api.ledger.perform(api_keys.create(commands, key, valid_for=timedelta(days=3)))
+
+    def kept() -> KeptKey:
+        return next(one for one in api.ledger.perform(api_keys.kept(commands)) if one.key.name == name)
+
+    first = kept().expires_at
+    for _ in range(3):  # Also those of one millisecond.
+        api.ledger.perform(api_keys.rotate(commands, name, overlap=timedelta(hours=1), valid_for=valid_for))
+    assert first is not None
+    assert kept().secrets == 4
+    assert (kept().expires_at == first) is (valid_for is None)
+    if valid_for is not None:
+        assert kept().expires_at > first + timedelta(days=5)  # type: ignore[operator]
+
+
+def test_nothing_is_kept_of_a_key_that_has_expired(api: Api) -> None:
+    key = ApiKey(id=new_key_id(), name="gone", scopes=frozenset({READ}), rate_per_s=5)
+    secret = api.ledger.perform(api_keys.create(api.ledger.commands, key, valid_for=timedelta(days=1)))
+    with api.client(secret) as http:
+        assert http.get("/v1/jobs").status_code == 200
+    client, keys = api.ledger.client, api.ledger.keys
+    noted = (keys.api_keys_used, keys.api_keys_sent)
+    assert [client.hexists(name, key.id) for name in noted] == [True, True]
+    record = json.loads(str(client.hget(keys.api_keys, digest(secret))))
+    client.hset(keys.api_keys, digest(secret), json.dumps({**record, "until_ms": 1}))
+    api.key("after it", READ)
+    assert [client.hexists(name, key.id) for name in noted] == [False, False]
+
+
 def test_a_name_is_given_once(api: Api) -> None:
     api.key("twin", READ)
     with pytest.raises(InvalidRequest, match="a key has this name"):
@@ -113,12 +174,59 @@ def test_a_key_of_references_releases_only_what_was_bought_for_them(api: Api) ->
         ApiKey(id=new_key_id(), name="x", scopes=frozenset({ApiScope.REROUTE}), reference_prefix="shop-")
 
 
-def test_a_key_has_a_rate(api: Api) -> None:
-    with api.client(api.key("slow", READ, rate_per_s=0.01)) as http:
+def test_a_key_has_one_rate_over_all_servers(api: Api, valkey: EmbeddedValkey) -> None:
+    """Three at once, and then no more for a long time, whichever server is asked."""
+    secret = api.key("slow", READ, rate_per_s=3)
+    far = api.ledger.keys.api_keys_sent
+    with api.client(secret) as one, serving(api.ledger, valkey.url) as url, api.client(secret) as two:
+        two.base_url = url
+        assert [http.get("/v1/jobs").status_code for http in (one, two)] == [200, 200]
+        ((key_id, _),) = api.ledger.client.hscan_iter(far, match=key_of(api, "slow"))
+        # As many as it may were sent just now, so that the time that the test takes plays no part.
+        api.ledger.client.hset(far, key_id, 2**52)
+        for http in (one, two):
+            refused = http.get("/v1/jobs")
+            assert (refused.status_code, refused.json()["code"], refused.json()["retryable"]) == (429, "key_rate", True)
+            assert refused.headers["retry-after"] == "1"
+
+
+def test_a_rate_below_one_a_second_says_when_the_next_one_is(api: Api) -> None:
+    with api.client(api.key("very slow", READ, rate_per_s=0.01)) as http:
         assert http.get("/v1/jobs").status_code == 200
-        refused = http.get("/v1/jobs")
-    assert (refused.status_code, refused.json()["code"], refused.json()["retryable"]) == (429, "key_rate", True)
-    assert 1 <= int(refused.headers["retry-after"]) <= 101
+        assert 90 <= int(http.get("/v1/jobs").headers["retry-after"]) <= 100
+
+
+def key_of(api: Api, name: str) -> str:
+    return next(one.key.id for one in api.ledger.perform(api_keys.kept(api.ledger.commands)) if one.key.name == name)
+
+
+def test_a_key_costs_one_call_of_redis_for_each_request(api: Api) -> None:
+    client: Any = api.ledger.client
+    with api.client(api.key("counted", READ, rate_per_s=1000)) as http, client.monitor() as seen:
+        http.get("/v1/nothing")  # From then on the server knows the script.
+        client.get("the beginning")
+        for _ in range(10):
+            assert http.get("/v1/nothing").status_code == 404
+        client.get("the end")
+        assert any("the beginning" in one["command"] for one in iter(seen.next_command, None))
+        commands = itertools.takewhile(lambda one: "the end" not in one["command"], iter(seen.next_command, None))
+        sent = [one["command"].split()[0] for one in commands if one["client_type"] != "lua"]
+        sent = [name for name in sent if name not in ("PING", "HELLO", "CLIENT", "SELECT")]  # Of a new connection.
+    assert sent == ["EVALSHA"] * 10
+
+
+def test_while_redis_takes_no_writes_reads_are_answered(api: Api) -> None:
+    client: Any = api.ledger.client
+    with api.client(api.key("reads", READ, rate_per_s=1000)) as http:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            assert http.get("/v1/jobs").status_code == 200
+            assert http.get("/metrics").status_code == 200
+            refused = api.buy("not-now")
+            assert (refused.status_code, refused.json()["code"]) == (503, "service_unavailable")
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    assert api.http.get("/v1/jobs", params={"key": "not-now"}).json()["jobs"] == []
 
 
 def test_its_last_use_is_noted_once_a_minute(api: Api) -> None:
@@ -169,3 +277,16 @@ def test_before_any_key_only_this_machine_is_served(api: Api, valkey: EmbeddedVa
         assert http.get("/v1/jobs").json()["code"] == "key_missing"
         ledger.perform(api_keys.revoke(ledger.commands, "first"))
         assert http.get("/v1/jobs").json()["code"] == "key_missing"
+
+
+def test_a_conflict_says_nothing_of_a_job_that_the_key_does_not_see(api: Api) -> None:
+    taken = api.buy("taken-once", account="second").json()["id"]
+    conflict = {"request": {"country": "FR"}, "account": "default"}
+    headers = {"Idempotency-Key": "taken-once"}
+    with api.client(api.key("other-account", ApiScope.BUY, account="default")) as http:
+        hidden = http.post("/v1/jobs/search-and-buy", json=conflict, headers=headers)
+    seen = api.http.post("/v1/jobs/search-and-buy", json=conflict, headers=headers)
+    assert (hidden.status_code, hidden.json()["code"]) == (seen.status_code, seen.json()["code"]) == (422, "idempotency_conflict")
+    assert taken in seen.text
+    assert "second" in seen.text
+    assert not any(word in hidden.text for word in (taken, "second", "US"))

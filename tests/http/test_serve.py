@@ -2,12 +2,9 @@
 
 import os
 import signal
+import socket
 import ssl
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,8 +15,8 @@ from didflow.contract.exit_codes import ExitCode
 from didflow.ledger import api_keys
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_loader import load_script
-from producers.http.server import END_WITHIN_S
-from tests.support.http_server import WITHIN_S, serving
+from producers.http.server import END_WITHIN_S, Listen, listening_socket
+from tests.support.http_server import WITHIN_S, served, serving
 from tests.support.ledger_roles import submitted
 from tests.support.redis_relay import RedisRelay
 from tests.support.shell import Shell
@@ -27,23 +24,6 @@ from worker.local.embedded_valkey import EmbeddedValkey
 
 TLS = Path(__file__).parents[1] / "contract" / "tls"
 ORDER = {"request": {"country": "US"}}
-
-
-@contextmanager
-def served(redis_url: str, namespace: str, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, and the URL that it prints."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
-    environment |= {"DIDFLOW_REDIS_URL": redis_url, "DIDFLOW_NAMESPACE": namespace, "DIDFLOW_ACTOR": "ann"}
-    command = [sys.executable, "-m", "producers.cli", "serve", "--port", "0", *options]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("http listening on "), process.stderr and process.stderr.read()
-            yield process, line.split()[-1]
-        finally:
-            if process.poll() is None:
-                process.kill()
 
 
 @pytest.mark.faults
@@ -75,6 +55,14 @@ def test_it_serves_tls_and_ends_cleanly(valkey: EmbeddedValkey, namespace: str) 
             began_s = time.monotonic()
             assert process.wait(WITHIN_S) == 0
             assert time.monotonic() - began_s < END_WITHIN_S / 2, "a client that keeps its connection doesn't keep the server"
+
+
+def test_packets_of_an_answer_wait_for_no_acknowledgement() -> None:
+    """Nagle's algorithm would hold the second one back until the client acknowledges the first, which a client delays by up to 40 ms."""
+    with listening_socket(Listen(port=0)) as taken, socket.create_connection(taken.getsockname()):
+        accepted, _ = taken.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_without_a_key_it_listens_on_loopback_only(valkey: EmbeddedValkey, namespace: str, tmp_path: Path) -> None:
@@ -128,6 +116,7 @@ def test_the_keys_commands(valkey: EmbeddedValkey, namespace: str, tmp_path: Pat
     )
     secret = created.out.strip()
     assert (created.code, secret[:4]) == (0, "dfk_")
+    assert "`didflow keys create boss --scope admin` makes it" in " ".join(created.err.split()), "no key may make others yet"
     (listed,) = shell("keys", "list", "--json").json
     assert (listed["name"], sorted(listed["scopes"]), listed["rate_per_s"], listed["created_by"]) == ("shop", ["buy", "read"], 5.0, "ann")
     assert secret not in str(listed)

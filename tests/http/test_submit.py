@@ -33,6 +33,15 @@ def test_a_kind_stands_in_the_path_or_in_the_request(api: Api) -> None:
     assert other.json()["request"] == one.json()["request"]
 
 
+def test_a_server_that_forgot_the_script_gets_it_again(api: Api) -> None:
+    """As after a restart of Redis."""
+    key = new_key()
+    for _ in range(2):
+        api.ledger.client.script_flush()
+        answer = api.buy(key)
+        assert (answer.status_code, answer.json()["idempotency_key"]) == (202, key)
+
+
 def test_the_same_key_and_request_is_the_same_job(api: Api) -> None:
     key = new_key()
     first, second = api.buy(key), api.buy(key)
@@ -96,3 +105,36 @@ def test_a_key_for_purchases_releases_nothing(api: Api) -> None:
         assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
         bought = shop.post("/v1/jobs/search-and-buy", json={"request": {"country": "US"}}, headers={"Idempotency-Key": new_key()})
         assert (bought.status_code, bought.json()["actor"]) == (202, "shop")
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_trace_context_of_the_request_is_the_jobs(api: Api) -> None:
+    body = {"request": {"country": "US"}}
+
+    def submitted_with(*traces: str) -> str | None:
+        headers = [("Idempotency-Key", f"traced-{len(traces)}-{traces[:1]}"), *(("traceparent", trace) for trace in traces)]
+        view = api.http.post("/v1/jobs/search-and-buy", json=body, headers=headers).json()
+        return str(view["traceparent"]) if view["traceparent"] else None
+
+    assert submitted_with(TRACE) == TRACE
+    assert submitted_with() is None
+    assert submitted_with("00-nonsense") is None
+    assert submitted_with(TRACE, TRACE) is None, "several are none"
+
+
+@pytest.mark.parametrize(
+    ("parent", "states", "kept"),
+    [
+        (TRACE, ("rojo=00f067aa0ba902b7", "congo=t61rcWkgMzE"), "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+        (TRACE, (), None),
+        (TRACE, ("rojo=1,rojo=2",), None),
+        ("00-nonsense", ("rojo=1",), None),
+    ],
+)
+def test_the_trace_state_is_kept_beside_its_parent(api: Api, parent: str, states: tuple[str, ...], kept: str | None) -> None:
+    headers = [("Idempotency-Key", f"state-{parent[:6]}-{states}"), ("traceparent", parent), *(("tracestate", one) for one in states)]
+    view = api.http.post("/v1/jobs/search-and-buy", json={"request": {"country": "US"}}, headers=headers).json()
+    assert view["tracestate"] == kept
+    assert api.http.get(f"/v1/jobs/{view['id']}").json()["tracestate"] == kept

@@ -100,6 +100,22 @@ def test_bad_input_is_named_with_its_place(shell: Shell, arguments: tuple[str, .
     assert where in [fault[0] for fault in refused.json["error"]["faults"]]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("buy", "--yes", "--country", "US", "--quantity", "0"), "quantity: give at least 1"),
+        (("buy", "--yes", "--country", "US", "--rung", "quantity=0"), "rung 1.quantity: give at least 1"),
+        (("buy", "--country", "US", "--destination", "sip:a@b"), "No such option: --destination (Possible options: --to)"),
+        (("reroute", "--to", "sip:a@b", "--where", "citty=Miami"), "where.citty: there is no such field: leave it out, or write city"),
+        (("reroute", "--to", "sip:a@b", "--where", "zzz=red"), "leave it out, or write one of search, record_id, "),
+    ],
+)
+def test_a_refused_option_says_what_to_give(shell: Shell, command: tuple[str, ...], said: str) -> None:
+    refused = shell(*command)
+    assert refused.code == 2
+    assert said in refused.err
+
+
 def test_neither_country_nor_quote_is_bad_input(shell: Shell) -> None:
     assert "country" in shell("buy", "--yes", "--json").json["error"]["message"]
 

@@ -18,9 +18,12 @@ from didflow.contract.requests import SearchAndBuy
 from didflow.ledger.connection import ScriptClient, connect, connect_async, translated
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.script_calls import Submission
+from didflow.settings import Settings
 from didflow.urls import check_redis_url, sentinel_url, shown_redis_url
 from tests.support.queue_workers import until
 from worker.local.embedded_valkey import server_binaries
+from worker.local.stack import LocalStack
+from worker.local.up import exports
 
 HOST = "ledger.example.net"
 #: Of a test that waits for one. An answer of a machine that is busy comes within it.
@@ -209,3 +212,12 @@ def test_the_password_of_a_sentinels_url_is_used_and_not_shown() -> None:
     assert "hidden" not in repr(found)
     shown = shown_redis_url(url)
     assert shown == "redis+sentinel://ann:********@one:1,[::1]:2,three/ours/4?client_name=x&sentinel_password=********"
+
+
+@pytest.mark.parametrize("hosts", ["[::1]:2,one", "one,[::1]:2", "one,[::1]:2,[::2]"])
+def test_an_address_of_ipv6_may_stand_anywhere_among_the_sentinels(hosts: str) -> None:
+    """Releases of Python since 2025 refuse it in `urlsplit` unless it is the first one."""
+    url = f"redis+sentinel://{hosts}/ours"
+    check_redis_url(url)
+    assert shown_redis_url(url) == url
+    assert exports(LocalStack(redis_url=url, sandbox=None), Settings.model_validate({}))["DIDFLOW_REDIS_URL"] == url

@@ -15,7 +15,7 @@ from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.settings import Settings
 from tests.support.cluster import until
-from worker.local.embedded_valkey import EmbeddedValkey, server_binaries
+from worker.local.embedded_valkey import server_binaries
 from worker.process.health import living
 from worker.process.redis_durability import check_redis, refuse_unsafe
 from worker.process.worker_process import GRACE_S
@@ -81,7 +81,10 @@ def test_stopping_a_worker_waits_for_its_provider_calls() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
-@pytest.mark.parametrize("unit", ["didflow-worker.service", "didflow-requests.service", "didflow-http.service", "didflow-redis.service"])
+@pytest.mark.parametrize(
+    "unit",
+    [f"didflow-{part}.service" for part in ("worker", "requests", "http", "webhooks", "redis")],
+)
 def test_the_units_are_ones(tmp_path: Path, unit: str) -> None:
     text = (DEPLOY / "systemd" / unit).read_text()
     # The programs aren't installed on the machine that tests; everything else is checked as it stands.
@@ -92,12 +95,11 @@ def test_the_units_are_ones(tmp_path: Path, unit: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_health_counts_the_workers_of_this_host_only(real_ledger: Ledger, valkey: EmbeddedValkey, namespace: str) -> None:
-    settings = Settings(_env_file=None, redis_url=valkey.url, namespace=namespace)
-    assert living(settings, "here") == 0
+def test_health_counts_the_workers_of_this_host_only(real_ledger: Ledger) -> None:
+    assert living(real_ledger, "here") == 0
     real_ledger.worker_alive("here:1:abc")
     real_ledger.worker_alive("elsewhere:1:abc")
-    assert living(settings, "here") == 1
+    assert living(real_ledger, "here") == 1
 
 
 def test_compose_acts_on_business_events_as_up_and_the_procfile_do() -> None:
@@ -123,3 +125,5 @@ def test_the_image_has_every_package_of_the_wheel() -> None:
     wheel = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     copied = re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     assert set(wheel["packages"]) <= set(copied)
+    sent = set(re.findall(r"^!(\S+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    assert {*wheel["packages"], "requirements.lock", "requirements-otel.lock"} <= sent, "what isn't sent to the builder can't be copied"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer._click.core import Command
 from typer.core import TyperGroup
 
 from didflow.contract.destinations import Destination
@@ -56,21 +57,44 @@ def test_every_error_code_is_explained_to_operators() -> None:
 
 def test_settings_that_the_pages_name_exist() -> None:
     known = {field.alias or f"DIDFLOW_{name.upper()}" for name, field in Settings.model_fields.items()}
-    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED", "DIDFLOW_EXAMPLES"}  # Of the tests, see docs/testing.md.
+    known |= {"DIDFLOW_PROFILES", "DIDFLOW_PROFILE_SEED", "DIDFLOW_EXAMPLES", "DIDFLOW_BROWSER"}  # Of the tests, see docs/testing.md.
     named = {name for page in PAGES for name in re.findall(r"\b(?:DIDFLOW|WAVIX)_[A-Z_]+\b", page.read_text())}
     assert named <= known
 
 
-@pytest.mark.parametrize("line", commands())
-def test_commands_and_their_options_exist(line: str) -> None:
+def named_commands() -> list[str]:
+    """Every command in backquotes in a message, a docstring or a page of the console; what is filled in is a word."""
+    sources = [
+        path
+        for folder in ("didflow", "producers", "worker")
+        for kind in ("py", "html", "lua")
+        for path in (ROOT / folder).rglob(f"*.{kind}")
+    ]
+    found = {line for path in sources for line in re.findall(r"`didflow ([a-z][^`\n]*)`", path.read_text())}
+    return sorted(re.sub(r"\{[^}]*\}", "WORD", line.replace('\\"', '"')) for line in found)
+
+
+def command_of(line: str) -> tuple[Command, list[str]]:
+    """The command that a line calls, and the words behind its name. Fails for options that it doesn't have."""
     name, *rest = shlex.split(line)
-    if name in ROLES:
-        return
     command = WHOLE.commands[name]
     while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
         command = command.commands[rest.pop(0)]
     known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in rest if word.startswith("--")} <= known
+    assert {word for word in rest if word.startswith("--") and word != "--WORD"} <= known
+    return command, rest
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.split()[0] not in ROLES])
+def test_commands_and_their_options_exist(line: str) -> None:
+    command_of(line)
+
+
+@pytest.mark.parametrize("line", [line for line in named_commands() if line.split()[0] not in ROLES])
+def test_commands_that_messages_name_exist(line: str) -> None:
+    command, rest = command_of(line)
+    takes_arguments = any(parameter.param_type_name == "argument" for parameter in command.params)
+    assert takes_arguments or not rest or rest[0].startswith("-"), f"{rest[0]} is no command, and no argument is taken"
 
 
 def anchors(page: Path) -> set[str]:

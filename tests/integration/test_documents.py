@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from didflow import AsyncDidflow, AsyncDocuments, AsyncPool, Didflow, Documents, InvalidRequest, Job, JobState, SearchAndBuy, WrongJob
+from didflow.contract.actors import os_user
 from didflow.contract.events import event_adapter
 from didflow.contract.job_kinds import request_adapter
 from didflow.contract.requests import FollowDocuments, Release
@@ -47,9 +48,14 @@ def test_a_passport_goes_to_the_provider_and_nowhere_else(inline: InlineWorker, 
     purchase = inline.run(BERLIN)
     first, second = (one.number for one in numbers(purchase))
     (tmp_path / "Mustermann.pdf").write_bytes(PASSPORT)
-    handed_in = shell("documents", "upload", "--number", first, "--type", "id", "--file", "Mustermann.pdf", "--json")
+    handed_in = shell(
+        "documents", "upload", "--number", first, "--type", "id", "--file", "Mustermann.pdf", "--reason", "the customer sent it", "--json"
+    )
     assert handed_in.code == 0, handed_in.err
     assert [(one["number"], one["fate"]) for one in handed_in.json] == [(first, "handed_in")]
+    (entry,) = didflow.audit(what="documents upload").entries
+    assert (entry.actor, entry.reason, entry.on) == (os_user(), "the customer sent it", {"subject": "default"})
+    assert entry.detail == f"id for {first}"
     again = shell("documents", "upload", "--job", purchase.id, "--type", "id", "--file", "Mustermann.pdf")
     assert again.code == 0
     assert "there already" in again.out

@@ -83,7 +83,7 @@ def test_an_error_of_ours_sets_that_event_aside_and_is_logged(didflow: Didflow) 
 def test_no_generated_event_makes_the_consumer_fail(didflow: Didflow) -> None:
     sent: list[dict[str, str]] = []
 
-    @settings(max_examples=150, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(events())
     def collect(fields: dict[str, str]) -> None:
         sent.append(fields | {"id": fields["id"] if fields["id"] != "e-1" else f"e-{len(sent)}"})

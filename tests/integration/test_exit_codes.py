@@ -55,6 +55,7 @@ def test_every_code_has_a_meaning_which_the_documentation_has() -> None:
         (errors.WaitTimeout("x"), ExitCode.TIMEOUT),
         (errors.IdempotencyConflict("k", "j"), ExitCode.CONFLICT),
         (errors.AlreadyLeaving("r", "j", "grace"), ExitCode.CONFLICT),
+        (errors.AlreadyDecided("+12135550100", "j"), ExitCode.CONFLICT),
         (errors.ServiceUnavailable("x"), ExitCode.UNREACHABLE),
         (errors.UnsafeRedis("x"), ExitCode.UNREACHABLE),
     ],
@@ -97,10 +98,14 @@ def test_what_is_submitted_is_done_what_is_waited_for_times_out_and_another_requ
     command = SUBMITTED[name]
     keyed = ("--incident", "INC-1") if name == "failover" else ("--key", "key-1")
     wait = ("--wait", "--timeout", "0.3")
-    assert shell(*command, *keyed).code == ExitCode.DONE
-    assert shell(*command, *keyed).code == ExitCode.DONE, "the same once more"
+    again = {"buy": "nothing is bought again", "reroute": "nothing is rerouted again", "release": "nothing is released again"}
+    remark = again.get(name, "the same job")
+    first = shell(*command, *keyed)
+    assert (first.code, remark in first.err) == (ExitCode.DONE, False)
+    repeated = shell(*command, *keyed)
+    assert (repeated.code, remark in repeated.err) == (ExitCode.DONE, True), "the same once more"
     late = shell(*(word for word in command if word != "--no-wait"), *keyed, *wait)
-    assert (late.code, "0.3 s" in late.err) == (ExitCode.TIMEOUT, True), late.err
+    assert (late.code, "0.3 s" in late.err, remark in late.err) == (ExitCode.TIMEOUT, True, True), late.err
     other = {"buy": ("--quantity", "2"), "documents": ("--number", "+12135550101")}.get(name, ("--number", "+12135550101"))
     refused = shell(*command, *keyed, *other)
     assert (refused.code, "asked" in refused.err) == (ExitCode.CONFLICT, True), refused.err

@@ -163,8 +163,18 @@ def test_only_a_reroute_is_brought_back(running: Cluster, didflow: Shell) -> Non
     bought = didflow("buy", "--yes", "--country", "US", "--city", "LOS ANGELES, CA", "--json").json["id"]
     refused = didflow("failback", bought)
     assert (refused.code, "a failback undoes a reroute" in refused.err) == (2, True), refused.err
-    nobody = didflow("failback", "INC-nobody-knows")
+    nobody = didflow("failback", "0" * 26)
     assert (nobody.code, "there is no job" in nobody.err) == (2, True)
+
+
+def test_a_failback_of_an_unknown_incident_names_similar_ones_and_where_they_are_listed(running: Cluster, didflow: Shell) -> None:
+    didflow("failover", "--from-destination", "a@old.example.net", "--to", BACKUP, "--incident", "INC-981", "--no-check", "--no-wait")
+    nobody = didflow("failback", "INC-982")
+    assert nobody.code == 2
+    assert "there is no incident 'INC-982'" in nobody.err
+    assert "INC-981" in nobody.err
+    assert "`didflow incidents`" in nobody.err
+    assert "job" not in nobody.err
 
 
 def test_a_plan_reroutes_its_numbers_and_the_sweep_those_it_missed(running: Cluster, didflow: Shell) -> None:

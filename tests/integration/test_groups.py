@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from didflow import AsyncDidflow, Didflow, InvalidRequest
+from didflow.checks.streams import check_streams
 from didflow.contract.business_events import REQUEST
 from didflow.ledger.commands import Entries
 from didflow.ledger.consumer_groups import trim
@@ -18,7 +19,6 @@ from tests.support.inline_worker import InlineWorker
 from tests.support.ledger_roles import claimed, finished, submitted
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
-from worker.operate.stream_checks import check_streams
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from worker.wavix.sandbox import __main__ as sandbox
 #: Of these, whose work needs no ledger, the examples end with 0.
 WITHOUT_LEDGER = ("settings", "schema", "completion")
 #: These become another process, or run until they are stopped: their examples are parsed.
-PARSED_ONLY = ("documents upload", "requests consume", "serve")
+PARSED_ONLY = ("documents upload", "requests consume", "serve", "webhooks run")
 
 
 def walked(command: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Command]]:

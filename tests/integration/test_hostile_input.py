@@ -31,7 +31,7 @@ from tests.support.inline_worker import InlineWorker
 from tests.support.queue_workers import Seen, alive, consuming, until
 from worker.local.embedded_valkey import EmbeddedValkey
 
-FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 VALID: list[dict[str, Any]] = [
     {"kind": "search_and_buy", "country": "US", "city": ["LOS ANGELES, CA"], "quantity": 2, "max_total_usd": "9.50", "policy": "at_least"}
     | {"at_least": 1, "destinations": [{"transport": 5, "destination": "144", "trunk_id": 144}], "sms_relay_url": "https://example.net/x"},
@@ -181,7 +181,7 @@ def test_any_bytes_on_the_queues_cost_no_other_job_its_message(valkey: EmbeddedV
 
     bodies: list[bytes] = []
 
-    @settings(max_examples=40, deadline=None, database=None)
+    @settings(max_examples=40, database=None)
     @given(st.binary(max_size=300), st.integers(0, len(good)), st.integers(0, 6))
     def collect(noise: bytes, start: int, cut: int) -> None:
         bodies.extend([noise, good[:start].encode(), good[:start].encode() + noise[:4] + good[start + cut :].encode()])

@@ -12,7 +12,7 @@ from didflow.contract.errors import WrongLedger
 from didflow.contract.requests import Release
 from didflow.ledger.address import address_file
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.provider_identity import claim_ledger, noted_provider
+from didflow.ledger.provider_identity import Claimed, claim_ledger, noted_provider
 from tests.support.cluster import until
 from tests.support.inline_worker import InlineWorker, settings_for
 from tests.support.role_processes import BIN, bought, started
@@ -243,6 +243,24 @@ def test_a_worker_ends_with_78_and_names_both_and_adopt_is_the_way_to_another_ad
     note = noted_provider(real_ledger, "default")
     assert note is not None
     assert note.server == sandbox.url
+
+
+def test_of_two_people_who_adopt_at_once_one_does(real_ledger: Ledger) -> None:
+    """Both were shown the old address; what the second one confirmed isn't so any more."""
+    real_ledger.run(claim_ledger("default", "https://old.example.net"))
+
+    def adopts(server: str, actor: str) -> Claimed:
+        return real_ledger.run(claim_ledger("default", server, how="adopt", actor=actor, seen="https://old.example.net"))
+
+    first, repeated, second = adopts("https://a.example.net", "ann"), adopts("https://a.example.net", "ann"), adopts("sandbox", "ben")
+    assert [(one.ours, one.server) for one in (first, repeated, second)] == [
+        (True, "https://a.example.net"),
+        (True, "https://a.example.net"),
+        (False, "https://a.example.net"),
+    ]
+    note = noted_provider(real_ledger, "default")
+    assert note is not None
+    assert note.server == "https://a.example.net"
 
 
 @pytest.mark.faults

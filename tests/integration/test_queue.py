@@ -24,7 +24,8 @@ from worker.attempt import runner
 from worker.attempt.fault_points import watched_ledger
 from worker.attempt.heartbeat import Leases
 from worker.attempt.runner import JobRunner
-from worker.broker.consumer import LaneConsumer
+from worker.broker.arrivals import EMPTY_TAKES, RECENT
+from worker.broker.consumer import TOGETHER_S, LaneConsumer
 from worker.broker.idle_threads import IdleThreads
 from worker.jobs.ports.endings import Ended, LostLease
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -277,9 +278,9 @@ def test_what_is_taken_while_the_process_stops_is_returned_at_once(valkey: Embed
     stopping = threading.Event()
 
     class StopsMeanwhile(ClaimedJobs):
-        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
+        def take(self, lane: Lane, most: int, consumer: str, *, wait_s: float = 0.0) -> tuple[Sequence[Taken], bool]:
             stopping.set()
-            return super().take(lane, most, consumer)
+            return super().take(lane, most, consumer, wait_s=wait_s)
 
     job, ledger = submit(real_ledger, MOVE), connected(valkey, real_ledger)
     consumer = LaneConsumer(StopsMeanwhile(ledger, lambda _: None), ledger, Lane.EMERGENCY, stopping, IdleThreads(2))
@@ -386,11 +387,11 @@ def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: Emb
     deaf = [True]
 
     class Flaky(ClaimedJobs):
-        def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
+        def take(self, lane: Lane, most: int, consumer: str, *, wait_s: float = 0.0) -> tuple[Sequence[Taken], bool]:
             assert most == 4
             if deaf and deaf.pop():
                 raise ServiceUnavailable("no answer")
-            return super().take(lane, most, consumer)
+            return super().take(lane, most, consumer, wait_s=wait_s)
 
     for _ in range(3):
         submit(real_ledger)
@@ -405,6 +406,33 @@ def test_a_take_without_an_answer_keeps_its_threads_until_it_has_one(valkey: Emb
     for _ in range(3):
         consumer.ack(message)
     assert threads.reserve(Lane.BULK, 0.0) == 3
+
+
+@pytest.mark.parametrize(
+    ("lane", "request_", "pauses"), [(Lane.MONEY, BUY, EMPTY_TAKES), (Lane.BULK, GIVE_BACK, EMPTY_TAKES), (Lane.EMERGENCY, MOVE, 0)]
+)
+def test_a_consumer_to_which_jobs_come_fast_pauses_before_it_takes(
+    valkey: EmbeddedValkey, real_ledger: Ledger, lane: Lane, request_: Request, pauses: int
+) -> None:
+    """Until its takes find nothing. Not for emergencies."""
+    waited_s: list[float | None] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited_s.append(timeout)
+            return super().wait(timeout)
+
+    for job in [submit(real_ledger, request_) for _ in range(RECENT)]:
+        real_ledger.client.hset(real_ledger.keys.job(job), "created_ms", 1_000)
+    ledger = connected(valkey, real_ledger)
+    consumer = LaneConsumer(ClaimedJobs(ledger, lambda _: None), ledger, lane, Stopping(), IdleThreads(5 * RECENT))
+    assert all(next(consumer) for _ in range(RECENT))
+    for _ in range(pauses):
+        assert next(consumer) is None
+    assert waited_s == [TOGETHER_S] * pauses
+    submit(real_ledger, request_)
+    assert next(consumer) is not None
+    assert waited_s == [TOGETHER_S] * pauses, "it waits on the server again"
 
 
 def test_a_server_that_can_not_write_now_ends_no_thread() -> None:

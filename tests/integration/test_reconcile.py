@@ -95,6 +95,16 @@ def test_only_what_was_found_is_accepted_or_given_and_not_without_being_asked(in
     assert shell("reconcile", "--json").json["counts"] == {"orphan": 1}
 
 
+def test_of_two_people_one_gives_the_orphan_and_the_other_meets_a_conflict(inline: InlineWorker, shell: Shell) -> None:
+    one, two = inline.submit(TWO), inline.submit(TWO, "another")
+    (orphan,) = inline.own(1, days_ago=0)
+    given = shell("reconcile", "--give", f"{one.id}={orphan}", "--yes", "--json")
+    assert given.json["counts"] == {}
+    assert shell("reconcile", "--give", f"{one.id}={orphan}", "--yes").code == 0, "the answer to the first was lost"
+    late = shell("reconcile", "--give", f"{two.id}={orphan}", "--yes", "--json")
+    assert (late.code, late.json["error"]["code"], inline.ledger.numbers(two.id)) == (4, "already_decided", {})
+
+
 def test_a_provider_that_does_not_answer_is_no_finding(inline: InlineWorker, shell: Shell) -> None:
     inline.submit(TWO)
     inline.sandbox.order("set_key_valid", valid=False)

@@ -129,3 +129,31 @@ print(refused, client.ask("PING"), client.ping())
 """
     ended = subprocess.run([sys.executable, "-c", code, valkey.url], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.split() == ["6", "PONG", "True"]
+
+
+def test_a_pipeline_has_each_reply_in_its_place_refusals_too_and_is_sent_again_after_a_cut(valkey: EmbeddedValkey, sha: str) -> None:
+    client = connect(valkey.url)
+    commands = [("EVALSHA", known, 1, "key", place) for place, known in enumerate((sha, "0" * 40, sha))]
+    for _ in range(2):
+        first, second, third = client.ask_together(commands)
+        assert (first, type(second), third) == ("0", redis.exceptions.NoScriptError, "2")
+        connect(valkey.url).client_kill_filter(_type="normal", skipme=True)
+    assert echo(client, sha, "next") == "next"
+
+
+def test_the_writes_of_a_pipeline_are_on_disk_with_few_syncs(valkey: EmbeddedValkey) -> None:
+    """The server syncs its append-only file once in each round of its event loop, before it replies."""
+    client, together = connect(valkey.url), 50
+    write = str(client.script_load("return redis.call('INCR', KEYS[1])"))
+    assert client.config_get("appendfsync")["appendfsync"] == "always"
+
+    def rounds() -> int:
+        return int(client.info("stats")["eventloop_cycles"])
+
+    began = rounds()
+    assert client.ask_together([("EVALSHA", write, 1, "together")] * together) == list(range(1, together + 1))
+    assert rounds() - began < together / 2
+    began = rounds()
+    for _ in range(together):
+        client.evalsha(write, 1, "one by one")
+    assert rounds() - began >= together

@@ -18,13 +18,16 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from didflow import Didflow, SearchAndBuy
+from didflow.contract.business_events import ORDER
 from didflow.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
+from didflow.ledger.address import address_file
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import claim_ledger
 from didflow.settings import Settings
+from producers.business_events import BusinessEvents
 from tests.support.cluster import until
-from tests.support.role_processes import BIN, ROOT
+from tests.support.role_processes import BIN, started
 from tests.support.shell import Shell
 from worker.local.embedded_valkey import EmbeddedValkey
 from worker.local.reset import reset
@@ -38,12 +41,23 @@ REAL_KEY = "k-secret-3f9a"
 
 @contextmanager
 def up(state: Path, log: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A running one, and what it printed with `--json`; ended with Ctrl-C if the test hasn't ended it."""
+    """A running one, and what it printed with `--json`; ended with Ctrl-C if the test hasn't ended it.
+
+    It is started in a folder of another project, whose packages have the names of ours.
+    """
+    for package in ("worker", "producers"):
+        (elsewhere := state.parent / "another_project" / package).mkdir(parents=True, exist_ok=True)
+        (elsewhere / "__init__.py").write_text("raise SystemExit('another project')\n")
     command = [str(BIN / "didflow"), "up", "--sandbox-port", "0", "--processes", "1", "--json", *arguments]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
     with log.open("w") as err:
         child = subprocess.Popen(
-            command, cwd=ROOT, env=inherited | {"DIDFLOW_STATE_DIR": str(state)}, stdout=subprocess.PIPE, stderr=err, text=True
+            command,
+            cwd=state.parent / "another_project",
+            env=inherited | {"DIDFLOW_STATE_DIR": str(state)},
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
         )
     assert child.stdout is not None
     text = ""
@@ -74,7 +88,9 @@ def buy(shell: Shell, key: str) -> str:
 
 @pytest.mark.faults
 @pytest.mark.timeout(300)
-def test_everything_works_beside_it_and_it_starts_again_without_a_word_after_ctrl_c_and_after_a_kill(tmp_path: Path) -> None:
+def test_all_works_beside_it_and_it_starts_again_silently_after_ctrl_c_and_after_a_kill_and_ends_if_its_valkey_does(
+    tmp_path: Path,
+) -> None:
     state, shell = tmp_path / "state", Shell(tmp_path, {"DIDFLOW_STATE_DIR": str(tmp_path / "state"), "COLUMNS": "200"})
     with up(state, tmp_path / "log-1") as (_, shown_now):
         assert shown_now["sandbox"] == {"base_url": shown_now["environment"]["WAVIX_BASE_URL"], "api_key": SANDBOX_KEY}
@@ -102,12 +118,32 @@ def test_everything_works_beside_it_and_it_starts_again_without_a_word_after_ctr
         assert (refused.code, "already running" in refused.err) == (5, True), "another one runs"
         running.kill()
         running.wait()
-    with up(state, tmp_path / "log-3"):
+    # As on a terminal, and with its third way to end.
+    with started([str(BIN / "didflow"), "up", "--sandbox-port", "0", "--processes", "1"], state) as shown:
+        until(lambda: "export DIDFLOW_REDIS_URL" in (state / "output").read_text(), what="its addresses")
         buy(shell, "order-3")
         assert len(shell("jobs", "--json").json) >= 3, "nothing was lost"
-    for log in ("log-1", "log-2", "log-3"):
-        assert not troubles(tmp_path / log)
-        assert "gate." not in (tmp_path / log).read_text()
+        compared = shell("reconcile", "--json")
+        assert (compared.code, compared.json["claimed"]) == (0, 3), "the sandbox still has what it sold"
+        didflow = Didflow.from_url(address_file(state).read_text())
+        BusinessEvents(didflow).send(ORDER, {"request": {"country": "US"}}, event_id="4711")
+        until(lambda: didflow.find(idempotency_key="onboarding:4711"), what="the job of the event")
+        for log in (tmp_path / "log-1", tmp_path / "log-2", state / "output"):
+            assert not troubles(log)
+            assert "gate." not in log.read_text()
+        # The one that the killed process left behind, which isn't a child of this one.
+        os.kill(connect(address_file(state).read_text()).info("server")["process_id"], signal.SIGKILL)
+        until(lambda: shown.poll() is not None, what="the end of didflow up")
+        assert shown.returncode == 1
+    assert "the embedded Valkey ended by itself" in (state / "output").read_text()
+
+
+def test_it_knows_that_its_valkey_has_died(tmp_path: Path) -> None:
+    with EmbeddedValkey(tmp_path) as server:
+        assert server.pid is not None
+        assert not server.died
+        os.kill(server.pid, signal.SIGKILL)
+        until(lambda: server.died)
 
 
 def _text(file: Path) -> str:

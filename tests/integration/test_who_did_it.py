@@ -16,6 +16,8 @@ from didflow.contract.errors import InvalidSettings, JobError
 from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
+from didflow.contract.webhooks import EndpointState
+from didflow.ledger import api_keys, console_sessions, webhooks
 from didflow.ledger.api_keys import create
 from didflow.ledger.commands import Commands
 from didflow.ledger.connection import connect, connect_async
@@ -29,6 +31,7 @@ from producers.cli.processes import ROLES
 from producers.failover import Failover
 from tests.support.cli_commands import COMMANDS
 from tests.support.ledger_roles import claimed
+from tests.support.webhook_process import endpoint
 from worker.local.embedded_valkey import EmbeddedValkey
 
 NUMBER = "+12135550100"
@@ -38,15 +41,18 @@ PBX = (Destination.sip("pbx@example.net"),)
 #: They only look, wait or print; and roles that run processes.
 LOOKING = {
     *((name,) for name in (*ROLES, "status", "jobs", "explain", "history", "decisions", "incidents", "results", "spend", "schema")),
-    *((name,) for name in ("settings", "completion")),
+    *((name,) for name in ("settings", "completion", "evidence", "activity")),
     *(("failover", "plan", verb) for verb in ("list", "show")),
-    *(("numbers", *verb) for verb in ((), ("show",), ("totals",))),
+    *(("numbers", *verb) for verb in ((), ("show",), ("totals",), ("views",))),
+    # A view is only filters; it keeps who saved it.
+    *(("numbers", verb) for verb in ("save-view", "delete-view")),
     # Workers make the looks; one job serves all who ask.
     *(("catalogue", what) for what in ("countries", "regions", "cities", "offers")),
     # It has a ledger of its own.
     ("failover", "rehearse"),
     *(("routes", *verb) for verb in ((), ("diff",))),
     ("incidents", "status"),
+    ("audit",),
     ("churn", "upcoming"),
     ("onboarding", "status"),
     ("onboarding", "fulfilments"),
@@ -58,7 +64,9 @@ LOOKING = {
     # Who asks it is named by the key of each request.
     ("serve",),
     ("keys", "list"),
-    # It is sent to the provider alone, and has no record of ours.
+    ("keys", "sessions"),
+    *(("webhooks", verb) for verb in ("run", "list", "show", "deliveries")),
+    # It needs the key of an account: tests/integration/test_documents.py has its entry in the audit.
     ("documents", "upload"),
 }
 
@@ -112,6 +120,28 @@ class Simulation:
         self.ledger.perform(create(Commands(self.ledger.keys.namespace, actor="bob"), key))
         return "shop"
 
+    def session(self) -> str:
+        """The id of a session of the console."""
+        self.key()
+        commands = self.ledger.commands
+        (kept,) = self.ledger.perform(api_keys.kept(commands))
+        self.ledger.perform(console_sessions.create(commands, kept.key, name="carl"))
+        return self.ledger.perform(console_sessions.kept(commands))[0].id
+
+    def webhook(self) -> str:
+        """The name of an endpoint."""
+        endpoint(self.ledger, "shop", "https://shop.example.net/hook")
+        return "shop"
+
+    def disabled(self) -> None:
+        self.ledger.perform(webhooks.switch(self.ledger.commands, self.webhook(), EndpointState.DISABLED))
+
+    def message(self) -> None:
+        """An event that the endpoint was sent."""
+        self.webhook()
+        fields = {"id": "job:1", "type": "didflow.job.queued.v1", "key": "job", "account": "default", "reference": "", "body": "{}"}
+        self.ledger.client.xadd(self.ledger.keys.webhook_messages, cast("dict[Any, Any]", fields))
+
     def group(self) -> None:
         self.ledger.client.xgroup_create(self.ledger.keys.results, "billing", "0", mkstream=True)
 
@@ -144,9 +174,20 @@ def came_back(simulation: Simulation) -> tuple[str, ...]:
 
 #: What is there before, and the arguments.
 CHANGING: dict[tuple[str, ...], Callable[[Simulation], tuple[str, ...]]] = {
+    ("freeze",): args("--reason", "a wrong list"),
+    ("unfreeze",): after(lambda simulation: simulation.didflow.freeze("a wrong list")),
     ("keys", "create"): args("shop", "--scope", "read"),
     ("keys", "rotate"): lambda simulation: (simulation.key(),),
     ("keys", "revoke"): lambda simulation: (simulation.key(), "--yes"),
+    ("keys", "end-session"): lambda simulation: (simulation.session(),),
+    ("webhooks", "create"): args("shop", "https://shop.example.net/hook"),
+    ("webhooks", "update"): lambda simulation: (simulation.webhook(), "--url", "https://shop.example.net/other"),
+    ("webhooks", "rotate"): lambda simulation: (simulation.webhook(),),
+    ("webhooks", "enable"): after(Simulation.disabled, "shop"),
+    ("webhooks", "disable"): lambda simulation: (simulation.webhook(),),
+    ("webhooks", "delete"): lambda simulation: (simulation.webhook(), "--yes"),
+    ("webhooks", "redeliver"): after(Simulation.message, "shop", "--since", "1h"),
+    ("webhooks", "test"): lambda simulation: (simulation.webhook(), "--timeout", "0"),
     ("buy",): args("--country", "US", "--yes"),
     ("reroute",): args(*OF, *TO),
     ("release",): args(*OF, "--yes"),
@@ -206,6 +247,8 @@ def test_no_change_is_without_a_name(
     ended = CliRunner().invoke(app, [*command, *arguments], env=environment, input="")
     assert ended.exit_code in (0, 1, 3), ended.output
     assert "ann" in names(simulation), ended.output
+    assert "ann" in {entry.actor for entry in simulation.didflow.audit().entries}, "a change that is not in the audit"
+    assert simulation.didflow.verify_audit().faults == ()
 
 
 def test_a_cancel_a_retry_and_a_finding_are_recorded_with_their_names(simulation: Simulation) -> None:

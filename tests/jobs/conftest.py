@@ -14,19 +14,30 @@ from worker.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture(scope="session")
-def quick_server() -> Iterator[redis.Redis]:
+def quick_embedded() -> Iterator[EmbeddedValkey]:
     with memory_folder() as folder, EmbeddedValkey(folder) as server:
-        client = connect(server.url)
-        # Thousands of simulations wait for the disk at every write otherwise; what these tests kill are workers, not the server.
-        client.config_set("appendfsync", "no")
-        yield client
-        client.close()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def quick_server(quick_embedded: EmbeddedValkey) -> Iterator[redis.Redis]:
+    client = connect(quick_embedded.url)
+    # Thousands of simulations wait for the disk at every write otherwise; what these tests kill are workers, not the server.
+    client.config_set("appendfsync", "no")
+    yield client
+    client.close()
 
 
 @pytest.fixture
 def quick_valkey(quick_server: redis.Redis) -> Iterator[redis.Redis]:
     with stamina.set_testing(True, attempts=2):
         yield quick_server
+
+
+@pytest.fixture
+def quick_url(quick_embedded: EmbeddedValkey) -> str:
+    """Where `quick_valkey` is."""
+    return quick_embedded.url
 
 
 @pytest.fixture

@@ -61,6 +61,29 @@ def test_called_off_in_its_grace_period_a_release_gives_back_the_routes_that_wer
     assert inline.owned() == {*ours, *others}
 
 
+@pytest.mark.provider
+@pytest.mark.parametrize("pages", ["too_few", "first_only"])
+@pytest.mark.parametrize("ends_by", ["cancel", "release"])
+def test_a_release_parks_numbers_behind_the_end_of_the_list_and_leaves_none_parked(
+    inline: InlineWorker, ledger: MovedLedger, pages: str, ends_by: str
+) -> None:
+    """Its parking call was accepted, and the list never showed it: the job had failed and left the numbers parked."""
+    ours = inline.own(130)
+    before, going = inline.routes(), [ours[100], ours[115], ours[129]]  # They share no digits that are worth a search.
+    inline.sandbox.order("reconfigure", owned_pages=pages)
+    job = inline.submit(Release(numbers=tuple(going), grace=WEEK, parking=PARKING, reusable=True))
+    assert settle(inline, ledger, job).reason == "grace"
+    assert inline.routes() == before | {number: ["parked@example.net"] for number in going}
+    if ends_by == "cancel":
+        ledger.run(script_calls.cancel(job.id))
+        assert outcomes(settle(inline, ledger, job)) == dict.fromkeys(going, "confirmed")
+        assert inline.routes() == before
+    else:
+        ledger.pass_time(WEEK)
+        assert outcomes(settle(inline, ledger, job)) == dict.fromkeys(going, "released")
+        assert inline.owned() == set(ours) - set(going)
+
+
 def test_a_number_that_is_called_stays_with_its_route_and_an_event_reports_it(inline: InlineWorker, ledger: MovedLedger) -> None:
     ours = inline.own(2)
     before = inline.routes()

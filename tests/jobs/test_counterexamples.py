@@ -11,10 +11,11 @@ import pytest
 
 from didflow.contract.jobs import Job
 from didflow.contract.requests import SearchAndBuy
+from didflow.fault_orders import Reached
 from didflow.ledger.ledger import Ledger
 from tests.support.cluster import until
 from tests.support.inline_worker import SETTLE_S, InlineWorker, charged, outcomes
-from worker.attempt.fault_points import Reached, watched_ledger
+from worker.attempt.fault_points import watched_ledger
 from worker.jobs.purchase.state import Checkout, PurchaseCheckpoint
 from worker.wavix.sandbox import Sandbox
 

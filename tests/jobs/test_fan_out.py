@@ -241,6 +241,19 @@ def test_named_numbers_that_are_not_ours_are_reported_among_many(fanning: Inline
     assert outcomes(back) == dict.fromkeys(ours, "confirmed"), "what was never ours isn't brought back"
 
 
+@pytest.mark.parametrize("canary", [None, 40])
+def test_a_record_that_can_not_be_read_is_named_among_many(fanning: InlineWorker, canary: int | None) -> None:
+    bad, *good = fanning.own(34)
+    fanning.sandbox.add_fault("owned", "set_field", field="id", value="1e99999999", record=bad.removeprefix("+"), times=None)
+    view = play(fanning, fanning.submit(AWAY.model_copy(update={"canary": canary})))
+    assert view.state == "partial"
+    assert outcomes(view) == dict.fromkeys(good, "confirmed") | {f"{bad} (unreadable)": "not_found"}
+    assert view.error is not None
+    assert view.error.code == "unreadable_record"
+    fanning.sandbox.clear_faults()
+    assert outcomes(play(fanning, fanning.submit(Failback(job_id=view.id)))) == dict.fromkeys(good, "confirmed")
+
+
 def test_a_failback_of_many_leaves_changed_numbers_alone_and_reports_those_that_left(fanning: InlineWorker) -> None:
     ours = fanning.own(41)
     job = fanning.submit(AWAY)

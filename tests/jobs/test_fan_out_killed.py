@@ -14,6 +14,8 @@ from didflow.ledger.commands import Entries
 from tests.support.fan_out import names_of_batches
 from tests.support.simulation.dying_workers import DyingWorkers
 from tests.support.simulation.simulation import Attempt, Killed, Simulation
+from tests.support.sweeping import swept
+from worker.jobs.reroute.route_change import RouteChange
 
 AWAY = Reroute(selector=Selector(all=True), destinations=(Destination.sip("pbx@example.net"),))
 #: Seven numbers, two to a call: four batches.
@@ -37,6 +39,14 @@ def prepared(server: redis.Redis) -> tuple[Simulation, Job, list[str]]:
     ids = tuple(one.record_id for one in result.quote.numbers if one.record_id)
     simulation.ledger.client.delete(simulation.ledger.keys.results)
     return simulation, simulation.submit(AWAY.model_copy(update={"selector": None, "record_ids": ids, "snapshot_of": seen.id})), numbers
+
+
+def mirrored(server: redis.Redis) -> tuple[Simulation, Job, list[str]]:
+    """The same, of what the inventory shows."""
+    simulation = Simulation(server, batch_size=BATCH)
+    numbers = simulation.own(NUMBERS)
+    swept(simulation.ledger, simulation.provider)
+    return simulation, simulation.submit(AWAY), numbers
 
 
 def family(simulation: Simulation, job: Job) -> list[Job]:
@@ -94,6 +104,23 @@ def test_a_worker_that_dies_before_the_batches_of_a_prepared_reroute_is_replaced
         play_on(simulation, job, workers := DyingWorkers(place))
         assert workers.died == [undisturbed.reached[place]]
         check(simulation, job, numbers)
+        simulation.close()
+
+
+def test_a_worker_that_dies_before_the_batches_of_a_failover_from_the_inventory_is_replaced(quick_valkey: redis.Redis) -> None:
+    simulation, job, numbers = mirrored(quick_valkey)
+    play_on(simulation, job, undisturbed := DyingWorkers())
+    check(simulation, job, numbers)
+    first = undisturbed.reached.index("before:set_route")
+    assert undisturbed.reached[:first].count("after:write_chunk") == 4
+    assert not any("owned" in point for point in undisturbed.reached[:first])
+    for place in range(first):
+        simulation, job, numbers = mirrored(quick_valkey)
+        play_on(simulation, job, workers := DyingWorkers(place))
+        assert workers.died == [undisturbed.reached[place]]
+        check(simulation, job, numbers)
+        kept = map(RouteChange.model_validate_json, simulation.ledger.numbers(job.id).values())
+        assert {str(change.before[0]) for change in kept} == {"sip:old@example.net"}, "what a failback restores"
         simulation.close()
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
+from didflow.checks.inventory import check_inventory
 from didflow.contract.destinations import Destination
 from didflow.contract.provider import NotNow, NotNowReason, OwnedNumber, Page, ReadFailed
 from didflow.contract.requests import Release, Reroute
 from tests.support.inline_worker import InlineWorker
 from tests.support.sweeping import inventory_of, keeper_of, make_sweep_due, mirrored, number_events, sweep
+from worker.jobs.ports.provider import OwnedPort
 from worker.wavix.client import WavixClient
 
 pytestmark = pytest.mark.provider()
@@ -118,14 +121,28 @@ def test_a_number_that_comes_back_between_two_sweeps_is_not_missing(inline: Inli
     assert mirrored(inline)[owned[0]].missing_since is None
 
 
-def test_a_list_that_says_it_has_too_few_pages_hides_no_number(inline: InlineWorker) -> None:
+def test_a_list_that_says_it_has_too_few_pages_is_read_on_and_the_sweep_is_complete(inline: InlineWorker) -> None:
+    owned = inline.own(130)
+    inline.sandbox.order("reconfigure", owned_pages="too_few")
+    assert sweep(inline) == ""
+    assert sorted(mirrored(inline)) == sorted(owned)
+    inline.sandbox.order("lose_number", number=digits(owned[120]))
+    assert [sweep(inline), sweep(inline)] == ["", ""], "what is gone from its second page is seen to be gone"
+    assert sorted(mirrored(inline)) == sorted({*owned} - {owned[120]})
+
+
+def test_a_list_that_shows_its_first_page_alone_hides_no_number(inline: InlineWorker) -> None:
+    """No sweep is complete. What the list hides is read by its record, so none counts as gone, and the doctor says why."""
     owned = inline.own(130)
     sweep(inline)
-    inline.sandbox.order("reconfigure", owned_pages="too_few")
+    inline.sandbox.order("reconfigure", owned_pages="first_only")
     for _ in range(3):
         assert sweep(inline) == "the list doesn't show 30 numbers whose records are there"
     assert sorted(mirrored(inline)) == sorted(owned)
     assert kinds(inline) == [FIRST]
+    (check,) = check_inventory(inline.ledger, "default", every_s=900.0)
+    assert (check.verdict, check.name) == ("warn", "inventory default")
+    assert "the last sweep wasn't complete: the list doesn't show 30 numbers whose records are there" in check.message
     inline.sandbox.order("reconfigure", owned_pages="right")
     assert sweep(inline) == ""
     assert all(one.missing_since is None for one in mirrored(inline).values())
@@ -159,7 +176,7 @@ def test_a_worker_that_died_in_a_sweep_is_followed_by_another(inline: InlineWork
     inline.own(3)
     ledger = inline.ledger
     make_sweep_due(ledger)
-    assert ledger._script("inventory_begin", "default", "the dead", 60_000)[0] == "go"
+    assert ledger._script("inventory_begin", "default", "the dead", 60_000, "", 15_000)[0] == "go"
     keeper = keeper_of(inline)
     assert keeper.look() > 0
     assert inventory_of(inline).state().sweeping
@@ -168,6 +185,45 @@ def test_a_worker_that_died_in_a_sweep_is_followed_by_another(inline: InlineWork
     keeper.look()
     assert len(mirrored(inline)) == 3
     assert inventory_of(inline).state().complete
+
+
+def test_a_clock_that_was_set_back_an_hour_does_not_keep_the_next_sweep_from_beginning(inline: InlineWorker) -> None:
+    inline.own(1)
+    sweep(inline)
+    ledger, state = inline.ledger, inline.ledger.keys.inventory_state("default")
+    assert ledger._script("inventory_begin", "default", "too early", 60_000, "", 15_000)[0] == "no"
+    for field in ("ended_ms", "next_ms"):
+        ledger.client.hincrby(state, field, 3_600_000)
+    assert ledger._script("inventory_begin", "default", "in time", 60_000, "", 15_000)[0] == "go"
+
+
+@pytest.mark.parametrize("how", ["signed off", "silent"])
+def test_the_sweep_of_a_worker_that_is_gone_is_over_at_once(inline: InlineWorker, how: str) -> None:
+    """A killed worker is signed off by the one that replaces it; else it is gone when it has been silent."""
+    inline.own(3)
+    ledger, workers = inline.ledger, inline.ledger.keys.workers
+    for worker in ("worker-1", "worker-2"):
+        ledger.worker_alive(worker)
+
+    def dies() -> None:
+        raise SystemExit
+
+    dying = cast("OwnedPort", Meanwhile(inline.client, dies))
+    killed = keeper_of(inline, worker="worker-1", provider=dying)
+    make_sweep_due(ledger)
+    with pytest.raises(SystemExit):
+        killed.look()
+    another = keeper_of(inline, worker="worker-2")
+    another.look()
+    assert inventory_of(inline).state().sweeping
+    assert inventory_of(inline).state().swept_at is None
+    if how == "signed off":
+        ledger.worker_gone("worker-1")
+    else:
+        ledger.client.zadd(workers, {"worker-1": ledger.now_ms() - 16_000})
+    another.look()
+    state = inventory_of(inline).state()
+    assert (state.complete, state.sweeping, state.numbers) == (True, False, 3)
 
 
 def test_what_changes_elsewhere_is_one_event_and_in_the_history(inline: InlineWorker) -> None:

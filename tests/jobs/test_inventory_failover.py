@@ -7,11 +7,12 @@ import pytest
 
 from didflow.contract.destinations import Destination
 from didflow.contract.jobs import Job
-from didflow.contract.requests import Failback, Reroute, Selector
+from didflow.contract.requests import Failback, Reroute, SearchAndBuy, Selector
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
+from didflow.ledger.progress import tally
 from tests.support.fan_out import batches, fanning, play, run_batch
-from tests.support.inline_worker import InlineWorker, outcomes, result_of
+from tests.support.inline_worker import InlineWorker, numbers, outcomes, result_of
 from tests.support.sweeping import sweep
 
 __all__ = ["fanning"]
@@ -65,11 +66,27 @@ def test_numbers_that_the_inventory_lacked_are_moved_behind_the_others(fanning: 
     assert routes(fanning) == {("old@example.net",)}
 
 
+def test_numbers_without_calls_are_counted_also_those_of_an_earlier_attempt(fanning: InlineWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.jobs.reroute.inventory_snapshot.TOGETHER", 10)
+    fanning.own(34)
+    fanning.own(12, approved=False)
+    sweep(fanning)
+    fanning.own(3, approved=False)
+    job = fanning.submit(AWAY)
+    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
+    stopping.runner._stopping = StopsAfter(4)
+    stopping.attempt(job)
+    assert 0 < len(batches(fanning, job)) < 5, fanning.steps(job)
+    play(fanning, job)
+    assert fanning.ledger.perform(tally(fanning.ledger.keys, job.id)).inactive == 15
+    stopping.close()
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         ({"read_routes": True}, "it was asked for"),
-        ({"expected_count": 35}, "a guard would refuse, so the list decides"),
+        ({"expected_count": 34}, "the inventory may lack some, which would be moved as well"),
         ({"max_fraction": 0.5}, "a guard would refuse, so the list decides"),
         ({"dry_run": True}, "a dry run shows what is"),
     ],
@@ -94,6 +111,17 @@ def test_a_guard_that_the_list_upholds_refuses_as_ever(fanning: InlineWorker) ->
     fanning.own(34)
     sweep(fanning)
     view = play(fanning, fanning.submit(AWAY.model_copy(update={"expected_count": 35})))
+    error = result_of(view).error
+    assert error is not None
+    assert (view.state, error.code) == (JobState.FAILED, "unexpected_count")
+    assert routes(fanning) == {("old@example.net",)}
+
+
+def test_not_one_number_more_than_expected_is_moved_where_the_inventory_lacks_some(fanning: InlineWorker) -> None:
+    fanning.own(34)
+    sweep(fanning)
+    fanning.own(13)
+    view = play(fanning, fanning.submit(AWAY.model_copy(update={"expected_count": 34})))
     error = result_of(view).error
     assert error is not None
     assert (view.state, error.code) == (JobState.FAILED, "unexpected_count")
@@ -192,3 +220,62 @@ class StopsAfter(threading.Event):
     def is_set(self) -> bool:
         self._left -= 1
         return self._left < 0
+
+
+@pytest.mark.parametrize(("field", "named"), [("id", {}), ("number", {"a record (unreadable)": "not_found"})])
+def test_a_record_that_cannot_be_read_any_more_is_named_and_the_job_ends(fanning: InlineWorker, field: str, named: dict[str, str]) -> None:
+    """It was sent its new route, by what the inventory shows. A record without a number may also be one that the inventory lacked."""
+    bad, *good = fanning.own(34)
+    sweep(fanning)
+    fanning.sandbox.add_fault("owned", "set_field", field=field, value="1e99999999", record=bad.removeprefix("+"), times=None)
+    view = play(fanning, begun(fanning)[0])
+    assert view.state is JobState.PARTIAL
+    assert outcomes(view) == dict.fromkeys(good, "confirmed") | {bad: "accepted"} | named
+    assert {one.error.code for one in numbers(view) if one.error} == {"unreadable_record"}
+    assert routes(fanning) == {("backup@example.net",)}
+
+
+def test_a_number_that_was_refused_alone_and_cannot_be_read_is_left_to_a_person(fanning: InlineWorker) -> None:
+    """A refusal is no proof, and nothing shows where its calls go."""
+    bad, *good = fanning.own(34)
+    sweep(fanning)
+    digits = bad.removeprefix("+")
+    record_id = str(fanning.sandbox.owned()[digits]["record_id"])
+    fanning.sandbox.add_fault("destinations", "refuse", number=record_id, status=422, times=None)
+    fanning.sandbox.add_fault("owned", "set_field", field="id", value="1e99999999", record=digits, times=None)
+    view = play(fanning, begun(fanning)[0])
+    assert view.state is JobState.NEEDS_REVIEW
+    assert outcomes(view) == dict.fromkeys(good, "confirmed") | {bad: "unclear"}
+
+
+def test_a_selector_with_filters_of_the_inventory_lists_nothing_first_and_moves_only_what_has_them(fanning: InlineWorker) -> None:
+    ours, texted = fanning.own(34), fanning.own(3)
+    with_callback = {"sms_enabled": True, "sms_relay_url": "https://example.net/sms"}
+    for number in texted:
+        fanning.sandbox.order("set_number", number=number.removeprefix("+"), **with_callback)
+    sweep(fanning)
+    late = fanning.own(5)
+    fanning.sandbox.order("set_number", number=late[4].removeprefix("+"), **with_callback)
+    job, read = begun(fanning, AWAY.model_copy(update={"selector": Selector(destination="sip:old@example.net", sms_relay_url="")}))
+    assert read == 0
+    assert outcomes(play(fanning, job)) == dict.fromkeys(ours + late[:4], "confirmed")
+
+
+def test_numbers_bought_for_a_reference_are_moved_as_the_inventory_shows_them(fanning: InlineWorker) -> None:
+    bought = fanning.finish(fanning.submit(SearchAndBuy(country="US", quantity=32), reference="acme"))
+    others = fanning.own(3)
+    sweep(fanning)
+    job, read = begun(fanning, AWAY.model_copy(update={"selector": Selector(reference="acme")}))
+    assert read == 0
+    assert outcomes(play(fanning, job)) == dict.fromkeys(outcomes(bought), "confirmed")
+    assert {number for number, route in fanning.routes().items() if route == ["old@example.net"]} == set(others)
+
+
+@pytest.mark.parametrize("condition", [{"seconds_max": 0}, {"unused_for": "1s"}, {"status": "active"}, {"renewal_within": "100d"}], ids=str)
+def test_what_changes_by_itself_is_read_at_the_provider_first(fanning: InlineWorker, condition: dict[str, object]) -> None:
+    ours = fanning.own(34)
+    sweep(fanning)
+    selector = Selector.model_validate({"destination": "sip:old@example.net", **condition})
+    job, read = begun(fanning, AWAY.model_copy(update={"selector": selector}))
+    assert read > 0
+    assert set(outcomes(play(fanning, job))) <= set(ours)

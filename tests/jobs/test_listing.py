@@ -25,6 +25,18 @@ def test_a_list_that_stays_is_read_once(inline: InlineWorker) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("probable", [2, 4, 7])
+def test_pages_that_are_asked_for_ahead_lose_and_repeat_no_number(inline: InlineWorker, probable: int) -> None:
+    """Too few, as many as there are, and too many: this server shows the last page again then."""
+    inline.sandbox.order("reconfigure", owned_pages="last_again")
+    ours = inline.own(35)
+    client = Watched(inline.sandbox, lambda _: None)
+    found = [item.number for items in listed(client, pages=probable) for item in items]
+    assert sorted(found) == sorted(ours)
+    assert client.reads == 4 + 1
+    client.close()
+
+
 def test_a_number_that_leaves_in_the_middle_hides_no_other_one(inline: InlineWorker) -> None:
     """All behind it move up by one: the first of the next page is on a page that was read already."""
     ours = inline.own(35)

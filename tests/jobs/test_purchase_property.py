@@ -16,7 +16,7 @@ from worker.local.embedded_valkey import EmbeddedValkey
 from worker.wavix.sandbox import Sandbox, SandboxOptions
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     faults=st.lists(FAULTS, max_size=5),
     quantity=st.integers(1, 4),

@@ -169,7 +169,7 @@ def test_any_value_in_any_field_of_a_quote_is_refused_or_ordered_as_quoted(inlin
     real = json.loads(quoted(inline).model_dump_json())
     texts = st.text(max_size=70) | st.sampled_from(EDGES)
 
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
     @given(st.dictionaries(st.sampled_from(sorted(Quote.model_fields)), texts, min_size=1, max_size=3))
     def order(changes: dict[str, Any]) -> None:
         try:

@@ -143,7 +143,7 @@ def test_an_order_by_a_quote_is_another_request_than_one_without(inline: InlineW
 
 def expired(inline: InlineWorker, quote: Quote) -> Quote:
     late = quote.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=5)})
-    return late.model_copy(update={"signature": signature(late, inline.ledger.run(script_calls.seal()))})
+    return late.model_copy(update={"signature": signature(late, inline.ledger.run(script_calls.quote_secret()))})
 
 
 def test_many_orders_by_quotes_are_refused_as_single_ones_are_and_the_others_go_through(inline: InlineWorker, didflow: Didflow) -> None:
@@ -297,9 +297,9 @@ def test_what_can_t_be_had_as_asked_isn_t_signed(inline: InlineWorker, didflow: 
 
 def test_the_secret_is_in_the_ledger_alone(inline: InlineWorker) -> None:
     quote = quoted(inline)
-    secret = inline.ledger.run(script_calls.seal())
+    secret = inline.ledger.run(script_calls.quote_secret())
     assert secret not in json.dumps(quote.model_dump(mode="json"))
-    assert secret == inline.ledger.run(script_calls.seal())
+    assert secret == inline.ledger.run(script_calls.quote_secret())
 
 
 def one_for_sale(inline: InlineWorker) -> str:

@@ -128,6 +128,29 @@ def test_sms_callbacks_are_kept_through_both_ways(inline: InlineWorker) -> None:
     assert callbacks == {ours[0][1:]: None, ours[1][1:]: "https://example.net/own-sms", ours[2][1:]: None}
 
 
+def test_a_callback_that_the_provider_drops_is_reported_and_not_called_confirmed(inline: InlineWorker) -> None:
+    ours = inline.own(3)
+    inline.sandbox.order("set_number", number=ours[1][1:], sms_relay_url="https://example.net/own-sms")
+    inline.sandbox.order("reconfigure", destinations_drop_callback=True)
+    view = inline.run(Reroute(numbers=tuple(ours), destinations=(BACKUP,)))
+    assert view.state == "partial"
+    assert outcomes(view) == {ours[0]: "confirmed", ours[1]: "accepted", ours[2]: "confirmed"}
+    errors = [one.error.code for one in numbers(view) if one.error]
+    assert (errors, inline.sandbox.state()["calls"]["destinations"]) == (["sms_callback_lost"], 2), "and it is sent once"
+    assert all_at(inline, "backup@example.net")
+
+
+def test_a_callback_that_another_party_changes_meanwhile_is_theirs(inline: InlineWorker) -> None:
+    (ours,) = inline.own(1)
+    inline.sandbox.order("set_number", number=ours[1:], sms_relay_url="https://example.net/own-sms")
+    inline.sandbox.order("reconfigure", apply_late_s=0.1)
+    job = inline.submit(Reroute(numbers=(ours,), destinations=(BACKUP,)))
+    assert inline.attempt(job).reason == WaitReason.SETTLING
+    inline.sandbox.order("set_number", number=ours[1:], sms_relay_url="https://example.net/another")
+    assert outcomes(inline.finish(job)) == {ours: "confirmed"}
+    assert inline.sandbox.owned()[ours[1:]]["sms_relay_url"] == "https://example.net/another"
+
+
 def test_strange_routes_that_the_provider_shows_come_back_as_they_were(inline: InlineWorker) -> None:
     ours = inline.own(1)
     strange = [

@@ -81,7 +81,8 @@ def test_a_list_that_took_long_to_come_is_as_old_as_the_question(inline: InlineW
 
 def test_a_number_that_slips_between_two_pages_is_not_taken_for_absent(large: InlineWorker) -> None:
     large.own(100)
-    large.sandbox.add_fault("owned", "lag", seconds=0.9 * SETTLE_S)
+    # Both reads of the first look are old: a full page, and the empty one behind it.
+    large.sandbox.add_fault("owned", "lag", times=2, seconds=0.9 * SETTLE_S)
     job = large.submit(TWO)
 
     class Shifting(LateCheckout):

@@ -16,11 +16,10 @@ from tests.support.simulation.parking_machine import Parkings
 
 WANTED = os.environ.get("DIDFLOW_EXAMPLES")
 #: The longer set begins with the shorter one.
-SETS = [int(WANTED)] if WANTED else [40, pytest.param(400, marks=pytest.mark.long)]
+SETS = [int(WANTED)] if WANTED else [20, pytest.param(400, marks=pytest.mark.long)]
 PROFILE = settings(
     stateful_step_count=40,
     derandomize=WANTED is None,
-    deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
     # Making a failing schedule small takes minutes: only where someone went looking for one.

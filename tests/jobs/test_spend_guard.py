@@ -311,7 +311,7 @@ def test_many_workers_at_once_stay_within_the_limit(inline: InlineWorker, limite
             waits(view)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     faults=st.lists(FAULTS, max_size=5),
     quantities=st.lists(st.integers(1, 4), min_size=1, max_size=3),

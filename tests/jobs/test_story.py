@@ -105,7 +105,7 @@ def test_a_fingerprint_is_of_method_path_query_and_body_alone() -> None:
 
 
 def test_the_events_stream_has_each_change_once_however_often_the_lists_are_read(inline: InlineWorker) -> None:
-    inline.sandbox.add_fault("owned", "lag", seconds=1.2, times=4)
+    inline.sandbox.add_fault("owned", "lag", seconds=1.2, times=6)
     view = inline.run(ROUTED)
     assert inline.steps(view).count("look_again") > 1
     emitted = [json.loads(entry["data"]) for entry in stream(inline.ledger, "events")]

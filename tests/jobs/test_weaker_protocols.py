@@ -26,7 +26,7 @@ from worker.jobs.purchase import checkout, recovery
 from worker.jobs.purchase.cart import Cart
 from worker.jobs.purchase.refusal import what_is_known
 from worker.jobs.purchase.state import Checkout
-from worker.jobs.purchase.store import WrittenPurchase
+from worker.jobs.purchase.written_purchase import WrittenPurchase
 from worker.wavix.sandbox import SandboxOptions
 
 ONE = SearchAndBuy(country="US", city=("LOS ANGELES, CA",))
@@ -171,6 +171,7 @@ def test_a_weaker_protocol_is_caught_by_its_schedule(
         Oracle(simulation).always()
 
 
+@pytest.mark.long
 def test_a_missing_token_check_is_caught_at_random(quick_valkey: redis.Redis) -> None:
     """The others need several faults in one order, which chance finds in minutes, not in seconds."""
     weakness = WEAKER["without the token check"]
@@ -185,7 +186,6 @@ def test_a_missing_token_check_is_caught_at_random(quick_valkey: redis.Redis) ->
         max_examples=500,
         stateful_step_count=40,
         derandomize=True,
-        deadline=None,
         phases=(Phase.generate,),
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),

@@ -142,7 +142,8 @@ def test_an_emergency_comes_before_the_line(ledger: Ledger) -> None:
     ten = Pace.of(10, 0.5)
     for _ in range(20):
         ask(ledger, ten)
-    assert ask(ledger, ten, emergency=True).wait_s < 0.11
+    # A slot is at most 100 ms away when it is assigned, the next one 109 ms later, and who has to ask again does so 50 ms before.
+    assert ask(ledger, ten, emergency=True).wait_s < 0.16
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.8])

@@ -18,7 +18,6 @@ from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.release_guards import quarantine
 from didflow.ledger.replies import LeaseLost, NumbersReserved, Resolved, Saved
-from didflow.ledger.stored_history import one_happened_text
 from tests.support.ledger_roles import DONE, claimed, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
 
@@ -110,7 +109,7 @@ def test_what_a_person_found_out_is_recorded_as_a_person_s(ledger: Ledger) -> No
     )
     assert [ledger.run(found), ledger.run(found)] == [Resolved(), Resolved()]
     given = submitted(ledger)
-    ledger._script("give", given.id, "+12135550101", '{"status":"kept"}', one_happened_text(BY_A_PERSON))
+    ledger.run(script_calls.give(given.id, "+12135550101", 47000002, 1, '{"status":"kept"}', BY_A_PERSON, "ann"))
     assert [(entry.happened.what, entry.happened.by) for entry in recorded(ledger).entries] == [("unclear", None), ("bought", "person")]
     assert recorded(ledger, "+12135550101").entries[0].happened == BY_A_PERSON
 
@@ -138,8 +137,7 @@ def test_the_history_of_what_was_accepted_is_kept_as_long_as_the_number_is_ours(
 
 def test_a_number_that_is_given_to_a_job_is_recorded_for_that_job_only(ledger: Ledger) -> None:
     given = submitted(ledger)
-    ledger._script("give", given.id, NUMBER, '{"status":"kept"}', one_happened_text(BY_A_PERSON))
-    Gate(ledger).accept_given("default", 47000001, NUMBER)
+    ledger.run(script_calls.give(given.id, NUMBER, 47000001, 1, '{"status":"kept"}', BY_A_PERSON, "ann"))
     assert [(entry.job, entry.happened.what) for entry in recorded(ledger).entries] == [(given.id, "bought")]
     assert Gate(ledger).accepted("default") == {"47000001"}
 

@@ -19,11 +19,13 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import CatalogueLook, SearchAndBuy
 from didflow.contract.spending import Spend, SpendLimit
 from didflow.contract.states import JobState, WaitReason
-from didflow.ledger import rate_limit, script_calls
+from didflow.contract.webhooks import DisabledReason, Endpoint
+from didflow.ledger import rate_limit, script_calls, webhooks
 from didflow.ledger.catalogue import ask, look_text
 from didflow.ledger.commands import entries_of
 from didflow.ledger.dialects import note_dialect
 from didflow.ledger.event_body import event_members
+from didflow.ledger.gate import Gift
 from didflow.ledger.inventory import read_lines
 from didflow.ledger.inventory_columns import PLACES, line_of
 from didflow.ledger.inventory_rows import Row
@@ -82,6 +84,18 @@ def api_key(ledger: Ledger) -> Args:
     return (digest("dfk_1"),)
 
 
+def api_key_request(ledger: Ledger) -> Args:
+    return (*api_key(ledger), 60_000)
+
+
+def note_upload(_: Ledger) -> Args:
+    return ("token-1", "ann", "default", "id for +12135550100")
+
+
+def api_key_count(_: Ledger) -> Args:
+    return ("key-1", "5")
+
+
 def api_key_rotate(ledger: Ledger) -> Args:
     api_key(ledger)
     return ("shop", digest("dfk_2"), 60_000, 0, "ann")
@@ -92,8 +106,60 @@ def api_key_revoke(ledger: Ledger) -> Args:
     return ("shop", "ann")
 
 
+def console_session_create(ledger: Ledger) -> Args:
+    api_key(ledger)
+    record = {"id": "5e5510", "name": "ann", "via": "key", "key_id": API_KEY["id"], "secret": digest("dfk_1")}
+    return (digest("token"), json.dumps(record), 60_000, 60_000)
+
+
+def console_session(ledger: Ledger) -> Args:
+    ledger._script("console_session_create", *console_session_create(ledger))
+    return (digest("token"), 60_000)
+
+
+def console_session_end(ledger: Ledger) -> Args:
+    console_session(ledger)
+    return ("id", "5e5510")
+
+
+def audited(ledger: Ledger, count: int = 2) -> None:
+    for _ in range(count):
+        ledger.run(script_calls.submit(script_calls.Submission(SearchAndBuy(country="US"), actor="ann")))
+
+
+def audit_page(ledger: Ledger) -> Args:
+    audited(ledger)
+    return ("-", 10, "forward")
+
+
+def audit_forget(ledger: Ledger) -> Args:
+    audited(ledger)
+    return (10, 60_000, 1)
+
+
+def letter_drop(ledger: Ledger) -> Args:
+    aside = str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": "1-1", "poison_group": "billing"}))
+    return ("results", "poison", aside, aside)
+
+
+def group_delete(ledger: Ledger) -> Args:
+    ledger.client.xgroup_create(ledger.keys.results, "billing", id="0", mkstream=True)
+    ledger.commands.actor = "ann"
+    return ("results", "billing")
+
+
 def cancel(ledger: Ledger) -> Args:
     return (submitted(ledger).id, 60_000, "", names_that_give_back())
+
+
+def chunk(ledger: Ledger) -> Args:
+    """Three numbers, of which one was moved by another job since it was read."""
+    other, running = (claimed(ledger, submitted(ledger).id) for _ in range(2))
+    claim_routes(ledger, other, ["+12135550102"])
+    ledger.save(running, 1, Write("snapshot_begun", clear=True))
+    batch = ("move_batch", 1, '{"page":0}', 60_000)
+    seen = ((f"+1213555010{place}", ledger.now_ms(), '{"outcome":null}') for place in range(1, 4))
+    return (running.job_id, running.token, 0, 1_000, *batch, *(part for one in seen for part in one))
 
 
 def claim(ledger: Ledger) -> Args:
@@ -144,9 +210,12 @@ def give(ledger: Ledger) -> Args:
     return (
         job_id,
         "+12135550100",
+        47000001,
+        1,
         '{"status":"kept"}',
         one_happened_text(happened),
         "ann",
+        60_000,
         *script_calls.follower_args(job_id, "default"),
     )
 
@@ -164,6 +233,19 @@ def gate_accept(ledger: Ledger) -> Args:
     return ("default", "47000001", "+12135550100", next(accepted), "+12135550101", "+12135550101", next(accepted))
 
 
+GIFT = Gift(number="+12135550100", record_id=47000001, job="job-1", actor="ann")
+
+
+def gate_gift(ledger: Ledger) -> Args:
+    ledger.client.hset(ledger.keys.gate("default"), "findings", '{"owned":{"+12135550100":47000001}}')
+    return ("default", GIFT.model_dump_json())
+
+
+def gate_gift_end(ledger: Ledger) -> Args:
+    ledger._script("gate_gift", *gate_gift(ledger))
+    return ("default", GIFT.number, GIFT.model_dump_json(), "it is cancelled")
+
+
 def gate_check(ledger: Ledger) -> Args:
     return ("default", "worker-1", 60_000, moved(ledger))
 
@@ -179,7 +261,23 @@ def gate_open(ledger: Ledger) -> Args:
     return ("default", epoch)
 
 
-def gone(ledger: Ledger) -> Args:
+def freeze(ledger: Ledger) -> Args:
+    return ("", "a wrong list", "ann")
+
+
+def unfreeze(ledger: Ledger) -> Args:
+    ledger._script("freeze", *freeze(ledger))
+    running = claimed(ledger, submitted(ledger).id)
+    assert ledger.suspend(running, JobState.WAITING, WaitReason.FROZEN, delay_ms=60_000, refund=True)
+    return ("", "", "ann")
+
+
+def sending(ledger: Ledger) -> Args:
+    assert ledger.save(claimed(ledger, submitted(ledger).id), 1, Write("fence", money=True)) == Saved()
+    return ("",)
+
+
+def sign_off(ledger: Ledger) -> Args:
     submitted(ledger)
     ledger.worker_alive("worker-1")
     return ("worker-1",)
@@ -209,22 +307,31 @@ def shown(number: str) -> Row:
 
 def swept(ledger: Ledger) -> int:
     """A sweep has begun, and found a number. Returns when, ms."""
-    began_ms = int(ledger._script("inventory_begin", *SWEEP)[1])
+    began_ms = int(ledger._script("inventory_begin", *SWEEP, "", 15_000)[1])
     changed = Changed(Kept("", None), shown("+12135550100"))
     turn = SweepTurn("default", "sweep-1", began_ms, None)
-    assert InventorySweeps(ledger).write(turn, (), [changed], settle_ms=0) == []
+    assert InventorySweeps(ledger).write(turn, (), [changed], read_ms=began_ms, settle_ms=0) == []
     return began_ms
 
 
 def inventory_begin(ledger: Ledger) -> Args:
-    return SWEEP
+    return (*SWEEP, "worker-1", 15_000)
 
 
 def inventory_page(ledger: Ledger) -> Args:
     began_ms = swept(ledger)
     row, happened = shown("+12135550101"), fields_of_one(Happened(what=Happening.APPEARED))
     rows = [["+12135550101", "47000001", "", row.text(), line_of(row, began_ms), [["didflow.number.appeared.v1", "{}"]], [happened]]]
-    return (*SWEEP, 0, json.dumps({"seen": [["+12135550100", 0]], "rows": rows}))
+    return (*SWEEP, began_ms, 0, json.dumps({"seen": [["+12135550100", 0]], "rows": rows}))
+
+
+def inventory_ask(ledger: Ledger) -> Args:
+    return ("default", ledger.now_ms())
+
+
+def inventory_read(ledger: Ledger) -> Args:
+    account, _, _, read_ms, _, page = inventory_page(ledger)
+    return (account, read_ms, 0, page)
 
 
 def inventory_absent(ledger: Ledger) -> Args:
@@ -251,9 +358,19 @@ def catalogue_keep(ledger: Ledger) -> Args:
     return (running.job_id, running.token, look.question, look.began_ms, look_text(look), 60_000, 10, 1_000_000)
 
 
+def catalogue_feed(ledger: Ledger) -> Args:
+    look = Look(account="default", question="countries", job_id="", began_ms=ledger.now_ms())
+    return (look.account, look.question, look.began_ms, look_text(look), 60_000, 10, 1_000_000, 60_000)
+
+
 def learn(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger).id)
     return (running.job_id, running.token, "ids_form", "single")
+
+
+def limits(ledger: Ledger) -> Args:
+    ledger._script("limits", "ann@host", "default", "5 per hour")
+    return ("ann@host", "default", "9 per hour", "", "none")
 
 
 def note_stock(ledger: Ledger) -> Args:
@@ -272,7 +389,8 @@ def put_back(ledger: Ledger) -> Args:
     ledger.client.xgroup_create(ledger.keys.results, "billing", id="0")
     ((entry, _),) = entries_of(ledger.client.xreadgroup("billing", "a", {ledger.keys.results: ">"}))
     ledger.client.xack(ledger.keys.results, "billing", entry)
-    return (str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"})), "results", "poison", "poison")
+    aside = str(ledger.client.xadd(ledger.keys.poison, {"poison_entry": entry, "poison_group": "billing"}))
+    return (aside, "results", "poison", "poison", aside)
 
 
 def planned(ledger: Ledger) -> tuple[str, str]:
@@ -342,6 +460,11 @@ def resolve(ledger: Ledger) -> Args:
         "ann",
         *script_calls.follower_args(job_id, "default"),
     )
+
+
+def keep_finding(ledger: Ledger) -> Args:
+    job_id = parked(ledger)
+    return (job_id, ledger.get(job_id).token, '{"actor":"ann"}', 60_000, "ann", "bought: none")
 
 
 def retry(ledger: Ledger) -> Args:
@@ -439,13 +562,17 @@ def save(ledger: Ledger) -> Args:
     return (running.job_id, running.token, 2, 60_000, write_text(page, ()))
 
 
+def dry_runs(ledger: Ledger) -> Args:
+    return (ledger.submit(script_calls.Submission(SearchAndBuy(country="US", dry_run=True))).id, "gone")
+
+
 def spending(ledger: Ledger) -> Args:
     running = claimed(ledger, submitted(ledger, reference="customer-9").id)
     assert ledger.save(running, 1, Write("fence", hold=TWO_USD)) == Saved()
     return (10, "account:default")
 
 
-def seal(ledger: Ledger) -> Args:
+def quote_secret(ledger: Ledger) -> Args:
     return ("a secret",)
 
 
@@ -487,7 +614,7 @@ def emit(ledger: Ledger) -> Args:
 
 def undecodable(ledger: Ledger) -> Args:
     ledger.client.rpush(ledger.keys.undecodable, "{", "another")
-    return (10, b"{".hex())
+    return (10, b"{".hex(), "message-1")
 
 
 def undo(ledger: Ledger) -> Args:
@@ -519,20 +646,108 @@ def vouch(ledger: Ledger) -> Args:
     return ("default", "worker-1", before, 1, moved(ledger))
 
 
+ENDPOINT = Endpoint(id="0123456789ab", name="shop", url="https://shop.example.net/hook")
+SECRET = "whsec_" + "A" * 43 + "="
+
+
+def webhook_create(_: Ledger) -> Args:
+    return (ENDPOINT.id, ENDPOINT.name, ENDPOINT.model_dump_json(), SECRET, "ann")
+
+
+def webhook(ledger: Ledger) -> str:
+    ledger._script("webhook_create", *webhook_create(ledger))
+    return ENDPOINT.name
+
+
+def webhook_fan_out(ledger: Ledger) -> Args:
+    webhook(ledger)
+    job_id = submitted(ledger).id
+    ((entry_id, _),) = entries_of([[None, ledger.client.xrange(ledger.keys.events)]])
+    known = ledger.perform(webhooks.targets(ledger.keys))
+    message = webhooks.Message(f"{job_id}:1", "didflow.job.queued.v1", job_id, "default", "", "{}")
+    call = webhooks.fan_out_call(known, (known.results or "", entry_id), (0, 1), [(message, [ENDPOINT.id])])
+    return call.args
+
+
+def queued_message(ledger: Ledger) -> str:
+    """A message that waits for the endpoint."""
+    ledger._script("webhook_fan_out", *webhook_fan_out(ledger))
+    return str(entries_of([[None, ledger.client.xrange(ledger.keys.webhook_messages)]])[0][0])
+
+
+def webhook_take(ledger: Ledger) -> Args:
+    queued_message(ledger)
+    return ("claim-1", 60_000, 8, 100, ENDPOINT.id, 8)
+
+
+def webhook_settle(ledger: Ledger) -> Args:
+    found = webhooks.read_take("claim-1", ledger._script("webhook_take", *webhook_take(ledger)))
+    return webhooks.settle_call(found.taken[0], "retried", "{}", again_s=60.0, pause_s=60.0, disable=DisabledReason.GONE).args
+
+
+def webhook_switch(ledger: Ledger) -> Args:
+    return (webhook(ledger), "disabled", "ann")
+
+
+def webhook_update(ledger: Ledger) -> Args:
+    webhook(ledger)
+    other = ENDPOINT.model_copy(update={"url": "https://other.example.net/"})
+    return (ENDPOINT.id, ENDPOINT.model_dump_json(), other.model_dump_json(), "url", "disabled", "ann", "url")
+
+
+def webhook_hasten(ledger: Ledger) -> Args:
+    ledger._script("webhook_settle", *webhook_settle(ledger))
+    return (ENDPOINT.id, 10)
+
+
+def webhook_rotate(ledger: Ledger) -> Args:
+    return (webhook(ledger), SECRET.replace("A", "B"), 60_000, "ann")
+
+
+def webhook_delete(ledger: Ledger) -> Args:
+    return (webhook(ledger), "ann")
+
+
+def webhook_queue(ledger: Ledger) -> Args:
+    message = queued_message(ledger)
+    found = webhooks.read_take("claim-1", ledger._script("webhook_take", "claim-1", 60_000, 8, 100, ENDPOINT.id, 8))
+    ledger.run(webhooks.settle_call(found.taken[0], "delivered", "{}"))
+    return (ENDPOINT.id, "ann", "event 1", message)
+
+
+def webhook_test(ledger: Ledger) -> Args:
+    return (webhook(ledger), "webhook-test:1", "ann")
+
+
+def webhook_trim(ledger: Ledger) -> Args:
+    queued_message(ledger)
+    ledger._script("webhook_switch", ENDPOINT.id, "disabled", "ann")
+    return (20_000, 0)
+
+
 #: Script by name: what it needs, its arguments, and the reply of a second run where that isn't the first one's.
 SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "account": (account, "same"),
     "admit": (admit, None),
     "alive": (alive, None),
     "api_key": (api_key, None),
+    "api_key_count": (api_key_count, None),
     "api_key_create": (api_key_create, None),
+    "api_key_request": (api_key_request, None),
     "api_key_revoke": (api_key_revoke, "gone"),
     "api_key_rotate": (api_key_rotate, None),
     "apply": (apply, None),
+    "audit_forget": (audit_forget, 0),
+    "audit_page": (audit_page, None),
     "cancel": (cancel, None),
     "catalogue_ask": (catalogue_ask, None),
+    "catalogue_feed": (catalogue_feed, "older"),
     "catalogue_keep": (catalogue_keep, None),
+    "chunk": (chunk, None),
     "claim": (claim, None),
+    "console_session": (console_session, None),
+    "console_session_create": (console_session_create, None),
+    "console_session_end": (console_session_end, 0),
     "count_calls": (count_calls, None),
     "count_releases": (count_releases, None),
     "dialect": (dialect, "same"),
@@ -540,13 +755,16 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "fan_out": (fan_out, None),
     "finish": (finish, None),
     "fits": (fits, None),
+    "freeze": (freeze, None),
     "follow_up": (follow_up, None),
-    "gate_accept": (gate_accept, 0),
+    "gate_accept": (gate_accept, ["accepted", 0]),
     "gate_check": (gate_check, None),
     "gate_findings": (gate_findings, "same"),
+    "gate_gift": (gate_gift, None),
+    "gate_gift_end": (gate_gift_end, "other"),
     "gate_open": (gate_open, "same"),
     "give": (give, None),
-    "gone": (gone, 0),
+    "group_delete": (group_delete, "gone"),
     "history": (history, None),
     "history_forget": (history_forget, 0),
     "incident_list": (incident_list, 0),
@@ -554,8 +772,14 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "inventory_begin": (inventory_begin, None),
     "inventory_end": (inventory_end, "lost"),
     "inventory_page": (inventory_page, []),
+    "inventory_ask": (inventory_ask, None),
+    "inventory_read": (inventory_read, []),
+    "keep_finding": (keep_finding, None),
     "learn": (learn, None),
     "note_stock": (note_stock, None),
+    "note_upload": (note_upload, None),
+    "letter_drop": (letter_drop, "gone"),
+    "limits": (limits, 0),
     "nudge": (nudge, None),
     "plan_delete": (plan_delete, "gone"),
     "plan_refreshing": (plan_refreshing, None),
@@ -564,6 +788,7 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "provider": (provider, None),
     "put_back": (put_back, "gone"),
     "quarantine": (quarantine, None),
+    "quote_secret": (quote_secret, None),
     "renew": (renew, None),
     "report": (report, "same"),
     "resolve": (resolve, None),
@@ -575,8 +800,10 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "rows": (rows, None),
     "same_server": (same_server, "same"),
     "save": (save, None),
-    "seal": (seal, None),
+    "sending": (sending, None),
+    "sign_off": (sign_off, 0),
     "spending": (spending, None),
+    "dry_runs": (dry_runs, None),
     "stage": (stage, None),
     "submit": (submit, None),
     "suspend": (suspend, None),
@@ -585,12 +812,25 @@ SCRIPTS: dict[str, tuple[Callable[[Ledger], Args], Any]] = {
     "undecodable": (undecodable, None),
     "undo": (undo, None),
     "unreserve": (unreserve, "no"),
+    "unfreeze": (unfreeze, ["none"]),
     "vouch": (vouch, "open"),
     "want": (want, None),
+    "webhook_create": (webhook_create, None),
+    "webhook_delete": (webhook_delete, "gone"),
+    "webhook_fan_out": (webhook_fan_out, "moved"),
+    "webhook_hasten": (webhook_hasten, 0),
+    "webhook_queue": (webhook_queue, None),
+    "webhook_rotate": (webhook_rotate, None),
+    "webhook_settle": (webhook_settle, "lost"),
+    "webhook_switch": (webhook_switch, None),
+    "webhook_take": (webhook_take, None),
+    "webhook_test": (webhook_test, None),
+    "webhook_trim": (webhook_trim, None),
+    "webhook_update": (webhook_update, None),
 }
 
 #: They write nothing, or only move moments.
-LOOKING = ("api_key", "fits", "history", "renew", "spending")
+LOOKING = ("api_key", "audit_page", "console_session", "dry_runs", "fits", "history", "renew", "sending", "spending", "webhook_hasten")
 
 
 def snapshot(ledger: Ledger) -> dict[str, object]:
@@ -633,8 +873,12 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
     second = ledger._script(name, *args)
     if name == "count_releases":  # The next day is nearer; who may go is the same.
         assert second[2:] == first[2:] == ["11", "12"]
+    elif name == "webhook_take":  # But for the moment.
+        assert second[3:] == first[3:] != []
     elif name == "catalogue_ask":  # But for the moment.
         assert second[:4] == first[:4]
+    elif name == "freeze":  # The same one, and no event.
+        assert (first[0], second) == ("frozen", ["same", first[1]])
     elif name == "take":  # What wasn't ours, and whether anything is left, isn't replied again.
         assert (first[0], first[1:], second[1:]) == (second[0], [[1], 0], [[], 0])
         assert [reply[0] for _, reply in first[0]] == ["yes", "yes"]
@@ -644,8 +888,8 @@ def test_a_second_run_changes_nothing(ledger: Ledger, name: str) -> None:
         assert second == (first if second_reply is None else second_reply)
     if name == "alive":
         ledger.client.hset(f"{ledger.keys.namespace}:vouch:counts", "worker-1", 1)
-        assert snapshot(ledger) == after
-    else:
-        assert snapshot(ledger) == after
+    elif name == "api_key_count":  # One more request is counted.
+        ledger.client.hset(ledger.keys.api_keys_sent, mapping=after[":api_keys:sent"])  # type: ignore[arg-type]
+    assert snapshot(ledger) == after
     if name not in LOOKING:
         assert after != before, "the first run did something"

@@ -6,11 +6,15 @@ from decimal import Decimal
 import pytest
 
 from didflow.contract.attempt_write import Write
+from didflow.contract.audit import AuditFilter
 from didflow.contract.spending import LimitReached, Scope, Spend, SpendLimit, Unit, Window
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
+from didflow.ledger.audit import audit_page
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import LeaseLost, Resolved, Saved
+from didflow.ledger.worker_settings import note_limits, running_with
+from didflow.settings import Settings
 from tests.support.ledger_roles import DONE, claimed, finished, let_pass, submitted, wait_until_ms
 
 ACCOUNT, REFERENCE = "account:default", "reference:customer-9"
@@ -274,3 +278,16 @@ def test_the_latest_spenders_are_listed_after_those_asked_for(ledger: Ledger) ->
     shown = ledger.spending([("account", "idle"), ("account", "default")], newest=10)
     assert [(one.scope, one.name) for one in shown] == [("account", "idle"), ("account", "default"), ("reference", "customer-9")]
     assert shown[0].day == NOTHING
+
+
+def test_a_worker_that_starts_with_other_limits_is_in_the_audit_once(real_ledger: Ledger) -> None:
+    def start(host: str, usd_per_day: str | None) -> int:
+        running = running_with(Settings(_env_file=None, WAVIX_API_KEY="x", spend_account_usd_per_day=usd_per_day))
+        return real_ledger.run(note_limits(running, f"didflow@{host}"))
+
+    assert [start("a", "100"), start("b", "100"), start("a", "5000"), start("b", "5000"), start("b", None)] == [0, 0, 1, 0, 1]
+    entries = real_ledger.perform(audit_page(real_ledger.commands, AuditFilter(what="limits"), limit=5)).entries
+    assert [(entry.actor, dict(entry.on), entry.detail) for entry in entries] == [
+        ("didflow@b", {"account": "default"}, "5000.00 USD per day -> none"),
+        ("didflow@a", {"account": "default"}, "100.00 USD per day -> 5000.00 USD per day"),
+    ]

@@ -1,15 +1,25 @@
 """Taking from a queue: message and claim are one step, whatever lies on the queue."""
 
+import threading
+
 import pytest
 
 from didflow.contract.states import JobState, Lane
 from didflow.ledger.ledger import Ledger, Taken
 from didflow.ledger.replies import ClaimRefused
+from tests.support.cluster import until
 from tests.support.ledger_roles import LEASE_MS, claimed, copies, finished, submitted, wait_until_ms
 
 
-def take(ledger: Ledger, most: int = 10, claimant: str = "worker-1:a", consumer: str = "money", lease_ms: int = LEASE_MS) -> Taken:
-    return ledger.take(Lane.MONEY, most, worker="worker-1", consumer=consumer, claimant=claimant, lease_ms=lease_ms)
+def take(
+    ledger: Ledger,
+    most: int = 10,
+    claimant: str = "worker-1:a",
+    consumer: str = "money",
+    lease_ms: int = LEASE_MS,
+    wait_s: float = 0.0,
+) -> Taken:
+    return ledger.take(Lane.MONEY, most, worker="worker-1", consumer=consumer, claimant=claimant, lease_ms=lease_ms, wait_s=wait_s)
 
 
 def left(ledger: Ledger) -> tuple[int, int]:
@@ -90,8 +100,31 @@ def test_of_a_worker_that_is_gone_nothing_is_kept(ledger: Ledger, over: str) -> 
 
 
 def test_an_empty_queue_wakes_no_consumer(ledger: Ledger) -> None:
-    submitted(ledger)
+    for _ in range(2):
+        submitted(ledger)
     assert not take(ledger, most=1).emptied
-    assert ledger.client.llen(ledger.keys.wake("money")) == 1, "it may have been for another message"
+    assert ledger.client.llen(ledger.keys.wake("money")) == 2, "one may have been for another message"
     assert take(ledger, claimant="worker-1:b").emptied
     assert ledger.client.llen(ledger.keys.wake("money")) == 0
+
+
+def test_a_take_that_waits_has_the_job_that_is_submitted_meanwhile(real_ledger: Ledger) -> None:
+    """And asks for nothing more."""
+    submitted(real_ledger)  # The server knows both scripts from here on.
+    assert take(real_ledger).emptied
+    had: list[Taken] = []
+    waits = threading.Thread(target=lambda: had.append(take(real_ledger, claimant="worker-1:b", wait_s=4.0)))
+    waits.start()
+    until(lambda: real_ledger.client.info("clients")["blocked_clients"])
+    before = real_ledger.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    job = submitted(real_ledger).id
+    waits.join()
+    assert [claim.job_id for claim in had[0].claims] == [job]
+    assert had[0].emptied, "no second look is needed to know that"
+    assert real_ledger.client.info("commandstats")["cmdstat_evalsha"]["calls"] - before == 2, "the submit and the take"
+
+
+def test_a_take_that_waited_for_nothing_has_nothing(real_ledger: Ledger) -> None:
+    real_ledger.client.script_flush()
+    taken = take(real_ledger, wait_s=0.01)
+    assert (taken.claims, taken.emptied) == ((), True)

@@ -321,12 +321,12 @@ HANGING = ("alive", "permit", "vouch")
 SCOPES = (
     Scope(writes=True),
     Scope(vouch=(2,), restarts=2, hanging=HANGING),
-    Scope(hanging=("permit",)),
     Scope(vouch=(3, 2), forgets=1),
     Scope(vouch=(3, 3), leaps=True),
 )
 #: And what only `make long` does.
 LARGER = (
+    Scope(hanging=("permit",)),
     Scope(hanging=("alive",), dies=False),
     Scope(hanging=HANGING, writes=True),
     Scope(restarts=2),

@@ -13,12 +13,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.attempt_write import Write
 from didflow.contract.spending import Spend
+from didflow.ledger import webhooks
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.worker_settings import note_running, running_with
 from tests.support.http_server import Api, api_of, serving
 from tests.support.inline_worker import settings_for
 from tests.support.ledger_roles import claimed, finished, submitted
+from tests.support.webhook_process import endpoint
 from worker.local.embedded_valkey import EmbeddedValkey
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
@@ -36,6 +38,10 @@ def api(valkey: EmbeddedValkey) -> Iterator[Api]:
     ledger.save(claimed(ledger, submitted(ledger).id), 1, Write("fence", phase="carted", hold=Spend(numbers=1, usd=Decimal("4.50"))))
     ledger.count_calls("host:1", 1, {"GET /v1/numbers:2xx:50": 3, "GET /v1/numbers:ms": 91})
     ledger.client.xgroup_create(ledger.keys.results, "billing", id="0", mkstream=True)
+    swept_ms = int(ledger.client.time()[0]) * 1000 - 90_000
+    ledger.client.hset(ledger.keys.inventory_state("default"), mapping={"complete_ms": swept_ms})
+    endpoint(ledger, "shop", "https://shop.example.net/hook")
+    ledger.perform(webhooks.test(ledger.commands, "shop"))
     with api_of(ledger, valkey.url) as api:
         yield api
     client.close()
@@ -58,16 +64,37 @@ def test_the_text_has_what_the_ledger_has(api: Api) -> None:
     assert found["didflow_workers"] == [({}, 1)]
     assert ({"kind": "search_and_buy", "state": "succeeded"}, 1) in found["didflow_jobs_ended_total"]
     assert ({"call": "GET /v1/numbers", "answer": "2xx"}, 3) in found["didflow_provider_calls_total"]
+    assert found["didflow_webhook_queued_events"] == [({"webhook": "shop"}, 1)]
+    assert found["didflow_webhook_enabled"] == [({"webhook": "shop"}, 1)]
+    assert ({"webhook": "shop", "outcome": "delivered"}, 0) in found["didflow_webhook_attempts_total"]
+    assert found["didflow_webhook_failing_seconds"] == [({"webhook": "shop"}, 0)]
     assert ({"call": "GET /v1/numbers", "le": "0.05"}, 3) in found["didflow_provider_call_seconds_bucket"]
     assert found["didflow_provider_call_seconds_sum"] == [({"call": "GET /v1/numbers"}, 0.091)]
     assert found["didflow_money_in_doubt_usd"] == [({"account": "default"}, 4.5)]
+    assert 90 <= found["didflow_inventory_age_seconds"][0][1] < 600
+    assert found["didflow_inventory_numbers"] == [({"account": "default"}, 0)]
     assert 0 < found["didflow_money_in_doubt_oldest_seconds"][0][1] < 600
     assert ({"stream": "results", "group": "billing"}, 1) in found["didflow_stream_unread"]
     assert ({"account": "default", "unit": "usd", "window": "day"}, 100) in found["didflow_spend_limit"]
 
 
 def test_no_label_names_a_job_a_number_or_a_reference(api: Api) -> None:
-    allowed = {"state", "lane", "kind", "call", "answer", "account", "window", "unit", "where", "stream", "group", "le"}
+    allowed = {
+        "state",
+        "lane",
+        "kind",
+        "call",
+        "answer",
+        "account",
+        "window",
+        "unit",
+        "where",
+        "stream",
+        "group",
+        "le",
+        "webhook",
+        "outcome",
+    }
     assert {label for rows in samples(api).values() for labels, _ in rows for label in labels} <= allowed
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from didflow import Didflow, Job, JobView
 from didflow.client.sync.deliveries import Delivery
 from didflow.contract.requests import Request
+from didflow.fault_orders import VARIABLE
 from didflow.ledger.connection import connect
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Ledger
 from tests.support.forked_stack import ForkedStack
-from worker.attempt.fault_points import VARIABLE
 from worker.local.stack import LocalStack
 from worker.wavix.sandbox import SandboxAdmin
 
@@ -35,14 +35,17 @@ ENVIRONMENT = {
 
 #: A test that waits longer than this has failed. It has nothing to do with how long something should take: the machine may be busy.
 GIVEN_UP_AFTER_S = 60.0
+#: After the first looks, which come sooner: each of them asks a server, and other tests need the processor.
+LOOKS_EVERY_S = 0.06
 
 
 def until(met: Callable[[], object], within_s: float = GIVEN_UP_AFTER_S, what: str = "it") -> None:
     """Look until it is so. Fails after `within_s`."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s, pause_s = time.monotonic() + within_s, 0.01
     while not met():
         assert time.monotonic() < deadline_s, f"{what} didn't come within {within_s} s"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(LOOKS_EVERY_S, pause_s * 1.5)
 
 
 @dataclass

@@ -4,4 +4,6 @@ import multiprocessing
 
 #: One forkserver for each process that runs tests, begun when it is first asked.
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.support.shell", "tests.support.forked_stack", "tests.campaign.fleet"])
+FORKING.set_forkserver_preload(
+    ["tests.support.shell", "tests.support.forked_stack", "tests.campaign.fleet", "tests.support.webhook_process"]
+)

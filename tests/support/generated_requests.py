@@ -18,6 +18,7 @@ from didflow.contract.requests import (
     Rung,
     SearchAndBuy,
     Selector,
+    UploadDocument,
 )
 
 _NUMBERS = ["+12135550100", "+12135550101"]
@@ -33,6 +34,7 @@ GOOD: dict[type[BaseModel], dict[str, Any]] = {
     Failback: {"kind": "failback", "job_id": "j"},
     Release: {"kind": "release", "numbers": _NUMBERS},
     FollowDocuments: {"kind": "follow_documents", "numbers": _NUMBERS},
+    UploadDocument: {"kind": "upload_document", "document": "id", "numbers": _NUMBERS, "sha256": "0" * 64, "size_bytes": 1},
     CatalogueLook: {"kind": "catalogue_look", "what": "offers", "country_id": 8652, "city_id": 200},
 }
 

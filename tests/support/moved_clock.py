@@ -5,6 +5,7 @@ The scripts are the real ones but for the one line that asks for the time.
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -30,7 +31,7 @@ def _moved_script(name: str, *, shebang: bool) -> Script:
     source = load_script(name, shebang=shebang).source
     assert source.count(_ASKS) == source.count("local function now_us()")
     moved = source.replace(_ASKS, _ASKS + _PASSED)
-    return Script(name, moved, hashlib.sha1(moved.encode(), usedforsecurity=False).hexdigest())
+    return replace(load_script(name, shebang=shebang), source=moved, sha1=hashlib.sha1(moved.encode(), usedforsecurity=False).hexdigest())
 
 
 class MovedCommands(Commands):

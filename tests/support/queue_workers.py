@@ -51,9 +51,9 @@ class ClaimedJobs:
     def __init__(self, ledger: Ledger, run: Callable[[str], None]) -> None:
         self._ledger, self._run, self._worker = ledger, run, uuid.uuid4().hex
 
-    def take(self, lane: Lane, most: int, consumer: str) -> tuple[Sequence[Taken], bool]:
+    def take(self, lane: Lane, most: int, consumer: str, *, wait_s: float = 0.0) -> tuple[Sequence[Taken], bool]:
         claimant = uuid.uuid4().hex
-        taken = self._ledger.take(lane, most, worker=self._worker, consumer=consumer, claimant=claimant, lease_ms=60_000)
+        taken = self._ledger.take(lane, most, worker=self._worker, consumer=consumer, claimant=claimant, lease_ms=60_000, wait_s=wait_s)
         return [Taken(claim) for claim in taken.claims], taken.emptied
 
     def attempt(self, one: Taken) -> None:

@@ -19,11 +19,15 @@ BIN = Path(sys.executable).parent
 
 @contextmanager
 def started(command: list[str], state: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A command in the project's folder, in a group of its own; ended with SIGTERM, and whatever is left of it with it."""
+    """A command in the project's folder, in a group of its own; ended with SIGTERM, and whatever is left of it with it.
+
+    It has none of the settings of the tests' own environment.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIDFLOW_", "WAVIX_"))}
     settings = {"DIDFLOW_STATE_DIR": str(state), "PATH": f"{BIN}:{os.environ['PATH']}"} | environment
     with (state / "output").open("wb") as output:
         child = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=ROOT, env=inherited | settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             yield child

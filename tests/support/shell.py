@@ -155,7 +155,8 @@ def _become(arguments: tuple[str, ...], module: str | None, environment: dict[st
 
 
 def _instead_of_another_interpreter(_: str, argv: list[str]) -> NoReturn:
-    """A command that becomes `python -m MODULE …` does here what that module does."""
-    module, sys.argv = MODULES[argv[2]], argv[2:]
+    """A command that becomes `python -P -m MODULE …` does here what that module does."""
+    named = argv.index("-m") + 1
+    module, sys.argv = MODULES[argv[named]], argv[named:]
     module.main()
     sys.exit(0)

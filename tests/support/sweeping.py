@@ -19,6 +19,7 @@ def keeper_of(
     renewal_due_days: float = 0.0,
     provider: OwnedPort | None = None,
     account: str = "default",
+    worker: str = "",
 ) -> InventoryKeeper:
     """A worker's keeper that doesn't run; `settle_s` 0: the sandbox's lists don't lag."""
     return InventoryKeeper(
@@ -29,6 +30,7 @@ def keeper_of(
         requests_per_s=10_000.0,
         settle_s=settle_s,
         renewal_due_s=renewal_due_days * 86_400,
+        worker=worker,
     )
 
 
@@ -41,6 +43,11 @@ def sweep(inline: InlineWorker, **how: Any) -> str:
     make_sweep_due(inline.ledger, how.get("account", "default"))
     keeper_of(inline, **how).look()
     return inventory_of(inline).state().trouble
+
+
+def swept(ledger: Ledger, provider: OwnedPort) -> None:
+    """The same over any ledger."""
+    InventoryKeeper(ledger, "default", lambda: provider, every_s=900.0, requests_per_s=10_000.0, settle_s=0.0, renewal_due_s=0.0).look()
 
 
 def inventory_of(inline: InlineWorker, account: str = "default") -> Inventory:

@@ -16,7 +16,7 @@ from didflow.contract.job_kinds import parse_request
 from didflow.ledger.script_calls import Submission, submit
 from tests.support.generated_requests import _NUMBERS, GOOD, INNER, JSON, events, requests
 
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FUZZ = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 #: In Python a caller may also give objects.
 OBJECTS: list[Any] = [

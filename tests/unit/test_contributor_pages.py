@@ -88,7 +88,9 @@ def test_the_picture_of_states_has_every_state_and_the_table_every_change() -> N
         assert f"`{state}`" in table
     named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|[^|]*\|[^|]*\|([^|]*)\|", table, re.MULTILINE))))
     sources = {file.stem: file.read_text() for file in (PROJECT / "didflow/ledger/scripts/jobs").glob("*.lua")}
-    changing = re.compile(r"\b(set_state|conclude|list_under|create_job|look_again|claim_job|follow_up)\(|pcall\(claim_job|follow_ups\.lua")
+    changing = re.compile(
+        r"\b(set_state|conclude|list_under|create_job|look_again|claim_job|follow_up|submit_batch)\(|pcall\(claim_job|follow_ups\.lua"
+    )
     assert named == {name for name, source in sources.items() if changing.search(source)}
 
 

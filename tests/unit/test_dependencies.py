@@ -8,6 +8,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+#: Imported only where the extra `otel` is installed.
+TRACING = ROOT / "didflow/tracing/otel.py"
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -22,8 +24,12 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def pinned_in(lock: str) -> set[str]:
+    return {plain(name) for name in re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / lock).read_text(), re.MULTILINE)}
+
+
 def test_everything_that_is_imported_is_pinned_for_production() -> None:
-    pinned = {plain(name) for name in re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)}
+    pinned, with_traces = pinned_in("requirements.lock"), pinned_in("requirements-otel.lock")
     of_module = packages_distributions()
     missing = {
         f"{path.relative_to(ROOT)}: {name}"
@@ -31,6 +37,7 @@ def test_everything_that_is_imported_is_pinned_for_production() -> None:
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(ast.parse(path.read_text()))
         if name not in sys.stdlib_module_names and name not in ("didflow", "producers", "worker")
-        if not {plain(one) for one in of_module.get(name, [])} & pinned
+        if not {plain(one) for one in of_module.get(name, [])} & (with_traces if path == TRACING else pinned)
     }
     assert missing == set()
+    assert pinned < with_traces

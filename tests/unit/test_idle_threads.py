@@ -89,3 +89,14 @@ def test_an_emergency_that_waits_gets_the_first_thread_that_it_may_have() -> Non
     threads.give_back(Lane.EMERGENCY, 1)
     waiting.join()
     assert had == [1]
+
+
+def test_a_thread_is_spared_for_a_job_to_come_while_another_is_left_and_nobody_waits() -> None:
+    threads = IdleThreads(5)
+    assert threads.reserve_spare(Lane.MONEY)
+    assert threads.reserve_spare(Lane.BULK)
+    assert threads.reserve(Lane.MONEY, 0.0) == 2
+    threads.give_back(Lane.MONEY, 1)
+    assert not threads.reserve_spare(Lane.BULK), "the last one is for a job that needs it now"
+    assert not threads.reserve_spare(Lane.EMERGENCY), "an emergency isn't claimed for a process that may stand still"
+    assert not IdleThreads(2).reserve_spare(Lane.MONEY)

@@ -6,8 +6,8 @@ import pytest
 
 from didflow.contract.destinations import Destination
 from didflow.contract.provider import OwnedNumber
+from didflow.ledger.inventory_changes import SweepTimes, changes, is_newer, merged, renewal_due
 from didflow.ledger.inventory_rows import Row
-from worker.inventory.changes import SweepTimes, changes, is_newer, merged, renewal_told
 
 BOUGHT = datetime(2026, 9, 15, tzinfo=UTC)
 
@@ -106,5 +106,5 @@ def test_the_same_route_in_another_form_is_no_change() -> None:
 def test_a_renewal_is_told_once_when_it_is_near(days: int, told: int, due: bool) -> None:
     """`told`: the renewal that was told of before, in days from now; 0: none."""
     before = int((NOV_10 + timedelta(days=told)).timestamp()) if told else 0
-    row = Row(owned(paid_until=NOV_10 + timedelta(days=days)), 1, renewal_told=before)
-    assert (renewal_told(row, ms(NOV_10), 3 * 86_400_000) is not None) == due
+    row = Row(owned(paid_until=NOV_10 + timedelta(days=days)), 1, renewal_reported=before)
+    assert (renewal_due(row, ms(NOV_10), 3 * 86_400_000) is not None) == due

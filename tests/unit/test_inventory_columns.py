@@ -16,6 +16,7 @@ from didflow.ledger.inventory_columns import (
     LINE,
     PER_SEGMENT,
     PLACES,
+    first_lines,
     has_more,
     line_of,
     lines_in,
@@ -104,7 +105,7 @@ def drawn_row(draw: Random) -> Row:
         unused_since_ms=draw.choice((0, 1_700_000_000_000, int(NOW.timestamp() * 1000))),
         month=draw.choice(("2026-11", "2026-10")),
         months=draw.choice(({}, {"2026-09": 12})),
-        renewal_told=draw.choice((0, 1_800_000_000)),
+        renewal_reported=draw.choice((0, 1_800_000_000)),
         confirmed=draw.choice(({}, {"r": 1_764_000_000_000}, {"d": 1, "r": 22, "s": 333})),
     )
 
@@ -181,3 +182,15 @@ def test_the_scripts_know_the_same_places() -> None:
 
 def test_every_sort_is_a_column() -> None:
     assert {name for name in SORTS if sort_key(name)(line_of(Row(OwnedNumber(record_id=1, number="+1213", status=""), 1), 1))} == set(SORTS)
+
+
+def test_the_first_lines_are_those_of_the_whole_in_its_order(draw: Random) -> None:
+    lines = [line_of(drawn_row(draw), 1) for _ in range(60)]
+    numbered = [f"+1213{place:011}{line[16:]}" for place, line in enumerate(lines)]
+    draw.shuffle(numbered)
+    for field in SORTS:
+        for descending in (False, True):
+            whole = sorted(numbered, key=sort_key(field), reverse=descending)
+            for count in (1, 7, 59, 60, 61):
+                assert first_lines(numbered, field, count, descending=descending) == whole[:count], (SEED, field, descending, count)
+    assert first_lines([], "added", 3, descending=True) == []

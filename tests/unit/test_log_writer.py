@@ -42,6 +42,17 @@ def test_lines_come_out_whole_and_in_their_order(pipe: tuple[int, int]) -> None:
     assert os.read(reading, 65_536).decode().splitlines() == [f"line {place}" for place in range(500)]
 
 
+def test_a_text_that_is_made_later_has_its_place_and_one_that_can_not_be_made_costs_no_other(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    writer = LogWriter(writing)
+    writer.write("first\n")
+    writer.write_later(lambda: str(1 // 0))
+    writer.write_later(lambda: "third\n")
+    writer.write("fourth\n")
+    assert writer.drain(5.0)
+    assert os.read(reading, 65_536).decode().splitlines() == ["first", "a line can't be written: ZeroDivisionError", "third", "fourth"]
+
+
 def test_a_writer_of_logs_does_not_wait_for_their_reader(pipe: tuple[int, int]) -> None:
     """What waits is bounded; what is beyond that is dropped, and its count is logged when lines can be written again."""
     reading, writing = pipe

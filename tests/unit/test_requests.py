@@ -117,6 +117,17 @@ def test_every_fault_is_named_at_once() -> None:
         (REROUTE | {"destinations": [{"transport": 5, "destination": "x", "priority": 0}]}, ("equal to 1", "needs its trunk_id")),
         (REROUTE | {"destinations": [{"transport": 1, "destination": "x", "trunk_id": 3}]}, ("with transport 5 only", "user@host")),
         ({"kind": "release", "selector": {"colour": 1, "all": True, "label": "x"}}, ("not permitted", "not both", "expected_count")),
+        (
+            {
+                "kind": "release",
+                "selector": {"colour": 1, "setup_usd_min": "9", "setup_usd_max": 10, "monthly_usd_min": "10", "monthly_usd_max": "9"},
+            },
+            ("not permitted", "monthly_usd_min is above", "expected_count"),
+        ),
+        (
+            {"kind": "release", "selector": {"colour": 1, "unused_for": "soon", "channels_min": 3, "channels_max": 2, "all": True}},
+            ("not permitted", "timedelta", "channels_min is above", "not both", "expected_count"),
+        ),
     ],
 )
 @pytest.mark.parametrize("form", [lambda fields: fields, json.dumps], ids=["python", "json"])

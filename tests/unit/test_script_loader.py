@@ -52,6 +52,6 @@ EVERY_FUNCTION = {
 
 def test_every_part_is_used_and_no_script_gets_what_it_does_not_use() -> None:
     assert {part for path in script_paths().values() for part in parts_of(path)} == PARTS
-    assert parts_of("numbers/seal.lua") == ("include/keys.lua",)
+    assert parts_of("numbers/quote_secret.lua") == ("include/keys.lua",)
     assert "include/histories.lua" in parts_of("jobs/finish.lua")
     assert "include/steps.lua" not in parts_of("accounts/admit.lua")

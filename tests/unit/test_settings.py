@@ -79,7 +79,7 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_content(name: str, v
 TEXT_SETTINGS = [variable(name) for name in Settings.model_fields if name != "accounts"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(TEXT_SETTINGS),
     st.sampled_from(["", "redis://:", "redis://h/", "http://", "https://h:", "unix://", "redis://h?"]),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from didflow.contract.requests import REQUEST_VERSION, Request
 from worker.jobs.documents.job import FollowCheckpoint
 from worker.jobs.documents.status import Followed
+from worker.jobs.documents.upload_job import UploadCheckpoint
 from worker.jobs.purchase.state import PurchaseCheckpoint, PurchaseItem
 from worker.jobs.release.state import ReleaseCheckpoint, ReleaseItem
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange, RouteChangeBatch
@@ -23,9 +24,10 @@ STORED: tuple[type[BaseModel], ...] = (
     ReleaseCheckpoint,
     Followed,
     FollowCheckpoint,
+    UploadCheckpoint,
 )
 #: The shape of each version that was released, and of the one to come.
-SHAPES = {1: "20e05caaf593acfc"}
+SHAPES = {1: "2dd2cb2dbac873d3"}
 
 
 def bare(schema: Any) -> Any:

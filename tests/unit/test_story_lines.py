@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from didflow.contract.jobs import ProviderCall, Step
-from producers.cli.inspect import _alike, _step_rows
+from producers.cli.jobs import _alike, _step_rows
 
 BEGAN = datetime(2026, 12, 1, 8, tzinfo=UTC)
 CALL = (ProviderCall("destinations", "1a2b3c4d", "yes"),)

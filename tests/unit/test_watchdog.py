@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 import structlog.testing
 
+from didflow.checks.ledger import check_calls
 from didflow.contract.destinations import Destination
 from didflow.contract.exit_codes import ExitCode
 from didflow.contract.requests import Reroute, SearchAndBuy
@@ -24,7 +25,6 @@ from tests.support.cluster import until
 from tests.support.inline_worker import settings_for
 from worker.jobs.ports.provider import Provider
 from worker.local.embedded_valkey import EmbeddedValkey
-from worker.operate.doctor import _calls
 from worker.process.busy_threads import BusyThreads
 from worker.process.names import PREDECESSOR_VARIABLE
 from worker.process.watchdog import END_WITHIN_S, STUCK_AFTER_S, Watchdog
@@ -184,17 +184,17 @@ def test_the_age_of_the_oldest_provider_call_reaches_the_watchdog_and_doctor(val
         sandbox.add_fault("countries", "hang", seconds=20, times=None)
         process.start()
         try:
-            check = _calls(ledger, running_with(settings))
+            check = check_calls(ledger, running_with(settings))
             assert (check.verdict, check.message) == ("ok", "none is under way")
             ledger.submit(Submission(SearchAndBuy(country="CA")))
             until(lambda: process.worker_id in ledger.oldest_calls_ms(), what="a heartbeat with the call's age")
-            assert "s old" in _calls(ledger, running_with(settings)).message
+            assert "s old" in check_calls(ledger, running_with(settings)).message
             now_s = time.monotonic()
             assert process._watchdog.ill(now_s + 20) == []
             beats = process._watchdog.ill(now_s + 20 + STUCK_AFTER_S + 1)
             assert "provider call" in beats
             ledger.call_under_way(process.worker_id, 26_000)
-            assert _calls(ledger, running_with(settings)).verdict == "warn"
+            assert check_calls(ledger, running_with(settings)).verdict == "warn"
         finally:
             sandbox.stop()
             process.stop()

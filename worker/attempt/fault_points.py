@@ -4,22 +4,12 @@ A point's name is ``before:`` or ``after:`` and the call: ``check_out``, ``claim
 Off, which is always but under test, nothing of this stands between a job and its calls.
 """
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
+from didflow.fault_orders import Reached
 from didflow.ledger.ledger import Ledger
 from worker.jobs.ports.provider import Provider
-
-#: Names the folder of the orders; unset: off. Not a setting: only tests use it.
-VARIABLE = "DIDFLOW_FAULT_POINTS"
-#: What an order may do to the process that reaches its point. A frozen one continues when it is sent SIGCONT.
-ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
-
-Reached = Callable[[str], None]
 
 #: The scripts that a job runs through `Ledger.run` and that write, by the names of their points.
 SCRIPTS = {
@@ -30,8 +20,8 @@ SCRIPTS = {
     "count_releases": "count_releases",
     "quarantine": "quarantine",
 }
-#: The calls with a point before and after them, by a function from the arguments to its name. No name: no point.
-LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
+#: The calls with a point before and after them, by a function from the arguments to its name, or to several. No name: no point.
+LEDGER_WRITES: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "claim": lambda *_, **__: "claim",
     "take": lambda *_, **__: "claim",
     "save": lambda claim, count, write, calls=(), **_: f"save.{write.step}",  # noqa: ARG005 - the shape of Ledger.save
@@ -39,8 +29,10 @@ LEDGER_WRITES: Mapping[str, Callable[..., str]] = {
     "stage": lambda *_, **__: "stage",
     "apply": lambda *_, **__: "apply",
     "finish": lambda *_, **__: "finish",
+    "end_together": lambda ends: tuple(one.script for one in ends),
     "run": lambda call: SCRIPTS.get(call.script, ""),
     "fan_out": lambda *_, **__: "fan_out",
+    "write_chunk": lambda *_, **__: "write_chunk",
     "follow_up": lambda *_, **__: "follow_up",
     "emit": lambda *_, **__: "emit",
     "pause_account": lambda *_, **__: "pause_account",
@@ -66,7 +58,7 @@ def _named(name: str) -> Callable[..., str]:
 class _Watched:
     """Stands in for `inner`; the calls in `points` go through `reached`."""
 
-    def __init__(self, inner: object, points: Mapping[str, Callable[..., str]], reached: Reached) -> None:
+    def __init__(self, inner: object, points: Mapping[str, Callable[..., str | tuple[str, ...]]], reached: Reached) -> None:
         self._inner, self._points, self._reached = inner, points, reached
 
     def __getattr__(self, name: str) -> Any:
@@ -74,43 +66,15 @@ class _Watched:
         point = self._points.get(name)
         return attribute if point is None else self._around(attribute, point)
 
-    def _around(self, call: Callable[..., Any], point: Callable[..., str]) -> Callable[..., Any]:
+    def _around(self, call: Callable[..., Any], point: Callable[..., str | tuple[str, ...]]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:
-            name = point(*args, **kwargs)
-            if not name:
-                return call(*args, **kwargs)
-            self._reached(f"before:{name}")
+            found = point(*args, **kwargs)
+            names = (found,) if isinstance(found, str) else found
+            for name in filter(None, names):
+                self._reached(f"before:{name}")
             answer = call(*args, **kwargs)
-            self._reached(f"after:{name}")
+            for name in filter(None, names):
+                self._reached(f"after:{name}")
             return answer
 
         return watched
-
-
-class Orders:
-    """The folder of orders, as worker processes see it. An order is an empty file ``<point>.<action>``; one process carries it out, once.
-
-    Every point that was reached leaves a file of its name in ``reached/``, so that a test can list them.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen = folder / "reached"
-        self._seen.mkdir(parents=True, exist_ok=True)
-
-    def reached(self, point: str) -> None:
-        """Die or freeze here if an order says so."""
-        (self._seen / point).touch()
-        for action, number in ACTIONS.items():
-            try:
-                (self._folder / f"{point}.{action}").unlink()
-            except FileNotFoundError:
-                continue
-            # To this thread: one for the process may be taken by another thread, and this one would get on a little.
-            signal.pthread_kill(threading.get_ident(), number)
-
-
-def orders_from_environment() -> Orders | None:
-    """The orders that this process obeys; None, which is the rule: none."""
-    folder = os.environ.get(VARIABLE)
-    return Orders(Path(folder)) if folder else None

@@ -79,6 +79,11 @@ class Leases(threading.Thread):
             self._held[claim.job_id, claim.token] = flags
         return flags
 
+    @property
+    def count(self) -> int:
+        """How many leases are held."""
+        return len(self._held)
+
     def drop(self, claim: Claim) -> None:
         """The attempt is over, however."""
         with self._lock:

@@ -12,6 +12,7 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.replies import (
     Applied,
+    Frozen,
     GateClosed,
     JobCancelled,
     LeaseLost,
@@ -20,13 +21,15 @@ from didflow.ledger.replies import (
     Saved,
     SaveReply,
 )
+from didflow.ledger.script_calls import Call
 from didflow.ledger.serialization import in_parts
 from worker.attempt.heartbeat import LeaseFlags
 from worker.attempt.ledger_ports.catalogue import LedgerCatalogue
+from worker.attempt.ledger_ports.document_files import LedgerDocumentFiles
 from worker.attempt.ledger_ports.events import LedgerEvents
 from worker.attempt.ledger_ports.inventory import LedgerMirror
 from worker.attempt.ledger_ports.jobs import LedgerBatches, LedgerChunks, LedgerJobs
-from worker.attempt.ledger_ports.money import GATE_AGAIN_S, LedgerMoney
+from worker.attempt.ledger_ports.money import GATE_AGAIN_S, LedgerMoney, waiting_for_end
 from worker.attempt.ledger_ports.release import LedgerForms, LedgerReleaseGuards
 from worker.attempt.ledger_ports.routes import LedgerParked, LedgerRoutes
 from worker.attempt.ledger_ports.stock import LedgerNotes, LedgerPool, LedgerQuotes, LedgerReservations
@@ -58,6 +61,12 @@ class LedgerJobContext:
     ) -> None:
         """`learned_here`: what this process knows of each account's server; shared by its attempts."""
         self._ledger, self.claim, self._flags, self._stopping = ledger, claim, flags, stopping
+        #: Once the attempt is over: the write that is left, and, if it ends the job, with what.
+        self.end: Call[bool] | None = None
+        self.ended: Ended | None = None
+        #: What this leaves the job in, and why it waits; None where nothing is left to write.
+        self.next_state: JobState | None = None
+        self.wait_reason: WaitReason | None = None
         self._writes = 0
         self._checkpoint = claim.fields.get("memo") or None
         self._calls: list[ProviderCall] = []
@@ -68,7 +77,7 @@ class LedgerJobContext:
         self.notes, self.pool, self.quotes = LedgerNotes(ledger, claim), LedgerPool(ledger, claim), LedgerQuotes(ledger)
         self.reservations, self.routes = LedgerReservations(ledger, claim), LedgerRoutes(ledger, claim, flags, lease_s)
         self.mirror, self.parked = LedgerMirror(ledger, claim), LedgerParked(ledger, claim, self.routes)
-        self.catalogue = LedgerCatalogue(ledger, claim)
+        self.catalogue, self.files = LedgerCatalogue(ledger, claim), LedgerDocumentFiles(ledger, claim)
 
     @property
     def job_id(self) -> str:
@@ -126,16 +135,18 @@ class LedgerJobContext:
         """Note a call to the provider; it goes into the story with the next write, so that it costs none of its own."""
         self._calls.append(call)
 
-    def finish(self, ended: Ended) -> bool:
-        """End the job. False if a newer attempt has it."""
+    def finish(self, ended: Ended) -> None:
+        """End the job, once `end` is written."""
+        self.ended, self.next_state, self.wait_reason = ended, ended.state, None
         detail = ended.result.error.message if ended.result.error else ""
         unclear = left_unclear(ended.result.numbers)
-        return self._ledger.finish(self.claim, ended.state, ended.result, detail, self._take_calls(), unclear)
+        self.end = self._ledger.ending(self.claim, ended.state, ended.result, detail, self._take_calls(), unclear)
 
-    def suspend(self, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str) -> bool:
-        """End the attempt and not the job. False if a newer attempt has it."""
+    def suspend(self, state: JobState, reason: WaitReason | None, *, delay_ms: int, refund: bool, detail: str) -> None:
+        """End the attempt and not the job, once `end` is written."""
+        self.ended, self.next_state, self.wait_reason = None, state, reason
         calls = self._take_calls()
-        return self._ledger.suspend(self.claim, state, reason, delay_ms=delay_ms, refund=refund, detail=detail, calls=calls)
+        self.end = self._ledger.suspending(self.claim, state, reason, delay_ms=delay_ms, refund=refund, detail=detail, calls=calls)
 
     def _take_calls(self) -> tuple[ProviderCall, ...]:
         taken = tuple(self._calls)
@@ -163,6 +174,8 @@ def _check_saved(reply: SaveReply) -> None:
             raise LostLease
         case GateClosed():
             raise Wait(WaitReason.RECONCILING, GATE_AGAIN_S)
+        case Frozen(freeze):
+            raise waiting_for_end(freeze)
         case JobCancelled():
             raise CancelRequested
         case NumbersReserved(numbers):

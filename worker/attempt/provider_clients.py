@@ -5,23 +5,29 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
+from typing import TypeVar
 
 from didflow.contract.errors import InvalidSettings
-from didflow.contract.provider import OwnedAsk, OwnedNumber, Page
+from didflow.contract.numbers import NumberType
+from didflow.contract.provider import Offer, OwnedAsk, OwnedNumber, Page
 from didflow.contract.states import Lane
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.rate_limit import Breaker, Pace
 from didflow.settings import Account, Settings
 from worker.attempt.dialects import finder_of
+from worker.attempt.lists_read import ListsRead, SawList
 from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.ports.provider import Provider
 from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.client import WavixClient
 from worker.wavix.dialect_detection import DialectSource
 from worker.wavix.locations import LocationCache
+from worker.wavix.parsing import Fields
+from worker.wavix.reads import PER_PAGE
 from worker.wavix.request_gate import Admission
 
 #: A probe is waited for this much longer than its request may take.
@@ -30,6 +36,11 @@ PROBE_GRACE_S = 10.0
 BREAKER_GROWS_TO = 6.0
 #: Pages of owned numbers that a process reads side by side: enough for some 200 a second from a provider that takes 50 ms.
 READERS = 12
+
+T = TypeVar("T")
+
+#: Takes an account, when a read of owned numbers was asked for (s on `time.monotonic`), and what it showed.
+Saw = Callable[[str, float, Sequence[OwnedNumber]], object]
 
 
 class Providers:
@@ -42,8 +53,12 @@ class Providers:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        saw: Saw | None = None,
+        saw_list: SawList | None = None,
     ) -> None:
-        """`clock` and `sleep` are those of the gates: seconds, monotonic."""
+        """`clock` and `sleep` are those of the gates: seconds, monotonic. `saw` gets every owned number that is read, `saw_list` every
+        whole list of the stock."""
+        self._saw, self._saw_list = saw, saw_list
         self._clock, self._sleep = clock, sleep
         self._timeout_s, self._max_pages, self._ledger = settings.http_timeout, settings.list_pages, ledger
         #: What is under way, of all accounts and threads.
@@ -65,15 +80,19 @@ class Providers:
         }
 
     def __call__(self, account: str, lane: Lane) -> Provider:
-        return self._of_this_thread(account, emergency=lane is Lane.EMERGENCY)
+        return self._of_this_thread(account, emergency=lane is Lane.EMERGENCY, saw=self._saw)
 
-    def _of_this_thread(self, account: str, *, emergency: bool) -> "Client":
+    def of_a_sweep(self, account: str) -> Provider:
+        """For a thread that writes by itself what it reads."""
+        return self._of_this_thread(account, emergency=False, saw=None)
+
+    def _of_this_thread(self, account: str, *, emergency: bool, saw: Saw | None) -> "Client":
         clients: dict[tuple[str, bool], Client] = self._mine.__dict__.setdefault("clients", {})
         if (account, emergency) not in clients:
-            clients[account, emergency] = self._client(account, emergency=emergency)
+            clients[account, emergency] = self._client(account, emergency=emergency, saw=saw)
         return clients[account, emergency]
 
-    def _client(self, account: str, *, emergency: bool) -> "Client":
+    def _client(self, account: str, *, emergency: bool, saw: Saw | None) -> "Client":
         known = self._accounts.get(account)
         if known is None:
             raise InvalidSettings(
@@ -85,7 +104,7 @@ class Providers:
         readers = self._readers[account, emergency]
 
         def read(ask: OwnedAsk) -> Page[OwnedNumber]:
-            return self._of_this_thread(account, emergency=emergency).owned(page=ask.page, search=ask.search, label=ask.label)
+            return self._of_this_thread(account, emergency=emergency, saw=saw).owned(page=ask.page, search=ask.search, label=ask.label)
 
         return Client(
             known,
@@ -98,6 +117,8 @@ class Providers:
             # With the context: a reader waits as patiently as the attempt that it reads for.
             lambda ask: readers.submit(copy_context().run, read, ask),
             self._side_by_side,
+            partial(saw, account) if saw is not None else None,
+            ListsRead(account, self._saw_list) if self._saw_list is not None else None,
         )
 
 
@@ -115,6 +136,8 @@ class Client(WavixClient):
         calls: CallsUnderWay,
         read: Callable[[OwnedAsk], Future[Page[OwnedNumber]]],
         side_by_side: int,
+        saw: Callable[[float, Sequence[OwnedNumber]], object] | None,
+        lists: ListsRead | None,
     ) -> None:
         super().__init__(
             account.base_url,
@@ -126,7 +149,35 @@ class Client(WavixClient):
             locations=locations,
             calls=calls,
         )
-        self._read_beside, self._side_by_side = read, side_by_side
+        self._read_beside, self._side_by_side, self._saw, self._lists = read, side_by_side, saw, lists
+
+    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = PER_PAGE) -> Page[OwnedNumber]:
+        asked_s = time.monotonic()
+        shown = super().owned(page=page, search=search, label=label, per_page=per_page)
+        if self._saw is not None:
+            self._saw(asked_s, shown.items)
+        return shown
+
+    def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:
+        asked_s = time.monotonic()
+        shown = super().offers(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type)
+        if self._lists is not None and not sms_only and number_type == "all":
+            self._lists.offers(country_id, city_id, shown, asked_s, self._titles)
+        return shown
+
+    def _places_page(self, path: str, name: str, parse: Callable[[Fields], T], page: int) -> Page[T]:
+        asked_s = time.monotonic()
+        shown = super()._places_page(path, name, parse, page)
+        if self._lists is not None:
+            self._lists.places(path, shown, asked_s)
+        return shown
+
+    def owned_one(self, record_id: int) -> OwnedNumber:
+        asked_s = time.monotonic()
+        shown = super().owned_one(record_id)
+        if self._saw is not None:
+            self._saw(asked_s, (shown,))
+        return shown
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """In the order of the questions, with a few answers in memory at a time. Raises what the first one that fails raises."""

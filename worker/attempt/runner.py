@@ -6,8 +6,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -28,7 +30,9 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.observed_behaviour import Learned
 from didflow.ledger.replies import ClaimRefused
 from didflow.settings import Account, Settings
+from didflow.tracing.ports import AttemptStart, Traces
 from worker.attempt.call_recorder import recorded_calls
+from worker.attempt.end_writer import End, EndWriter, Outcome
 from worker.attempt.heartbeat import LeaseFlags, Leases
 from worker.attempt.job_context import LedgerJobContext
 from worker.attempt.patience import AttemptPatience
@@ -40,7 +44,7 @@ from worker.jobs.ports.provider import Provider
 from worker.jobs.ports.rules import Rules
 from worker.jobs.provider_answers import waiting_for
 from worker.wavix.request_gate import with_patience
-from worker.wavix.transport import before_change
+from worker.wavix.transport import after_exchange, before_change
 
 #: The wait after a failed attempt doubles from the first to the last of these.
 BACKOFF_FIRST_S = 1.0
@@ -51,6 +55,9 @@ WRONG_LEDGER_S = 5.0
 
 #: The wait where the host has no file descriptors or memory left.
 SHORTAGE_S = 5.0
+
+#: The part of the rate that a look for the catalogue takes while other requests wait.
+CATALOGUE_SHARE = 0.1
 
 #: The wait of a job that a middleware kept from running.
 SKIPPED_S = 5.0
@@ -88,20 +95,26 @@ class JobRunner:
         *,
         run_alone: Callable[[str, Lane], None] | None = None,
         check_account: Callable[[str, Provider], None] | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`run_alone` has a job run that nothing else may run beside, and returns at once. Without it such jobs are left to others.
-        `check_account` raises WrongLedger where the ledger isn't that account's."""
+        `check_account` raises WrongLedger where the ledger isn't that account's. `traces`: None if attempts aren't traced."""
         self._check_account = check_account
         self._ledger, self._settings, self._providers, self._leases, self._stopping = ledger, settings, providers, leases, stopping
-        self._handler, self._run_alone = handler or run_job, run_alone
+        self._handler, self._run_alone, self._traces = handler or run_job, run_alone, traces
         self._rules = {name: rules_from(settings, account) for name, account in settings.all_accounts().items()}
         self._general_rules = rules_from(settings, None)
         self._unanswered: dict[str, tuple[str, float]] = {}  #: of each consumer its take, by claimant and when it was first asked
+        self._log = log.bind()  #: for the lines that every job has: a logger that isn't bound is bound again for each line
+        self._ends = EndWriter(ledger)
+        self._waits = bool(settings.middleware)  #: a middleware sees a message as done when the job's end is in the ledger
         self._learned: dict[str, Learned] = {}  #: of each account, what its server was seen to take
         self._lease_ms, self._probe_ms = int(settings.lease_seconds * 1000), int(settings.probe_seconds * 1000)
 
-    def take(self, lane: Lane, most: int, consumer: str) -> tuple[list[Attempt], bool]:
-        """Take messages off a lane's queue and claim their jobs; whether none is left. Raises ServiceUnavailable, UnreadableRecord.
+    def take(self, lane: Lane, most: int, consumer: str, *, wait_s: float = 0.0) -> tuple[list[Attempt], bool]:
+        """Take messages off a lane's queue and claim their jobs; whether none is left. `wait_s`: wait so long for the first one.
+
+        Raises ServiceUnavailable, UnreadableRecord.
 
         A call without an answer is repeated: otherwise the jobs that it claimed would wait until their leases end.
         """
@@ -117,6 +130,7 @@ class JobRunner:
             claimant=claimant,
             lease_ms=self._lease_ms,
             probe_ms=self._probe_ms,
+            wait_s=min(wait_s, self._settings.lease_seconds / 10),  # The lease counts from now.
         )
         del self._unanswered[consumer]
         for refused in taken.refused:
@@ -140,7 +154,7 @@ class JobRunner:
             _not_claimed(claim)
             return
         if one := self._begun(claim, asked_s):
-            self.attempt(one)
+            self.attempt(one, wait=True)
 
     def _begun(self, claim: Claim, asked_s: float) -> Attempt | None:
         """None if this process runs it already."""
@@ -150,21 +164,56 @@ class JobRunner:
             return None
         return Attempt(claim, flags)
 
-    def attempt(self, one: Attempt) -> None:
-        """Run it; or hand it back, where this process stops."""
+    def attempt(self, one: Attempt, *, wait: bool = False) -> None:
+        """Run it; or hand it back, where this process stops. `wait`: return when its end is written, even if another thread writes it."""
         if self._stopping.is_set():
             self.hand_back(one)
             return
-        claim = one.claim
+        lease_s, handed_on = self._settings.lease_seconds, False
         try:
-            lease_s = self._settings.lease_seconds
-            context = LedgerJobContext(self._ledger, claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
-            with structlog.contextvars.bound_contextvars(job_id=claim.job_id, attempt=int(claim.fields["attempt"])):
-                self._attempt(context, one.flags)
+            context = LedgerJobContext(self._ledger, one.claim, one.flags, self._stopping, lease_s=lease_s, learned_here=self._learned)
+            with _bound_to(one.claim):
+                if self._traces is None:
+                    self._attempt(context, one.flags)
+                else:
+                    self._attempt_traced(context, one.flags, self._traces)
+            if context.end is not None:
+                handed_on = True
+                self._ends.write(End(context.end, partial(self._written, context)), wait=wait or self._waits, gather=self._leases.count > 1)
         except (ServiceUnavailable, UnreadableRecord) as error:
-            _not_written(claim.job_id, error)
+            _not_written(one.claim.job_id, error)
         finally:
-            self._leases.drop(claim)
+            if not handed_on:
+                self._leases.drop(one.claim)
+
+    def _written(self, context: LedgerJobContext, outcome: Outcome) -> None:
+        """The attempt is over, and its end is written or can't be. Its lease was renewed until now."""
+        try:
+            if isinstance(outcome, Exception) and not isinstance(outcome, ServiceUnavailable):
+                with _bound_to(context.claim):
+                    self._trouble(context, outcome)  # That it can't be written may be an end that can.
+                outcome = context.end is not None and self._ledger.run(context.end)
+            if isinstance(outcome, bool):
+                self._log_end(context, written=outcome)
+            elif isinstance(outcome, ServiceUnavailable):
+                raise outcome
+        except (ServiceUnavailable, UnreadableRecord) as error:
+            _not_written(context.job_id, error)
+        except Exception as trouble:
+            log.error("job.bug", job_id=context.job_id, exc_info=trouble)  # This thread may be about to write the ends of others.
+        finally:
+            self._leases.drop(context.claim)
+
+    def _log_end(self, context: LedgerJobContext, *, written: bool) -> None:
+        if (ended := context.ended) is None:
+            return  # Only the attempt is over.
+        attempt = _named(context.claim)
+        if not written:
+            self._log.warning("job.lease_lost", **attempt)
+            return
+        state, totals = ended.state.value, ended.result.totals
+        charged_usd = str(totals.charged_usd)
+        self._log.info("job.ended", **attempt, state=state, done=totals.done, requested=totals.requested, charged_usd=charged_usd)
 
     def hand_back(self, one: Attempt) -> None:
         """Return a job to the queue that has not begun."""
@@ -190,9 +239,23 @@ class JobRunner:
     def _claimant(self) -> str:
         return f"{self._leases.worker}:{uuid.uuid4().hex[:8]}"
 
+    def _attempt_traced(self, context: LedgerJobContext, flags: LeaseFlags, traces: Traces) -> None:
+        """The span ends before the attempt's end is written: what is in the ledger counts."""
+        fields = context.claim.fields
+        traced = fields.get("traceparent"), fields.get("tracestate")
+        start = AttemptStart(fields.get("kind", ""), context.lane.value, context.job_id, context.attempt, *traced)
+        span = traces.attempt(start)
+        tracing = after_exchange.set(span.called)
+        try:
+            self._attempt(context, flags)
+        finally:
+            after_exchange.reset(tracing)
+            state, reason = context.next_state, context.wait_reason
+            span.ended(state.value if state else None, reason.value if reason else None)
+
     def _attempt(self, context: LedgerJobContext, flags: LeaseFlags) -> None:
         claim = context.claim
-        log.info("job.started", kind=claim.fields.get("kind"))
+        self._log.info("job.started", kind=claim.fields.get("kind"))
         guard, patience = before_change.set(flags.check_before_change), AttemptPatience(flags, self._stopping)
         try:
             context.complete_write()
@@ -207,7 +270,7 @@ class JobRunner:
                 ended = self._handler(stored_request(claim.fields), context, provider, rules)
             if claim.probe:
                 self._resume_account(claim)
-            self._finish(context, ended)
+            context.finish(ended)
         except LostLease:
             log.warning("job.lease_lost")
         except ServiceUnavailable:
@@ -222,7 +285,7 @@ class JobRunner:
         """Not run again: it may be what kills them. The result has what is written."""
         crashes = context.claim.fields.get("crashes_alone")
         message = f"{crashes} workers died while they ran this job and no other: see `didflow explain` and their logs"
-        self._finish(context, Ended(JobState.NEEDS_REVIEW, _known(context, JobError(code="too_many_crashes", message=message))))
+        context.finish(Ended(JobState.NEEDS_REVIEW, _known(context, JobError(code="too_many_crashes", message=message))))
 
     def _trouble(self, context: LedgerJobContext, trouble: Exception) -> None:
         """How an attempt that raised continues."""
@@ -245,18 +308,18 @@ class JobRunner:
                 log.info("job.handed_back")
                 context.suspend(JobState.QUEUED, None, delay_ms=0, refund=True, detail=HANDED_BACK)
             case CancelRequested():
-                self._finish(context, Ended(JobState.CANCELLED, nothing_done(stored_request(claim.fields))))
+                context.finish(Ended(JobState.CANCELLED, nothing_done(stored_request(claim.fields))))
             case Refused(error=error):
-                self._finish(context, Ended(JobState.FAILED, nothing_done(stored_request(claim.fields), error)))
+                context.finish(Ended(JobState.FAILED, nothing_done(stored_request(claim.fields), error)))
             case NeedsReview(result=result):
-                self._finish(context, Ended(JobState.NEEDS_REVIEW, result))
+                context.finish(Ended(JobState.NEEDS_REVIEW, result))
             case AttemptFailed(error=error, so_far=so_far, in_doubt=doubtful):
                 self._again(context, error, so_far, doubtful=doubtful)
             case InvalidRequest() as known:
                 message = f"this version can't run the stored job: {known}"
-                self._finish(context, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
+                context.finish(Ended(JobState.NEEDS_REVIEW, _failure(JobError(code="unreadable_request", message=message))))
             case UnreadableRecord() as known:
-                self._finish(context, Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
+                context.finish(Ended(JobState.NEEDS_REVIEW, _failure(JobError(code=known.code, message=str(known)))))
             case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM) as shortage:
                 # It is this host that is short of something. The job has done nothing wrong, and may continue wherever there is enough.
                 log.error("job.shortage", error=str(shortage), again_in_s=SHORTAGE_S)
@@ -269,7 +332,7 @@ class JobRunner:
                 self._again(context, JobError(code="unknown_account", message=str(known), retryable=True))
             case DidflowError() as known:
                 error = JobError(code=known.code, message=str(known), retryable=known.retryable)
-                self._finish(context, Ended(JobState.FAILED, _failure(error)))
+                context.finish(Ended(JobState.FAILED, _failure(error)))
             case _:
                 log.error("job.bug", exc_info=trouble)
                 message = f"an error in didflow itself ({type(trouble).__name__}): see the worker's log, and report it"
@@ -301,24 +364,28 @@ class JobRunner:
         result = so_far or _known(context, error)
         done = result.totals.done > 0
         state = JobState.NEEDS_REVIEW if doubtful or in_doubt(result) else JobState.PARTIAL if done else JobState.FAILED
-        self._finish(context, Ended(state, result))
+        context.finish(Ended(state, result))
 
     def _suspend(self, context: LedgerJobContext, reason: WaitReason, after_s: float, detail: str) -> None:
         log.info("job.waiting", reason=reason.value, after_s=after_s)
         context.suspend(JobState.WAITING, reason, delay_ms=max(1, int(after_s * 1000)), refund=True, detail=detail)
-
-    def _finish(self, context: LedgerJobContext, ended: Ended) -> None:
-        if not context.finish(ended):
-            log.warning("job.lease_lost")
-            return
-        totals = ended.result.totals
-        log.info("job.ended", state=ended.state.value, done=totals.done, requested=totals.requested, charged_usd=str(totals.charged_usd))
 
     def _resume_account(self, claim: Claim) -> None:
         account = claim.fields.get("account", "")
         with suppress(ServiceUnavailable):
             if self._ledger.resume_account(account, claim=claim):
                 log.info("account.resumed", account=account)
+
+
+def _named(claim: Claim) -> dict[str, Any]:
+    """What each line of the log says of the attempt that it is about."""
+    named: dict[str, Any] = {"job_id": claim.job_id, "attempt": int(claim.fields["attempt"])}
+    return named | ({"traceparent": traceparent} if (traceparent := claim.fields.get("traceparent")) else {})
+
+
+def _bound_to(claim: Claim) -> AbstractContextManager[None]:
+    """What is logged meanwhile is about this attempt."""
+    return structlog.contextvars.bound_contextvars(**_named(claim))
 
 
 def _not_claimed(refused: ClaimRefused) -> None:
@@ -354,6 +421,7 @@ def rules_from(settings: Settings, account: Account | None) -> Rules:
         ids_form=(account.ids_form if account else None) or settings.wavix_ids_form,
         documents_every_s=settings.documents_poll_seconds,
         documents_deadline_s=settings.documents_deadline_days * 86_400,
+        catalogue_page_s=1 / (settings.rate_limit * CATALOGUE_SHARE),
         catalogue_kept_s=settings.catalogue_days * 86_400,
         catalogue_looks=settings.catalogue_looks,
     )

@@ -14,6 +14,7 @@ from didflow.ledger.ledger import Ledger
 from worker.broker.consumer import Jobs, LaneConsumer
 from worker.broker.idle_threads import IdleThreads
 from worker.broker.middleware import check_middleware
+from worker.broker.work_queue import WorkQueue
 
 log = structlog.stdlib.get_logger("didflow.queue")
 
@@ -89,6 +90,7 @@ class _SharesThreads(dramatiq.Middleware):
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         assert isinstance(broker, LedgerBroker)
+        worker.work_queue = WorkQueue()
         try:
             broker.share(worker.worker_threads)
         except ValueError as error:

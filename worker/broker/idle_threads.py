@@ -11,7 +11,7 @@ class IdleThreads:
 
     A fifth of all threads, at least one, is reserved for emergencies. The lanes of money and bulk jobs share the others in turn.
     Emergencies may also have half of those, at least one, while no other lane waits for them: what comes to the other lanes meanwhile
-    finds the rest.
+    finds the rest. A lane without jobs may keep one thread for the next job, for a second at a time, while none of the others needs it.
     """
 
     def __init__(self, count: int) -> None:
@@ -40,6 +40,17 @@ class IdleThreads:
                 count = self._in_turn(wait_s)
                 self._others += count
             return count
+
+    def reserve_spare(self, lane: Lane) -> bool:
+        """Reserve one thread for a job that is yet to come, if nobody waits for it and another one is left for the other lanes.
+
+        Not for emergencies: a job is claimed for it as soon as it is submitted, even if this process stands still just then, and would wait
+        for the end of its lease.
+        """
+        with self._changed:
+            spare = lane is not Lane.EMERGENCY and not self._line and self._for_others() > 1
+            self._others += spare
+            return spare
 
     def give_back(self, lane: Lane, count: int) -> None:
         """Return this many threads."""

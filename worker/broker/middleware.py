@@ -1,6 +1,8 @@
 """Which middleware the broker takes. docs/middleware.md is the whole contract."""
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 
 import dramatiq
@@ -41,6 +43,8 @@ def load_middleware(paths: Sequence[str]) -> list[dramatiq.Middleware]:
 
 def _loaded(path: str) -> dramatiq.Middleware:
     module, _, name = path.partition(":")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # Last: a folder of another project never stands for one of our packages.
     try:
         made = getattr(importlib.import_module(module), name)()
     except Exception as error:

@@ -19,7 +19,7 @@ from worker.jobs.ports.provider import OwnedPort
 from worker.wavix.request_gate import with_patience
 
 #: How often it is checked whether a sweep is due, at most and at least.
-LOOK_EVERY_S, LOOK_SOON_S = 5.0, 0.2
+LOOK_EVERY_S, LOOK_SOON_S = 2.0, 0.2
 #: A sweep that wasn't complete is repeated after this long, or after the usual pause, if that is shorter.
 AGAIN_S = 60.0
 #: Waiting for an emergency to end, it gives signs of life this often.
@@ -35,7 +35,8 @@ class Stopped(Exception):
 class InventoryKeeper(threading.Thread):
     """`provider` is called in this thread, for a client of its own.
 
-    `is_its_ledger`: whether the account is known to be the one that the ledger belongs to."""
+    `is_its_ledger`: whether the account is known to be the one that the ledger belongs to. `worker`: whose sweep it is; when that one is
+    gone, another sweep may begin."""
 
     def __init__(
         self,
@@ -48,12 +49,13 @@ class InventoryKeeper(threading.Thread):
         settle_s: float,
         renewal_due_s: float,
         is_its_ledger: Callable[[str], bool] = lambda _: True,
+        worker: str = "",
     ) -> None:
         super().__init__(name=f"inventory {account}", daemon=True)
         self._ledger, self._sweeps, self._account, self._provider = ledger, InventorySweeps(ledger), account, provider
         self._every_s, self._between_s = every_s, 1 / requests_per_s
         self._settle_ms, self._renewal_due_ms = int(settle_s * 1000), int(renewal_due_s * 1000)
-        self._is_its_ledger = is_its_ledger
+        self._is_its_ledger, self._worker = is_its_ledger, worker
         self._stop_event = threading.Event()
         self._next_s = 0.0
 
@@ -70,7 +72,7 @@ class InventoryKeeper(threading.Thread):
         try:
             if not self._is_its_ledger(self._account):
                 return LOOK_SOON_S
-            turn = self._sweeps.begin(self._account, uuid.uuid4().hex)
+            turn = self._sweeps.begin(self._account, uuid.uuid4().hex, self._worker)
             if not isinstance(turn, SweepTurn):
                 return min(LOOK_EVERY_S, max(LOOK_SOON_S, turn))
             with with_patience(UntilStopped(self._stop_event)):

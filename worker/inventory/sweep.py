@@ -3,25 +3,24 @@
 A number is gone only when two complete sweeps, each begun after it was last seen or confirmed, don't show it, and its record isn't there.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import structlog
 
-from didflow.contract.events import FirstSweepBody, InventoryBody
-from didflow.contract.history import Happened, Happening
+from didflow.contract.events import FirstSweepBody
+from didflow.contract.history import Happening
 from didflow.contract.provider import NotThere, OwnedAsk, OwnedNumber, Page
+from didflow.ledger.inventory_changes import SweepTimes
 from didflow.ledger.inventory_columns import missed_ms_in, number_in, seen_ms_in
 from didflow.ledger.inventory_rows import Row
-from didflow.ledger.inventory_sweeps import Changed, InventorySweeps, Kept, NumberNews, SweepTurn
-from worker.inventory.changes import FieldChange, SweepTimes, changes, is_newer, merged, renewal_told
+from didflow.ledger.inventory_sweeps import Changed, InventorySweeps, SweepTurn
+from worker.inventory.comparison import Comparison, news_of
 from worker.jobs.owned_numbers import listed
 from worker.jobs.ports.provider import OwnedPort
 
 #: Numbers whose absence is checked by their records in one sweep; more wait for the next ones.
 MOST_CHECKED = 200
-#: How often a page is merged again with what jobs wrote meanwhile.
-TRIES = 3
 
 log = structlog.stdlib.get_logger("didflow.inventory")
 
@@ -32,8 +31,11 @@ class PacedList:
     def __init__(self, provider: OwnedPort, wait: Callable[[], None]) -> None:
         self._provider, self._wait = provider, wait
 
+    #: When the newest request went, s on `time.monotonic`.
+    asked_s = 0.0
+
     def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = 100) -> Page[OwnedNumber]:
-        self._wait()
+        self._paced()
         return self._provider.owned(page=page, search=search, label=label, per_page=per_page)
 
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
@@ -41,8 +43,12 @@ class PacedList:
             yield self.owned(page=ask.page, search=ask.search, label=ask.label)
 
     def owned_one(self, record_id: int) -> OwnedNumber:
-        self._wait()
+        self._paced()
         return self._provider.owned_one(record_id)
+
+    def _paced(self) -> None:
+        self._wait()
+        self.asked_s = time.monotonic()
 
 
 class InventorySweep:
@@ -58,10 +64,10 @@ class InventorySweep:
         renewal_due_ms: int,
         routed_by_us: Callable[[str, Sequence[str]], bool],
     ) -> None:
-        """`routed_by_us`: whether a job of ours sends the number there, or may still."""
-        self._sweeps, self._turn, self._provider, self._renewal_due_ms = sweeps, turn, provider, renewal_due_ms
-        self._times = SweepTimes(turn.began_ms, settle_ms, turn.complete_ms)
-        self._routed_by_us = routed_by_us
+        """`routed_by_us`: see `Comparison`."""
+        self._sweeps, self._turn, self._provider = sweeps, turn, provider
+        self._times, self._began_s = SweepTimes(turn.began_ms, settle_ms, turn.complete_ms), time.monotonic()
+        self._comparison = Comparison(sweeps, turn.account, self._times, renewal_due_ms=renewal_due_ms, routed_by_us=routed_by_us)
         self.count = 0
         self._unsure = 0
 
@@ -84,61 +90,16 @@ class InventorySweep:
     def _take(self, items: Sequence[OwnedNumber]) -> None:
         """Write what a page shows."""
         self.count += len(items)
-        latest: dict[str, OwnedNumber] = {}
-        for one in items:
-            if one.number not in latest or is_newer(one, latest[one.number]):
-                latest[one.number] = one
-        for again in range(TRIES):
-            kept = self._sweeps.kept(self._turn.account, list(latest))
-            seen, changed = self._compared(kept, latest, whole=again > 0)
-            left = self._sweeps.write(self._turn, seen, changed, settle_ms=self._times.settle_ms)
-            latest = {number: latest[number] for number in left}
-            if not latest:
-                return
-        self._unsure += len(latest)
+        read_ms = self._read_ms()
 
-    def _compared(self, kept: dict[str, Kept], shown: dict[str, OwnedNumber], *, whole: bool) -> tuple[list[Row], list[Changed]]:
-        """Those that are as they were, and the others. `whole`: write all of each; another program may have damaged a line."""
-        seen: list[Row] = []
-        changed: list[Changed] = []
-        for number, owned in shown.items():
-            one = kept[number]
-            if one.row is not None and one.row.owned.record_id != owned.record_id and is_newer(one.row.owned, owned):
-                continue
-            row = merged(one.row, owned, self._times)
-            told = renewal_told(row, self._times.began_ms, self._renewal_due_ms)
-            if told is not None:
-                row = replace(row, renewal_told=told)
-            if one.row is not None and row.is_as(one.row) and not whole:
-                seen.append(one.row)
-            else:
-                changed.append(Changed(one, row, tuple(self._news(one, row, renewal=told is not None))))
-        return seen, changed
+        def write(seen: Sequence[Row], changed: Sequence[Changed]) -> Sequence[str]:
+            return self._sweeps.write(self._turn, seen, changed, read_ms=read_ms, settle_ms=self._times.settle_ms)
 
-    def _news(self, kept: Kept, row: Row, *, renewal: bool) -> Iterator[NumberNews]:
-        owned, old = row.owned, kept.row
-        by_a_job = kept.held_by is not None
-        if old is None or old.owned.record_id != owned.record_id:
-            damaged = old is None and kept.text
-            if self._turn.complete_ms is not None and not damaged and not by_a_job and kept.bought_record != owned.record_id:
-                yield self._told("appeared", Happening.APPEARED, owned)
-        elif not by_a_job:
-            for change in changes(old.owned, owned):
-                if change.field != "route" or not self._routed_by_us(owned.number, [str(one) for one in owned.route]):
-                    yield self._changed(change, owned)
-        if renewal:
-            told = {"paid_until": owned.paid_until, "monthly_usd": owned.monthly_usd}
-            yield self._told("renewal_due", Happening.RENEWAL_DUE, owned, **told)
+        self._unsure += self._comparison.take(items, write)
 
-    def _changed(self, change: FieldChange, owned: OwnedNumber) -> NumberNews:
-        told = {"field": change.field, "before": change.before, "after": change.after}
-        news = self._told("changed_elsewhere", Happening.CHANGED_ELSEWHERE, owned, **told)
-        said = {"field": change.field, "was": _text(change.before), "now": _text(change.after)}
-        return replace(news, happened=news.happened.model_copy(update=said))
-
-    def _told(self, name: str, what: Happening, owned: OwnedNumber, **more: object) -> NumberNews:
-        body = InventoryBody.model_validate({"account": self._turn.account, "number": owned.number, "record_id": owned.record_id, **more})
-        return NumberNews(f"didflow.number.{name}.v1", body.text(), Happened(what=what, record_id=owned.record_id))
+    def _read_ms(self) -> int:
+        """When what was read last was asked for, at the earliest, on the ledger's clock."""
+        return self._turn.began_ms + max(0, int((self._provider.asked_s - self._began_s) * 1000))
 
     def _look_for_absent(self) -> str:
         """What a complete list didn't show: missed once, or gone. Each is looked up by its record: a list with too few pages hides it."""
@@ -151,7 +112,7 @@ class InventorySweep:
             if row is not None and self._is_there(row):
                 still_there += 1
             elif seen_ms_in(line) + settle_ms < missed_ms_in(line) < began_ms:
-                news = () if row is None else (self._told("disappeared", Happening.DISAPPEARED, row.owned),)
+                news = () if row is None else (news_of(self._turn.account, "disappeared", Happening.DISAPPEARED, row.owned),)
                 self._sweeps.gone(self._turn, line, news)
             else:
                 missed.append(line)
@@ -181,7 +142,3 @@ def yield_all(pages: Iterator[Sequence[OwnedNumber]], take: Callable[[Sequence[O
         except StopIteration as end:
             return bool(end.value)
         take(items)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else ", ".join(value) or "(none)" if isinstance(value, list) else str(value)

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from didflow.contract.errors import JobError
 from didflow.contract.job_kinds import KINDS, MOVE_BATCH, parse_request
-from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy
+from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Request, Reroute, SearchAndBuy, UploadDocument
 from didflow.contract.results import Result
 from didflow.contract.validation import invalid
 from worker.jobs.catalogue.job import look
 from worker.jobs.documents.job import follow_documents, known_documents
+from worker.jobs.documents.upload_job import known_upload, upload_document
 from worker.jobs.partial_result import nothing_of
 from worker.jobs.ports.context import JobContext
 from worker.jobs.ports.endings import Ended
@@ -61,6 +62,9 @@ HANDLERS: dict[str, KindHandler[Any]] = {
     "failback": KindHandler(model=Failback, run=failback, known_so_far=known_reroute, requested=lambda _: 0),
     "release": KindHandler(model=Release, run=release, known_so_far=known_release, requested=_named),
     "follow_documents": KindHandler(model=FollowDocuments, run=follow_documents, known_so_far=known_documents, requested=_named),
+    "upload_document": KindHandler(
+        model=UploadDocument, run=upload_document, known_so_far=known_upload, requested=lambda request: len(request.numbers)
+    ),
     "catalogue_look": KindHandler(
         model=CatalogueLook, run=look, known_so_far=lambda _request, _context, error: nothing_of(1, error), requested=lambda _: 1
     ),

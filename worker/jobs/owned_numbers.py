@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Generator, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 
 from didflow.contract.numbers import to_provider
-from didflow.contract.provider import NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
-from worker.jobs.ports.provider import OwnedPort
+from didflow.contract.provider import No, NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
+from worker.jobs.ports.provider import PER_PAGE, OwnedPort
 
 #: Digits that must be shared at least for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
@@ -36,15 +36,18 @@ def find_owned(provider: OwnedPort, numbers: Collection[str]) -> dict[str, Owned
     for shown in chain((first,), _further(provider, first, search, None)):
         found |= {item.number: item for item in shown.items if item.number in wanted}
         unread |= set(shown.unread)
+        if found.keys() >= wanted:
+            break
     missing = wanted - found.keys()
     check_read(missing, unread - {None})
     return found | find_each(provider, missing) if None in unread else found
 
 
-def find_each(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedNumber]:
+def find_each(provider: OwnedPort, numbers: Collection[str], *, unreadable: set[str] | None = None) -> dict[str, OwnedNumber]:
     """The same by a question for each number: one page each, so nothing can shift.
 
-    A server that ignores `search` answers with the whole list: then all its pages are read, once.
+    A server that ignores `search` answers with the whole list: then all its pages are read, once. Raises ReadFailed as `find_owned` does;
+    where `unreadable` is given, the numbers that may be among the records that can't be read are added to it instead.
     """
     wanted = sorted(set(numbers))
     found: dict[str, OwnedNumber] = {}
@@ -56,24 +59,33 @@ def find_each(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedN
             for page in pages_of(provider):
                 found |= {item.number: item for item in page.items}
                 unread |= set(page.unread)
-            check_read(set(wanted) - found.keys(), unread)
+            _note_unread(set(wanted) - found.keys(), unread, unreadable)
             break
-        check_read({number} - found.keys(), shown.unread)
+        _note_unread({number} - found.keys(), shown.unread, unreadable)
     return {number: found[number] for number in wanted if number in found}
 
 
 def check_read(missing: Collection[str], unread: Collection[str | None]) -> None:
     """Raises ReadFailed if one that is missing may be a record that can't be read: that one isn't absent."""
-    if missing and (None in unread or any(number in unread for number in missing)):
+    _note_unread(missing, unread, None)
+
+
+def _note_unread(missing: Collection[str], unread: Collection[str | None], unreadable: set[str] | None) -> None:
+    """The same; where `unreadable` is given, those that are missing so are added to it instead."""
+    doubtful = {number for number in missing if None in unread or number in unread}
+    if doubtful and unreadable is None:
         raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+    if unreadable is not None:
+        unreadable |= doubtful
 
 
 def find_surely(provider: OwnedPort, numbers: Collection[str]) -> dict[str, OwnedNumber]:
-    """Those of the numbers that are ours, by number. What it doesn't find was missing from two different reads.
+    """Those of the numbers that are ours, by number. What it doesn't find was missing from different reads.
 
     First `find_owned`. If some are missing, the whole list is read without a filter, as `listed` does: a search that finds nothing hides
-    no number. Use it where absence decides something: a number is reported as not ours or as released, it is left out of a selection, or
-    it is bought again. It reads the whole account if one number is missing, so give it all numbers in one call. Reads may still lag: the
+    no number. What that doesn't show either is searched for by all its digits: a list that ends too early hides no number. Use it
+    where absence decides something: a number is reported as not ours or as released, it is left out of a selection, or it is bought
+    again. It reads the whole account if one number is missing, so give it all numbers in one call. Reads may still lag: the
     settle time is the caller's. A list that changes all the time, as in an account where purchases never stop, is read until a
     reading shows nothing new: a number would have to be missed by the search and by several readings.
     """
@@ -84,8 +96,10 @@ def find_surely(provider: OwnedPort, numbers: Collection[str]) -> dict[str, Owne
         found |= {item.number: item for item in items if item.number in wanted}
         if found.keys() >= wanted:
             break
-    check_read(wanted - found.keys(), unread)
-    return found
+    missing = wanted - found.keys()
+    check_read(missing, unread)
+    # The only one was searched for by all its digits before.
+    return found | find_each(provider, missing) if len(wanted) > 1 else found
 
 
 def find_records(provider: OwnedPort, record_ids: Collection[int]) -> Iterator[OwnedNumber]:
@@ -98,7 +112,12 @@ def find_records(provider: OwnedPort, record_ids: Collection[int]) -> Iterator[O
             yield from found
             if not missing:
                 return
-    for record_id in sorted(missing):
+    yield from records_of(provider, missing)
+
+
+def records_of(provider: OwnedPort, record_ids: Collection[int]) -> Iterator[OwnedNumber]:
+    """Those of the records that are ours, each by a read of its own."""
+    for record_id in sorted(record_ids):
         with suppress(NotThere):
             yield provider.owned_one(record_id)
 
@@ -122,11 +141,17 @@ def pages_of(provider: OwnedPort, search: str | None = None, label: str | None =
 
 
 def listed(
-    provider: OwnedPort, search: str | None = None, label: str | None = None, *, unread: set[str | None] | None = None
+    provider: OwnedPort,
+    search: str | None = None,
+    label: str | None = None,
+    *,
+    unread: set[str | None] | None = None,
+    pages: int = 1,
 ) -> Generator[tuple[OwnedNumber, ...], None, bool]:
     """Every record of the list once, page by page, also of a list that changes while it is read. Returns whether that was all of it.
 
-    The numbers of records that can't be read are added to `unread`, as `Page.unread` has them.
+    The numbers of records that can't be read are added to `unread`, as `Page.unread` has them. `pages`: how many the list probably has;
+    these don't wait for the first one's count.
 
     A list whose length changed, that showed a record twice, or whose first page isn't what it was, may have hidden another record behind
     a page's end: it is read again until it stays as it is, or shows nothing new; five times at most, so that an account where another party
@@ -139,9 +164,8 @@ def listed(
         totals: set[int] = set()
         beginnings: list[set[int]] = []
         known_before = len(seen)
-        first = provider.owned(page=1, search=search, label=label)
         spoiled = 0
-        for shown in chain((first,), _further(provider, first, search, label, and_the_first=True)):
+        for shown in _whole(provider, search, label, pages):
             totals.add(shown.total)
             spoiled += len(shown.unread) if shown.page > 1 or not beginnings else 0
             if unread is not None:
@@ -159,6 +183,32 @@ def listed(
     return False
 
 
+def _whole(provider: OwnedPort, search: str | None, label: str | None, probable: int) -> Iterator[Page[OwnedNumber]]:
+    """Every page, and then the first once more if there are others; the `probable` ones are asked for at once."""
+    if probable <= 1:
+        first = provider.owned(page=1, search=search, label=label)
+        yield first
+        yield from _further(provider, first, search, label, and_the_first=True)
+        return
+    ahead = provider.owned_many(OwnedAsk(page, search, label) for page in (*range(1, probable + 1), 1))
+    first = next(ahead)
+    last, seen = first, {item.record_id for item in first.items}
+    yield first
+    for shown in islice(ahead, max(0, min(first.total_pages, probable) - 1)):
+        check_new(shown, seen)
+        seen |= {item.record_id for item in shown.items}
+        last = shown
+        yield shown
+    if first.total_pages > probable:
+        yield from _further(provider, first, search, label, and_the_first=True, known=probable, seen=seen)
+        return
+    if first.total_pages == probable:
+        yield from ahead
+    elif first.total_pages > 1:  # What was asked for ahead of the count, and is behind the last page, counts for nothing.
+        yield provider.owned(page=1, search=search, label=label)
+    yield from _behind(provider, last, seen, search, label, and_the_first=True)
+
+
 def all_owned(provider: OwnedPort, label: str | None = None) -> Iterator[OwnedNumber]:
     """Every owned number once."""
     for items in listed(provider, label=label):
@@ -166,21 +216,70 @@ def all_owned(provider: OwnedPort, label: str | None = None) -> Iterator[OwnedNu
 
 
 def _further(
-    provider: OwnedPort, first: Page[OwnedNumber], search: str | None, label: str | None, *, and_the_first: bool = False
+    provider: OwnedPort,
+    first: Page[OwnedNumber],
+    search: str | None,
+    label: str | None,
+    *,
+    and_the_first: bool = False,
+    known: int = 1,
+    seen: Collection[int] | None = None,
 ) -> Iterator[Page[OwnedNumber]]:
-    """All pages but the first; if there are any, `and_the_first` once more.
+    """All pages but the first, or the `known` ones, which showed the records `seen`; if there are any, `and_the_first` once more.
 
     The first page's count of pages is believed as long as pages bring new records: one with nothing but what others have shown raises
-    ReadFailed. A list that only shifts while it is read doesn't show that: it would have to move by a whole page.
+    ReadFailed. A list that only shifts while it is read doesn't show that: it would have to move by a whole page. That a full page is
+    the last one isn't believed, see `_behind`.
     """
-    pages = range(2, first.total_pages + 1)
+    pages = range(known + 1, first.total_pages + 1)
     again = (1,) if pages and and_the_first else ()
-    seen = {item.record_id for item in first.items}
+    last, seen = first, {item.record_id for item in first.items} if seen is None else set(seen)
     for shown in provider.owned_many(OwnedAsk(page, search, label) for page in chain(pages, again)):
         if shown.page > 1:
             check_new(shown, seen)
             seen |= {item.record_id for item in shown.items}
+            last = shown
         yield shown
+    yield from _behind(provider, last, seen, search, label, and_the_first=and_the_first)
+
+
+def _behind(
+    provider: OwnedPort, last: Page[OwnedNumber], seen: set[int], search: str | None, label: str | None, *, and_the_first: bool
+) -> Iterator[Page[OwnedNumber]]:
+    """The pages behind the one that is said to be the last, while each is full and the next one brings new records; `seen` grows. If
+    there are any, `and_the_first` once more.
+
+    A server may say that there are fewer pages than there are: the numbers on the others would count as not ours.
+    """
+    some = False
+    while len(last.items) + len(last.unread) >= PER_PAGE:
+        try:
+            last = provider.owned(page=last.page + 1, search=search, label=label)
+        except NotThere:
+            break
+        except ReadFailed as failed:
+            _check_is_about_the_page(failed, provider, search, label)
+            break
+        if not last.unread and all(item.record_id in seen for item in last.items):
+            break
+        seen |= {item.record_id for item in last.items}
+        some = True
+        yield last
+    if some and and_the_first:
+        yield provider.owned(page=1, search=search, label=label)
+
+
+def _check_is_about_the_page(failed: ReadFailed, provider: OwnedPort, search: str | None, label: str | None) -> None:
+    """Raises what failed, unless it is this server's answer to a page that isn't there: some refuse it, some break, some show another one.
+
+    Then the first page can still be read, and the list ends where the server said. Else no account with a full last page could be read on
+    such a server.
+    """
+    if isinstance(failed.answer, No):
+        return
+    if not (isinstance(failed.answer, NotNow) and failed.answer.reason is NotNowReason.UNAVAILABLE):
+        raise failed
+    provider.owned(page=1, search=search, label=label)
 
 
 def check_new(shown: Page[OwnedNumber], seen: Collection[int]) -> None:
@@ -201,10 +300,12 @@ def listed_as(provider: OwnedPort, label: str, *, unread: set[str | None] | None
 
 
 def owned_whole(provider: OwnedPort, tries: int = 3) -> tuple[OwnedNumber, ...]:
-    """Every owned number, from a list that didn't change its length while it was read.
+    """Every owned number, from a list that didn't change its length while it was read, or that showed the same numbers twice and said
+    that it has fewer.
 
-    Raises ReadFailed if it always does, or if it holds a record that can't be read: that could be any number.
+    Raises ReadFailed if it always changes, or if it holds a record that can't be read: that could be any number.
     """
+    before: set[int] = set()
     for _ in range(tries):
         found: dict[int, OwnedNumber] = {}
         totals = set[int]()
@@ -213,8 +314,9 @@ def owned_whole(provider: OwnedPort, tries: int = 3) -> tuple[OwnedNumber, ...]:
                 raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
             found |= {item.record_id: item for item in shown.items}
             totals.add(shown.total)
-        if totals == {len(found)}:
+        if totals == {len(found)} or (max(totals) < len(found) and found.keys() == before):
             return tuple(found.values())
+        before = set(found)
     raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
 
 

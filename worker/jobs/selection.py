@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from didflow.contract.countries import same_country
 from didflow.contract.destinations import Route, Transport
 from didflow.contract.errors import JobError
+from didflow.contract.inventory import InventoryFilter
 from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, OwnedNumber, ReadFailed
 from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from didflow.contract.results import NumberResult
 from worker.jobs.owned_numbers import ONE_BY_ONE, check_read, find_each, find_owned, listed, listed_as, shared_digits
 from worker.jobs.ports.endings import Refused
+from worker.jobs.ports.inventory import MirroredNumbers
 from worker.jobs.ports.provider import OwnedPort, TrunkPort
+from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RouteChange
 
 #: Named numbers that are looked up in one go.
@@ -41,8 +44,8 @@ class Choice:
     they aren't mistaken for numbers that don't match.
     """
 
-    def __init__(self, request: Reroute | Release, provider: OwnedPort) -> None:
-        self._request, self._provider = request, provider
+    def __init__(self, request: Reroute | Release, provider: OwnedPort, mirror: MirroredNumbers, rules: Rules) -> None:
+        self._request, self._provider, self._mirror, self._rules = request, provider, mirror, rules
         self.not_found: tuple[str, ...] = ()
         self.label = request.selector.label if request.selector else None
 
@@ -57,14 +60,26 @@ class Choice:
 
     def _fitting(self, selector: Selector) -> Iterator[Sequence[OwnedNumber]]:
         unread: set[str | None] = set()
-        label, provider, any_fits = self.label, self._provider, False
-        for items in listed_as(provider, label, unread=unread) if label is not None else listed(provider, unread=unread):
+        conditions, any_fits = selector.conditions, False
+        for items in self._that_may_fit(conditions, unread):
             found = [owned for owned in items if fits(owned, selector)]
+            found = self._mirror.fitting(found, conditions) if conditions is not None else found
             any_fits = any_fits or bool(found)
             yield found
         if unread and not any_fits:
             raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
         self.not_found = tuple(sorted((number or "a record") + UNREADABLE_MARK for number in unread))
+
+    def _that_may_fit(self, conditions: InventoryFilter | None, unread: set[str | None]) -> Iterator[Sequence[OwnedNumber]]:
+        listing = isinstance(self._request, Reroute) and self._request.read_routes
+        max_age_s = 0.0 if listing else self._rules.mirror_max_age_s
+        records = self._mirror.records(conditions, max_age_s) if conditions is not None and max_age_s else None
+        if records is not None:
+            yield from self._by_record_id(records)
+        elif self.label is not None:
+            yield from listed_as(self._provider, self.label, unread=unread)
+        else:
+            yield from listed(self._provider, unread=unread)
 
     def _named(self, numbers: Sequence[str]) -> Iterator[Sequence[OwnedNumber]]:
         missing = set(numbers)
@@ -72,10 +87,8 @@ class Choice:
             found = [owned for owned in items if owned.number in missing]
             missing -= {owned.number for owned in found}
             yield found
-        if len(missing) <= ONE_BY_ONE:
-            found = list(find_each(self._provider, missing).values())
-            missing -= {owned.number for owned in found}
-            yield found
+        if few := len(missing) <= ONE_BY_ONE:
+            yield self._found_each(missing)
         if missing:
             # A second, different read: a search may find nothing. The whole list, as for a selector.
             unread: set[str | None] = set()
@@ -84,7 +97,15 @@ class Choice:
                 missing -= {owned.number for owned in found}
                 yield found
             check_read(missing, unread)
+        if not few:
+            yield self._found_each(missing)  # The list may end too early.
         self.not_found = tuple(number for number in numbers if number in missing)
+
+    def _found_each(self, missing: set[str]) -> list[OwnedNumber]:
+        """Those of them that a search for all their digits shows; they aren't missing any more."""
+        found = list(find_each(self._provider, missing).values())
+        missing -= {owned.number for owned in found}
+        return found
 
     def _with(self, wanted: Collection[str]) -> Iterator[Sequence[OwnedNumber]]:
         """Lists that hold these numbers: the pages of the digits that they share, unless a question for each takes fewer calls."""
@@ -117,9 +138,9 @@ class Choice:
                 yield [self._provider.owned_one(record_id)]
 
 
-def select(request: Reroute | Release, provider: OwnedPort) -> Selected:
+def select(request: Reroute | Release, provider: OwnedPort, mirror: MirroredNumbers, rules: Rules) -> Selected:
     """Read the numbers that the request names. Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
-    choice = Choice(request, provider)
+    choice = Choice(request, provider, mirror, rules)
     owned = tuple(one for found in choice for one in found)
     check_count(request, len(owned))
     return Selected(owned, choice.not_found)
@@ -136,7 +157,7 @@ def check_count(request: Reroute | Release, count: int) -> None:
 
 
 def fits(owned: OwnedNumber, selector: Selector) -> bool:
-    """Whether the number is what the selector describes; every field given must match."""
+    """Whether the number's record is what the selector describes, as far as that is in it (`IN_THE_RECORD`)."""
     return all(
         (
             selector.trunk_id is None or any(d.goes_to_trunk(selector.trunk_id) for d in owned.route),

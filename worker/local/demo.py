@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,8 @@ from didflow.contract.results import NumberResult, by_kind
 from didflow.ledger.connection import connect
 from didflow.terminal.argument_types import parser_of
 from didflow.terminal.own_command import own_command
+from worker.local import demo_http
+from worker.local.demo_http import HttpDemo
 from worker.local.stack import LocalStack
 from worker.wavix.sandbox.admin import SandboxAdmin
 
@@ -37,6 +40,7 @@ ENVIRONMENT = {
     "DIDFLOW_RATE_LIMIT": "50",
     "DIDFLOW_STOCK_LOOK_SECONDS": "0.5",
     "DIDFLOW_LOG_LEVEL": "warning",
+    **demo_http.ENVIRONMENT,
 }
 JOB_WITHIN_S = 40.0
 
@@ -44,8 +48,9 @@ JOB_WITHIN_S = 40.0
 class Demo:
     """The jobs in the order of a customer's life, each waited for and printed."""
 
-    def __init__(self, didflow: Didflow, sandbox: SandboxAdmin, console: Console) -> None:
-        self._didflow, self._sandbox, self._console = didflow, sandbox, console
+    def __init__(self, didflow: Didflow, sandbox: SandboxAdmin, console: Console, http_url: str | None) -> None:
+        """`http_url` None: the extra `http` isn't installed."""
+        self._didflow, self._sandbox, self._console, self._http_url = didflow, sandbox, console, http_url
         self._done: list[tuple[str, JobView]] = []
 
     def run(self) -> bool:
@@ -59,7 +64,7 @@ class Demo:
         self._same_again(los_angeles, "order-4711", bought)
         numbers = numbers_of(bought)
         moved = self._run("failover: reroute them to a SIP URI", Reroute(numbers=numbers, destinations=(pbx,)), "failover-1")
-        self._run("and back: every number gets its own old route", Failback(job_id=moved.id), "failback-1")
+        self._run("and back: each number gets the route that it had", Failback(job_id=moved.id), "failback-1")
         self._run("buy 1 in Germany, which needs documents", SearchAndBuy(country="DE", documents="allow_inactive"), "order-4712")
         nowhere = SearchAndBuy(country="US", region="California", quantity=5, max_monthly_usd=Decimal("0.10"))
         self._run("buy 5 for at most 0.10 a month: none is that cheap", nowhere, "order-4713")
@@ -70,8 +75,17 @@ class Demo:
         self._standing()
         self._quoted()
         self._called_off(numbers_of(unlucky))
-        self._run("release what was bought there", Release(numbers=numbers_of(unlucky)), "churn-1")
+        self._run("release the two Toronto numbers", Release(numbers=numbers_of(unlucky)), "churn-1")
+        self._over_http()
         return self._summary()
+
+    def _over_http(self) -> None:
+        """What a system that isn't written in Python does."""
+        if self._http_url is None:
+            self._console.print("\nthe HTTP API isn't installed: pip install 'didflow[http]'", highlight=False)
+        else:
+            job_id = HttpDemo(self._http_url, self._console).run()
+            self._done.append(("buy 1 in San Diego over HTTP", self._didflow.get(job_id)))
 
     def _catalogue(self) -> None:
         """What an onboarding page shows before anything is bought."""
@@ -99,7 +113,8 @@ class Demo:
         self._sandbox.order("restock", numbers=sold[1:5])
         view = self._ended("the standing order, filled when there were 2", job)
         for rung in view.result.search.rungs if view.result and view.result.search else ():
-            self._console.print(f"  rung {rung.rung} {rung.name}: {rung.seen} seen, {rung.bought} bought, refused {by_kind(rung.refused)}")
+            refusals = "".join(f", {count} refused: {kind}" for kind, count in by_kind(rung.refused).items())
+            self._console.print(f"  rung {rung.rung} {rung.name}: {rung.seen} seen, {rung.bought} bought{refusals}")
 
     def _until_looked(self, job: Job, times: int) -> None:
         """Until the standing order has found too few so often."""
@@ -118,7 +133,7 @@ class Demo:
         self._until(lambda: self._didflow.get(job.id).reason == "grace")
         self._console.print("  parked, and counts down; [yellow]the customer comes back[/]")
         self._didflow.cancel(job.id)
-        self._ended("the release of who came back, called off", job)
+        self._ended("the release for the customer who came back: called off", job)
 
     def _quoted(self) -> None:
         """A quote that is kept, and one that can't be: by then the number costs more."""
@@ -183,6 +198,7 @@ class Demo:
         words = "equal to the cent" if equal else "NOT EQUAL"
         self._console.print(f"didflow reports {charged} USD, the sandbox's own ledger says {taken} USD: {words}", highlight=False)
         expected = ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 3 + ["failed", "cancelled", "succeeded"]
+        expected += ["succeeded"] * (self._http_url is not None)
         return equal and self._inventory() and [view.state.value for _, view in self._done] == expected
 
     def _inventory(self) -> bool:
@@ -216,6 +232,14 @@ def colour(view: JobView) -> str:
     return {"succeeded": "green", "partial": "yellow", "failed": "yellow", "cancelled": "yellow"}.get(view.state.value, "red")
 
 
+def _stack(log: Path) -> LocalStack:
+    sandbox, with_http = ("--port", "0", "--latency-ms", "20"), find_spec("fastapi") is not None
+    http_ports = (0,) if with_http else ()
+    return LocalStack(
+        processes=2, threads=4, sandbox=sandbox, environment=ENVIRONMENT, log=log, with_webhooks=with_http, http_ports=http_ports
+    )
+
+
 def parser() -> ArgumentParser:
     """Of its command line, on which there is nothing but `--help`."""
     return parser_of("didflow demo", "Run the main job here, on an embedded Valkey and a sandbox Wavix. Costs nothing.", "didflow demo")
@@ -228,11 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="didflow-demo-") as folder:
         log = Path(folder) / "workers.log"
         try:
-            console.print("starting an embedded Valkey, a sandbox Wavix and two worker processes", style="dim")
-            sandbox = ("--port", "0", "--latency-ms", "20")
-            with LocalStack(processes=2, threads=4, sandbox=sandbox, environment=ENVIRONMENT, log=log) as stack:
+            console.print("starting an embedded Valkey, a sandbox Wavix, two worker processes, HTTP API and webhooks", style="dim")
+            with _stack(log) as stack:
                 didflow = Didflow(connect(stack.redis_url or ""), NAMESPACE)
-                good = Demo(didflow, SandboxAdmin(stack.sandbox_url or ""), console).run()
+                good = Demo(didflow, SandboxAdmin(stack.sandbox_url or ""), console, stack.http_url).run()
         except DidflowError as error:
             console.print(f"[red]{error.code}[/]: {error}")
             console.print(log.read_text()[-5000:] if log.exists() else "", markup=False)

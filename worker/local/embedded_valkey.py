@@ -42,11 +42,13 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 #: What the server and this module write there.
 #: The folder in the state folder for what the sandbox's jobs leave: they never mix with those of a real account.
 SANDBOX_FOLDER = "sandbox"
+#: There, what the sandbox has sold to these jobs.
+SANDBOX_STATE = "wavix.json"
 #: Locked by the process that a server belongs to, as long as it lives.
 OWNER_LOCK = "valkey.lock"
 #: Locked by every process that works on the server for its owner, as long as one of them lives.
 PARTS_LOCK = "parts.lock"
-_OURS = (DATA_FOLDER, "valkey.log", "dump.rdb", ADDRESS_FILE, OWNER_LOCK, PARTS_LOCK, SANDBOX_FOLDER)
+_OURS = (DATA_FOLDER, "valkey.log", "dump.rdb", ADDRESS_FILE, OWNER_LOCK, PARTS_LOCK, SANDBOX_FOLDER, SANDBOX_STATE)
 
 log = structlog.stdlib.get_logger("didflow.embedded")
 
@@ -152,7 +154,7 @@ class EmbeddedValkey:
         if self.url and not self.died:
             self._end()
         shutil.rmtree(self._folder / DATA_FOLDER, ignore_errors=True)
-        for name in ("valkey.log", "dump.rdb"):
+        for name in ("valkey.log", "dump.rdb", SANDBOX_STATE):
             (self._folder / name).unlink(missing_ok=True)
 
     @property

@@ -12,7 +12,7 @@ from didflow.settings import SANDBOX, Settings
 from didflow.terminal.confirmation import FOR_GOOD, confirmed
 from didflow.terminal.output import WholeWords, clean
 from didflow.urls import base_url
-from worker.local.embedded_valkey import EmbeddedValkey, OwnedElsewhere
+from worker.local.embedded_valkey import SANDBOX_STATE, EmbeddedValkey, OwnedElsewhere
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ def reset(settings: Settings, *, sandbox: bool, named: Sequence[str], yes: bool)
     try:
         contents = _contents(valkey, settings, sandbox=sandbox)
         if contents.jobs == 0 and not contents.providers:
+            (valkey.folder / SANDBOX_STATE).unlink(missing_ok=True)
             return
         _say(contents, valkey.folder, settings.namespace)
         _check_named(contents, named)

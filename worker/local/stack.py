@@ -4,7 +4,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import IO, Self
 
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.exit_codes import ExitCode
+from didflow.module_command import module_command
 from didflow.parent_process import PARENT_VARIABLE
 from didflow.settings import SANDBOX_KEY
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -32,6 +32,7 @@ class LocalStack:
     redis_url     a server that is there already; then no embedded one is started
     sandbox       arguments of the sandbox; None: no sandbox, the environment names a real account
     with_requests also start the consumer of business events
+    with_webhooks also start the process that delivers webhooks
     http_ports    also serve the HTTP API on the first of these ports that can be had; 0: any that is free; (): not
     environment   for the workers and that consumer, over this process's own
     namespace     of the ledger, for an embedded server that continues from a clean end
@@ -44,6 +45,7 @@ class LocalStack:
     redis_url: str | None = None
     sandbox: Sequence[str] | None = ()
     with_requests: bool = False
+    with_webhooks: bool = False
     http_ports: Sequence[int] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     namespace: str | None = None
@@ -68,6 +70,8 @@ class LocalStack:
                 self.start_workers()
             if self.with_requests:
                 self._start_requests()
+            if self.with_webhooks:
+                self._start("webhooks", ["producers.cli", "webhooks", "run"], self.worker_environment())
             if self.http_ports:
                 self._start_http(self.http_ports)
         except BaseException:
@@ -111,7 +115,7 @@ class LocalStack:
     def _start(self, name: str, command: list[str], environment: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:
         """A child in a session of its own, so that Ctrl-C is for us alone. It ends by itself if this process is killed."""
         child = self.children[name] = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            module_command(*command),
             env=environment | {PARENT_VARIABLE: str(os.getpid())},
             stdout=stdout,
             stderr=self._log_file,
@@ -134,7 +138,7 @@ class LocalStack:
 
     def stop(self) -> None:
         """Who submits first, then workers, so that they can return what they hold; then what they stand on."""
-        for name in (HTTP, "consumer of business events", "workers", "sandbox"):
+        for name in (HTTP, "consumer of business events", "workers", "webhooks", "sandbox"):
             self._stop_child(name)
         if self._valkey is not None:
             self._valkey.stop()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -22,7 +21,8 @@ from didflow.logs import configure_logs
 from didflow.settings import SANDBOX_KEY, Settings, load_settings
 from didflow.terminal.argument_types import parser_of, port, whole
 from didflow.terminal.own_command import own_command
-from didflow.urls import shown_redis_url
+from didflow.urls import shown_redis_url, split_redis_url
+from worker.local.embedded_valkey import SANDBOX_FOLDER, SANDBOX_STATE
 from worker.local.reset import reset
 from worker.local.stack import LocalStack
 from worker.operate.beside_up import UpFile
@@ -70,7 +70,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     made = parser_of(
         "didflow up",
         "Run everything here: an embedded Valkey (unless DIDFLOW_REDIS_URL is set), the workers, the consumer of"
-        " business events, the HTTP API, and, without WAVIX_API_KEY, the sandbox.",
+        " business events, the HTTP API, the webhooks, and, without WAVIX_API_KEY, the sandbox.",
         "didflow up",
         "didflow up --sandbox --sandbox-port 8900 --processes 2",
     )
@@ -79,7 +79,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     )
     made.add_argument("--sandbox-port", type=port, default=8788, help="where the sandbox listens (%(default)s)")
     made.add_argument(
-        "--http-port", type=port, default=None, help=f"where the HTTP API listens on loopback; none: {HTTP_PORT}, or any that is free"
+        "--http-port", type=port, default=None, help=f"where the HTTP API listens on loopback ({HTTP_PORT}, or any that is free)"
     )
     made.add_argument("--processes", type=whole(1, 64), default=settings.processes, help="worker processes (%(default)s)")
     made.add_argument("--threads", type=whole(1, 32), default=settings.threads, help="threads of each (%(default)s)")
@@ -103,9 +103,16 @@ def _stack(settings: Settings, given: argparse.Namespace) -> LocalStack:
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
         namespace=settings.namespace,
         with_requests=True,
+        with_webhooks=True,
         http_ports=_http_ports(given.http_port),
-        sandbox=("--port", str(given.sandbox_port)) if with_sandbox else None,
+        sandbox=_sandbox_arguments(settings, given) if with_sandbox else None,
     )
+
+
+def _sandbox_arguments(settings: Settings, given: argparse.Namespace) -> tuple[str, ...]:
+    """What the sandbox sold is kept beside the embedded ledger: it would seem to have lost the numbers of that ledger's jobs."""
+    state = settings.state_dir / SANDBOX_FOLDER / SANDBOX_STATE if settings.redis_url is None else None
+    return ("--port", str(given.sandbox_port), *(("--state", str(state)) if state is not None else ()))
 
 
 def _http_ports(given: int | None) -> tuple[int, ...]:
@@ -132,7 +139,7 @@ def exports(stack: LocalStack, settings: Settings) -> dict[str, str]:
 
 
 def _holds_secret(url: str) -> bool:
-    return shown_redis_url(url) != url or urlsplit(url).password is not None
+    return shown_redis_url(url) != url or split_redis_url(url)[0].password is not None
 
 
 def described(stack: LocalStack, settings: Settings) -> dict[str, object]:
@@ -150,7 +157,8 @@ def described(stack: LocalStack, settings: Settings) -> dict[str, object]:
 
 
 def print_addresses(console: Console, stack: LocalStack, settings: Settings) -> None:
-    sandboxed = f"sandbox at {stack.sandbox_url}: its money is not real, and it forgets all its numbers when it stops"
+    kept = "its numbers are kept" if settings.redis_url is None else "it forgets all its numbers when it stops"
+    sandboxed = f"sandbox at {stack.sandbox_url}: its money is not real, and {kept}"
     real = ", ".join(f"{name} at {account.base_url}" for name, account in settings.all_accounts().items())
     http = f"{stack.http_url}, described at {stack.http_url}/docs" if stack.http_url else "not installed: pip install 'didflow[http]'"
     own, variables = own_command(), exports(stack, settings)
@@ -158,6 +166,7 @@ def print_addresses(console: Console, stack: LocalStack, settings: Settings) -> 
     lines = [
         f"  ledger   {'embedded Valkey' if settings.redis_url is None else 'DIDFLOW_REDIS_URL'}, namespace {settings.namespace}",
         f"  Wavix    {sandboxed if stack.sandbox_url else f'{real}, with the key that is set here'}",
+        *([f"  console  {stack.http_url}/console/"] if stack.http_url else []),
         f"  HTTP     {http}",
         f'  try      {own} buy --country US --city "LOS ANGELES, CA" --quantity 2 --key order-1 --wait',
         "Commands in other shells of this user find all this by themselves. Another system needs",

@@ -6,6 +6,7 @@ By reads alone. What the workers know is checked and left as it is.
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
+from didflow.checks.check import Check
 from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.provider import Barred, NotNow, NotNowReason, NotThere, ReadFailed
 from didflow.contract.time_values import about
@@ -16,7 +17,6 @@ from didflow.settings import SANDBOX, Account, Settings
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
 from worker.attempt.rate_limiter import SharedRateLimiter
-from worker.operate.check import Check
 from worker.process.provider_identity import look_at, other_account, other_server
 from worker.wavix.client import WavixClient
 from worker.wavix.dialects import Dialect

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import combinations
 
+from didflow.checks.check import Check
 from didflow.contract.provider import NotThere, ReadFailed
 from didflow.ledger.ledger import Ledger
 from didflow.settings import Account, Settings
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
 from worker.attempt.rate_limiter import SharedRateLimiter
-from worker.operate.check import Check
 from worker.wavix.client import WavixClient
 
 HTTP_TIMEOUT_S = 10.0

@@ -15,7 +15,7 @@ from didflow.logs import configure_logs
 from didflow.settings import load_settings
 from didflow.terminal import options as given
 from didflow.terminal.examples import HELP, as_lines
-from didflow.terminal.output import errors_told, print_json
+from didflow.terminal.output import errors_shown, print_json
 from worker.attempt.dialects import finder_of
 from worker.attempt.provider_clients import client_of, pace_from
 from worker.attempt.rate_limiter import SharedRateLimiter
@@ -37,7 +37,7 @@ def adopt(
 
     Exit codes: 0 done, 2 bad input, 5 Redis or the provider can't be asked.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         settings = load_settings()
         known = settings.account(account)
         if known is None:
@@ -62,7 +62,11 @@ def adopt(
                 what = "give --yes: there is no terminal to confirm on"
                 raise InvalidRequest(what, (("--yes", what),))
             typer.confirm(f"The jobs of {account!r} belong to {before}. From now on: {now}?", abort=True, err=True)
-        ledger.run(claim_ledger(account, server, seen.records, how="adopt", actor=settings.acting))
+        known_before = note.server if note else ""
+        claimed = ledger.run(claim_ledger(account, server, seen.records, how="adopt", actor=settings.acting, seen=known_before))
+        if not claimed.ours:
+            what = f"another person has assigned the ledger to {claimed.server} meanwhile: look again before you adopt"
+            raise InvalidRequest(f"{account}: {what}", (("account", what),))
         if as_json:
             print_json({"account": account, "before": note.server if note else None, "server": server, "records": len(seen.records)})
         else:

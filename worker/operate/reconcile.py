@@ -8,25 +8,23 @@ from typing import Annotated
 import typer
 
 from didflow.contract.destinations import Destination, Route
-from didflow.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
-from didflow.contract.history import Happened, Happening
+from didflow.contract.errors import AlreadyDecided, InvalidRequest, InvalidSettings, ServiceUnavailable
 from didflow.contract.numbers import parse_e164
 from didflow.contract.provider import OwnedNumber, ReadFailed
-from didflow.contract.requests import Reroute, SearchAndBuy
+from didflow.contract.requests import Reroute
 from didflow.ledger import script_calls
 from didflow.ledger.address import redis_url
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.replies import Unchanged
-from didflow.ledger.script_calls import RETENTION_MS, Submission, follower_args
+from didflow.ledger.script_calls import RETENTION_MS, Submission
 from didflow.logs import configure_logs
 from didflow.settings import load_settings
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import FOR_GOOD, Stake, confirmed
 from didflow.terminal.examples import HELP, as_lines
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_told, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
 from worker.attempt.dialects import finder_of
 from worker.attempt.patience import UntilStopped
@@ -35,11 +33,11 @@ from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.owned_numbers import find_each, owned_whole
 from worker.jobs.ports.provider import Provider
 from worker.jobs.purchase.quote import readable_balance_usd
-from worker.jobs.purchase.state import ItemStatus, PurchaseItem
 from worker.operate.beside_up import beside_up
 from worker.process.provider_identity import check_server
 from worker.reconcile.charges import Month
 from worker.reconcile.diff import Drift, Reservation
+from worker.reconcile.give import give, refused_gift
 from worker.reconcile.ledger_view import read_books
 from worker.reconcile.money import money_report, month_of, print_money
 from worker.reconcile.report import Report, compare
@@ -85,7 +83,8 @@ class Desk:
         return report
 
     def accept(self, report: Report, numbers: Sequence[str]) -> None:
-        """These orphans, or numbers in the cart, are no job's. Raises InvalidRequest for others."""
+        """These orphans, or numbers in the cart, are no job's. Raises InvalidRequest for others; AlreadyDecided
+        for one that another person gave to a purchase since the report was made."""
         orphans = {one.number: one.record_id for one in report.findings if one.kind == "orphan" and one.record_id is not None}
         in_cart = {one.number for one in report.findings if one.kind == "in_cart"}
         if strange := sorted(set(numbers) - orphans.keys() - in_cart):
@@ -94,32 +93,16 @@ class Desk:
         Gate(self._ledger).accept(self._account, owned, [number for number in numbers if number not in owned])
 
     def give(self, report: Report, job_id: str, number: str) -> None:
-        """The job bought this orphan: it keeps it, and buys one less. Raises InvalidRequest, JobNotFound."""
+        """The job bought this orphan: it keeps it, and buys one less. A repeated call finds it given.
+
+        Raises InvalidRequest, JobNotFound; AlreadyDecided if another person decided otherwise first.
+        """
         if number not in {one.number for one in report.findings if one.kind == "orphan"}:
-            raise _refused("give", f"{number} is no orphan")
-        view = self._ledger.get(job_id)
-        if not isinstance(view.request, SearchAndBuy) or view.account != self._account or view.request.dry_run:
-            raise _refused("give", f"job {job_id} is not a purchase of this account")
-        kept = sum(PurchaseItem.model_validate_json(text).status == ItemStatus.KEPT for text in self._ledger.numbers(job_id).values())
-        if kept >= view.request.quantity:
-            raise _refused("give", f"job {job_id} already has all {kept} numbers")
-        owned = self._owned[number]
-        pick = PurchaseItem(status=ItemStatus.KEPT, setup_usd=owned.setup_usd, monthly_usd=owned.monthly_usd, owned=owned)
-        what = Happening.BOUGHT if owned.is_active else Happening.BOUGHT_INACTIVE
-        actor = self._ledger.commands.actor
-        happened = Happened(
-            what=what,
-            record_id=owned.record_id,
-            setup_usd=pick.setup_usd,
-            monthly_usd=pick.monthly_usd,
-            by="person",
-            actor=actor or None,
-        )
-        follower = () if owned.is_active else follower_args(job_id, self._account)
-        reply = self._ledger.run(script_calls.give(job_id, number, pick.model_dump_json(), happened, actor, follower))
-        if isinstance(reply, Unchanged):
-            raise _refused("give", f"job {job_id} is {reply}: only a waiting job can be given a number")
-        Gate(self._ledger).accept_given(self._account, owned.record_id, number)  # So that the gate is checked at once.
+            given_to = Gate(self._ledger).given_to(self._account, number)
+            if given_to == job_id:
+                return
+            raise AlreadyDecided(number, given_to) if given_to else refused_gift(f"{number} is no orphan")
+        give(self._ledger, self._account, job_id, self._owned[number], self._ledger.commands.actor)
 
     def repair(self, drifts: Sequence[Drift], reservations: Sequence[Reservation]) -> list[str]:
         """Put right what can be put right without a decision; the reroutes that were submitted."""
@@ -179,7 +162,7 @@ def reconcile(
 
     Exit codes: 0 all agrees, 1 something doesn't, 2 bad input, 5 Redis or the provider can't be asked.
     """
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         if month is not None and not money:
             raise _refused("--month", "only with --money")
         if money and (repair or accept or give):

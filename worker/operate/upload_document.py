@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from didflow.client.document_jobs import numbers_that_need
+from didflow.contract.audit import reason_given
 from didflow.contract.document_file import MAX_BYTES, Paper, read_paper
 from didflow.contract.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from didflow.contract.numbers import parse_e164
@@ -18,10 +20,11 @@ from didflow.contract.provider import ReadFailed
 from didflow.ledger.address import redis_url
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.uploads import note_upload
 from didflow.logs import configure_logs
 from didflow.settings import Settings, load_settings
 from didflow.terminal import options as given
-from didflow.terminal.output import ExitCode, WholeWords, errors_told, print_json, print_table
+from didflow.terminal.output import ExitCode, WholeWords, errors_shown, print_json, print_table
 from worker.attempt.dialects import finder_of
 from worker.attempt.patience import UntilStopped
 from worker.attempt.provider_clients import client_of, pace_from
@@ -42,12 +45,14 @@ def upload(
     numbers_file: given.NumbersFile = None,
     job: Annotated[str | None, typer.Option()] = None,
     account: given.AccountName = "default",
+    reason: given.Reason = None,
     as_json: given.Json = False,
 ) -> None:
     """See `producers.cli.documents`, whose options these are."""
-    with errors_told(as_json=as_json):
+    with errors_shown(as_json=as_json):
         settings = beside_up(load_settings())
         ledger = Ledger(connect(redis_url(settings)), settings.namespace)
+        ledger.commands = ledger.commands.acting(settings.acting, "" if reason is None else reason_given(reason), "")
         numbers, paper = given.together(
             lambda: _numbers(given.listed_numbers(number, numbers_file), job, kind, account, ledger), lambda: _paper(kind, file)
         )
@@ -67,6 +72,8 @@ def _hand_in(settings: Settings, ledger: Ledger, account: str, numbers: tuple[st
     check_server(ledger, account, known)
     gate = SharedRateLimiter(ledger, account, pace_from(settings), None, emergency=False)
     client = client_of(known, finder_of(account, known, ledger), timeout_s=settings.http_timeout, admission=gate)
+    # Before anything is sent: no crash leaves an upload without its entry in the audit.
+    ledger.perform(note_upload(ledger.commands, account, paper.kind, numbers))
     try:
         with with_patience(UntilStopped()):
             return hand_in(numbers, paper, client, settle_s=settings.settle_seconds, now_s=time.monotonic, pause=time.sleep)
@@ -104,11 +111,7 @@ def _numbers(texts: tuple[str, ...], job_id: str | None, kind: str, account: str
     if view.account != account:
         what = f"{job_id} belongs to account {view.account!r}: name it with --account"
         raise InvalidRequest(f"job: {what}", (("job", what),))
-    found = tuple(one.number for one in view.result.numbers if kind in one.documents_needed) if view.result else ()
-    if not found:
-        what = f"no number in the result of {job_id} needs {kind[:40]!r}: `didflow status {job_id}`"
-        raise InvalidRequest(f"job: {what}", (("job", what),))
-    return found
+    return numbers_that_need(view, kind)
 
 
 def _number(text: str) -> str:

@@ -8,7 +8,6 @@ itself, and runs one at a time. It is kept for a while, so that the next of thes
 import os
 import select
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -18,11 +17,12 @@ from queue import Empty, Full, Queue
 import structlog
 
 from didflow.contract.states import Lane
+from didflow.module_command import module_command
 from didflow.parent_process import PARENT_VARIABLE
 from worker.process.names import NAME_VARIABLE, PREDECESSOR_VARIABLE, worker_id
 
 #: What is started. It takes job ids on its standard input, a line each, and answers each with a line.
-COMMAND = [sys.executable, "-m", "worker.process.isolated_process"]
+COMMAND = module_command("worker.process.isolated_process")
 #: The most jobs of a lane that wait here; other processes are nudged for them too.
 WAITING_MOST = 100
 #: How long a child is kept that has nothing to do.

@@ -14,6 +14,7 @@ from didflow.ledger.witness import Witness
 from didflow.logs import configure_logs
 from didflow.parent_process import is_orphan
 from didflow.settings import Settings, load_settings
+from didflow.tracing.process import process_traces
 from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import JobRunner
@@ -34,7 +35,7 @@ class SolitaryProcess:
         self._ledger.witness = beating.witness = Witness(self._worker_id)
         self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self._worker_id)
         ledger, providers = with_fault_points(self._ledger, Providers(settings, self._ledger))
-        self._runner = JobRunner(ledger, settings, providers, self._leases, stopping)
+        self._runner = JobRunner(ledger, settings, providers, self._leases, stopping, traces=process_traces())
 
     def start(self) -> None:
         self._leases.beat()

@@ -16,6 +16,7 @@ import structlog
 from didflow.contract.errors import InvalidSettings
 from didflow.contract.exit_codes import ExitCode
 from didflow.logs import configure_logs
+from didflow.module_command import module_command
 from didflow.parent_process import PARENT_VARIABLE, end_with_parent
 from didflow.settings import Settings, load_settings, unknown_variables
 from didflow.terminal.argument_types import parser_of
@@ -46,9 +47,7 @@ class Child:
         environment = environment | {NAME_VARIABLE: self.name, PREDECESSOR_VARIABLE: predecessor}
         self.started_s = time.monotonic()
         try:
-            self.running = subprocess.Popen(
-                [sys.executable, "-m", "worker.process.worker_process"], env=environment, start_new_session=True
-            )
+            self.running = subprocess.Popen(module_command("worker.process.worker_process"), env=environment, start_new_session=True)
         except OSError as error:  # No memory, no descriptors, too many processes: its neighbours continue meanwhile.
             self.name = predecessor
             self._restart_later()

@@ -53,6 +53,9 @@ class Sweeper(threading.Thread):
                 for _ in range(STEPS_MOST):
                     if not self._ledger.forget_histories():
                         break
+                for _ in range(STEPS_MOST):
+                    if not self._ledger.forget_audit():
+                        break
             if self._plans is not None:
                 self._plans.look()
         except (DidflowError, redis.RedisError) as error:

@@ -1,7 +1,9 @@
 """`python -m worker.process.worker_process`: one worker process."""
 
+import gc
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,26 +16,31 @@ import httpx
 import structlog
 from dramatiq.middleware import MiddlewareError
 
+from didflow.contract.actors import os_user
 from didflow.contract.errors import InvalidSettings, ServiceUnavailable, UnsafeRedis
 from didflow.contract.exit_codes import ExitCode
 from didflow.contract.states import Lane
+from didflow.fault_orders import VARIABLE, orders_from_environment
 from didflow.ledger.address import redis_url
 from didflow.ledger.connection import ScriptClient, connect
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.witness import Witness
-from didflow.ledger.worker_settings import running_with
+from didflow.ledger.worker_settings import note_limits, running_with
 from didflow.logs import configure_logs
 from didflow.parent_process import is_orphan
 from didflow.settings import Settings, load_settings, unknown_variables
+from didflow.tracing.process import process_traces
 from worker.actors import declare_actors
-from worker.attempt.fault_points import VARIABLE, orders_from_environment, watched_ledger, watched_provider
+from worker.attempt.fault_points import watched_ledger, watched_provider
 from worker.attempt.heartbeat import Leases
 from worker.attempt.provider_clients import Providers
 from worker.attempt.runner import Handler, JobRunner
 from worker.broker.broker import LedgerBroker
 from worker.broker.idle_threads import IdleThreads
 from worker.broker.middleware import load_middleware
+from worker.inventory.catalogue_feed import CatalogueFeed
 from worker.inventory.keeper import InventoryKeeper
+from worker.inventory.read_backs import ReadBacks
 from worker.jobs.ports.provider import Provider
 from worker.process.busy_threads import BusyThreads
 from worker.process.isolated import SolitaryRuns
@@ -51,6 +58,8 @@ WORKER_TIMEOUT_MS = 250
 GRACE_S = 5.0
 #: Of it, to return what hasn't begun although a thread hangs.
 HAND_BACK_S = 1.5
+#: To export the last spans, when everything is handed back.
+TRACES_S = 2.0
 
 log = structlog.stdlib.get_logger("didflow.process")
 
@@ -70,8 +79,21 @@ class WorkerProcess:
         self._ledger, beating = ledger_from(url, settings), ledger_from(url, settings)
         self._ledger.witness = beating.witness = witness
         running = running_with(settings, unknown_variables())
-        accounts = Providers(settings, self._ledger)
         self.identity = IdentityGuard(self._ledger, settings.all_accounts())
+        renewal_due_s = settings.renewal_due_days * 86_400
+        self._read_backs = ReadBacks(
+            ledger_from(url, settings),
+            settle_s=settings.settle_seconds,
+            renewal_due_s=renewal_due_s,
+            is_its_ledger=self.identity.is_known,
+        )
+        self._feed = CatalogueFeed(
+            ledger_from(url, settings),
+            kept_s=settings.catalogue_days * 86_400,
+            most=settings.catalogue_looks,
+            is_its_ledger=self.identity.is_known,
+        )
+        accounts = Providers(settings, self._ledger, saw=self._read_backs.saw, saw_list=self._feed.saw)
         self._identity_watch = IdentityWatch(self.identity, lambda name: accounts(name, Lane.BULK), self.stopping)
         self._leases = Leases(beating, lease_s=settings.lease_seconds, worker=self.worker_id, calls=accounts.calls, running=running)
         sweeping = ledger_from(url, settings)
@@ -93,20 +115,30 @@ class WorkerProcess:
             InventoryKeeper(
                 ledger_from(url, settings),
                 name,
-                partial(accounts, name, Lane.BULK),
+                partial(accounts.of_a_sweep, name),
                 every_s=settings.inventory_seconds,
                 requests_per_s=settings.rate_limit * settings.inventory_share,
                 settle_s=settings.settle_seconds,
-                renewal_due_s=settings.renewal_due_days * 86_400,
+                renewal_due_s=renewal_due_s,
                 is_its_ledger=self.identity.is_known,
+                worker=self.worker_id,
             )
             for name in settings.all_accounts()
         ]
         ledger, providers = with_fault_points(self._ledger, accounts)
         self._solitary = {lane: SolitaryRuns(lane, self._sign_off, grace_s=self._grace_s) for lane in (Lane.EMERGENCY, Lane.BULK)}
         check = self.identity.check
+        self._traces = process_traces()
         runner = JobRunner(
-            ledger, settings, providers, self._leases, self.stopping, handler, run_alone=self._run_alone, check_account=check
+            ledger,
+            settings,
+            providers,
+            self._leases,
+            self.stopping,
+            handler,
+            run_alone=self._run_alone,
+            check_account=check,
+            traces=self._traces,
         )
         self.broker = LedgerBroker(
             ledger_from(url, settings), runner, self.stopping, [_Services(self), *load_middleware(settings.middleware)]
@@ -142,6 +174,8 @@ class WorkerProcess:
             gatekeeper.start()
         for keeper in self._keepers:
             keeper.start()
+        self._read_backs.start()
+        self._feed.start()
         self._identity_watch.start()
         self._watchdog.start()
 
@@ -194,6 +228,8 @@ class WorkerProcess:
             gatekeeper.stop()
         for keeper in self._keepers:
             keeper.stop()
+        self._read_backs.stop()
+        self._feed.stop()
         self._solitary_stops = [threading.Thread(target=runs.stop, daemon=True) for runs in self._solitary.values()]
         for thread in self._solitary_stops:
             thread.start()
@@ -208,6 +244,8 @@ class WorkerProcess:
             self._ledger.worker_gone(self.worker_id)
         except ServiceUnavailable as error:
             log.warning("process.not_signed_off", error=str(error))
+        if self._traces is not None:
+            self._traces.close(TRACES_S)
         clean = clean and not any(thread.is_alive() for thread in self._solitary_stops)
         log.info("process.stopped", worker=self.worker_id, clean=clean)
 
@@ -216,6 +254,8 @@ class WorkerProcess:
         yield self._sweeper
         yield from self._gatekeepers
         yield from self._keepers
+        yield self._read_backs
+        yield self._feed
         for runs in self._solitary.values():
             yield from runs.threads()
         if self._worker is not None:
@@ -258,6 +298,7 @@ def ledger_from(url: str, settings: Settings) -> Ledger:
         settings.namespace,
         retention_ms=int(settings.retention_days * 86_400_000),
         history_ms=int(settings.history_days * 86_400_000),
+        audit_ms=int(settings.audit_days * 86_400_000),
     )
 
 
@@ -283,6 +324,8 @@ def check_start(settings: Settings) -> None:
     ledger = Ledger(client, settings.namespace)
     for name, account in settings.all_accounts().items():
         claim_server(ledger, name, account)
+    # Limits are changed in the environment of a process, and this is the first that the ledger knows of it.
+    ledger.run(note_limits(running_with(settings), f"{os_user()}@{socket.gethostname()}"))
 
 
 def ready_process() -> WorkerProcess:
@@ -292,7 +335,7 @@ def ready_process() -> WorkerProcess:
         settings = load_settings()
         configure_logs(log_format=settings.log_format, level=settings.log_level, serves=True)
         check_start(settings)
-        return WorkerProcess(settings, owns_process=True)
+        process = WorkerProcess(settings, owns_process=True)
     except (InvalidSettings, UnsafeRedis) as error:
         log.critical("process.refused_to_start", code=error.code, error=str(error))
         sys.exit(ExitCode.MISCONFIGURED)
@@ -303,6 +346,10 @@ def ready_process() -> WorkerProcess:
         # Nothing is asked before the start, so this comes from the settings and would come again. Its text may show a key.
         log.critical("process.refused_to_start", code="invalid_settings", error=type(error).__name__, next="look at WAVIX_* and DIDFLOW_*")
         sys.exit(ExitCode.MISCONFIGURED)
+    # Modules and their models are never freed. Without this each full collection goes through them, and holds all threads for a tenth of a
+    # second: so long that requests to the provider miss their moments.
+    gc.freeze()
+    return process
 
 
 def is_refused(process: WorkerProcess) -> bool:

@@ -20,9 +20,9 @@ from collections.abc import Callable
 
 import structlog
 
-from didflow.contract.errors import ServiceUnavailable
-from didflow.contract.provider import ReadFailed
-from didflow.ledger.gate import Findings, Gate, Turn
+from didflow.contract.errors import AlreadyDecided, InvalidRequest, JobNotFound, ServiceUnavailable
+from didflow.contract.provider import OwnedNumber, ReadFailed
+from didflow.ledger.gate import Findings, Gate, Gift, Turn
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.replies import Vouched
 from didflow.ledger.witness import Witness
@@ -30,6 +30,7 @@ from worker.attempt.patience import UntilStopped
 from worker.jobs.owned_numbers import owned_whole
 from worker.jobs.ports.provider import Provider
 from worker.reconcile.diff import added_since, candidates, strangers, unclaimed
+from worker.reconcile.give import give
 from worker.reconcile.ledger_view import read_books
 from worker.wavix.request_gate import with_patience
 
@@ -60,8 +61,9 @@ class Gatekeeper(threading.Thread):
         worker: str,
         witness: Witness | None = None,
         is_its_ledger: Callable[[str], bool] = lambda _: True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._is_its_ledger = is_its_ledger
+        self._is_its_ledger, self._clock = is_its_ledger, clock
         super().__init__(name=f"gate {account}", daemon=True)
         self._ledger, self._gate, self._account, self._provider = ledger, Gate(ledger), account, provider
         self._settle_ms, self._worker = int(settle_s * 1000), worker
@@ -71,6 +73,7 @@ class Gatekeeper(threading.Thread):
         self._told_epoch = 0
         self._again_s = 0.0
         self._accepted: frozenset[str] = frozenset()
+        self._known_since_s: dict[tuple[int, str], float] = {}
 
     def run(self) -> None:
         while not self._stop_event.wait(LOOK_EVERY_S):
@@ -122,13 +125,15 @@ class Gatekeeper(threading.Thread):
     def _say_closed(self, turn: Turn) -> None:
         if turn.epoch != self._told_epoch:
             self._told_epoch, self._again_s = turn.epoch, 0.0
+            self._known_since_s = {(turn.epoch, "restart"): self._clock()}
             log.error(
                 "gate.closed", account=self._account, epoch=turn.epoch, open_jobs=turn.open_jobs, next="opens by itself if nothing was lost"
             )
 
     def _is_time(self) -> bool:
-        """Not at once after trouble or findings; at once when a person accepted something."""
-        accepted = self._gate.accepted(self._account)
+        """Not at once after trouble or findings; at once when a person accepted or gave something."""
+        gifts = self._gate.gifts(self._account).values()
+        accepted = self._gate.accepted(self._account) | {f"{one.number} {one.job}" for one in gifts if not one.refused}
         changed, self._accepted = accepted != self._accepted, accepted
         return changed or time.monotonic() >= self._again_s
 
@@ -142,11 +147,20 @@ class Gatekeeper(threading.Thread):
             self._again_s = time.monotonic() + AFTER_FINDINGS_S
         elif self._gate.let_through(turn, self._account):
             log.warning("gate.opened", account=self._account, epoch=turn.epoch)
+            self._close_gifts()
+
+    def _close_gifts(self) -> None:
+        """An open gate carries out no gift, and takes no new one. One that was never tried says so until the gate opens again."""
+        for gift in self._gate.gifts(self._account).values():
+            if gift.refused:
+                self._gate.forget_gift(self._account, gift)
+            else:
+                self._refuse(gift, f"no unknown number was left when the gate opened, and record {gift.record_id} was none of them")
 
     def _find(self, turn: Turn) -> Findings | None:
         """Unknown numbers; None while the lists may still be outdated."""
         now_ms = self._ledger.now_ms()
-        if now_ms - turn.since_ms < self._settle_ms:
+        if not self._has_settled(turn.epoch, "restart", turn.since_ms, now_ms):
             return None
         if not turn.cart_ms:
             in_cart = [offer.number for offer in self._provider.cart()]
@@ -154,11 +168,39 @@ class Gatekeeper(threading.Thread):
             if unknown := strangers(books, in_cart, now_ms):
                 return Findings(self._account, {}, unknown, candidates(books, unknown))
             self._gate.saw_cart(turn, self._account, self._worker, turn_ms=TURN_MS)
+            self._known_since_s[turn.epoch, "cart"] = self._clock()
             return None
-        if now_ms - turn.cart_ms < self._settle_ms:
+        if not self._has_settled(turn.epoch, "cart", turn.cart_ms, now_ms):
             return None
         owned = owned_whole(self._provider)
         books = read_books(self._ledger, self._account)
         orphans = added_since(unclaimed(books, owned), turn.after_ms)
-        numbers = {one.number: one.record_id for one in orphans}
+        numbers = {one.number: one.record_id for one in orphans if not self._was_given(one)}
         return Findings(self._account, numbers, (), candidates(books, numbers) if numbers else ())
+
+    def _has_settled(self, epoch: int, what: str, since_ms: int, now_ms: int) -> bool:
+        """By Redis's clock, and by that of this process since it knows of it: after a restart a server's clock is often set right, and no
+        list gets younger by that."""
+        now_s = self._clock()
+        known_s = now_s - self._known_since_s.setdefault((epoch, what), now_s)
+        return min(now_ms - since_ms, known_s * 1000) >= self._settle_ms
+
+    def _was_given(self, orphan: OwnedNumber) -> bool:
+        """Whether a person said which purchase bought it, and the purchase has it now."""
+        gift = self._gate.gifts(self._account).get(orphan.number)
+        if gift is None or gift.refused:
+            return False
+        if gift.record_id != orphan.record_id:
+            self._refuse(gift, f"the account owns another record of this number now: {orphan.record_id}, not {gift.record_id}")
+            return False
+        try:
+            give(self._ledger, self._account, gift.job, orphan, gift.actor)
+        except (InvalidRequest, JobNotFound, AlreadyDecided) as error:
+            self._refuse(gift, str(error))
+            return False
+        return True
+
+    def _refuse(self, gift: Gift, why: str) -> None:
+        """The person sees it beside the findings."""
+        if self._gate.refuse_gift(self._account, gift, why):
+            log.error("gate.gift_refused", account=self._account, number=gift.number, job_id=gift.job, error=why)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 
 #: More values than any page of a list has. A value takes up to half a kilobyte while it is read, so an answer takes up to 50 MB.
 MAX_VALUES = 100_000
@@ -34,7 +35,8 @@ def read_json(body: bytes, clean: Callable[[str], str] = str) -> object:
         value = json.loads(
             body.decode("utf-8-sig"), parse_float=_decimal, parse_int=_integer, parse_constant=str, object_pairs_hook=_each_name_once
         )
-        return _cleaned(value, clean, MAX_DEPTH)
+        # The names of a list's records, and many texts in them, are the same: each is cleaned once.
+        return _cleaned(value, cache(lambda text: visible(clean(_encodable(text)))), MAX_DEPTH)
     except (ValueError, RecursionError):
         return None
 
@@ -54,14 +56,15 @@ def _each_name_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _cleaned(value: object, clean: Callable[[str], str], levels: int) -> object:
     if isinstance(value, str):
-        return visible(clean(value if value.isascii() else _encodable(value)))
+        return clean(value)
     if not isinstance(value, list | dict):
         return value
     if levels == 0:
         raise _TooDeep
     if isinstance(value, list):
         return [_cleaned(one, clean, levels - 1) for one in value]
-    return {visible(clean(name)): _cleaned(one, clean, levels - 1) for name, one in value.items()}
+    # Without a call for each number, which most values of a page are.
+    return {clean(name): _cleaned(one, clean, levels - 1) if isinstance(one, str | list | dict) else one for name, one in value.items()}
 
 
 def visible(text: str) -> str:
@@ -71,4 +74,4 @@ def visible(text: str) -> str:
 
 def _encodable(text: str) -> str:
     """Without half of a surrogate pair, which JSON can write and UTF-8 can't."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

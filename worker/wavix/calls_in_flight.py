@@ -14,6 +14,11 @@ from didflow.contract.metric_counts import bound_of, call_field, call_sum_field
 _WORD = re.compile(r"|[a-z][a-z_-]*|v[0-9]")
 
 
+def path_template(path: str) -> str:
+    """The path with ``*`` for each number, country, city and document: the same for all of them."""
+    return "/".join(part if _WORD.fullmatch(part) else "*" for part in path.split("/"))
+
+
 @dataclass(frozen=True)
 class CallCounts:
     """What was counted since the batch before: fields as in `didflow.contract.metric_counts`. `batch` counts from 1."""
@@ -43,7 +48,7 @@ class CallsUnderWay:
 
     def count(self, method: str, path: str, answer: str, took_s: float) -> None:
         """A call has ended. `answer`: a status as ``2xx``, or ``none``."""
-        call = f"{method} {'/'.join(part if _WORD.fullmatch(part) else '*' for part in path.split('/'))}"
+        call = f"{method} {path_template(path)}"
         took_ms = round(took_s * 1000)
         with self._lock:
             self._counts[call_field(call, answer, bound_of(took_ms))] += 1

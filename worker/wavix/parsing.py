@@ -271,7 +271,7 @@ def _pagination(raw: Fields, page: int, max_pages: int, count: int) -> tuple[int
         raise Unreadable("pagination")
     if current != page:
         raise Unreadable(f"page {current} instead of page {page}")
-    if total_pages > max_pages:
+    if max(page, total_pages) > max_pages:
         raise Unreadable(f"a list of more than {max_pages} pages")
     if not count and (page < total_pages or (page == total_pages > 1) or (page == 1 and total)):
         raise Unreadable("an empty page that is not the end of the list")

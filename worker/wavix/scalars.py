@@ -5,6 +5,7 @@ thread runs.
 """
 
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import lru_cache
 
 from didflow.contract.money import MOST_DIGITS, MOST_PLACES
 
@@ -19,6 +20,8 @@ MAX_PHONE_DIGITS = 18
 
 def whole(value: object, least: int = 0, most: int = INT64_MAX) -> int | None:
     """A whole number within these bounds, from 4, "4" or 4.0."""
+    if type(value) is int:  # As nearly all are.
+        return value if least <= value <= most else None
     amount = _decimal(value)
     if amount is None or amount.adjusted() > 19 or amount != amount.to_integral_value():
         return None
@@ -27,6 +30,8 @@ def whole(value: object, least: int = 0, most: int = INT64_MAX) -> int | None:
 
 def whole_up(value: object) -> int | None:
     """A whole number that isn't negative, from a number that may have a fraction: the next one above it."""
+    if type(value) is int:
+        return value if 0 <= value <= INT64_MAX else None
     amount = _decimal(value)
     if amount is None or not 0 <= amount <= INT64_MAX:
         return None
@@ -61,10 +66,19 @@ def _decimal(value: object) -> Decimal | None:
         return None
     if (isinstance(value, str) and len(value) > _MAX_CHARS) or (isinstance(value, int) and value.bit_length() > 128):
         return None
+    return _of_text(value) if isinstance(value, str) else _within_bounds(Decimal(value))
+
+
+@lru_cache(1024)
+def _of_text(value: str) -> Decimal | None:
+    """Fees and such, of which a list has few different ones."""
     try:
-        amount = Decimal(value.strip() if isinstance(value, str) else value)
+        return _within_bounds(Decimal(value.strip()))
     except InvalidOperation:
         return None
+
+
+def _within_bounds(amount: Decimal) -> Decimal | None:
     if not amount.is_finite():
         return None
     if not amount:

@@ -12,8 +12,9 @@ import httpx
 from pydantic import SecretStr
 
 from didflow.contract.provider import NotNow, Unclear
+from didflow.tracing.ports import ProviderExchange
 from worker.wavix.answers import Said, classify_failure, heard_of
-from worker.wavix.calls_in_flight import CallsUnderWay
+from worker.wavix.calls_in_flight import CallsUnderWay, path_template
 from worker.wavix.connection import MAX_BODY_BYTES, AnswerTooLarge, Connection, Deadline
 from worker.wavix.dialects import KeyPlace, authenticated
 from worker.wavix.masking import KeyMask
@@ -29,6 +30,8 @@ KEEP_IDLE_S = 5.0
 #: Called in the sending thread just before a request that changes something goes out, after all waiting. It raises if the sender may not
 #: send it any more: a worker that was stopped for longer than its lease and continues must not do what another has taken over.
 before_change: ContextVar[Callable[[], None] | None] = ContextVar("before_change", default=None)
+#: Called in the sending thread after each request, where the attempt is traced. It raises nothing.
+after_exchange: ContextVar[Callable[[ProviderExchange], None] | None] = ContextVar("after_exchange", default=None)
 
 Params = Mapping[str, str | int | Sequence[int]]
 
@@ -200,8 +203,11 @@ class Wire:
         finally:
             took_s = time.monotonic() - began_s
             self.under_way_s += took_s
-        self._calls.count(request.method, request.url.path, _status_class(answer), took_s)
+        status = _status_class(answer)
+        self._calls.count(request.method, request.url.path, status, took_s)
         self._admission.record(leave, heard_of(answer))
+        if (traced := after_exchange.get()) is not None:
+            traced(ProviderExchange(request.method, path_template(request.url.path), fingerprint(request), status, took_s))
         return answer
 
     def _once(self, request: httpx.Request) -> Said | NotNow | Unclear:

@@ -1,8 +1,13 @@
 """The client: all its parts in one class."""
 
+from didflow.client.aio.activity import AsyncActivity
+from didflow.client.aio.audit import AsyncAudit
 from didflow.client.aio.catalogue import AsyncCatalogue
+from didflow.client.aio.console import AsyncConsole
 from didflow.client.aio.dead_letters import AsyncDeadLetterQueue
 from didflow.client.aio.documents import AsyncDocuments
+from didflow.client.aio.evidence import AsyncEvidence
+from didflow.client.aio.freezes import AsyncFreezes
 from didflow.client.aio.inventory import AsyncInventory
 from didflow.client.aio.jobs import AsyncJobs
 from didflow.client.aio.number_histories import AsyncNumberHistories
@@ -10,9 +15,20 @@ from didflow.client.aio.number_pool import AsyncPool
 from didflow.client.aio.results import AsyncResults
 from didflow.client.aio.routes import AsyncRoutes
 from didflow.client.aio.spending import AsyncSpending
+from didflow.client.aio.webhooks import AsyncWebhooks
 
 
-class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHistories, AsyncSpending):
+class AsyncDidflow(
+    AsyncJobs,
+    AsyncEvidence,
+    AsyncResults,
+    AsyncDeadLetterQueue,
+    AsyncNumberHistories,
+    AsyncSpending,
+    AsyncFreezes,
+    AsyncAudit,
+    AsyncActivity,
+):
     """Submit, inspect and cancel jobs, and consume results. Every method may raise ServiceUnavailable; it is safe to repeat the call.
 
         didflow = AsyncDidflow.from_env()
@@ -34,6 +50,11 @@ class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHis
         return AsyncCatalogue(self)
 
     @property
+    def console(self) -> AsyncConsole:
+        """The console's sessions, and saved views of the inventory."""
+        return AsyncConsole(self)
+
+    @property
     def documents(self) -> AsyncDocuments:
         """The numbers of the account ``default`` that wait for documents. For another account: `AsyncDocuments(didflow, account=…)`."""
         return AsyncDocuments(self)
@@ -52,3 +73,8 @@ class AsyncDidflow(AsyncJobs, AsyncResults, AsyncDeadLetterQueue, AsyncNumberHis
     def routes(self) -> AsyncRoutes:
         """Where the numbers of the account ``default`` went at a moment. For another account: `AsyncRoutes(didflow, account=…)`."""
         return AsyncRoutes(self)
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """The endpoints that get events by HTTP, and what became of the deliveries. URLs of private networks: as the settings allow."""
+        return AsyncWebhooks(self, allowed_networks=self.webhook_networks)

@@ -7,9 +7,11 @@ for number in page.numbers:
 print(page.state.age_s)
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from didflow.client.aio.base import AsyncClient
+from didflow.client.fresh_inventory import LOOK_AGAIN_S, TIMEOUT_S, ask_for_sweep, swept_since
 from didflow.client.job_numbers import number_named
 from didflow.client.number_file import number_file
 from didflow.client.number_selection import selected_records
@@ -41,6 +43,23 @@ class AsyncInventory:
         print(state.numbers, state.age_s, state.complete)
         """
         return (await self._ledger.perform(look(self._ledger.keys, self._account))).state
+
+    async def refresh(self, *, max_age_s: float = 0.0, timeout_s: float = TIMEOUT_S) -> MirrorState:
+        """Wait for a sweep that begins now or later, and return how old the mirror is then. Any number of callers share one sweep.
+
+            await didflow.inventory.refresh(timeout_s=60)
+            page = await didflow.inventory.page()
+
+        max_age_s  no sweep is needed if the mirror is complete and no older
+        timeout_s  how long to wait, in seconds; the sweep is made all the same. At the default share of the rate it reads one page of 100
+                   numbers each second
+
+        Raises InventoryTimeout (`reason` says what keeps the sweep), SweepFailed, UnknownAccount, and InvalidRequest with every fault.
+        """
+        asked = await self._ledger.perform(ask_for_sweep(self._ledger.commands, self._account, max_age_s, timeout_s))
+        while (state := await self._ledger.perform(swept_since(self._ledger.commands, asked))) is None:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return state
 
     async def page(
         self, *, matching: InventoryFilter = ALL_NUMBERS, sort: str = "number", limit: int = 100, cursor: str | None = None

@@ -11,7 +11,6 @@ from didflow.client.redis_away import log_away
 from didflow.contract.errors import ServiceUnavailable
 from didflow.ledger.consumer_groups import Pause, acknowledge, follow, parse_event, pauses, results_of
 from didflow.ledger.conversations import converse_async
-from didflow.ledger.decisions import note_decision
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.group_progress import Group, StreamName, all_groups, delete_group, newest_results
 
@@ -93,8 +92,7 @@ class AsyncResults(AsyncClient):
 
         Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
         """
-        await self.ledger.perform(delete_group(self.ledger.keys, stream, group))
-        await self.ledger.perform(note_decision(self.ledger.commands, "results delete-group", group, f"of {stream}"))
+        await self.ledger.perform(delete_group(self.ledger.commands, stream, group))
 
 
 async def _pause(pause: Pause) -> None:

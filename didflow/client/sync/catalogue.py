@@ -23,7 +23,7 @@ class Catalogue:
     Every method takes the same options:
 
     max_age_s  an answer that is no older is given at once; None: DIDFLOW_CATALOGUE_AGE_SECONDS (one hour); infinity: of any age
-    fresh      wait for a new look at the provider's list; one that is under way counts
+    fresh      wait for a new look at the provider's list, which begins after the question
     timeout_s  how long to wait for a new look, in seconds
 
     Every method may raise CatalogueTimeout (`reason` says what keeps the look, which continues), LookFailed, UnknownAccount,

@@ -1,9 +1,14 @@
 # Written by `make generate` from didflow/client/aio/client.py: change that file.
 """The client: all its parts in one class."""
 
+from didflow.client.sync.activity import Activity
+from didflow.client.sync.audit import Audit
 from didflow.client.sync.catalogue import Catalogue
+from didflow.client.sync.console import Console
 from didflow.client.sync.dead_letters import DeadLetterQueue
 from didflow.client.sync.documents import Documents
+from didflow.client.sync.evidence import Evidence
+from didflow.client.sync.freezes import Freezes
 from didflow.client.sync.inventory import Inventory
 from didflow.client.sync.jobs import Jobs
 from didflow.client.sync.number_histories import NumberHistories
@@ -11,9 +16,20 @@ from didflow.client.sync.number_pool import Pool
 from didflow.client.sync.results import Results
 from didflow.client.sync.routes import Routes
 from didflow.client.sync.spending import Spending
+from didflow.client.sync.webhooks import Webhooks
 
 
-class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
+class Didflow(
+    Jobs,
+    Evidence,
+    Results,
+    DeadLetterQueue,
+    NumberHistories,
+    Spending,
+    Freezes,
+    Audit,
+    Activity,
+):
     """Submit, inspect and cancel jobs, and consume results. Every method may raise ServiceUnavailable; it is safe to repeat the call.
 
         didflow = Didflow.from_env()
@@ -35,6 +51,11 @@ class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
         return Catalogue(self)
 
     @property
+    def console(self) -> Console:
+        """The console's sessions, and saved views of the inventory."""
+        return Console(self)
+
+    @property
     def documents(self) -> Documents:
         """The numbers of the account ``default`` that wait for documents. For another account: `Documents(didflow, account=…)`."""
         return Documents(self)
@@ -53,3 +74,8 @@ class Didflow(Jobs, Results, DeadLetterQueue, NumberHistories, Spending):
     def routes(self) -> Routes:
         """Where the numbers of the account ``default`` went at a moment. For another account: `Routes(didflow, account=…)`."""
         return Routes(self)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The endpoints that get events by HTTP, and what became of the deliveries. URLs of private networks: as the settings allow."""
+        return Webhooks(self, allowed_networks=self.webhook_networks)

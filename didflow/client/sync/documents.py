@@ -7,7 +7,7 @@
     documents.follow(["+4930123456"], idempotency_key="papers-4711")
 
 A purchase submits its follower by itself: `documents.follower(purchase_id)`. The documents' files never reach the ledger: upload them
-with `didflow documents upload`, on a machine that has the account's key.
+with `didflow documents upload`, on a machine that has the account's key, or with `POST /v1/documents`.
 """
 
 from collections.abc import Sequence

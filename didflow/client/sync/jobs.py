@@ -4,10 +4,12 @@
 import time
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from didflow.client.job_numbers import as_ended, in_result, page_of
 from didflow.client.quotes import QuotedSubmission
-from didflow.client.review import check_resolved, finding, resolving, the_same
+from didflow.client.review import the_same
+from didflow.client.second_person import settled
 from didflow.client.submission import asked, pipelines, submit_batch, submit_one
 from didflow.client.sync.base import Client
 from didflow.contract.departures import Departures
@@ -37,6 +39,8 @@ class Jobs(Client):
         priority: int = 5,
         not_before: datetime | None = None,
         actor: str | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
     ) -> Job:
         """Submit a job. It is stored durably before this returns, once per `idempotency_key`.
 
@@ -45,11 +49,11 @@ class Jobs(Client):
 
         `quote`, instead of a request: buy what a dry run quoted, on those terms or not at all. `reference` is your own (a customer, an
         order), to find the job by. `priority` is 0 to 9; lower runs first within a lane. `not_before`, with a time zone: when it may
-        start; None: at once.
+        start; None: at once. `traceparent`, `tracestate`: W3C trace context, kept in the job and its events; what isn't valid is ignored.
         Raises InvalidRequest, IdempotencyConflict; for a failback also JobNotFound, WrongJob.
         """
         one = asked(request, quote, idempotency_key, reference, account, priority, not_before, self._acts(actor))
-        return self.ledger.perform(submit_one(self.ledger.commands, one))
+        return self.ledger.perform(submit_one(self.ledger.commands.traced(traceparent, tracestate), one))
 
     def submit_many(self, submissions: Iterable[Submission | QuotedSubmission]) -> list[Job | DidflowError]:
         """Submit in pipelines of a few hundred. A refused submission returns its error, in its place; the others are submitted.
@@ -123,7 +127,15 @@ class Jobs(Client):
         self.ledger.run(script_calls.retry(job_id, self._acts(actor)))
         return self.get(job_id)
 
-    def resolve(self, job_id: str, took_effect: Collection[str], *, seen: JobView | None = None, actor: str | None = None) -> JobView:
+    def resolve(
+        self,
+        job_id: str,
+        took_effect: Collection[str],
+        *,
+        seen: JobView | None = None,
+        second_person_usd: Decimal | None = None,
+        actor: str | None = None,
+    ) -> JobView:
         """End a parked purchase or release with your finding: these open numbers (E.164) were bought, or released; the others weren't.
 
             parked = didflow.get(job_id)
@@ -132,10 +144,11 @@ class Jobs(Client):
         Writes the job's only result and event. The other numbers stay reserved for a day. Repeating the same finding changes nothing.
         `seen`: the job as you read it before your investigation; if it was retried and parked again since, the finding is refused.
         Default: the job as it is now.
-        Raises WrongJob, InvalidRequest, JobNotFound.
+        `second_person_usd`: if the open numbers cost more, the finding is kept for a day, and the same one by another actor ends the job.
+        Raises SecondPersonNeeded if it was kept; WrongJob, InvalidRequest, JobNotFound.
         """
-        found = finding(the_same(job_id, seen) or self.get(job_id), took_effect, self._acts(actor))
-        check_resolved(job_id, self.ledger.run(resolving(found)))
+        view = the_same(job_id, seen) or self.get(job_id)
+        self.ledger.perform(settled(self.ledger.commands, view, took_effect, self._acts(actor), second_person_usd))
         return self.get(job_id)
 
     def explain(self, job_id: str) -> tuple[Step, ...]:

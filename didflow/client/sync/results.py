@@ -11,7 +11,6 @@ from didflow.client.sync.deliveries import Delivery
 from didflow.contract.errors import ServiceUnavailable
 from didflow.ledger.consumer_groups import Pause, acknowledge, follow, parse_event, pauses, results_of
 from didflow.ledger.conversations import converse
-from didflow.ledger.decisions import note_decision
 from didflow.ledger.group_membership import Membership
 from didflow.ledger.group_progress import Group, StreamName, all_groups, delete_group, newest_results
 
@@ -93,8 +92,7 @@ class Results(Client):
 
         Raises InvalidRequest if there is none, or if a consumer of it was seen within the last minute.
         """
-        self.ledger.perform(delete_group(self.ledger.keys, stream, group))
-        self.ledger.perform(note_decision(self.ledger.commands, "results delete-group", group, f"of {stream}"))
+        self.ledger.perform(delete_group(self.ledger.commands, stream, group))
 
 
 def _pause(pause: Pause) -> None:

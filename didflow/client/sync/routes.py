@@ -12,7 +12,7 @@ from datetime import datetime
 from didflow.client.job_numbers import number_named
 from didflow.client.past_moments import past
 from didflow.client.sync.base import Client
-from didflow.contract.past_routes import PastRoute, RouteDifference, Source
+from didflow.contract.past_routes import PastRoute, RouteDifference
 from didflow.ledger.past_routes import TOGETHER, numbers_ever, routes_at
 
 
@@ -58,7 +58,5 @@ class Routes:
             after = self._ledger.perform(routes_at(keys, account, some, moments[1]))
             for number in some:
                 one = RouteDifference(number, before[number], after[number])
-                if one.before.destinations != one.after.destinations or (one.before.source is Source.NOT_OURS) != (
-                    one.after.source is Source.NOT_OURS
-                ):
+                if one.is_one:
                     yield one

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import cast
 
 from didflow.contract.jobs import Job, JobView
-from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Reroute, SearchAndBuy
+from didflow.contract.requests import CatalogueLook, Failback, FollowDocuments, Release, Reroute, SearchAndBuy, UploadDocument
 from didflow.contract.results import Result, Totals
 from didflow.contract.states import REPORTED, JobState, Outcome
 from tests.support.simulation.simulation import Simulation
@@ -190,7 +190,7 @@ class Oracle:
                 return set(numbers)
             case Failback(job_id=other):
                 return self._named(next(job for job in self._simulation.jobs if job.id == other))
-            case SearchAndBuy() | FollowDocuments() | CatalogueLook():
+            case SearchAndBuy() | FollowDocuments() | UploadDocument() | CatalogueLook():
                 return set()
 
 

@@ -19,6 +19,7 @@ from didflow.contract.history import History
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Request
 from didflow.contract.states import REPORTED, JobState, WaitReason
+from didflow.fault_orders import Reached
 from didflow.ledger import script_calls
 from didflow.ledger.ledger import Ledger, Swept
 from didflow.ledger.reservations import Reservation
@@ -27,7 +28,7 @@ from tests.support import provider_profiles
 from tests.support.inline_worker import settings_for
 from tests.support.simulation.clock import Clock
 from tests.support.simulation.in_process_sandbox import NearSandbox
-from worker.attempt.fault_points import Reached, watched_ledger, watched_provider
+from worker.attempt.fault_points import watched_ledger, watched_provider
 from worker.attempt.heartbeat import Leases
 from worker.attempt.ledger_ports.routes import ROUTES_SENT_WITHIN_S
 from worker.attempt.runner import JobRunner
@@ -97,11 +98,10 @@ class Simulation:
         self.settings = settings_for(
             self.sandbox.url,
             self.ledger.keys.namespace,
-            settle_seconds=SETTLE_S,
             settle_limit_seconds=600.0,
             max_crashes=MAX_CRASHES,
             lease_seconds=LEASE_S,
-            **provider_profiles.current.settings | changes,
+            **{"settle_seconds": SETTLE_S} | provider_profiles.current.settings | changes,
         )
         self.provider = provider(
             self.sandbox.url,

@@ -1,25 +1,24 @@
 """`MirroredNumbers` over the ledger's inventory."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from didflow.contract.inventory import InventoryFilter
+from didflow.contract.inventory import InventoryFilter, MirrorState, matches
 from didflow.contract.past_routes import PastRoute
 from didflow.contract.provider import OwnedNumber
-from didflow.contract.requests import Selector
+from didflow.contract.requests import CHANGE_BY_THEMSELVES, Selector
 from didflow.ledger.commands import Command, RedisCommand
-from didflow.ledger.inventory import look, read_lines
-from didflow.ledger.inventory_columns import has_more, missed_ms_in, narrowed, number_in, seen_ms_in
-from didflow.ledger.inventory_rows import read_row
+from didflow.ledger.inventory import as_shown, candidates, look, read_numbers, selected
+from didflow.ledger.inventory_columns import has_more, needs_records, number_in, seen_ms_in
+from didflow.ledger.inventory_rows import read_owned
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.past_routes import routes_at
 from worker.jobs.selection import fits
 
-#: Records of numbers with more destinations than the columns hold are read before anything is decided; at most this many.
-MOST_CHECKED = 500
+#: Numbers whose lines alone don't say whether they are meant: their records are read before anything is decided, at most this many.
+MOST_CHECKED = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,20 +30,24 @@ class SelectedInMirror:
     lines: Sequence[str]
     ledger: Ledger
     account: str
+    selector: Selector
+    now: datetime
 
     @property
     def count(self) -> int:
         return len(self.lines)
 
-    def numbers(self, together: int) -> Iterator[Mapping[int, Sequence[OwnedNumber]]]:
-        for start in range(0, len(self.lines), together):
-            some = self.lines[start : start + together]
+    def numbers(self, first: int, then: int) -> Iterator[Sequence[tuple[int, OwnedNumber]]]:
+        start, together = 0, first
+        while some := self.lines[start : start + together]:
             owned = self.ledger.perform(_records(self.ledger.keys, self.account, some))
-            found: dict[int, list[OwnedNumber]] = defaultdict(list)
-            for line in some:
-                if number_in(line) in owned:
-                    found[seen_ms_in(line)].append(owned[number_in(line)])
-            yield found
+            found = ((seen_ms_in(line), owned.get(number_in(line))) for line in some)
+            fitting = [(seen_ms, one) for seen_ms, one in found if one is not None and fits(one, self.selector)]
+            if self.selector.conditions is not None:
+                now_so = matching(self.ledger, self.account, some, self.selector.conditions, self.now)
+                fitting = [(seen_ms, one) for seen_ms, one in fitting if one.number in now_so]
+            yield fitting
+            start, together = start + together, then
 
 
 class LedgerMirror:
@@ -56,28 +59,50 @@ class LedgerMirror:
     def select(self, selector: Selector) -> SelectedInMirror | None:
         keys = self._ledger.keys
         looked = self._ledger.perform(look(keys, self._account))
-        state = looked.state
-        if state.age_s is None or not state.complete or state.gate_closed:
+        state, given = looked.state, selector.given
+        if not _can_say(state) or state.age_s is None or given.keys() & CHANGE_BY_THEMSELVES:
             return None
-        given = selector.model_dump(exclude={"all"}, exclude_none=True)
-        lines = self._ledger.perform(read_lines(keys, self._account, looked.slots))
         # What the last sweep missed may be gone: it is the list that says.
-        lines = [line for line in narrowed(lines, InventoryFilter(**given), looked.now) if not missed_ms_in(line)]
-        if {"trunk_id", "destination"} & given.keys():
-            unsure = [line for line in lines if has_more(line)]
-            if len(unsure) > MOST_CHECKED:
-                return None
-            owned = self._ledger.perform(_records(keys, self._account, unsure))
-            without = {number_in(line) for line in unsure if not _is_meant(owned.get(number_in(line)), selector)}
-            lines = [line for line in lines if number_in(line) not in without] if without else lines
-        return SelectedInMirror(state.age_s, state.numbers, lines, self._ledger, self._account)
+        wanted = InventoryFilter.model_construct(**given, missing=False)
+        lines = self._ledger.perform(candidates(keys, self._account, wanted, looked))
+        by_route = not {"trunk_id", "destination"}.isdisjoint(given)
+        unsure = lines if needs_records(wanted) else [line for line in lines if has_more(line)] if by_route else []
+        if len(unsure) > MOST_CHECKED:
+            return None
+        if unsure:
+            not_meant = {number_in(line) for line in unsure} - matching(self._ledger, self._account, unsure, wanted, looked.now)
+            lines = [line for line in lines if number_in(line) not in not_meant]
+        return SelectedInMirror(state.age_s, state.numbers, lines, self._ledger, self._account, selector, looked.now)
+
+    def total(self) -> int:
+        return self._ledger.perform(look(self._ledger.keys, self._account)).state.numbers
+
+    def records(self, conditions: InventoryFilter, max_age_s: float) -> tuple[int, ...] | None:
+        looked, found = self._ledger.perform(selected(self._ledger.keys, self._account, conditions))
+        if not _can_say(looked.state) or (looked.state.age_s or 0.0) > max_age_s:
+            return None
+        return tuple(sorted(number.record_id for number in found if number.missing_since is None))
+
+    def fitting(self, owned: Sequence[OwnedNumber], conditions: InventoryFilter) -> list[OwnedNumber]:
+        if not owned:
+            return []
+        now, known = self._ledger.perform(as_shown(self._ledger.keys, self._account, owned))
+        fits_now = {number.record_id for number in known if matches(number, conditions, now)}
+        return [one for one in owned if one.record_id in fits_now]
 
     def routes_at(self, numbers: Sequence[str], at: datetime) -> Mapping[str, PastRoute]:
         return self._ledger.perform(routes_at(self._ledger.keys, self._account, numbers, at))
 
 
-def _is_meant(owned: OwnedNumber | None, selector: Selector) -> bool:
-    return owned is not None and fits(owned, selector)
+def _can_say(state: MirrorState) -> bool:
+    """Whether it shows every number of the account, as far as is known."""
+    return state.complete and not state.gate_closed
+
+
+def matching(ledger: Ledger, account: str, lines: Sequence[str], wanted: InventoryFilter, now: datetime) -> frozenset[str]:
+    """The numbers of these lines whose records, and what the ledger knows besides, match."""
+    shown = ledger.perform(read_numbers(ledger.keys, account, lines, now))
+    return frozenset(number.number for number in shown if matches(number, wanted, now))
 
 
 def _records(keys: Keys, account: str, lines: Sequence[str]) -> Command[dict[str, OwnedNumber]]:
@@ -86,5 +111,5 @@ def _records(keys: Keys, account: str, lines: Sequence[str]) -> Command[dict[str
         return {}
     numbers = [number_in(line) for line in lines]
     texts = yield RedisCommand("hmget", (keys.inventory_rows(account), numbers))
-    rows = (read_row(number, text) for number, text in zip(numbers, texts, strict=True))
-    return {row.owned.number: row.owned for row in rows if row is not None}
+    found = (read_owned(number, text) for number, text in zip(numbers, texts, strict=True))
+    return {owned.number: owned for owned in found if owned is not None}

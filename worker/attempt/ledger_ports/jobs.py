@@ -8,7 +8,9 @@ from didflow.contract.requests import Request, Reroute
 from didflow.contract.states import OURS
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import BatchesSubmitted
+from didflow.ledger.serialization import in_script_parts
 from worker.jobs.ports.endings import CancelRequested, LostLease
+from worker.jobs.ports.large_jobs import SeenNumber
 from worker.jobs.ports.other_jobs import OtherJob
 
 
@@ -53,6 +55,21 @@ class LedgerChunks:
 
     def numbers(self, index: int, job_id: str | None = None) -> tuple[str, ...] | None:
         return self._ledger.perform(self._ledger.commands.page(job_id or self._claim.whole_id, index))
+
+    def count(self) -> int:
+        return self._ledger.perform(self._ledger.commands.pages(self._claim.whole_id))
+
+    def add(self, index: int, numbers: Sequence[SeenNumber], *, settle_s: float, batch: str | None) -> frozenset[str]:
+        left_out: frozenset[str] = frozenset()
+        parts = list(in_script_parts(numbers))
+        for part in parts:
+            # With the last part. If this attempt dies before that, the chunk is sent in another round.
+            sent = {"kind": MOVE_BATCH, "request": batch} if batch is not None and part is parts[-1] else {}
+            reply = self._ledger.write_chunk(self._claim, index, part, settle_ms=int(settle_s * 1000), **sent)
+            if isinstance(reply, BatchesSubmitted):
+                raise CancelRequested if reply is BatchesSubmitted.CANCELLED else LostLease
+            left_out |= reply
+        return left_out
 
     def outcomes(self) -> dict[str, int]:
         return self._ledger.perform(self._ledger.commands.outcomes(self._claim.whole_id))

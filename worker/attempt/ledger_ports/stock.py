@@ -77,4 +77,4 @@ class LedgerQuotes:
         self._ledger = ledger
 
     def signed(self, quote: Quote) -> Quote:
-        return quote.model_copy(update={"signature": signature(quote, self._ledger.run(script_calls.seal()))})
+        return quote.model_copy(update={"signature": signature(quote, self._ledger.run(script_calls.quote_secret()))})

@@ -1,6 +1,7 @@
 """A look for the catalogue: read one list of the provider's, and keep it with the moment at which the reading began.
 
-Nothing is changed at the provider. While an emergency job calls it, a look waits.
+Nothing is changed at the provider. While an emergency job calls it, a look waits. While other jobs' requests wait for the account's rate,
+it takes only a small share of it.
 """
 
 from collections.abc import Callable
@@ -34,6 +35,7 @@ def look(request: CatalogueLook, context: CatalogueContext, provider: CatalogueP
         context.check_interrupts()
         if context.catalogue.emergency_under_way():
             raise Wait(WaitReason.RATE_LIMITED, GIVES_WAY_S, "an emergency job uses the account's rate; the look waits until it is over")
+        context.catalogue.give_way(rules.catalogue_page_s, context.check_interrupts)
 
     before_page()
     try:

@@ -1,6 +1,6 @@
 """Following documents: check numbers that wait for them, at long intervals, until all take calls; emit every change; stop at the deadline.
 
-Nothing is sent that changes anything: documents are uploaded by `didflow documents upload`, and reviewed by the provider.
+Nothing is sent that changes anything: documents are uploaded by a command or by another job, and reviewed by the provider.
 """
 
 from contextlib import suppress

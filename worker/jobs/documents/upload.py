@@ -1,10 +1,10 @@
 """Uploads a document for numbers: only if needed, once, and reads the effect back.
 
-Not a job: what is in a passport stays out of the ledger. The file is uploaded from the machine that has it.
+What is in a passport stays out of the ledger. The file comes from the machine that has it, or from the memory of an HTTP server.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from didflow.contract.document_file import DOCUMENT_IDS, Paper, described
 from didflow.contract.provider import UNREADABLE, Answer, Barred, No, NotNow, OwnedNumber, Unclear, Yes
 from worker.jobs.halving import halves
 from worker.jobs.owned_numbers import find_surely
-from worker.jobs.ports.provider import UploadPorts
+from worker.jobs.ports.provider import OwnedPort, UploadPorts
 
 #: How often the numbers are checked after an answer.
 LOOK_EVERY_S = 1.0
@@ -136,18 +136,43 @@ class _Upload:
 
     def _look(self, going: Sequence[OwnedNumber], within_s: float) -> set[str]:
         """Those that show the document by then."""
-        before, until_s = {one.number: one for one in going}, self._now_s() + within_s
-        shown: set[str] = set()
-        while True:
-            late = self._now_s() >= until_s  # The last look begins when the settle time has passed.
-            for owned in find_surely(self._provider, before.keys() - shown).values():
-                same = owned.record_id == before[owned.number].record_id
-                known = {one.id for one in before[owned.number].documents}
-                if same and any(one.kind == self._paper.kind and (one.status in THERE or one.id not in known) for one in owned.documents):
-                    shown.add(owned.number)
-            if shown == before.keys() or late:
-                return shown
-            self._pause(LOOK_EVERY_S)
+        before = {one.number: one for one in going}
+
+        def is_there(owned: OwnedNumber) -> bool:
+            known = {one.id for one in before[owned.number].documents}
+            new = any(one.kind == self._paper.kind and (one.status in THERE or one.id not in known) for one in owned.documents)
+            return new and owned.record_id == before[owned.number].record_id
+
+        return _look(before.keys(), is_there, self._provider, within_s, self._now_s, self._pause)
+
+
+def shown(
+    numbers: Collection[str], kind: str, provider: OwnedPort, *, settle_s: float, now_s: Callable[[], float], pause: Callable[[float], None]
+) -> set[str]:
+    """Those that show such a document before the settle time has passed. Nothing is sent. Raises ReadFailed."""
+
+    def is_there(owned: OwnedNumber) -> bool:
+        return owned.is_active or any(one.kind == kind and one.status in THERE for one in owned.documents)
+
+    return _look(numbers, is_there, provider, settle_s, now_s, pause)
+
+
+def _look(
+    numbers: Collection[str],
+    is_there: Callable[[OwnedNumber], bool],
+    provider: OwnedPort,
+    within_s: float,
+    now_s: Callable[[], float],
+    pause: Callable[[float], None],
+) -> set[str]:
+    until_s = now_s() + within_s
+    found: set[str] = set()
+    while True:
+        late = now_s() >= until_s  # The last look begins when the settle time has passed.
+        found |= {number for number, owned in find_surely(provider, set(numbers) - found).items() if is_there(owned)}
+        if len(found) == len(numbers) or late:
+            return found
+        pause(LOOK_EVERY_S)
 
 
 def _all(numbers: Sequence[OwnedNumber], fate: Fate, words: str = "") -> dict[str, HandedIn]:

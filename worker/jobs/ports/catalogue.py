@@ -1,5 +1,6 @@
 """The catalogue of the account, as the job that looks for it writes it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from didflow.contract.catalogue import Look
@@ -10,6 +11,10 @@ class Catalogue(Protocol):
 
     def keep(self, look: Look, *, kept_s: float, most: int) -> None:
         """Keep a look for this long, and at most this many looks of the account; a newer one stays. Raises LostLease."""
+        ...
+
+    def give_way(self, at_most_s: float, check: Callable[[], None]) -> None:
+        """Return when no other job's request waits for the account's rate, or after this time. `check` may raise to stop the wait."""
         ...
 
     def emergency_under_way(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from worker.jobs.ports.attempt import AttemptContext, Clock, Interrupts, Record
 from worker.jobs.ports.catalogue import Catalogue
+from worker.jobs.ports.document_files import DocumentFiles
 from worker.jobs.ports.events import Events
 from worker.jobs.ports.inventory import MirroredNumbers
 from worker.jobs.ports.large_jobs import Batches, Chunks
@@ -77,6 +78,10 @@ class ReleaseContext(AttemptContext, Protocol):
     @property
     def jobs(self) -> OtherJobs: ...
     @property
+    def mirror(self) -> MirroredNumbers: ...
+    @property
+    def money(self) -> MoneyGate: ...
+    @property
     def parked(self) -> ParkedNumbers: ...
     @property
     def pool(self) -> NumberPool: ...
@@ -93,6 +98,13 @@ class DocumentsContext(AttemptContext, Protocol):
     def jobs(self) -> OtherJobs: ...
 
 
+class UploadContext(AttemptContext, Protocol):
+    """What uploading a document uses."""
+
+    @property
+    def files(self) -> DocumentFiles: ...
+
+
 class CatalogueContext(AttemptContext, Protocol):
     """What a look for the catalogue uses."""
 
@@ -100,5 +112,5 @@ class CatalogueContext(AttemptContext, Protocol):
     def catalogue(self) -> Catalogue: ...
 
 
-class JobContext(PurchaseContext, RerouteContext, ReleaseContext, DocumentsContext, CatalogueContext, Protocol):
+class JobContext(PurchaseContext, RerouteContext, ReleaseContext, DocumentsContext, UploadContext, CatalogueContext, Protocol):
     """What any job may use: for what runs jobs of all kinds."""

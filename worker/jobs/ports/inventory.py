@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from didflow.contract.inventory import InventoryFilter
 from didflow.contract.past_routes import PastRoute
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import Selector
@@ -23,8 +24,11 @@ class MirrorSelection(Protocol):
     def total(self) -> int: ...
     @property
     def count(self) -> int: ...
-    def numbers(self, together: int) -> Iterator[Mapping[int, Sequence[OwnedNumber]]]:
-        """The numbers, `together` at a time, by when each was read or confirmed (the ledger's clock, ms)."""
+    def numbers(self, first: int, then: int) -> Iterator[Sequence[tuple[int, OwnedNumber]]]:
+        """The numbers, `first` of them and `then` that many at a time, each with when it was read or confirmed (the ledger's clock, ms).
+
+        Without those that aren't meant any more, or left the account.
+        """
         ...
 
 
@@ -32,7 +36,20 @@ class MirroredNumbers(Protocol):
     """The account's numbers as the inventory shows them."""
 
     def select(self, selector: Selector) -> MirrorSelection | None:
-        """What the selector means; None if it can't say: it was never complete, its last sweep wasn't, or the gate is closed."""
+        """What the selector means; None if it can't say: it was never complete, its last sweep wasn't, the gate is closed, or the
+        selector names what changes by itself."""
+        ...
+
+    def total(self) -> int:
+        """How many numbers it shows, however old that is."""
+        ...
+
+    def records(self, conditions: InventoryFilter, max_age_s: float) -> Sequence[int] | None:
+        """The records that it shows so; None if it can't say, or is older than that."""
+        ...
+
+    def fitting(self, owned: Sequence[OwnedNumber], conditions: InventoryFilter) -> list[OwnedNumber]:
+        """Those of the numbers, as the provider shows them now, that are so with what the inventory and the ledger know besides."""
         ...
 
     def routes_at(self, numbers: Sequence[str], at: datetime) -> Mapping[str, PastRoute]:

@@ -1,9 +1,18 @@
 """Jobs of very many numbers: chunks, and batches that run side by side."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from didflow.contract.errors import JobError
+
+
+class SeenNumber(NamedTuple):
+    """A number of a chunk: `text` is what the job keeps of it (JSON, without an outcome), from what was read at `seen_ms` (the ledger's
+    clock)."""
+
+    number: str
+    seen_ms: int
+    text: str
 
 
 class Chunks(Protocol):
@@ -11,6 +20,19 @@ class Chunks(Protocol):
 
     def numbers(self, index: int, job_id: str | None = None) -> tuple[str, ...] | None:
         """The numbers of that chunk of this job, or of another one of the account; None behind the last."""
+        ...
+
+    def count(self) -> int:
+        """How many chunks this job has."""
+        ...
+
+    def add(self, index: int, numbers: Sequence[SeenNumber], *, settle_s: float, batch: str | None) -> frozenset[str]:
+        """Write a chunk with the next index, claim its routes without a call, and submit its `batch`, if there is one (its request, JSON):
+        all of it in one write, for a call of very many numbers in several, the last of which submits the batch.
+
+        Returns the numbers that were left out: the job has them already, or another job's call may have changed their route since it was
+        read. A chunk of which nothing is left isn't written. Raises CancelRequested, and nothing is written; LostLease.
+        """
         ...
 
     def outcomes(self) -> dict[str, int]:

@@ -19,6 +19,10 @@ class MoneyGate(Protocol):
         """Call before money is meant to move. Raises Wait while it may not: the ledger may have forgotten what was bought last."""
         ...
 
+    def check_frozen(self) -> None:
+        """Raises Wait while a freeze stops the account's purchases and releases. A write with `money` does so too."""
+        ...
+
     def limit_against(self, spend: Spend, limits: Sequence[SpendLimit]) -> LimitReached | None:
         """The limit that a hold would run into now; None if there is none. Holds nothing."""
         ...

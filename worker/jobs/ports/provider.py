@@ -17,6 +17,9 @@ from didflow.contract.numbers import NumberType
 from didflow.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from didflow.contract.transactions import Transaction
 
+#: Owned numbers of a page, unless fewer are asked for.
+PER_PAGE = 100
+
 
 class StockPort(Protocol):
     """Places, and the numbers that can be bought there."""
@@ -47,7 +50,7 @@ class CartPort(Protocol):
 class OwnedPort(Protocol):
     """The numbers that the account owns."""
 
-    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = 100) -> Page[OwnedNumber]: ...
+    def owned(self, *, page: int, search: str | None = None, label: str | None = None, per_page: int = PER_PAGE) -> Page[OwnedNumber]: ...
     def owned_many(self, asks: Iterable[OwnedAsk]) -> Iterator[Page[OwnedNumber]]:
         """The answer to each question, in their order; several may be asked side by side."""
         ...

@@ -23,6 +23,7 @@ class Rules:
     mirror_max_age_s  how old the inventory may be for an emergency to go by it
     look_s          how often a standing order looks at the stock, about
     quote_s         how long a quote is good for
+    catalogue_page_s  how long each request of a look for the catalogue gives way to the requests of other jobs
     catalogue_kept_s, catalogue_looks   how long looks of the catalogue are kept, and how many of the account
     """
 
@@ -42,5 +43,6 @@ class Rules:
     card_linked: bool = False
     reuse_label: str | None = None
     ids_form: IdsFormSetting = "auto"
+    catalogue_page_s: float = 1.0
     catalogue_kept_s: float = 30 * 86_400.0
     catalogue_looks: int = 2000

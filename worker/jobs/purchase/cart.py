@@ -7,7 +7,7 @@ from decimal import Decimal
 from didflow.contract.provider import NotThere, ReadFailed
 from didflow.contract.spending import Spend
 from worker.jobs.purchase.state import ItemStatus, Phase, PurchaseItem
-from worker.jobs.purchase.store import WrittenPurchase, listed
+from worker.jobs.purchase.written_purchase import WrittenPurchase, listed
 
 
 class Cart:

@@ -17,7 +17,7 @@ from worker.jobs.purchase.spend_limits import most_affordable, most_numbers, wit
 from worker.jobs.purchase.standing_order import is_over
 from worker.jobs.purchase.state import Phase, PurchaseItem
 from worker.jobs.purchase.stock_search import StockSearch
-from worker.jobs.purchase.store import WrittenPurchase, listed
+from worker.jobs.purchase.written_purchase import WrittenPurchase, listed
 
 
 class OutOfStock(Exception):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from worker.jobs.purchase.refusal import is_put_off, next_step, refusal_of, what_is_known
 from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
-from worker.jobs.purchase.store import WrittenPurchase, listed
+from worker.jobs.purchase.written_purchase import WrittenPurchase, listed
 
 
 def fence(purchase: WrittenPurchase, in_cart: Collection[str]) -> None:

@@ -100,6 +100,8 @@ def _buy_until_enough(
         while purchase.missing > 0 and purchase.checkpoint.checkouts < MAX_CHECKOUTS + len(purchase.kept) and not is_over(request, context):
             purchase.heed()
             context.check_interrupts()
+            if purchase.checkpoint.phase is Phase.NEW:
+                context.money.check_frozen()  # The fence checks it too; but then stock was searched, and a cart filled.
             context.money.check()
             _buy(purchase, search, ours)
     except OutOfStock:

@@ -32,7 +32,7 @@ from worker.jobs.purchase.checkout import check_out, fence, heed
 from worker.jobs.purchase.spend_limits import fitting_now, wait_for, worth_asking
 from worker.jobs.purchase.state import Phase
 from worker.jobs.purchase.stock_search import StockSearch
-from worker.jobs.purchase.store import WrittenPurchase, listed
+from worker.jobs.purchase.written_purchase import WrittenPurchase, listed
 
 
 class Purchase(WrittenPurchase):

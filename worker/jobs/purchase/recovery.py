@@ -13,7 +13,7 @@ from worker.jobs.purchase.cart import Cart
 from worker.jobs.purchase.charges import charged_numbers, charges_seen
 from worker.jobs.purchase.settlement import LookAgain, Settled, Unsettled, judge
 from worker.jobs.purchase.state import Checkout, ItemStatus, Phase
-from worker.jobs.purchase.store import WrittenPurchase, listed
+from worker.jobs.purchase.written_purchase import WrittenPurchase, listed
 
 
 class UnsettledPurchase(Exception):

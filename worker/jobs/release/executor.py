@@ -101,13 +101,15 @@ class ReleaseExecutor:
         alone = [one for one in shown if nexts[one.number] == "alone"]
         self._book.write("refused", [guarded.get(one.number) or _stays(one) for one in shown if nexts[one.number] == "stays"])
         try:
+            if together or alone:
+                self._context.money.check_frozen()  # Before numbers are kept from others, or counted, for a release.
             for each in (alone, together):
                 for batch in self._batches(each):
                     self._context.check_interrupts()
                     self._give_back(batch, together=each is together)
         except Wait as wait:
-            # The next day is far: what was sent is checked before.
-            if wait.reason is WaitReason.DAILY_CAP and (settling := self._settling(self._now(due), looked_ms)):
+            # The next day, or the end of a freeze, may be far: what was sent is checked before.
+            if wait.reason in (WaitReason.DAILY_CAP, WaitReason.FROZEN) and (settling := self._settling(self._now(due), looked_ms)):
                 raise settling from None
             raise
         if not together and not alone:

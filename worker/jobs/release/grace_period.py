@@ -107,6 +107,8 @@ class Countdown(GracePeriodPart):
             at = self._request.at
             if at is not None and now_ms < (at_ms := int(at.timestamp() * 1000)):
                 self._wait_until(at_ms, now_ms)
+            if self._request.parking:
+                self._context.money.check_frozen()  # Parking is the beginning of the release.
             taken = self._parking.take(now_ms) if self._request.parking else {}
             todo, owned = self._here(self._book.todo())
             self._book.note(from_ms=now_ms, looked_ms=now_ms)
@@ -138,8 +140,10 @@ class Countdown(GracePeriodPart):
         called = [one for one in here if self._is_called(one, owned[one.record_id], now_ms)] if self._request.watches else []
         self._tell_called([(one, owned[one.record_id].seconds) for one in called])
         self._book.note(looked_ms=now_ms)
-        quiet = [self._seen(one, owned[one.record_id], now_ms) for one in here if one not in called]
-        self._book.write("looked", quiet, empty=True)
+        quiet = [one for one in here if one not in called]
+        renewed = sum(_renewed(one, owned[one.record_id]) for one in quiet) if self._request.before_renewal is not None else 0
+        detail = f"{renewed} of {len(quiet)} numbers renewed before they were released: they stay for what is paid now" if renewed else ""
+        self._book.write("looked", [self._seen(one, owned[one.record_id], now_ms) for one in quiet], detail=detail, empty=True)
 
     def _is_called(self, item: ReleaseItem, owned: OwnedNumber, now_ms: int) -> bool:
         if owned.seconds_unread:  # Whether it is called isn't known, so it isn't given back.
@@ -174,6 +178,16 @@ class Countdown(GracePeriodPart):
             return due_ms
         return max(due_ms, renews_ms(item.paid_until) - int(margin.total_seconds() * 1000))
 
+    def renewals(self) -> str:
+        """What a freeze means for numbers that were to go before they renew; '' if none was."""
+        if self._request.before_renewal is None:
+            return ""
+        dates = [renews_ms(one.paid_until) for one in self._book.todo() if one.counts_down and one.paid_until is not None]
+        if not dates:
+            return ""
+        when = datetime.fromtimestamp(min(dates) / 1000, UTC)
+        return f"; its numbers renew from {when:%Y-%m-%d %H:%M:%S} UTC on: one that renews meanwhile stays for what is paid then"
+
     def _next_ms(self, todo: Sequence[ReleaseItem]) -> int:
         """When something is to be done."""
         every_s = self._rules.look_every_s if self._request.watches else LOOK_AT_MOST_S
@@ -184,6 +198,10 @@ class Countdown(GracePeriodPart):
         left = len(self._book.todo())
         when = datetime.fromtimestamp(until_ms / 1000, UTC)
         raise Wait(WaitReason.GRACE, max(0.001, (until_ms - now_ms) / 1000), f"{left} numbers; next look {when:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _renewed(item: ReleaseItem, owned: OwnedNumber) -> bool:
+    return item.paid_until is not None and owned.paid_until is not None and owned.paid_until > item.paid_until
 
 
 def _left_there(item: ReleaseItem) -> ReleaseItem:

@@ -46,7 +46,7 @@ class GracePeriodPart:
     def moved(self, way: ParkingContext, record: RouteRecord) -> JobError | None:
         """Change these routes. Returns what the reroute would end with. Raises AttemptFailed, Wait, ReadFailed."""
         try:
-            return RouteChanges(record, way, self._provider, self._rules).run()
+            return RouteChanges(record, way, self._provider, self._rules, callbacks=False).run()
         except AttemptFailed as failed:
             # Its numbers are ours and nothing of a release was sent, but where their calls go isn't known.
             raise AttemptFailed(failed.error, so_far=self._book.result(failed.error), in_doubt=True) from None

@@ -30,7 +30,7 @@ def release(request: Release, context: ReleaseContext, provider: ReleasePorts, r
     job = _Release(request, context, provider, rules)
     if not job.checkpoint.selected:
         context.check_interrupts()
-        selected = select(request, provider)
+        selected = select(request, provider, context.mirror, rules)
         holders = job.holders([owned.number for owned in selected.owned])
         items = [guarded(owned, request, rules, holders.get(owned.number), context.account) for owned in selected.owned]
         if request.dry_run:
@@ -41,6 +41,10 @@ def release(request: Release, context: ReleaseContext, provider: ReleasePorts, r
     try:
         while due := countdown.due():
             executor.go_on(due)
+    except Wait as wait:
+        if wait.reason is not WaitReason.FROZEN:
+            raise
+        raise Wait(wait.reason, wait.after_s, wait.message + countdown.renewals()) from None
     except CancelRequested:
         _wind_up(countdown, executor)
         counts = Counter(item.outcome for item in job.items.values())
@@ -78,7 +82,7 @@ def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder |
     labels = rules.protected_labels | frozenset(request.protected_labels)
     if owned.number in rules.protected_numbers or (owned.label is not None and owned.label in labels):
         return item.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
-    if request.expected_reference is not None and (error := _not_theirs(owned, request.expected_reference, holder, account)):
+    if request.kept_reference is not None and (error := _not_theirs(owned, request.kept_reference, holder, account)):
         return item.became(Outcome.PROTECTED, error)
     return item
 
@@ -106,7 +110,7 @@ class _Release(ReleaseItems):
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
         """Whom they were bought for, where that counts."""
-        return self._context.guards.holders(numbers) if self._request.expected_reference is not None else {}
+        return self._context.guards.holders(numbers) if self._request.kept_reference is not None else {}
 
     def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""

@@ -26,11 +26,14 @@ from worker.jobs.reroute.sender import RouteSender
 
 
 class RouteChanges:
-    """The route changes of a record, as this attempt carries them out."""
+    """The route changes of a record, as this attempt carries them out. `callbacks`: a lost SMS callback matters."""
 
-    def __init__(self, record: RouteRecord, context: RouteChangeContext, provider: RouteChangePorts, rules: Rules) -> None:
+    def __init__(
+        self, record: RouteRecord, context: RouteChangeContext, provider: RouteChangePorts, rules: Rules, *, callbacks: bool = True
+    ) -> None:
         self.record, self._context, self._provider, self._rules = record, context, provider, rules
-        self._sender, self.read_back = RouteSender(record, context, provider, rules), ReadBack(record, context, provider, rules)
+        self._sender = RouteSender(record, context, provider, rules)
+        self.read_back = ReadBack(record, context, provider, rules, callbacks=callbacks)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did."""
@@ -64,7 +67,7 @@ class RouteChanges:
         open_ones = self.record.to_send()
         seen_ms = self._context.now_ms()
         owned = find_owned(self._provider, open_ones)
-        done = [n for n in open_ones if n in owned and same_route(owned[n].route, self.record.changes[n].target)]
+        done = [n for n in open_ones if n in owned and self.read_back.is_as_asked(self.record.changes[n], owned[n])]
         for start in range(0, len(done), CHUNK):
             sure = self.claim_without_call(done[start : start + CHUNK], seen_ms=seen_ms)
             self.record.write("found_done", [change.became(Outcome.CONFIRMED) for change in sure])

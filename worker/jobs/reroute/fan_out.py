@@ -5,8 +5,7 @@ is a job of its own, with a lease and attempts of its own, that runs `RouteChang
 reads all back. The ledger counts the outcomes, so they are exact however often batches are repeated, and in whatever order they end.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from didflow.contract.requests import is_past
 from didflow.contract.results import ERRORS_SHOWN, SHOWN_AT_MOST, NumberResult, Quote, Result, Summary, Totals
 from didflow.contract.states import JobState, Outcome, WaitReason
 from worker.jobs.checkpoint import read_stored
-from worker.jobs.owned_numbers import find_each, pages_of, shared_digits
+from worker.jobs.owned_numbers import find_each, pages_of
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import AttemptFailed, CancelRequested, Ended, Wait
 from worker.jobs.ports.provider import ReroutePorts
@@ -25,7 +24,7 @@ from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.read_back import READ_AGAIN_S
 from worker.jobs.reroute.record import CANCELLED, STOPPED, TOO_LATE, RouteRecord, checkpoint_of, end_state
-from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange, RouteChangeBatch, is_open
+from worker.jobs.reroute.route_change import GOOD, RerouteCheckpoint, RouteChange, RouteChangeBatch, is_open, takes_no_calls
 from worker.jobs.reroute.snapshot import SnapshotWriter
 
 #: Batches that are submitted in one write, and in the first one: the sooner those are there, the sooner threads are busy.
@@ -43,6 +42,15 @@ def chunks_in(context: RerouteContext, job_id: str | None = None) -> Iterator[tu
     while (numbers := context.chunks.numbers(index, job_id)) is not None:
         yield index, numbers
         index += 1
+
+
+def inactive_in(context: RerouteContext, first: int = 0) -> int:
+    """How many numbers take no calls, of those on the pages from `first` on."""
+    found = 0
+    while (numbers := context.chunks.numbers(first)) is not None:
+        found += sum(map(takes_no_calls, context.numbers(numbers).values()))
+        first += 1
+    return found
 
 
 def changes_in(context: RerouteContext) -> Iterator[RouteChange]:
@@ -66,24 +74,32 @@ class ChunkedRouteChanges:
         self._context, self._provider, self._rules, self._missed = context, provider, rules, missed
         self.checkpoint = checkpoint_of(context)
 
-    def selected(self, snapshot: SnapshotWriter, *, label: str | None = None, mirror_age_s: float | None = None) -> None:
-        """The snapshot is complete. `label`: all its numbers have it. `mirror_age_s`: it is what the inventory showed."""
+    def selected(self, snapshot: SnapshotWriter, *, label: str | None = None) -> None:
+        """The snapshot is complete. `label`: all its numbers have it."""
         snapshot.close()
-        listed_by_search = snapshot.first and label is None and mirror_age_s is None
-        search = shared_digits(snapshot.first, snapshot.last) if listed_by_search else None
+        search = snapshot.search if label is None else None
+        self.complete(taken_ms=snapshot.taken_ms, inactive=snapshot.inactive, search=search, label=label)
+
+    def complete(
+        self,
+        *,
+        taken_ms: int,
+        inactive: int,
+        search: str | None = None,
+        label: str | None = None,
+        mirror_age_s: float | None = None,
+        mirrored: int = 0,
+        fanned_out: bool = False,
+    ) -> None:
+        """All chunks are written. `search`, `label`: how the list is best read for their numbers. `mirror_age_s`: the
+        inventory that they are from was that old; they are `mirrored` chunks. `fanned_out`: their batches were submitted with them."""
         counts = self._context.chunks.outcomes()
-        how: dict[str, object] = {"selected": True, "paged": True, "taken_ms": snapshot.taken_ms, "search": search, "label": label}
-        how |= {"inactive": snapshot.inactive, "mirror_age_s": mirror_age_s}
+        how: dict[str, object] = {"selected": True, "paged": True, "taken_ms": taken_ms, "search": search, "label": label}
+        how |= {"inactive": inactive, "mirror_age_s": mirror_age_s, "mirrored": mirrored, "fanned_out": fanned_out}
         nothing_to_claim = not counts.get(Outcome.UNCHANGED)
         source = "" if mirror_age_s is None else f", as the inventory showed them {mirror_age_s:.0f} s after its last sweep began"
         detail = f"{sum(counts.values())} numbers, {counts.get('open', 0)} to move{source}"
         self._remember("selected", detail, claimed=nothing_to_claim, **how)
-
-    def send_pages(self, pages: Iterable[int], deadline: datetime | None) -> None:
-        """Submit batches of a snapshot that isn't complete. The deadline is noticed later, when all would be submitted."""
-        named = {str(page): RouteChangeBatch(page=page, taken_ms=self.checkpoint.taken_ms, deadline=deadline) for page in pages}
-        with suppress(_TooLate):
-            self._submit({name: batch.model_dump_json() for name, batch in named.items()}, deadline)
 
     def run(self, *, canary: int | None = None, deadline: datetime | None = None) -> JobError | None:
         """Send and confirm; return why it stopped early, if it did. Raises Wait while batches are under way."""
@@ -127,7 +143,8 @@ class ChunkedRouteChanges:
         """Numbers that were as asked when they were read: a job that is older and still at it must leave them so."""
         if self.checkpoint.claimed:
             return
-        for _, numbers in chunks_in(self._context):
+        some = self._context.chunks.outcomes().get(Outcome.UNCHANGED)
+        for _, numbers in chunks_in(self._context) if some else ():
             part = self._part(numbers)
             if unchanged := [number for number, move in part.record.changes.items() if move.outcome is Outcome.UNCHANGED]:
                 part.claim_without_call(unchanged, seen_ms=self.checkpoint.taken_ms)
@@ -236,7 +253,9 @@ class ChunkedRouteChanges:
         settled = asked_ms >= self.checkpoint.accepted_ms + int(self._rules.settle_s * 1000)
         if missed is not None:
             added = missed.add(self.checkpoint, lambda items: self._judge_items(items, asked_ms, settled=settled))
-            self._remember("swept", f"{added} numbers that the inventory lacked", swept=True, claimed=False)
+            # What the inventory lacked may have been written by an earlier attempt, too.
+            inactive = self.checkpoint.inactive + inactive_in(self._context, self.checkpoint.mirrored)
+            self._remember("swept", f"{added} numbers that the inventory lacked", swept=True, claimed=False, inactive=inactive)
             self._claim_unchanged()
         elif accepted > ASKED_FOR_EACH:
             self._judge_list(pages_of(self._provider, self.checkpoint.search, self.checkpoint.label), asked_ms, settled=settled)
@@ -267,15 +286,25 @@ class ChunkedRouteChanges:
         """The same for a chunk of ours. Returns when each number that is still open can be judged at the earliest (0: any time)."""
         ready = [number for number in part.record.awaited(part.record.changes) if part.record.changes[number].check_after_ms <= asked_ms]
         if each and ready:
-            self._judge(part, find_each(self._provider, ready), asked_ms, settled=settled)
+            unreadable = set[str]()
+            owned = find_each(self._provider, ready, unreadable=unreadable)
+            self._judge(part, owned, asked_ms, settled=settled, unreadable=unreadable)
         return [part.record.changes[number].check_after_ms for number in part.record.awaited(part.record.changes)]
 
-    def _judge(self, part: RouteChanges, owned: Mapping[str, OwnedNumber], asked_ms: int, *, settled: bool) -> None:
-        """Confirm what is shown as asked; when it is settled, say what the others are."""
+    def _judge(
+        self,
+        part: RouteChanges,
+        owned: Mapping[str, OwnedNumber],
+        asked_ms: int,
+        *,
+        settled: bool,
+        unreadable: Collection[str] = (),
+    ) -> None:
+        """Confirm what is shown as asked; when it is settled, say what the others are. `unreadable`: whose records can't be read."""
         awaited = part.record.awaited(part.record.changes)
         part.read_back.confirm_shown(awaited, owned, asked_ms)
         if settled and (ready := [n for n in part.record.awaited(awaited) if part.record.changes[n].check_after_ms <= asked_ms]):
-            part.read_back.give_up(ready, owned)
+            part.read_back.give_up(ready, owned, unreadable)
 
     def _part(self, numbers: Sequence[str]) -> RouteChanges:
         record = RouteRecord(self._context, checkpoint=self.checkpoint, only=numbers)
@@ -300,12 +329,11 @@ def result_of_chunks(context: RerouteContext, error: JobError | None, *, dry_run
         first = next((number.error for number in numbers if number.error and number.outcome not in GOOD), None)
         return Result(numbers=numbers, totals=totals, error=error or first)
     undecided = "would_be_done" if dry_run else Outcome.FAILED.value
-    told = {word: count for word, count in counts.items() if word != "open"}
+    outcomes = {word: count for word, count in counts.items() if word != "open"}
     if counts.get("open"):
-        told[undecided] = told.get(undecided, 0) + counts["open"]
+        outcomes[undecided] = outcomes.get(undecided, 0) + counts["open"]
     errors = tuple(_first_errors(context)) if done < total else ()
-    pages = sum(1 for _ in chunks_in(context))
-    summary = Summary(pages=pages, outcomes=told, inactive=checkpoint_of(context).inactive, errors=errors)
+    summary = Summary(pages=context.chunks.count(), outcomes=outcomes, inactive=checkpoint_of(context).inactive, errors=errors)
     return Result(summary=summary, totals=totals, error=error or next((number.error for number in errors), None))
 
 

@@ -5,31 +5,36 @@ and that the inventory lacked is moved, too. A number that was changed elsewhere
 failback it gets the route that the inventory showed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
+from didflow.contract.attempt_write import Write
 from didflow.contract.provider import OwnedNumber
-from didflow.contract.requests import Reroute, Selector
+from didflow.contract.requests import Reroute, is_past
 from worker.jobs.owned_numbers import listed
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import CancelRequested
 from worker.jobs.ports.inventory import MirrorSelection
-from worker.jobs.ports.provider import ReroutePorts
+from worker.jobs.ports.large_jobs import SeenNumber
+from worker.jobs.ports.provider import PER_PAGE, ReroutePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.reroute.fan_out import ChunkedRouteChanges
+from worker.jobs.reroute.fan_out import ChunkedRouteChanges, inactive_in
 from worker.jobs.reroute.parked_numbers import ParkedSelection
 from worker.jobs.reroute.record import checkpoint_of
-from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange
+from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange, RouteChangeBatch
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import fits
 
-#: Numbers that are written and sent together: few, so that the first are on their way at once.
-TOGETHER = 200
+#: Records that are read together, after those of the first chunk, which is sent at once.
+TOGETHER = 500
 #: An account whose numbers fit into this many calls is listed first: that costs few calls more.
 CALLS_LISTED = 3
+#: This many numbers at most wait for others that may share a call with them.
+LEFT_OVER = 1000
 
 
 def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> bool:
-    """Write the snapshot and, unless a canary goes first, submit its batches meanwhile. False: the list has to be read."""
+    """Write the snapshot and, unless a canary goes first, submit its batches with it. False: the list has to be read."""
     checkpoint, selector = checkpoint_of(context), request.selector
     begun = checkpoint.mirror_age_s is not None
     if selector is None or not (begun or _may_use_it(request, context)):
@@ -39,61 +44,96 @@ def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePo
         if mirror is None or not _is_good(mirror, request, rules):
             return False
         checkpoint = RerouteCheckpoint(taken_ms=context.now_ms(), mirror_age_s=mirror.age_s)
-    snapshot = SnapshotWriter(context, rules.batch_size, checkpoint, continues=begun)
-    changes = ChunkedRouteChanges(context, provider, rules)
-    sent = 0
+        context.save(Write("snapshot_begun", clear=True, checkpoint=checkpoint.model_dump_json()))
+    chunks = MirroredChunks(request, context, rules, checkpoint)
+    cancelled = False
     try:
-        for shown in mirror.numbers(TOGETHER) if mirror else ():
-            context.check_interrupts()
-            snapshot.add(_undisturbed(shown, selector, request, context, rules))
-            snapshot.write_full()
-            if request.canary is None and sent < snapshot.pages:
-                changes.send_pages(range(sent, snapshot.pages), request.deadline)
-                sent = snapshot.pages
+        for shown in mirror.numbers(rules.batch_size, TOGETHER) if mirror else ():
+            chunks.add(shown)
+        chunks.close()
     except CancelRequested:
-        if not snapshot.pages:
+        if not context.chunks.count():
             raise
-    changes.selected(snapshot, mirror_age_s=checkpoint.mirror_age_s)
+        cancelled = True
+    changes = ChunkedRouteChanges(context, provider, rules)
+    # With a deadline each chunk is looked at once more: it may have come before all were submitted.
+    submitted = request.canary is None and request.deadline is None and not cancelled
+    changes.complete(
+        inactive=chunks.inactive,
+        taken_ms=checkpoint.taken_ms,
+        mirror_age_s=checkpoint.mirror_age_s,
+        mirrored=chunks.count,
+        fanned_out=submitted,
+    )
     return True
 
 
 def _may_use_it(request: Reroute, context: RerouteContext) -> bool:
     listing = request.dry_run or request.read_routes or request.after is not None or request.back_to is not None
-    return not listing and context.chunks.numbers(0) is None
+    # The list may show more numbers than the inventory does. They would be moved, too, beyond the number that is expected.
+    counted = request.expected_count is not None
+    return not (listing or counted) and context.chunks.numbers(0) is None
 
 
 def _is_good(mirror: MirrorSelection, request: Reroute, rules: Rules) -> bool:
-    """Whether it is young enough, and large enough to be worth it. Where a guard would refuse, the list decides."""
+    """Whether it is young enough, and large enough to be worth it. Where the guard would refuse, the list decides."""
     if mirror.age_s > rules.mirror_max_age_s or mirror.total <= CALLS_LISTED * rules.batch_size or not mirror.count:
-        return False
-    if request.expected_count is not None and mirror.count != request.expected_count:
         return False
     return request.max_fraction is None or mirror.count <= request.max_fraction * mirror.total
 
 
-def _undisturbed(
-    shown: Mapping[int, Sequence[OwnedNumber]], selector: Selector, request: Reroute, context: RerouteContext, rules: Rules
-) -> Iterator[RouteChange]:
-    """The changes of these numbers, by when their routes were read. Left out, for the list to show: those of which another job's call may
-    have changed the route since."""
-    seen_ms = {owned.number: read_ms for read_ms, items in shown.items() for owned in items if fits(owned, selector)}
-    if not seen_ms:
-        return
-    numbers = sorted(seen_ms)
-    claim = context.routes.claim(numbers, calling=False, seen_ms=min(seen_ms.values()) - int(rules.settle_s * 1000))
-    parked = context.parked.of(numbers)
-    for items in shown.values():
-        for owned in items:
-            if owned.number in seen_ms and not _is_disturbed(owned.number, seen_ms[owned.number], claim.disturbed_ms, claim.answered_ms):
-                # Also one that goes there already: whether it still does isn't known.
-                yield RouteChange.of(owned, request.destinations, parked.get(owned.number)).became(None)
+class MirroredChunks:
+    """Writes chunks of what the inventory shows. Left out, for the list to show, are the numbers whose route another job's call may have
+    changed since it was read."""
 
+    def __init__(self, request: Reroute, context: RerouteContext, rules: Rules, checkpoint: RerouteCheckpoint) -> None:
+        """Continues with what an earlier attempt has written."""
+        self._request, self._context, self._rules, self._checkpoint = request, context, rules, checkpoint
+        self._waiting: dict[str | None, list[SeenNumber]] = {}  #: by the SMS callback, which numbers of one call share
+        self._without_calls: set[str] = set()
+        self.count = context.chunks.count()
+        self.inactive = inactive_in(context) if self.count else 0
 
-def _is_disturbed(number: str, seen_ms: int, disturbed_ms: Mapping[str, int], answered_ms: Mapping[str, int]) -> bool:
-    """Whether the route may be another one than was seen. Where all calls were answered before that, it isn't."""
-    if number in answered_ms:
-        return answered_ms[number] >= seen_ms
-    return number in disturbed_ms
+    def add(self, shown: Sequence[tuple[int, OwnedNumber]]) -> None:
+        """Write the chunks that are full."""
+        parked = self._context.parked.of([owned.number for _, owned in shown])
+        for seen_ms, owned in shown:
+            change = RouteChange.to_send(owned, self._request.destinations, parked.get(owned.number), self._checkpoint.taken_ms)
+            waiting = self._waiting.setdefault(owned.sms_relay_url, [])
+            waiting.append(SeenNumber(owned.number, seen_ms, change.model_dump_json()))
+            if change.takes_calls is False:
+                self._without_calls.add(owned.number)
+            if len(waiting) == self._rules.batch_size:
+                self._write(self._waiting.pop(owned.sms_relay_url))
+        self._write_rest(LEFT_OVER)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._write_rest(0)
+
+    def _write_rest(self, may_stay: int) -> None:
+        """The largest groups first, until no more than `may_stay` wait."""
+        for callback in sorted(self._waiting, key=lambda callback: -len(self._waiting[callback])):
+            if sum(map(len, self._waiting.values())) <= may_stay:
+                return
+            self._write(self._waiting.pop(callback))
+
+    def _write(self, numbers: Sequence[SeenNumber]) -> None:
+        self._context.check_interrupts()
+        batch = self._batch().model_dump_json() if self._is_submitted() else None
+        left_out = self._context.chunks.add(self.count, numbers, settle_s=self._rules.settle_s, batch=batch)
+        self.count += len(left_out) < len(numbers)
+        self.inactive += sum(one.number in self._without_calls and one.number not in left_out for one in numbers)
+
+    def _is_submitted(self) -> bool:
+        """Whether the chunk's batch goes with it."""
+        deadline = self._request.deadline
+        if self._request.canary is not None:
+            return False
+        return deadline is None or not is_past(deadline, datetime.fromtimestamp(self._context.now_ms() / 1000, UTC))
+
+    def _batch(self) -> RouteChangeBatch:
+        return RouteChangeBatch(page=self.count, taken_ms=self._checkpoint.taken_ms, deadline=self._request.deadline)
 
 
 class MissedNumbers:
@@ -108,14 +148,17 @@ class MissedNumbers:
         selector = request.selector
         if selector is None:
             return 0
-        parked, unread = ParkedSelection(request, context, self._provider), set[str | None]()
+        parked, unread, conditions = ParkedSelection(request, context, self._provider), set[str | None](), selector.conditions
         snapshot = SnapshotWriter(context, self._rules.batch_size, checkpoint, continues=True)
-        for items in listed(self._provider, unread=unread):
+        for items in listed(self._provider, unread=unread, pages=-(-context.mirror.total() // PER_PAGE)):
             see(items)
             found = [owned for owned in items if fits(owned, selector)]
+            found = context.mirror.fitting(found, conditions) if conditions is not None else found
             kept = context.parked.of([owned.number for owned in found]) if found else {}
             snapshot.add(RouteChange.of(owned, request.destinations, kept.get(owned.number)) for owned in found)
         snapshot.add(parked.moves(context.numbers(parked.candidates())))
-        snapshot.add(RouteChange.of_nobody((number or "a record") + UNREADABLE_MARK) for number in unread)
+        # One that was sent is reported by its own name, once its record can't be read for the settle time.
+        ours = context.numbers([number for number in unread if number is not None]) if unread else {}
+        snapshot.add(RouteChange.of_nobody((number or "a record") + UNREADABLE_MARK) for number in unread if number not in ours)
         snapshot.close()
         return snapshot.count

@@ -66,7 +66,8 @@ def reroute(request: Reroute, context: RerouteContext, provider: ReroutePorts, r
 
 def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> Ended | None:
     """Read the numbers that are meant and store their routes; of a dry run of few numbers, the end."""
-    taken_ms, choice, parked = context.now_ms(), Choice(request, provider), ParkedSelection(request, context, provider)
+    taken_ms, parked = context.now_ms(), ParkedSelection(request, context, provider)
+    choice = Choice(request, provider, context.mirror, rules)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
         planned = _moves(owned, request, context)

@@ -43,6 +43,8 @@ class ParkedSelection:
         selector = self._request.selector
         as_they_were = {n: one.model_copy(update={"route": meant[n].way_back}) for n, one in owned.items()}
         found = {n: one for n, one in as_they_were.items() if fits(one, selector)}
+        if (conditions := selector.conditions) is not None:
+            found = {one.number: one for one in self._context.mirror.fitting(list(found.values()), conditions)}
         asked = [self._asked(one) for n, one in found.items() if meant[n].is_at(owned[n].route)]
         let_go = [RouteChange.of(owned[n], self._request.destinations) for n in found if fits(owned[n], selector)]
         return let_go + [move for move in ask_releases(asked, self._context) if move.outcome is Outcome.SUPERSEDED]

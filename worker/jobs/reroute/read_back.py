@@ -10,7 +10,7 @@ from didflow.contract.destinations import same_route
 from didflow.contract.errors import JobError
 from didflow.contract.provider import OwnedNumber
 from didflow.contract.states import Outcome, WaitReason
-from worker.jobs.owned_numbers import find_owned, find_surely
+from worker.jobs.owned_numbers import find_owned, find_surely, records_of
 from worker.jobs.ports.context import RouteChangeContext
 from worker.jobs.ports.endings import Wait
 from worker.jobs.ports.provider import OwnedPort
@@ -24,10 +24,12 @@ READ_AGAIN_S = 0.5
 
 
 class ReadBack:
-    """Reads back the route changes of a record."""
+    """Reads back the route changes of a record. `callbacks`: with the SMS callbacks that are sent along."""
 
-    def __init__(self, record: RouteRecord, context: RouteChangeContext, provider: OwnedPort, rules: Rules) -> None:
-        self._record, self._context, self._provider, self._rules = record, context, provider, rules
+    def __init__(
+        self, record: RouteRecord, context: RouteChangeContext, provider: OwnedPort, rules: Rules, *, callbacks: bool = True
+    ) -> None:
+        self._record, self._context, self._provider, self._rules, self._callbacks = record, context, provider, rules, callbacks
 
     def confirm(self, numbers: Sequence[str]) -> None:
         """Read back what was accepted. Raises Wait while the provider may still be applying it."""
@@ -44,20 +46,36 @@ class ReadBack:
 
     def confirm_shown(self, awaited: Sequence[str], owned: Mapping[str, OwnedNumber], asked_ms: int) -> set[str]:
         """Confirm those that a list read since `asked_ms` shows as asked and that can't change any more. Returns all that it shows so."""
-        shown = {number for number in awaited if number in owned and same_route(owned[number].route, self._record.changes[number].target)}
+        shown = {number for number in awaited if number in owned and self.is_as_asked(self._record.changes[number], owned[number])}
         done = [number for number in awaited if number in shown and self._record.changes[number].check_after_ms <= asked_ms]
         self._record.write("confirmed", [self._record.changes[number].became(Outcome.CONFIRMED) for number in done], progress=bool(done))
         return shown
 
-    def give_up(self, open_ones: Sequence[str], owned: Mapping[str, OwnedNumber]) -> None:
-        """The settle time is over for these: say what they are; or that they are to be sent over."""
+    def is_as_asked(self, change: RouteChange, owned: OwnedNumber) -> bool:
+        """Whether the record shows the route, and still the SMS callback."""
+        return same_route(owned.route, change.target) and not (self._callbacks and change.has_lost_callback(owned))
+
+    def give_up(self, open_ones: Sequence[str], owned: Mapping[str, OwnedNumber], unreadable: Collection[str] = ()) -> None:
+        """The settle time is over for these: say what they are; or that they are to be sent over. `unreadable`: numbers whose
+        records can't be read, which says nothing of where their calls go. A number that no list showed is read by its record before it
+        counts as gone: a list may hide it."""
+        asked_ms = self._context.now_ms()
+        unseen = {self._record.changes[n].record_id: n for n in open_ones if n not in owned and n not in unreadable}
+        there = {one.number: one for one in records_of(self._provider, unseen) if unseen[one.record_id] == one.number}
+        if there:
+            self.confirm_shown(sorted(there), there, asked_ms)
+            owned, open_ones = {**owned, **there}, self._record.awaited(open_ones)
         left: list[RouteChange] = []
         for batch in batches_of([self._record.changes[number] for number in open_ones], self._rules.batch_size):
             # What the provider has refused to one of them isn't requested once more.
             wanted = None if any(change.refusal for change in batch) else batch[0].target
             claim = self._context.routes.claim([change.number for change in batch], calling=False, wanted=wanted)
             left += [change.superseded(claim.parked) for change in batch if change.number in claim.newer]
-            left += [self._unconfirmed(change, owned.get(change.number)) for change in batch if change.number not in claim.newer]
+            for change in batch:
+                if change.number not in claim.newer:
+                    shown = owned.get(change.number)
+                    hidden = shown is None and change.number in unreadable
+                    left.append(change.unreadable() if hidden else self._unconfirmed(change, shown))
         self._record.write("not_confirmed", left)
 
     def _wait_for_the_provider(self, open_ones: Sequence[str], shown: Collection[str], asked_ms: int) -> None:
@@ -80,6 +98,9 @@ class ReadBack:
             return change.model_copy(update={"outcome": None, "check_after_ms": 0})
         if owned is None:
             return change.became(Outcome.NOT_FOUND, JobError(code="not_found", message="the number left the account meanwhile"))
+        if same_route(owned.route, change.target):
+            message = "the route is set, and the number shows no SMS callback any more, which was sent along: set it again"
+            return change.became(Outcome.ACCEPTED, JobError(code="sms_callback_lost", message=message))
         if not same_route(owned.route, change.before):
             return change.became(
                 Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message="the route was changed elsewhere meanwhile")

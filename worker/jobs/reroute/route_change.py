@@ -19,12 +19,21 @@ UNREADABLE_MARK = " (unreadable)"
 UNREADABLE_RECORD = JobError(
     code="unreadable_record", message="the provider's record of it can't be read, so it was not changed: check it in the account"
 )
+UNCONFIRMED_RECORD = JobError(
+    code="unreadable_record",
+    message="accepted, but the provider's record of it can't be read, so it isn't confirmed: check it in the account",
+)
 NOT_OURS = JobError(code="not_found", message="this account has no such number: check the number and the account")
 
 
 def is_open(text: str) -> bool:
     """Whether a stored move has no outcome yet, without reading all of it: inside a JSON text no other can look like that."""
     return '"outcome":null' in text
+
+
+def takes_no_calls(text: str) -> bool:
+    """Whether the number of a stored move takes no calls, in the same way."""
+    return '"takes_calls":false' in text
 
 
 class RouteChange(BaseModel):
@@ -67,10 +76,33 @@ class RouteChange(BaseModel):
         )
 
     @classmethod
+    def to_send(cls, owned: OwnedNumber, target: Route, parked: Parked | None, taken_ms: int) -> "RouteChange":
+        """The same of a number whose present route isn't known for sure, so that it is sent also if it seems to go there already.
+
+        Of very many: what was checked before, as all of these parts were, isn't checked again.
+        """
+        changed = {
+            "number": owned.number,
+            "record_id": owned.record_id,
+            "before": owned.route,
+            "target": target,
+            "sms_relay_url": owned.sms_relay_url,
+            "taken_ms": taken_ms,
+            "unparked": parked.way_back if parked and parked.is_at(owned.route) else None,
+            "takes_calls": owned.takes_calls,
+        }
+        return _ANY.model_copy(update=changed)
+
+    @classmethod
     def of_nobody(cls, name: str) -> "RouteChange":
         """A number that the request names and the account doesn't have, or one whose record can't be read."""
         error = UNREADABLE_RECORD if name.endswith(UNREADABLE_MARK) else NOT_OURS
         return cls(number=name, record_id=NO_RECORD, before=(), target=(), outcome=Outcome.NOT_FOUND, error=error)
+
+    def has_lost_callback(self, owned: OwnedNumber) -> bool:
+        """Whether the number had an SMS callback, which was sent along with the route, and shows none now. One that shows another has it
+        from somebody else."""
+        return self.sms_relay_url is not None and owned.sms_relay_url is None
 
     def accepted(self, disturbed_ms: int | None, settle_s: float) -> "RouteChange":
         """Said yes to; `disturbed_ms`: until when another job's call for this number may have been sent."""
@@ -80,6 +112,12 @@ class RouteChange(BaseModel):
     def refused(self, refusal: JobError) -> "RouteChange":
         """Said no to, alone. To be read back as what was accepted is: a proxy may have passed the call on before."""
         return self.model_copy(update={"outcome": Outcome.ACCEPTED, "error": None, "refusal": refusal, "check_after_ms": 0})
+
+    def unreadable(self) -> "RouteChange":
+        """The settle time is over, and its record can't be read. One that was refused alone is unclear: a refusal is no proof."""
+        if self.refusal is not None:
+            return self.became(Outcome.UNCLEAR, self.refusal)
+        return self.became(Outcome.ACCEPTED, UNCONFIRMED_RECORD)
 
     def became(self, outcome: Outcome | None, error: JobError | None = None) -> "RouteChange":
         return self.model_copy(update={"outcome": outcome, "error": error})
@@ -102,6 +140,10 @@ class RouteChange(BaseModel):
         )
 
 
+#: Of which those are copies that aren't checked again.
+_ANY = RouteChange(number="", record_id=NO_RECORD, before=(), target=())
+
+
 class RerouteCheckpoint(BaseModel):
     """How far the job is. Times are the ledger's, ms.
 
@@ -121,6 +163,7 @@ class RerouteCheckpoint(BaseModel):
                  `read_back`: and have ended
     doubtful     it was parked with unclear numbers, which are to be sent again
     mirror_age_s its snapshot is what the inventory shows, which was this old; batches are sent while it is written. None: it was listed
+    mirrored     how many pages, the first ones, are from the inventory
     swept        the whole list was read since, and what the inventory lacked is on pages, too
     """
 
@@ -142,6 +185,7 @@ class RerouteCheckpoint(BaseModel):
     read_back: bool = False
     doubtful: bool = False
     mirror_age_s: float | None = None
+    mirrored: int = 0
     swept: bool = False
 
 

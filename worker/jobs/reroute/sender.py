@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
+from didflow.contract.destinations import Route
 from didflow.contract.errors import JobError
 from didflow.contract.provider import Barred, No, NotNow, Unclear, Yes
 from didflow.contract.requests import is_past
@@ -23,9 +24,9 @@ from worker.jobs.reroute.route_change import RouteChange
 
 def batches_of(changes: Collection[RouteChange], size: int) -> Iterator[list[RouteChange]]:
     """Changes that may share a call: same target, same SMS callback (which the call sends back), at most the batch size."""
-    groups: dict[tuple[str, str], list[RouteChange]] = defaultdict(list)
+    groups: dict[tuple[Route, str], list[RouteChange]] = defaultdict(list)
     for change in changes:
-        groups[" ".join(map(repr, change.target)), change.sms_relay_url or ""].append(change)
+        groups[change.target, change.sms_relay_url or ""].append(change)
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]

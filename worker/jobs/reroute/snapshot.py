@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from didflow.contract.attempt_write import Write
+from didflow.contract.destinations import Route
+from worker.jobs.owned_numbers import shared_digits
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.reroute.route_change import RerouteCheckpoint, RouteChange
 
@@ -20,14 +22,13 @@ class SnapshotWriter:
     def __init__(self, context: RerouteContext, batch_size: int, checkpoint: RerouteCheckpoint, *, continues: bool = False) -> None:
         self._context, self._batch_size, self.taken_ms = context, batch_size, checkpoint.taken_ms
         self._gathered: dict[str, RouteChange] = {}
-        self._groups: dict[tuple[str, str, bool], list[RouteChange]] = defaultdict(list)
+        self._groups: dict[tuple[Route, str, bool], list[RouteChange]] = defaultdict(list)
         self._pages = 0
         self.count = 0
         self.inactive = 0
         self.first = self.last = ""
         if continues:
-            while context.chunks.numbers(self._pages) is not None:
-                self._pages += 1
+            self._pages = context.chunks.count()
         else:
             context.save(Write("snapshot_begun", clear=True, checkpoint=checkpoint.model_dump_json()))
 
@@ -42,9 +43,9 @@ class SnapshotWriter:
         self._write(LEFT_OVER)
 
     @property
-    def pages(self) -> int:
-        """How many are written."""
-        return self._pages
+    def search(self) -> str | None:
+        """The digits that its numbers share, to find them in the owned list; None if that doesn't narrow it."""
+        return shared_digits(self.first, self.last) if self.first else None
 
     def close(self) -> None:
         """Write what is left."""
@@ -88,5 +89,5 @@ class SnapshotWriter:
         self._groups = defaultdict(list, {key: group for key, group in self._groups.items() if group})
 
 
-def _shares_a_call(move: RouteChange) -> tuple[str, str, bool]:
-    return (" ".join(map(repr, move.target)), move.sms_relay_url or "", move.outcome is None)
+def _shares_a_call(move: RouteChange) -> tuple[Route, str, bool]:
+    return (move.target, move.sms_relay_url or "", move.outcome is None)

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 from didflow.parent_process import end_with_parent
 from didflow.settings import variable
 from didflow.terminal.argument_types import parser_of, port, real, usd, whole
+from didflow.terminal.output import clean
 from worker.wavix.sandbox.options import SANDBOX_KEY, SandboxOptions
 from worker.wavix.sandbox.profiles import PROFILES, Profile
+from worker.wavix.sandbox.saved_world import UnreadableState
 from worker.wavix.sandbox.server import Sandbox
 
 
@@ -32,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: stop.set())
     end_with_parent(stop.set)
     try:
-        sandbox = Sandbox(options, host=given.host, port=given.port)
+        sandbox = Sandbox(options, host=given.host, port=given.port, state=given.state)
+    except UnreadableState as error:
+        sys.exit(f"the sandbox's state {clean(str(given.state))} can't be used: {error}. Delete it (`didflow up --reset` does)")
     except (OSError, UnicodeError) as error:  # A host that can't be a name is a UnicodeError.
         why = (error.strerror if isinstance(error, OSError) else None) or "no such host"
         sys.exit(f"the sandbox can't listen on {given.host}:{given.port} ({why}): another port, or 0 for any, with --port")
@@ -87,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--trunk", action="append", default=[], metavar="ID", type=whole(1, 2**63 - 1), help="a further SIP trunk; may be repeated"
     )
+    made.add_argument("--state", type=Path, metavar="FILE", help="keep what was sold in this file, for the next start (forgotten)")
     made.add_argument("--seed", type=whole(-(2**63), 2**63), default=1, help="seed of the stock (%(default)s)")
     return made
 

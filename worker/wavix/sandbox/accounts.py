@@ -1,7 +1,6 @@
 """What an account of the sandbox has: money, a cart, numbers; and the ledger that says where the money went."""
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,8 +10,6 @@ from worker.wavix.sandbox.documents import Paper
 from worker.wavix.sandbox.stock import StockNumber
 from worker.wavix.sandbox.timeline import Timeline
 from worker.wavix.sandbox.transactions import Transaction
-
-_transaction_ids = itertools.count(90_000_001)
 
 Destinations = tuple[dict[str, Any], ...]
 
@@ -83,13 +80,13 @@ class AccountState:
     def cart_at(self, moment_s: float) -> list[str]:
         return [number for number, held in self.cart.items() if held.at(moment_s)]
 
-    def list_charges(self, charges: Iterable[tuple[int, Decimal, str]]) -> None:
-        """Type, amount and details of what was just taken from the balance."""
+    def list_charges(self, charges: Iterable[tuple[int, Decimal, str]], ids: Iterator[int]) -> None:
+        """Type, amount and details of what was just taken from the balance; `ids` of the new transactions."""
         listed = list(charges)
         after_usd = self.balance_usd + sum((usd for _, usd, _ in listed), Decimal(0))
         for kind, usd, details in listed:
             after_usd -= usd
-            self.transactions.append(Transaction(next(_transaction_ids), now_utc(), kind, -usd, after_usd, details))
+            self.transactions.append(Transaction(next(ids), now_utc(), kind, -usd, after_usd, details))
 
     def owned_at(self, moment_s: float) -> list[Record]:
         return [record for record in self.records.values() if record.ours.at(moment_s)]

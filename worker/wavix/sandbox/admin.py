@@ -157,7 +157,7 @@ def charge(world: World, kind: int, usd: str, details: str, account: str = "defa
     """Take this from the balance, as a monthly fee (kind 3) does, or another charge; below zero: give it back."""
     charged = world.accounts[account]
     charged.balance_usd -= Decimal(usd)
-    charged.list_charges([(kind, Decimal(usd), details)])
+    charged.list_charges([(kind, Decimal(usd), details)], world.transaction_ids)
     charged.transactions[-1] = replace(charged.transactions[-1], at=charged.transactions[-1].at - timedelta(days=days_ago))
 
 
@@ -208,6 +208,8 @@ def administer(service: "Service", method: str, path: str, body: bytes) -> tuple
                     return 200, [asdict(entry) for entry in service.world.ledger]
                 case "GET", "/sandbox/state":
                     return 200, _state(service)
+                case "GET", "/sandbox/traffic":
+                    return 200, service.traffic.summary()
                 case "GET", "/sandbox/calls":
                     numbers = parse_qs(path.partition("?")[2]).get("number", [])
                     return 200, service.journal.of(numbers)
@@ -219,7 +221,9 @@ def administer(service: "Service", method: str, path: str, body: bytes) -> tuple
                     return 200, {}
                 case "POST", "/sandbox/admin":
                     order = json.loads(body)
-                    return 200, VERBS[order.pop("verb")](service.world, **order)
+                    answer = VERBS[order.pop("verb")](service.world, **order)
+                    service.changed()
+                    return 200, answer
             return 404, {"error": f"there is no {method} {path}"}
         except (KeyError, TypeError, ValueError, ArithmeticError, ValidationError) as error:
             return 400, {"error": f"{type(error).__name__}: {error}"}
@@ -282,6 +286,10 @@ class SandboxAdmin:
 
     def state(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self._ask("GET", "/sandbox/state"))
+
+    def traffic(self) -> dict[str, Any]:
+        """What `state` says of calls, at once, however many numbers there are."""
+        return cast("dict[str, Any]", self._ask("GET", "/sandbox/traffic"))
 
     def calls(self, numbers: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         """The calls that named each of these numbers (digits), as `journal.Entry` has them; under "" those that named none."""

@@ -140,8 +140,15 @@ def _owned_page(found: list[Record], query: dict[str, list[str]], options: Sandb
         case "too_few":
             first, _ = shapes.page_of(found, query | {"page": ["1"]})
             return page, pagination | {"total": len(first), "total_pages": 1}
+        case "first_only":
+            first, _ = shapes.page_of(found, query | {"page": ["1"]})
+            return ([] if pagination["current_page"] > 1 else first), pagination | {"total": len(first), "total_pages": 1}
         case "repeated":
             return shapes.page_of(found, query | {"page": ["1"]})[0], pagination
+        case "end_refused" if pagination["current_page"] > pagination["total_pages"]:
+            raise refusal(422, "page is out of range")
+        case "last_again" if not page:
+            return shapes.page_of(found, query | {"page": [str(pagination["total_pages"])]})
     return page, pagination
 
 

@@ -1,7 +1,6 @@
 """The documents that a number needs: what the sandbox takes, and how its staff reviews them."""
 
-import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -19,8 +18,6 @@ FORMATS = (
 )
 MAX_BYTES = 10 * 1024 * 1024
 
-_ids = itertools.count(101)
-
 
 @dataclass
 class Paper:
@@ -31,7 +28,7 @@ class Paper:
     content_type: str
     size: int
     status: Timeline[str]
-    id: int = field(default_factory=lambda: next(_ids))
+    id: int
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class SandboxOptions:
     more_trunks     ids of further SIP trunks, beside those that every sandbox has
     trunk_needs_login  a destination that is a SIP trunk is refused if it isn't given by the trunk's login, as the contracts ask
     trunk_shown     how a number's list shows a SIP trunk: as it was `given`, by its `login` or `id` beside `trunk_id`, or by either alone
+    destinations_drop_callback  a change of destinations takes the SMS callback from the number, also one that is sent along
     destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
     type_filter     `type_filter` in a search of the stock: works, is ignored, or refused (400), as the contracts dropped it
     offers_leave_out  fields that no offer has, as if the server didn't know them
@@ -35,8 +36,9 @@ class SandboxOptions:
     toll_free       the stock has toll-free numbers: in the USA, in a city of their own without area code
     search          the owned list's filter `search`: works, is ignored (all numbers are listed), or is `silent` (it finds nothing)
     label_filter    the same for its filter `label`
-    owned_pages     the owned list's pages: `right`; `too_few`: it says that it has one page and no more records; `repeated`: each page
-                    shows the first one
+    owned_pages     the owned list's pages: `right`; `too_few`: it says that it has one page and no more records, and shows the others to
+                    whom asks for them; `first_only`: the same, and the others are empty; `repeated`: each page shows the first one;
+                    `last_again`: a page behind the last one shows the last one; `end_refused`: it is refused (422)
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     cart_answers    what an addition to the cart answers: the numbers that were `added`, or `all` that are in the cart then
     cart_removal    a removal from the cart works, is `ignored` (the answer is yes, and nothing was removed), or is `refused` (the answer is
@@ -82,6 +84,7 @@ class SandboxOptions:
     short_names: bool = True
     trunk_needs_login: bool = False
     trunk_shown: Literal["given", "login", "id", "login_alone", "id_alone"] = "given"
+    destinations_drop_callback: bool = False
     destination_flags: Literal["hidden", "shown", "refused"] = "hidden"
     type_filter: Literal["works", "ignored", "refused"] = "works"
     offers_leave_out: tuple[str, ...] = ()
@@ -90,7 +93,7 @@ class SandboxOptions:
     toll_free: bool = False
     search: Literal["works", "ignored", "silent"] = "works"
     label_filter: Literal["works", "ignored", "silent"] = "works"
-    owned_pages: Literal["right", "too_few", "repeated"] = "right"
+    owned_pages: Literal["right", "too_few", "first_only", "repeated", "last_again", "end_refused"] = "right"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     card_linked: bool = False

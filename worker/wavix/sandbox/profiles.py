@@ -52,6 +52,11 @@ PROFILES: Mapping[str, Profile] = {
     "trunk-id-alone": Profile(
         "A number's SIP trunk is shown by its id as `destination`, and `trunk_id` is null.", {"trunk_shown": "id_alone"}
     ),
+    "callback-dropped": Profile(
+        "A change of destinations takes the SMS callback from the number, also one that is sent along.",
+        {"destinations_drop_callback": True},
+        any_job=False,
+    ),
     "flags-shown": Profile("Destinations are shown with `callhunt` and `active`.", {"destination_flags": "shown"}),
     "flags-refused": Profile("A destination with `callhunt` or `active` is refused.", {"destination_flags": "refused"}),
     "type-filter-ignored": Profile("A search of the stock ignores `type_filter`.", {"type_filter": "ignored"}),
@@ -75,8 +80,11 @@ PROFILES: Mapping[str, Profile] = {
     "search-silent": Profile("The owned list finds nothing when it is searched.", {"search": "silent"}, any_job=False),
     "label-ignored": Profile("The owned list ignores `label` and shows all numbers.", {"label_filter": "ignored"}, any_job=False),
     "label-silent": Profile("The owned list finds nothing when it is filtered by a label.", {"label_filter": "silent"}, any_job=False),
-    "pages-too-few": Profile("The owned list says that it has one page, and hides the others.", {"owned_pages": "too_few"}, any_job=False),
+    "pages-too-few": Profile("The owned list says that it has one page, and has others.", {"owned_pages": "too_few"}, any_job=False),
+    "pages-first-only": Profile("The owned list shows its first page alone.", {"owned_pages": "first_only"}, any_job=False),
+    "pages-end-refused": Profile("A page behind the last one of the owned list is refused.", {"owned_pages": "end_refused"}, any_job=False),
     "pages-repeat": Profile("Each page of the owned list shows the first one.", {"owned_pages": "repeated"}, any_job=False),
+    "pages-last-again": Profile("A page behind the last one of the owned list shows the last one.", {"owned_pages": "last_again"}),
     "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}, any_job=False),
     "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}, any_job=False),
     "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),

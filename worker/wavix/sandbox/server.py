@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -114,13 +115,16 @@ def cut(connection: socket.socket) -> None:
 class Sandbox(SandboxAdmin):
     """A sandbox in this process. Its admin verbs go over HTTP too, so that they are the same for one in another process."""
 
-    def __init__(self, options: SandboxOptions | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._service = Service(options or SandboxOptions())
+    def __init__(self, options: SandboxOptions | None = None, *, host: str = "127.0.0.1", port: int = 0, state: Path | None = None) -> None:
+        """`state`: the file that keeps what was sold, for the next sandbox. Raises OSError, UnreadableState."""
+        self._service = Service(options or SandboxOptions(), state)
         self._server = _Server((host, port), self._service)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="sandbox", daemon=True)
         super().__init__(f"http://{host}:{self._server.server_port}")
 
     def start(self) -> Self:
+        if self._service.state is not None:
+            self._service.state.start()
         self._thread.start()
         return self
 
@@ -130,6 +134,8 @@ class Sandbox(SandboxAdmin):
         self._server.shutdown()
         self._server.cut_all()
         self._server.server_close()
+        if self._service.state is not None:
+            self._service.state.stop()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from worker.wavix.sandbox.documents import form
 from worker.wavix.sandbox.faults import Fault, Faults
 from worker.wavix.sandbox.hostile_answers import packed, refusal_with, with_field
 from worker.wavix.sandbox.options import SandboxOptions
+from worker.wavix.sandbox.saved_world import StateFile
 from worker.wavix.sandbox.traffic import Bucket, Traffic
 from worker.wavix.sandbox.world import Refusal, World, refusal
 
@@ -47,7 +49,8 @@ LOST = Reply()
 class Service:
     """All that the sandbox does between a request and its reply."""
 
-    def __init__(self, options: SandboxOptions) -> None:
+    def __init__(self, options: SandboxOptions, state: Path | None = None) -> None:
+        """`state`: the file that keeps what was sold. Raises UnreadableState."""
         self.world = World(options)
         self.faults = Faults(options.seed)
         self.traffic = Traffic()
@@ -56,6 +59,12 @@ class Service:
         self._routes = routes(options.city_route)
         self._buckets: dict[str, Bucket] = {}
         self._rng = random.Random(options.seed)
+        self.state = StateFile(self.world, state) if state is not None else None
+
+    def changed(self) -> None:
+        """What is kept in a file isn't what it was."""
+        if self.state is not None:
+            self.state.changed()
 
     def name_of(self, method: str, path: str) -> str:
         """The name by which faults and counts know the call; "" for a path that isn't one."""
@@ -114,6 +123,8 @@ class Service:
             shown(reply.payload),
         )
         self.journal.add(entry)
+        if route.method != "GET":
+            self.changed()
 
     def _admitted(self, route: Route, request: Request, authorization: str) -> Reply:
         self._delay()

@@ -55,7 +55,11 @@ class World:
             self._by_city[stocked.city.id].append(stocked)
         self.accounts = {name: AccountState(name, key, options.balance_usd) for name, key in options.accounts.items()}
         self.ledger: list[LedgerEntry] = []
-        self._record_ids = itertools.count(47_000_001)
+        self.begin_ids()
+
+    def begin_ids(self, records: int = 47_000_001, transactions: int = 90_000_001, papers: int = 101) -> None:
+        """The ids of what is new from now on."""
+        self._record_ids, self.transaction_ids, self._paper_ids = map(itertools.count, (records, transactions, papers))
 
     def stock_of(self, city_id: int) -> Sequence[StockNumber]:
         """The city's numbers, for sale or not."""
@@ -114,7 +118,7 @@ class World:
         for stocked in wanted:
             self._buy(account, stocked, now)
         bought = [(stocked.number, stocked.setup_usd, stocked.monthly_usd) for stocked in wanted]
-        account.list_charges(charges_of(bought, self.options.charges))
+        account.list_charges(charges_of(bought, self.options.charges), self.transaction_ids)
         if sold:
             raise Refusal(422, {"error": "Some numbers are no longer available", "error_dids": sold})
 
@@ -192,6 +196,8 @@ class World:
                 record.destinations.set(effective_s, tuple(destinations))
             if "sms_relay_url" in changes:
                 record.sms_relay_url = changes["sms_relay_url"]
+            if destinations is not None and self.options.destinations_drop_callback:
+                record.sms_relay_url = None
             record.settings |= {name: changes[name] for name in SETTINGS if changes.get(name) is not None}
 
     def _check_destination(self, destination: dict[str, Any]) -> None:
@@ -219,7 +225,7 @@ class World:
                 raise refusal(400, "The document can't be replaced")
         for record in records:
             kind = content_type(upload.content) or ""
-            paper = Paper(upload.kind, upload.file_name, kind, len(upload.content), Timeline("", float("-inf")))
+            paper = Paper(upload.kind, upload.file_name, kind, len(upload.content), Timeline("", float("-inf")), next(self._paper_ids))
             paper.status.set(now, "pending")
             record.papers = [one for one in record.papers if one.kind != upload.kind] + [paper]
             added.append((record, paper))

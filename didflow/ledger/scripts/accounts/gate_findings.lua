@@ -12,6 +12,6 @@ local k = key('gate', account)
 if (redis.call('HGET', k, 'findings') or '') == findings then return 'same' end
 redis.call('HSET', k, 'findings', findings)
 if findings ~= '' then
-  announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.ledger.gate_findings.v1', account, findings)
+  announce_next('gate:' .. account, 'didflow.ledger.gate_findings.v1', account, findings)
 end
 return 'changed'

@@ -1,14 +1,10 @@
--- api_key: whose secret this is.
+-- api_key: whose secret this is. Counts no request, so that it works on a server that takes no writes.
 -- flags: no-writes
 -- ARGV  SHA-256 of the secret ('' = none was given)
--- Reply {'key', record, when it was last used, ms ('' = never)} | {'unknown'} | {'expired'} | {'missing'}: none was given, and keys are
---       in use | {'unused'}: none was given, and no key was ever made
+-- Reply {'key', record, 0} | {'unknown'} | {'expired'} | {'missing'}: none was given, and keys are in use | {'unused'}: none was given, and
+--       no key was ever made
 -- Twice: it only reads.
---- @include "include/clock.lua"
---- @include "include/keys.lua"
-if ARGV[1] == '' then return {redis.call('EXISTS', key('api_keys', 'made')) == 1 and 'missing' or 'unused'} end
-local text = redis.call('HGET', key('api_keys'), ARGV[1])
-if not text then return {'unknown'} end
-local record = cjson.decode(text)
-if record.until_ms > 0 and record.until_ms <= now_ms() then return {'expired'} end
-return {'key', text, redis.call('HGET', key('api_keys', 'used'), record.id) or ''}
+--- @include "include/api_key_found.lua"
+local record, found = api_key_found(ARGV[1])
+if not record then return {found} end
+return {'key', found, 0}

@@ -5,11 +5,12 @@
 --- @include "include/api_keys.lua"
 --- @include "include/decisions.lua"
 --- @include "include/keys.lua"
-local revoked
-for digest, record in pairs(valid_secrets()) do
-  if record.id == ARGV[1] or record.name == ARGV[1] then
+local valid, revoked = valid_secrets(), nil
+local id = key_named(valid, ARGV[1])
+for digest, record in pairs(valid) do
+  if record.id == id then
     redis.call('HDEL', key('api_keys'), digest)
-    redis.call('HDEL', key('api_keys', 'used'), record.id)
+    forget_key(record.id)
     revoked = record.name
   end
 end

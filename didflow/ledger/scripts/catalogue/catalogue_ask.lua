@@ -27,7 +27,7 @@ if known then
   if state and not OVER[state] and state ~= 'needs_review' then return {known == id and 'new' or 'under_way', known, '', newest, int(now)} end
 end
 if submit == '0' then return {'missing', '', '', newest, int(now)} end
-create_job(id, ARGV[6], ARGV[7], ARGV[8], ARGV[9], '', '', account, ARGV[10], ARGV[11], 0, tonumber(ARGV[12]), '', ARGV[13])
+create_job(id, ARGV[6], ARGV[7], ARGV[8], ARGV[9], '', '', account, ARGV[10], ARGV[11], 0, tonumber(ARGV[12]), '', ARGV[13], '', '')
 if redis.call('HLEN', jobs) >= MOST_JOBS then redis.call('DEL', jobs) end
 redis.call('HSET', jobs, question, id)
 redis.call('PEXPIRE', jobs, JOBS_KEPT_MS)

@@ -1,9 +1,7 @@
 -- One event about an account. `status` '' where it has none.
 --- @include "include/events.lua"
---- @include "include/keys.lua"
 --- @include "include/reading.lua"
 local function emit_account(account, word, status, message)
-  local seq = redis.call('HINCRBY', key('account', account), 'seq', 1)
-  announce('account:' .. account .. ':' .. int(seq), 'didflow.account.' .. word .. '.v1', account,
+  announce_next('account:' .. account, 'didflow.account.' .. word .. '.v1', account,
     '{"account":' .. json(account) .. ',"status":' .. json_int(status) .. ',"message":' .. json(message) .. '}')
 end

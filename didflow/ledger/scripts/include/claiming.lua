@@ -20,7 +20,7 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   local job = job_key(id)
   local f = redis.call('HMGET', job, 'state', 'due_ms', 'account', 'kind', 'cancel', 'token', 'attempt', 'crashes', 'started_ms', 'emitted_state', 'v',
     'reference', 'key', 'created_ms', 'finished_ms', 'progress', 'seq', 'parent', 'deaths', 'actor', 'decided_by',
-    'emitted_reason')
+    'emitted_reason', 'traceparent', 'tracestate')
   local state = f[1]
   if not state then return {'no', 'gone'} end
   if f[18] and f[5] ~= '1' and is_called_off(f[5], f[18]) then
@@ -92,7 +92,8 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   -- A waiting job may do nothing but check whether it still has to wait: then readers continue to show it as waiting, until it advances
   -- (see save), waits for something else, or ends. A retry after a failure does emit a new event.
   if f[10] ~= 'waiting' or f[22] == 'retry' then
-    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18], f[20], f[21]}, 'running', '')}
+    fields = {tell_event('events', id, {f[4], '', f[3], f[12], f[13], attempt, f[14], started_ms, f[15], f[16], seq, f[18], f[20], f[21], f[23], f[24]},
+      'running', '')}
   end
   redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(crashes), 'owner', claimant,
     'lease_ms', int(now + lease_ms), 'lease_for', int(lease_ms), 'alone', alone and '1' or '0', 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',

@@ -13,14 +13,14 @@ local function conclude(id, state, result, body, retention_ms, token)
   local job = job_key(id)
   local now = now_ms()
   local f = redis.call('HMGET', job, 'kind', 'reason', 'account', 'reference', 'key', 'attempt', 'created_ms', 'started_ms', 'finished_ms',
-    'progress', 'seq', 'parent', 'actor', 'decided_by', 'state', 'not_before_ms')
-  local account, parent, old = f[3] or '', f[12], f[15]
+    'progress', 'seq', 'parent', 'actor', 'decided_by', 'traceparent', 'tracestate', 'state', 'not_before_ms')
+  local account, parent, old = f[3] or '', f[12], f[17]
   f[2], f[9] = token and '' or f[2], int(now)
   local fields = {tell_event('results', id, f, state, body)}
   if token then fields[#fields + 1], fields[#fields + 2] = 'ended_by', token end
   redis.call('HSET', job, 'state', state, 'reason', f[2] or '', 'finished_ms', int(now), 'result', result, 'due_ms', '', 'owner', '', 'lease_ms', '',
     unpack(fields))
-  local due, began = math.max(whole(f[7], now), whole(f[16], 0)), whole(f[8], 0)
+  local due, began = math.max(whole(f[7], now), whole(f[18], 0)), whole(f[8], 0)
   local ran = token and began > 0
   count_end(f[1], state, ran and math.max(0, began - due) or nil, ran and math.max(0, now - began) or nil)
   list_under(id, parent, f[7], old, state)

@@ -7,12 +7,15 @@
 --- @include "include/steps.lua"
 local function leave_behind(id, name, v, kind, request, fingerprint, lane, delay_ms)
   local child = id .. '-' .. name
-  local f = redis.call('HMGET', job_key(id), 'account', 'reference', 'priority', 'attempt', 'decided_by', 'actor')
+  local f = redis.call('HMGET', job_key(id), 'account', 'reference', 'priority', 'attempt', 'decided_by', 'actor', 'traceparent',
+    'tracestate')
   local now = now_ms()
   local due = int(now + tonumber(delay_ms))
   redis.call('HSET', job_key(child), 'v', v, 'kind', kind, 'request', request, 'fp', fingerprint, 'key', '', 'reference', f[2] or '',
     'account', f[1] or '', 'lane', lane, 'priority', f[3] or '5', 'order', int(redis.call('INCR', key('order'))), 'attempt', '0',
     'crashes', '0', 'token', '0', 'seq', '0', 'created_ms', int(now), 'reason', '', 'due_ms', due, 'actor', f[5] or f[6] or '')
+  if f[7] then redis.call('HSET', job_key(child), 'traceparent', f[7]) end
+  if f[8] then redis.call('HSET', job_key(child), 'tracestate', f[8]) end
   if f[2] and f[2] ~= '' then redis.call('ZADD', key('refs', f[2]), int(now), child) end
   set_state(child, false, 'scheduled')
   step(child, '0', 'submitted', 'by job ' .. id)

@@ -13,7 +13,7 @@ local function gate_closed(account) return gate_closed_in(redis.call('HGET', key
 local function open_gate(account, epoch)
   local k = key('gate', account)
   redis.call('HSET', k, 'epoch', epoch, 'findings', '', 'check_ms', '0')
-  announce('gate:' .. account .. ':' .. int(redis.call('HINCRBY', k, 'seq', 1)), 'didflow.ledger.gate_opened.v1', account,
+  announce_next('gate:' .. account, 'didflow.ledger.gate_opened.v1', account,
     '{"account":' .. json(account) .. ',"epoch":' .. epoch .. '}')
   wake_some(k .. ':held')
 end

@@ -29,6 +29,22 @@ local function write_line(account, slot, offset, text)
   redis.call('SETRANGE', segment, int(place + offset), text)
 end
 
+-- When the number of this slot was seen last, in the line's digits, which sort as moments do.
+local function last_seen(account, slot)
+  local segment, place = line_place(account, slot)
+  return redis.call('GETRANGE', segment, int(place + SEEN_AT), int(place + SEEN_AT + MOMENT_CHARS - 1))
+end
+
+-- Writes columns ({offset, text}, in any order) of a line that is there, which was seen now and isn't missed. One write takes a fraction of the
+-- time of several.
+local function patch_line(account, slot, columns)
+  local segment, place = line_place(account, slot)
+  local line = redis.call('GETRANGE', segment, int(place), int(place + LINE - 1))
+  for _, column in ipairs(columns) do line = string.sub(line, 1, column[1]) .. column[2] .. string.sub(line, column[1] + #column[2] + 1) end
+  line = string.sub(line, 1, SEEN_AT) .. moment_code(now_ms()) .. moment_code(0) .. string.sub(line, MISSED_AT + MOMENT_CHARS + 1)
+  redis.call('SETRANGE', segment, int(place), line)
+end
+
 -- Whether the line at this slot is the number's: a slot may have been given to another one.
 local function line_is_of(account, slot, number)
   local segment, place = line_place(account, slot)
@@ -89,8 +105,7 @@ local function confirm_all(account, confirmed)
       for letter in string.gmatch(groups, '%a') do marks = marks .. letter .. int(now_ms()) end
       old[1] = marks
       redis.call('HSET', inventory_key('rows', account), number, int(slot) .. '\n' .. table.concat(old, '\n'))
-      for _, column in ipairs(columns) do write_line(account, slot, column[1], column[2]) end
-      write_line(account, slot, SEEN_AT, moment_code(now_ms()) .. moment_code(0))
+      patch_line(account, slot, columns)
     elseif fresh ~= '' then
       local marks = ''
       for letter in string.gmatch(groups, '%a') do marks = marks .. letter .. int(now_ms()) end

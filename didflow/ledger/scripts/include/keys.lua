@@ -2,12 +2,13 @@
 --
 -- {ns}:job:{id}             hash    the job. {id}-{name} is one that job {id} left behind, see follow_up
 -- {ns}:job:{id}:numbers     hash    number -> what the job saved for it (JSON)
--- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words: a job of many numbers is read and sent page by page
+-- {ns}:job:{id}:pages       hash    index -> the numbers of that page, in words as URLs have them: a job of many numbers is read and sent page by page
 -- {ns}:job:{id}:outcomes    hash    outcome ('open': none yet) -> how many of its numbers have it; only where there are pages
 -- {ns}:job:{id}:children    set     its batches that haven't ended. A batch is a job {id}:{index}; it writes its numbers with its parent's
 -- {ns}:job:{id}:steps       stream  the job's story
 -- {ns}:job:{id}:staged      list    parts of a large write, as JSON: they hold once the job has `staged`, see stage and apply
 -- {ns}:job:{id}:reserved    set     numbers that the job holds
+-- {ns}:job:{id}:finding     text    a person's finding about the parked job, as JSON, until a second person confirms it; for a day
 -- {ns}:state:{state}        zset    job id by time of submit, ms; batches aren't in it
 -- {ns}:refs:{reference}     zset    job id by time of submit, ms
 -- {ns}:incidents            zset    incident by when its first job was submitted, ms; {ns}:incident:{name} zset  its jobs by time of submit, ms;
@@ -26,10 +27,11 @@
 -- {ns}:reserved_until       zset    account and number (see member_of) by when the reservation ends, ms
 -- {ns}:stock:{account}:{place}  text  a page of a city's stock as a job saw it, for minutes: for the other jobs that watch it
 -- {ns}:quote:{id}           text    the job that was ordered by this quote; until the quote expires
--- {ns}:seal                 text    the secret that signs quotes; created on first use
+-- {ns}:quote_secret         text    the secret that signs quotes; created on first use
 -- {ns}:strays:{account}     set     tainted numbers: a late add may bring them into the cart; as long as they are reserved
 -- {ns}:spent:{scope}        hash    minute since the epoch -> {numbers, usd} that were settled in it; scope is account:{account} or reference:{reference}
 -- {ns}:held:{scope}         hash    job id -> {numbers, usd, since_ms}: what its open checkout may cost, and since when it is open
+-- {ns}:limits               hash    account ('' = references) -> the spend limits of the worker that started last, in words; see limits
 -- {ns}:spent_until          zset    scope by when nothing of it counts any more, ms
 -- {ns}:routes:{account}     hash    number -> the newest job that routes it, and calls that may still act: see include/route_claims.lua
 -- {ns}:learned:{account}    hash    what the account's server was seen to take -> {value, seen_ms}; see learn
@@ -41,6 +43,9 @@
 -- {ns}:account:{account}:held  zset  jobs that wait for the account, by priority; {ns}:waking  set  those of these zsets whose jobs
 --                                   may continue and aren't all woken yet
 -- {ns}:accounts:paused      set     accounts that are paused
+-- {ns}:frozen               hash    account ('' = all) -> the freeze of its purchases and releases: {actor, reason, since_ms}
+--                                   {ns}:frozen:held zset  jobs that wait for its end, by priority; {ns}:frozen:lapsed
+--                                   hash  job id -> {ended_ms, lease_ms} of a lease that ended with a money call open
 -- {ns}:epoch                hash    server, number, alive_ms, since_ms: whose memory this is, see notice_restart; before (the epoch
 --                                   before this one); what workers set: retention_ms, vouch_ms
 -- {ns}:vouch:counts         hash    worker process -> how many of its writes this server made, of those that it counts; see vouch
@@ -49,12 +54,30 @@
 -- {ns}:vouch:acked          hash    worker process -> how many of those it said to know of; {ns}:vouch:life hash  since when it lives
 -- {ns}:epoch:after          zset    epoch number by when the server before was last known to keep what was written, ms
 -- {ns}:open:{account}       set     purchases with numbers that may be in the cart, or bought and not yet looked up
--- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings, seq
+-- {ns}:gate:{account}       hash    epoch (the last in which money calls are let through), checker, check_ms, cart_epoch, cart_ms, findings
 -- {ns}:gate:{account}:held  zset    jobs that wait for it, by priority; {ns}:gate:{account}:accepted set  what a person took on: record ids, numbers
+--                                   {ns}:gate:{account}:gifts hash  number -> the purchase that a worker is to give it to; {ns}:gate:{account}:given
+--                                   hash  number -> {record_id, job} of one that was given: see include/gifts.lua
 -- {ns}:plan:{name}          hash    a failover plan: version, spec, saved_by, saved_ms, numbers, count, resolved_ms, job, trouble, trouble_ms
 -- {ns}:plans                zset    plan by the time of its next refresh, ms; {ns}:plans:open hash: job that does -> {name, version}
+-- {ns}:audit                stream  who changed what: entries chained by their hashes, see include/audit.lua; {ns}:audit:head, {ns}:audit:cut
+--                                   text  its ends; {ns}:audit:noted:{token} text  an upload that has its entry; for an hour
 -- {ns}:api_keys             hash    SHA-256 of a secret of the HTTP API -> its key, as JSON, with created_ms, created_by, until_ms;
 --                                   {ns}:api_keys:used hash  key's id -> when it was last used, ms; {ns}:api_keys:made int  counts keys
+-- {ns}:webhooks             hash    endpoint of webhooks -> its name; {ns}:webhooks:version int  counts changes of endpoints
+-- {ns}:webhooks:position    hash    results, events: how far the streams are read; results_read, events_read: entries that they had given until there
+-- {ns}:webhooks:messages    stream  events that endpoints want: id, type, key (what their order is kept for), account, reference, body
+-- {ns}:webhook:{id}         hash    record (JSON), from_results, from_events, state, reason, created_ms, created_by, changed_ms, failing_ms,
+--                                   delivered_ms, paused_ms, url_ms (when it got another URL), missed, missed_ms, tested, test_message, count_{outcome} (attempts)
+-- {ns}:webhook:{id}:secrets text    its signing secrets, newest first, as JSON: secret, until_ms (0 = for ever)
+-- {ns}:webhook:{id}:queue   zset    its messages, in the order of each job, see include/webhooks.lua; {ns}:webhook:{id}:ages zset  message by when
+--                                   it was written, ms
+-- {ns}:webhook:{id}:due     zset    job's key by when the first of its messages may be tried, ms; {ns}:webhook:{id}:leases zset  key by when the
+--                                   lease of the process that delivers ends, ms; {ns}:webhook:{id}:heads hash  key -> claim, message, attempt, first_ms
+-- {ns}:webhook:{id}:log     stream  attempts: record (JSON), next_ms
+-- {ns}:console:sessions     hash    SHA-256 of a token of the console -> its session, as JSON: id, name, via, key_id, secret (SHA-256 of the one
+--                                   that opened it), created_ms, until_ms; {ns}:console:sessions:used hash  the same -> when it was last used, ms
+-- {ns}:console:views        hash    name of a saved view of the console -> its query and who saved it, as JSON; no script uses it
 -- {ns}:decisions            stream  people's decisions that no job records: what, subject, actor, detail
 -- {ns}:catalogue:looks:{account} hash  question -> a look at a list of the provider's: see didflow/ledger/catalogue.py
 -- {ns}:catalogue:began:{account} zset  question by when that look began, ms; {ns}:catalogue:bytes:{account} int  how long the looks are together
@@ -64,7 +87,7 @@
 --                                   went, ms: their histories are forgotten in time
 -- {ns}:holders             hash    number that is ours -> {record_id, account, reference} of its purchase; {ns}:holdings:{reference} set  its numbers
 -- {ns}:given_back:{account}:{day} set  record ids released on that day since the epoch, see count_releases
--- {ns}:inventory:state:{account}  hash  slots, seq; of the sweep that runs: by, lease_ms, sweep_ms; next_ms (when one is due), complete_ms (when the last
+-- {ns}:inventory:state:{account}  hash  slots; of the sweep that runs: by, lease_ms, sweep_ms; next_ms (when one is due), complete_ms (when the last
 --                                   complete one began), ended_ms, trouble, trouble_ms, numbers
 -- {ns}:inventory:rows:{account}   hash  number that is ours -> its slot and what is shown of it; {ns}:inventory:lines:{account}:{segment} text  what can be
 --                                   filtered, by slot; {ns}:inventory:free:{account} list  slots without a number
@@ -75,6 +98,7 @@
 -- {ns}:running:{worker}     text    what this process runs with, without keys, as JSON; for a minute
 -- {ns}:metrics:ended        hash    how many jobs ended, and how long they waited and ran, see include/counts.lua
 -- {ns}:metrics:calls        hash    calls to the provider: {call}:{answer}:{bound in ms} -> count, {call}:ms -> their sum; see count_calls
+-- {ns}:metrics:hour:{hour}  hash    {minute}:{what} -> count, for charts; for a day: see include/minutes.lua
 -- {ns}:metrics:counted      hash    worker process -> the last batch of such counts that it sent
 -- {ns}:taken:{worker}        hash    consumer in that process -> {claimant, jobs} of its last take: the jobs that it claimed
 -- {ns}:requests             stream  business events that others write; {ns}:requests:dead stream  refused events: their fields,

@@ -16,8 +16,7 @@ local function sweep_of(account, by, lease_ms)
 end
 
 local function sweep_event(account, kind, subject, data)
-  local seq = redis.call('HINCRBY', inventory_key('state', account), 'seq', 1)
-  announce('inventory:' .. account .. ':' .. int(seq), kind, subject, data)
+  announce_next('inventory:' .. account, kind, subject, data)
 end
 
 -- Events of a number ({type, data}) and entries of its history.

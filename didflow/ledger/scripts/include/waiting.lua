@@ -4,4 +4,5 @@ local function wait_no_more(id, account)
   redis.call('ZREM', key('account', account, 'held'), id)
   redis.call('ZREM', key('gate', account, 'held'), id)
   redis.call('ZREM', key('rate', account, 'down'), id)
+  redis.call('ZREM', key('frozen', 'held'), id)
 end

@@ -11,14 +11,9 @@ local account, by, lease_ms, absent = ARGV[1], ARGV[2], tonumber(ARGV[3]), cjson
 local sweep_ms = sweep_of(account, by, lease_ms)
 if not sweep_ms then return 'lost' end
 
-local function last_seen(slot)
-  local segment, place = line_place(account, slot)
-  return redis.call('GETRANGE', segment, int(place + SEEN_AT), int(place + SEEN_AT + MOMENT_CHARS - 1))
-end
-
 for _, one in ipairs(absent.missed) do
   local number, slot, seen = unpack(one, 1, 3)
-  if line_is_of(account, slot, number) and last_seen(slot) == seen then write_line(account, slot, MISSED_AT, moment_code(sweep_ms)) end
+  if line_is_of(account, slot, number) and last_seen(account, slot) == seen then write_line(account, slot, MISSED_AT, moment_code(sweep_ms)) end
 end
 for _, one in ipairs(absent.ghosts or {}) do
   local number, slot = unpack(one, 1, 2)
@@ -31,7 +26,7 @@ for _, one in ipairs(absent.gone) do
   local release = redis.call('HGET', key('going', account), number)
   local state = release and redis.call('HGET', job_key(release), 'state')
   local goes = state and not OVER[state]
-  if not goes and slot and redis.call('HGET', inventory_key('rows', account), number) == row and last_seen(slot) == seen then
+  if not goes and slot and redis.call('HGET', inventory_key('rows', account), number) == row and last_seen(account, slot) == seen then
     drop_row(account, number)
     tell_world(account, number, one[4], one[5])
     gone = gone + 1

@@ -4,6 +4,7 @@
 -- Reply {'gone'} | {'cancelled'} (it has ended so) | {'requested'} (a worker will end it)
 --       | {'unchanged', the state in which it has ended or is parked}
 -- Twice: the second run finds the job cancelled, or sets the same flag.
+--- @include "include/audited_job.lua"
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
 --- @include "include/decided_by.lua"
@@ -23,6 +24,7 @@ if not state then return {'gone'} end
 if state == 'needs_review' and is_one_of(ARGV[4], f[4]) then
   redis.call('HSET', job, 'cancel', '1')
   decided_by(id, actor)
+  note_job_audit('cancel', actor, id)
   look_again(id, f[3], 15000, 'called off', actor)
   return {'requested'}
 end
@@ -30,12 +32,14 @@ if state == 'cancelled' then return {'cancelled'} end
 if state ~= 'scheduled' and state ~= 'queued' and state ~= 'waiting' and state ~= 'running' then return {'unchanged', state} end
 if state ~= 'running' and (not f[2] or f[2] == '') then
   decided_by(id, actor)
+  note_job_audit('cancel', actor, id)
   step(id, '0', 'cancelled', 'before it began', '', '', actor)
   conclude(id, 'cancelled', '', '"numbers":[]', workers_retention_ms(ARGV[2]))
   return {'cancelled'}
 end
 if f[5] ~= '1' and actor ~= '' then
   decided_by(id, actor)
+  note_job_audit('cancel', actor, id)
   step(id, '0', 'called_off', '', '', '', actor)
 end
 redis.call('HSET', job, 'cancel', '1')

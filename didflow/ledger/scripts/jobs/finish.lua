@@ -1,8 +1,9 @@
--- finish: the end of a job, or its parking: state, result and event in one. May run when memory is full: what was done must be written.
--- ARGV  id, token, state, result (JSON), event members (JSON members without braces), retention_ms, detail,
+-- finish: the end of a job, or its parking: state, result and event in one; of several jobs in turn. May run when memory is full: what was done
+-- must be written.
+-- ARGV  for each job ten: id, token, state, result (JSON), event members (JSON members without braces), retention_ms, detail,
 --       calls (see step), history (JSON {number: happened}, see tell_history; '' = none),
 --       how many parts of the result's numbers are there already, see `rows`
--- Reply 'ok' | 'lost'
+-- Reply 'ok' | 'lost'; of several jobs a list of these, with an error where a key of the job has another type
 -- Twice: the second run finds the state that this token wrote and changes nothing.
 -- flags: allow-oom
 --- @include "include/batches.lua"
@@ -11,14 +12,24 @@
 --- @include "include/keys.lua"
 --- @include "include/steps.lua"
 --- @include "include/tokens.lua"
-local id, token, state, result, body, retention_ms, detail, calls, history, rows = unpack(ARGV, 1, 10)
-local job = job_key(id)
-if not holds(id, token) then
-  if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
-  return 'lost'
+local function finish(id, token, state, result, body, retention_ms, detail, calls, history, rows)
+  local job = job_key(id)
+  if not holds(id, token) then
+    if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
+    return 'lost'
+  end
+  step(id, redis.call('HGET', job, 'attempt'), state, detail, calls)
+  if history and history ~= '' then tell_history((route_caller(id, token)), cjson.decode(history)) end
+  redis.call('HSET', job, 'rows', rows or '0')
+  conclude(id, state, result, body, tonumber(retention_ms), token)
+  return 'ok'
 end
-step(id, redis.call('HGET', job, 'attempt'), state, detail, calls)
-if history and history ~= '' then tell_history((route_caller(id, token)), cjson.decode(history)) end
-redis.call('HSET', job, 'rows', rows or '0')
-conclude(id, state, result, body, tonumber(retention_ms), token)
-return 'ok'
+
+if #ARGV <= 10 then return finish(unpack(ARGV)) end
+local replies = {}
+for first = 1, #ARGV, 10 do
+  -- One that can't be written stops none of the others.
+  local fine, reply = pcall(finish, unpack(ARGV, first, first + 9))
+  replies[#replies + 1] = (fine or type(reply) == 'table') and reply or {err = tostring(reply)}
+end
+return replies

@@ -5,6 +5,7 @@
 --       perhaps a job to leave behind, unless one of that name goes on: name, v, kind, request, fingerprint, lane, delay_ms, see leave_behind
 -- Reply {'gone'} | {'resolved'} | {'unchanged', the state that it has, if it isn't parked} | {'parked_again'} (since: the finding is outdated)
 -- Twice: the second run finds the result that the first one wrote.
+--- @include "include/audited_job.lua"
 --- @include "include/clock.lua"
 --- @include "include/decided_by.lua"
 --- @include "include/ending.lua"
@@ -34,6 +35,7 @@ if ARGV[10] and ARGV[10] ~= '' then
   for number in pairs(happened) do goes_no_more(id, account, number) end
 end
 decided_by(id, ARGV[11])
+note_job_audit('resolve', ARGV[11], id, detail)
 step(id, '0', 'resolved', detail, '', '', ARGV[11])
 if ARGV[12] then leave_behind_unless_it_goes_on(id, unpack(ARGV, 12, 18)) end
 redis.call('HSET', job, 'reason', '')

@@ -11,13 +11,14 @@
 --       history?: {number: what happened to it, see tell_history}, confirmed? (what was read back of numbers, see confirm_all), unless_cancelled? (a cancel that came before this write stops it),
 --       staged? (count of its parts stored already, see stage: they are committed now, and applied by `apply`),
 --       money? (it may move once this is written), unsettled? (whether a purchase is open after it)}, worker ('' = none), life (see alive)
--- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'wanted', number, …}
+-- Reply {'ok'} or, where numbers are bound or money may move, {'ok', count, epoch} (see count_write) | {'lost'} | {'taken', number, …} | {'closed'} (no money may move now: nothing was written) | {'frozen', record, whose ('' = of all)} (the same, by a freeze) | {'wanted', number, …}
 --       (another route was requested for a number that it wants to end: nothing was written) | {'cancelled'} (nothing was written)
 --       | {'limit', …} as limit_against says: a limit would be exceeded, and nothing is written
 -- Twice: the second run has the write count of the first and changes nothing.
 -- flags: allow-oom
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
+--- @include "include/freezes.lua"
 --- @include "include/gates.lua"
 --- @include "include/job_reservations.lua"
 --- @include "include/keys.lua"
@@ -45,6 +46,11 @@ if body.unless_cancelled and redis.call('HGET', job, 'cancel') == '1' then retur
 if body.staged and redis.call('LLEN', job .. ':staged') ~= body.staged then return {'lost'} end
 if body.money and gate_closed(f[1]) then return {'closed'} end
 if (ARGV[6] or '') ~= '' and (body.money or #body.reserve > 0) and not is_witnessed(ARGV[6], ARGV[7]) then return {'closed'} end
+
+if body.money then
+  local freeze, whose = freeze_of(f[1])
+  if freeze then return {'frozen', freeze, whose} end
+end
 
 local now = now_ms()
 local taken = taken_of(id, f[1], body.reserve, now)
@@ -79,7 +85,8 @@ write_numbers(id, f[1], family, caller, body)
 if body.phase then redis.call('HSET', job, 'phase', body.phase) end
 if body.unsettled ~= nil then redis.call(body.unsettled and 'SADD' or 'SREM', key('open', f[1]), id) end
 if body.memo then redis.call('HSET', job, 'memo', body.memo) end
-redis.call('HSET', job, 'wrote_token', token, 'wrote', int(write))
+-- As long as this is the last write, the call behind it may be under way: see `sending`.
+redis.call('HSET', job, 'wrote_token', token, 'wrote', int(write), 'sending', body.money and token or '')
 step(id, f[2], body.step, body.detail, body.calls, body.witness)
 if body.staged then redis.call('HSET', job, 'staged', '1') end
 write_progress(family, body.progress)

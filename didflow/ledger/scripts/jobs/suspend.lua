@@ -6,6 +6,7 @@
 --- @include "include/batches.lua"
 --- @include "include/clock.lua"
 --- @include "include/events.lua"
+--- @include "include/freezes.lua"
 --- @include "include/keys.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
@@ -28,6 +29,8 @@ if reason == 'provider_down' then
   -- The breaker may have closed between the job's reply and this call: then no one would wake the job.
   if redis.call('HGET', key('rate', f[1] or ''), 'open') ~= '1' then delay_ms = math.min(delay_ms, 5000) end
 end
+-- The freeze may have been lifted between the job's reply and this call: then no one would wake the job.
+if reason == 'frozen' and not freeze_of(f[1] or '') then delay_ms = 0 end
 -- The last batch may have ended while its parent still ran: then nothing else wakes it.
 if reason == 'depends' and f[5] and redis.call('SCARD', job .. ':children') == 0 then delay_ms = 0 end
 -- Cancelled after the attempt started, which may not have noticed it: another attempt undoes its effects now.
@@ -39,6 +42,7 @@ if LOOKED[reason] then redis.call('HSET', job, 'attempt', '0', 'crashes', '0', '
 redis.call('HSET', job, 'suspended_by', token, 'reason', reason, 'due_ms', int(now + delay_ms), 'owner', '', 'lease_ms', '')
 redis.call('ZREM', key('leases'), id)
 set_state(id, 'running', state)
+if reason == 'frozen' then wait_in(key('frozen', 'held'), id) end
 if reason == 'account_paused' then wait_in(key('account', f[1] or '', 'held'), id) end
 -- A job that checks every second emits its wait reason once, not every second; see claim.
 if f[4] ~= state or f[9] ~= reason then emit('events', id, state, '') end

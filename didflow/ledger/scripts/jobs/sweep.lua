@@ -10,9 +10,11 @@
 --- @include "include/events.lua"
 --- @include "include/incidents.lua"
 --- @include "include/keys.lua"
+--- @include "include/lapsed.lua"
 --- @include "include/members.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
+--- @include "include/records.lua"
 --- @include "include/reservations.lua"
 --- @include "include/restarts.lua"
 --- @include "include/spending.lua"
@@ -104,7 +106,8 @@ each_job('due', heal_due)
 
 each_job('leases', function(id)
   local job = job_key(id)
-  local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner', 'lease_ms', 'lease_for', 'alone', 'deaths', 'crashes')
+  local f = redis.call('HMGET', job, 'state', 'lane', 'attempt', 'owner', 'lease_ms', 'lease_for', 'alone', 'deaths', 'crashes',
+    'sending', 'token')
   if f[1] ~= 'running' then return not_here('leases', id, f[1]) end
   -- A worker that still shows signs of life has lost the lease, not its life: it had no connection, or its thread gave up on the job.
   local ended_ms = whole(f[5], now)
@@ -113,6 +116,10 @@ each_job('leases', function(id)
   local death = not lives and {alone = f[7] == '1', lease_ended_ms = ended_ms, worker = worker_of(f[4])} or nil
   local deaths, crashes, crashes_alone = true_deaths(f[8] or '', death)
   redis.call('HSET', job, 'deaths', deaths, 'crashes', int(crashes), 'crashes_alone', int(crashes_alone))
+  -- If this server's clock has jumped, the worker takes its lease for valid for as long as it is long, and may send until then: see `sending`.
+  if (f[10] or '') ~= '' and f[10] == f[11] then
+    redis.call('HSET', key('frozen', 'lapsed'), id, record_text(LAPSED, {ended_ms = now, lease_ms = whole(f[6], 0)}))
+  end
   count_up(id, 'token', 1, now + UNREADABLE_TOKEN)  -- from here the dead attempt can write nothing, if it isn't dead
   step(id, f[3], 'lease_expired', f[4] or '')
   if crashes_alone >= max_crashes then
@@ -148,6 +155,14 @@ for _, scope in ipairs(due_now('spent_until')) do
     redis.call('ZADD', key('spent_until'), int(now + WINDOWS_MS.hour), scope)  -- A parked job: the scope is still to be shown.
   else
     redis.call('ZREM', key('spent_until'), scope)
+  end
+end
+
+for id, one in pairs(lapsed_ones()) do
+  if one.ended_ms > now then  -- The clock went back: waited for from now on.
+    redis.call('HSET', key('frozen', 'lapsed'), id, record_text(LAPSED, {ended_ms = now, lease_ms = one.lease_ms}))
+  elseif one.ended_ms + one.lease_ms <= now then
+    redis.call('HDEL', key('frozen', 'lapsed'), id)
   end
 end
 

@@ -60,6 +60,6 @@ if #popped > 0 then
   if #mine > 0 then redis.call('HSET', taken, consumer, record_text(TAKEN, {claimant = claimant, jobs = mine})) end
 end
 -- Nothing is left that anybody could be woken for.
-local emptied = #popped < most
+local emptied = #popped < most or redis.call('EXISTS', queue) == 0
 if emptied then redis.call('DEL', key('wake', lane)) end
 return {claims, foreign, emptied and 1 or 0}

@@ -48,34 +48,24 @@ local function is_anothers(number, job)
 end
 for i = 8, #ARGV do
   local number = ARGV[i]
-  local route, unreadable = read_route(account, number)
-  assert(not unreadable, 'who routes ' .. number .. ' last can not be read: another program wrote it')
-  route = route or {order = 0, job = '', caller = '', open_ms = 0, disturbed_ms = 0, answered_ms = 0}
-  local job, ours = route.job, order_for(number)
-  if route.order > ours or is_anothers(number, job) then
+  local route = route_to_claim(number, redis.call('HGET', key('routes', account), number))
+  local was, job, ours = route.order, route.job, order_for(number)
+  if was > ours or is_anothers(number, job) then
     newer[#newer + 1] = number
     if wanted ~= '' and want_route(account, number, job, family, ours, wanted) then noted[#noted + 1] = number end
   else
-    local unanswered = math.max(route.disturbed_ms, route.caller == caller and job == family and 0 or route.open_ms)
-    if job ~= family and route.answered_ms ~= 0 and route.answered_ms >= seen_ms then
-      if unanswered == 0 then lately[#lately + 1], lately[#lately + 2] = number, job end
-      unanswered = math.max(unanswered, route.answered_ms)
-    end
-    -- An earlier attempt of this job wants the same route; later jobs must still wait for its call.
-    local told = job == family and route.disturbed_ms or unanswered
-    if told > 0 then
+    local since_ms, answered_by = claim_route(route, ours, family, caller, seen_ms)
+    if answered_by then lately[#lately + 1], lately[#lately + 2] = number, answered_by end
+    if since_ms > 0 then
       disturbed[#disturbed + 1] = number
-      disturbed[#disturbed + 1] = int(told)
+      disturbed[#disturbed + 1] = int(since_ms)
     end
-    -- A call without an answer isn't repeated, so an open entry of this attempt stays as it is.
-    local open_ms = job == family and route.caller == caller and route.open_ms or 0
-    if open_ms == 0 and calling == '1' then open_ms = now end
+    if route.open_ms == 0 and calling == '1' then route.open_ms = now end
     if calling == 'park' then
-      take_parked(id, account, number, route.order, job)
+      take_parked(id, account, number, was, job)
     elseif some_parked and calling == '1' and not gives_back then
       forget_left_parked(account, number)
     end
-    route.order, route.job, route.caller, route.open_ms, route.disturbed_ms = ours, family, caller, open_ms, unanswered
     write_route(account, number, route)
   end
 end

@@ -3,9 +3,9 @@
 -- Reply 'ok' | 'gone'
 -- Twice: the second run finds nothing.
 --- @include "include/decisions.lua"
---- @include "include/going_soon.lua"
+--- @include "include/shortened_retention.lua"
 --- @include "include/keys.lua"
-go_soon(redis.call('HGET', key('plan', ARGV[1]), 'snapshot'), tonumber(ARGV[2]))
+shorten_retention(redis.call('HGET', key('plan', ARGV[1]), 'snapshot'), tonumber(ARGV[2]))
 redis.call('ZREM', key('plans'), ARGV[1])
 if redis.call('DEL', key('plan', ARGV[1])) == 0 then return 'gone' end
 note_decision('plan delete', ARGV[1], ARGV[3])

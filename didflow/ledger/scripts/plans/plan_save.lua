@@ -5,12 +5,12 @@
 -- Twice: the second run finds its version.
 --- @include "include/clock.lua"
 --- @include "include/decisions.lua"
---- @include "include/going_soon.lua"
+--- @include "include/shortened_retention.lua"
 --- @include "include/keys.lua"
 local name, version, spec, by, first_ms, keep_ms = unpack(ARGV)
 local plan, now = key('plan', name), now_ms()
 if redis.call('HGET', plan, 'version') == version then return 'ok' end
-go_soon(redis.call('HGET', plan, 'snapshot'), tonumber(keep_ms))
+shorten_retention(redis.call('HGET', plan, 'snapshot'), tonumber(keep_ms))
 redis.call('DEL', plan)
 redis.call('HSET', plan, 'version', version, 'spec', spec, 'saved_by', by, 'saved_ms', int(now))
 redis.call('ZADD', key('plans'), int(now + tonumber(first_ms)), name)

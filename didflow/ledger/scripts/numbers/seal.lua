@@ -1,7 +1,0 @@
--- seal: return the secret that signs quotes; the first call creates it.
--- ARGV  secret (a new one, for the first)
--- Reply the secret of this namespace
--- Twice: the second run finds the first one's.
---- @include "include/keys.lua"
-redis.call('SETNX', key('seal'), ARGV[1])
-return redis.call('GET', key('seal'))
