@@ -1,6 +1,5 @@
 """`didflow audit`: who changed what, when and why; and whether the record was changed by hand."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from didflow.contract.errors import InvalidRequest
 from didflow.contract.exit_codes import ExitCode
 from didflow.terminal import options as given
 from didflow.terminal.output import WholeWords, clean, errors_shown, plain, print_json, print_table
+from didflow.terminal.output_file import output_file
 from didflow.terminal.tables import is_terminal
 
 _COLUMNS = ("n", "time (UTC)", "who", "what", "on", "detail", "reason", "request")
@@ -100,9 +100,7 @@ def _verify(check: AuditCheck, *, as_json: bool) -> None:
 
 def _export(didflow: Didflow, path: Path) -> None:
     """The SHA-1 of a line, without its end, is `after` of the next one."""
-    if str(path) == "-":
-        sys.stdout.writelines(f"{text}\n" for text in didflow.audit_texts())
-        return
-    with path.open("w", encoding="utf-8") as file:
+    with output_file(path, "export") as file:
         count = sum(bool(file.write(f"{text}\n")) for text in didflow.audit_texts())
-    WholeWords(stderr=True).print(f"{count} entries in {path}", markup=False)
+    if str(path) != "-":
+        WholeWords(stderr=True).print(f"{count} entries in {path}", markup=False)

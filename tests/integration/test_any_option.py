@@ -183,5 +183,7 @@ def test_no_edge_of_a_value_is_a_traceback(environment: dict[str, str], place: P
 @example(place=Place(("churn", "churned"), "--at"), value="9999-12-31")
 @example(place=Place(("routes", "diff"), "--csv"), value="\x1b")
 @example(place=Place(("numbers",), "--csv"), value="\x1b[2J")
+@example(place=Place(("audit",), "--export"), value="")
+@example(place=Place(("audit",), "--export"), value="missing/file")
 def test_no_generated_value_is_a_traceback(environment: dict[str, str], place: Place, value: str) -> None:
     check(environment, place, value)
