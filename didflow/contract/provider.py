@@ -152,6 +152,7 @@ class Page(Generic[T]):
     """One page of a list; `page` counts from 1.
 
     `unread`: records on it that can't be read, by their number, or None where not even that can be read. They are no absent ones.
+    `per_page`: how many entries a full page has, as requested, or fewer if the server says so.
     """
 
     items: tuple[T, ...]
@@ -159,6 +160,12 @@ class Page(Generic[T]):
     total_pages: int
     total: int
     unread: tuple[str | None, ...] = ()
+    per_page: int = 100
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be another page, whatever `total_pages` says."""
+        return len(self.items) + len(self.unread) >= self.per_page
 
 
 @dataclass(frozen=True, kw_only=True)

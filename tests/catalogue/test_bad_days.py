@@ -63,6 +63,8 @@ def test_places_in_pages_are_all_read_and_a_list_that_is_cut_says_so(inline: Inl
     with working(inline):
         cities = didflow.catalogue.cities("US")
         assert (len(cities.items), cities.complete) == (8, True)
+        inline.sandbox.order("reconfigure", place_lists="said_to_be_one")
+        assert len(didflow.catalogue.cities("US", fresh=True).items) == 8
         inline.sandbox.order("reconfigure", place_lists="cut")
         cut = didflow.catalogue.cities("US", region="California", fresh=True)
     assert [one.name for one in cut.items] == [LOS_ANGELES, "SAN DIEGO, CA"]

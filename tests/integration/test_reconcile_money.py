@@ -46,6 +46,18 @@ def test_a_month_in_which_all_agrees(inline: InlineWorker, shell: Shell, charges
     assert "all agrees to the cent" in shell("reconcile", "--money").err
 
 
+@pytest.mark.parametrize("server", [{}, {"charge_pages": "too_few"}, {"charge_pages": "too_few", "most_per_page": 25}], ids=str)
+def test_charges_on_every_page_count(inline: InlineWorker, shell: Shell, server: dict[str, object]) -> None:
+    """Also on those behind a page that the server says is the last one: else each of their jobs would be said to have no charge."""
+    inline.run(TWO)
+    (older,) = inline.own(1, days_ago=60)
+    for _ in range(110):
+        inline.sandbox.order("charge", kind=3, usd="0.01", details=f"Phone number monthly fee {older[1:]}")
+    inline.sandbox.order("charge", kind=2, usd="3.00", details="Phone number activation fee 13105550123")
+    inline.sandbox.order("reconfigure", **server)
+    assert found(shell) == (1, [("charge_without_job", ["+13105550123"])])
+
+
 def test_what_does_not_agree_is_named_with_its_job_and_amounts(inline: InlineWorker, shell: Shell) -> None:
     view = inline.run(TWO)
     one, two = sorted(outcomes(view))

@@ -13,7 +13,6 @@ import structlog
 from didflow.contract.catalogue import CatalogueCity, Look
 from didflow.contract.provider import Offer, Page
 from worker.jobs.catalogue.job import MOST_OFFERS
-from worker.jobs.catalogue.walk import FULL_PAGE
 
 #: Takes a whole list, without the moment at which its reading began, and that moment (s on `time.monotonic`).
 SawList = Callable[[Look, float], object]
@@ -68,7 +67,7 @@ class ListsRead:
             self._name, self._begun = name, _Begun(begun.asked_s, shown.page, begun.total, items)
             return None
         self._begun = begun
-        return tuple(items.values()) if len(items) >= shown.total and len(shown.items) < FULL_PAGE else None
+        return tuple(items.values()) if len(items) >= shown.total and not shown.is_full else None
 
     def _give(self, question: str, fields: dict[str, Any]) -> None:
         job_id = str(structlog.contextvars.get_contextvars().get("job_id", ""))

@@ -22,12 +22,12 @@ from worker.attempt.dialects import finder_of
 from worker.attempt.lists_read import ListsRead, SawList
 from worker.attempt.rate_limiter import SharedRateLimiter
 from worker.jobs.ports.provider import Provider
+from worker.pages import PER_PAGE
 from worker.wavix.calls_in_flight import CallsUnderWay
 from worker.wavix.client import WavixClient
 from worker.wavix.dialect_detection import DialectSource
 from worker.wavix.locations import LocationCache
 from worker.wavix.parsing import Fields
-from worker.wavix.reads import PER_PAGE
 from worker.wavix.request_gate import Admission
 
 #: A probe is waited for this much longer than its request may take.

@@ -1,12 +1,13 @@
 """Finding numbers in the owned list, with as few calls as the question needs."""
 
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Set
 from contextlib import suppress
 from itertools import chain, islice
 
 from didflow.contract.numbers import to_provider
-from didflow.contract.provider import No, NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
-from worker.jobs.ports.provider import PER_PAGE, OwnedPort
+from didflow.contract.provider import NotNow, NotNowReason, NotThere, OwnedAsk, OwnedNumber, Page, ReadFailed
+from worker.jobs.ports.provider import OwnedPort
+from worker.pages import PageRepeated, page_behind, repeats
 
 #: Digits that must be shared at least for a search by the shared beginning to be worth its call.
 _SHARED_DIGITS = 4
@@ -223,7 +224,7 @@ def _further(
     *,
     and_the_first: bool = False,
     known: int = 1,
-    seen: Collection[int] | None = None,
+    seen: Set[int] | None = None,
 ) -> Iterator[Page[OwnedNumber]]:
     """All pages but the first, or the `known` ones, which showed the records `seen`; if there are any, `and_the_first` once more.
 
@@ -251,41 +252,27 @@ def _behind(
 
     A server may say that there are fewer pages than there are: the numbers on the others would count as not ours.
     """
+
+    def read(page: int) -> Page[OwnedNumber]:
+        return provider.owned(page=page, search=search, label=label)
+
     some = False
-    while len(last.items) + len(last.unread) >= PER_PAGE:
-        try:
-            last = provider.owned(page=last.page + 1, search=search, label=label)
-        except NotThere:
-            break
-        except ReadFailed as failed:
-            _check_is_about_the_page(failed, provider, search, label)
-            break
-        if not last.unread and all(item.record_id in seen for item in last.items):
-            break
-        seen |= {item.record_id for item in last.items}
-        some = True
-        yield last
+    while (behind := page_behind(read, last, seen, _record_id)) is not None:
+        seen |= set(map(_record_id, behind.items))
+        some, last = True, behind
+        yield behind
     if some and and_the_first:
-        yield provider.owned(page=1, search=search, label=label)
+        yield read(1)
 
 
-def _check_is_about_the_page(failed: ReadFailed, provider: OwnedPort, search: str | None, label: str | None) -> None:
-    """Raises what failed, unless it is this server's answer to a page that isn't there: some refuse it, some break, some show another one.
-
-    Then the first page can still be read, and the list ends where the server said. Else no account with a full last page could be read on
-    such a server.
-    """
-    if isinstance(failed.answer, No):
-        return
-    if not (isinstance(failed.answer, NotNow) and failed.answer.reason is NotNowReason.UNAVAILABLE):
-        raise failed
-    provider.owned(page=1, search=search, label=label)
-
-
-def check_new(shown: Page[OwnedNumber], seen: Collection[int]) -> None:
+def check_new(shown: Page[OwnedNumber], seen: Set[int]) -> None:
     """Raises ReadFailed for a page that repeats records and has no new one."""
-    if shown.items and not shown.unread and all(item.record_id in seen for item in shown.items):
-        raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+    if repeats(shown, seen, _record_id):
+        raise PageRepeated(shown.page)
+
+
+def _record_id(owned: OwnedNumber) -> int:
+    return owned.record_id
 
 
 def listed_as(provider: OwnedPort, label: str, *, unread: set[str | None] | None = None) -> Iterator[tuple[OwnedNumber, ...]]:

@@ -5,13 +5,14 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 
 from didflow.contract.errors import InvalidRequest, ServiceUnavailable
-from didflow.contract.provider import Barred, ReadFailed
+from didflow.contract.provider import Barred, Page, ReadFailed
 from didflow.contract.transactions import NUMBER_CHARGES, Transaction
 from didflow.ledger.client import LedgerClient
 from didflow.terminal.output import print_json, print_table
 from didflow.terminal.tables import is_terminal, remarks
 from worker.jobs.owned_numbers import owned_whole
 from worker.jobs.ports.provider import OwnedPort, TransactionPort
+from worker.pages import all_pages
 from worker.reconcile.charges import MoneyReport, Month, compare_money, days_to_read, paid_in
 from worker.reconcile.ledger_view import read_books
 
@@ -69,8 +70,9 @@ def print_money(report: MoneyReport, *, as_json: bool) -> None:
 
 def _all(provider: TransactionPort, since: date, until: date, kind: int) -> Iterator[Transaction]:
     """All pages. A server that ignores the filter gives each of them for each type, which does no harm."""
-    page = pages = 1
-    while page <= pages:
-        shown = provider.transactions(since=since, until=until, kind=kind, page=page)
+
+    def read(page: int) -> Page[Transaction]:
+        return provider.transactions(since=since, until=until, kind=kind, page=page)
+
+    for shown in all_pages(read, key=lambda one: one.id):
         yield from shown.items
-        page, pages = page + 1, shown.total_pages

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 from didflow.contract.provider import Page
 from didflow.contract.transactions import Transaction
+from worker.pages import PER_PAGE
 from worker.wavix import parsing
 from worker.wavix.parsing import Fields
-from worker.wavix.reads import PER_PAGE, Reads
+from worker.wavix.reads import Reads
 
 
 class AccountCalls(Reads):

@@ -6,13 +6,13 @@ from dataclasses import replace
 from didflow.contract.ids_form import IdsForm
 from didflow.contract.numbers import to_provider
 from didflow.contract.provider import Answer, OwnedAsk, OwnedNumber, Page
+from worker.pages import PER_PAGE
 from worker.wavix import parsing
 from worker.wavix.answer_matching import Subject
 from worker.wavix.answers import Mutation
 from worker.wavix.document_types import DocumentTypes
 from worker.wavix.mutations import Mutations, bare
 from worker.wavix.parsing import Fields
-from worker.wavix.reads import PER_PAGE
 from worker.wavix.transport import Params
 from worker.wavix.trunk_calls import TrunkCalls
 
@@ -28,7 +28,7 @@ class OwnedCalls(Mutations, DocumentTypes, TrunkCalls):
             params["label"] = label
 
         def read(raw: Fields) -> Page[OwnedNumber]:
-            shown = parsing.owned_page(raw, page, self._max_pages)
+            shown = parsing.owned_page(raw, page, self._max_pages, per_page)
             self._learn_titles(raw)
             self._learn_document_form(raw.get("items"))
             return replace(shown, items=tuple(parsing.with_titles(one, self._titles) for one in shown.items))

@@ -16,6 +16,7 @@ from didflow.contract.destinations import SeenDestination
 from didflow.contract.numbers import from_provider
 from didflow.contract.provider import UNREADABLE, City, Country, Document, Offer, OwnedNumber, Page, Region, Trunk
 from didflow.contract.transactions import Transaction
+from worker.pages import PER_PAGE
 from worker.wavix.scalars import INT64_MAX, phone_digits, text, usd, whole, whole_up
 
 #: The provider's document types by id; the OpenAPI descriptions list the same three.
@@ -97,7 +98,8 @@ def offers_page(raw: Fields, page: int, max_pages: int) -> Page[Offer]:
 
 def places_page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_pages: int) -> Page[T]:
     """A list of places. By the contracts it has no pages; a server that has some says so in its `pagination`."""
-    return _page({"pagination": {**ONE_PAGE, "current_page": page}} | dict(raw), name, parse, page, max_pages)
+    pagination = {**ONE_PAGE, "current_page": page}
+    return _page({"pagination": pagination} | dict(raw), name, parse, page, max_pages, per_page=MAX_RECORDS)
 
 
 def owned_number(raw: Fields) -> OwnedNumber:
@@ -184,9 +186,9 @@ def listed(raw: Fields, name: str) -> tuple[Fields, ...]:
     return tuple(value)
 
 
-def owned_page(raw: Fields, page: int, max_pages: int) -> Page[OwnedNumber]:
+def owned_page(raw: Fields, page: int, max_pages: int, per_page: int = PER_PAGE) -> Page[OwnedNumber]:
     """A page of the owned list. Whether it shows what was searched for is the caller's to see: servers ignore `search`, too."""
-    return _page(raw, "items", owned_number, page, max_pages)
+    return _page(raw, "items", owned_number, page, max_pages, per_page)
 
 
 def with_titles(owned: OwnedNumber, titles: Mapping[str, str]) -> OwnedNumber:
@@ -209,7 +211,8 @@ def trunks_page(raw: Fields, page: int, max_pages: int) -> Page[Trunk]:
     if "sip_trunks" in raw and raw["sip_trunks"] is None:
         return Page((), page, page, 0)
     found = tuple(trunk(one) for one in listed(raw, "sip_trunks"))
-    return Page(found, *_pagination({"pagination": ONE_PAGE} | dict(raw), page, max_pages, len(found)))
+    pagination = _pagination({"pagination": ONE_PAGE} | dict(raw), page, max_pages, len(found))
+    return Page(found, *pagination, per_page=_per_page(raw, PER_PAGE))
 
 
 def cart(raw: Fields) -> tuple[Offer, ...]:
@@ -240,7 +243,7 @@ def _read_each(raws: list[object], parse: Callable[[Fields], T]) -> _Read[T]:
     return _Read(tuple(found), tuple(unread))
 
 
-def _page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_pages: int) -> Page[T]:
+def _page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_pages: int, per_page: int = PER_PAGE) -> Page[T]:
     """A page of a list with its records. A null instead of the list is an empty one only where the pagination says so, too."""
     raws = raw.get(name)
     if raws is None and name in raw and _total(raw) == 0:
@@ -249,7 +252,7 @@ def _page(raw: Fields, name: str, parse: Callable[[Fields], T], page: int, max_p
         raise Unreadable(name)
     _check_count(raws)
     read = _read_each(raws, parse)
-    return Page(read.found, *_pagination(raw, page, max_pages, len(raws)), read.unread)
+    return Page(read.found, *_pagination(raw, page, max_pages, len(raws)), read.unread, _per_page(raw, per_page))
 
 
 def _check_count(raws: Sized) -> None:
@@ -276,6 +279,13 @@ def _pagination(raw: Fields, page: int, max_pages: int, count: int) -> tuple[int
     if not count and (page < total_pages or (page == total_pages > 1) or (page == 1 and total)):
         raise Unreadable("an empty page that is not the end of the list")
     return page, total_pages, total if total is not None else 0
+
+
+def _per_page(raw: Fields, requested: int) -> int:
+    """How many entries a full page has: a server may put fewer on a page than were requested."""
+    pagination = raw.get("pagination")
+    stated = _maybe_int(pagination, "per_page") if isinstance(pagination, dict) else None
+    return min(stated, requested) if stated is not None and stated > 0 else requested
 
 
 def _total(raw: Fields) -> int | None:

@@ -20,8 +20,6 @@ from worker.wavix.transport import Params, Wire
 
 T = TypeVar("T")
 
-#: The provider's maximum.
-PER_PAGE = 100
 #: A million records.
 MAX_PAGES = 10_000
 READ_ATTEMPTS = 4

@@ -7,9 +7,10 @@ import structlog
 
 from didflow.contract.numbers import NumberType
 from didflow.contract.provider import City, Country, No, NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed, Region
+from worker.pages import PER_PAGE, PageRepeated, all_pages
 from worker.wavix import parsing
 from worker.wavix.parsing import Fields
-from worker.wavix.reads import PER_PAGE, NoSuchRoute, Reads
+from worker.wavix.reads import NoSuchRoute, Reads
 from worker.wavix.transport import Params
 
 T = TypeVar("T")
@@ -57,21 +58,18 @@ class StockCalls(Reads):
         """All pages, as long as they bring something new; a list of places isn't known to have pages. One entry that can't be read is an
         error: a place that isn't in the list is refused."""
         found: dict[T, None] = {}
-        page = pages = 1
-        while page <= pages:
-            shown = self._places_page(path, name, parse, page)
-            if shown.unread:
-                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE, words=f"{path}: entries that can't be read"))
-            before = len(found)
-            found |= dict.fromkeys(shown.items)
-            if len(found) == before and shown.items:
-                log.warning("wavix.page_repeated", path=path, page=page)
-                break
-            page, pages = page + 1, shown.total_pages
+        try:
+            for shown in all_pages(lambda page: self._places_page(path, name, parse, page), key=lambda place: place):
+                if shown.unread:
+                    raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE, words=f"{path}: entries that can't be read"))
+                found |= dict.fromkeys(shown.items)
+        except PageRepeated as repeated:
+            log.warning("wavix.page_repeated", path=path, page=repeated.page)
         return tuple(found)
 
     def _places_page(self, path: str, name: str, parse: Callable[[Fields], T], page: int) -> Page[T]:
-        params: Params = {} if page == 1 else {"page": page, "per_page": PER_PAGE}
+        """No `per_page`: the first page is asked for as published, and the others have to be of its size."""
+        params: Params = {} if page == 1 else {"page": page}
         return self._read_known(path, params, lambda raw: parsing.places_page(raw, name, parse, page, self._max_pages))
 
     def offers(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType = "all") -> Page[Offer]:

@@ -5,8 +5,9 @@ from functools import cached_property
 import structlog
 
 from didflow.contract.provider import NotNow, NotNowReason, Page, ReadFailed, Trunk
+from worker.pages import PER_PAGE, PageRepeated, all_pages
 from worker.wavix import parsing
-from worker.wavix.reads import PER_PAGE, Reads
+from worker.wavix.reads import Reads
 from worker.wavix.trunks import TrunkNames
 
 #: All of an account's trunks are kept in memory; a longer list isn't believed.
@@ -23,18 +24,17 @@ class TrunkCalls(Reads):
         return TrunkNames(self._locations, self.trunks)
 
     def trunks(self) -> tuple[Trunk, ...]:
+        """All of them: one that isn't there is refused as a destination. Raises ReadFailed."""
         found: dict[int, Trunk] = {}
-        page = pages = 1
-        while page <= pages:
-            shown = self._trunks_page(page)
-            if shown.items and not any(trunk.id not in found for trunk in shown.items):
-                log.error("wavix.page_repeated", path="/v1/trunks", page=page)
-                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
-            found |= {trunk.id: trunk for trunk in shown.items}
-            if len(found) > MAX_TRUNKS:
-                log.error("wavix.too_many_trunks", most=MAX_TRUNKS)
-                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
-            page, pages = page + 1, shown.total_pages
+        try:
+            for shown in all_pages(self._trunks_page, key=lambda trunk: trunk.id):
+                found |= {trunk.id: trunk for trunk in shown.items}
+                if len(found) > MAX_TRUNKS:
+                    log.error("wavix.too_many_trunks", most=MAX_TRUNKS)
+                    raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
+        except PageRepeated as repeated:
+            log.error("wavix.page_repeated", path="/v1/trunks", page=repeated.page)
+            raise
         return tuple(found.values())
 
     def _trunks_page(self, page: int) -> Page[Trunk]:

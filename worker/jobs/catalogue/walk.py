@@ -12,8 +12,6 @@ from didflow.contract.provider import NotNow, NotNowReason, NotThere, Page, Read
 
 T = TypeVar("T")
 
-#: What the client asks for. A page with as many may not be the last one, whatever the server says.
-FULL_PAGE = 100
 #: A list that changed while it was read is read once more.
 TRIES = 2
 
@@ -68,7 +66,7 @@ def _walk_once(
             more = page < shown.total_pages or shown.total > most
             return Walked(tuple(found.values())[:most], gaps or (f"only the first {most} entries are kept" if more else "")), False
         said_to_have_more = page < shown.total_pages or len(found) + unread < shown.total
-        if not (shown.items or shown.unread) or not (said_to_have_more or len(shown.items) >= FULL_PAGE):
+        if not (shown.items or shown.unread) or not (said_to_have_more or shown.is_full):
             break
         page += 1
     changed = len(totals) > 1

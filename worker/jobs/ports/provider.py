@@ -16,9 +16,7 @@ from didflow.contract.ids_form import IdsForm
 from didflow.contract.numbers import NumberType
 from didflow.contract.provider import Answer, City, Country, Offer, OwnedAsk, OwnedNumber, Page, Region, Trunk
 from didflow.contract.transactions import Transaction
-
-#: Owned numbers of a page, unless fewer are asked for.
-PER_PAGE = 100
+from worker.pages import PER_PAGE
 
 
 class StockPort(Protocol):

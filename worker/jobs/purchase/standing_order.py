@@ -10,6 +10,7 @@ from worker.jobs.checkpoint import read_if_readable
 from worker.jobs.ports.attempt import Clock
 from worker.jobs.ports.context import PurchaseContext
 from worker.jobs.ports.provider import StockPort
+from worker.pages import PER_PAGE
 
 
 def left_s(request: SearchAndBuy, context: Clock) -> float:
@@ -39,6 +40,7 @@ class StockNote(BaseModel):
     total_pages: int
     total: int
     offers: tuple[Offer, ...]
+    per_page: int = PER_PAGE
 
 
 class SharedLooks:
@@ -58,11 +60,13 @@ class SharedLooks:
         if note is None or not 0 <= now_ms - note.at_ms < self._fresh_ms:
             note = self._ask(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type, now_ms=now_ms)
             self._context.notes.write(place, note.model_dump_json())
-        return Page(note.offers, page, note.total_pages, note.total)
+        return Page(note.offers, page, note.total_pages, note.total, per_page=note.per_page)
 
     def _ask(self, country_id: int, city_id: int, *, sms_only: bool, page: int, number_type: NumberType, now_ms: int) -> StockNote:
         try:
             found = self._provider.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=number_type)
         except NotThere:  # Nothing for sale there, which others needn't ask either.
             return StockNote(at_ms=now_ms, total_pages=0, total=0, offers=())
-        return StockNote(at_ms=now_ms, total_pages=found.total_pages, total=found.total, offers=found.items)
+        # Records that can't be read aren't in the note, and are part of a full page all the same.
+        per_page = found.per_page - len(found.unread)
+        return StockNote(at_ms=now_ms, total_pages=found.total_pages, total=found.total, offers=found.items, per_page=per_page)

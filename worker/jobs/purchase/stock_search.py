@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from didflow.contract.numbers import NumberType
 from didflow.contract.offer_criteria import reason_against
-from didflow.contract.provider import NotNow, NotNowReason, NotThere, Offer, Page, ReadFailed
+from didflow.contract.provider import NotThere, Offer, Page
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.results import RungReport, SearchReport
 from worker.jobs.ports.provider import StockPort
 from worker.jobs.purchase.ladder import Step, steps_of
 from worker.jobs.purchase.locations import cities_to_search
 from worker.jobs.purchase.quote_terms import may_do
+from worker.pages import all_pages
 
 #: Look at this many more numbers that fit than are needed: some will be taken by others, and the cheapest of more is cheaper.
 SPARE = 20
@@ -160,20 +162,13 @@ class _RungSearch:
         return reason is None
 
     def _offers(self, country_id: int, city_id: int, *, sms_only: bool) -> Iterator[Offer]:
-        page = total = 1
-        seen: set[str] = set()
-        while page <= total:
+        def read(page: int) -> Page[Offer]:
             self._pause_point()
-            try:
-                found = self._lists.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=self.step.criteria.number_type)
-            except NotThere:  # The last number of the city was sold while we walked.
-                return
-            numbers = {offer.number for offer in found.items}
-            if numbers and numbers <= seen:  # The count of pages is believed as long as they bring new numbers.
-                raise ReadFailed(NotNow(NotNowReason.UNAVAILABLE))
-            seen |= numbers
-            yield from found.items
-            page, total = page + 1, found.total_pages
+            return self._lists.offers(country_id, city_id, sms_only=sms_only, page=page, number_type=self.step.criteria.number_type)
+
+        with suppress(NotThere):  # The last number of the city was sold while we walked.
+            for shown in all_pages(read, key=lambda offer: offer.number):
+                yield from shown.items
 
 
 class _EachOnce:

@@ -16,7 +16,7 @@ from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import CancelRequested
 from worker.jobs.ports.inventory import MirrorSelection
 from worker.jobs.ports.large_jobs import SeenNumber
-from worker.jobs.ports.provider import PER_PAGE, ReroutePorts
+from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, inactive_in
 from worker.jobs.reroute.parked_numbers import ParkedSelection
@@ -24,6 +24,7 @@ from worker.jobs.reroute.record import checkpoint_of
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange, RouteChangeBatch
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import fits
+from worker.pages import PER_PAGE
 
 #: Records that are read together, after those of the first chunk, which is sent at once.
 TOGETHER = 500

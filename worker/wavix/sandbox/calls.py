@@ -2,17 +2,19 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from worker.wavix.sandbox import shapes, stock
 from worker.wavix.sandbox.accounts import AccountState, Record
 from worker.wavix.sandbox.documents import upload_of
-from worker.wavix.sandbox.options import ReleaseIds, SandboxOptions
+from worker.wavix.sandbox.options import ListPages, ReleaseIds, SandboxOptions
 from worker.wavix.sandbox.stock import StockCountry
 from worker.wavix.sandbox.transactions import matching, shown
 from worker.wavix.sandbox.world import World, refusal, trunks_of
+
+T = TypeVar("T")
 
 #: The two families of paths under which an account's numbers are.
 Family = Literal["mydids", "numbers"]
@@ -90,7 +92,7 @@ def dids(world: World, account: AccountState, request: Request) -> Answer:
         for stocked in world.stock_of(city.id)
         if stocked.for_sale.at(request.as_of_s) and (stocked.sms_enabled or not sms_only) and stocked.is_toll_free in toll_free
     ]
-    page, pagination = shapes.stock_page(found, request.query, world.options.stock_pages)
+    page, pagination = shapes.stock_page(found, request.query, world.options.stock_pages, world.options.most_per_page)
     offers = [shapes.offer(stocked, by_name=_by_name(world)) for stocked in page]
     left_out = world.options.offers_leave_out
     return 200, {"dids": [{name: offer[name] for name in offer if name not in left_out} for offer in offers], "pagination": pagination}
@@ -129,26 +131,30 @@ def owned(world: World, account: AccountState, request: Request) -> Answer:
             found = []
     for fits in _filters(wanted):
         found = [record for record in found if fits(record)]
-    page, pagination = _owned_page(found, request.query, world.options)
+    page, pagination = _list_page(found, request.query, world.options, world.options.owned_pages)
     items = [_shown(world, record, request.as_of_s) for record in page]
     return 200, {"items": items, "doc_types": shapes.document_types(), "pagination": pagination}
 
 
-def _owned_page(found: list[Record], query: dict[str, list[str]], options: SandboxOptions) -> tuple[list[Record], dict[str, int]]:
-    page, pagination = shapes.page_of(found, query)
-    match options.owned_pages:
+def _list_page(
+    found: Sequence[T], query: dict[str, list[str]], options: SandboxOptions, pages: ListPages
+) -> tuple[list[T], dict[str, int]]:
+    def page_of(page: int | None = None) -> tuple[list[T], dict[str, int]]:
+        return shapes.page_of(found, query if page is None else query | {"page": [str(page)]}, options.most_per_page)
+
+    page, pagination = page_of()
+    match pages:
         case "too_few":
-            first, _ = shapes.page_of(found, query | {"page": ["1"]})
-            return page, pagination | {"total": len(first), "total_pages": 1}
+            return page, pagination | {"total": len(page_of(1)[0]), "total_pages": 1}
         case "first_only":
-            first, _ = shapes.page_of(found, query | {"page": ["1"]})
+            first, _ = page_of(1)
             return ([] if pagination["current_page"] > 1 else first), pagination | {"total": len(first), "total_pages": 1}
         case "repeated":
-            return shapes.page_of(found, query | {"page": ["1"]})[0], pagination
+            return page_of(1)[0], pagination
         case "end_refused" if pagination["current_page"] > pagination["total_pages"]:
             raise refusal(422, "page is out of range")
         case "last_again" if not page:
-            return shapes.page_of(found, query | {"page": [str(pagination["total_pages"])]})
+            return page_of(pagination["total_pages"])
     return page, pagination
 
 
@@ -214,7 +220,7 @@ def release(world: World, account: AccountState, request: Request) -> Answer:
 
 
 def trunks(world: World, account: AccountState, request: Request) -> Answer:
-    page, pagination = shapes.page_of(trunks_of(world.options), request.query)
+    page, pagination = _list_page(trunks_of(world.options), request.query, world.options, world.options.trunk_pages)
     return 200, {"sip_trunks": [shapes.trunk(*one, with_token=request.bearer) for one in page], "pagination": pagination}
 
 
@@ -225,10 +231,10 @@ def profile(world: World, account: AccountState, request: Request) -> Answer:
 
 def transactions(world: World, account: AccountState, request: Request) -> Answer:
     try:
-        found = matching(account.transactions, request.query)
+        found = matching(account.transactions, request.query, world.options.charge_filter)
     except ValueError:
         raise refusal(400, "from_date or to_date is missing or invalid") from None
-    page, pagination = shapes.page_of(found, request.query)
+    page, pagination = _list_page(found, request.query, world.options, world.options.charge_pages)
     return 200, {"is_empty": not found, "transactions": [shown(one) for one in page], "pagination": pagination}
 
 

@@ -11,6 +11,12 @@ from worker.wavix.sandbox.transactions import Charges
 #: How several record ids may be written into a release.
 ReleaseIds = Literal["any", "repeat", "brackets", "comma", "first", "last"]
 
+#: How a list counts and shows its pages.
+ListPages = Literal["right", "too_few", "first_only", "repeated", "last_again", "end_refused"]
+
+#: What a filter of a list does: it works, is ignored (everything is listed), or is silent (it finds nothing).
+ListFilter = Literal["works", "ignored", "silent"]
+
 
 @dataclass(frozen=True)
 class SandboxOptions:
@@ -29,8 +35,10 @@ class SandboxOptions:
     destination_flags  `callhunt` and `active` of a destination: taken and `hidden`, taken and `shown`, or `refused` as unknown fields
     type_filter     `type_filter` in a search of the stock: works, is ignored, or refused (400), as the contracts dropped it
     offers_leave_out  fields that no offer has, as if the server didn't know them
-    place_lists     countries, regions and cities are listed `whole`, as published; `paged`, two at a time; or `cut`: the first two,
-                    whichever page is asked for, and it is said that there are more
+    most_per_page   the most entries that a page of a list has, whatever is asked for
+    place_lists     countries, regions and cities are listed `whole`, as published; `paged`, two at a time unless another size is asked
+                    for; `said_to_be_one`: the same, and it is said that there is one page; or `cut`: the first two, whichever page is
+                    asked for, and it is said that there are more
     stock_pages     the pages of a city's numbers: as published, the first one for whichever is asked for (`repeated`), all of them and one
                     more that isn't there (`one_more`), or said to be one page with as many numbers as it shows (`said_to_be_one`)
     toll_free       the stock has toll-free numbers: in the USA, in a city of their own without area code
@@ -39,6 +47,9 @@ class SandboxOptions:
     owned_pages     the owned list's pages: `right`; `too_few`: it says that it has one page and no more records, and shows the others to
                     whom asks for them; `first_only`: the same, and the others are empty; `repeated`: each page shows the first one;
                     `last_again`: a page behind the last one shows the last one; `end_refused`: it is refused (422)
+    trunk_pages     the pages of the list of SIP trunks: `right` or `too_few`, as above
+    charge_pages    the same of the list of transactions
+    charge_filter   the filter of transactions by their words: works, is ignored, or is silent
     sms_off_at_first  a number that can receive SMS doesn't before that is turned on
     cart_answers    what an addition to the cart answers: the numbers that were `added`, or `all` that are in the cart then
     cart_removal    a removal from the cart works, is `ignored` (the answer is yes, and nothing was removed), or is `refused` (the answer is
@@ -88,12 +99,16 @@ class SandboxOptions:
     destination_flags: Literal["hidden", "shown", "refused"] = "hidden"
     type_filter: Literal["works", "ignored", "refused"] = "works"
     offers_leave_out: tuple[str, ...] = ()
-    place_lists: Literal["whole", "paged", "cut"] = "whole"
+    most_per_page: int = 100
+    place_lists: Literal["whole", "paged", "said_to_be_one", "cut"] = "whole"
     stock_pages: Literal["published", "repeated", "one_more", "said_to_be_one"] = "published"
     toll_free: bool = False
-    search: Literal["works", "ignored", "silent"] = "works"
-    label_filter: Literal["works", "ignored", "silent"] = "works"
-    owned_pages: Literal["right", "too_few", "first_only", "repeated", "last_again", "end_refused"] = "right"
+    search: ListFilter = "works"
+    label_filter: ListFilter = "works"
+    owned_pages: ListPages = "right"
+    trunk_pages: Literal["right", "too_few"] = "right"
+    charge_pages: Literal["right", "too_few"] = "right"
+    charge_filter: ListFilter = "works"
     sms_off_at_first: bool = False
     funds_status: Literal[400, 402, 403, 422] = 403
     card_linked: bool = False

@@ -70,6 +70,12 @@ PROFILES: Mapping[str, Profile] = {
     "places-cut": Profile(
         "Of countries, regions and cities two are listed, and it is said that there are more.", {"place_lists": "cut"}, any_job=False
     ),
+    "places-said-one": Profile(
+        "Countries, regions and cities are listed two at a time, and said to have one page.",
+        {"place_lists": "said_to_be_one"},
+        any_job=False,
+    ),
+    "small-pages": Profile("A page of a list has 25 entries, also where 100 are asked for.", {"most_per_page": 25}, any_job=False),
     "stock-repeats": Profile("Every page of a city's numbers is the first one.", {"stock_pages": "repeated"}, any_job=False),
     "stock-one-more": Profile("A city's numbers are said to have one page more than there is.", {"stock_pages": "one_more"}, any_job=False),
     "stock-said-one": Profile(
@@ -85,6 +91,18 @@ PROFILES: Mapping[str, Profile] = {
     "pages-end-refused": Profile("A page behind the last one of the owned list is refused.", {"owned_pages": "end_refused"}, any_job=False),
     "pages-repeat": Profile("Each page of the owned list shows the first one.", {"owned_pages": "repeated"}, any_job=False),
     "pages-last-again": Profile("A page behind the last one of the owned list shows the last one.", {"owned_pages": "last_again"}),
+    "trunk-pages-too-few": Profile(
+        "The list of SIP trunks says that it has one page, and has others.", {"trunk_pages": "too_few"}, any_job=False
+    ),
+    "charge-pages-too-few": Profile(
+        "The list of transactions says that it has one page, and has others.", {"charge_pages": "too_few"}, any_job=False
+    ),
+    "charge-filter-ignored": Profile(
+        "The list of transactions ignores `details_contains` and shows all.", {"charge_filter": "ignored"}, any_job=False
+    ),
+    "charge-filter-silent": Profile(
+        "The list of transactions finds nothing by `details_contains`.", {"charge_filter": "silent"}, any_job=False
+    ),
     "lists-lag": Profile("Lists show the state of 0.15 s ago.", {"read_lag_s": 0.15}, any_job=False),
     "routes-late": Profile("A change of destinations shows 0.15 s after its answer.", {"apply_late_s": 0.15}, any_job=False),
     "no-retry-after": Profile("A 429 doesn't say when to come back.", {"retry_after": False}),

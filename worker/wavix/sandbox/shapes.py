@@ -1,13 +1,15 @@
 """The JSON of the answers, in the types that the published descriptions give, drift included."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from worker.wavix.sandbox.accounts import Record
 from worker.wavix.sandbox.documents import Paper
 from worker.wavix.sandbox.options import SandboxOptions
 from worker.wavix.sandbox.stock import DOCUMENT_TYPES, StockCity, StockCountry, StockNumber
 from worker.wavix.sandbox.world import trunks_of
+
+T = TypeVar("T")
 
 
 def country(stocked: StockCountry, *, short_names: bool) -> dict[str, Any]:
@@ -130,28 +132,31 @@ def trunk(trunk_id: int, label: str, name: str, *, with_token: bool) -> dict[str
     }
 
 
-def page_of(items: Sequence[Any], query: dict[str, list[str]]) -> tuple[list[Any], dict[str, int]]:
-    """One page and its pagination object; `per_page` is 25 by default, 100 at most."""
+def page_of(items: Sequence[T], query: dict[str, list[str]], most_per_page: int = 100) -> tuple[list[T], dict[str, int]]:
+    """One page and its pagination object; `per_page` is 25 by default, `most_per_page` at most."""
     page = max(1, _number(query, "page", 1))
-    per_page = min(100, max(1, _number(query, "per_page", 25)))
+    per_page = min(most_per_page, max(1, _number(query, "per_page", 25)))
     total_pages = max(1, -(-len(items) // per_page))
     pagination = {"current_page": page, "per_page": per_page, "total": len(items), "total_pages": total_pages}
     return list(items[(page - 1) * per_page : page * per_page]), pagination
 
 
 def places(name: str, items: Sequence[Any], query: dict[str, list[str]], lists: str) -> dict[str, Any]:
-    """A list of places: whole, or in pages of two."""
+    """A list of places: whole, or in pages of two unless another size is asked for."""
     if lists == "whole":
         return {name: list(items)}
-    wanted = query.get("page", ["1"])
-    shown, pagination = page_of(items, {"page": wanted if lists == "paged" else ["1"], "per_page": ["2"]})
+    size = {"per_page": query.get("per_page", ["2"])}
+    wanted = {"page": query.get("page", ["1"]) if lists != "cut" else ["1"]}
+    shown, pagination = page_of(items, wanted | size)
+    if lists == "said_to_be_one":
+        pagination |= {"total": len(page_of(items, size)[0]), "total_pages": 1}
     return {name: shown, "pagination": pagination | {"current_page": max(1, _number(query, "page", 1))}}
 
 
-def stock_page(items: Sequence[Any], query: dict[str, list[str]], pages: str) -> tuple[list[Any], dict[str, int]]:
+def stock_page(items: Sequence[T], query: dict[str, list[str]], pages: str, most_per_page: int) -> tuple[list[T], dict[str, int]]:
     """A page of a city's numbers, from a server that may not count its pages well."""
     asked = max(1, _number(query, "page", 1))
-    shown, pagination = page_of(items, query | ({"page": ["1"]} if pages == "repeated" else {}))
+    shown, pagination = page_of(items, query | ({"page": ["1"]} if pages == "repeated" else {}), most_per_page)
     if pages == "one_more":
         pagination |= {"total_pages": pagination["total_pages"] + 1}
     if pages == "said_to_be_one":

@@ -41,10 +41,16 @@ def charges_of(bought: Iterable[tuple[str, Decimal, Decimal]], charges: Charges)
             return
 
 
-def matching(transactions: Iterable[Transaction], query: dict[str, list[str]]) -> list[Transaction]:
-    """Those of the days requested, newest first. Raises ValueError for a date that is missing or isn't one."""
+def matching(transactions: Iterable[Transaction], query: dict[str, list[str]], words_filter: str) -> list[Transaction]:
+    """Those of the days requested, newest first. Raises ValueError for a date that is missing or isn't one.
+
+    `words_filter`: what `details_contains` does: it works, is ignored, or is silent.
+    """
     since, until = (date.fromisoformat(query.get(name, [""])[0]) for name in ("from_date", "to_date"))
     kind, part = query.get("type", [""])[0], query.get("details_contains", [""])[0]
+    if part and words_filter == "silent":
+        return []
+    part = "" if words_filter == "ignored" else part
     found = [one for one in transactions if since <= one.at.date() <= until and kind in ("", str(one.type)) and part in one.details]
     return found[::-1]
 
