@@ -6,7 +6,7 @@ from didflow.checks.check import Check, Verdict
 from didflow.contract.time_values import about
 from didflow.ledger.client import LedgerClient
 from didflow.ledger.group_progress import ACTING_GROUP, Group, StreamGroups, all_groups
-from didflow.ledger.webhooks import GROUP as DELIVERING_GROUP
+from didflow.ledger.webhooks.queues import GROUP as DELIVERING_GROUP
 
 CONSUME = "start `didflow requests consume`"
 DELIVER = "start `didflow webhooks run`; if webhooks aren't used any more, `didflow webhooks delete` each"

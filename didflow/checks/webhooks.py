@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from didflow.checks.check import Check
 from didflow.contract.webhooks import EndpointState, EndpointView
 from didflow.ledger.client import LedgerClient
-from didflow.ledger.webhooks import every
+from didflow.ledger.webhooks.endpoints import every
 
 
 def check_webhooks(ledger: LedgerClient) -> Iterator[Check]:

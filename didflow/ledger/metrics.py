@@ -18,7 +18,7 @@ from didflow.ledger.group_progress import StreamGroups, all_groups
 from didflow.ledger.inventory import look
 from didflow.ledger.rate_limit import RateState, read_rate_state
 from didflow.ledger.views import moment
-from didflow.ledger.webhooks import every
+from didflow.ledger.webhooks.endpoints import every
 from didflow.ledger.worker_settings import RunningWith, read_running, strictest
 
 #: Messages at a queue's head that are looked at for the oldest: those with priority stand before older ones.

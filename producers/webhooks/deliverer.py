@@ -16,7 +16,9 @@ from didflow.contract.errors import ServiceUnavailable
 from didflow.contract.webhooks import DeliveryOutcome
 from didflow.fault_orders import Reached
 from didflow.ledger.script_calls import Call
-from didflow.ledger.webhooks import TEST_TYPE, Taken, Target, Targets, settle_call, settle_many, take
+from didflow.ledger.webhooks.messages import TEST_TYPE
+from didflow.ledger.webhooks.queues import Taken, settle_call, settle_many, take
+from didflow.ledger.webhooks.targets import Target, Targets
 from producers.webhooks.egress import Answer
 from producers.webhooks.schedule import Verdict, judge
 from producers.webhooks.signature import headers

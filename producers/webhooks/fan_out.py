@@ -8,7 +8,9 @@ import structlog
 from didflow.client.aio.client import AsyncDidflow
 from didflow.fault_orders import Reached
 from didflow.ledger.commands import BLOCK_S
-from didflow.ledger.webhooks import Message, Targets, fan_out, is_here
+from didflow.ledger.webhooks.messages import Message
+from didflow.ledger.webhooks.queues import fan_out, is_here
+from didflow.ledger.webhooks.targets import Targets
 from producers.http.stream_reading import Item, Position, entry_id_of, id_text, read_on
 from producers.webhooks.payload import message_of
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from didflow.ledger.webhooks import Message
+from didflow.ledger.webhooks.messages import Message
 from producers.http.stream_reading import Item
 
 #: Above this the body has no `data`, but a link to where it can be read.

@@ -11,7 +11,8 @@ import structlog
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError, ServiceUnavailable
 from didflow.fault_orders import Reached, orders_from_environment
-from didflow.ledger.webhooks import Targets, targets, trim
+from didflow.ledger.webhooks.queues import trim
+from didflow.ledger.webhooks.targets import Targets, targets
 from didflow.parent_process import end_with_parent
 from didflow.settings import Settings
 from producers.ended_tasks import end

@@ -6,9 +6,9 @@ import uuid
 
 from didflow import Didflow, SearchAndBuy
 from didflow.contract.webhooks import Endpoint, new_secret
-from didflow.ledger import webhooks as endpoints
 from didflow.ledger.connection import connect
 from didflow.ledger.script_calls import Submission
+from didflow.ledger.webhooks import endpoints
 from tests.bench.child import started
 
 #: Events that wait when the process starts, and what of the beginning isn't counted.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from didflow.contract.states import REPORTED
 from didflow.contract.webhooks import Endpoint, new_secret
-from didflow.ledger import webhooks
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.webhooks import endpoints
 from tests.campaign.http_client import HttpClient
 from tests.campaign.oracle import Heard
 from tests.campaign.receiver import WebhookReceiver
@@ -45,7 +45,7 @@ class Around:
             arrived = self.receiver.of(name)
             found += [f"{name}: {one}" for one in webhook_violations(arrived, heard, self.secrets[name], only_results=name == ENDS)]
         for name in self.secrets:
-            self.ledger.perform(webhooks.delete(self.ledger.commands, name))
+            self.ledger.perform(endpoints.delete(self.ledger.commands, name))
         return found
 
     def _until_delivered(self, heard: Heard) -> list[str]:
@@ -55,12 +55,12 @@ class Around:
             if wanted <= {one.event_id for one in self.receiver.of(ALL) if one.accepted} and not self._queued():
                 break
             time.sleep(0.1)
-        views = {name: self.ledger.perform(webhooks.view(self.ledger.commands, name)) for name in (ALL, ENDS)}
+        views = {name: self.ledger.perform(endpoints.view(self.ledger.commands, name)) for name in (ALL, ENDS)}
         found = [f"{name} misses {view.missed} events since {view.missed_since}" for name, view in views.items() if view.missed]
         return found + [f"{view.queued} events still wait for {name}: {view}" for name, view in views.items() if view.queued]
 
     def _queued(self) -> int:
-        return sum(self.ledger.perform(webhooks.view(self.ledger.commands, name)).queued for name in (ALL, ENDS))
+        return sum(self.ledger.perform(endpoints.view(self.ledger.commands, name)).queued for name in (ALL, ENDS))
 
 
 @contextmanager
@@ -78,6 +78,6 @@ def standing(ledger: Ledger, urls: tuple[str, ...], environment: Mapping[str, st
 
 def _endpoint(ledger: Ledger, name: str, url: str, types: tuple[str, ...]) -> str:
     secret = new_secret()
-    made = Endpoint(id=webhooks.new_endpoint_id(), name=name, url=url, types=types)
-    ledger.perform(webhooks.create(ledger.commands, made, secret))
+    made = Endpoint(id=endpoints.new_endpoint_id(), name=name, url=url, types=types)
+    ledger.perform(endpoints.create(ledger.commands, made, secret))
     return secret

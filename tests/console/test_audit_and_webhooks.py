@@ -5,7 +5,8 @@ import re
 import pytest
 
 from didflow.contract.api_keys import ApiScope
-from didflow.ledger import console_sessions, webhooks
+from didflow.ledger import console_sessions
+from didflow.ledger.webhooks import endpoints
 from tests.console.conftest import As
 from tests.support.console_visitor import tags_of, text_of, visiting
 from tests.support.http_server import Api
@@ -74,7 +75,7 @@ def test_an_endpoint_is_tested_switched_and_gets_events_again(as_: As, api: Api)
     admin, ledger = as_("admin"), api.ledger
     admin.post("/webhooks", {"name": "billing", "url": URL})
     assert "A test event is on its way" in text_of(admin.post("/webhooks/billing/test"))
-    assert ledger.perform(webhooks.view(ledger.commands, "billing")).queued == 1
+    assert ledger.perform(endpoints.view(ledger.commands, "billing")).queued == 1
     assert "Disabled" in text_of(admin.post("/webhooks/billing/switch", {"state": "disabled"}))
     assert "disabled person" in text_of(admin.get("/webhooks"))
     assert "Enabled" in text_of(admin.post("/webhooks/billing/switch", {"state": "enabled"}))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from didflow.contract.api_keys import ApiScope
-from didflow.ledger import webhooks
+from didflow.ledger.webhooks import endpoints
 from tests.support.http_server import Api
 from tests.support.ledger_roles import submitted
 
@@ -20,8 +20,8 @@ URL = "https://shop.example.net/hook"
 @pytest.fixture(autouse=True)
 def removed(api: Api) -> Iterator[None]:
     yield
-    for one in api.ledger.perform(webhooks.every(api.ledger.commands)):
-        api.ledger.perform(webhooks.delete(api.ledger.commands, one.id))
+    for one in api.ledger.perform(endpoints.every(api.ledger.commands)):
+        api.ledger.perform(endpoints.delete(api.ledger.commands, one.id))
 
 
 def created(api: Api, name: str = "shop", **fields: Any) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
 from didflow.contract.webhooks import EndpointState
-from didflow.ledger import api_keys, console_sessions, webhooks
+from didflow.ledger import api_keys, console_sessions
 from didflow.ledger.api_keys import create
 from didflow.ledger.commands import Commands
 from didflow.ledger.connection import connect, connect_async
 from didflow.ledger.gate import Gate
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.provider_identity import claim_ledger
+from didflow.ledger.webhooks import endpoints
 from didflow.ledger.worker_settings import running_with
 from didflow.settings import Settings, load_settings
 from producers.cli.app import app
@@ -134,7 +135,7 @@ class Simulation:
         return "shop"
 
     def disabled(self) -> None:
-        self.ledger.perform(webhooks.switch(self.ledger.commands, self.webhook(), EndpointState.DISABLED))
+        self.ledger.perform(endpoints.switch(self.ledger.commands, self.webhook(), EndpointState.DISABLED))
 
     def message(self) -> None:
         """An event that the endpoint was sent."""

@@ -20,7 +20,7 @@ from didflow.contract.results import NumberResult, Quote, Result, Totals
 from didflow.contract.spending import Spend
 from didflow.contract.states import JobState, Lane, Outcome
 from didflow.contract.webhooks import Endpoint
-from didflow.ledger import script_calls, webhooks
+from didflow.ledger import script_calls
 from didflow.ledger.commands import entries_of
 from didflow.ledger.connection import connect
 from didflow.ledger.gate import Gate
@@ -32,6 +32,8 @@ from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.replies import CancelRequested, Resolved
 from didflow.ledger.reservations import strays
 from didflow.ledger.script_calls import Submission
+from didflow.ledger.webhooks import endpoints, messages, queues
+from didflow.ledger.webhooks.targets import targets
 from producers.webhooks.fan_out import ENTRIES_MOST, PLACES_MOST
 from tests.support.ledger_roles import claimed, finished, held_by, submitted, wait_until_ms
 from worker.attempt.heartbeat import LeaseFlags
@@ -387,20 +389,20 @@ def test_many_events_for_many_endpoints_of_webhooks(measured: Measured) -> None:
     names = [f"shop-{place}" for place in range(PLACES_MOST // 10)]
     ids = []
     for name in names:
-        made = Endpoint(id=webhooks.new_endpoint_id(), name=name, url="https://shop.example.net/hook")
-        measured.perform(webhooks.create(measured.commands, made, "whsec_"))
+        made = Endpoint(id=endpoints.new_endpoint_id(), name=name, url="https://shop.example.net/hook")
+        measured.perform(endpoints.create(measured.commands, made, "whsec_"))
         ids.append(made.id)
-    known = measured.perform(webhooks.targets(measured.keys))
-    messages = [(webhooks.Message(f"job-{place}:1", "t", f"job-{place}", "", "", "x" * 20_000), ids) for place in range(10)]
-    rest = [(webhooks.Message(f"other-{place}:1", "t", f"other-{place}", "", "", ""), ()) for place in range(ENTRIES_MOST - 10)]
-    call = webhooks.fan_out_call(known, ("1-1", "1-1"), (0, ENTRIES_MOST), [*messages, *rest])
+    known = measured.perform(targets(measured.keys))
+    events = [(messages.Message(f"job-{place}:1", "t", f"job-{place}", "", "", "x" * 20_000), ids) for place in range(10)]
+    rest = [(messages.Message(f"other-{place}:1", "t", f"other-{place}", "", "", ""), ()) for place in range(ENTRIES_MOST - 10)]
+    call = queues.fan_out_call(known, ("1-1", "1-1"), (0, ENTRIES_MOST), [*events, *rest])
     assert measured._script(call.script, *call.args) == "ok"
-    taken = measured._script("webhook_take", "claim-1", 60_000, 8, webhooks.TAKEN_MOST, *(part for one in ids for part in (one, 8)))
-    assert len(taken) - 3 == webhooks.TAKEN_MOST
+    taken = measured._script("webhook_take", "claim-1", 60_000, 8, queues.TAKEN_MOST, *(part for one in ids for part in (one, 8)))
+    assert len(taken) - 3 == queues.TAKEN_MOST
     measured._script("webhook_queue", ids[0], "", "", *(entry for entry, _ in entries_of([[None, some_messages(measured)]])))
     measured._script("webhook_trim", 0, 0)
     measured._script("webhook_delete", ids[0], "ann")
 
 
 def some_messages(ledger: Ledger) -> Any:
-    return ledger.client.xrange(ledger.keys.webhook_messages, count=webhooks.TOGETHER)
+    return ledger.client.xrange(ledger.keys.webhook_messages, count=messages.TOGETHER)

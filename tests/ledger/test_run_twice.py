@@ -20,7 +20,7 @@ from didflow.contract.requests import CatalogueLook, SearchAndBuy
 from didflow.contract.spending import Spend, SpendLimit
 from didflow.contract.states import JobState, WaitReason
 from didflow.contract.webhooks import DisabledReason, Endpoint
-from didflow.ledger import rate_limit, script_calls, webhooks
+from didflow.ledger import rate_limit, script_calls
 from didflow.ledger.catalogue import ask, look_text
 from didflow.ledger.commands import entries_of
 from didflow.ledger.dialects import note_dialect
@@ -41,6 +41,8 @@ from didflow.ledger.script_loader import script_paths
 from didflow.ledger.serialization import PART_NUMBERS, in_parts, write_text
 from didflow.ledger.spending import spend_fields
 from didflow.ledger.stored_history import fields_of_one, happened_text, one_happened_text
+from didflow.ledger.webhooks import messages, queues
+from didflow.ledger.webhooks.targets import targets
 from tests.support.ledger_roles import DONE, claimed, reserve_for, submitted, wait_until_ms
 
 Args = tuple[str | int, ...]
@@ -663,9 +665,9 @@ def webhook_fan_out(ledger: Ledger) -> Args:
     webhook(ledger)
     job_id = submitted(ledger).id
     ((entry_id, _),) = entries_of([[None, ledger.client.xrange(ledger.keys.events)]])
-    known = ledger.perform(webhooks.targets(ledger.keys))
-    message = webhooks.Message(f"{job_id}:1", "didflow.job.queued.v1", job_id, "default", "", "{}")
-    call = webhooks.fan_out_call(known, (known.results or "", entry_id), (0, 1), [(message, [ENDPOINT.id])])
+    known = ledger.perform(targets(ledger.keys))
+    message = messages.Message(f"{job_id}:1", "didflow.job.queued.v1", job_id, "default", "", "{}")
+    call = queues.fan_out_call(known, (known.results or "", entry_id), (0, 1), [(message, [ENDPOINT.id])])
     return call.args
 
 
@@ -681,8 +683,8 @@ def webhook_take(ledger: Ledger) -> Args:
 
 
 def webhook_settle(ledger: Ledger) -> Args:
-    found = webhooks.read_take("claim-1", ledger._script("webhook_take", *webhook_take(ledger)))
-    return webhooks.settle_call(found.taken[0], "retried", "{}", again_s=60.0, pause_s=60.0, disable=DisabledReason.GONE).args
+    found = queues.read_take("claim-1", ledger._script("webhook_take", *webhook_take(ledger)))
+    return queues.settle_call(found.taken[0], "retried", "{}", again_s=60.0, pause_s=60.0, disable=DisabledReason.GONE).args
 
 
 def webhook_switch(ledger: Ledger) -> Args:
@@ -710,8 +712,8 @@ def webhook_delete(ledger: Ledger) -> Args:
 
 def webhook_queue(ledger: Ledger) -> Args:
     message = queued_message(ledger)
-    found = webhooks.read_take("claim-1", ledger._script("webhook_take", "claim-1", 60_000, 8, 100, ENDPOINT.id, 8))
-    ledger.run(webhooks.settle_call(found.taken[0], "delivered", "{}"))
+    found = queues.read_take("claim-1", ledger._script("webhook_take", "claim-1", 60_000, 8, 100, ENDPOINT.id, 8))
+    ledger.run(queues.settle_call(found.taken[0], "delivered", "{}"))
     return (ENDPOINT.id, "ann", "event 1", message)
 
 

@@ -14,9 +14,12 @@ from didflow.checks.streams import check_streams
 from didflow.checks.webhooks import check_webhooks
 from didflow.contract.errors import InvalidRequest, WebhookNotFound
 from didflow.contract.webhooks import DeliveryOutcome, DisabledReason, Endpoint, EndpointChange, EndpointState, EndpointView
-from didflow.ledger import consumer_groups, webhooks
+from didflow.ledger import consumer_groups
 from didflow.ledger.ledger import Ledger
-from didflow.ledger.webhooks import Message, Take, Taken
+from didflow.ledger.webhooks import delivery_log, endpoints, queues
+from didflow.ledger.webhooks.messages import Message
+from didflow.ledger.webhooks.queues import Take, Taken
+from didflow.ledger.webhooks.targets import targets
 from tests.support.ledger_roles import stream, submitted, wait_until_ms
 
 SECRET = "whsec_" + "A" * 43 + "="
@@ -25,8 +28,8 @@ MOST = 8
 
 def endpoint(ledger: Ledger, name: str, **filters: Any) -> str:
     """The id of a new endpoint."""
-    made = Endpoint(id=webhooks.new_endpoint_id(), name=name, url="https://shop.example.net/hook", **filters)
-    ledger.perform(webhooks.create(ledger.commands, made, SECRET))
+    made = Endpoint(id=endpoints.new_endpoint_id(), name=name, url="https://shop.example.net/hook", **filters)
+    ledger.perform(endpoints.create(ledger.commands, made, SECRET))
     return made.id
 
 
@@ -35,28 +38,28 @@ def event(ledger: Ledger, job: str, count: int) -> None:
     ledger.client.xadd(ledger.keys.events, {"id": f"{job}:{count}", "type": "didflow.job.queued.v1", "subject": job, "data": "{}"})
 
 
-def fan_out(ledger: Ledger, *endpoints: str, queued_most: int = webhooks.QUEUED_MOST) -> bool:
+def fan_out(ledger: Ledger, *endpoints: str, queued_most: int = queues.QUEUED_MOST) -> bool:
     """Queue what is new on the events stream for these endpoints."""
-    known = ledger.perform(webhooks.targets(ledger.keys))
+    known = ledger.perform(targets(ledger.keys))
     entries: Any = ledger.client.xrange(ledger.keys.events, f"({known.events}", "+")
     if not entries:
         return True
     messages = [(Message(f["id"], f["type"], f["subject"], "default", "", json.dumps(f)), endpoints) for _, f in entries]
-    call = webhooks.fan_out_call(known, (known.results or "", entries[-1][0]), (0, len(entries)), messages, queued_most=queued_most)
+    call = queues.fan_out_call(known, (known.results or "", entries[-1][0]), (0, len(entries)), messages, queued_most=queued_most)
     return ledger.run(call) == "ok"
 
 
 def take(ledger: Ledger, *endpoints: str, room: int = MOST, lease_s: float = 60.0) -> Take:
-    return ledger.perform(webhooks.take(ledger.commands, uuid.uuid4().hex, dict.fromkeys(endpoints, room), lease_s=lease_s, most=MOST))
+    return ledger.perform(queues.take(ledger.commands, uuid.uuid4().hex, dict.fromkeys(endpoints, room), lease_s=lease_s, most=MOST))
 
 
 def settle(ledger: Ledger, taken: Taken, outcome: str, **more: Any) -> bool:
     said = {"event_id": taken.fields["id"], "type": "t", "key": taken.key, "attempt": taken.attempt, "outcome": outcome}
-    return ledger.run(webhooks.settle_call(taken, outcome, json.dumps(said), **more))
+    return ledger.run(queues.settle_call(taken, outcome, json.dumps(said), **more))
 
 
 def view(ledger: Ledger, name: str) -> EndpointView:
-    return ledger.perform(webhooks.view(ledger.commands, name))
+    return ledger.perform(endpoints.view(ledger.commands, name))
 
 
 def ids(found: Take) -> list[str]:
@@ -98,16 +101,16 @@ def test_another_endpoint_gets_what_one_refuses(ledger: Ledger) -> None:
 def test_only_one_process_reads_an_entry_and_changed_endpoints_are_read_again(ledger: Ledger) -> None:
     shop = endpoint(ledger, "shop")
     event(ledger, "a", 1)
-    known = ledger.perform(webhooks.targets(ledger.keys))
+    known = ledger.perform(targets(ledger.keys))
     ((entry_id, _),) = stream_entries(ledger)
-    call = webhooks.fan_out_call(known, (known.results or "", entry_id), (0, 1), [(Message("a:1", "t", "a", "", "", "{}"), [shop])])
+    call = queues.fan_out_call(known, (known.results or "", entry_id), (0, 1), [(Message("a:1", "t", "a", "", "", "{}"), [shop])])
     assert (ledger.run(call), ledger.run(call)) == ("ok", "moved")
     assert view(ledger, "shop").queued == 1
     event(ledger, "a", 2)
-    stale = ledger.perform(webhooks.targets(ledger.keys))
+    stale = ledger.perform(targets(ledger.keys))
     endpoint(ledger, "later")
     *_, (entry_id, _) = stream_entries(ledger)
-    call = webhooks.fan_out_call(stale, (known.results or "", entry_id), (0, 1), [(Message("a:2", "t", "a", "", "", "{}"), [shop])])
+    call = queues.fan_out_call(stale, (known.results or "", entry_id), (0, 1), [(Message("a:2", "t", "a", "", "", "{}"), [shop])])
     assert ledger.run(call) == "moved"
 
 
@@ -148,11 +151,11 @@ def test_an_event_that_was_not_sent_is_due_at_once_and_was_no_attempt(ledger: Le
     assert settle(ledger, taken, "returned")
     (again,) = take(ledger, shop).taken
     assert again.attempt == 1
-    assert ledger.perform(webhooks.attempts(ledger.commands, "shop", 10)) == ()
-    assert ledger.perform(webhooks.attempts(ledger.commands, "shop", 10, "0-0")) == ()
+    assert ledger.perform(delivery_log.attempts(ledger.commands, "shop", 10)) == ()
+    assert ledger.perform(delivery_log.attempts(ledger.commands, "shop", 10, "0-0")) == ()
     for place in ("x", "1", "-1-0", "99999999999999999999-0"):
         with pytest.raises(InvalidRequest, match="before: is the `place`"):
-            ledger.perform(webhooks.attempts(ledger.commands, "shop", 10, place))
+            ledger.perform(delivery_log.attempts(ledger.commands, "shop", 10, place))
 
 
 def test_an_event_that_was_given_up_lets_the_next_one_follow(ledger: Ledger) -> None:
@@ -182,7 +185,7 @@ def test_the_doctor_warns_of_an_endpoint_that_gets_nothing(real_ledger: Ledger) 
     settle(real_ledger, taken, "retried", again_s=60.0)
     assert said()[0] == "warn"
     assert "failing since" in said()[1]
-    real_ledger.perform(webhooks.switch(real_ledger.commands, "shop", EndpointState.DISABLED))
+    real_ledger.perform(endpoints.switch(real_ledger.commands, "shop", EndpointState.DISABLED))
     assert said() == ("warn", "1 events wait; disabled (person): `didflow webhooks enable shop`")
 
 
@@ -212,7 +215,7 @@ def test_a_disabled_endpoint_says_so_in_an_event_and_gets_its_queue_when_it_is_e
     event(ledger, "a", 2)
     fan_out(ledger, shop)
     assert take(ledger, shop).taken == ()
-    ledger.perform(webhooks.switch(ledger.commands, "shop", EndpointState.ENABLED))
+    ledger.perform(endpoints.switch(ledger.commands, "shop", EndpointState.ENABLED))
     (again,) = [one for one in take(ledger, shop).taken if one.key == "a"]
     assert (again.fields["id"], again.attempt) == ("a:1", 1), "the days of trying begin again"
     assert view(ledger, "shop").reason is None
@@ -227,7 +230,7 @@ def test_an_answer_from_before_it_was_enabled_does_not_disable_it_again(ledger: 
     first, second, third = take(ledger, shop).taken
     wait_until_ms(ledger, first.taken_ms + 2)
     assert settle(ledger, first, "retried", disable=DisabledReason.GONE)
-    assert ledger.perform(webhooks.switch(ledger.commands, "shop", EndpointState.ENABLED)).state is EndpointState.ENABLED
+    assert ledger.perform(endpoints.switch(ledger.commands, "shop", EndpointState.ENABLED)).state is EndpointState.ENABLED
     assert settle(ledger, second, "retried", again_s=3600.0, pause_s=3600.0, disable=DisabledReason.GONE)
     assert settle(ledger, third, "given_up")
     now = view(ledger, "shop")
@@ -243,7 +246,7 @@ def test_a_late_yes_of_the_old_url_says_nothing_of_the_new_one(ledger: Ledger) -
     event(ledger, "a", 1)
     fan_out(ledger, shop)
     (old,) = take(ledger, shop).taken
-    changed = ledger.perform(webhooks.change(ledger.commands, "shop", EndpointChange(url="https://other.example.net/hook")))
+    changed = ledger.perform(endpoints.change(ledger.commands, "shop", EndpointChange(url="https://other.example.net/hook")))
     wait_until_ms(ledger, ledger.now_ms())
     event(ledger, "b", 1)
     fan_out(ledger, shop)
@@ -266,7 +269,7 @@ def test_a_full_queue_takes_no_more_says_so_once_and_redelivery_sends_the_rest(l
     shown = view(ledger, "shop")
     assert (shown.queued, shown.missed, shown.missed_since is not None) == (2, 2, True)
     assert [one["subject"] for one in stream(ledger, "events") if one["type"] == "didflow.webhook.queue_full.v1"] == ["shop"]
-    assert ledger.perform(webhooks.redeliver_since(ledger.commands, "shop", since)) == 4
+    assert ledger.perform(delivery_log.redeliver_since(ledger.commands, "shop", since)) == 4
     assert [deliver_next(ledger, shop) for _ in range(4)] == ["a:1", "a:2", "a:3", "a:4"]
     assert view(ledger, other).queued == 0
 
@@ -285,14 +288,14 @@ def test_redelivery_keeps_the_order_of_a_job_and_what_the_endpoint_wants(ledger:
     fan_out(ledger, shop)
     for _ in range(3):
         deliver_next(ledger, shop)
-    assert ledger.perform(webhooks.redeliver(ledger.commands, "shop", "a:2")) == 1
-    assert ledger.perform(webhooks.redeliver(ledger.commands, "shop", "a:1")) == 1
+    assert ledger.perform(delivery_log.redeliver(ledger.commands, "shop", "a:2")) == 1
+    assert ledger.perform(delivery_log.redeliver(ledger.commands, "shop", "a:1")) == 1
     assert [deliver_next(ledger, shop) for _ in range(2)] == ["a:1", "a:2"]
-    assert ledger.perform(webhooks.redeliver(ledger.commands, "shop", "nothing:1")) == 0
-    assert ledger.perform(webhooks.redeliver_since(ledger.commands, "shop", since)) == 3
-    assert ledger.perform(webhooks.redeliver_since(ledger.commands, picky, since)) == 0
-    assert ledger.perform(webhooks.redeliver(ledger.commands, picky, "a:1")) == 0, "it may be another customer's"
-    assert ledger.perform(webhooks.redeliver_since(ledger.commands, "shop", datetime.now(UTC) + timedelta(minutes=1))) == 0
+    assert ledger.perform(delivery_log.redeliver(ledger.commands, "shop", "nothing:1")) == 0
+    assert ledger.perform(delivery_log.redeliver_since(ledger.commands, "shop", since)) == 3
+    assert ledger.perform(delivery_log.redeliver_since(ledger.commands, picky, since)) == 0
+    assert ledger.perform(delivery_log.redeliver(ledger.commands, picky, "a:1")) == 0, "it may be another customer's"
+    assert ledger.perform(delivery_log.redeliver_since(ledger.commands, "shop", datetime.now(UTC) + timedelta(minutes=1))) == 0
 
 
 def test_an_event_that_waits_for_another_attempt_is_redelivered_at_once(ledger: Ledger) -> None:
@@ -300,7 +303,7 @@ def test_an_event_that_waits_for_another_attempt_is_redelivered_at_once(ledger: 
     event(ledger, "a", 1)
     fan_out(ledger, shop)
     settle(ledger, take(ledger, shop).taken[0], "retried", again_s=3600.0)
-    assert ledger.perform(webhooks.redeliver(ledger.commands, "shop", "a:1")) == 1
+    assert ledger.perform(delivery_log.redeliver(ledger.commands, "shop", "a:1")) == 1
     assert ids(take(ledger, shop)) == ["a:1"]
 
 
@@ -314,7 +317,7 @@ def test_a_message_that_is_no_longer_kept_is_counted_and_the_next_one_follows(le
     assert take(ledger, shop).taken == ()
     assert ids(take(ledger, shop)) == ["a:2"]
     assert view(ledger, "shop").missed == 1
-    assert [one.outcome for one in ledger.perform(webhooks.attempts(ledger.commands, "shop", 10))] == [DeliveryOutcome.LOST]
+    assert [one.outcome for one in ledger.perform(delivery_log.attempts(ledger.commands, "shop", 10))] == [DeliveryOutcome.LOST]
 
 
 def test_messages_are_kept_while_a_queue_needs_them_and_a_queue_for_a_week_of_being_disabled(ledger: Ledger) -> None:
@@ -329,7 +332,7 @@ def test_messages_are_kept_while_a_queue_needs_them_and_a_queue_for_a_week_of_be
 
     week_ms = 7 * 86_400_000
     assert trimmed(week_ms) == 3
-    ledger.perform(webhooks.switch(ledger.commands, "shop", EndpointState.DISABLED))
+    ledger.perform(endpoints.switch(ledger.commands, "shop", EndpointState.DISABLED))
     assert trimmed(week_ms) == 3
     assert view(ledger, "shop").queued == 3
     trimmed(0)
@@ -345,10 +348,10 @@ def test_streams_are_trimmed_only_behind_the_group_and_freely_without_endpoints(
     assert len(stream(ledger, "events")) == 300
     fan_out(ledger, shop)
     groups: Any = ledger.client.xinfo_groups(ledger.keys.events)
-    assert [(group["name"], group["lag"]) for group in groups] == [(webhooks.GROUP, 0)]
+    assert [(group["name"], group["lag"]) for group in groups] == [(queues.GROUP, 0)]
     consumer_groups.trim(ledger, keep=0)
     assert len(stream(ledger, "events")) < 300
-    ledger.perform(webhooks.delete(ledger.commands, "shop"))
+    ledger.perform(endpoints.delete(ledger.commands, "shop"))
     assert ledger.client.xinfo_groups(ledger.keys.events) == []
     assert not list(ledger.client.scan_iter(f"{ledger.keys.namespace}:webhook:*"))
 
@@ -359,7 +362,7 @@ def test_the_group_shows_how_far_behind_the_deliveries_are(real_ledger: Ledger) 
         event(real_ledger, "a", count)
     groups: Any = real_ledger.client.xinfo_groups(real_ledger.keys.events)
     assert [group["lag"] for group in groups] == [3]
-    real_ledger.client.xgroup_destroy(real_ledger.keys.events, webhooks.GROUP)
+    real_ledger.client.xgroup_destroy(real_ledger.keys.events, queues.GROUP)
     fan_out(real_ledger, shop)
     groups = real_ledger.client.xinfo_groups(real_ledger.keys.events)
     assert [group["lag"] for group in groups] == [0], "a group that somebody deleted is made again"
@@ -370,14 +373,14 @@ def test_names_are_unique_and_unknown_ones_are_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidRequest, match="a webhook has this name"):
         endpoint(ledger, "shop")
     for command in (
-        webhooks.view(ledger.commands, "none"),
-        webhooks.delete(ledger.commands, "none"),
-        webhooks.rotate(ledger.commands, "none", SECRET, timedelta(0)),
-        webhooks.switch(ledger.commands, "none", EndpointState.ENABLED),
-        webhooks.redeliver(ledger.commands, "none", "a:1"),
-        webhooks.redeliver_since(ledger.commands, "none", datetime.now(UTC)),
-        webhooks.test(ledger.commands, "none"),
-        webhooks.attempts(ledger.commands, "none", 10),
+        endpoints.view(ledger.commands, "none"),
+        endpoints.delete(ledger.commands, "none"),
+        endpoints.rotate(ledger.commands, "none", SECRET, timedelta(0)),
+        endpoints.switch(ledger.commands, "none", EndpointState.ENABLED),
+        delivery_log.redeliver(ledger.commands, "none", "a:1"),
+        delivery_log.redeliver_since(ledger.commands, "none", datetime.now(UTC)),
+        delivery_log.test(ledger.commands, "none"),
+        delivery_log.attempts(ledger.commands, "none", 10),
     ):
         with pytest.raises(WebhookNotFound, match="no webhook 'none'"):
             ledger.perform(command)
@@ -385,10 +388,10 @@ def test_names_are_unique_and_unknown_ones_are_refused(ledger: Ledger) -> None:
 
 def test_secrets_are_in_no_view_decision_event_or_text(ledger: Ledger) -> None:
     endpoint(ledger, "shop")
-    ledger.perform(webhooks.rotate(ledger.commands, "shop", SECRET.replace("A", "B"), timedelta(hours=1)))
+    ledger.perform(endpoints.rotate(ledger.commands, "shop", SECRET.replace("A", "B"), timedelta(hours=1)))
     assert view(ledger, "shop").secrets == 2
-    known = ledger.perform(webhooks.targets(ledger.keys))
-    shown = f"{known!r} {ledger.perform(webhooks.every(ledger.commands))!r}"
+    known = ledger.perform(targets(ledger.keys))
+    shown = f"{known!r} {ledger.perform(endpoints.every(ledger.commands))!r}"
     client: Any = ledger.client
     shown += str([client.hgetall(key) for key in client.keys(f"{ledger.keys.namespace}:webhook:*") if client.type(key) == "hash"])
     shown += str(client.xrange(ledger.keys.events)) + str(client.xrange(ledger.keys.decisions))
@@ -401,7 +404,7 @@ def test_secrets_are_in_no_view_decision_event_or_text(ledger: Ledger) -> None:
 def test_a_job_that_ran_before_is_none_of_its_business(ledger: Ledger) -> None:
     submitted(ledger)
     endpoint(ledger, "shop")
-    known = ledger.perform(webhooks.targets(ledger.keys))
+    known = ledger.perform(targets(ledger.keys))
     (target,) = known.by_id.values()
     assert known.events == target.after_events == stream_entries(ledger)[-1][0]
 
@@ -450,7 +453,7 @@ def test_whatever_happens_each_event_arrives_and_each_job_in_its_order(real_ledg
                     arrive(taken)
                 settle(ledger, taken, what)
             case "redeliver" if arrived.get(job):
-                ledger.perform(webhooks.redeliver(ledger.commands, "shop", arrived[job][0]))
+                ledger.perform(delivery_log.redeliver(ledger.commands, "shop", arrived[job][0]))
                 written[job].append(arrived[job][0])
     for taken in held:
         settle(ledger, taken, "returned")

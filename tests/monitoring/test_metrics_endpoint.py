@@ -13,9 +13,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.attempt_write import Write
 from didflow.contract.spending import Spend
-from didflow.ledger import webhooks
 from didflow.ledger.connection import connect
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.webhooks import delivery_log
 from didflow.ledger.worker_settings import note_running, running_with
 from tests.support.http_server import Api, api_of, serving
 from tests.support.inline_worker import settings_for
@@ -41,7 +41,7 @@ def api(valkey: EmbeddedValkey) -> Iterator[Api]:
     swept_ms = int(ledger.client.time()[0]) * 1000 - 90_000
     ledger.client.hset(ledger.keys.inventory_state("default"), mapping={"complete_ms": swept_ms})
     endpoint(ledger, "shop", "https://shop.example.net/hook")
-    ledger.perform(webhooks.test(ledger.commands, "shop"))
+    ledger.perform(delivery_log.test(ledger.commands, "shop"))
     with api_of(ledger, valkey.url) as api:
         yield api
     client.close()

@@ -13,8 +13,8 @@ from typing import Any
 from didflow import AsyncDidflow
 from didflow.contract.webhooks import Endpoint, EndpointView, new_secret
 from didflow.fault_orders import Orders
-from didflow.ledger import webhooks
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.webhooks import endpoints
 from producers.webhooks.deliverer import LEASE_S
 from producers.webhooks.egress import Egress
 from producers.webhooks.process import WebhookProcess
@@ -66,18 +66,18 @@ def delivering(ledger: Ledger, redis_url: str, *, lease_s: float = LEASE_S, limi
 def endpoint(ledger: Ledger, name: str, url: str, **filters: Any) -> str:
     """Store an endpoint; its secret."""
     secret = new_secret()
-    made = Endpoint(id=webhooks.new_endpoint_id(), name=name, url=url, **filters)
-    ledger.perform(webhooks.create(ledger.commands, made, secret))
+    made = Endpoint(id=endpoints.new_endpoint_id(), name=name, url=url, **filters)
+    ledger.perform(endpoints.create(ledger.commands, made, secret))
     return secret
 
 
 def shown(ledger: Ledger, name: str) -> EndpointView:
-    return ledger.perform(webhooks.view(ledger.commands, name))
+    return ledger.perform(endpoints.view(ledger.commands, name))
 
 
 def rotated(ledger: Ledger, name: str, overlap: timedelta) -> str:
     secret = new_secret()
-    ledger.perform(webhooks.rotate(ledger.commands, name, secret, overlap))
+    ledger.perform(endpoints.rotate(ledger.commands, name, secret, overlap))
     return secret
 
 

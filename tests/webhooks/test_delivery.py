@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState
 from didflow.contract.webhooks import Attempt, DeliveryOutcome, DisabledReason, EndpointChange, EndpointState
-from didflow.ledger import webhooks
 from didflow.ledger.ledger import Ledger
+from didflow.ledger.webhooks import delivery_log, endpoints, messages
 from tests.support.cluster import until
 from tests.support.ledger_roles import claimed, finished, submitted
 from tests.support.redis_relay import RedisRelay
@@ -63,8 +63,8 @@ def verified(received: Received, secret: str) -> bool:
 def removed(delivered: Ledger) -> Iterator[None]:
     """Each test leaves without its endpoints: their receivers are gone."""
     yield
-    for one in delivered.perform(webhooks.every(delivered.commands)):
-        delivered.perform(webhooks.delete(delivered.commands, one.id))
+    for one in delivered.perform(endpoints.every(delivered.commands)):
+        delivered.perform(endpoints.delete(delivered.commands, one.id))
 
 
 def test_a_job_that_ends_arrives_as_signed_events_in_their_order(delivered: Ledger) -> None:
@@ -125,12 +125,12 @@ def test_a_failed_event_holds_back_the_later_ones_of_its_job_only(delivered: Led
 
 
 def failures(ledger: Ledger, name: str) -> list[Attempt]:
-    found = ledger.perform(webhooks.attempts(ledger.commands, name, 1000))
+    found = ledger.perform(delivery_log.attempts(ledger.commands, name, 1000))
     return [one for one in found if one.outcome is DeliveryOutcome.RETRIED]
 
 
 def hasten(ledger: Ledger, name: str) -> None:
-    ledger.perform(webhooks.hasten(ledger.commands, shown(ledger, name).id))
+    ledger.perform(endpoints.hasten(ledger.commands, shown(ledger, name).id))
 
 
 def test_410_disables_an_endpoint_and_the_queue_arrives_when_it_is_enabled(delivered: Ledger) -> None:
@@ -144,7 +144,7 @@ def test_410_disables_an_endpoint_and_the_queue_arrives_when_it_is_enabled(deliv
         found = shown(delivered, "shop")
         assert (found.state, found.reason) == (EndpointState.DISABLED, DisabledReason.GONE)
         assert len(receiver.got) == 1
-        delivered.perform(webhooks.switch(delivered.commands, "shop", EndpointState.ENABLED))
+        delivered.perform(endpoints.switch(delivered.commands, "shop", EndpointState.ENABLED))
         assert in_order(receiver.wait_for(lambda got: has_ended(got, job)), job)
 
 
@@ -197,11 +197,11 @@ def test_one_event_or_all_since_a_time_are_delivered_again_with_the_same_ids(del
         job = ended(delivered)
         ids = [one.id for one in receiver.wait_for(lambda got: len(of(got, job)) == 3)]
         until(lambda: shown(delivered, "shop").queued == 0, what="an empty queue")
-        assert delivered.perform(webhooks.redeliver(delivered.commands, "shop", ids[1])) == 1
+        assert delivered.perform(delivery_log.redeliver(delivered.commands, "shop", ids[1])) == 1
         got = receiver.wait_for(lambda got: len(got) == 4)
         assert (got[-1].id, got[-1].body) == (ids[1], got[1].body)
         until(lambda: shown(delivered, "shop").queued == 0, what="an empty queue")
-        assert delivered.perform(webhooks.redeliver_since(delivered.commands, "shop", since)) == 3
+        assert delivered.perform(delivery_log.redeliver_since(delivered.commands, "shop", since)) == 3
         assert [one.id for one in receiver.wait_for(lambda got: len(got) == 7)[4:]] == ids
 
 
@@ -209,11 +209,11 @@ def test_a_test_reaches_one_endpoint_and_is_in_its_log(delivered: Ledger) -> Non
     with receiving(lambda _, __: Reply(202, body=b"taken \x1b[2J")) as receiver, receiving() as other:
         secret = endpoint(delivered, "shop", receiver.url, types=("didflow.job.*",))
         endpoint(delivered, "other", other.url)
-        event_id = delivered.perform(webhooks.test(delivered.commands, "shop"))
+        event_id = delivered.perform(delivery_log.test(delivered.commands, "shop"))
         (got,) = receiver.wait_for(lambda got: len(got) == 1)
-        assert (got.id, got.event["type"], verified(got, secret)) == (event_id, webhooks.TEST_TYPE, True)
-        until(lambda: bool(delivered.perform(webhooks.attempts(delivered.commands, "shop", 10))), what="a line in the log")
-        (logged,) = delivered.perform(webhooks.attempts(delivered.commands, "shop", 10))
+        assert (got.id, got.event["type"], verified(got, secret)) == (event_id, messages.TEST_TYPE, True)
+        until(lambda: bool(delivered.perform(delivery_log.attempts(delivered.commands, "shop", 10))), what="a line in the log")
+        (logged,) = delivered.perform(delivery_log.attempts(delivered.commands, "shop", 10))
         assert (logged.event_id, logged.outcome, logged.status, logged.attempt) == (event_id, DeliveryOutcome.DELIVERED, 202, 1)
         assert "taken" in logged.beginning
         assert "\x1b" not in logged.beginning
@@ -248,7 +248,7 @@ def test_busy_receivers_are_left_alone_as_long_as_they_ask(delivered: Ledger) ->
 
 def test_no_address_that_is_not_public_is_posted_to_unless_its_network_is_named(delivered: Ledger) -> None:
     endpoint(delivered, "shop", "http://10.255.255.1/hook")
-    delivered.perform(webhooks.test(delivered.commands, "shop"))
+    delivered.perform(delivery_log.test(delivered.commands, "shop"))
     until(lambda: bool(failures(delivered, "shop")), what="a line in the log")
     (failed,) = failures(delivered, "shop")
     assert failed.status is None
@@ -293,7 +293,7 @@ def test_a_process_goes_on_when_redis_is_back(real_ledger: Ledger, valkey: Embed
 
 
 def changed(ledger: Ledger, **fields: Any) -> None:
-    ledger.perform(webhooks.change(ledger.commands, "shop", EndpointChange(**fields)))
+    ledger.perform(endpoints.change(ledger.commands, "shop", EndpointChange(**fields)))
 
 
 def test_what_waits_goes_to_the_new_url_in_its_order_and_at_once(delivered: Ledger) -> None:
@@ -334,7 +334,7 @@ def test_an_answer_of_the_old_url_that_comes_after_the_change_says_nothing_of_th
 def test_what_the_new_filters_leave_out_is_not_sent_though_it_was_queued(delivered: Ledger) -> None:
     with receiving() as receiver:
         endpoint(delivered, "shop", receiver.url)
-        delivered.perform(webhooks.switch(delivered.commands, "shop", EndpointState.DISABLED))
+        delivered.perform(endpoints.switch(delivered.commands, "shop", EndpointState.DISABLED))
         one, other = ended(delivered, "a-1"), ended(delivered, "b-1")
         until(lambda: shown(delivered, "shop").queued >= 6, what="six queued events")
         changed(delivered, reference_prefix="b-", enabled=True)
@@ -397,5 +397,5 @@ def test_a_redelivery_since_a_time_passes_over_what_is_no_message(delivered: Led
     with receiving() as receiver:
         endpoint(delivered, "shop", receiver.url, types=("didflow.release.*",))
         place = delivered.client.xadd(delivered.keys.webhook_messages, {"hello": "world"})
-        assert delivered.perform(webhooks.redeliver_since(delivered.commands, "shop", datetime.now(UTC) - timedelta(days=1))) == 0
+        assert delivered.perform(delivery_log.redeliver_since(delivered.commands, "shop", datetime.now(UTC) - timedelta(days=1))) == 0
         delivered.client.xdel(delivered.keys.webhook_messages, place)

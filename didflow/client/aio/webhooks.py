@@ -12,7 +12,7 @@ from didflow.client.aio.base import AsyncClient
 from didflow.client.webhook_addresses import Network
 from didflow.client.webhook_endpoints import changed, made, rotated
 from didflow.contract.webhooks import OVERLAP, Attempt, EndpointChange, EndpointState, EndpointView, EndpointWithSecret, NewEndpoint
-from didflow.ledger import webhooks
+from didflow.ledger.webhooks import delivery_log, endpoints
 
 
 class AsyncWebhooks:
@@ -41,14 +41,14 @@ class AsyncWebhooks:
         for one in await didflow.webhooks.all():
             print(one.name, one.state, one.queued)
         """
-        return await self._ledger.perform(webhooks.every(self._ledger.commands))
+        return await self._ledger.perform(endpoints.every(self._ledger.commands))
 
     async def get(self, name: str) -> EndpointView:
         """Return an endpoint: its filters, its state and why, what waits and what it missed.
 
         shop = await didflow.webhooks.get("shop")
         """
-        return await self._ledger.perform(webhooks.view(self._ledger.commands, name))
+        return await self._ledger.perform(endpoints.view(self._ledger.commands, name))
 
     async def update(self, name: str, change: EndpointChange) -> EndpointView:
         """Change an endpoint's URL or filters, or whether it gets deliveries.
@@ -65,7 +65,7 @@ class AsyncWebhooks:
 
         await didflow.webhooks.delete("shop")
         """
-        await self._ledger.perform(webhooks.delete(self._ledger.commands, name))
+        await self._ledger.perform(endpoints.delete(self._ledger.commands, name))
 
     async def rotate(self, name: str, *, overlap: timedelta = OVERLAP) -> EndpointWithSecret:
         """Give an endpoint another secret, which is returned this once. The old one signs beside it for the `overlap`.
@@ -80,21 +80,21 @@ class AsyncWebhooks:
 
         await didflow.webhooks.enable("shop")
         """
-        return await self._ledger.perform(webhooks.switch(self._ledger.commands, name, EndpointState.ENABLED))
+        return await self._ledger.perform(endpoints.switch(self._ledger.commands, name, EndpointState.ENABLED))
 
     async def disable(self, name: str) -> EndpointView:
         """Deliver nothing to an endpoint until it is enabled. Its events are queued, for seven days.
 
         await didflow.webhooks.disable("shop")
         """
-        return await self._ledger.perform(webhooks.switch(self._ledger.commands, name, EndpointState.DISABLED))
+        return await self._ledger.perform(endpoints.switch(self._ledger.commands, name, EndpointState.DISABLED))
 
     async def test(self, name: str) -> str:
         """Have an event without meaning delivered to an endpoint. Returns the event's id; `deliveries` shows the answer.
 
         event_id = await didflow.webhooks.test("shop")
         """
-        return await self._ledger.perform(webhooks.test(self._ledger.commands, name))
+        return await self._ledger.perform(delivery_log.test(self._ledger.commands, name))
 
     async def deliveries(self, name: str, *, limit: int = 100, before: str | None = None) -> tuple[Attempt, ...]:
         """Return attempts to deliver, the newest first: status or why none came, duration, the beginning of the answer.
@@ -104,18 +104,18 @@ class AsyncWebhooks:
 
         `before`: the `place` of the last attempt of the page before. The newest thousand are kept.
         """
-        return await self._ledger.perform(webhooks.attempts(self._ledger.commands, name, limit, before))
+        return await self._ledger.perform(delivery_log.attempts(self._ledger.commands, name, limit, before))
 
     async def redeliver(self, name: str, event_id: str) -> int:
         """Queue an event again. Returns 1, or 0 if it isn't kept any more, or isn't one that the endpoint gets.
 
         await didflow.webhooks.redeliver("shop", "019ad3f27c5e8a1b2c3d4e5f6a:3")
         """
-        return await self._ledger.perform(webhooks.redeliver(self._ledger.commands, name, event_id))
+        return await self._ledger.perform(delivery_log.redeliver(self._ledger.commands, name, event_id))
 
     async def redeliver_since(self, name: str, since: datetime) -> int:
         """Queue again all that the endpoint gets of the events since then, as far as they are kept. Returns how many.
 
         await didflow.webhooks.redeliver_since("shop", datetime.now(UTC) - timedelta(hours=2))
         """
-        return await self._ledger.perform(webhooks.redeliver_since(self._ledger.commands, name, since))
+        return await self._ledger.perform(delivery_log.redeliver_since(self._ledger.commands, name, since))

@@ -13,7 +13,7 @@ from didflow.client.sync.base import Client
 from didflow.client.webhook_addresses import Network
 from didflow.client.webhook_endpoints import changed, made, rotated
 from didflow.contract.webhooks import OVERLAP, Attempt, EndpointChange, EndpointState, EndpointView, EndpointWithSecret, NewEndpoint
-from didflow.ledger import webhooks
+from didflow.ledger.webhooks import delivery_log, endpoints
 
 
 class Webhooks:
@@ -42,14 +42,14 @@ class Webhooks:
         for one in didflow.webhooks.all():
             print(one.name, one.state, one.queued)
         """
-        return self._ledger.perform(webhooks.every(self._ledger.commands))
+        return self._ledger.perform(endpoints.every(self._ledger.commands))
 
     def get(self, name: str) -> EndpointView:
         """Return an endpoint: its filters, its state and why, what waits and what it missed.
 
         shop = didflow.webhooks.get("shop")
         """
-        return self._ledger.perform(webhooks.view(self._ledger.commands, name))
+        return self._ledger.perform(endpoints.view(self._ledger.commands, name))
 
     def update(self, name: str, change: EndpointChange) -> EndpointView:
         """Change an endpoint's URL or filters, or whether it gets deliveries.
@@ -66,7 +66,7 @@ class Webhooks:
 
         didflow.webhooks.delete("shop")
         """
-        self._ledger.perform(webhooks.delete(self._ledger.commands, name))
+        self._ledger.perform(endpoints.delete(self._ledger.commands, name))
 
     def rotate(self, name: str, *, overlap: timedelta = OVERLAP) -> EndpointWithSecret:
         """Give an endpoint another secret, which is returned this once. The old one signs beside it for the `overlap`.
@@ -81,21 +81,21 @@ class Webhooks:
 
         didflow.webhooks.enable("shop")
         """
-        return self._ledger.perform(webhooks.switch(self._ledger.commands, name, EndpointState.ENABLED))
+        return self._ledger.perform(endpoints.switch(self._ledger.commands, name, EndpointState.ENABLED))
 
     def disable(self, name: str) -> EndpointView:
         """Deliver nothing to an endpoint until it is enabled. Its events are queued, for seven days.
 
         didflow.webhooks.disable("shop")
         """
-        return self._ledger.perform(webhooks.switch(self._ledger.commands, name, EndpointState.DISABLED))
+        return self._ledger.perform(endpoints.switch(self._ledger.commands, name, EndpointState.DISABLED))
 
     def test(self, name: str) -> str:
         """Have an event without meaning delivered to an endpoint. Returns the event's id; `deliveries` shows the answer.
 
         event_id = didflow.webhooks.test("shop")
         """
-        return self._ledger.perform(webhooks.test(self._ledger.commands, name))
+        return self._ledger.perform(delivery_log.test(self._ledger.commands, name))
 
     def deliveries(self, name: str, *, limit: int = 100, before: str | None = None) -> tuple[Attempt, ...]:
         """Return attempts to deliver, the newest first: status or why none came, duration, the beginning of the answer.
@@ -105,18 +105,18 @@ class Webhooks:
 
         `before`: the `place` of the last attempt of the page before. The newest thousand are kept.
         """
-        return self._ledger.perform(webhooks.attempts(self._ledger.commands, name, limit, before))
+        return self._ledger.perform(delivery_log.attempts(self._ledger.commands, name, limit, before))
 
     def redeliver(self, name: str, event_id: str) -> int:
         """Queue an event again. Returns 1, or 0 if it isn't kept any more, or isn't one that the endpoint gets.
 
         didflow.webhooks.redeliver("shop", "019ad3f27c5e8a1b2c3d4e5f6a:3")
         """
-        return self._ledger.perform(webhooks.redeliver(self._ledger.commands, name, event_id))
+        return self._ledger.perform(delivery_log.redeliver(self._ledger.commands, name, event_id))
 
     def redeliver_since(self, name: str, since: datetime) -> int:
         """Queue again all that the endpoint gets of the events since then, as far as they are kept. Returns how many.
 
         didflow.webhooks.redeliver_since("shop", datetime.now(UTC) - timedelta(hours=2))
         """
-        return self._ledger.perform(webhooks.redeliver_since(self._ledger.commands, name, since))
+        return self._ledger.perform(delivery_log.redeliver_since(self._ledger.commands, name, since))

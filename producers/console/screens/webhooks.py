@@ -9,7 +9,7 @@ from starlette.responses import Response
 from didflow.client.webhook_endpoints import made, rotated
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.webhooks import OVERLAP, EndpointState, NewEndpoint
-from didflow.ledger import webhooks
+from didflow.ledger.webhooks import delivery_log, endpoints
 from producers.console.moments import past_moment
 from producers.console.screen import Screen
 from producers.console.visit import Posted, Visit, Visiting
@@ -27,7 +27,7 @@ async def show(visit: Visiting) -> Response:
     """Each endpoint: what it gets, whether it works, what waits."""
     _need(visit)
     ledger = visit.services.didflow.ledger
-    return visit.page("webhooks.html", endpoints=await ledger.perform(webhooks.every(ledger.commands)))
+    return visit.page("webhooks.html", endpoints=await ledger.perform(endpoints.every(ledger.commands)))
 
 
 @router.post("/webhooks")
@@ -47,8 +47,8 @@ async def show_one(visit: Visiting, name: str, cursor: Annotated[str, Query(max_
     _need(visit)
     before = "{}-{}".format(*parts_of(cursor, int, int)) if cursor else None
     ledger = visit.services.didflow.ledger
-    found = await ledger.perform(webhooks.view(ledger.commands, name))
-    attempts = await ledger.perform(webhooks.attempts(ledger.commands, name, PER_PAGE, before))
+    found = await ledger.perform(endpoints.view(ledger.commands, name))
+    attempts = await ledger.perform(delivery_log.attempts(ledger.commands, name, PER_PAGE, before))
     rest = cursor_of(*map(int, attempts[-1].place.split("-"))) if len(attempts) == PER_PAGE else None
     return visit.page("webhook.html", endpoint=found, attempts=attempts, rest=rest, is_first=not cursor)
 
@@ -58,7 +58,7 @@ async def switch(visit: Visiting, name: str, form: Posted) -> Response:
     _need(visit)
     state = EndpointState.ENABLED if form["state"] == "enabled" else EndpointState.DISABLED
     ledger = visit.didflow.ledger
-    await ledger.perform(webhooks.switch(ledger.commands, name, state))
+    await ledger.perform(endpoints.switch(ledger.commands, name, state))
     return visit.goes_to(f"/webhooks/{name}", done="webhook_enabled" if state is EndpointState.ENABLED else "webhook_disabled")
 
 
@@ -66,7 +66,7 @@ async def switch(visit: Visiting, name: str, form: Posted) -> Response:
 async def send_test(visit: Visiting, name: str) -> Response:
     _need(visit)
     ledger = visit.didflow.ledger
-    await ledger.perform(webhooks.test(ledger.commands, name))
+    await ledger.perform(delivery_log.test(ledger.commands, name))
     return visit.goes_to(f"/webhooks/{name}", done="webhook_tested")
 
 
@@ -78,9 +78,9 @@ async def redeliver(visit: Visiting, name: str, form: Posted) -> Response:
         raise Refused(422, "invalid_request", "give an event's id, or the time since when")
     ledger = visit.didflow.ledger
     if (since := past_moment(form["since"], "since")) is not None:
-        await ledger.perform(webhooks.redeliver_since(ledger.commands, name, since))
+        await ledger.perform(delivery_log.redeliver_since(ledger.commands, name, since))
     else:
-        await ledger.perform(webhooks.redeliver(ledger.commands, name, form["event"]))
+        await ledger.perform(delivery_log.redeliver(ledger.commands, name, form["event"]))
     return visit.goes_to(f"/webhooks/{name}", done="webhook_redelivered")
 
 
@@ -93,7 +93,7 @@ async def rotate(visit: Visiting, name: str, form: Posted) -> Response:
     if not hours.isdecimal() or len(hours) > 6 or timedelta(hours=int(hours)) > LONGEST_OVERLAP:
         raise Refused(422, "invalid_request", "overlap: is a whole number of hours, a year at most")
     ledger = visit.didflow.ledger
-    signing = (await ledger.perform(webhooks.view(ledger.commands, name))).secrets
+    signing = (await ledger.perform(endpoints.view(ledger.commands, name))).secrets
     if form["signing"] not in ("", str(signing)):
         raise Refused(409, "secret_changed", "the secret was rotated meanwhile: open the page again, and rotate it if needed")
     found, secret = await ledger.perform(rotated(ledger.commands, name, timedelta(hours=int(hours))))
@@ -105,7 +105,7 @@ async def delete(visit: Visiting, name: str) -> Response:
     _need(visit)
     visit.need_reason()
     ledger = visit.didflow.ledger
-    await ledger.perform(webhooks.delete(ledger.commands, name))
+    await ledger.perform(endpoints.delete(ledger.commands, name))
     return visit.goes_to("/webhooks", done="webhook_deleted")
 
 
