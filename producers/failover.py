@@ -38,7 +38,7 @@ FIRST_REFRESH_S = 60.0
 #: A sweep that is cancelled is waited for this long, to know whether it moved anything.
 CALLED_OFF_S = 5.0
 #: A job with these outcomes only moved nothing.
-_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
+_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED, Outcome.PROTECTED)
 #: What a run has of its own, or detected since: no difference between a plan and the job that ran it.
 _FOUND_OUT = ("v", "dry_run", "numbers", "record_ids", "selector", "expected_count", "deadline", "after", "snapshot_of", "read_routes")
 
@@ -231,7 +231,7 @@ class Failover:
         job = self._run_before(incident, plan) or self.move(incident, _of_plan(plan, deadline, read_routes=read_routes))
         if plan.request.selector is None:
             return PlanRun(plan, job, None)
-        rest = {"after": job.id, "deadline": deadline, "canary": None, "expected_count": None}
+        rest = {"after": job.id, "deadline": deadline, "canary": None}
         request = built(Reroute, dict(plan.request) | rest)
         return PlanRun(plan, job, self._submit(sweep_key, incident, request))
 

@@ -20,13 +20,13 @@ from didflow.ledger.incidents import TOGETHER, jobs_of, list_older, names, undon
 from didflow.ledger.progress import tally
 from didflow.ledger.script_calls import Submission
 
-#: Another party has them now, or no one.
-_LEFT_ALONE = (Outcome.SUPERSEDED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND)
+#: Another party has them now, or no one; or a guard allowed no more.
+_LEFT_ALONE = (Outcome.SUPERSEDED, Outcome.CHANGED_ELSEWHERE, Outcome.NOT_FOUND, Outcome.PROTECTED)
 _FAILED = (Outcome.REFUSED, Outcome.FAILED, Outcome.UNCLEAR)
 #: Errors of numbers that were never sent, because their job stopped before.
 _NOT_SENT = frozenset({"cancelled", "deadline_passed", "canary_failed"})
 #: A job with these outcomes only has nothing to bring back.
-_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED)
+_UNTOUCHED = (Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.NOT_FOUND, Outcome.REFUSED, Outcome.PROTECTED)
 
 
 @dataclass(frozen=True)

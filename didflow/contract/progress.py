@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from didflow.contract.states import Outcome
 
-_FAILED = frozenset({Outcome.REFUSED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNCLEAR, Outcome.CHANGED_ELSEWHERE})
+_FAILED = frozenset({Outcome.REFUSED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNCLEAR, Outcome.CHANGED_ELSEWHERE, Outcome.PROTECTED})
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,8 @@ class Reroute(_OfNumbers):
     max_fraction    refuse if more than this share of the account's numbers is selected (0 < share <= 1)
     canary          move this many first and continue only when they are confirmed
     deadline        after it nothing more is sent; what was not sent is reported as such
-    after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved
+    after           the id of a reroute that must have ended first; if that one was held by a guard or failed, nothing is moved. Both guards
+                    then hold for the numbers of the two together, and `expected_count` refuses only more
     snapshot_of     the id of a dry run that read these `record_ids`: if there are very many, and as far as didflow knows nothing moved
                     since, its routes are the snapshot, and nothing has to be listed before the first number moves
     read_routes     read all present routes first: otherwise those of a selector are taken from the inventory where that is young

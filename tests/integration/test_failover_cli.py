@@ -203,6 +203,21 @@ def test_a_plan_reroutes_its_numbers_and_the_sweep_those_it_missed(running: Clus
     assert didflow("failover", "plan", "show", "evening").code == 2
 
 
+def test_a_plan_s_count_holds_for_its_sweep_too(running: Cluster, didflow: Shell) -> None:
+    ours = own(running, "h")
+    assert didflow("failover", "plan", "save", "counted", "--label", "h", "--to", BACKUP, "--expected-count", "3").code == 0
+    plans = FailoverPlans(running.ledger)
+    until(lambda: plans.get("counted").job is None, what="no refresh under way")
+    missed = own(running, "h", 2)
+    keep_as_it_is(running, "counted", ours)
+    ran = didflow("failover", "plan", "run", "counted", "--incident", "INC-41", "--yes")
+    assert ran.code == 1, ran.out + ran.err
+    assert "together 5, and 3 were expected" in " ".join((ran.out + ran.err).split())
+    assert places(running, ours) == [{"backup@example.net"}] * 3
+    assert places(running, missed) == [{"h@old.example.net"}] * 2
+    assert didflow("failover", "plan", "delete", "counted").code == 0
+
+
 def test_the_run_of_a_large_plan_lists_nothing_first_unless_asked_to(running: Cluster, didflow: Shell) -> None:
     ours = own(running, "large", 7)
     assert didflow("failover", "plan", "save", "large", "--from-destination", "large@old.example.net", "--to", BACKUP).code == 0

@@ -7,6 +7,7 @@ from didflow.contract.jobs import Job
 from didflow.contract.requests import Reroute, Selector
 from didflow.contract.states import JobState
 from didflow.ledger import script_calls
+from tests.support.fan_out import play
 from tests.support.inline_worker import InlineWorker, outcomes
 
 PBX = (Destination.sip("pbx@example.net"),)
@@ -62,3 +63,44 @@ def test_a_sweep_that_finds_nothing_more_has_succeeded(inline: InlineWorker) -> 
     assert (view.state, view.error, outcomes(view)) == ("succeeded", None, {})
     alone = inline.run(rest.model_copy(update={"after": None, "destinations": (there,)}))
     assert (alone.state, alone.error.code if alone.error else None) == ("failed", "nothing_selected")
+
+
+GUARDS = pytest.mark.parametrize(
+    ("guard", "code"),
+    [({"expected_count": 4}, "unexpected_count"), ({"max_fraction": 0.5}, "too_large_fraction")],
+    ids=["expected_count", "max_fraction"],
+)
+
+
+@GUARDS
+@pytest.mark.parametrize("batch", [100, 1])
+def test_the_guards_hold_for_both_jobs_together(inline: InlineWorker, guard: dict[str, object], code: str, batch: int) -> None:
+    """Four of ten were moved. Two more are too many, though there are only two of them."""
+    small = InlineWorker(inline.ledger, inline.sandbox, batch_size=batch)
+    ours = small.own(6, label="x")
+    small.own(4)
+    first = small.submit(Reroute(numbers=tuple(ours[:4]), destinations=PBX))
+    rest = Reroute(selector=Selector(destination="old@example.net", label="x"), destinations=PBX, after=first.id)
+    play(small, first)
+    view = play(small, small.submit(rest.model_copy(update=guard)))
+    assert (view.state, view.error.code if view.error else None) == ("failed", code)
+    assert sum(route == ["pbx@example.net"] for route in small.routes().values()) == 4
+    small.close()
+
+
+@pytest.mark.parametrize("guard", [{"expected_count": 5}, {"max_fraction": 0.5}, {"expected_count": 7, "max_fraction": 0.9}], ids=str)
+@pytest.mark.parametrize("batch", [100, 1])
+def test_numbers_of_the_first_job_count_once_and_fewer_than_expected_hold_nothing(
+    inline: InlineWorker, guard: dict[str, object], batch: int
+) -> None:
+    """Five of ten are meant by both together. One that the first job names isn't ours."""
+    small = InlineWorker(inline.ledger, inline.sandbox, batch_size=batch)
+    ours = small.own(5, label="x")
+    small.own(5)
+    ids = tuple(int(one["record_id"]) for number, one in small.sandbox.owned().items() if f"+{number}" in ours[:4])
+    first = small.submit(Reroute(record_ids=(*ids, 1), destinations=PBX))
+    rest = Reroute(selector=Selector(label="x"), destinations=PBX, after=first.id)
+    play(small, first)
+    view = play(small, small.submit(rest.model_copy(update=guard)))
+    assert outcomes(view) == dict.fromkeys(ours[:4], "unchanged") | {ours[4]: "confirmed"}
+    small.close()

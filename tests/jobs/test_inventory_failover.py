@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from didflow.contract.destinations import Destination
-from didflow.contract.jobs import Job
+from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Failback, Reroute, SearchAndBuy, Selector
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
@@ -14,6 +14,7 @@ from didflow.ledger.progress import tally
 from tests.support.fan_out import batches, fanning, play, run_batch
 from tests.support.inline_worker import InlineWorker, numbers, outcomes, result_of
 from tests.support.sweeping import sweep
+from worker.wavix.reads import READ_ATTEMPTS
 
 __all__ = ["fanning"]
 
@@ -126,6 +127,54 @@ def test_not_one_number_more_than_expected_is_moved_where_the_inventory_lacks_so
     assert error is not None
     assert (view.state, error.code) == (JobState.FAILED, "unexpected_count")
     assert routes(fanning) == {("old@example.net",)}
+
+
+def held(view: JobView) -> set[str]:
+    """The numbers that a guard left alone."""
+    return {one.number for one in numbers(view) if one.outcome == "protected" and one.error and one.error.code == "too_large_fraction"}
+
+
+@pytest.mark.parametrize(("share", "moved_late"), [(0.85, 11), (0.9, 13)])
+def test_numbers_that_the_inventory_lacked_are_moved_only_as_far_as_max_fraction_allows(
+    fanning: InlineWorker, share: float, moved_late: int
+) -> None:
+    """34 of the 40 that the inventory shows are meant, and 47 of the 53 that there are."""
+    ours = fanning.own(34)
+    fanning.own(6, "sip:other@example.net")
+    sweep(fanning)
+    late = fanning.own(13)
+    job, read = begun(fanning, AWAY.model_copy(update={"max_fraction": share}))
+    assert read == 0
+    view = play(fanning, job, order=random.Random(3))
+    left = held(view)
+    assert (len(left), left <= set(late)) == (13 - moved_late, True)
+    assert {number: outcome for number, outcome in outcomes(view).items() if number not in left} == dict.fromkeys(
+        {*ours, *late} - left, "confirmed"
+    )
+    assert {number for number, route in fanning.routes().items() if route == ["old@example.net"]} == left
+    assert view.state is (JobState.PARTIAL if left else JobState.SUCCEEDED)
+    back = play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert set(outcomes(back)) == {*ours, *late} - left, "what was held wasn't moved"
+
+
+def test_numbers_that_an_earlier_attempt_added_count_for_max_fraction(fanning: InlineWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list breaks behind the first ten late numbers, which are written by then."""
+    monkeypatch.setattr("worker.jobs.reroute.snapshot.CHUNK", 1)
+    fanning.own(34)
+    fanning.own(6, "sip:other@example.net")
+    sweep(fanning)
+    fanning.own(13)
+    job, _ = begun(fanning, AWAY.model_copy(update={"max_fraction": 0.85}))
+    for batch in batches(fanning, job):
+        run_batch(fanning, batch)
+    fanning.sandbox.order("reconfigure", most_per_page=10)
+    fanning.sandbox.add_fault("owned", "status_500_before", skip=6, times=READ_ATTEMPTS)
+    fanning.make_due(job)
+    assert fanning.attempt(job).state is JobState.WAITING
+    assert len(fanning.ledger.numbers(job.id)) == 34 + 10, fanning.steps(job)
+    view = play(fanning, job)
+    assert len(held(view)) == 2
+    assert sum(route == ["backup@example.net"] for route in fanning.routes().values()) == 45
 
 
 def test_a_canary_goes_first_and_nothing_follows_one_that_fails(fanning: InlineWorker) -> None:

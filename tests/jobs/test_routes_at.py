@@ -107,7 +107,7 @@ def test_what_was_not_ours_then_is_not_meant_and_what_is_not_known_is_left_as_it
     rerouted(inline, [old, late], ONE)  # The history has the route of `late` before it, and not since when it was ours.
     bought = numbers(inline.run(SearchAndBuy(country="US", city="LOS ANGELES, CA", destinations=(ONE,))))[0].number
     (unseen,) = inline.own(1, "sip:unseen@example.net")
-    view = inline.run(Reroute(selector=Selector(all=True), back_to=begin))
+    view = inline.run(Reroute(selector=Selector(all=True), back_to=begin, expected_count=3))
     assert outcomes(view) == {old: "confirmed", late: "confirmed", unseen: "failed"}
     assert inline.routes() == {
         old: ["old@example.net"],

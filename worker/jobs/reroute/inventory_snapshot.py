@@ -19,6 +19,7 @@ from worker.jobs.ports.large_jobs import SeenNumber
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, inactive_in
+from worker.jobs.reroute.guards import Allowance
 from worker.jobs.reroute.parked_numbers import ParkedSelection
 from worker.jobs.reroute.record import checkpoint_of
 from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange, RouteChangeBatch
@@ -151,13 +152,16 @@ class MissedNumbers:
             return 0
         parked, unread, conditions = ParkedSelection(request, context, self._provider), set[str | None](), selector.conditions
         snapshot = SnapshotWriter(context, self._rules.batch_size, checkpoint, continues=True)
+        allowance = Allowance(request, context, self._provider, checkpoint.mirrored)
         for items in listed(self._provider, unread=unread, pages=-(-context.mirror.total() // PER_PAGE)):
             see(items)
             found = [owned for owned in items if fits(owned, selector)]
             found = context.mirror.fitting(found, conditions) if conditions is not None else found
             kept = context.parked.of([owned.number for owned in found]) if found else {}
-            snapshot.add(RouteChange.of(owned, request.destinations, kept.get(owned.number)) for owned in found)
-        snapshot.add(parked.moves(context.numbers(parked.candidates())))
+            snapshot.add(allowance.within([RouteChange.of(owned, request.destinations, kept.get(owned.number)) for owned in found]))
+        snapshot.close()
+        snapshot.add(allowance.within(parked.let_go(context.numbers(parked.candidates()))))
+        snapshot.add(parked.asked())
         # One that was sent is reported by its own name, once its record can't be read for the settle time.
         ours = context.numbers([number for number in unread if number is not None]) if unread else {}
         snapshot.add(RouteChange.of_nobody((number or "a record") + UNREADABLE_MARK) for number in unread if number not in ours)

@@ -24,13 +24,14 @@ from worker.jobs.release.state import ReleaseItem
 from worker.jobs.reroute.dependency import follow
 from worker.jobs.reroute.executor import RouteChanges
 from worker.jobs.reroute.fan_out import ChunkedRouteChanges, chunks_in, result_of_chunks
+from worker.jobs.reroute.guards import check_any, check_selected
 from worker.jobs.reroute.inventory_snapshot import MissedNumbers, take_mirrored
 from worker.jobs.reroute.parked_numbers import ParkedSelection, ask_releases
 from worker.jobs.reroute.prepared_snapshot import take_prepared
 from worker.jobs.reroute.record import RouteRecord, checkpoint_of
 from worker.jobs.reroute.route_change import GOOD, NO_RECORD, RerouteCheckpoint, RouteChange
 from worker.jobs.reroute.snapshot import SnapshotWriter
-from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_count, check_fraction, check_trunks
+from worker.jobs.selection import NOTHING_SELECTED, Choice, Selected, check_trunks
 
 #: How long a failback waits for the reroute that it undoes to end.
 REROUTE_AGAIN_S = 1.0
@@ -70,12 +71,13 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
     choice = Choice(request, provider, context.mirror, rules)
     owned, more = _up_to(CALLS_ALONE * rules.batch_size, iter(choice))
     if more is None:
-        planned = _moves(owned, request, context)
-        if planned or not parked.candidates():
-            check_count(request, len(planned))
-        check_fraction(len(planned), request.max_fraction, provider)
-        planned += parked.moves({one.number: one for one in owned})
-        check_count(request, len(owned) or len(planned))
+        planned = _moves(owned, request, context) + parked.let_go({one.number: one for one in owned})
+        only_parked = not planned and bool(parked.candidates())
+        if not only_parked:
+            check_selected(request, context, provider, [[one.number for one in planned]])
+        planned += parked.asked()
+        if only_parked:
+            check_any(request, len(planned))
         if request.dry_run:
             return preview(planned, Selected(owned, choice.not_found).missing_results())
         _alone(context).take_snapshot(planned, taken_ms, choice.not_found)
@@ -85,9 +87,10 @@ def _read(request: Reroute, context: RerouteContext, provider: ReroutePorts, rul
         context.check_interrupts()
         snapshot.add(_moves(found, request, context))
     snapshot.close()
-    check_count(request, snapshot.count)
-    check_fraction(snapshot.count, request.max_fraction, provider)
-    snapshot.add(parked.moves(context.numbers(parked.candidates())))
+    snapshot.add(parked.let_go(context.numbers(parked.candidates())))
+    snapshot.close()
+    check_selected(request, context, provider, (numbers for _, numbers in chunks_in(context)))
+    snapshot.add(parked.asked())
     snapshot.add(map(RouteChange.of_nobody, choice.not_found))
     ChunkedRouteChanges(context, provider, rules).selected(snapshot, label=choice.label)
     return None
@@ -275,4 +278,4 @@ def _ways_back(job_id: str, context: RerouteContext, provider: ReroutePorts) -> 
 
 def _undone(context: RerouteContext, job_id: str, numbers: Sequence[str]) -> dict[str, RouteChange]:
     stored = {number: read_stored(RouteChange, text) for number, text in context.jobs.numbers_of(job_id, numbers).items()}
-    return {number: move for number, move in stored.items() if move.record_id != NO_RECORD}
+    return {number: move for number, move in stored.items() if move.record_id != NO_RECORD and move.outcome is not Outcome.PROTECTED}

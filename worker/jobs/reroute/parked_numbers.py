@@ -29,13 +29,14 @@ class ParkedSelection:
     def __init__(self, request: Reroute, context: RerouteContext, provider: ReroutePorts) -> None:
         self._request, self._context, self._provider = request, context, provider
         self._before = self._meant()
+        self._to_ask: list[RouteChange] = []
 
     def candidates(self) -> list[str]:
         """The numbers that may be meant."""
         return sorted(self._before)
 
-    def moves(self, selected: Mapping[str, object]) -> list[RouteChange]:
-        """Those that the list didn't show as meant. Raises Wait if a release is letting go of one."""
+    def let_go(self, selected: Mapping[str, object]) -> list[RouteChange]:
+        """The moves of those that the list didn't show as meant, and that no release has any more."""
         meant = {number: parked for number, parked in self._before.items() if number not in selected}
         if self._request.selector is None or not meant:
             return []
@@ -45,9 +46,12 @@ class ParkedSelection:
         found = {n: one for n, one in as_they_were.items() if fits(one, selector)}
         if (conditions := selector.conditions) is not None:
             found = {one.number: one for one in self._context.mirror.fitting(list(found.values()), conditions)}
-        asked = [self._asked(one) for n, one in found.items() if meant[n].is_at(owned[n].route)]
-        let_go = [RouteChange.of(owned[n], self._request.destinations) for n in found if fits(owned[n], selector)]
-        return let_go + [move for move in ask_releases(asked, self._context) if move.outcome is Outcome.SUPERSEDED]
+        self._to_ask = [self._asked(one) for n, one in found.items() if meant[n].is_at(owned[n].route)]
+        return [RouteChange.of(owned[n], self._request.destinations) for n in found if fits(owned[n], selector)]
+
+    def asked(self) -> list[RouteChange]:
+        """The others, which releases were asked for just now. Raises Wait if a release is letting go of one."""
+        return [move for move in ask_releases(self._to_ask, self._context) if move.outcome is Outcome.SUPERSEDED]
 
     def _meant(self) -> dict[str, Parked]:
         selector = self._request.selector
