@@ -204,17 +204,17 @@ def test_a_plan_reroutes_its_numbers_and_the_sweep_those_it_missed(running: Clus
 
 
 def test_a_plan_s_count_holds_for_its_sweep_too(running: Cluster, didflow: Shell) -> None:
-    ours = own(running, "h")
-    assert didflow("failover", "plan", "save", "counted", "--label", "h", "--to", BACKUP, "--expected-count", "3").code == 0
+    ours = own(running, "counted")
+    assert didflow("failover", "plan", "save", "counted", "--label", "counted", "--to", BACKUP, "--expected-count", "3").code == 0
     plans = FailoverPlans(running.ledger)
     until(lambda: plans.get("counted").job is None, what="no refresh under way")
-    missed = own(running, "h", 2)
+    missed = own(running, "counted", 2)
     keep_as_it_is(running, "counted", ours)
     ran = didflow("failover", "plan", "run", "counted", "--incident", "INC-41", "--yes")
     assert ran.code == 1, ran.out + ran.err
     assert "together 5, and 3 were expected" in " ".join((ran.out + ran.err).split())
     assert places(running, ours) == [{"backup@example.net"}] * 3
-    assert places(running, missed) == [{"h@old.example.net"}] * 2
+    assert places(running, missed) == [{"counted@old.example.net"}] * 2
     assert didflow("failover", "plan", "delete", "counted").code == 0
 
 
