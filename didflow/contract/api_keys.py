@@ -60,7 +60,7 @@ class ApiKey(Checked):
     scopes: Annotated[frozenset[ApiScope], Field(min_length=1)]
     account: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
     reference_prefix: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
-    rate_per_s: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    rate_per_s: Annotated[float, Field(gt=0, le=100_000, strict=True)] | None = None
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from didflow.contract.destinations import Destination
 from didflow.contract.errors import Fault, InvalidEvent, InvalidRequest, NotJson, UnknownEventType
+from didflow.contract.flags import Flag
 from didflow.contract.numbers import ListLength, NumberList
 from didflow.contract.release_timing import AfterMoment, Grace, Margin
 from didflow.contract.requests import Request, SearchAndBuy, Text
@@ -91,8 +92,8 @@ class CustomerChurned(_Told):
     grace: Grace | None = None
     before_renewal: Margin | None = None
     parking: tuple[Destination, ...] = Field(default=(), max_length=20)
-    stop_on_traffic: bool = True
-    reusable: bool = False
+    stop_on_traffic: Flag = True
+    reusable: Flag = False
     protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
 
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from didflow.contract.errors import Fault, InvalidRequest
+from didflow.contract.flags import Flag
 from didflow.contract.numbers import parse_e164, to_provider
 from didflow.contract.texts import NO_SPACES
 from didflow.contract.validation import Checked
 
 #: What the provider calls a record or a trunk by.
-ProviderId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+ProviderId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 #: More digits than any id has; `int` would refuse very many.
 MOST_DIGITS = 20
 
@@ -97,8 +98,8 @@ class Destination(SeenDestination, Checked):
     destination: str = Field(min_length=1, max_length=255, pattern=NO_SPACES)
     priority: int = Field(default=1, ge=1, le=100)
     trunk_id: ProviderId | None = None
-    callhunt: bool = Field(default=False, strict=True)
-    active: bool = Field(default=True, strict=True)
+    callhunt: Flag = False
+    active: Flag = True
 
     @field_validator("transport", mode="before")
     @classmethod

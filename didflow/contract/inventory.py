@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, f
 from didflow.contract.countries import same_country
 from didflow.contract.destinations import ProviderId, Route
 from didflow.contract.errors import InvalidRequest
+from didflow.contract.flags import Flag
 from didflow.contract.history import History
 from didflow.contract.money import Usd
 from didflow.contract.provider import Document, OwnedNumber
@@ -168,7 +169,7 @@ class InventoryFilter(Checked):
     label: Words | None = None
     trunk_id: ProviderId | None = None
     destination: Text | None = None
-    sms: Annotated[bool, Field(strict=True)] | None = None
+    sms: Flag | None = None
     sms_relay_url: Words | None = None
     setup_usd_min: Amount | None = None
     setup_usd_max: Amount | None = None
@@ -185,11 +186,11 @@ class InventoryFilter(Checked):
     seconds_max: Whole | None = None
     unused_for: Days | None = None
     reference: Text | None = None
-    parked: Annotated[bool, Field(strict=True)] | None = None
-    lent: Annotated[bool, Field(strict=True)] | None = None
-    reserved: Annotated[bool, Field(strict=True)] | None = None
-    quarantined: Annotated[bool, Field(strict=True)] | None = None
-    missing: Annotated[bool, Field(strict=True)] | None = None
+    parked: Flag | None = None
+    lent: Flag | None = None
+    reserved: Flag | None = None
+    quarantined: Flag | None = None
+    missing: Flag | None = None
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from didflow.contract.flags import Flag
 from didflow.contract.money import Usd
 from didflow.contract.validation import Input
 
@@ -17,7 +18,7 @@ class QuotedNumber(Input):
     setup_usd: Usd
     monthly_usd: Usd
     documents: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=50)] = ()
-    reused: bool = False
+    reused: Flag = False
 
 
 class Terms(Input):

@@ -18,6 +18,7 @@ from pydantic import (
 
 from didflow.contract.destinations import Destination, ProviderId
 from didflow.contract.document_file import MAX_BYTES, DocumentKind
+from didflow.contract.flags import Flag
 from didflow.contract.inventory import InventoryFilter
 from didflow.contract.money import Usd
 from didflow.contract.numbers import ListLength, NumberList, NumberType
@@ -34,7 +35,7 @@ REQUEST_VERSION = 1
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Digits = Annotated[str, Field(min_length=1, max_length=15, pattern=DIGITS)]
 HttpUrl = Annotated[str, Field(max_length=2000, pattern=URL)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 
 
 def _as_tuple(value: object) -> object:
@@ -48,7 +49,7 @@ class RequestBase(Checked):
 
     v: Literal[1] = 1
     #: Only look: what would be done and what it would cost; nothing is changed.
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 #: With a ladder these stand in its rungs.
@@ -76,7 +77,7 @@ class Rung(Checked):
     pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
     number_type: NumberType | None = None
     sms: Literal["needed", "preferred", "any"] | None = None
-    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    min_channels: int | None = Field(default=None, ge=1, le=10_000, strict=True)
     max_setup_usd: Usd | None = None
     max_monthly_usd: Usd | None = None
     documents: Literal["refuse", "allow_inactive"] | None = None
@@ -118,8 +119,8 @@ class SearchAndBuy(RequestBase):
     prefix: Digits | None = None
     pattern: Annotated[str, Field(min_length=1, max_length=30, pattern=WILD)] | None = None
     number_type: NumberType = "all"
-    sms: bool = False
-    min_channels: int | None = Field(default=None, ge=1, le=10_000)
+    sms: Flag = False
+    min_channels: int | None = Field(default=None, ge=1, le=10_000, strict=True)
     max_setup_usd: Usd | None = None
     max_monthly_usd: Usd | None = None
     max_total_usd: Usd | None = None
@@ -129,11 +130,11 @@ class SearchAndBuy(RequestBase):
     at_least: int | None = Field(default=None, ge=1, le=1000, strict=True)
     destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
     sms_relay_url: HttpUrl | None = None
-    reuse: bool = False
+    reuse: Flag = False
     ladder: Annotated[tuple[Rung, ...], Field(max_length=20, json_schema_extra={"minItems": 1})] | None = None
     wait_until: Moment | None = None
     terms: Terms | None = None
-    reusable_quote: bool = False
+    reusable_quote: Flag = False
 
     @field_validator("ladder", mode="before")
     @classmethod
@@ -198,7 +199,7 @@ class Selector(InventoryFilter):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Text | None = None
-    all: bool = False
+    all: Flag = False
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
@@ -259,12 +260,12 @@ class Reroute(_OfNumbers):
 
     kind: Literal["reroute"] = "reroute"
     destinations: tuple[Destination, ...] = Field(default=(), max_length=20)
-    max_fraction: float | None = Field(default=None, gt=0, le=1)
+    max_fraction: float | None = Field(default=None, gt=0, le=1, strict=True)
     canary: Count | None = None
     deadline: Moment | None = None
     after: Text | None = None
     snapshot_of: Text | None = None
-    read_routes: bool = False
+    read_routes: Flag = False
     back_to: Moment | None = None
 
     @classmethod
@@ -308,8 +309,8 @@ class Release(_OfNumbers):
     grace: Grace = timedelta(0)
     before_renewal: Margin | None = None
     parking: tuple[Destination, ...] = Field(default=(), max_length=20)
-    stop_on_traffic: bool = True
-    reusable: bool = False
+    stop_on_traffic: Flag = True
+    reusable: Flag = False
 
     @model_validator(mode="before")
     @classmethod
@@ -376,7 +377,7 @@ class UploadDocument(RequestBase):
     document: DocumentKind
     numbers: Annotated[NumberList, ListLength(1000, least=1)]
     sha256: Annotated[str, Field(pattern=SHA256)]
-    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES, strict=True)]
 
 
 class CatalogueLook(RequestBase):

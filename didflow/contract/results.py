@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from didflow.contract.destinations import Route
 from didflow.contract.errors import JobError
+from didflow.contract.flags import Flag
 from didflow.contract.money import Usd
 from didflow.contract.requests import SearchAndBuy
 from didflow.contract.states import Outcome
+from didflow.contract.time_values import Moment
 from didflow.contract.validation import Input
 
 
@@ -125,10 +127,10 @@ class Quote(Input, _Frozen):
     documents: tuple[str, ...] = ()
     document_titles: dict[str, str] = {}
     id: str | None = None
-    reusable: bool = False
+    reusable: Flag = False
     account: str | None = None
     request: SearchAndBuy | None = None
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     signature: str | None = None
 
 

@@ -1,7 +1,7 @@
 """Times and durations as producers give them, within bounds that every part of didflow can count, write and show."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 OUT_OF_BOUNDS = "needs a time between 1970 and 9999 (UTC)"
 
+_DATED = re.compile(r"[0-9]{4}-")
 _SPAN = re.compile(r"^(-?[0-9]{1,30}(?:\.[0-9]{1,6})?)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -64,11 +65,20 @@ def about(seconds: float) -> str:
 
 
 def _span(given: object) -> object:
+    if isinstance(given, bool):
+        raise ValueError("needs a duration: give one such as 90s, 10m, 2h or 7d")
     span = read_span(given) if isinstance(given, str) else None
     return given if span is None else span
 
 
+def _no_count(given: object) -> object:
+    """A number, also one in a text, would be read as seconds since 1970, or as milliseconds: a year as a moment that is over."""
+    if isinstance(given, date) or (isinstance(given, str) and _DATED.match(given)):
+        return given
+    raise ValueError("needs a time: give one with its zone, such as 2026-12-01T08:00+01:00")
+
+
 #: A moment with its time zone, kept in UTC.
-Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
+Moment = Annotated[AwareDatetime, AfterValidator(bounded), BeforeValidator(_no_count)]
 #: Seconds, ``90s``, ``10m``, ``2h``, ``7d``, or an ISO 8601 duration (``P7D``). Each field sets its own limits.
 Span = Annotated[timedelta, BeforeValidator(_span)]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from didflow.contract.actors import fault_of
 from didflow.contract.event_types import is_of_type, unknown_type_fault
+from didflow.contract.flags import Flag
 from didflow.contract.texts import PRINTABLE, URL
 from didflow.contract.validation import Checked
 
@@ -125,7 +126,7 @@ class EndpointChange(Checked):
     types: KnownEventTypes | None = None
     account: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
     reference_prefix: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
-    enabled: bool | None = None
+    enabled: Flag | None = None
 
     def applied_to(self, endpoint: "Endpoint") -> "Endpoint":
         """The endpoint as it is afterwards, but for `enabled`."""

@@ -44,6 +44,7 @@ from producers.http import (
     webhooks,
 )
 from producers.http.access import Access
+from producers.http.allowed_methods import methods_of
 from producers.http.feed import Feed
 from producers.http.held_files import HeldFiles
 from producers.http.middleware import Gateway
@@ -54,6 +55,7 @@ from producers.http.services import HEARTBEAT_S, ReviewRules, Services
 from producers.http.strict_json import PAUSE_S
 from producers.http.validation import of_validation
 
+PREFIX = "/v1"
 #: Each has the paths of one thing.
 ROUTERS = (
     submit.router,
@@ -124,7 +126,7 @@ def described() -> FastAPI:
     """The routes, without anything to work with."""
     app = _Api(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for router in ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix=PREFIX)
     app.include_router(monitoring.router)
     app.add_exception_handler(DidflowError, _of_error)
     app.add_exception_handler(HTTPException, _of_http)
@@ -166,6 +168,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
     before, _, kind = request.url.path.rpartition("/")
     if error.status_code == 405 and (request.method, before) == ("POST", "/v1/jobs"):
         return submit.unknown_kind(kind)
+    if error.status_code == 405 and (methods := methods_of(request.url.path.removeprefix(PREFIX), ROUTERS)):
+        return of_http(HTTPException(405, headers={"Allow": ", ".join(methods)}))
     return of_http(error)
 
 

@@ -1,6 +1,5 @@
 """The audit: who changed what, when and why."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -8,6 +7,7 @@ from starlette.responses import Response
 
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.audit import AuditCheck, AuditPage
+from didflow.contract.time_values import Moment
 from producers.http.access import Asking, needs
 from producers.http.problems import in_the_query, problems
 from producers.http.representation import answer
@@ -17,7 +17,7 @@ from producers.http.services import Serving
 router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
-Moment = Annotated[datetime | None, Query(description="With a time zone")]
+When = Annotated[Moment | None, Query(description="With a time zone")]
 
 
 @router.get("/audit", dependencies=[needs(ApiScope.ADMIN)], response_model=AuditPage, responses=problems(), summary="Read the audit")
@@ -27,8 +27,8 @@ async def read_audit(
     who: Text = None,
     what: Text = None,
     job: Text = None,
-    since: Moment = None,
-    until: Moment = None,
+    since: When = None,
+    until: When = None,
     cursor: Annotated[str | None, Query(max_length=40, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:

@@ -12,6 +12,7 @@ from didflow.client.sync.client import Didflow
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.departures import Departures
 from didflow.contract.destinations import Destination
+from didflow.contract.flags import Flag
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.numbers import NumberList
 from didflow.contract.release_timing import AfterMoment, Grace, Margin
@@ -41,8 +42,8 @@ class Leaving(BaseModel):
     grace: Grace = GRACE
     before_renewal: Margin | None = None
     parking: tuple[Destination, ...] = ()
-    stop_on_traffic: bool = True
-    reusable: bool = False
+    stop_on_traffic: Flag = True
+    reusable: Flag = False
 
 
 class Returning(BaseModel):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from didflow.client.sync.client import Didflow
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.failover_plans import FailoverPlan
+from didflow.contract.flags import Flag
 from didflow.contract.jobs import Job
 from didflow.contract.requests import Reroute
 from didflow.contract.time_values import Moment
@@ -60,7 +61,7 @@ class PlanRunning(BaseModel):
 
     incident: Annotated[Label, Field(max_length=200)]
     deadline: Moment | None = None
-    read_routes: bool = False
+    read_routes: Flag = False
 
 
 @router.get("/failover-plans", dependencies=READS, response_model=PlanList, responses=problems(), summary="List failover plans")

@@ -29,7 +29,7 @@ class FreezeRequest(BaseModel):
 
     reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
     account: Account = None
-    timeout_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 10.0
+    timeout_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False, strict=True)] = 10.0
 
 
 class LiftRequest(BaseModel):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from didflow.contract.api_keys import ApiScope
+from didflow.contract.flags import Flag
 from didflow.contract.incidents import Incident
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Reroute
@@ -56,7 +57,7 @@ class Back(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 @router.get("/incidents", dependencies=READS, response_model=IncidentList, responses=problems(), summary="List incidents")

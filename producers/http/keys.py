@@ -20,7 +20,7 @@ router = APIRouter(tags=["keys"], route_class=StrictRoute, dependencies=[needs(A
 
 Named = Annotated[str, Path(max_length=200, description="The key's name, or its id")]
 #: A century: `didflow keys` takes no longer one either.
-Seconds = Annotated[int, Field(ge=1, le=3_153_600_000)]
+Seconds = Annotated[int, Field(ge=1, le=3_153_600_000, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class NewKey(BaseModel):
     scopes: Annotated[list[ApiScope], Field(min_length=1, max_length=20)]
     account: str | None = None
     reference_prefix: str | None = None
-    rate_per_s: float | None = None
+    rate_per_s: Annotated[float, Field(strict=True)] | None = None
     expires_seconds: Seconds | None = None
 
 
@@ -48,7 +48,7 @@ class KeyRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=3_153_600_000)] = 86_400
+    overlap_seconds: Annotated[int, Field(ge=0, le=3_153_600_000, strict=True)] = 86_400
     expires_seconds: Seconds | None = None
 
 

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from producers.http.asyncapi import asyncapi
 from producers.http.docs_page import POLICY, page_of
-from producers.http.problems import Problem
+from producers.http.problems import Problem, problems
 
 #: Of the API, which is `/v1`; not of the package.
 VERSION = "1"
@@ -48,6 +48,7 @@ def _of(app: FastAPI) -> dict[str, Any]:
         found["components"]["securitySchemes"] = {"key": _KEY}
         found["security"] = [{"key": []}]
         _name_operations(found)
+        _add_missing_paths(found)
         app.openapi_schema = _with_one_name_each(found)
     return app.openapi_schema
 
@@ -57,6 +58,14 @@ def _name_operations(description: dict[str, Any]) -> None:
     for operations in description["paths"].values():
         for operation in operations.values():
             operation["operationId"] = operation["operationId"].partition("_v1_")[0].partition("_metrics_get")[0]
+
+
+def _add_missing_paths(description: dict[str, Any]) -> None:
+    """A name with a line break in it, and one with a slash where names have none, lead to no path."""
+    missing = problems(404)[404]
+    for path, operations in description["paths"].items():
+        for operation in operations.values() if "{" in path else ():
+            operation["responses"] = dict(sorted({"404": missing, **operation["responses"]}.items()))
 
 
 def _with_one_name_each(description: dict[str, Any]) -> dict[str, Any]:

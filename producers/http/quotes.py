@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from didflow.contract.flags import Flag
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import SearchAndBuy
 from producers.http.access import Asking
@@ -25,7 +26,7 @@ class QuoteOrder(BaseModel):
     request: SearchAndBuy
     reference: Label | None = None
     account: Label = "default"
-    reusable: bool = False
+    reusable: Flag = False
 
 
 class _DryRun(Order):

@@ -47,7 +47,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = int(OVERLAP.total_seconds())
+    overlap_seconds: Annotated[int, Field(ge=0, le=31_536_000, strict=True)] = int(OVERLAP.total_seconds())
 
 
 class Redelivery(BaseModel):

@@ -147,6 +147,25 @@ def test_other_paths_and_methods_are_problems_too(api: Api, method: str, path: s
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/jobs", "GET, POST"),
+        ("/v1/jobs/release", "POST"),
+        ("/v1/failover-plans/a", "DELETE, GET, PUT"),
+        ("/v1/incidents/a", "GET"),
+        ("/v1/incidents/a/cancel", "POST"),
+        ("/v1/console/sessions/end", "POST"),
+        ("/v1/console/sessions/a", "DELETE"),
+        ("/metrics", "GET"),
+    ],
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "HEAD"])
+def test_another_method_is_answered_with_those_that_there_are(api: Api, method: str, path: str, allowed: str) -> None:
+    answer = api.http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_a_request_has_the_id_that_it_was_given(api: Api) -> None:
     assert api.http.get("/v1/jobs", headers={"X-Request-Id": "trace-7"}).headers["x-request-id"] == "trace-7"
     for strange in ("a b", "x" * 101, "<script>"):
