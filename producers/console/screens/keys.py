@@ -1,5 +1,7 @@
 """Keys of the API, and the sessions of the console. The secret of a key is in one answer, which no address shows again."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -99,7 +101,8 @@ def _need(visit: Visit) -> None:
 
 def _key(form: Form) -> ApiKey:
     """Raises InvalidRequest with every fault."""
-    limits = {name: form[name] for name in ("account", "reference_prefix", "rate_per_s") if form[name]}
+    limits: dict[str, Any] = {name: form[name] for name in ("account", "reference_prefix") if form[name]}
+    limits |= {"rate_per_s": _number(form["rate_per_s"])} if form["rate_per_s"] else {}
     scopes = frozenset(form.all("scope"))
     try:
         return ApiKey.model_validate({"id": new_key_id(), "name": form["name"], "scopes": scopes, **limits})
@@ -108,6 +111,14 @@ def _key(form: Form) -> ApiKey:
             raise
         faults = tuple(Fault("scope", "choose a scope") if one.path == "scopes" else one for one in error.faults)
         raise InvalidRequest(str(error), faults) from None
+
+
+def _number(text: str) -> float | str:
+    """A text that is none is left for the model to name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 async def _kept(visit: Visit, key_id: str) -> KeptKey:
