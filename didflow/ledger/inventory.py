@@ -1,17 +1,15 @@
 """Reads the mirror of an account's numbers: a page of a list, totals, one number. Commands, which the sync and async clients share."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
 
 from didflow.contract.inventory import (
-    ALL_NUMBERS,
     InventoryFilter,
     InventoryNumber,
     InventoryPage,
@@ -28,22 +26,16 @@ from didflow.ledger.inventory_columns import (
     DIGITS,
     PER_SEGMENT,
     PLACES,
-    first_lines,
     has_more,
-    lines_in,
-    lines_with,
     missed_ms_in,
-    narrowed,
-    needs_records,
     number_code,
     number_in,
-    rarest,
     seen_ms_in,
-    sort_key,
     usd_of,
 )
 from didflow.ledger.inventory_cursor import after_cursor, cursor_of
 from didflow.ledger.inventory_rows import Row, mirrored, moment_ms, read_row
+from didflow.ledger.inventory_search import ALL_LINES, Begins, FirstLines, Search, line_at, needs_records, sort_key, whole_lines
 from didflow.ledger.keys import Keys
 from didflow.ledger.number_holders import holders
 from didflow.ledger.records import read_record
@@ -93,20 +85,26 @@ def look(keys: Keys, account: str) -> Command[Looked]:
     return Looked(state, moment_ms(now_ms), _whole(fields.get("slots")), _whole(fields.get("sweep_ms")))
 
 
-def read_lines(keys: Keys, account: str, slots: int | None = None, wanted: InventoryFilter = ALL_NUMBERS) -> Command[list[str]]:
-    """The lines of all numbers that may match, in no order. One that is there all the while is among them once, whatever changes."""
-    codes = rarest(wanted)
-    if slots is None:
-        text = yield RedisCommand("hget", (keys.inventory_state(account), "slots"))
-        slots = _whole(text)
-    segments = -(-slots // PER_SEGMENT)
+def read_lines(keys: Keys, account: str) -> Command[list[str]]:
+    """The lines of all numbers, in no order. One that is there all the while is among them once, whatever changes."""
+    text = yield RedisCommand("hget", (keys.inventory_state(account), "slots"))
+    return (yield from _lines_of(keys, account, _whole(text), ALL_LINES))
+
+
+def _lines_of(keys: Keys, account: str, slots: int, search: Search) -> Command[list[str]]:
     found: list[str] = []
+    yield from _scan(keys, account, slots, search, lambda text, begins: found.extend(line_at(text, begin) for begin in begins))
+    return found
+
+
+def _scan(keys: Keys, account: str, slots: int, search: Search, take: Callable[[str, Begins], None]) -> Command[None]:
+    """Give all lines that may match to `take`, some at a time: only what it keeps is in memory."""
+    segments = -(-slots // PER_SEGMENT)
     for start in range(0, segments, SEGMENTS_TOGETHER):
         some = range(start, min(segments, start + SEGMENTS_TOGETHER))
         texts = yield tuple(RedisCommand("get", (keys.inventory_lines(account, segment),)) for segment in some)
-        text = "".join(text for text in texts if isinstance(text, str))
-        found += dict.fromkeys(line for code, places in codes for line in lines_with(text, code, places)) if codes else lines_in(text)
-    return found
+        text = whole_lines("".join(text for text in texts if isinstance(text, str)))
+        take(text, search.begins(text))
 
 
 def read_slots(keys: Keys, account: str) -> Command[list[tuple[int, str]]]:
@@ -180,38 +178,51 @@ def _with_ledger(
     )
 
 
+@dataclass
+class _Page:
+    """A page of a list that is being filled. `last`: the line of its last number."""
+
+    query: InventoryQuery
+    now: datetime
+    numbers: list[InventoryNumber] = field(default_factory=list)
+    last: str = ""
+
+    def fill(self, keys: Keys, account: str, lines: Sequence[str]) -> Command[bool]:
+        """Add what matches of these lines, in their order; returns whether there is more than fits on the page."""
+        by_number = {number_in(line): line for line in lines}
+        for number in (yield from read_numbers(keys, account, lines, self.now)):
+            if matches(number, self.query.matching, self.now):
+                if len(self.numbers) == self.query.limit:
+                    return True
+                self.numbers.append(number)
+                self.last = by_number[number.number]
+        return False
+
+
 def inventory_page(keys: Keys, account: str, query: InventoryQuery) -> Command[InventoryPage]:
     """One page of a list. Raises InvalidRequest for a cursor of another list."""
     looked = yield from look(keys, account)
     after = after_cursor(account, query)
-    lines = yield from candidates(keys, account, query.matching, looked)
-    field, descending = query.sort.removeprefix("-"), query.sort.startswith("-")
-    key = sort_key(field)
-    if after is not None:
-        lines = [line for line in lines if (key(line) < after if descending else key(line) > after)]
-    page: list[InventoryNumber] = []
-    last = ""
-    # All that is left is sorted only where the first of it don't do: records that don't match after all are rare.
-    for some in _in_order(lines, field, query.limit + 1, descending=descending):
-        by_number = {number_in(line): line for line in some}
-        for number in (yield from read_numbers(keys, account, some, looked.now)):
-            if matches(number, query.matching, looked.now):
-                if len(page) == query.limit:
-                    return InventoryPage(looked.state, tuple(page), cursor_of(account, query, last))
-                page.append(number)
-                last = key(by_number[number.number])
-    return InventoryPage(looked.state, tuple(page), None)
+    search = yield from _search(keys, account, query.matching, looked.now)
+    first = FirstLines(query.sort, query.limit + 1, after)
+    yield from _scan(keys, account, looked.slots, search, first.add)
+    page = _Page(query, looked.now)
+    more = yield from page.fill(keys, account, first.lines)
+    if not more and len(first.lines) > query.limit:
+        # Records that don't match after all are rare, or what is asked for has no column.
+        rest = yield from _behind(keys, account, query.sort, first.lines[-1], looked, search)
+        for start in range(0, len(rest), RECORDS_TOGETHER):
+            if more := (yield from page.fill(keys, account, rest[start : start + RECORDS_TOGETHER])):
+                break
+    return InventoryPage(looked.state, tuple(page.numbers), cursor_of(account, query, first.key(page.last)) if more else None)
 
 
-def _in_order(lines: Sequence[str], field: str, first: int, *, descending: bool) -> Iterable[Sequence[str]]:
-    """The `first` of them in their order, then the others. Lines of one value sort by their number, which they begin with."""
-    begin = first_lines(lines, field, first, descending=descending)
-    yield begin
-    if len(lines) <= len(begin):
-        return
-    rest = iter(sorted(lines, key=sort_key(field), reverse=descending)[len(begin) :])
-    while some := list(islice(rest, RECORDS_TOGETHER)):
-        yield some
+def _behind(keys: Keys, account: str, sort: str, line: str, looked: Looked, search: Search) -> Command[Sequence[str]]:
+    """All lines behind this one, in their order."""
+    key, descending = sort_key(sort.removeprefix("-")), sort.startswith("-")
+    lines = yield from _lines_of(keys, account, looked.slots, search)
+    last = key(line)
+    return sorted((line for line in lines if (key(line) < last if descending else key(line) > last)), key=key, reverse=descending)
 
 
 def inventory_totals(keys: Keys, account: str, wanted: InventoryFilter, renewal_days: int) -> Command[InventoryTotals]:
@@ -246,7 +257,7 @@ def one_number(keys: Keys, account: str, number: str) -> Command[tuple[Looked, I
     if row is None or row.slot is None:
         return looked, None
     segment = yield RedisCommand("get", (keys.inventory_lines(account, row.slot // PER_SEGMENT),))
-    line = next((line for line in lines_in(segment or "") if number_in(line) == number), None)
+    line = next((line for line in whole_lines(segment or "").split("\n") if number_in(line) == number), None)
     found = (yield from read_numbers(keys, account, [line], looked.now)) if line is not None else []
     return looked, found[0] if found else None
 
@@ -260,14 +271,18 @@ def selected(keys: Keys, account: str, wanted: InventoryFilter) -> Command[tuple
 
 
 def candidates(keys: Keys, account: str, wanted: InventoryFilter, looked: Looked) -> Command[Sequence[str]]:
-    """The lines that may match. Where another key lists the numbers, by it."""
-    lines: Sequence[str] = yield from read_lines(keys, account, looked.slots, wanted)
-    lines = narrowed(lines, wanted, looked.now)
+    """The lines that may match, in no order."""
+    search = yield from _search(keys, account, wanted, looked.now)
+    return (yield from _lines_of(keys, account, looked.slots, search))
+
+
+def _search(keys: Keys, account: str, wanted: InventoryFilter, now: datetime) -> Command[Search]:
+    """Where another key lists the numbers, by it, too."""
+    among: list[Collection[str]] = []
     for key, kind in _listed_by(keys, account, wanted):
         numbers: Iterable[str] = yield RedisCommand("smembers" if kind == "set" else "hkeys", (key,))
-        among = set(numbers)
-        lines = [line for line in lines if number_in(line) in among]
-    return lines
+        among.append(frozenset(numbers))
+    return Search(wanted, now, among)
 
 
 def _listed_by(keys: Keys, account: str, wanted: InventoryFilter) -> list[tuple[str, str]]:

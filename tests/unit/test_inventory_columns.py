@@ -16,22 +16,16 @@ from didflow.ledger.inventory_columns import (
     LINE,
     PER_SEGMENT,
     PLACES,
-    first_lines,
     has_more,
     line_of,
-    lines_in,
-    lines_with,
     missed_ms_in,
-    narrowed,
-    needs_records,
     number_code,
     number_in,
     number_of,
-    rarest,
     seen_ms_in,
-    sort_key,
 )
 from didflow.ledger.inventory_rows import Row, mirrored, read_row
+from didflow.ledger.inventory_search import FirstLines, Search, first_lines, line_at, needs_records, sort_key, whole_lines
 from didflow.ledger.script_loader import source_texts
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -149,8 +143,7 @@ def test_columns_find_every_number_that_matches(draw: Random) -> None:
             continue
         lines = [line_of(row, 1_764_000_000_000, missed_ms)[:-1] for row, missed_ms in rows]
         text = "".join(f"{line}\n" for line in [*lines, " " * (LINE - 1)])
-        picked = [line for code, places in rarest(wanted) for line in lines_with(text, code, places)] or ([] if rarest(wanted) else lines)
-        found = [line for line in narrowed(lines, wanted, NOW) if line in picked]
+        found = [line_at(text, begin) for begin in Search(wanted, NOW).begins(text)]
         right = [line for line, (row, missed_ms) in zip(lines, rows, strict=True) if matches(shown(row, missed_ms), wanted, NOW)]
         assert set(right) <= set(found), (SEED, wanted)
         routed = wanted.trunk_id is not None or wanted.destination is not None
@@ -162,7 +155,7 @@ def test_a_line_holds_its_number_and_moments(draw: Random) -> None:
     row = drawn_row(draw)
     line = line_of(row, 1_764_000_000_123, 5)
     assert len(line) == LINE
-    assert lines_in(line * 2) == [line[:-1]] * 2
+    assert whole_lines(line * 2) == line * 2
     assert (number_in(line), seen_ms_in(line), missed_ms_in(line)) == (row.owned.number, 1_764_000_000_123, 5)
 
 
@@ -194,3 +187,33 @@ def test_the_first_lines_are_those_of_the_whole_in_its_order(draw: Random) -> No
             for count in (1, 7, 59, 60, 61):
                 assert first_lines(numbered, field, count, descending=descending) == whole[:count], (SEED, field, descending, count)
     assert first_lines([], "added", 3, descending=True) == []
+
+
+def test_first_lines_of_many_texts_are_those_of_the_whole(draw: Random) -> None:
+    lines = [line_of(drawn_row(draw), 1)[16:-1] for _ in range(90)]
+    lines = [f"+1213{place:011}{line}" for place, line in enumerate(lines)]
+    lines += [" " * (LINE - 1)] * 10
+    draw.shuffle(lines)
+    texts = ["".join(f"{line}\n" for line in lines[start : start + 20]) for start in range(0, 100, 20)]
+    every = Search(InventoryFilter(), NOW)
+    for sort in (sign + field for field in SORTS for sign in ("", "-")):
+        key, descending = sort_key(sort.removeprefix("-")), sort.startswith("-")
+        whole = sorted((line for line in lines if line[0] == "+"), key=key, reverse=descending)
+        for count in (1, 7, 89, 90, 91):
+            for begin in (None, 0, 30, 89):
+                first = FirstLines(sort, count, None if begin is None else key(whole[begin]))
+                for text in texts:
+                    first.add(text, every.begins(text))
+                after = 0 if begin is None else begin + 1
+                assert first.lines == whole[after : after + count], (SEED, sort, count, begin)
+
+
+def test_what_another_program_wrote_into_a_segment_hides_no_number(draw: Random) -> None:
+    line = line_of(drawn_row(draw), 1)
+    for written in (line[:50], "\n", f"{line[:-1]}x\n", "x" * LINE):
+        text = whole_lines(f"{line}{written}{line}")
+        if not written.endswith("\n"):  # It runs into the line behind it.
+            assert text == line, written
+        else:
+            assert text == line * 2, written
+    assert whole_lines("") == ""

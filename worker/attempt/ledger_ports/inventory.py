@@ -10,8 +10,9 @@ from didflow.contract.provider import OwnedNumber
 from didflow.contract.requests import CHANGE_BY_THEMSELVES, Selector
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.inventory import as_shown, candidates, look, read_numbers, selected
-from didflow.ledger.inventory_columns import has_more, needs_records, number_in, seen_ms_in
+from didflow.ledger.inventory_columns import has_more, number_in, seen_ms_in
 from didflow.ledger.inventory_rows import read_owned
+from didflow.ledger.inventory_search import needs_records
 from didflow.ledger.keys import Keys
 from didflow.ledger.ledger import Claim, Ledger
 from didflow.ledger.past_routes import routes_at
