@@ -5,6 +5,10 @@
 #
 #     sh examples/churn_csv.sh examples/churn.csv
 #
+# Without numbers for these customers each line says so. On `didflow up`, order some first:
+#
+#     didflow buy --country US --city "LOS ANGELES, CA" --reference acme --key order-acme-1 --yes --wait
+#
 # A line that can't be acted on stops no other; the report names it and the exit code is 1. The same file may be run again:
 # a line's key is its job. The columns: docs/churn.md. It asks for nothing, so it may run from cron.
 set -eu

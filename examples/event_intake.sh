@@ -5,7 +5,7 @@
 #
 # Run it where `didflow requests consume` and workers run (`didflow up` has both):
 #
-#     REDIS_CLI="redis-cli -u redis://127.0.0.1:6379" sh examples/event_intake.sh 4711 acme
+#     REDIS_CLI="redis-cli -u redis://127.0.0.1:6379" sh examples/event_intake.sh 4741 acme
 #
 # For the embedded server of `didflow up`: REDIS_CLI="redis-cli -s PATH", with the path from the unix:// URL that `up` prints.
 # The events, their fields and the errors: docs/events.md. The results: docs/results.md.
@@ -14,6 +14,7 @@ order=${1:?usage: event_intake.sh ORDER CUSTOMER}
 customer=${2:?usage: event_intake.sh ORDER CUSTOMER}
 namespace=${DIDFLOW_NAMESPACE:-didflow}
 redis=${REDIS_CLI:-redis-cli}
+command -v "${redis%% *}" > /dev/null || { echo "${redis%% *} isn't installed: name your redis-cli or valkey-cli in REDIS_CLI" >&2; exit 2; }
 
 # The group first, so that no result is missed. BUSYGROUP means that it exists.
 $redis XGROUP CREATE "$namespace:results" crm '$' MKSTREAM || true

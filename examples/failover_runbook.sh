@@ -13,12 +13,17 @@
 set -eu
 step=${1:?usage: failover_runbook.sh look|move|back INCIDENT [FROM TO]}
 incident=${2:?name the incident}
+from_to() { [ $# -eq 4 ] || { echo "usage: failover_runbook.sh $step INCIDENT FROM TO" >&2; exit 2; }; }
 
 case $step in
-look) # How many numbers would move, and from where. Changes nothing.
+look)
+    from_to "$@"
+    # How many numbers would move, and from where. Changes nothing.
     didflow failover --from-destination "$3" --to "$4" --dry-run
     ;;
-move) # The first 2 numbers go ahead; if they can't be confirmed, the others stay. Waits, and reads every number back.
+move)
+    from_to "$@"
+    # The first 2 numbers go ahead; if they can't be confirmed, the others stay. Waits, and reads every number back.
     didflow failover --from-destination "$3" --to "$4" --incident "$incident" --canary 2 --yes
     ;;
 back) # Each number gets its own old route. What somebody changed in the meantime is left alone.

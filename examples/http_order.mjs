@@ -1,13 +1,13 @@
 // Shows: an order from a service in Node that uses nothing but HTTP: submit once, follow the job's events, read the numbers.
 //
-// Run it beside `didflow up`:   node examples/http_order.mjs order-4711
-// Elsewhere:                    DIDFLOW_HTTP_URL=https://didflow.example.net DIDFLOW_HTTP_KEY=dfk_… node examples/http_order.mjs order-4711
+// Run it beside `didflow up`:   node examples/http_order.mjs order-node-1
+// Elsewhere:                    DIDFLOW_HTTP_URL=https://didflow.example.net DIDFLOW_HTTP_KEY=dfk_… node examples/http_order.mjs order-node-1
 //
 // Needs Node 18 or newer, and no package.
 
 const base = process.env.DIDFLOW_HTTP_URL ?? "http://127.0.0.1:8780";
 const key = process.env.DIDFLOW_HTTP_KEY;
-const order = process.argv[2] ?? "order-4711";
+const order = process.argv[2] ?? "order-node-1";
 
 const authorization = key ? { Authorization: `Bearer ${key}` } : {};
 
@@ -18,13 +18,19 @@ async function send(path, options = {}) {
     try {
       answer = await fetch(base + path, { ...options, headers: { ...authorization, ...options.headers } });
     } catch (error) {
-      if (tries === 5) throw error;
+      if (tries === 5) {
+        console.error(`${base} doesn't answer (${error.cause?.code ?? error.message}): is \`didflow up\` running?`);
+        process.exit(1);
+      }
       await pause(tries);
       continue;
     }
     if (answer.ok) return answer;
     const problem = await answer.json();
-    if (!problem.retryable || tries === 5) throw new Error(`${problem.code}: ${problem.detail}`);
+    if (!problem.retryable || tries === 5) {
+      console.error(`${problem.code}: ${problem.detail}`);
+      process.exit(1);
+    }
     await pause(Number(answer.headers.get("retry-after") ?? tries));
   }
 }

@@ -5,8 +5,8 @@ Shows: an HTTP endpoint that answers at once and never orders twice, and a backg
 Run it beside `didflow up`, which has the workers and a sandbox of the provider:
 
     python examples/onboarding_service.py --port 8080
-    curl -d '{"order": "4711", "customer": "acme", "quantity": 2}' http://127.0.0.1:8080/orders
-    curl http://127.0.0.1:8080/orders/4711
+    curl -d '{"order": "4731", "customer": "acme", "quantity": 2}' http://127.0.0.1:8080/orders
+    curl http://127.0.0.1:8080/orders/4731
 
 The same order may be posted again when an answer was lost: it is the same job. `provision` is where your own code goes.
 """

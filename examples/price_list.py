@@ -11,19 +11,14 @@ Run it beside `didflow up`, which has the workers and a sandbox of the provider:
 import asyncio
 import sys
 
-from didflow import AsyncDidflow, CatalogueOffer, CatalogueTimeout, DidflowError, UnknownPlace
+from didflow import AsyncDidflow, CatalogueOffer, CatalogueTimeout, DidflowError
 
 
 async def price_list(country: str, city: str) -> str:
+    """Raises UnknownPlace, whose message has the nearest names; CatalogueTimeout; ServiceUnavailable without Redis."""
     didflow = AsyncDidflow.from_env()
     try:
         answer = await didflow.catalogue.offers(country, city, max_age_s=3600, timeout_s=20)
-    except UnknownPlace as unknown:  # The message has the nearest names.
-        return str(unknown)
-    except CatalogueTimeout as late:  # The look continues: the next page view may find its answer.
-        return f"no prices yet ({late.reason})"
-    except DidflowError as error:
-        return str(error)
     finally:
         await didflow.aclose()
     lines = [f"{len(answer.items)} numbers in {city}, as of {answer.looked_at:%H:%M} UTC"]
@@ -37,5 +32,17 @@ def line(offer: CatalogueOffer) -> str:
     return f"{offer.number}  {offer.setup_usd} + {offer.monthly_usd} USD a month  {sms}" + (f"  needs: {papers}" if papers else "")
 
 
+def main() -> str:
+    """The list. Ends with a sentence and exit code 1 where there is none."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: price_list.py COUNTRY CITY")
+    try:
+        return asyncio.run(price_list(*sys.argv[1:]))
+    except CatalogueTimeout as late:  # The look continues: the next page view may find its answer.
+        sys.exit(f"no prices yet ({late.reason})")
+    except DidflowError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    print(asyncio.run(price_list(*sys.argv[1:3])))
+    print(main())

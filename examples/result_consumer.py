@@ -5,7 +5,7 @@ Shows: a consumer group, an effect that is written together with the id of its e
 Run it beside `didflow up` and submit some jobs:
 
     python examples/result_consumer.py charges.sqlite
-    didflow buy --country US --city "LOS ANGELES, CA" --key order-1 --yes
+    didflow buy --country US --city "LOS ANGELES, CA" --key order-booked-1 --yes
 
 Start it twice with different `--consumer` names: the two share the work, and if one dies the other gets its deliveries after a minute.
 """

@@ -25,7 +25,7 @@ def selected_records(keys: Keys, account: str, matching: InventoryFilter, expect
         raise _refused("matching", f"{why}: wait for the next sweep, or use a selector, which lists the account")
     records = tuple(sorted(number.record_id for number in found if number.missing_since is None))
     if not records:
-        raise _refused("matching", "no number of the account matches")
+        raise _refused("matching", "no number of the account matches: look with `didflow numbers` and fewer filters")
     if expected_count is not None and expected_count != len(records):
         raise _refused("expected_count", f"{len(records)} numbers match and {expected_count} were expected: nothing was submitted")
     return records

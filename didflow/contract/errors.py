@@ -180,10 +180,12 @@ class AlreadyLeaving(IdempotencyConflict):
 
 
 class JobNotFound(DidflowError):
+    """`what`: what its name is of."""
+
     code = "job_not_found"
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id[:60]!r}: `didflow jobs` lists those that are kept")
+    def __init__(self, name: str, what: str = "job") -> None:
+        super().__init__(f"there is no {what} {name[:60]!r}: `didflow jobs` lists those that are kept")
 
 
 class NumbersGone(DidflowError):

@@ -22,6 +22,7 @@ from didflow.ledger.script_calls import Call
 MESSAGE = "message-"
 REQUEST = "request-"
 _ENTRY = re.compile(r"\d+-\d+")
+_JOB = re.compile(r"[0-9a-f]{26}([:-].*)?")
 #: The code of a business event that was delivered too often without an acknowledgement.
 UNDELIVERABLE = "undeliverable"
 #: The first bytes of a message show its origin.
@@ -114,7 +115,7 @@ def drop(commands: Commands, name: str) -> Command[None]:
     if name.startswith(REQUEST):
         yield from _drop_entry(commands, ("requests", "dead"), name.removeprefix(REQUEST), name)
         return
-    if not name.startswith(MESSAGE):
+    if _JOB.fullmatch(name):
         raise InvalidRequest(f"{name}: a job isn't dropped: `didflow resolve` ends it with what you found")
     messages = yield from commands.run(_undecodable(ALL_MESSAGES))
     meant = [text for text in messages if _message(text).name == name]

@@ -7,7 +7,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 #: By what stands behind `didflow`; of a group that is no command by itself there are none.
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "buy": (
-        'buy --country US --city "LOS ANGELES, CA" -q 2 --key order-4711',
+        'buy --country US --city "LOS ANGELES, CA" -q 2 --key order-5',
         "buy --country DE --documents allow_inactive --dry-run",
     ),
     "catalogue countries": ("catalogue countries", "catalogue countries --fresh --json"),

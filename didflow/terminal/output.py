@@ -79,7 +79,7 @@ def fail(error: DidflowError, *, as_json: bool, more: Mapping[str, object] | Non
     else:
         console = WholeWords(stderr=True)
         if faults:
-            console.print(Text(f"{error.code}: nothing was submitted", style="red"))
+            console.print(Text(f"{error.code}: nothing was changed", style="red"))
             for fault in faults:
                 console.print(Text(f"  {clean(fault.path)}: {clean(_for_a_person(fault))}"))
         else:

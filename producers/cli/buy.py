@@ -97,6 +97,9 @@ def _quote(path: Path | None, beside: dict[str, Any]) -> Quote | None:
     try:
         printed = TypeAdapter(dict[str, Any]).validate_json(given.file_text(path))
         return Quote.model_validate((printed.get("result") or {}).get("quote") or printed)
-    except (OSError, ValueError, AttributeError):  # A ValidationError is a ValueError, and so is InvalidRequest.
+    except OSError as error:
+        given.refuse("quote", f"{str(path)[:80]} can't be read ({type(error).__name__})")
+        raise
+    except (ValueError, AttributeError):  # A ValidationError is a ValueError, and so is InvalidRequest.
         given.refuse("quote", f"{str(path)[:80]} holds no quote: give it what `didflow buy --dry-run --json` printed")
         raise

@@ -31,7 +31,7 @@ def status(
         didflow = Didflow.from_env()
         view = Onboarding(didflow, account=account).find(order)
         if view is None:
-            raise JobNotFound(f"of order {order}")
+            raise JobNotFound(order, "order")
         view = wait_for(didflow, view.id, timeout, quiet=as_json) if wait else view
         show_or_report(view, as_json=as_json)
 

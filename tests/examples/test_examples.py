@@ -57,6 +57,14 @@ def test_every_example_is_listed_and_says_how_to_run_it() -> None:
     assert [name for name, header in headers.items() if "Shows: " not in header or f"examples/{name}" not in header] == []
 
 
+def refused(environment: dict[str, str], *command: object, code: int = 1) -> str:
+    """What an example says that ends with this code."""
+    words = [str(one) for one in command]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stdout) == (code, ""), ended
+    return ended.stderr
+
+
 @contextmanager
 def started(environment: dict[str, str], *command: object) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen([str(one) for one in command], env=environment, stdout=subprocess.PIPE, text=True)
@@ -183,7 +191,21 @@ def test_the_price_list_has_prices_and_documents(environment: dict[str, str], in
         berlin = run(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berlin").splitlines()
         assert berlin[0].startswith("30 numbers in Berlin, as of ")
         assert berlin[1].endswith("needs: Any form of ID, Proof of local address")
-        assert "did you mean Berlin" in run(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berln")
+        assert "did you mean Berlin" in refused(environment, sys.executable, EXAMPLES / "price_list.py", "DE", "Berln")
+    assert refused(environment, sys.executable, EXAMPLES / "price_list.py") == "usage: price_list.py COUNTRY CITY\n"
+    nowhere = environment | {"DIDFLOW_REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert "check DIDFLOW_REDIS_URL" in refused(nowhere, sys.executable, EXAMPLES / "price_list.py", "DE", "Berlin")
+
+
+@pytest.mark.parametrize("step", ["look", "move"])
+def test_a_step_of_the_runbook_without_its_destinations_says_how_to_call_it(environment: dict[str, str], step: str) -> None:
+    said = refused(environment, "sh", EXAMPLES / "failover_runbook.sh", step, "INC-31", code=2)
+    assert said == f"usage: failover_runbook.sh {step} INCIDENT FROM TO\n"
+
+
+def test_an_order_by_redis_commands_needs_a_client(environment: dict[str, str]) -> None:
+    without = environment | {"REDIS_CLI": "no-such-client -u redis://127.0.0.1"}
+    assert "no-such-client isn't installed" in refused(without, "sh", EXAMPLES / "event_intake.sh", "4711", "acme", code=2)
 
 
 def test_the_inventory_report(environment: dict[str, str], inline: InlineWorker) -> None:

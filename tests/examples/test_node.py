@@ -32,6 +32,18 @@ def test_an_order_from_node_over_http(inline: InlineWorker, valkey: EmbeddedValk
     assert {line.split()[0] for line in first.splitlines()[-2:]} == inline.owned()
 
 
+@pytest.mark.skipif(not shutil.which("node"), reason="no Node here: apt-get install nodejs")
+def test_node_says_what_is_wrong_without_a_trace(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
+    key = ApiKey(id=new_key_id(), name="shop", scopes=frozenset({ApiScope.READ, ApiScope.BUY}))
+    inline.ledger.perform(create(inline.ledger.commands, key))
+    with serving(inline.ledger, valkey.url) as url:
+        variables = os.environ | {"DIDFLOW_HTTP_URL": url}
+        ended = subprocess.run(["node", str(EXAMPLE)], env=variables, capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("key_missing: send a key as `Authorization: Bearer dfk_")
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def ordered(environment: dict[str, str], key: str) -> str:
     """What it prints."""
     ran = subprocess.run(["node", str(EXAMPLE), key], env=environment, capture_output=True, text=True, check=False, timeout=120)

@@ -173,7 +173,7 @@ def test_every_fault_is_named_at_once(offline: Shell) -> None:
     assert bad.code == 2
     for where in ("country", "quantity", "max_monthly_usd", "to", "not_before"):
         assert f"  {where}: " in bad.err
-    assert "nothing was submitted" in bad.err
+    assert "nothing was changed" in bad.err
 
 
 def test_a_file_that_cannot_be_read_hides_no_other_fault_and_makes_none(offline: Shell) -> None:

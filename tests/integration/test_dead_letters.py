@@ -136,8 +136,11 @@ def test_a_parked_job_is_replayed_and_no_other(real_ledger: Ledger, didflow: Did
         didflow.replay(over)
     with pytest.raises(JobNotFound):
         didflow.replay("nobody")
-    with pytest.raises(InvalidRequest, match="didflow resolve"):
-        didflow.drop(job)
+    for one in (job, f"{job}-unpark"):
+        with pytest.raises(InvalidRequest, match="didflow resolve"):
+            didflow.drop(one)
+    with pytest.raises(DeadLetterNotFound):
+        didflow.drop("all")
 
 
 def test_a_foreign_message_is_dropped_by_its_name_and_its_neighbours_stay(real_ledger: Ledger, didflow: Didflow) -> None:

@@ -121,6 +121,23 @@ def test_http_is_served_by_compose_systemd_and_the_procfile() -> None:
     assert "didflow serve" in (DEPLOY.parent / "Procfile").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("requests", {"namespace", "log_level"}),
+        ("webhooks", {"namespace", "log_level", "webhook_networks", "webhook_proxy"}),
+        ("http", {"namespace", "log_level", "webhook_networks", "second_person_usd"}),
+    ],
+)
+def test_compose_gives_settings_of_the_env_file_to_processes_without_the_provider_s_key(name: str, settings: set[str]) -> None:
+    """A namespace that only the workers have splits the ledger; networks that only they have let no delivery out."""
+    services = (DEPLOY / "compose.yaml").read_text().split("\nservices:\n")[1]
+    (service,) = [one for one in re.split(r"^  (?=\w+:$)", services, flags=re.MULTILINE) if one.startswith(f"{name}:")]
+    passed_on = re.findall(r"^      DIDFLOW_(\w+):(?: \$\{DIDFLOW_\1:-didflow\})?$", service, re.MULTILINE)
+    assert {one.lower() for one in passed_on} == settings <= set(Settings.model_fields)
+    assert "WAVIX" not in service
+
+
 def test_the_image_has_every_package_of_the_wheel() -> None:
     wheel = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     copied = re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def commands() -> list[str]:
     return [match[1] for line in found if (match := re.match(r"(?:.*(?:bin/| exec worker ))?didflow (\S.*)", line.strip()))]
 
 
+def submits() -> Iterator[tuple[str, str, str]]:
+    """(key, what is requested by it, where) of each submit that a page or an example shows: whoever runs them in turn uses one ledger."""
+    for page in [*PAGES, ROOT / "examples/result_consumer.py", ROOT / "examples/churn_csv.sh"]:
+        for line in re.findall(r"didflow buy (.*)$", page.read_text(), re.MULTILINE):
+            words = [word for word in shlex.split(line.split(" # ")[0].replace("`", " "), comments=True) if word not in ("--wait", "--yes")]
+            if "--key" in words and "…" not in words:
+                yield words[words.index("--key") + 1], " ".join(words), page.name
+        for block in blocks(page, "python"):
+            for key in re.findall(r'idempotency_key="([^"]+)"', block):
+                yield key, block, page.name
+    for page in PAGES:
+        for key, body in re.findall(r"Idempotency-Key: ([^']+)'(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            yield key, body, page.name
+
+
 def error_codes() -> set[str]:
     """Every literal code of a job's or a number's error in the source."""
     sources = [path.read_text() for folder in ("didflow", "producers", "worker") for path in (ROOT / folder).rglob("*.py")]
@@ -53,6 +69,15 @@ def test_every_state_reason_and_outcome_is_explained_to_operators(word: str) -> 
 def test_every_error_code_is_explained_to_operators() -> None:
     assert len(error_codes()) > 15
     assert [code for code in sorted(error_codes()) if f"`{code}`" not in OPERATIONS] == []
+
+
+def test_examples_that_are_run_in_turn_have_keys_of_their_own() -> None:
+    """The same key with another request is a conflict, and the reader's fault it isn't."""
+    found: dict[str, dict[str, str]] = {}
+    for key, request, page in submits():
+        found.setdefault(key, {})[request] = page
+    assert len(found) > 12
+    assert {key: sorted(requests.values()) for key, requests in found.items() if len(requests) > 1} == {}
 
 
 def test_settings_that_the_pages_name_exist() -> None:
@@ -135,11 +160,11 @@ def test_the_python_of_the_readme_and_of_its_page_runs(inline: InlineWorker, val
 def test_the_failover_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     example = "\n".join(blocks(ROOT / "docs/failover.md", "python"))
     environment = os.environ | {"DIDFLOW_REDIS_URL": valkey.url, "DIDFLOW_NAMESPACE": inline.settings.namespace}
-    inline.own(3, label="customer-9")
+    inline.sandbox.order("seed_owned", count=3, destinations=[{"transport": 5, "destination": "144", "priority": 1}])
     inline.own(1)
     with working(inline):
         ran = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=True, timeout=60)
-    assert re.fullmatch(r"3 None\n\w{26} \w{26}\nINC-31 \w+ \d of \d no\n", ran.stdout)
+    assert re.fullmatch(r"3 None\n\w{26} \w{26}\nINC-33 \w+ \d of \d no\n", ran.stdout)
 
 
 def ran(page: str, inline: InlineWorker, valkey: EmbeddedValkey, which: int = 0) -> list[str]:
@@ -167,10 +192,10 @@ def test_the_onboarding_page_s_ladder_and_quote_run(inline: InlineWorker, valkey
 
 def test_the_events_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:
     *taken, handed_over = ran("events.md", inline, valkey)
-    assert taken[:2] == ["4711 True", "4711 False"]
+    assert taken[:2] == ["shop-4722 True", "shop-4722 False"]
     assert "'data.request.country'" in taken[2]
     assert "'data.request.quantity'" in taken[2]
-    assert re.fullmatch(r"4711 acme \['\+1\d+', '\+1\d+'\]", handed_over)
+    assert re.fullmatch(r"shop-4722 acme \['\+1\d+', '\+1\d+'\]", handed_over)
 
 
 def test_the_history_page_s_python_runs(inline: InlineWorker, valkey: EmbeddedValkey) -> None:

@@ -132,6 +132,9 @@ def test_every_fault_of_where_is_named(inline: InlineWorker, shell: Shell) -> No
     assert wrong.code == 2
     assert {place for place, _ in wrong.json["error"]["faults"]} == {"where", "where.colour", "where.seconds_max"}
     none = shell("release", "--where", "label=nobody", "--json")
-    assert (none.code, none.json["error"]["faults"]) == (2, [["matching", "no number of the account matches"]])
+    assert (none.code, none.json["error"]["faults"]) == (
+        2,
+        [["matching", "no number of the account matches: look with `didflow numbers` and fewer filters"]],
+    )
     both = shell("release", "--where", "label=acme", "--number", "+12135550100", "--json")
     assert both.code == 2

@@ -1,6 +1,6 @@
 """Where numbers went at a moment, and bringing them back there: from the histories and the inventory, by the guarded job."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -117,6 +117,15 @@ def test_what_was_not_ours_then_is_not_meant_and_what_is_not_known_is_left_as_it
     }
     (error,) = (one.error for one in numbers(view) if one.error)
     assert error.code == "route_unknown"
+
+
+def test_a_moment_before_all_numbers_is_named_as_the_reason(inline: InlineWorker) -> None:
+    begin = moment(inline)
+    inline.run(SearchAndBuy(country="US", city="LOS ANGELES, CA"))
+    view = inline.run(Reroute(selector=Selector(all=True), back_to=begin.astimezone(timezone(timedelta(hours=1)))))
+    assert view.error is not None
+    assert view.error.code == "nothing_selected"
+    assert view.error.message == f"the account had none of the selected numbers at {begin:%Y-%m-%dT%H:%M:%SZ}; nothing was changed"
 
 
 @pytest.mark.parametrize(

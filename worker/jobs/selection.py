@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
 
 from didflow.contract.countries import same_country
 from didflow.contract.destinations import Route, Transport
@@ -149,11 +150,17 @@ def select(request: Reroute | Release, provider: OwnedPort, mirror: MirroredNumb
 def check_count(request: Reroute | Release, count: int) -> None:
     """Raises Refused if a selector matches none, or `expected_count` doesn't agree."""
     if request.selector is not None and not count:
-        raise Refused(JobError(code=NOTHING_SELECTED, message="no number of the account matches the selector; nothing was changed"))
+        raise Refused(JobError(code=NOTHING_SELECTED, message=f"{_none(request)}; nothing was changed"))
     if request.expected_count is not None and count != request.expected_count:
         message = f"{count} numbers are selected and {request.expected_count} were expected: nothing was changed."
         message += f" If these are meant, give --expected-count {count} (field expected_count)" if count else ""
         raise Refused(JobError(code="unexpected_count", message=message))
+
+
+def _none(request: Reroute | Release) -> str:
+    if isinstance(request, Reroute) and request.back_to is not None:
+        return f"the account had none of the selected numbers at {request.back_to.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return "no number of the account matches the selector"
 
 
 def fits(owned: OwnedNumber, selector: Selector) -> bool:
