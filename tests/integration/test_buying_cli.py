@@ -167,3 +167,10 @@ def test_a_request_that_uses_none_of_it_keeps_its_fingerprint() -> None:
     others: list[dict[str, Any]] = [{"ladder": (Rung(),), "city": ()}, {"wait_until": datetime(2027, 1, 1, tzinfo=UTC)}]
     for fields in others:
         assert fingerprint(Submission(plain.request.model_copy(update=fields))) != fingerprint(plain)
+
+
+def test_a_quote_that_is_no_file_is_not_said_to_hold_none(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {})
+    (tmp_path / "note.txt").write_text("not a quote")
+    assert "quote: nowhere.json can't be read (FileNotFoundError)" in shell("buy", "--yes", "--quote", "nowhere.json").err
+    assert "quote: note.txt holds no quote" in shell("buy", "--yes", "--quote", "note.txt").err

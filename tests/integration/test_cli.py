@@ -477,7 +477,8 @@ def test_a_number_s_history_is_shown_and_an_edit_of_it_is_detected(running: Clus
 def test_an_order_is_followed_by_its_name_and_handed_over(didflow: Shell) -> None:
     bought = didflow("buy", "--yes", *OF_LOS_ANGELES, "--key", "onboarding:4711", "--reference", "acme", "--wait", "--json").json
     assert didflow("onboarding", "status", "4711", "--wait", "--json").json["id"] == bought["id"]
-    assert didflow("onboarding", "status", "4712").code == 2
+    none = didflow("onboarding", "status", "4712")
+    assert (none.code, "there is no order '4712'" in none.err) == (2, True)
     (line,) = didflow("onboarding", "fulfilments", "--group", "crm", "--json").out.splitlines()
     shown_now = json.loads(line)
     assert (shown_now["order"], shown_now["customer"], shown_now["state"], len(shown_now["active"])) == ("4711", "acme", "succeeded", 1)
