@@ -13,5 +13,5 @@ for i = 3, #ARGV, 2 do
   local bound = string.match(ARGV[i], ':(%d+)$') or string.match(ARGV[i], ':(inf)$')
   if bound then by_bound[bound] = (by_bound[bound] or 0) + tonumber(ARGV[i + 1]) end
 end
-for bound, count in pairs(by_bound) do count_in_minute('call:' .. bound, int(count)) end
+for bound, count in pairs(by_bound) do count_in_minute('call:' .. bound, count) end
 return 'ok'

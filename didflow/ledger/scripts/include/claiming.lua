@@ -12,6 +12,7 @@
 --- @include "include/kinds.lua"
 --- @include "include/nudges.lua"
 --- @include "include/reading.lua"
+--- @include "include/shared_writes.lua"
 --- @include "include/states.lua"
 --- @include "include/waiting.lua"
 --- @include "include/wakes.lua"
@@ -98,8 +99,8 @@ local function claim_job(id, claimant, lease_ms, probe_ms, version, runs_behind_
   redis.call('HSET', job, 'state', 'running', 'token', token, 'attempt', attempt, 'crashes', int(crashes), 'owner', claimant,
     'lease_ms', int(now + lease_ms), 'lease_for', int(lease_ms), 'alone', alone and '1' or '0', 'due_ms', '', 'reason', '', 'unanswered', '0', 'started_ms', started_ms, 'cancel_known', f[5] or '',
     'v', int(version), unpack(fields))
-  redis.call('ZADD', key('leases'), int(now + lease_ms), id)
-  redis.call('ZREM', key('due'), id)
+  add_to(key('leases'), int(now + lease_ms), id)
+  remove_from(key('due'), id)
   if state == 'waiting' then wait_no_more(id, f[3] or '') end
   list_under(id, f[18], f[14], state, 'running')
   return {'yes', token, probe, redis.call('HGETALL', job), epoch, gate}

@@ -25,3 +25,9 @@ local function rfc3339(ms)
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
     math.floor(rest / 3600000), math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
+
+local NOW_RFC3339
+local function now_rfc3339()
+  NOW_RFC3339 = NOW_RFC3339 or rfc3339(now_ms())
+  return NOW_RFC3339
+end

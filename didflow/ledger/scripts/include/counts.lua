@@ -3,6 +3,7 @@
 -- {kind}:run_ms are sums. A bound is 'none' where there was no such time, 'inf' above the last.
 --- @include "include/keys.lua"
 --- @include "include/minutes.lua"
+--- @include "include/shared_writes.lua"
 local BOUNDS_MS = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, 7200000, 86400000}
 
 local function bound_of(ms)
@@ -17,8 +18,8 @@ end
 local function count_end(kind, state, wait_ms, run_ms)
   kind = string.match(kind or '', '^[a-z_]+$') or 'unreadable'
   local ended = key('metrics', 'ended')
-  redis.call('HINCRBY', ended, kind .. ':' .. state .. ':' .. bound_of(wait_ms) .. ':' .. bound_of(run_ms), 1)
+  add_to_count(ended, kind .. ':' .. state .. ':' .. bound_of(wait_ms) .. ':' .. bound_of(run_ms), 1)
   count_in_minute('ended:' .. state, 1)
-  if wait_ms then redis.call('HINCRBY', ended, kind .. ':wait_ms', int(wait_ms)) end
-  if run_ms then redis.call('HINCRBY', ended, kind .. ':run_ms', int(run_ms)) end
+  if wait_ms then add_to_count(ended, kind .. ':wait_ms', wait_ms) end
+  if run_ms then add_to_count(ended, kind .. ':run_ms', run_ms) end
 end

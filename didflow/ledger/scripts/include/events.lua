@@ -6,7 +6,7 @@ local STREAM_MAX = 1000000  -- entries; the hard maximum
 -- Writes a CloudEvents entry that is about no single job; `data` is JSON.
 local function announce(id, kind, subject, data)
   redis.call('XADD', key('events'), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id, 'source', 'didflow', 'type', kind,
-    'subject', subject, 'time', rfc3339(now_ms()), 'datacontenttype', 'application/json', 'data', data)
+    'subject', subject, 'time', now_rfc3339(), 'datacontenttype', 'application/json', 'data', data)
 end
 
 -- The same with the next id of this prefix. It is never below the moment: an id that was given to an event which the server then lost with its
@@ -36,7 +36,7 @@ local function tell_event(stream, id, f, state, body)
   local traced = f[15] and f[15] ~= '' and {'traceparent', f[15]} or {}
   if traced[1] and f[16] and f[16] ~= '' then traced[3], traced[4] = 'tracestate', f[16] end
   redis.call('XADD', key(stream), 'MAXLEN', '~', STREAM_MAX, '*', 'specversion', '1.0', 'id', id .. ':' .. int(seq), 'source', 'didflow',
-    'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', rfc3339(now_ms()),
+    'type', 'didflow.job.' .. state .. '.v1', 'subject', id, 'time', now_rfc3339(),
     'datacontenttype', 'application/json', 'data', data .. '}', unpack(traced))
   return 'seq', int(seq), 'emitted_state', state, 'emitted_reason', f[2] or ''
 end

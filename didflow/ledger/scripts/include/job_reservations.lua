@@ -60,9 +60,10 @@ end
 -- Gives up what the job holds; tainted numbers stay reserved until their time.
 local function give_up_reservations(id, account)
   local held = redis.call('SMEMBERS', job_key(id) .. ':reserved')
+  if #held == 0 then return end
   if redis.call('EXISTS', key('handed_out', account)) == 1 then
     for _, number in ipairs(held) do note_reused(id, account, number) end
   end
   drop_reserved(id, account, held)
-  if #held > 0 then redis.call('DEL', job_key(id) .. ':reserved') end
+  redis.call('DEL', job_key(id) .. ':reserved')
 end

@@ -109,5 +109,5 @@ local NS = KEYS[1]
 
 local function key(...) return NS .. ':' .. table.concat({...}, ':') end
 local function job_key(id) return NS .. ':job:' .. id end
--- tostring() would write 1.7e+12.
-local function int(n) return string.format('%.0f', n) end
+-- tostring() would write 1.7e+12. C's %d takes a fraction of the time of %.0f.
+local function int(n) return string.format(n % 1 == 0 and math.abs(n) < 1e15 and '%d' or '%.0f', n) end

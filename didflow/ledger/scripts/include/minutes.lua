@@ -2,10 +2,11 @@
 -- `what` is 'ended:{state}' or 'call:{bound in ms}' ('inf' above the last).
 --- @include "include/clock.lua"
 --- @include "include/keys.lua"
+--- @include "include/shared_writes.lua"
 local HOURS_KEPT_S = 25 * 3600
 
 local function count_in_minute(what, by)
   local minute = math.floor(now_ms() / 60000)
   local hour = key('metrics', 'hour', int(math.floor(minute / 60)))
-  if redis.call('HINCRBY', hour, int(minute % 60) .. ':' .. what, by) == tonumber(by) then redis.call('EXPIRE', hour, HOURS_KEPT_S) end
+  add_to_count(hour, int(minute % 60) .. ':' .. what, by, HOURS_KEPT_S)
 end

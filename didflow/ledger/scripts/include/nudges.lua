@@ -13,7 +13,7 @@ local function send_message(id, kind, lane, n, priority, crashes)
   -- Dramatiq takes from the head. Priorities above the middle go there, and what a dead worker left half done: it had its turn.
   local urgent = whole(priority, 5) < 5 or whole(crashes, 0) > 0
   redis.call(urgent and 'LPUSH' or 'RPUSH', key('queue', lane), message_id)
-  if redis.call('LPUSH', key('wake', lane), '1') > 64 then redis.call('LTRIM', key('wake', lane), 0, 63) end
+  if redis.call('LLEN', key('wake', lane)) < 64 then redis.call('LPUSH', key('wake', lane), '1') end
 end
 
 local function nudge(id, lane)

@@ -10,26 +10,28 @@
 --- @include "include/ending.lua"
 --- @include "include/histories.lua"
 --- @include "include/keys.lua"
+--- @include "include/shared_writes.lua"
 --- @include "include/steps.lua"
 --- @include "include/tokens.lua"
 local function finish(id, token, state, result, body, retention_ms, detail, calls, history, rows)
-  local job = job_key(id)
-  if not holds(id, token) then
-    if redis.call('HGET', job, 'ended_by') == token then return 'ok' end
+  local held, attempt = holds(id, token)
+  if not held then
+    if redis.call('HGET', job_key(id), 'ended_by') == token then return 'ok' end
     return 'lost'
   end
-  step(id, redis.call('HGET', job, 'attempt'), state, detail, calls)
+  step(id, attempt, state, detail, calls)
   if history and history ~= '' then tell_history((route_caller(id, token)), cjson.decode(history)) end
-  redis.call('HSET', job, 'rows', rows or '0')
-  conclude(id, state, result, body, tonumber(retention_ms), token)
+  conclude(id, state, result, body, tonumber(retention_ms), token, rows or '0')
   return 'ok'
 end
 
 if #ARGV <= 10 then return finish(unpack(ARGV)) end
 local replies = {}
+collect_shared_writes()
 for first = 1, #ARGV, 10 do
   -- One that can't be written stops none of the others.
   local fine, reply = pcall(finish, unpack(ARGV, first, first + 9))
   replies[#replies + 1] = (fine or type(reply) == 'table') and reply or {err = tostring(reply)}
 end
+make_shared_writes()
 return replies

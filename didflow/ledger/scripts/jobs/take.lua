@@ -9,6 +9,7 @@
 --- @include "include/keys.lua"
 --- @include "include/records.lua"
 --- @include "include/restarts.lua"
+--- @include "include/shared_writes.lua"
 local TAKEN = {'claimant', 'string', 'jobs', 'table'}
 local lane, most, consumer, claimant = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5]
 local lease_ms, probe_ms, version, runs_behind_gate = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
@@ -47,6 +48,7 @@ if #popped > 0 then
   local bodies = redis.call('HMGET', messages, unpack(popped))
   redis.call('HDEL', messages, unpack(popped))
   local mine = {}
+  collect_shared_writes()
   for _, body in ipairs(bodies) do
     local id = body and nudged(body)
     if id then
@@ -62,4 +64,5 @@ end
 -- Nothing is left that anybody could be woken for.
 local emptied = #popped < most or redis.call('EXISTS', queue) == 0
 if emptied then redis.call('DEL', key('wake', lane)) end
+if #popped > 0 then make_shared_writes() end  -- At the end: if it fails, the worker's repetition finds what was noted for its claimant.
 return {claims, foreign, emptied and 1 or 0}

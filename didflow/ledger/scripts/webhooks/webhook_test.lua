@@ -15,7 +15,7 @@ if last == event then return {id, message} end
 local kind = 'didflow.webhook.test.v1'
 local name = redis.call('HGET', key('webhooks'), id)
 local body = '{"specversion":"1.0","id":' .. json(event) .. ',"source":"didflow","type":"' .. kind .. '","subject":' .. json(name) .. ',"time":"'
-  .. rfc3339(now_ms()) .. '","datacontenttype":"application/json","data":{"endpoint":' .. json(name) .. ',"actor":' .. json(ARGV[3]) .. '}}'
+  .. now_rfc3339() .. '","datacontenttype":"application/json","data":{"endpoint":' .. json(name) .. ',"actor":' .. json(ARGV[3]) .. '}}'
 message = redis.call('XADD', key('webhooks', 'messages'), '*', 'id', event, 'type', kind, 'key', event, 'account', '', 'reference', '', 'body', body)
 redis.call('HSET', k, 'tested', event, 'test_message', message)
 queue_message(id, event, message)
