@@ -51,5 +51,5 @@ local function make_shared_writes()
   for hash, fields in pairs(counted) do
     for field, count in pairs(fields) do try(add_to_count, hash, field, unpack(count)) end
   end
-  if trouble then error(trouble) end
+  if trouble then error(trouble, 0) end
 end

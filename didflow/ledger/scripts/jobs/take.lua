@@ -48,7 +48,7 @@ if #popped > 0 then
   local bodies = redis.call('HMGET', messages, unpack(popped))
   redis.call('HDEL', messages, unpack(popped))
   local mine = {}
-  collect_shared_writes()
+  if #popped > 1 then collect_shared_writes() end
   for _, body in ipairs(bodies) do
     local id = body and nudged(body)
     if id then
@@ -64,5 +64,5 @@ end
 -- Nothing is left that anybody could be woken for.
 local emptied = #popped < most or redis.call('EXISTS', queue) == 0
 if emptied then redis.call('DEL', key('wake', lane)) end
-if #popped > 0 then make_shared_writes() end  -- At the end: if it fails, the worker's repetition finds what was noted for its claimant.
+if #popped > 1 then make_shared_writes() end  -- At the end: if it fails, the worker's repetition finds what was noted for its claimant.
 return {claims, foreign, emptied and 1 or 0}
