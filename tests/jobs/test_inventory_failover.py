@@ -1,7 +1,6 @@
 """A failover by selector from the inventory: nothing is listed before the first batch, and what the inventory lacked is moved, too."""
 
 import random
-import threading
 
 import pytest
 
@@ -11,7 +10,7 @@ from didflow.contract.requests import Failback, Reroute, SearchAndBuy, Selector
 from didflow.contract.states import JobState, WaitReason
 from didflow.ledger import script_calls
 from didflow.ledger.progress import tally
-from tests.support.fan_out import batches, fanning, play, run_batch
+from tests.support.fan_out import StopsAfter, batches, fanning, play, run_batch
 from tests.support.inline_worker import InlineWorker, numbers, outcomes, result_of
 from tests.support.sweeping import sweep
 from worker.wavix.reads import READ_ATTEMPTS
@@ -257,18 +256,6 @@ def test_the_same_incident_twice_goes_by_the_inventory_both_times(fanning: Inlin
     assert read == 0
     assert len(fanning.ledger.numbers(job.id)) == 47
     assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
-
-
-class StopsAfter(threading.Event):
-    """Set from the n-th question on."""
-
-    def __init__(self, questions: int) -> None:
-        super().__init__()
-        self._left = questions
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left < 0
 
 
 @pytest.mark.parametrize(("field", "named"), [("id", {}), ("number", {"a record (unreadable)": "not_found"})])

@@ -9,7 +9,7 @@ from didflow.contract.destinations import Destination
 from didflow.contract.jobs import JobView
 from didflow.contract.requests import Failback, Reroute, Selector
 from didflow.contract.states import WaitReason
-from tests.support.fan_out import batches, fanning, play, run_batch
+from tests.support.fan_out import StopsAfter, batches, fanning, play, run_batch
 from tests.support.inline_worker import SETTLE_S, InlineWorker, outcomes
 
 __all__ = ["fanning"]
@@ -169,3 +169,99 @@ def test_a_snapshot_goes_with_the_record_ids_that_it_has(fanning: InlineWorker) 
     with pytest.raises(ValueError, match="snapshot_of goes with record_ids"):
         Reroute(numbers=("+12135550100",), destinations=AWAY.destinations, snapshot_of="a-job")
     assert fanning.ledger.perform(fanning.ledger.commands.find()) == ()
+
+
+def test_the_first_batches_are_submitted_while_the_snapshot_is_written(fanning: InlineWorker) -> None:
+    """And an attempt that ends then is continued: the numbers that are on their way keep the route that they had before."""
+    ours = fanning.own(47)
+    seen = read(fanning)
+    job = fanning.submit(prepared(seen))
+    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
+    stopping.runner._stopping = StopsAfter(4)
+    stopping.attempt(job)
+    sent = batches(fanning, job)
+    assert 0 < len(sent) < 5, fanning.steps(job)
+    assert len(fanning.ledger.numbers(job.id)) < len(ours)
+    for batch in sent:
+        run_batch(fanning, batch)
+    before = listed(fanning)
+    fanning.make_due(job)
+    fanning.attempt(job)
+    assert listed(fanning) == before
+    assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
+    play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
+    stopping.close()
+
+
+def test_a_dry_run_that_is_gone_amid_the_snapshot_costs_no_previous_route(fanning: InlineWorker) -> None:
+    ours = fanning.own(47)
+    seen = read(fanning)
+    job = fanning.submit(prepared(seen))
+    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
+    stopping.runner._stopping = StopsAfter(4)
+    stopping.attempt(job)
+    sent = batches(fanning, job)
+    assert 0 < len(sent) < 5, fanning.steps(job)
+    for batch in sent:
+        run_batch(fanning, batch)
+    gone(fanning, seen)
+    assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
+    play(fanning, fanning.submit(Failback(job_id=job.id)))
+    assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
+    stopping.close()
+
+
+def test_only_the_number_that_another_job_rerouted_is_read_again(fanning: InlineWorker) -> None:
+    ours = fanning.own(41)
+    seen = read(fanning)
+    moved_back_and_forth(fanning, ours[7])
+    before = listed(fanning)
+    job = fanning.submit(prepared(seen))
+    fanning.attempt(job)
+    assert listed(fanning) == before + 1
+    assert len(batches(fanning, job)) == 6, "the others as the dry run has them, and one for it"
+
+
+def test_a_canary_goes_before_all_batches(fanning: InlineWorker) -> None:
+    fanning.own(41)
+    seen = read(fanning)
+    fanning.sandbox.add_fault("destinations", "refuse", times=None)
+    job = fanning.submit(prepared(seen, canary=2))
+    view = play(fanning, job)
+    assert view.error is not None
+    assert view.error.code == "canary_failed"
+    assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
+
+
+@pytest.mark.parametrize(("expected", "state"), [(41, "succeeded"), (40, "failed"), (42, "failed")])
+def test_expected_count_holds_before_the_first_batch(fanning: InlineWorker, expected: int, state: str) -> None:
+    fanning.own(41)
+    seen = read(fanning)
+    before = listed(fanning)
+    job = fanning.submit(prepared(seen, expected_count=expected))
+    fanning.attempt(job)
+    assert listed(fanning) == before
+    assert play(fanning, job).state == state
+    assert set(map(tuple, fanning.routes().values())) == {("backup@example.net",) if state == "succeeded" else ("old@example.net",)}
+
+
+def test_where_the_dry_run_lacks_a_number_the_list_decides_about_expected_count(fanning: InlineWorker) -> None:
+    fanning.own(41)
+    request = another_one_too(fanning, read(fanning))
+    before = listed(fanning)
+    view = play(fanning, fanning.submit(request.model_copy(update={"expected_count": 41})))
+    assert listed(fanning) > before
+    assert view.error is not None
+    assert view.error.code == "unexpected_count"
+    assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
+
+
+def test_a_dry_run_by_a_dry_run_reads_what_is(fanning: InlineWorker) -> None:
+    fanning.own(41)
+    seen = read(fanning)
+    before = listed(fanning)
+    view = play(fanning, fanning.submit(prepared(seen, dry_run=True)))
+    assert view.state == "succeeded"
+    assert listed(fanning) > before
+    assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}

@@ -1,6 +1,7 @@
 """A large job and its batches, played by hand: the test says who runs when."""
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from typing import cast
@@ -48,6 +49,18 @@ def play(inline: InlineWorker, job: Job, *, order: random.Random | None = None, 
             inline.make_due(job)
             inline.attempt(job)
     return view
+
+
+class StopsAfter(threading.Event):
+    """Set from the n-th question on."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self._left = questions
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left < 0
 
 
 @pytest.fixture

@@ -5,24 +5,23 @@ and that the inventory lacked is moved, too. A number that was changed elsewhere
 failback it gets the route that the inventory showed.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 
 from didflow.contract.attempt_write import Write
 from didflow.contract.provider import OwnedNumber
-from didflow.contract.requests import Reroute, is_past
+from didflow.contract.requests import Reroute
 from worker.jobs.owned_numbers import listed
 from worker.jobs.ports.context import RerouteContext
 from worker.jobs.ports.endings import CancelRequested
 from worker.jobs.ports.inventory import MirrorSelection
-from worker.jobs.ports.large_jobs import SeenNumber
 from worker.jobs.ports.provider import ReroutePorts
 from worker.jobs.ports.rules import Rules
-from worker.jobs.reroute.fan_out import ChunkedRouteChanges, inactive_in
+from worker.jobs.reroute.fan_out import ChunkedRouteChanges
 from worker.jobs.reroute.guards import Allowance
 from worker.jobs.reroute.parked_numbers import ParkedSelection
 from worker.jobs.reroute.record import checkpoint_of
-from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange, RouteChangeBatch
+from worker.jobs.reroute.route_change import UNREADABLE_MARK, RerouteCheckpoint, RouteChange
+from worker.jobs.reroute.seen_chunks import SeenChunks
 from worker.jobs.reroute.snapshot import SnapshotWriter
 from worker.jobs.selection import fits
 from worker.pages import PER_PAGE
@@ -31,8 +30,6 @@ from worker.pages import PER_PAGE
 TOGETHER = 500
 #: An account whose numbers fit into this many calls is listed first: that costs few calls more.
 CALLS_LISTED = 3
-#: This many numbers at most wait for others that may share a call with them.
-LEFT_OVER = 1000
 
 
 def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePorts, rules: Rules) -> bool:
@@ -47,11 +44,11 @@ def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePo
             return False
         checkpoint = RerouteCheckpoint(taken_ms=context.now_ms(), mirror_age_s=mirror.age_s)
         context.save(Write("snapshot_begun", clear=True, checkpoint=checkpoint.model_dump_json()))
-    chunks = MirroredChunks(request, context, rules, checkpoint)
+    chunks = SeenChunks(request, context, rules, checkpoint, settle_s=rules.settle_s)
     cancelled = False
     try:
         for shown in mirror.numbers(rules.batch_size, TOGETHER) if mirror else ():
-            chunks.add(shown)
+            chunks.add(_to_send(shown, request, context, checkpoint.taken_ms))
         chunks.close()
     except CancelRequested:
         if not context.chunks.count():
@@ -70,6 +67,15 @@ def take_mirrored(request: Reroute, context: RerouteContext, provider: ReroutePo
     return True
 
 
+def _to_send(
+    shown: Sequence[tuple[int, OwnedNumber]], request: Reroute, context: RerouteContext, taken_ms: int
+) -> Iterator[tuple[int, RouteChange]]:
+    """Each with the moment when it was seen."""
+    parked = context.parked.of([owned.number for _, owned in shown])
+    for seen_ms, owned in shown:
+        yield seen_ms, RouteChange.to_send(owned, request.destinations, parked.get(owned.number), taken_ms)
+
+
 def _may_use_it(request: Reroute, context: RerouteContext) -> bool:
     listing = request.dry_run or request.read_routes or request.after is not None or request.back_to is not None
     # The list may show more numbers than the inventory does. They would be moved, too, beyond the number that is expected.
@@ -82,60 +88,6 @@ def _is_good(mirror: MirrorSelection, request: Reroute, rules: Rules) -> bool:
     if mirror.age_s > rules.mirror_max_age_s or mirror.total <= CALLS_LISTED * rules.batch_size or not mirror.count:
         return False
     return request.max_fraction is None or mirror.count <= request.max_fraction * mirror.total
-
-
-class MirroredChunks:
-    """Writes chunks of what the inventory shows. Left out, for the list to show, are the numbers whose route another job's call may have
-    changed since it was read."""
-
-    def __init__(self, request: Reroute, context: RerouteContext, rules: Rules, checkpoint: RerouteCheckpoint) -> None:
-        """Continues with what an earlier attempt has written."""
-        self._request, self._context, self._rules, self._checkpoint = request, context, rules, checkpoint
-        self._waiting: dict[str | None, list[SeenNumber]] = {}  #: by the SMS callback, which numbers of one call share
-        self._without_calls: set[str] = set()
-        self.count = context.chunks.count()
-        self.inactive = inactive_in(context) if self.count else 0
-
-    def add(self, shown: Sequence[tuple[int, OwnedNumber]]) -> None:
-        """Write the chunks that are full."""
-        parked = self._context.parked.of([owned.number for _, owned in shown])
-        for seen_ms, owned in shown:
-            change = RouteChange.to_send(owned, self._request.destinations, parked.get(owned.number), self._checkpoint.taken_ms)
-            waiting = self._waiting.setdefault(owned.sms_relay_url, [])
-            waiting.append(SeenNumber(owned.number, seen_ms, change.model_dump_json()))
-            if change.takes_calls is False:
-                self._without_calls.add(owned.number)
-            if len(waiting) == self._rules.batch_size:
-                self._write(self._waiting.pop(owned.sms_relay_url))
-        self._write_rest(LEFT_OVER)
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._write_rest(0)
-
-    def _write_rest(self, may_stay: int) -> None:
-        """The largest groups first, until no more than `may_stay` wait."""
-        for callback in sorted(self._waiting, key=lambda callback: -len(self._waiting[callback])):
-            if sum(map(len, self._waiting.values())) <= may_stay:
-                return
-            self._write(self._waiting.pop(callback))
-
-    def _write(self, numbers: Sequence[SeenNumber]) -> None:
-        self._context.check_interrupts()
-        batch = self._batch().model_dump_json() if self._is_submitted() else None
-        left_out = self._context.chunks.add(self.count, numbers, settle_s=self._rules.settle_s, batch=batch)
-        self.count += len(left_out) < len(numbers)
-        self.inactive += sum(one.number in self._without_calls and one.number not in left_out for one in numbers)
-
-    def _is_submitted(self) -> bool:
-        """Whether the chunk's batch goes with it."""
-        deadline = self._request.deadline
-        if self._request.canary is not None:
-            return False
-        return deadline is None or not is_past(deadline, datetime.fromtimestamp(self._context.now_ms() / 1000, UTC))
-
-    def _batch(self) -> RouteChangeBatch:
-        return RouteChangeBatch(page=self.count, taken_ms=self._checkpoint.taken_ms, deadline=self._request.deadline)
 
 
 class MissedNumbers:

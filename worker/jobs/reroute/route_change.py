@@ -162,6 +162,7 @@ class RerouteCheckpoint(BaseModel):
     round        how often batches were submitted for what had no outcome yet; `fanned_out`: all of this round's were,
                  `read_back`: and have ended
     doubtful     it was parked with unclear numbers, which are to be sent again
+    prepared     its snapshot is what a dry run read; batches are sent while it is written
     mirror_age_s its snapshot is what the inventory shows, which was this old; batches are sent while it is written. None: it was listed
     mirrored     how many pages, the first ones, are from the inventory
     swept        the whole list was read since, and what the inventory lacked is on pages, too
@@ -184,6 +185,7 @@ class RerouteCheckpoint(BaseModel):
     fanned_out: bool = False
     read_back: bool = False
     doubtful: bool = False
+    prepared: bool = False
     mirror_age_s: float | None = None
     mirrored: int = 0
     swept: bool = False
