@@ -104,8 +104,7 @@ async def _page_of_form(request: Request, found: Shown) -> Response | None:
         form, page = Form(tuple(parse_qsl(request.url.query, keep_blank_values=True))), urlsplit(request.url.path)
     if form is None or not page.path:
         return None
-    wrong = frozenset(where.rpartition(".")[2] for where, _ in found.faults)
-    refused = RefusedForm(request.url.path, form, wrong, found, is_change=request.method != "GET")
+    refused = _refused(request, form, found)
     status, headers, body = await _fetched(request, page.path, page.query, refused)
     if status != 200 or (request.method == "GET" and b"data-typed" not in body):
         return None
@@ -114,6 +113,21 @@ async def _page_of_form(request: Request, found: Shown) -> Response | None:
         (b"content-length", str(len(body)).encode())
     ]
     return response
+
+
+def refused_form(request: Request, form: Form, error: Exception) -> RefusedForm:
+    """For a page that shows its form again by itself, because it has no address."""
+    return _refused(request, form, shown(error))
+
+
+def _refused(request: Request, form: Form, found: Shown) -> RefusedForm:
+    wrong = frozenset(_field_of(where) for where, _ in found.faults)
+    return RefusedForm(request.url.path, form, wrong, found, is_change=request.method != "GET")
+
+
+def _field_of(where: str) -> str:
+    """The field that a fault is in: `types` for `types.0`."""
+    return next((part for part in reversed(where.split(".")) if not part.isdecimal()), "")
 
 
 async def _fetched(request: Request, path: str, query: str, refused: RefusedForm) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

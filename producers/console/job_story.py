@@ -38,17 +38,6 @@ MEANINGS = {
 #: Steps that say that something is open or was refused.
 TROUBLED = {"checkout_unclear", "checkout_refused", "charged_not_shown", "unsettled", "needs_review", "failed", "revoke_again"}
 
-#: The purchase protocol: its steps in order, each with the steps and calls of a story that show that it was reached.
-PROTOCOL = (
-    ("Bind", "choose and reserve numbers", ("bind",)),
-    ("Cart", "add them, check the fees again", ("cart_add", "fence")),
-    ("Fence", "store that money may move", ("fence",)),
-    ("Check out", "once, never sent again", ("checkout",)),
-    ("Revoke", "after an unclear answer: empty the cart", ("revoke", "cart_remove")),
-    ("Look", "read what is ours", ("settled", "look_again", "unsettled", "charged_not_shown")),
-    ("Done", "numbers and charges are certain", ("bought", "resolved")),
-)
-
 
 @dataclass(frozen=True)
 class Chapter:
@@ -67,15 +56,6 @@ class Chapter:
         return self.step.name in TROUBLED
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A step of the purchase protocol. `standing`: ``done``, ``skipped``, ``now``, ``open`` (for a person) or ``next``."""
-
-    name: str
-    what: str
-    standing: str
-
-
 def chapters(steps: Sequence[Step]) -> list[Chapter]:
     """The story; a job that waits checks again and again, which is one line."""
     found: list[Chapter] = []
@@ -90,30 +70,6 @@ def chapters(steps: Sequence[Step]) -> list[Chapter]:
 
 def _says(step: Step) -> tuple[object, ...]:
     return (step.name, step.detail, step.witness, step.actor)
-
-
-def protocol(view: JobView, steps: Sequence[Step]) -> list[Stage]:
-    """How far a purchase has come, in its last round; nothing for other jobs."""
-    if not buys(view.kind) or (view.request is not None and view.request.dry_run):
-        return []
-    names = [name for step in _last_round(steps) for name in (step.name, *(call.call for call in step.calls))]
-    reached = [any(name.startswith(marks) for name in names) for _, _, marks in PROTOCOL]
-    last = max((at for at, is_reached in enumerate(reached) if is_reached), default=-1)
-    return [Stage(name, what, _standing(view, at, reached, last)) for at, (name, what, _) in enumerate(PROTOCOL)]
-
-
-def _last_round(steps: Sequence[Step]) -> Sequence[Step]:
-    """A round begins where numbers are bound."""
-    begins = [at for at, step in enumerate(steps) if step.name == "bind" and (at == 0 or steps[at - 1].name != "bind")]
-    return steps[begins[-1] :] if begins else steps
-
-
-def _standing(view: JobView, at: int, reached: Sequence[bool], last: int) -> str:
-    if at == last and not view.state.is_terminal and at < len(PROTOCOL) - 1:
-        return "open" if view.state is JobState.NEEDS_REVIEW else "now"
-    if reached[at]:
-        return "done"
-    return "skipped" if at < last or view.state.is_terminal else "next"
 
 
 def title_of(view: JobView) -> str:

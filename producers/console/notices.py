@@ -17,6 +17,8 @@ NOTICES: dict[str, str] = {
     "limits_saved": "The limits are saved.",
     "submitted": "Submitted. This page shows how far it has come.",
     "called_off": "The release is called off at its next safe point. Numbers that haven't gone stay, and their routes are restored.",
+    "webhook_changed": "Changed: what waits goes to the URL below, if the filters below have it.",
+    "nothing_changed": "Nothing was different, so nothing was changed.",
     "webhook_enabled": "Enabled: what was queued meanwhile is delivered.",
     "webhook_disabled": "Disabled: events are queued, for seven days.",
     "webhook_tested": "A test event is on its way: its delivery appears below.",

@@ -2,12 +2,14 @@
 
 import re
 
+import httpx
 import pytest
 
 from didflow.contract.api_keys import ApiScope
 from didflow.ledger import console_sessions
 from didflow.ledger.webhooks import endpoints
 from tests.console.conftest import As
+from tests.support.console_desk import hidden
 from tests.support.console_visitor import tags_of, text_of, visiting
 from tests.support.http_server import Api
 from tests.support.ledger_roles import submitted
@@ -33,7 +35,7 @@ def test_the_audit_shows_who_did_what_when_and_why(as_: As, api: Api) -> None:
 
 
 def test_the_chain_of_the_audit_is_checked_against_a_kept_anchor(as_: As, api: Api) -> None:
-    as_("operator").post(f"/jobs/{submitted(api.ledger).id}/cancel")
+    as_("operator").post(f"/jobs/{submitted(api.ledger).id}/cancel", {"reason": "a mistake"})
     admin = as_("admin")
     page = admin.get("/audit/check")
     assert "The chain is intact" in text_of(page)
@@ -86,7 +88,39 @@ def test_an_endpoint_is_tested_switched_and_gets_events_again(as_: As, api: Api)
     assert admin.get("/webhooks/nothing").status_code == 404
 
 
-@pytest.mark.parametrize("what", ["switch", "test", "redeliver", "rotate", "delete"])
+def test_the_url_and_the_filters_of_an_endpoint_are_changed_and_two_people_do_not_overwrite_each_other(as_: As, api: Api) -> None:
+    admin, ledger = as_("admin"), api.ledger
+    admin.post("/webhooks", {"name": "moves", "url": URL, "types": "didflow.job.*", "reference_prefix": "shop-"})
+    admin.post("/webhooks/moves/test")
+    seen = hidden(admin.get("/webhooks/moves").text)["seen"]
+    typed = {"url": f"{URL}/2", "types": "didflow.number.*", "account": "", "reference_prefix": "shop-", "seen": seen}
+    page = "/console/webhooks/moves"
+    for wrong in ({"url": "http://127.0.0.1/"}, {"url": ""}, {"types": "didflow.jobs.*"}):
+        refused = admin.post("/webhooks/moves/change", {**typed, **wrong, "page": page})
+        assert (refused.status_code, form_of(refused, "change").count('aria-invalid="true"')) == (422, 1), wrong
+    assert ledger.perform(endpoints.view(ledger.commands, "moves")).url == URL
+    changed = admin.post("/webhooks/moves/change", {**typed, "reason": "a new receiver"})
+    assert all(words in text_of(changed) for words in ("what waits goes to the URL below", f"{URL}/2", "didflow.number.*"))
+    found = ledger.perform(endpoints.view(ledger.commands, "moves"))
+    assert (found.url, found.types, found.reference_prefix, found.queued) == (f"{URL}/2", ("didflow.number.*",), "shop-", 1)
+    entry = api.http.get("/v1/audit", params={"what": "webhooks update"}).json()["entries"][0]
+    assert (entry["actor"], entry["reason"]) == ("admin", "a new receiver")
+    late = admin.post("/webhooks/moves/change", {**typed, "url": f"{URL}/3", "page": page})
+    assert (late.status_code, "webhook_changed" in late.text) == (409, True), "another admin's change would be lost"
+    assert f'value="{URL}/3"' in form_of(late, "change"), "what was typed"
+    assert f"URL {URL}/2" in text_of(late), "beside what it is"
+    typed |= {"seen": hidden(late.text)["seen"], "reference_prefix": ""}
+    assert "what waits goes" in text_of(admin.post("/webhooks/moves/change", typed))
+    assert ledger.perform(endpoints.view(ledger.commands, "moves")).reference_prefix is None
+    typed["seen"] = hidden(admin.get("/webhooks/moves").text)["seen"]
+    assert "nothing was changed" in text_of(admin.post("/webhooks/moves/change", typed))
+
+
+def form_of(page: httpx.Response, what: str) -> str:
+    return str(next(one for one in re.findall(r"<form.*?</form>", page.text, re.DOTALL) if f'/{what}"' in one))
+
+
+@pytest.mark.parametrize("what", ["change", "switch", "test", "redeliver", "rotate", "delete"])
 def test_only_an_admin_changes_an_endpoint(as_: As, what: str) -> None:
     assert as_("operator").post(f"/webhooks/any/{what}", {"reason": "x"}).status_code == 403
 

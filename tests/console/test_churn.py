@@ -1,5 +1,6 @@
 """Whose numbers go when, one release called off, and a CSV that is checked before it is acted on."""
 
+import re
 from datetime import timedelta
 
 from didflow import Didflow
@@ -44,6 +45,8 @@ def test_countdowns_are_shown_by_day_and_one_is_called_off(desk: Desk) -> None:
     with visiting(desk.api.url, desk.api.key("vic", ApiScope.READ)) as viewer:
         assert "Call it off" not in viewer.get("/churn").text
         assert viewer.post(f"/churn/{job.id}/call-off").status_code == 403
+    assert "reason_missing" in desk.admin.post(f"/churn/{job.id}/call-off").text
+    assert not desk.inline.ledger.get(job.id).cancel_requested
     assert "called off at its next safe point" in text_of(desk.admin.post(f"/churn/{job.id}/call-off", {"reason": "they stay"}))
     desk.inline.finish(job)
     assert desk.inline.ledger.get(job.id).state is JobState.CANCELLED
@@ -70,10 +73,19 @@ def test_a_csv_is_reported_line_by_line_first_as_a_dry_run_and_then_done_once(de
     fields.pop("csrf")
     wrong = ({"lines": "4", "reason": "x", "checked": "0" * 64}, {"lines": "5", "reason": "x"}, {"lines": "4", "reason": ""})
     for one in wrong:
-        assert desk.admin.post("/churn/csv", {**fields, **one}).status_code == 422, one
-    assert desk.admin.post("/churn/csv", {**fields, "csv": f"{text}acme,churned,\n", "lines": "5", "reason": "x"}).status_code == 422
+        refused = desk.admin.post("/churn/csv/act", {**fields, **one})
+        (form,) = re.findall(r'<form[^>]* id="refused-form" data-typed>.*?</form>', refused.text, re.DOTALL)
+        assert (refused.status_code, 'action="/console/churn/csv/act"' in form) == (422, True), one
+        assert re.search(rf'name="lines"[^>]* value="{one["lines"]}"', form), "what was typed"
+        assert "2 acme churned new" in text_of(refused), "and the dry run again"
+        assert hidden(form)["checked"] == fields["checked"]
+    other = {**fields, "csv": f"{text}acme,churned,\n", "lines": "5", "reason": "x"}
+    assert "5 lines checked, nothing was submitted" in text_of(desk.admin.post("/churn/csv/act", other)), "another text is checked anew"
+    expired = desk.admin.post("/churn/csv/act", {**fields, "page": "/console/churn/csv/act"}, csrf="0" * 64)
+    assert (expired.status_code, "nobody,churned" in expired.text) == (403, True), "the text isn't lost"
+    assert desk.admin.get("/churn/csv/act").url.path == "/console/churn/csv"
     assert {job.id for job in Didflow(desk.inline.ledger.client, desk.inline.ledger.keys.namespace).find(limit=100)} == before
-    done = text_of(desk.admin.post("/churn/csv", {**fields, "lines": "4", "reason": "the list of November"}))
+    done = text_of(desk.admin.post("/churn/csv/act", {**fields, "lines": "4", "reason": "the list of November"}))
     assert "2 acme churned submitted" in done
     assert "4 lines done" in done
     entries = desk.api.http.get("/v1/audit", params={"what": "submit"}).json()["entries"]

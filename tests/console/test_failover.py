@@ -73,9 +73,13 @@ def test_numbers_are_moved_stopped_and_failed_back_by_the_typed_name(as_: As, ap
     assert 'name="typed"' in moving.text, "the way back asks for the name"
     refused = operator.post("/failover/back", {"incident": INCIDENT, "typed": "INC 31"})
     assert (refused.status_code, "name_differs" in refused.text) == (422, True)
-    assert "Stopped." in text_of(operator.post("/failover/stop", {"incident": INCIDENT}))
+    for path, form in (("stop", {"incident": INCIDENT}), ("back", {"incident": INCIDENT, "typed": INCIDENT})):
+        refused = operator.post(f"/failover/{path}", form)
+        assert (refused.status_code, "reason_missing" in refused.text) == (422, True), path
+    assert api.ledger.get(view.id).state is JobState.QUEUED
+    assert "Stopped." in text_of(operator.post("/failover/stop", {"incident": INCIDENT, "reason": "the wrong trunk"}))
     assert api.ledger.get(view.id).state is JobState.CANCELLED
-    nothing = text_of(operator.post("/failover/back", {"incident": INCIDENT, "typed": INCIDENT}))
+    nothing = text_of(operator.post("/failover/back", {"incident": INCIDENT, "typed": INCIDENT, "reason": "all is well"}))
     assert "there is nothing to bring back" in nothing
     page = operator.get(f"/failover/incident?name={quote(INCIDENT)}")
     assert ("INC 31/<b>" in text_of(page), "<b>" in page.text) == (True, False)
@@ -146,7 +150,10 @@ def test_a_plan_is_saved_from_a_dry_run_and_removed_with_a_reason(as_: As, api: 
     assert re.search(r"The plan's own 4 numbers are moved first\s*\. They were selected [\d.]+ s ago", text), text
     taken = operator.post("/failover/plan/save", {"check": check, "plan_name": "night"})
     assert (taken.status_code, "plan_exists" in taken.text, kept.get_plan("night").version) == (409, True, plan.version)
-    operator.post("/failover/plan/save", {"check": check, "plan_name": "night", "replace": "1"})
+    again_named = {"check": check, "plan_name": "night", "replace": "1"}
+    assert "reason_missing" in operator.post("/failover/plan/save", again_named).text, "the plan of before is lost"
+    assert kept.get_plan("night").version == plan.version
+    operator.post("/failover/plan/save", {**again_named, "reason": "another backup"})
     assert kept.get_plan("night").version != plan.version
     assert operator.post("/failover/plan/remove", {"plan": "night"}).status_code == 422, "why?"
     removed = operator.post("/failover/plan/remove", {"plan": "night", "reason": "the trunk is gone"})

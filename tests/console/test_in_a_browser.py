@@ -282,6 +282,7 @@ def test_a_csv_of_who_left_is_checked_and_done_and_one_release_is_called_off(sta
         seen.open("/churn")
         looked_at(seen)
         page.get_by_text("Call off", exact=True).click()
+        page.locator(".confirm[open]").get_by_label("Why").fill("they stay")
         page.get_by_role("button", name="Call it off").click()
         page.get_by_text("called off at its next safe point").wait_for()
         page.get_by_role("heading", name="Called off").wait_for()
@@ -308,6 +309,16 @@ def test_a_secret_of_a_webhook_is_seen_once(stage: Stage) -> None:
         page.get_by_text("A test event is on its way").wait_for()
         assert secret not in page.content()
         looked_at(seen)
+        page.get_by_text("Change", exact=True).click()
+        page.get_by_label("URL").fill("https://127.0.0.1/hook")
+        page.get_by_role("button", name="Change it").click()
+        page.get_by_role("alert").get_by_text("address").first.wait_for()
+        seen.faults.clear()  # The browser reports the status 422 of the page.
+        looked_at(seen)
+        assert page.get_by_label("URL").input_value() == "https://127.0.0.1/hook"
+        page.get_by_label("URL").fill("https://93.184.216.34/other")
+        page.get_by_role("button", name="Change it").click()
+        page.locator("dd", has_text="https://93.184.216.34/other").wait_for()
 
 
 @pytest.mark.long
@@ -418,6 +429,7 @@ def test_a_thousand_numbers_are_moved_away_watched_and_failed_back_on_a_phone(st
         assert seen.serious() == []
         page.get_by_text("Fail back", exact=True).click()
         page.locator("#back input[name=typed]").fill("INC-9")
+        page.locator("#back").get_by_label("Why").fill("the trunk is repaired")
         page.get_by_role("button", name="Bring them back").click()
         page.locator(".figure", has_text="1\N{NARROW NO-BREAK SPACE}000 of 1\N{NARROW NO-BREAK SPACE}000 back").wait_for()
         assert seen.faults == []

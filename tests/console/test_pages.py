@@ -204,6 +204,31 @@ class TestJob:
         assert "Look read what is ours at this step" in text
         assert "Revoke after an unclear answer: empty the cart not needed" in text
 
+    def test_each_round_of_a_purchase_is_shown_with_what_came_of_it(self, as_: As, api: Api) -> None:
+        job = submitted(api.ledger, reference="rounds")
+        first = ("bind", "+12135550100"), ("bind", "+12135550101"), ("fence", ""), ("checkout_unclear", "timeout"), ("revoke", "")
+        second = ("settled", "ours: +12135550100; not ours: +12135550101"), ("bind", "+12135550102"), ("fence", ""), ("checkout_yes", "")
+        for name, detail in (*first, *second):
+            add_step(api, job.id, name=name, detail=detail)
+        text = text_of(as_("viewer").get(f"/jobs/{job.id}"))
+        strip = text[text.index("Purchase protocol") : text.index("What happened")]
+        before, last = strip.split(", the last one")
+        assert re.search(
+            r"Round 1 [\d:]+( UTC)? Bind done Cart done Fence done Check out done Revoke done Look done Done done "
+            r"ours: \+12135550100; not ours: \+12135550101 Round 2 ",
+            before,
+        ), before
+        assert "Check out once, never sent again at this step Revoke after an unclear answer: empty the cart not reached" in last
+        story = text[text.index("What happened") :]
+        places = [story.index(words) for words in ("Round 1 of 2", "+12135550100", "ours: +12135550100", "Round 2 of 2", "+12135550102")]
+        assert places == sorted(places)
+
+    def test_a_purchase_of_one_round_has_no_heading_for_it(self, as_: As, api: Api) -> None:
+        job = submitted(api.ledger)
+        for name in ("bind", "bind", "put_back", "bind", "fence"):
+            add_step(api, job.id, name=name, detail="")
+        assert "Round" not in text_of(as_("viewer").get(f"/jobs/{job.id}"))
+
     def test_a_parked_job_says_what_would_settle_it_and_is_retried(self, as_: As, api: Api) -> None:
         job = parked(api)
         operator = as_("operator")
@@ -219,7 +244,9 @@ class TestJob:
     def test_a_job_is_cancelled_in_the_visitors_name(self, as_: As, api: Api) -> None:
         job = submitted(api.ledger)
         operator = as_("operator")
-        assert "The job is cancelled." in text_of(operator.post(f"/jobs/{job.id}/cancel"))
+        page = operator.post(f"/jobs/{job.id}/cancel")
+        assert (page.status_code, "reason_missing" in page.text, api.ledger.get(job.id).state) == (422, True, JobState.QUEUED)
+        assert "The job is cancelled." in text_of(operator.post(f"/jobs/{job.id}/cancel", {"reason": "ordered twice"}))
         view = api.ledger.get(job.id)
         assert (view.state, view.decided_by) == (JobState.CANCELLED, "operator")
         assert "nothing was cancelled" in text_of(operator.post(f"/jobs/{job.id}/cancel"))

@@ -85,7 +85,8 @@ def test_a_body_that_is_no_form_of_a_browser_is_refused(as_: As, api: Api) -> No
 )
 def test_a_role_can_do_what_its_key_allows_and_no_more(as_: As, api: Api, role: str, path: str, status: int) -> None:
     job = submitted(api.ledger)
-    answer = as_(role).post(path.replace("{job}", job.id), {"name": "1-1", "account": "default", "number": "+12135550100", "session": "x"})
+    fields = {"name": "1-1", "account": "default", "number": "+12135550100", "session": "x", "reason": "a test"}
+    answer = as_(role).post(path.replace("{job}", job.id), fields)
     assert (answer.status_code, "scope_missing" in answer.text) == (status, status == 403)
     assert api.ledger.get(job.id).state is (JobState.CANCELLED if status == 200 else JobState.QUEUED)
 

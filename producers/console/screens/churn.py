@@ -1,6 +1,7 @@
 """Customers who leave: whose numbers go when, which releases were called off, and a CSV of who left and who came back."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import Annotated
@@ -18,6 +19,8 @@ from didflow.contract.states import JobState
 from didflow.ledger.job_pages import dry_runs, jobs_page
 from producers.churn import Churn
 from producers.churn_csv import COLUMNS, ChurnLine
+from producers.console.error_pages import refused_form
+from producers.console.forms import Form
 from producers.console.screen import Screen
 from producers.console.visit import Posted, Visit, Visiting
 from producers.http.jobs import job_id_in
@@ -71,6 +74,7 @@ async def call_off(visit: Visiting, job_id: str) -> Response:
         raise WrongJob(f"job {view.id} is no release")
     if view.state.is_terminal:
         return visit.goes_to("/churn", done="too_late")
+    visit.need_reason()
     await visit.didflow.cancel(view.id)
     return visit.goes_to("/churn", done="called_off")
 
@@ -78,51 +82,91 @@ async def call_off(visit: Visiting, job_id: str) -> Response:
 @router.get("/churn/csv")
 async def ask_for_csv(visit: Visiting) -> Response:
     _need_release(visit)
-    return visit.page("churn_csv.html", text="", report=None, columns=COLUMNS, most=MOST_LINES)
+    return visit.page("churn_csv.html", found=_List("", "default"), report=None, columns=COLUMNS, most=MOST_LINES)
 
 
 @router.post("/churn/csv")
-async def take_csv(visit: Visiting, form: Posted) -> Response:
-    """First a dry run of every line. Then, with the count of the lines and a reason, the same text is acted on; twice is once."""
+async def check_csv(visit: Visiting, form: Posted) -> Response:
+    """A dry run of every line: what it would do."""
     _need_release(visit)
-    text = next((value for name, value in form.fields if name == "csv"), "")
-    lines = text.splitlines()
-    count = sum(bool(line.strip()) for line in lines) - 1
-    if count > MOST_LINES:
-        raise Refused(413, "body_too_large", f"{count} lines are too many, {MOST_LINES} go at once: `didflow churn csv` takes any number")
-    does = form.has("checked")
-    if does:
-        if form["checked"] != _digest(text):
-            raise Refused(422, "not_checked", "this text isn't the one that the dry run has checked: check it first")
-        if form["lines"] != str(count):
-            raise Refused(422, "size_differs", f"the file has {count} lines, and another count was typed: nothing was done")
-        visit.need_reason()
-    account = form["account"] or "default"
+    return await _reported(visit, _list_in(form))
+
+
+@router.get("/churn/csv/act")
+async def ask_again(visit: Visiting) -> Response:
+    """Where a reader comes to after a login: what was typed is gone, so the list is asked for again."""
+    _need_release(visit)
+    return visit.goes_to("/churn/csv")
+
+
+@router.post("/churn/csv/act")
+async def act_on_csv(visit: Visiting, form: Posted) -> Response:
+    """Act on the text that was checked, with the count of its lines and a reason; twice is once. A refusal shows the dry run again."""
+    _need_release(visit)
+    found = _list_in(form)
+    try:
+        _check_confirmed(visit, form, found)
+    except Refused as refused:
+        visit.request.state.refused = refused_form(visit.request, form, refused)
+        return await _reported(visit, found, status=refused.status_code)
+    return await _reported(visit, found, does=True)
+
+
+@dataclass(frozen=True)
+class _List:
+    """A CSV as it was typed. `count`: its lines without the header."""
+
+    text: str
+    account: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def count(self) -> int:
+        return sum(bool(line.strip()) for line in self.lines) - 1
+
+    @property
+    def digest(self) -> str:
+        """Of its lines; line ends don't count, because browsers change them."""
+        return hashlib.sha256("\n".join(self.lines).encode("utf-8", "replace")).hexdigest()
+
+
+def _list_in(form: Form) -> _List:
+    """Raises Refused (413)."""
+    found = _List(next((value for name, value in form.fields if name == "csv"), ""), form["account"] or "default")
+    if found.count > MOST_LINES:
+        what = f"{found.count} lines are too many, {MOST_LINES} go at once: `didflow churn csv` takes any number"
+        raise Refused(413, "body_too_large", what)
+    return found
+
+
+def _check_confirmed(visit: Visit, form: Form, found: _List) -> None:
+    """Raises Refused (422)."""
+    if form["checked"] != found.digest:
+        raise Refused(422, "not_checked", "this text isn't the one that the dry run has checked: read what it says now")
+    if form["lines"] != str(found.count):
+        raise Refused(422, "size_differs", f"the file has {found.count} lines, and another count was typed: nothing was done")
+    visit.need_reason()
+
+
+async def _reported(visit: Visit, found: _List, *, does: bool = False, status: int = 200) -> Response:
+    """The page with what becomes of each line, or with what would. `does`: act on them."""
     done: list[ChurnLine] = []
 
     def act(didflow: Didflow) -> str:
         try:
-            for line in Churn(didflow, account=account).from_csv(lines, dry_run=not does):
+            for line in Churn(didflow, account=found.account).from_csv(found.lines, dry_run=not does):
                 done.append(line)
         except ServiceUnavailable as error:
             return str(error)
         return ""
 
     stopped = await visit.services.blocked(visit.caller, act)
-    return visit.page(
-        "churn_csv.html",
-        text=text,
-        report=done,
-        wrong=[line for line in done if line.outcome in WRONG],
-        wrong_words=WRONG,
-        count=count,
-        checked=_digest(text),
-        does=does,
-        stopped=stopped,
-        account=account,
-        columns=COLUMNS,
-        most=MOST_LINES,
-    )
+    wrong = [line for line in done if line.outcome in WRONG]
+    said = {"report": done, "wrong": wrong, "wrong_words": WRONG, "does": does, "stopped": stopped}
+    return visit.page("churn_csv.html", status=status, found=found, columns=COLUMNS, most=MOST_LINES, **said)
 
 
 def _need_release(visit: Visit) -> None:
@@ -132,8 +176,3 @@ def _need_release(visit: Visit) -> None:
 
 def _day(one: Departures) -> str:
     return f"{one.goes_at:%A, %d %B %Y}" if one.goes_at else "Not known when"
-
-
-def _digest(text: str) -> str:
-    """The digest of the text; line ends don't count, because browsers change them."""
-    return hashlib.sha256("\n".join(text.splitlines()).encode("utf-8", "replace")).hexdigest()

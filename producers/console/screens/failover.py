@@ -75,8 +75,10 @@ async def save_plan(visit: Visiting, form: Posted) -> Response:
         raise Refused(409, "not_checked", "the dry run hasn't succeeded: read what it says first")
     request = view.request
     assert isinstance(request, Reroute)
-    if not form.has("replace") and await _plan_named(visit, name) is not None:
-        raise Refused(409, "plan_exists", f"there is a plan {name!r}: choose another name, or tick that it is replaced")
+    if await _plan_named(visit, name) is not None:
+        if not form.has("replace"):
+            raise Refused(409, "plan_exists", f"there is a plan {name!r}: choose another name, or tick that it is replaced")
+        visit.need_reason()
 
     def keep(didflow: Didflow) -> None:
         Failover(didflow, account=view.account).keep_plan(name, request.model_copy(update={"dry_run": False}))
@@ -189,6 +191,7 @@ async def show_incident(visit: Visiting, name: Annotated[str, Query(max_length=2
 async def stop(visit: Visiting, form: Posted) -> Response:
     """Cancel what hasn't ended, failbacks too. What has moved stays moved."""
     _need_moves(visit)
+    visit.need_reason()
     await AsyncIncidents(visit.didflow).cancel(form["incident"])
     return visit.goes_to("/failover/incident", name=form["incident"], done="stopped")
 
@@ -199,6 +202,7 @@ async def back(visit: Visiting, form: Posted) -> Response:
     _need_moves(visit)
     if form["typed"] != form["incident"]:
         raise Refused(422, "name_differs", f"type the incident's name as it is written, {form['incident']!r}: nothing was changed")
+    visit.need_reason()
     ways = await AsyncIncidents(visit.didflow).failback(form["incident"])
     return visit.goes_to("/failover/incident", name=form["incident"], done="bringing_back" if ways else "nothing_back")
 

@@ -15,8 +15,9 @@ from didflow.ledger.job_pages import BEGINNING, JobLine, Place, dry_runs, jobs_p
 from producers.cli.next_step import is_dry_run
 from producers.console.formats import kind_name, words
 from producers.console.job_advice import advice
+from producers.console.job_rounds import by_round, rounds
 from producers.console.job_search import search
-from producers.console.job_story import chapters, protocol, shell_commands, title_of
+from producers.console.job_story import chapters, shell_commands, title_of
 from producers.console.screen import Screen
 from producers.console.visit import Visit, Visiting
 from producers.http.cursors import cursor_of, parts_of
@@ -95,8 +96,8 @@ async def show_job(visit: Visiting, job_id: str, page: Annotated[int, Query(ge=1
         title=title_of(view),
         advice=advice(view),
         is_dry_run=is_dry_run(view),
-        chapters=chapters(steps),
-        protocol=protocol(view, steps),
+        story=[chapters(part) for part in by_round(steps)],
+        rounds=rounds(view, steps),
         numbers=[number async for number in _numbers(visit, view, page)],
         page=page,
         pages=await pages_of(visit.services, view),
@@ -122,6 +123,7 @@ async def cancel(visit: Visiting, job_id: str) -> Response:
     visit.caller.need(scope_of(KINDS.get(view.kind)), ApiScope.OPERATE)
     if view.state.is_terminal:
         return visit.goes_to(f"/jobs/{view.id}", done="too_late")
+    visit.need_reason()
     after = await visit.didflow.cancel(view.id)
     return visit.goes_to(f"/jobs/{view.id}", done="cancelled" if after.state is JobState.CANCELLED else "cancel_asked")
 

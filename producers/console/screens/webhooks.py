@@ -1,14 +1,15 @@
 """Webhooks: endpoints, what became of their deliveries, and their secrets, each shown once."""
 
+import hashlib
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from didflow.client.webhook_endpoints import made, rotated
+from didflow.client.webhook_endpoints import changed, made, rotated
 from didflow.contract.api_keys import ApiScope
-from didflow.contract.webhooks import OVERLAP, EndpointState, NewEndpoint
+from didflow.contract.webhooks import OVERLAP, Endpoint, EndpointChange, EndpointState, NewEndpoint
 from didflow.ledger.webhooks import delivery_log, endpoints
 from producers.console.moments import past_moment
 from producers.console.screen import Screen
@@ -50,7 +51,22 @@ async def show_one(visit: Visiting, name: str, cursor: Annotated[str, Query(max_
     found = await ledger.perform(endpoints.view(ledger.commands, name))
     attempts = await ledger.perform(delivery_log.attempts(ledger.commands, name, PER_PAGE, before))
     rest = cursor_of(*map(int, attempts[-1].place.split("-"))) if len(attempts) == PER_PAGE else None
-    return visit.page("webhook.html", endpoint=found, attempts=attempts, rest=rest, is_first=not cursor)
+    return visit.page("webhook.html", endpoint=found, attempts=attempts, rest=rest, is_first=not cursor, seen=_seen(found))
+
+
+@router.post("/webhooks/{name}/change")
+async def change(visit: Visiting, name: str, form: Posted) -> Response:
+    """Its URL and its filters. A form that was opened before somebody else's change is refused."""
+    _need(visit)
+    ledger = visit.didflow.ledger
+    before = await ledger.perform(endpoints.view(ledger.commands, name))
+    if form["seen"] != _seen(before):
+        raise Refused(409, "webhook_changed", "the endpoint was changed meanwhile: compare what it is now with what you typed")
+    account, prefix = form["account"] or None, form["reference_prefix"] or None
+    typed = {"url": form["url"], "types": tuple(form["types"].split()), "account": account, "reference_prefix": prefix}
+    differs = {field: value for field, value in typed.items() if value != getattr(before, field)}
+    await ledger.perform(changed(ledger.commands, name, EndpointChange.model_validate(differs), visit.services.webhook_networks))
+    return visit.goes_to(f"/webhooks/{name}", done="webhook_changed" if differs else "nothing_changed")
 
 
 @router.post("/webhooks/{name}/switch")
@@ -107,6 +123,11 @@ async def delete(visit: Visiting, name: str) -> Response:
     ledger = visit.didflow.ledger
     await ledger.perform(endpoints.delete(ledger.commands, name))
     return visit.goes_to("/webhooks", done="webhook_deleted")
+
+
+def _seen(endpoint: Endpoint) -> str:
+    """What the form to change it rests on."""
+    return hashlib.sha256(endpoint.model_dump_json(include={"url", "types", "account", "reference_prefix"}).encode()).hexdigest()
 
 
 def _need(visit: Visit) -> None:
