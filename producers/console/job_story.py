@@ -72,6 +72,14 @@ def _says(step: Step) -> tuple[object, ...]:
     return (step.name, step.detail, step.witness, step.actor)
 
 
+def waits_because(view: JobView, steps: Sequence[Step]) -> str:
+    """What a waiting job's last step says beside the reason; '' if it says no more."""
+    if view.state is not JobState.WAITING or view.reason is None:
+        return ""
+    said = next((step.detail for step in reversed(steps) if step.name == "waiting"), "")
+    return said.removeprefix(view.reason).removeprefix(": ")
+
+
 def title_of(view: JobView) -> str:
     """What the job is to do, in a line."""
     text = "".join(_title(view))
@@ -95,8 +103,9 @@ def _title(view: JobView) -> Iterator[str]:
 
 def _which(order: Reroute | Release) -> str:
     if order.selector is not None:
-        chosen = order.selector.model_dump(exclude_none=True, exclude_defaults=True)
-        return "all numbers" if order.selector.all else "numbers by " + ", ".join(f"{name} {value}" for name, value in chosen.items())
+        given = order.selector.model_dump(exclude_none=True, exclude_defaults=True)
+        chosen = (f"{name.removesuffix('_id').replace('_', ' ')} {value}" for name, value in given.items())
+        return "all numbers" if order.selector.all else "numbers by " + ", ".join(chosen)
     return _numbers(len(order.numbers) + len(order.record_ids))
 
 

@@ -145,6 +145,8 @@ def test_a_parked_job_is_seen_from_the_overview_and_retried(stage: Stage) -> Non
         seen.page.locator("section", has=seen.page.get_by_role("heading", name="Parked for a person")).get_by_role(
             "link", name=job.id
         ).click()
+        seen.page.get_by_role("heading", name="Your finding").wait_for()
+        seen.page.get_by_role("link", name="The whole story").click()
         seen.page.get_by_text("needs a person").first.wait_for(state="attached")
         sandbox.clear_faults()
         seen.page.get_by_text("Retry", exact=True).click()
@@ -197,9 +199,77 @@ def test_without_scripts_pages_show_the_same_and_changes_work(stage: Stage) -> N
         seen.open(f"/jobs/{job.id}")
         assert "UTC" in seen.page.locator("time").first.inner_text()
         seen.page.get_by_text("Cancel", exact=True).click()
+        seen.page.locator("#cancel").get_by_label("Why").fill("ordered twice")
         seen.page.get_by_role("button", name="Cancel the job").click()
         seen.page.get_by_text("The job is cancelled.").wait_for()
     assert stage.didflow.get(job.id).state is JobState.CANCELLED
+
+
+@pytest.mark.long
+def test_from_the_overview_it_takes_two_clicks_to_why_an_order_waits_what_is_parked_and_how_numbers_move(stage: Stage) -> None:
+    sandbox = stage.stack._sandbox
+    assert sandbox is not None
+    waits = stage.didflow.submit(
+        SearchAndBuy(country="US", city=("BUFFALO, NY",), max_monthly_usd="0.10", wait_until=datetime.now(UTC) + timedelta(days=7)),
+        idempotency_key="waits",
+        reference=HOSTILE,
+    )
+    for call in ("checkout", "cart_remove", "cart"):
+        sandbox.add_fault(call, "html_error", times=None)
+    parked = stage.didflow.submit(ORDER, idempotency_key="unknown", reference="r" * 40)
+    assert stage.didflow.wait(parked.id).state is JobState.NEEDS_REVIEW
+    sandbox.clear_faults()
+    with screen(stage.browser, stage.url, secret=stage.admin) as seen:
+        page = seen.page
+        seen.open("/")
+        page.get_by_role("link", name=re.compile("waits?: why")).click()
+        page.locator("section", has=page.locator("#h-waiting")).get_by_role("link", name=waits.id).click()
+        page.get_by_text("the job searches again until its deadline").wait_for()
+        page.get_by_text("0 of 1 numbers could be had").first.wait_for()
+        looked_at(seen)
+        seen.open("/")
+        page.locator("section", has=page.locator("#h-parked")).get_by_role("link", name=parked.id).click()
+        page.get_by_role("heading", name="Your finding").wait_for()
+        looked_at(seen)
+        seen.open("/")
+        page.locator(".verdict").get_by_role("link", name="Move a trunk's numbers away").click()
+        page.get_by_label("From trunk").fill("one")
+        page.get_by_label("To", exact=True).fill("trunk:144")
+        page.get_by_role("button", name="Check what would move").click()
+        page.get_by_role("alert").get_by_text("is the trunk's id, a number").wait_for()
+        seen.faults.clear()  # The browser reports the status 422 of the page.
+        looked_at(seen)
+    stage.didflow.cancel(waits.id)
+    stage.didflow.retry(parked.id)
+    stage.didflow.wait(parked.id)
+
+
+@pytest.mark.long
+def test_every_question_is_for_everybody_and_leads_back_to_its_button(stage: Stage) -> None:
+    """What is behind a button: in light and in dark, on a phone, and by the keyboard."""
+    job = stage.didflow.submit(ORDER, idempotency_key="asked", not_before=datetime.now(UTC) + timedelta(days=1))
+    with screen(stage.browser, stage.url, secret=stage.admin) as seen:
+        page = seen.page
+        seen.open("/webhooks")
+        page.get_by_label("Name").fill("asked")
+        page.get_by_label("URL").fill("https://93.184.216.34/hook")
+        page.get_by_role("button", name="Create, and show its secret").click()
+        page.get_by_role("link", name="I have kept it").click()
+        for path in (f"/jobs/{job.id}", "/webhooks/asked", "/numbers"):
+            seen.open(path)
+            questions = page.locator("main details.confirm > summary:visible")
+            for at in range(questions.count()):
+                questions.nth(at).press("Enter")
+                looked_at(seen)
+                page.keyboard.press("Tab")
+                page.keyboard.press("Escape")
+                assert questions.nth(at).evaluate("one => one === document.activeElement && !one.parentElement.open"), (path, at)
+            assert questions.count() > 0, path
+        seen.open("/audit")
+        page.set_viewport_size(PHONE)
+        page.reload()
+        assert page.locator(".menu [aria-current]").evaluate("one => one.getBoundingClientRect().right") <= PHONE["width"]
+    stage.didflow.cancel(job.id)
 
 
 def looked_at(seen: Screen) -> None:
@@ -428,6 +498,7 @@ def test_a_thousand_numbers_are_moved_away_watched_and_failed_back_on_a_phone(st
         page.locator(".now .chip", has_text=re.compile("^moved$")).wait_for()
         assert seen.serious() == []
         page.get_by_text("Fail back", exact=True).click()
+        assert seen.serious() == []
         page.locator("#back input[name=typed]").fill("INC-9")
         page.locator("#back").get_by_label("Why").fill("the trunk is repaired")
         page.get_by_role("button", name="Bring them back").click()

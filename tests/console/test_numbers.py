@@ -16,6 +16,7 @@ from didflow.ledger import console_views
 from didflow.ledger.console_views import MOST_VIEWS, SavedView
 from didflow.ledger.gate import Gate
 from producers.console.number_filters import FIRST, MORE, chosen_in, filter_from
+from producers.console.screens.drift import PER_PAGE
 from tests.support.console_desk import Desk, hidden
 from tests.support.console_visitor import tags_of, text_of, visiting
 from tests.support.sweeping import sweep
@@ -141,6 +142,21 @@ def test_what_others_changed_is_listed_with_before_and_after(desk: Desk) -> None
     assert f"{other} appeared" in text
     assert number not in text
     assert other not in text_of(desk.admin.get("/numbers/drift?account=second"))
+
+
+def test_many_changes_elsewhere_are_read_page_by_page_each_once(desk: Desk) -> None:
+    sweep(desk.inline)
+    others = set(desk.inline.own(PER_PAGE + 20))
+    sweep(desk.inline)
+    path, shown = "/numbers/drift", []
+    for expected in (PER_PAGE, 20):
+        page = desk.admin.get(path)
+        shown.append(re.findall(r'href="/console/numbers/%2B(\d+)"', page.text))
+        assert len(shown[-1]) == expected
+        older = re.search(r'rel="next" href="/console([^"]+)"', page.text)
+        path = unescape(older[1]) if older else ""
+    assert sorted(shown[0] + shown[1]) == sorted(number.removeprefix("+") for number in others)
+    assert path == ""
 
 
 def test_a_set_is_frozen_by_its_dry_run_and_changed_once_its_size_is_typed(desk: Desk) -> None:

@@ -85,6 +85,9 @@ class TestOverview:
         api.ledger.suspend(claim, JobState.WAITING, WaitReason.FUNDS, delay_ms=60_000, refund=True)
         text = text_of(as_("viewer").get("/"))
         assert f"{job.id} funds purchase, waits" in text
+        assert re.search(r"\d+ jobs? waits?: why", text)
+        parked_one = parked(api)
+        assert f'href="/console/review/{parked_one}"' in as_("viewer").get("/").text
         assert "the balance doesn't cover the purchase: top it up" in text_of(as_("viewer").get(f"/jobs/{job.id}")).lower()
         facts = text_of(as_("viewer").get(f"/jobs/{job.id}"))
         assert ("Started" in facts, "not started" in facts) == (True, False), "it was begun, and the attempt wasn't counted"
@@ -167,6 +170,17 @@ class TestJob:
         ] == [True] * 4
         assert [words in text for words in ("all that was asked", "All that was asked", "not decided yet")] == [False] * 3
         assert advice_on(api.ledger.get(job)) == "the dry run is done; nothing was changed", "so says the command, too"
+
+    def test_a_waiting_job_says_what_its_last_attempt_found(self, as_: As, api: Api) -> None:
+        job = submitted(api.ledger)
+        running, found = claimed(api.ledger, job.id), "0 of 2 <b>could</b> be had"
+        api.ledger.suspend(running, JobState.WAITING, WaitReason.STOCK, delay_ms=60_000, refund=True, detail=found)
+        page = as_("viewer").get(f"/jobs/{job.id}")
+        now = page.text[page.text.index('class="card now') : page.text.index('id="h-story"')]
+        assert ("0 of 2 &lt;b&gt;could&lt;/b&gt; be had." in now, "Next look in 1 min." in now or "Next look in 60 s." in now) == (
+            True,
+            True,
+        )
 
     @pytest.mark.parametrize(
         ("reason", "words"),

@@ -18,6 +18,7 @@ from producers.http.inventory import may_see
 router = APIRouter()
 #: Events that are read for a page: most of them are about other things.
 READ_AT_MOST = 1000
+PER_PAGE = 100
 #: What the events say, in words.
 KINDS = {
     "didflow.number.appeared.v1": "appeared",
@@ -55,9 +56,10 @@ async def show_drift(
 def drifted(keys: Keys, account: str, before: str) -> Command[tuple[list[Drifted], str | None]]:
     """What the events before that place say, and a cursor of those before them (None: there are no more)."""
     entries = yield RedisCommand("xrevrange", (keys.events,), {"max": before, "count": READ_AT_MOST})
-    found = [_read(entry_id, fields) for entry_id, fields in entries if fields and fields.get("type") in KINDS]
-    rest = cursor_of(*map(int, entries[-1][0].split("-"))) if len(entries) == READ_AT_MOST else None
-    return [one for one in found if one.account == account], rest
+    drifts = [(entry_id, _read(entry_id, fields)) for entry_id, fields in entries if fields and fields.get("type") in KINDS]
+    found = [(entry_id, one) for entry_id, one in drifts if one.account == account]
+    last = found[PER_PAGE - 1][0] if len(found) > PER_PAGE else entries[-1][0] if len(entries) == READ_AT_MOST else None
+    return [one for _, one in found[:PER_PAGE]], None if last is None else cursor_of(*map(int, last.split("-")))
 
 
 def _read(entry_id: str, fields: dict[str, str]) -> Drifted:

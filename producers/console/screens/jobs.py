@@ -17,7 +17,7 @@ from producers.console.formats import kind_name, words
 from producers.console.job_advice import advice
 from producers.console.job_rounds import by_round, rounds
 from producers.console.job_search import search
-from producers.console.job_story import chapters, shell_commands, title_of
+from producers.console.job_story import chapters, shell_commands, title_of, waits_because
 from producers.console.screen import Screen
 from producers.console.visit import Visit, Visiting
 from producers.http.cursors import cursor_of, parts_of
@@ -98,6 +98,7 @@ async def show_job(visit: Visiting, job_id: str, page: Annotated[int, Query(ge=1
         is_dry_run=is_dry_run(view),
         story=[chapters(part) for part in by_round(steps)],
         rounds=rounds(view, steps),
+        waits_because=waits_because(view, steps),
         numbers=[number async for number in _numbers(visit, view, page)],
         page=page,
         pages=await pages_of(visit.services, view),

@@ -118,12 +118,26 @@ window.addEventListener("pagehide", () => {
 window.addEventListener("pageshow", listen);
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") document.querySelectorAll("details.confirm[open]").forEach((one) => one.removeAttribute("open"));
+  if (event.key === "Escape") document.querySelectorAll("details.confirm[open]").forEach(close);
   if (event.key === "/" && !event.ctrlKey && !event.metaKey && !document.activeElement.matches("input, textarea, select")) {
     event.preventDefault();
     document.getElementById("find").focus();
   }
 });
 
+// Whoever was in a question that is closed is at its button again.
+function close(question) {
+  if (question.contains(document.activeElement)) question.firstElementChild.focus();
+  question.removeAttribute("open");
+}
+
+// On a narrow screen the menu is a row that is wider than the screen: it begins where the reader is.
+function menuAtHere() {
+  const here = document.querySelector(".menu [aria-current]");
+  const menu = here?.closest(".menu");
+  if (menu && menu.scrollWidth > menu.clientWidth) menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+}
+
 ready(document);
 fromFiles(document);
+menuAtHere();
