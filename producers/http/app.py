@@ -51,10 +51,12 @@ from producers.http.middleware import Gateway
 from producers.http.openapi import describe
 from producers.http.problems import of_error, of_http, problem, status_of
 from producers.http.proxy_login import ProxyLogin
+from producers.http.quick_submits import QuickSubmits
 from producers.http.services import HEARTBEAT_S, ReviewRules, Services
 from producers.http.strict_json import PAUSE_S
 from producers.http.validation import of_validation
 
+PREFIX = "/v1"
 PREFIX = "/v1"
 #: Each has the paths of one thing.
 ROUTERS = (
@@ -119,7 +121,8 @@ class _Api(FastAPI):
     """FastAPI without its outer layers. What no route answers is the `Gateway`'s to answer; here a plain text would come before it."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        routed = AsyncExitStackMiddleware(self.router)
+        return ExceptionMiddleware(QuickSubmits(routed, submit.by_path(PREFIX)), handlers=self.exception_handlers)
 
 
 def described() -> FastAPI:

@@ -1,5 +1,6 @@
 """Around every request: its id, who asks, one line in the log, and an answer whatever happens."""
 
+import itertools
 import re
 import time
 import uuid
@@ -24,6 +25,8 @@ class Gateway:
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app, self.services = app, services
+        # No secrets, so one look for randomness is enough: each costs a call of the kernel.
+        self._ids, self._count = uuid.uuid4().hex[:20], itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,7 +34,7 @@ class Gateway:
             return
         connection = HTTPConnection(scope)
         given = connection.headers.get("x-request-id", "")
-        request_id = given if _READABLE_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _READABLE_ID.fullmatch(given) else f"{self._ids}{next(self._count):012x}"
         REQUEST_ID.set(request_id)
         reason = connection.headers.get("didflow-reason", "").encode("latin-1").decode(errors="replace")  # Headers are read byte by byte.
         REASON.set(reason or None)

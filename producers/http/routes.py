@@ -31,7 +31,7 @@ class StrictRoute(APIRoute):
                 # What a misspelt filter would leave out is all of it.
                 faults = [_strange(name, known) for name in strange[:10]]
                 raise RequestValidationError([*faults, *request_params_to_args(_parameters(self.dependant), request.query_params)[1]])
-            strict = request if isinstance(request, StrictRequest) else StrictRequest(request.scope, request.receive)
+            strict = StrictRequest.of(request)
             if body_field is not None and await strict.is_large():
                 checked, faults = await run_in_threadpool(body_field.validate, await strict.json(), {}, loc=("body",))
                 if faults:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -20,10 +20,29 @@ LARGE_BYTES = 50_000
 PAUSE_S, WITHIN_S = 15.0, 120.0
 #: The parser would go as deep as Python's stack; no request is deeper than this.
 DEEPEST = 64
+#: Where in a request's scope its `StrictRequest` is, once it is read.
+_BEGUN = "didflow.begun"
 
 
 class StrictRequest(Request):
     """A request whose body is read with a limit, and whose JSON is refused where two readers could understand it differently."""
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """This request; with its body, where that was read on the way here."""
+        strict, begun = cls(request.scope, request.receive), request.scope.get(_BEGUN)
+        if isinstance(begun, cls):
+            strict._take_over(begun)
+        return strict
+
+    def pass_on(self) -> None:
+        """Let the request's route go on with what is read so far: a body comes once."""
+        self.scope[_BEGUN] = self
+
+    def _take_over(self, begun: Self) -> None:
+        for name in ("_body", "_json"):
+            if hasattr(begun, name):
+                setattr(self, name, getattr(begun, name))
 
     async def body(self) -> bytes:
         """Raises Refused: 408, 413, and 415 for a body that doesn't call itself JSON."""
@@ -49,14 +68,17 @@ class StrictRequest(Request):
 
     async def _read(self, limit: asyncio.Timeout, pause_s: float) -> bytes:
         chunks, size, loop = [], 0, asyncio.get_running_loop()
-        until_s = loop.time() + WITHIN_S
-        async for chunk in self.stream():
-            limit.reschedule(min(until_s, loop.time() + pause_s))
+        until_s, is_more = loop.time() + WITHIN_S, True
+        while is_more and size <= READ_AT_MOST:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, is_more = message.get("body", b""), message.get("more_body", False)
             size += len(chunk)
-            if size > READ_AT_MOST:
-                break
             if size <= MOST_BYTES:
                 chunks.append(chunk)
+            if is_more:  # Each time limit costs as much as all else here, and most bodies come in one piece.
+                limit.reschedule(min(until_s, loop.time() + pause_s))
         if size > MOST_BYTES:
             _too_large()
         return b"".join(chunks)

@@ -1,7 +1,6 @@
 """`POST /v1/jobs` and `POST /v1/jobs/{kind}`: a submit, with its idempotency key, and a wait for its end."""
 
 import re
-from collections.abc import Callable, Coroutine
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -19,13 +18,12 @@ from didflow.contract.requests import Failback, FollowDocuments, Release, Rerout
 from didflow.contract.requests import Request as JobRequest
 from didflow.contract.states import REPORTED
 from didflow.ledger.script_calls import label_faults
-from producers.http.access import Asking, Caller, caller_of
+from producers.http.access import Asking, Caller
 from producers.http.orders import Order, any_order, order_of, ordered_models
 from producers.http.problems import ProblemFault, Refused, problem, problems
 from producers.http.representation import MANY_NUMBERS, answer, named_numbers, without_rows
 from producers.http.routes import StrictRoute
-from producers.http.services import Services, Serving, services_of
-from producers.http.strict_json import StrictRequest
+from producers.http.services import Services, Serving
 from producers.http.waiting import waited
 
 #: The longest that a request may wait for the end of its job.
@@ -45,27 +43,6 @@ Wait = Annotated[
 Prefer = Annotated[str | None, Header(description="`wait=10` is the same as ?wait=10")]
 
 router = APIRouter(tags=["jobs"], route_class=StrictRoute)
-
-
-class SubmitRoute(StrictRoute):
-    """A route that takes an order. Most orders are small and have no faults. These need little of what FastAPI does for each request, which
-    took a fifth of a submit's processor time; all others, and every fault, go its usual way."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle, order_field = super().get_route_handler(), self.body_field
-
-        async def submit_quickly(request: Request) -> Response:
-            strict = StrictRequest(request.scope, request.receive)
-            if order_field is None or request.scope["query_string"] or not await strict.body() or await strict.is_large():
-                return await handle(strict)
-            order, faults = order_field.validate(await strict.json(), {}, loc=("body",))
-            if faults:
-                return await handle(strict)
-            services, caller, headers = await services_of(request), await caller_of(request), request.headers
-            wait_s = wait_of(None, headers.get("prefer"))
-            return await submit(services, caller, order, headers.get("idempotency-key"), wait_s=wait_s, request=request)
-
-        return submit_quickly
 
 
 def scope_of(kind: JobKind | None) -> ApiScope:
@@ -191,7 +168,6 @@ def _add_route(path: str, model: type[Order], name: str) -> None:
         path,
         submit_job,
         methods=["POST"],
-        route_class_override=SubmitRoute,
         summary="Submit a job" if name == "job" else f"Submit a job: {name.replace('_', ' ')}",
         status_code=202,
         response_model=None,
@@ -208,3 +184,8 @@ _add_route("/jobs", any_order(), "job")
 for _kind in KINDS.values():
     if _kind.request in ordered_models():
         _add_route(f"/jobs/{_kind.name.replace('_', '-')}", order_of(_kind.request), _kind.name)
+
+
+def by_path(prefix: str) -> dict[str, StrictRoute]:
+    """The routes of submits by their whole path."""
+    return {prefix + route.path: route for route in router.routes if isinstance(route, StrictRoute)}
