@@ -65,7 +65,7 @@ def churned(
             **when,
         )
         if wait:
-            report(wait_for(didflow, job.id, timeout, quiet=as_json), as_json=as_json)
+            report(wait_for(didflow, job.id, timeout, quiet=as_json), as_json=as_json, submitted=job)
         elif as_json:
             print_json(job)
         else:

@@ -16,13 +16,13 @@ from didflow.contract.states import REPORTED, JobState
 from didflow.terminal import completion
 from didflow.terminal import options as given
 from didflow.terminal.confirmation import Stake, confirmed
-from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, plain, print_json
+from didflow.terminal.output import ExitCode, WholeWords, clean, errors_shown, print_json
 from didflow.terminal.tables import is_terminal
 from producers.cli.next_commands import bring_back, next_commands
 from producers.cli.option_groups import ANYWHERE, Guards, Listed, Selected, grouped
 from producers.cli.progress import found_nothing, say, show_end, show_routes, watch, would_move
 from producers.cli.render import inactive_of, show_inactive, show_next
-from producers.cli.submit import report
+from producers.cli.submit import in_json, report
 from producers.failover import Failover
 from producers.incidents import Incidents
 
@@ -103,7 +103,7 @@ def failback(
         view, incident = _moved(didflow, moved, account)
         if dry_run:
             looked = didflow.submit(Failback(job_id=view.id, dry_run=True), reference=reference, account=account)
-            report(watch(didflow, looked.id, moved, timeout, quiet=as_json), as_json=as_json)
+            report(watch(didflow, looked.id, moved, timeout, quiet=as_json), as_json=as_json, submitted=looked)
             return
         if not didflow.find(idempotency_key=key or back_key(view)):
             stake = Stake(numbers=_moved_count(didflow, view, incident, account))
@@ -190,13 +190,13 @@ def checked(didflow: Didflow, request: Reroute, account: str, timeout_s: float, 
     job = didflow.submit(look, reference="failover-check", account=account)
     view = watch(didflow, job.id, "dry run", timeout_s, quiet=as_json)
     if view.state is not JobState.SUCCEEDED or view.result is None or view.result.quote is None:
-        report(view, as_json=as_json)
+        report(view, as_json=as_json, submitted=job)
         raise typer.Exit(ExitCode.JOB)
     numbers = tuple(didflow.numbers(job.id))
     count = would_move(numbers)
     if as_json:
         if only or not count:
-            print_json(plain(view))
+            print_json(in_json(view, job))
     else:
         if only or is_terminal():  # In a pipe the one table on stdout is that of the end.
             show_routes(numbers)
@@ -236,7 +236,7 @@ def finish(
             if wait and not as_json:
                 show_end(didflow, view, title, first=len(ends) == 1)
     if as_json:
-        told = {**(more or {"incident": name}), "job": plain(ends[0])} | ({"sweep": plain(ends[1])} if sweep else {})
+        told = {**(more or {"incident": name}), "job": in_json(ends[0], job)} | ({"sweep": in_json(ends[1], sweep)} if sweep else {})
         print_json(told | {"next": [command for _, command in next_commands(ends[0])]})
     elif wait:
         show_next(ends[0])

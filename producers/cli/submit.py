@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime
+from typing import Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -51,7 +52,7 @@ def submit(
         except KeyboardInterrupt:
             WholeWords(stderr=True).print(f"job {job.id} continues: didflow status {job.id} --wait", soft_wrap=True)
             raise
-        report(view, as_json=as_json)
+        report(view, as_json=as_json, submitted=job)
         return
     if as_json:
         print_json(job)
@@ -126,9 +127,9 @@ def _how_far(progress: str | None) -> tuple[int, int | None]:
     return (int(said[1]), int(said[2])) if said else (0, None)
 
 
-def report(view: JobView, *, as_json: bool, departures: Departures | None = None) -> None:
-    """Show an ended job; exit code 1 unless it did all that was asked."""
-    _show(view, departures, as_json=as_json)
+def report(view: JobView, *, as_json: bool, departures: Departures | None = None, submitted: Job | None = None) -> None:
+    """Show an ended job; exit code 1 unless it did all that was asked. `submitted`: the answer to the submit that was waited for."""
+    _show(view, departures, submitted, as_json=as_json)
     if view.state is not JobState.SUCCEEDED:
         raise typer.Exit(ExitCode.JOB)
 
@@ -141,11 +142,17 @@ def show_or_report(view: JobView, *, as_json: bool, departures: Departures | Non
     if view.state in REPORTED:
         report(view, as_json=as_json, departures=departures)
     else:
-        _show(view, departures, as_json=as_json)
+        _show(view, departures, None, as_json=as_json)
 
 
-def _show(view: JobView, departures: Departures | None, *, as_json: bool) -> None:
+def in_json(view: JobView, submitted: Job) -> dict[str, Any]:
+    """A job that was just submitted, as `--json` prints it: with `is_new`, as where nothing was waited for."""
+    return {**plain(view), "is_new": submitted.is_new}
+
+
+def _show(view: JobView, departures: Departures | None, submitted: Job | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({**plain(view), **({"departures": plain(departures)} if departures is not None else {})})
+        shown = plain(view) if submitted is None else in_json(view, submitted)
+        print_json({**shown, **({"departures": plain(departures)} if departures is not None else {})})
         return
     show_job(view, departures)

@@ -70,6 +70,16 @@ def test_a_quote_goes_through_a_file_and_a_pipe_and_is_refused_when_changed(shel
     assert "was changed since" in changed.json["error"]["message"]
 
 
+def test_a_submit_that_waits_says_whether_the_job_is_new(shell: Shell, inline: InlineWorker) -> None:
+    with working(inline):
+        order = ("buy", "--yes", *CITY, "-q", "1", "--key", "order-4", "--wait", "--json")
+        first, again = shell(*order), shell(*order)
+    assert (first.code, again.code) == (0, 0), first.out + again.out
+    assert (first.json["is_new"], again.json["is_new"]) == (True, False)
+    assert first.json["id"] == again.json["id"]
+    assert first.json["state"] == again.json["state"] == "succeeded"
+
+
 def test_a_dry_run_shows_what_using_a_number_costs_where_there_is_room(shell: Shell, inline: InlineWorker) -> None:
     with working(inline):
         offered = shell("buy", *CITY, "--dry-run", "--json").json["result"]["quote"]["numbers"][0]["number"]

@@ -150,9 +150,13 @@ def test_bad_input_reroutes_nothing(running: Cluster, didflow: Shell, arguments:
 
 def test_a_job_is_failed_back_once_and_another_key_gets_the_job_that_did_it(running: Cluster, didflow: Shell) -> None:
     own(running, "f")
-    job = didflow("failover", "--label", "f", "--to", BACKUP, "--no-check", "--incident", "INC-6", "--json").json["job"]["id"]
-    first = didflow("failback", job, "--json").json["job"]["id"]
-    assert didflow("failback", "INC-6", "--json").json["job"]["id"] == first, "named by its incident it is the same"
+    away = didflow("failover", "--label", "f", "--to", BACKUP, "--no-check", "--incident", "INC-6", "--json").json["job"]
+    assert away["is_new"]
+    job = away["id"]
+    back, again = (didflow("failback", named, "--json").json["job"] for named in (job, "INC-6"))
+    assert (back["is_new"], again["is_new"]) == (True, False)
+    first = back["id"]
+    assert again["id"] == first, "named by its incident it is the same"
     other = didflow("failback", job, "--key", "another")
     assert other.code == 2
     assert first in other.err
@@ -196,6 +200,7 @@ def test_a_plan_reroutes_its_numbers_and_the_sweep_those_it_missed(running: Clus
     again = didflow("failover", "plan", "run", "evening", "--incident", "INC-7", "--json")
     assert again.json["job"]["id"] == moved_by(running, "failover:INC-7").id
     assert again.json["sweep"]["id"] == moved_by(running, "failover-sweep:INC-7").id
+    assert (again.json["job"]["is_new"], again.json["sweep"]["is_new"]) == (False, False)
     back = didflow("failback", "INC-7")
     assert back.code == 0, back.out + back.err
     assert places(running, ours + missed) == [{"g@old.example.net"}] * 5
