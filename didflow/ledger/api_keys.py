@@ -73,8 +73,23 @@ def _key_in(text: str) -> ApiKey:
 def create(commands: Commands, key: ApiKey, *, valid_for: timedelta | None = None) -> Command[str]:
     """Store a new key. Returns its secret, which nobody can read again. Raises InvalidRequest if a key has its name."""
     secret = new_secret()
+    yield from _stored(commands, key, secret, valid_for, only="")
+    return secret
+
+
+def create_first(commands: Commands, key: ApiKey, *, valid_for: timedelta | None = None) -> Command[str | NoKey]:
+    """The same for a caller without a key: NoKey.MISSING if a key was ever made, because then he needs one.
+
+    One script decides and stores, so of several such callers one makes a key.
+    """
+    secret = new_secret()
+    reply = yield from _stored(commands, key, secret, valid_for, only="first")
+    return NoKey.MISSING if reply == NoKey.MISSING.value else secret
+
+
+def _stored(commands: Commands, key: ApiKey, secret: str, valid_for: timedelta | None, *, only: str) -> Command[str]:
     record = json.dumps(key.model_dump(mode="json", exclude_none=True))
-    reply = yield from commands.run(Call("api_key_create", (digest(secret), record, _ms(valid_for), commands.actor), str))
+    reply = yield from commands.run(Call("api_key_create", (digest(secret), record, _ms(valid_for), commands.actor, only), str))
     match reply:
         case "taken":
             what = "a key has this name: give another one, or rotate that key (`didflow keys rotate`)"
@@ -82,7 +97,7 @@ def create(commands: Commands, key: ApiKey, *, valid_for: timedelta | None = Non
         case "full":
             what = "there are a thousand keys: revoke those that aren't used (`didflow keys list`)"
             raise InvalidRequest(f"name: {what}", (("name", what),))
-    return secret
+    return reply
 
 
 def rotate(commands: Commands, name: str, *, overlap: timedelta, valid_for: timedelta | None = None) -> Command[tuple[ApiKey, str]]:

@@ -1,6 +1,7 @@
 """Who asks: the key of a request, what it allows, and how often."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -9,7 +10,8 @@ from starlette.requests import HTTPConnection
 from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.api_keys import SECRET, ApiKey, ApiScope
 from didflow.contract.errors import Fault, InvalidRequest, ServiceUnavailable
-from didflow.ledger.api_keys import Known, NoKey, find, find_for_request
+from didflow.ledger.api_keys import Known, NoKey, create, create_first, find, find_for_request
+from didflow.ledger.async_client import AsyncLedgerClient
 from producers.http.problems import Refused
 
 #: Names by which a browser or a command on this machine calls a server on loopback. Any other name in `Host` may be a web page's, whose
@@ -89,7 +91,7 @@ class Access:
                 raise _refused("key_expired", "the key has expired or was rotated: use the new one (`didflow keys rotate`)")
             case NoKey.UNKNOWN:
                 raise _refused("key_unknown", "the key isn't known, or was revoked: `didflow keys list` shows the valid ones")
-        raise _refused("key_missing", "send a key as `Authorization: Bearer dfk_…`: `didflow keys create` makes one")
+        raise _missing()
 
     async def is_still(self, caller: Caller, connection: HTTPConnection) -> bool:
         """Whether the key of a request that takes long is still valid. A ledger that is away revokes none."""
@@ -130,6 +132,21 @@ def _secret(headers: list[str]) -> str | None:
 
 def _refused(code: str, detail: str) -> Refused:
     return Refused(401, code, detail, headers={"WWW-Authenticate": 'Bearer realm="didflow"'})
+
+
+def _missing() -> Refused:
+    return _refused("key_missing", "send a key as `Authorization: Bearer dfk_…`: `didflow keys create` makes one")
+
+
+async def made_key(ledger: AsyncLedgerClient, caller: Caller, key: ApiKey, valid_for: timedelta | None) -> str:
+    """Store a new key for the caller; its secret. Raises InvalidRequest, and Refused (401) where a key is there that the caller needs."""
+    if caller.key is not None:
+        return await ledger.perform(create(ledger.commands, key, valid_for=valid_for))
+    caller.need_admin_first(key)
+    secret = await ledger.perform(create_first(ledger.commands, key, valid_for=valid_for))
+    if isinstance(secret, NoKey):  # Another one was made since this request came.
+        raise _missing()
+    return secret
 
 
 def _check_local(connection: HTTPConnection) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from didflow.contract.api_keys import ApiKey, ApiScope, KeptKey, new_key_id
 from didflow.ledger import api_keys
-from producers.http.access import Asking, needs
+from producers.http.access import Asking, made_key, needs
 from producers.http.problems import in_the_body, problems
 from producers.http.representation import answer
 from producers.http.routes import StrictRoute
@@ -74,8 +74,7 @@ async def create_key(services: Serving, caller: Asking, body: NewKey) -> Respons
     ledger = services.acting_for(caller).ledger
     with in_the_body():
         key = ApiKey.model_validate({"id": new_key_id(), **body.model_dump(exclude={"expires_seconds"}), "scopes": frozenset(body.scopes)})
-        caller.need_admin_first(key)
-        secret = await ledger.perform(api_keys.create(ledger.commands, key, valid_for=_span(body.expires_seconds)))
+        secret = await made_key(ledger, caller, key, _span(body.expires_seconds))
     return answer(KeyWithSecret(key=key, secret=secret), status=201, headers={"Cache-Control": "no-store"})
 
 

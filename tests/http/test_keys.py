@@ -3,7 +3,10 @@
 import itertools
 import json
 import re
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 from didflow.contract.api_keys import ApiKey, ApiScope, KeptKey, digest, new_key_id, new_secret
 from didflow.contract.errors import ApiKeyNotFound, InvalidRequest
 from didflow.ledger import api_keys, console_sessions
+from didflow.ledger.ledger import Ledger
+from tests.support.cluster import until
 from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import submitted
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -277,6 +282,35 @@ def test_before_any_key_only_this_machine_is_served(api: Api, valkey: EmbeddedVa
         assert http.get("/v1/jobs").json()["code"] == "key_missing"
         ledger.perform(api_keys.revoke(ledger.commands, "first"))
         assert http.get("/v1/jobs").json()["code"] == "key_missing"
+
+
+def test_of_two_first_keys_made_at_once_one_is_made(api: Api, valkey: EmbeddedValkey, namespace: str) -> None:
+    """Both requests are let in without a key, and send their bodies only then."""
+    ledger = type(api.ledger)(api.ledger.client, namespace, actor="ann")
+    both_are_in = threading.Event()
+
+    def create(url: str, name: str) -> httpx.Response:
+        def body() -> Iterator[bytes]:
+            yield b'{"scopes": ["admin"], '
+            assert both_are_in.wait(WITHIN_S)
+            yield f'"name": "{name}"}}'.encode()
+
+        with httpx.Client(base_url=url, trust_env=False, timeout=WITHIN_S) as http:
+            return http.post("/v1/keys", content=body(), headers={"Content-Type": "application/json"})
+
+    with serving(ledger, valkey.url, open_to="ann") as url, ThreadPoolExecutor() as pool:
+        before = scripts_run(ledger)
+        answers = [pool.submit(create, url, name) for name in ("mine", "theirs")]
+        until(lambda: scripts_run(ledger) >= before + 2, WITHIN_S, "both requests' look for a key")
+        both_are_in.set()
+        made, refused = sorted((answer.result() for answer in answers), key=lambda answer: answer.status_code)
+    assert (made.status_code, refused.status_code, refused.json()["code"]) == (201, 401, "key_missing")
+    assert [one.key.name for one in ledger.perform(api_keys.kept(ledger.commands))] == [made.json()["key"]["name"]]
+
+
+def scripts_run(ledger: Ledger) -> int:
+    """How many scripts the server has run by their hash."""
+    return int(ledger.client.info("commandstats")["cmdstat_evalsha"]["calls"])
 
 
 def test_a_conflict_says_nothing_of_a_job_that_the_key_does_not_see(api: Api) -> None:

@@ -78,7 +78,7 @@ API_KEY = {"id": "0123456789ab", "name": "shop", "scopes": ["read", "buy"]}
 
 
 def api_key_create(ledger: Ledger) -> Args:
-    return (digest("dfk_1"), json.dumps(API_KEY), 60_000, "ann")
+    return (digest("dfk_1"), json.dumps(API_KEY), 60_000, "ann", "first")
 
 
 def api_key(ledger: Ledger) -> Args:

@@ -12,6 +12,7 @@ from didflow.terminal import options as given
 from producers.console.forms import Form
 from producers.console.screen import Screen
 from producers.console.visit import Posted, Visit, Visiting
+from producers.http.access import made_key
 from producers.http.problems import Refused
 from producers.key_spans import OVERLAP, expiry, overlap
 
@@ -51,9 +52,7 @@ async def create(visit: Visiting, form: Posted) -> Response:
     _need(visit)
     visit.need_reason()
     key, valid_for = given.together(lambda: _key(form), lambda: expiry(form["expires"] or None))
-    visit.caller.need_admin_first(key)
-    ledger = visit.didflow.ledger
-    secret = await ledger.perform(api_keys.create(ledger.commands, key, valid_for=valid_for))
+    secret = await made_key(visit.didflow.ledger, visit.caller, key, valid_for)
     return visit.page("key_secret.html", key=key, secret=secret, is_new=True)
 
 
