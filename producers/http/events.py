@@ -129,7 +129,7 @@ async def _missed(services: Services, position: Position, wants: Callable[[Item]
         if not items:
             return
         for item in items:
-            if wants(item):
+            if item.is_ours and wants(item):
                 yield item
         position = items[-1].after
 

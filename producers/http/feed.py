@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from didflow.client.aio.client import AsyncDidflow
 from didflow.contract.errors import DidflowError
 from didflow.ledger.commands import BLOCK_S
 from producers.ended_tasks import end
-from producers.http.stream_reading import Item, Position, newest, read_on
+from producers.http.stream_reading import Item, Position, id_text, newest, read_on
 
 log = structlog.stdlib.get_logger("didflow.http")
 
@@ -71,6 +71,7 @@ class Feed:
         self._listeners: defaultdict[str | None, set[Listener]] = defaultdict(set)
         self._reader: asyncio.Task[None] | None = None
         self._position = Position()
+        self._foreign = 0
         self._started = asyncio.Lock()
 
     @asynccontextmanager
@@ -93,7 +94,7 @@ class Feed:
         return await self._ledger.perform(newest(self._ledger.commands.keys))
 
     async def since(self, position: Position) -> list[Item]:
-        """Some of what was written after it, oldest first; [] if there is nothing."""
+        """Some of what was written after it, oldest first, also by others; [] if there is nothing."""
         return await self._ledger.perform(read_on(self._ledger.commands.keys, position))
 
     def wake(self) -> None:
@@ -128,11 +129,22 @@ class Feed:
                 log.exception("http.streams_unreadable", error=type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
                 continue
+            self._note_foreign(items)
             for item in items:
                 self._hand_out(item)
 
+    def _note_foreign(self, items: Sequence[Item]) -> None:
+        foreign = [item for item in items if not item.is_ours]
+        if foreign:
+            self._foreign += len(foreign)
+            first = {"stream": "results" if foreign[0].is_result else "events", "first": id_text(foreign[0].entry_id)}
+            log.warning("http.foreign_entries", skipped=len(foreign), skipped_since_start=self._foreign, **first)
+
     def _hand_out(self, item: Item) -> None:
+        """To those who listen for it. What others wrote to a stream is passed over."""
         self._position = item.after
+        if not item.is_ours:
+            return
         for subject in (None, item.subject):
             for listener in self._listeners.get(subject, ()):
                 listener.hear(item)

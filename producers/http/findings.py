@@ -1,7 +1,9 @@
 """A person's finding ends a parked job, as it was when the person read it."""
 
 from collections.abc import Collection
+from decimal import Decimal
 
+from didflow.client.sync.client import Didflow
 from didflow.contract.errors import WrongJob
 from didflow.contract.jobs import JobView
 from producers.http.access import Caller
@@ -15,13 +17,18 @@ async def end(services: Services, caller: Caller, view: JobView, took_effect: Co
 
     Raises Refused (412) if the job changed since; SecondPersonNeeded if the finding was kept; WrongJob, InvalidRequest.
     """
+    limit_usd = services.review.second_person_usd
+    return await services.blocked(caller, lambda didflow: _ended(didflow, view, took_effect, if_match, limit_usd))
+
+
+def _ended(didflow: Didflow, view: JobView, took_effect: Collection[str], if_match: str | None, limit_usd: Decimal | None) -> JobView:
+    """In a thread: a release of very many numbers takes long to compare, to decide and to read."""
     if if_match is not None and not matches(view, if_match):
         raise _changed(view.id)
-    limit_usd = services.review.second_person_usd
     try:
-        return await services.acting_for(caller).resolve(view.id, took_effect, seen=view, second_person_usd=limit_usd)
+        return didflow.resolve(view.id, took_effect, seen=view, second_person_usd=limit_usd)
     except WrongJob:
-        if if_match is not None and (await services.didflow.get(view.id)) != view:
+        if if_match is not None and didflow.get(view.id) != view:
             raise _changed(view.id) from None
         raise
 

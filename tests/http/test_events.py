@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
+import pytest
+from structlog.testing import capture_logs
 
 from didflow import AsyncDidflow
 from didflow.contract.api_keys import ApiScope
 from didflow.ledger.api_keys import revoke
 from producers.http.feed import Feed
+from tests.support.foreign_entries import FOREIGN
 from tests.support.http_server import WITHIN_S, Api, serving
 from tests.support.ledger_roles import claimed, finished, submitted
 from worker.local.embedded_valkey import EmbeddedValkey
@@ -176,6 +179,28 @@ def test_a_limited_key_hears_its_own_jobs_only(api: Api) -> None:
         api.ledger.resume_account("default")
         mine = submitted(api.ledger, reference="shop-1").id
         assert events.next()["subject"] == mine
+
+
+@pytest.mark.parametrize("stream", ["results", "events"])
+def test_what_others_write_to_a_stream_is_passed_over(api: Api, stream: str) -> None:
+    def write_foreign() -> None:
+        with api.ledger.client.pipeline(transaction=True) as together:
+            for fields in FOREIGN:
+                together.xadd(getattr(api.ledger.keys, stream), fields)  # type: ignore[arg-type]
+            written.extend(together.execute())
+
+    written: list[str] = []
+    with capture_logs() as logged:
+        with listening(api, "/v1/events") as stream_of_all:
+            place = stream_of_all.last_id
+            write_foreign()
+            job = submitted(api.ledger).id
+            assert stream_of_all.next()["subject"] == job, "as it comes"
+        with listening(api, "/v1/events", last_event_id=place) as continued:
+            assert continued.next()["subject"] == job, "and to one who missed it"
+    api.ledger.client.xdel(getattr(api.ledger.keys, stream), *written)
+    lines = [one for one in logged if one["event"] == "http.foreign_entries"]
+    assert (sum(one["skipped"] for one in lines), {one["stream"] for one in lines}) == (len(FOREIGN), {stream})
 
 
 def test_a_foreign_id_is_refused(api: Api) -> None:

@@ -15,8 +15,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from didflow import AsyncDidflow, Didflow
+from didflow.contract.errors import JobError
+from didflow.contract.requests import Release
 from didflow.contract.results import NumberResult, Result, Totals
 from didflow.contract.states import JobState, Outcome
+from didflow.ledger.script_calls import Submission
 from producers.http.app import application
 from producers.http.job_numbers import csv_lines
 from tests.support.cluster import until
@@ -74,6 +77,24 @@ def test_the_loop_answers_others_while_many_numbers_are_read(api: Api) -> None:
         again = http.get(f"{api.url}{answer.headers['location']}", headers=headers)
         assert processor.share_of_loop < 0.7
     assert again.json() == answer.json()
+
+
+def test_the_loop_answers_others_while_a_release_of_many_numbers_is_resolved(api: Api) -> None:
+    numbers = tuple(f"+1213{place:07}" for place in range(2_000_000, 2_010_000))
+    job_id = api.ledger.submit(Submission(Release(numbers=numbers))).id
+    unclear = tuple(NumberResult(number=number, record_id=place, outcome=Outcome.UNCLEAR) for place, number in enumerate(numbers, 1))
+    why = JobError(code="release_unclear", message="it can't be seen")
+    result = Result(numbers=unclear, totals=Totals(requested=len(numbers), done=0), error=why)
+    assert api.ledger.finish(claimed(api.ledger, job_id), JobState.NEEDS_REVIEW, result)
+    path = f"/v1/jobs/{job_id}"
+    tag = api.http.get(path).headers["etag"]
+    headers = {"Content-Type": "application/json", "Authorization": api.http.headers["authorization"], "If-Match": tag}
+    body = json.dumps({"took_effect": numbers}).encode()
+    with httpx.Client(timeout=WITHIN_S, trust_env=False) as http:
+        processor = Processor(api)
+        answer = http.post(f"{api.url}{path}/resolve", content=body, headers=headers)
+        assert processor.share_of_loop < 0.5
+    assert (answer.status_code, answer.json()["state"]) == (200, "succeeded"), answer.text
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from didflow.contract.webhooks import Attempt, DeliveryOutcome, DisabledReason, 
 from didflow.ledger.ledger import Ledger
 from didflow.ledger.webhooks import delivery_log, endpoints, messages
 from tests.support.cluster import until
+from tests.support.foreign_entries import FOREIGN
 from tests.support.ledger_roles import claimed, finished, submitted
 from tests.support.redis_relay import RedisRelay
 from tests.support.webhook_process import delivering, endpoint, rotated, shown
@@ -343,14 +344,6 @@ def test_what_the_new_filters_leave_out_is_not_sent_though_it_was_queued(deliver
         assert of(receiver.got, one) == []
         view = shown(delivered, "shop")
         assert (view.attempts[DeliveryOutcome.SKIPPED] >= 3, view.missed) == (True, 0)
-
-
-FOREIGN: tuple[dict[str, str], ...] = (
-    {"hello": "world"},
-    {"id": "", "type": "", "subject": "", "data": ""},
-    {"id": "x:1", "type": "com.example.other", "subject": "x", "data": "{}"},
-    {"id": "x:1", "type": "didflow.job.queued.v1", "subject": "x", "data": "no JSON"},
-)
 
 
 @pytest.mark.parametrize("stream", ["results", "events"])
