@@ -46,6 +46,8 @@ def consume(
         didflow = Didflow.from_env() if until_idle else _as_soon_as_known(stopping)
         if didflow is None:
             return
+        if not until_idle:
+            log.info("requests.started", group=group)
         refused, first = 0, True
         events = BusinessEvents(didflow, group=group, consumer=consumer, on_away=_log_away)
         for taken in events.take_in(stopping=stopping, give_up_idle=until_idle):
@@ -77,12 +79,15 @@ def send(
 
 
 def _as_soon_as_known(stopping: threading.Event) -> Didflow | None:
-    """A service that starts beside its Redis may be the quicker one."""
+    """A service that starts beside its Redis may be the quicker one. None: it is to stop. It is logged once."""
+    said = False
     while not stopping.is_set():
         try:
             return Didflow.from_env()
         except ServiceUnavailable as error:
-            WholeWords(stderr=True).print(str(error), markup=False)
+            if not said:
+                log.warning("requests.no_redis", error=str(error))
+            said = True
             stopping.wait(AGAIN_LAST_S / 10)
     return None
 

@@ -87,9 +87,11 @@ def cancel(incident: Name, dry_run: given.DryRun = False, yes: given.Yes = False
                 say(f"would be cancelled: {job.part} {job.id}, {job.moved} of {job.numbers} numbers moved, {job.left} to send")
         if dry_run:
             _report(before, as_json=as_json)
+            if not going and not as_json:
+                say("nothing would be cancelled: none of its jobs is running, or all are already cancelled")
             return
         if going:
-            confirmed(f"call off {len(going)} job(s) of {clean(incident)}?", FOR_GOOD, yes=yes)
+            confirmed(f"cancel {len(going)} {'job' if len(going) == 1 else 'jobs'} of {clean(incident)}?", FOR_GOOD, yes=yes)
         after = known.cancel(incident) if going else before
         _report(after, as_json=as_json)
         if not going:

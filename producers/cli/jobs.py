@@ -182,7 +182,7 @@ def cancel(job: JobId, reason: given.Reason = None, as_json: given.Json = False)
         elif view.state in REPORTED:
             show_job(view)
         if before in REPORTED and before is not JobState.CANCELLED:
-            nothing_done("too late to call it off: the job is as it was", as_json=as_json)
+            nothing_done("too late to cancel it: the job is as it was", as_json=as_json)
         if not as_json and view.state not in REPORTED:
             if not is_terminal():
                 show_job(view)

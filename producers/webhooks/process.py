@@ -127,6 +127,7 @@ async def run_with(settings: Settings, consumer: str | None = None) -> None:
     didflow = await _as_soon_as_known(stopping)
     if didflow is None:
         return
+    log.info("webhooks.started")
     orders, proxy = orders_from_environment(), settings.webhook_proxy
     allowed, proxy_url = settings.webhook_networks, proxy.get_secret_value() if proxy else None
     try:
@@ -138,12 +139,15 @@ async def run_with(settings: Settings, consumer: str | None = None) -> None:
 
 
 async def _as_soon_as_known(stopping: asyncio.Event) -> AsyncDidflow | None:
-    """A process that starts beside its Redis may be the quicker one. None: it is to stop."""
+    """A process that starts beside its Redis may be the quicker one. None: it is to stop. It is logged once."""
+    said = False
     while not stopping.is_set():
         try:
             return AsyncDidflow.from_env()
         except ServiceUnavailable as error:
-            log.warning("webhooks.no_redis", error=str(error))
+            if not said:
+                log.warning("webhooks.no_redis", error=str(error))
+            said = True
         with suppress(TimeoutError):
             async with asyncio.timeout(AGAIN_S):
                 await stopping.wait()

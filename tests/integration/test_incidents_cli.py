@@ -65,6 +65,8 @@ def test_a_cancel_shows_first_what_it_would_do_and_needs_a_yes(shell: Shell, did
     assert shell("incidents", "cancel", "INC-31", "--yes", "--json").json["state"] == "nothing_moved"
     assert didflow.get(job.id).decided_by == "ann"
     assert shell("incidents", "cancel", "INC-31", "--yes").code == ExitCode.NOTHING_DONE
+    looked_again = shell("incidents", "cancel", "INC-31", "--dry-run")
+    assert (looked_again.code, "nothing would be cancelled" in looked_again.err) == (0, True), looked_again.err
     assert shell("incidents", "failback", "INC-31", "--yes").code == ExitCode.NOTHING_DONE
 
 
