@@ -18,15 +18,16 @@ def parts_of(cursor: str, *kinds: type) -> tuple[Any, ...]:
     try:
         parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError):
-        _foreign()
+        foreign()
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-        _foreign()
+        foreign()
     if any(isinstance(part, int) and not 0 <= part < 2**53 for part in parts):
-        _foreign()
+        foreign()
     return tuple(parts)
 
 
-def _foreign() -> NoReturn:
+def foreign() -> NoReturn:
+    """Raises Refused (422)."""
     what = "is no cursor of this list: leave it out to begin with the newest"
     fault = ProblemFault(detail=what, code="value_error", next_step="leave it out to begin with the newest", parameter="cursor")
     raise Refused(422, "invalid_request", f"cursor: {what}", faults=(fault,))

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from didflow.contract.errors import DidflowError
+from producers.http.head import check_head
 from producers.http.problems import REQUEST_ID, Refused, of_error, of_http, problem
 from producers.http.services import REASON, TRACEPARENT, TRACESTATE, Services
 
@@ -57,6 +58,7 @@ class Gateway:
         scope = connection.scope
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             try:
+                check_head(scope["headers"])
                 connection.state.caller = await self.services.access.caller(connection)
             except Refused as refused:
                 await of_http(refused)(scope, receive, send)

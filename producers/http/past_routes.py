@@ -13,10 +13,10 @@ from didflow.client.job_numbers import number_named
 from didflow.client.past_moments import past
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.past_routes import PastRoute, RouteDifference
-from didflow.contract.time_values import Moment
+from didflow.contract.time_values import LATEST, Moment
 from didflow.ledger.past_routes import numbers_ever, routes_at
 from producers.http.access import Asking, needs
-from producers.http.cursors import cursor_of, parts_of
+from producers.http.cursors import cursor_of, foreign, parts_of
 from producers.http.inventory import Account, may_see
 from producers.http.problems import in_the_query, problems
 from producers.http.representation import answer
@@ -85,7 +85,7 @@ async def page_of_routes(
     services: Services, account: str, at: datetime | None, number: Sequence[str] | None, cursor: str | None, limit: int
 ) -> RoutePage:
     """Raises Refused."""
-    after, begun_ms = parts_of(cursor, str, int) if cursor else ("", _now_ms())
+    after, begun_ms = _place(cursor)
     ledger = services.didflow.ledger
     with in_the_query():
         moment = _moment(at, "at", begun_ms)
@@ -100,7 +100,7 @@ async def page_of_differences(
     services: Services, account: str, first: datetime, second: datetime | None, cursor: str | None, limit: int
 ) -> RouteDifferencePage:
     """Raises Refused."""
-    after, begun_ms = parts_of(cursor, str, int) if cursor else ("", _now_ms())
+    after, begun_ms = _place(cursor)
     ledger = services.didflow.ledger
     with in_the_query():
         moments = _moment(first, "first", begun_ms), _moment(second, "second", begun_ms)
@@ -121,6 +121,16 @@ def _page(names: Sequence[str], after: str, limit: int) -> tuple[list[str], bool
     """The names behind that one, and whether they are the last."""
     start = bisect_right(names, after)
     return list(names[start : start + limit]), start + limit >= len(names)
+
+
+def _place(cursor: str | None) -> tuple[str, int]:
+    """After which number, and the moment of a list that names none. Raises Refused."""
+    if not cursor:
+        return "", _now_ms()
+    after, begun_ms = parts_of(cursor, str, int)
+    if begun_ms > _ms(LATEST):
+        foreign()
+    return after, begun_ms
 
 
 def _moment(given: datetime | None, name: str, otherwise_ms: int) -> datetime:

@@ -247,12 +247,12 @@ def pointer(parts: Iterable[Any]) -> str:
 
 
 #: Answers that any route may give.
-_ANY = (401, 403, 422, 429, 503)
+_ANY = (400, 401, 403, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route, for its description. A body may be unreadable, and may come too slowly."""
+    """The errors of a route, for its description. One that has a body may come too slowly."""
     if 413 in statuses:
-        statuses = (400, 408, *statuses)
+        statuses = (408, *statuses)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": TITLES[status], "content": content} for status in sorted({*_ANY, *statuses})}

@@ -11,6 +11,7 @@ from didflow.contract.attempt_write import Write
 from didflow.contract.history import Happened, Happening
 from didflow.ledger.gate import Findings
 from didflow.ledger.replies import Saved
+from producers.http.cursors import cursor_of
 from tests.support.described_answers import description
 from tests.support.http_server import Api
 from tests.support.ledger_roles import claimed, submitted
@@ -124,6 +125,8 @@ def test_the_routes_of_a_moment_and_what_changed(api: Api) -> None:
         ("/v1/routes?at=yesterday", "at"),
         ("/v1/routes?number=abc", "number"),
         ("/v1/routes?cursor=abc", "cursor"),
+        (f"/v1/routes?cursor={cursor_of('x', 2**52)}", "cursor"),
+        (f"/v1/routes/diff?first=2026-01-01T00:00:00Z&cursor={cursor_of('x', 253_402_300_800_000)}", "cursor"),
         ("/v1/routes/diff", "first"),
         ("/v1/routes/diff?first=2020-01-01T00:00:00", "first"),
     ],

@@ -220,3 +220,25 @@ def test_a_head_that_cannot_be_read_is_a_problem_too(api: Api, sent: bytes, stat
         raw.sendall(sent)
         found, problem = answer_on(raw)
         assert (found, problem["code"]) == (status, code)
+
+
+def test_a_body_with_two_lengths_is_refused_and_the_connection_ends(api: Api) -> None:
+    """Of a proxy in front that reads the other one, the rest would be another request: here one to revoke a key."""
+    key = api.http.headers["authorization"]
+    hidden = f"DELETE /v1/keys/ops HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n"
+    lengths = f"Authorization: {key}\r\nContent-Length: {5 + len(hidden)}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connected(api.url) as raw:
+        raw.sendall((HEAD + lengths + "0\r\n\r\n" + hidden).encode())
+        found, problem = answer_on(raw)
+    assert (found, problem["code"]) == (400, "ambiguous_request")
+    assert api.http.get("/v1/keys").status_code == 200
+
+
+@pytest.mark.parametrize(("name", "values"), [("Idempotency-Key", ("a", "b")), ("Content-Type", ("application/json", "text/plain"))])
+def test_a_header_that_says_two_things_is_refused(api: Api, name: str, values: tuple[str, str]) -> None:
+    others = {"Content-Type": "application/json", "Idempotency-Key": "twice"}
+    others.pop(name)
+    headers = [*others.items(), *((name, value) for value in values)]
+    answer = api.http.post("/v1/jobs/search-and-buy", content=b'{"request":{"country":"US"}}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "ambiguous_request")
+    assert name in answer.json()["detail"]
