@@ -11,7 +11,7 @@ from didflow.ledger.console_sessions import KeptSession
 from didflow.ledger.console_views import SavedView
 
 #: Parameters of the list beside its filters.
-_BESIDE = frozenset({"account", "sort", "unlabelled"})
+_BESIDE = frozenset({"account", "sort"})
 
 
 def open_sessions(commands: Commands) -> Command[tuple[KeptSession, ...]]:

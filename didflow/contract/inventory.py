@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 from didflow.contract.countries import same_country
-from didflow.contract.destinations import ProviderId, Route
+from didflow.contract.destinations import ProviderId, Route, Transport
 from didflow.contract.errors import InvalidRequest
 from didflow.contract.flags import Flag
 from didflow.contract.history import History
@@ -144,14 +144,29 @@ Amount = Annotated[Usd, Field(ge=0, le=100_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
 Days = Annotated[Span, Field(gt=timedelta(0), le=timedelta(days=36_500))]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
-Words = Annotated[str, Field(max_length=255)]
+Words = Annotated[str, Field(min_length=1, max_length=255)]
+
+#: What a number may lack. `trunk_id`: no SIP trunk is among its destinations; `document`: it needs and has none.
+Part = Literal["label", "city", "country", "reference", "destination", "trunk_id", "sms_relay_url", "document"]
+
+
+def _parts_given(parts: object) -> object:
+    """A text is a list with commas: on a command line and in an address."""
+    return [part.strip() for part in parts.split(",")] if isinstance(parts, str) else parts
+
+
+def _each_once(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    return tuple(sorted(set(parts)))
+
+
+Parts = Annotated[tuple[Part, ...], BeforeValidator(_parts_given), AfterValidator(_each_once), Field(min_length=1, max_length=20)]
 
 
 class InventoryFilter(Checked):
     """Numbers by what the mirror shows; every field given must match, and none is needed. Texts match without regard to case.
 
     search          part of the number's digits
-    label           ``""``: numbers without a label
+    without         what the number lacks, such as ``("label", "reference")``: it has none of them. In a text with commas
     document        a type of document that the number needs or has
     trunk_id, destination   one of the number's destinations
     unused_for      no call came for so long, as far as the provider's monthly seconds show; unknown doesn't match
@@ -166,7 +181,7 @@ class InventoryFilter(Checked):
     document: Text | None = None
     country: Text | None = None
     city: Text | None = None
-    label: Words | None = None
+    label: Text | None = None
     trunk_id: ProviderId | None = None
     destination: Text | None = None
     sms: Flag | None = None
@@ -191,9 +206,14 @@ class InventoryFilter(Checked):
     reserved: Flag | None = None
     quarantined: Flag | None = None
     missing: Flag | None = None
+    without: Parts | None = None
 
     @classmethod
     def faults_between(cls, given: Mapping[str, Any], bad: Collection[str]) -> Iterator[str]:
+        lacking = _parts_given(given.get("without")) if "without" not in bad else None
+        for part in get_args(Part):
+            if isinstance(lacking, Collection) and part in lacking and given.get(part) is not None:
+                yield f"{part} is given, and without names it: no number would match"
         for low, high, kind in _RANGES:
             if {low, high} & set(bad) or given.get(low) is None or given.get(high) is None:
                 continue
@@ -319,6 +339,28 @@ def _tests(number: InventoryNumber, wanted: InventoryFilter, now: datetime) -> I
     yield wanted.reserved is None or (number.reserved_by is not None) == wanted.reserved
     yield wanted.quarantined is None or (number.quarantined_until is not None) == wanted.quarantined
     yield wanted.missing is None or (number.missing_since is not None) == wanted.missing
+    yield wanted.without is None or all(lacks(number, number.reference, part) for part in wanted.without)
+
+
+def lacks(number: MirroredNumber | OwnedNumber, reference: str | None, part: Part) -> bool:
+    """Whether it has none of that. `reference`: whom it was bought for."""
+    match part:
+        case "label":
+            return not number.label
+        case "city":
+            return not number.city
+        case "country":
+            return not number.country_iso_code
+        case "reference":
+            return not reference
+        case "destination":
+            return not number.route
+        case "trunk_id":
+            return all(one.transport != Transport.SIP_TRUNK for one in number.route)
+        case "sms_relay_url":
+            return not number.sms_relay_url
+        case "document":
+            return not number.required_documents and not number.documents
 
 
 def _same(one: str, other: str) -> bool:

@@ -19,7 +19,7 @@ from pydantic import (
 from didflow.contract.destinations import Destination, ProviderId
 from didflow.contract.document_file import MAX_BYTES, DocumentKind
 from didflow.contract.flags import Flag
-from didflow.contract.inventory import InventoryFilter
+from didflow.contract.inventory import InventoryFilter, Part, Parts
 from didflow.contract.money import Usd
 from didflow.contract.numbers import ListLength, NumberList, NumberType
 from didflow.contract.quote_terms import Terms
@@ -192,13 +192,13 @@ class Selector(InventoryFilter):
     go to the numbers that the inventory shows so, unless one of these fields changes by itself (calls, dates, status, documents) or
     `read_routes` is given.
 
-    label  not empty: a variable that isn't set must not select every number without a label
+    An empty text is refused: a variable that isn't set must not select every number without a label. `without` says that.
+
     all    the explicit word for the whole account
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: Text | None = None
     all: Flag = False
 
     @classmethod
@@ -213,6 +213,11 @@ class Selector(InventoryFilter):
     def given(self) -> dict[str, Any]:
         """The filters that are given, by field."""
         return {name: value for name in InventoryFilter.model_fields if (value := getattr(self, name)) is not None}
+
+    @property
+    def changes_by_itself(self) -> bool:
+        """Whether a filter is given of what changes with calls, with time, or with the review of documents."""
+        return bool(self.given.keys() & CHANGE_BY_THEMSELVES) or "document" in (self.without or ())
 
     @property
     def conditions(self) -> InventoryFilter | None:
@@ -293,6 +298,7 @@ class Release(_OfNumbers):
 
     protected_labels  numbers with one of these labels are left alone, besides those that the settings protect
     expected_reference, expected_destination   a number that wasn't bought for this reference, or doesn't go there, is left alone
+    expected_without  a number that has one of these by the time it goes is left alone, as with the selector's `without`
     at              their time: with its zone, or a date, which then is over everywhere. None: now
     grace           so long after it they go. Until then `cancel` brings back what was
     before_renewal  they go no sooner than this margin before the renewal that comes after the grace period
@@ -305,6 +311,7 @@ class Release(_OfNumbers):
     protected_labels: tuple[Text, ...] = Field(default=(), max_length=100)
     expected_reference: Text | None = None
     expected_destination: Text | None = None
+    expected_without: Parts | None = None
     at: AfterMoment | None = None
     grace: Grace = timedelta(0)
     before_renewal: Margin | None = None
@@ -334,6 +341,16 @@ class Release(_OfNumbers):
     def kept_reference(self) -> str | None:
         """For whom a number must have been bought, also at the moment it goes."""
         return self.expected_reference or (self.selector.reference if self.selector else None)
+
+    @property
+    def kept_destination(self) -> str | None:
+        """Where a number must go, also at the moment it goes, unless this job has parked it."""
+        return self.expected_destination or (self.selector.destination if self.selector else None)
+
+    @property
+    def kept_without(self) -> frozenset[Part]:
+        """What a number must lack, also at the moment it goes."""
+        return frozenset((*(self.expected_without or ()), *((self.selector.without or ()) if self.selector else ())))
 
     @property
     def counts_down(self) -> bool:

@@ -5,11 +5,11 @@ longer than all the rest.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from didflow.contract.inventory import ALL_NUMBERS, InventoryFilter
+from didflow.contract.inventory import ALL_NUMBERS, InventoryFilter, Part
 from didflow.ledger.inventory_columns import (
     DIGITS,
     LINE,
@@ -29,6 +29,8 @@ from didflow.ledger.inventory_rows import moment_ms
 
 #: Where lines begin in their text, in no order.
 Begins = Sequence[int]
+#: What a number may lack, and the column that has the digest of no name then.
+_NAMES: Mapping[Part, str] = {"label": "label", "city": "city", "country": "country", "sms_relay_url": "callback", "destination": "first"}
 #: What no column says.
 _RECORDS = ("record_id", "document", "parked", "lent", "reserved", "quarantined", "reference")
 
@@ -53,7 +55,7 @@ def numbered(text: str) -> Begins:
 
 def needs_records(wanted: InventoryFilter) -> bool:
     """Whether columns alone don't say which numbers match."""
-    return any(getattr(wanted, name) is not None for name in _RECORDS)
+    return any(getattr(wanted, name) is not None for name in _RECORDS) or not _NAMES.keys() >= set(wanted.without or ())
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,9 @@ def _tests(wanted: InventoryFilter, now: datetime) -> Iterator[Test]:
     for column, name in names.items():
         if name is not None:
             yield _equal(column, name_code(name))
+    for part in wanted.without or ():
+        if part in _NAMES:
+            yield _equal(_NAMES[part], DIGITS[0] * WIDTHS[_NAMES[part]])
     if wanted.sms is not None:
         yield _equal("sms", "y" if wanted.sms else "n")
     if wanted.trunk_id is not None:

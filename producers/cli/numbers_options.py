@@ -25,11 +25,11 @@ class Filters:
         str | None, typer.Option(help="of this country (ISO code or name)", show_default=False, autocompletion=completion.countries)
     ] = None
     city: Annotated[str | None, _option("of this city")] = None
-    label: Annotated[str | None, _option('with this label; "" for none')] = None
+    label: Annotated[str | None, _option("with this label")] = None
     trunk_id: Annotated[int | None, _option("routed to this SIP trunk", "--trunk")] = None
     destination: Annotated[str | None, _option("routed to this destination")] = None
     sms: Annotated[bool | None, typer.Option("--sms/--no-sms", help="with SMS on, or off", show_default=False)] = None
-    sms_relay_url: Annotated[str | None, _option('with this SMS callback; "" for none', "--sms-callback")] = None
+    sms_relay_url: Annotated[str | None, _option("with this SMS callback", "--sms-callback")] = None
     setup_usd_min: Annotated[str | None, _option("set-up fee in USD at least", "--min-setup")] = None
     setup_usd_max: Annotated[str | None, _option("set-up fee in USD at most", "--max-setup")] = None
     monthly_usd_min: Annotated[str | None, _option("monthly fee in USD at least", "--min-monthly")] = None
@@ -53,6 +53,11 @@ class Filters:
     ] = None
     missing: Annotated[
         bool | None, typer.Option("--missing/--not-missing", help="not in the last complete sweep, or in it", show_default=False)
+    ] = None
+
+    without: Annotated[
+        str | None,
+        _option("without these: label, city, country, reference, destination, trunk_id, sms_relay_url, document; several with commas"),
     ] = None
 
     def matching(self) -> InventoryFilter:

@@ -44,6 +44,9 @@ class Checks:
         str | None, typer.Option(help="skip numbers that weren't bought for this reference", show_default=False)
     ] = None
     expected_destination: Annotated[str | None, typer.Option(help="skip numbers that aren't routed there", show_default=False)] = None
+    expected_without: Annotated[
+        str | None, typer.Option(help="skip numbers that have one of these: label,reference …", show_default=False)
+    ] = None
 
     def fields(self) -> dict[str, Any]:
         return {
@@ -51,6 +54,7 @@ class Checks:
             "protected_labels": tuple(self.protected_label or ()),
             "expected_reference": self.expected_reference,
             "expected_destination": self.expected_destination,
+            "expected_without": self.expected_without,
         }
 
 
@@ -157,7 +161,8 @@ def _from_inventory(where: list[str] | None, account: str, fields: Mapping[str, 
     records = Inventory(Didflow.from_env(), account=account).record_ids(matching=wanted, expected_count=expected)
     found: dict[str, Any] = {"record_ids": records, "dry_run": fields["dry_run"] or expected is None}
     # What the filter says and the job can check when it acts, it checks.
-    for name, value in (("expected_reference", wanted.reference), ("expected_destination", wanted.destination)):
+    kept = {"expected_reference": wanted.reference, "expected_destination": wanted.destination, "expected_without": wanted.without}
+    for name, value in kept.items():
         if value is not None and name in fields and fields[name] is None:
             found[name] = value
     return found

@@ -8,9 +8,6 @@ from urllib.parse import urlencode
 from didflow.contract.inventory import InventoryFilter
 from producers.http.inventory import filter_of
 
-#: Stands for `label=""`, which a form can't say beside "any label".
-UNLABELLED = "unlabelled"
-
 
 @dataclass(frozen=True)
 class FilterField:
@@ -52,7 +49,7 @@ MORE = (
     FilterField("paid_until_before", "Paid until, before"),
     FilterField("sms_relay_url", "SMS callback"),
     FilterField("sms", "SMS", "choice"),
-    FilterField(UNLABELLED, "Without a label", "choice"),
+    FilterField("without", "Without", hint="Such as label, reference."),
     FilterField("parked", "Parked", "choice"),
     FilterField("lent", "Lent from the pool", "choice"),
     FilterField("reserved", "Held by a job", "choice"),
@@ -69,8 +66,7 @@ def chosen_in(query: Mapping[str, str]) -> dict[str, str]:
 
 def filter_from(chosen: Mapping[str, str]) -> InventoryFilter:
     """Raises InvalidRequest with every fault."""
-    given = {name: text for name, text in chosen.items() if name != UNLABELLED}
-    return filter_of({"label": "", **given} if chosen.get(UNLABELLED) == "true" and "label" not in given else given)
+    return filter_of(chosen)
 
 
 def query_of(chosen: Mapping[str, str], **beside: str) -> str:

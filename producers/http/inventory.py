@@ -33,8 +33,21 @@ MaxAge = Annotated[
 Wait = Annotated[float, Query(ge=0, le=WITHIN_S, description="How long to wait for that, s; then the answer is 504, and the sweep goes on")]
 
 _FIELDS: dict[str, dict[str, Any]] = InventoryFilter.model_json_schema()["properties"]
+
+
+def _kinds(name: str) -> set[str]:
+    schema = _FIELDS[name]
+    return {str(one.get("type")) for one in (schema, *schema.get("anyOf", ()))}
+
+
 #: The filters as parameters of a route.
-FILTERS = {"parameters": [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in _FIELDS.items()]}
+FILTERS = {
+    "parameters": [
+        # A list is one text with commas.
+        {"name": name, "in": "query", "required": False, "schema": schema} | ({"explode": False} if "array" in _kinds(name) else {})
+        for name, schema in _FIELDS.items()
+    ]
+}
 
 
 def may_see(caller: Caller, account: str) -> None:
@@ -138,8 +151,3 @@ def _value(name: str, text: str) -> object:
         except ValueError:
             return text
     return text
-
-
-def _kinds(name: str) -> set[str]:
-    schema = _FIELDS[name]
-    return {str(one.get("type")) for one in (schema, *schema.get("anyOf", ()))}

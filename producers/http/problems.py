@@ -222,10 +222,14 @@ def in_the_query() -> Iterator[None]:
         yield
     except InvalidRequest as error:
         faults = tuple(
-            ProblemFault(detail=one.message, code=one.code, next_step=one.next_step, parameter=one.path.rpartition(".")[2] or one.path)
-            for one in error.faults
+            ProblemFault(detail=one.message, code=one.code, next_step=one.next_step, parameter=_parameter(one.path)) for one in error.faults
         )
         raise Refused(422, error.code, str(error), faults=faults) from None
+
+
+def _parameter(path: str) -> str:
+    """The field that a fault is about. A list is one parameter, whichever of its entries is wrong."""
+    return next((part for part in reversed(path.split(".")) if part and not part.isdigit()), path)
 
 
 @contextmanager

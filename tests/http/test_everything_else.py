@@ -132,6 +132,9 @@ def test_the_history_and_the_inventory_are_read(api: Api) -> None:
     assert (page.status_code, page.json()["numbers"]) == (200, [])
     assert api.http.get("/v1/numbers/totals").json()["numbers"] == 0
     assert api.http.get(f"/v1/numbers/{NUMBER}").json()["number"] is None
+    assert api.http.get("/v1/numbers", params={"without": "label, reference"}).status_code == 200
+    assert api.http.get("/v1/numbers", params={"without": "label,price"}).json()["errors"][0]["parameter"] == "without"
+    assert api.http.get("/v1/numbers", params={"label": ""}).status_code == 422
     wrong = api.http.get("/v1/numbers", params={"channels_min": "many", "sms": "maybe"})
     assert (wrong.status_code, {fault["parameter"] for fault in wrong.json()["errors"]}) == (422, {"channels_min", "sms"})
     assert api.http.get("/v1/numbers", params={"sort": "colour"}).json()["errors"][0]["parameter"] == "sort"

@@ -292,7 +292,9 @@ def test_a_selector_with_filters_of_the_inventory_lists_nothing_first_and_moves_
     sweep(fanning)
     late = fanning.own(5)
     fanning.sandbox.order("set_number", number=late[4].removeprefix("+"), **with_callback)
-    job, read = begun(fanning, AWAY.model_copy(update={"selector": Selector(destination="sip:old@example.net", sms_relay_url="")}))
+    job, read = begun(
+        fanning, AWAY.model_copy(update={"selector": Selector(destination="sip:old@example.net", without=("sms_relay_url",))})
+    )
     assert read == 0
     assert outcomes(play(fanning, job)) == dict.fromkeys(ours + late[:4], "confirmed")
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from didflow.contract.destinations import Destination
+from didflow.contract.errors import InvalidRequest
 from didflow.contract.inventory import InventoryFilter
 from didflow.contract.requests import Release, Reroute, SearchAndBuy, Selector
 from didflow.contract.states import JobState
@@ -25,7 +26,14 @@ CONDITIONS: tuple[Mapping[str, Any], ...] = (
     {"label": "gold", "renewal_within": "10d"},
     {"trunk_id": 144, "seconds_min": 1},
     {"destination": "sip:old@example.net", "seconds_max": 0},
-    {"sms_relay_url": ""},
+    {"without": ("label",)},
+    {"without": "reference, label"},
+    {"without": ("city",)},
+    {"without": ("country",)},
+    {"without": ("destination",)},
+    {"without": ("trunk_id",), "country": "US"},
+    {"without": ("sms_relay_url",)},
+    {"without": ("document",)},
     {"sms_relay_url": "https://example.net/sms"},
     {"setup_usd_min": "0.01", "setup_usd_max": "5000"},
     {"monthly_usd_min": "0.01", "monthly_usd_max": "5000"},
@@ -41,6 +49,8 @@ CONDITIONS: tuple[Mapping[str, Any], ...] = (
     {"quarantined": True},
     {"missing": False},
 )
+#: No number of the sandbox lacks these.
+IN_EVERY_RECORD = ({"without": ("city",)}, {"without": ("country",)})
 
 
 def varied(inline: InlineWorker) -> list[str]:
@@ -50,6 +60,7 @@ def varied(inline: InlineWorker) -> list[str]:
     )
     owned = [*inline.own(3, label="gold"), *inline.own(2), *(f"+{number}" for number in trunked)]
     inline.sandbox.order("seed_owned", count=1, approved=False)
+    inline.sandbox.order("seed_owned", count=1, destinations=[])
     changes = (
         (owned[0], {"paid_until": "2026-12-02", "sms_relay_url": "https://example.net/sms", "sms_enabled": True}),
         (owned[1], {"paid_until": "2099-01-15", "seconds": 50}),
@@ -81,7 +92,7 @@ def test_every_filter_of_the_inventory_selects_what_the_inventory_shows(inline: 
         given = {name: records.get(value, value) if isinstance(value, str) else value for name, value in wanted.items()}
         shown = {one.number for one in inventory_of(inline).numbers(matching=InventoryFilter(**given))}
         assert selected(inline, given) == shown, given
-        nothing |= set() if shown else set(given)
+        nothing |= set() if shown or given in IN_EVERY_RECORD else set(given)
     assert nothing <= {"document", "unused_for", "parked", "lent", "reserved", "quarantined"}, "the others select some"
 
 
@@ -125,7 +136,7 @@ def test_the_list_is_read_where_the_inventory_does_not_do(inline: InlineWorker, 
         inline.ledger.client.hset(inline.ledger.keys.inventory_state("default"), "trouble", "the list changed all the time")
     elif why == "asked for":
         asked = {"read_routes": True}
-    view = worker.run(Reroute(selector=Selector(sms_relay_url="", trunk_id=None), destinations=NEW, **asked))
+    view = worker.run(Reroute(selector=Selector(without=("sms_relay_url",), trunk_id=None), destinations=NEW, **asked))
     assert outcomes(view) == dict.fromkeys(owned + late, "confirmed")
 
 
@@ -163,6 +174,70 @@ def test_a_release_by_reference_leaves_one_that_belongs_to_another_by_then(inlin
     redis.hset(holders, number, cast("str", redis.hget(holders, number)).replace('"acme"', '"other"'))
     assert outcomes(inline.finish(job)) == {number: "protected"}
     assert number in inline.owned()
+
+
+def test_numbers_without_a_label_are_selected_and_no_other(inline: InlineWorker) -> None:
+    labelled, ours = set(inline.own(2, label="customer-9")), set(inline.own(3))
+    sweep(inline)
+    assert selected(inline, {"without": ("label",)}) == ours
+    view = inline.run(Reroute(selector=Selector(without=("label",)), destinations=NEW, expected_count=3))
+    assert outcomes(view) == dict.fromkeys(ours, "confirmed")
+    view = inline.run(Release(selector=Selector(without=("label",)), expected_count=3))
+    assert outcomes(view) == dict.fromkeys(ours, "released")
+    assert inline.owned() == labelled
+
+
+@pytest.mark.parametrize("by", ["selector", "record ids"])
+def test_a_release_of_numbers_without_a_label_leaves_one_that_got_one_since(inline: InlineWorker, by: str) -> None:
+    one, two = inline.own(2)
+    sweep(inline)
+    soon = moment_ms(inline.ledger.now_ms()) + timedelta(seconds=0.5)
+    ids = tuple(record.record_id for record in mirrored(inline).values())
+    chosen = {"selector": Selector(without=("label",))} if by == "selector" else {"record_ids": ids, "expected_without": ("label",)}
+    job = inline.submit(Release(**chosen, expected_count=2, at=soon))
+    inline.attempt(job)
+    inline.sandbox.order("set_number", number=one.removeprefix("+"), label="customer-9")
+    assert outcomes(inline.finish(job)) == {one: "protected", two: "released"}
+
+
+def test_a_release_of_numbers_without_a_reference_leaves_one_that_was_bought_for_somebody(inline: InlineWorker) -> None:
+    (ours,) = inline.own(1)
+    (bought,) = outcomes(inline.finish(inline.submit(SearchAndBuy(country="US", quantity=1), reference="acme")))
+    view = inline.run(Release(numbers=(ours, bought), expected_without=("reference",)))
+    assert outcomes(view) == {ours: "released", bought: "protected"}
+
+
+@pytest.mark.parametrize("parts", [("destination",), ("trunk_id",)], ids=str)
+def test_numbers_that_a_release_has_parked_itself_still_lack_a_route(inline: InlineWorker, parts: tuple[str, ...]) -> None:
+    bare = [f"+{number}" for number in inline.sandbox.order("seed_owned", count=1, destinations=[])]
+    inline.own(0 if parts == ("trunk_id",) else 2)
+    sweep(inline)
+    chosen = Selector.model_validate({"without": parts})
+    parking = (Destination.trunk(144),)
+    view = inline.run(Release(selector=chosen, expected_count=1, grace=timedelta(seconds=1), parking=parking))
+    assert outcomes(view) == dict.fromkeys(bare, "released")
+
+
+def record_of(inline: InlineWorker, number: str) -> int:
+    """The sandbox's record of it."""
+    return int(inline.sandbox.owned()[number.removeprefix("+")]["record_id"])
+
+
+def test_a_release_by_destination_leaves_one_that_goes_elsewhere_by_then(inline: InlineWorker) -> None:
+    one, two = inline.own(2)
+    soon = moment_ms(inline.ledger.now_ms()) + timedelta(seconds=0.5)
+    job = inline.submit(Release(selector=Selector(destination="sip:old@example.net"), expected_count=2, at=soon))
+    inline.attempt(job)
+    inline.client.set_route([record_of(inline, one)], NEW, None)
+    assert outcomes(inline.finish(job)) == {one: "changed_elsewhere", two: "released"}
+
+
+def test_what_contradicts_itself_or_means_nothing_is_refused() -> None:
+    for given in ({"without": ()}, {"without": ""}, {"without": ("price",)}, {"without": ("label",), "label": "x"}, {"label": ""}):
+        for model in (Selector, InventoryFilter):
+            with pytest.raises(InvalidRequest):
+                model.model_validate(given)
+    assert Selector.model_validate({"without": "reference,label"}) == Selector(without=("label", "reference"))
 
 
 def test_two_dry_runs_and_the_job_agree_while_the_mirror_is_kept(inline: InlineWorker) -> None:

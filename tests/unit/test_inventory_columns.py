@@ -5,12 +5,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import get_args
 
 import pytest
 
 from didflow.contract.destinations import SeenDestination
 from didflow.contract.errors import InvalidRequest
-from didflow.contract.inventory import SORTS, InventoryFilter, InventoryNumber, matches
+from didflow.contract.inventory import SORTS, InventoryFilter, InventoryNumber, Part, matches
 from didflow.contract.provider import Document, OwnedNumber
 from didflow.ledger.inventory_columns import (
     LINE,
@@ -41,11 +42,11 @@ FILTERS: dict[str, tuple[object, ...]] = {
     "document": ("id", "address"),
     "country": ("US", "United States", "nowhereland"),
     "city": ("los angeles, ca", "ünïcode"),
-    "label": ("", "acme", "ACME"),
+    "label": ("acme", "ACME"),
     "trunk_id": (144, 145),
     "destination": ("sip:pbx@example.net", "pbx@EXAMPLE.net", "trunk:144", "32882"),
     "sms": (True, False),
-    "sms_relay_url": ("", "https://example.net/sms"),
+    "sms_relay_url": ("https://example.net/sms",),
     "monthly_usd_min": FEES,
     "setup_usd_max": FEES,
     "channels_min": (0, 4),
@@ -57,6 +58,7 @@ FILTERS: dict[str, tuple[object, ...]] = {
     "seconds_max": (0, 77),
     "unused_for": (timedelta(hours=1), timedelta(days=30), timedelta(days=36_500)),
     "missing": (True, False),
+    "without": (*((part,) for part in get_args(Part)), ("label", "reference"), ("sms_relay_url", "trunk_id")),
 }
 
 

@@ -30,7 +30,7 @@ STORED: tuple[type[BaseModel], ...] = (
     UploadCheckpoint,
 )
 #: The shape of each version that was released, and of the one to come.
-SHAPES = {1: "21a6af958dadf8c8"}
+SHAPES = {1: "838de740e322c623"}
 
 
 def bare(schema: Any) -> Any:

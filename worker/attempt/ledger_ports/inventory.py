@@ -7,7 +7,7 @@ from datetime import datetime
 from didflow.contract.inventory import InventoryFilter, MirrorState, matches
 from didflow.contract.past_routes import PastRoute
 from didflow.contract.provider import OwnedNumber
-from didflow.contract.requests import CHANGE_BY_THEMSELVES, Selector
+from didflow.contract.requests import Selector
 from didflow.ledger.commands import Command, RedisCommand
 from didflow.ledger.inventory import as_shown, candidates, look, read_numbers, selected
 from didflow.ledger.inventory_columns import has_more, number_in, seen_ms_in
@@ -61,7 +61,7 @@ class LedgerMirror:
         keys = self._ledger.keys
         looked = self._ledger.perform(look(keys, self._account))
         state, given = looked.state, selector.given
-        if not _can_say(state) or state.age_s is None or given.keys() & CHANGE_BY_THEMSELVES:
+        if not _can_say(state) or state.age_s is None or selector.changes_by_itself:
             return None
         # What the last sweep missed may be gone: it is the list that says.
         wanted = InventoryFilter.model_construct(**given, missing=False)

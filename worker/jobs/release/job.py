@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from didflow.contract.destinations import same_route
 from didflow.contract.errors import JobError
+from didflow.contract.inventory import Part, lacks
 from didflow.contract.number_holders import Holder
 from didflow.contract.provider import NotThere, OwnedNumber
 from didflow.contract.requests import Release
@@ -23,6 +24,9 @@ from worker.jobs.release.executor import ReleaseExecutor
 from worker.jobs.release.grace_period import Countdown
 from worker.jobs.release.state import ReleaseItem, ReleaseItems
 from worker.jobs.selection import Selected, goes_to, select
+
+#: What a number may lack that this job's parking changes.
+_OF_THE_ROUTE = frozenset[Part]({"destination", "trunk_id"})
 
 
 def release(request: Release, context: ReleaseContext, provider: ReleasePorts, rules: Rules) -> Ended:
@@ -76,20 +80,32 @@ def _wind_up(countdown: Countdown, executor: ReleaseExecutor) -> None:
             countdown.call_off()
 
 
-def guarded(owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "") -> ReleaseItem:
-    """The number as something to release, or as protected."""
+def guarded(
+    owned: OwnedNumber, request: Release, rules: Rules, holder: Holder | None = None, account: str = "", *, parked: bool = False
+) -> ReleaseItem:
+    """The number as something to release, or as protected. `parked`: its route is this job's."""
     item = ReleaseItem(number=owned.number, record_id=owned.record_id, added=owned.added, paid_until=owned.paid_until)
     labels = rules.protected_labels | frozenset(request.protected_labels)
     if owned.number in rules.protected_numbers or (owned.label is not None and owned.label in labels):
         return item.became(Outcome.PROTECTED, JobError(code="protected", message="protected by number or label: not released"))
     if request.kept_reference is not None and (error := _not_theirs(owned, request.kept_reference, holder, account)):
         return item.became(Outcome.PROTECTED, error)
+    reference = holder.reference if holder is not None and _is_of(holder, owned, account) else None
+    meant = request.kept_without - (_OF_THE_ROUTE if parked else frozenset())
+    if has := sorted(part for part in meant if not lacks(owned, reference, part)):
+        message = f"it has {', '.join(has)}, and only numbers without are meant (field without): not released"
+        return item.became(Outcome.PROTECTED, JobError(code="protected", message=message))
     return item
+
+
+def _is_of(holder: Holder, owned: OwnedNumber, account: str) -> bool:
+    """Whether what is known of the number is of this purchase of it."""
+    return holder.account == account and holder.record_id in (None, owned.record_id)
 
 
 def _not_theirs(owned: OwnedNumber, expected: str, holder: Holder | None, account: str) -> JobError | None:
     """Why it can't be said that this record was bought for that reference."""
-    if holder is None or holder.account != account or holder.record_id not in (None, owned.record_id):
+    if holder is None or not _is_of(holder, owned, account):
         message = f"nothing shows that this purchase of the number was made for {expected!r}: not released"
         return JobError(code="unknown_reference", message=message)
     if holder.reference != expected:
@@ -110,7 +126,8 @@ class _Release(ReleaseItems):
 
     def holders(self, numbers: Sequence[str]) -> Mapping[str, Holder]:
         """Whom they were bought for, where that counts."""
-        return self._context.guards.holders(numbers) if self._request.kept_reference is not None else {}
+        counts = self._request.kept_reference is not None or "reference" in self._request.kept_without
+        return self._context.guards.holders(numbers) if counts else {}
 
     def still_ours(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
         """Read each record again just before it goes; those that are gone are done with, those that have changed stay."""
@@ -148,11 +165,11 @@ class _Release(ReleaseItems):
         if item.park is not None and not same_route(owned.route, item.park.target):
             message = "it was parked, and its route was changed elsewhere since: not released"
             return item.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="changed_elsewhere", message=message))
-        expected = self._request.expected_destination
+        expected = self._request.kept_destination
         if item.park is None and expected is not None and not goes_to(owned.route, expected):
             message = f"its calls don't go to {expected} (--expected-destination; field expected_destination): left alone"
             return item.stays(Outcome.CHANGED_ELSEWHERE, JobError(code="other_destination", message=message))
-        now = guarded(owned, self._request, self._rules, holder, self._context.account)
+        now = guarded(owned, self._request, self._rules, holder, self._context.account, parked=item.park is not None)
         return item.stays(now.outcome, now.error) if now.outcome is not None else None
 
     def within_cap(self, batch: Sequence[ReleaseItem]) -> list[ReleaseItem]:
