@@ -19,8 +19,7 @@ local function conclude(id, state, result, body, retention_ms, token, rows)
   local account, parent, old = f[3] or '', f[12], f[17]
   f[2], f[9] = token and '' or f[2], int(now)
   local fields = {tell_event('results', id, f, state, body)}
-  local from_attempt = token and {'ended_by', token, 'rows', rows} or {}
-  for _, one in ipairs(from_attempt) do fields[#fields + 1] = one end
+  for _, one in ipairs(token and {'ended_by', token, 'rows', rows} or {}) do fields[#fields + 1] = one end
   redis.call('HSET', job, 'state', state, 'reason', f[2] or '', 'finished_ms', int(now), 'result', result, 'due_ms', '', 'owner', '', 'lease_ms', '',
     unpack(fields))
   local due, began = math.max(whole(f[7], now), whole(f[18], 0)), whole(f[8], 0)

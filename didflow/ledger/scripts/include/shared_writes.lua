@@ -19,9 +19,9 @@ local function add_to(sorted_set, score, id)
     redis.call('ZADD', sorted_set, score, id)
     return
   end
-  local pairs_of = ADDED[sorted_set] or {}
-  ADDED[sorted_set] = pairs_of
-  pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = score, id
+  local members = ADDED[sorted_set] or {}
+  ADDED[sorted_set] = members
+  members[#members + 1], members[#members + 2] = score, id
 end
 
 -- `kept_s`: the hash is deleted so long after a field of it was new.
@@ -35,8 +35,8 @@ local function add_to_count(hash, field, by, kept_s)
   if redis.call('HINCRBY', hash, field, int(by)) == by and kept_s then redis.call('EXPIRE', hash, kept_s) end
 end
 
--- Makes what was collected. Nobody has to be told before it is done: where one of the keys has another type, the others are written all the same,
--- and then the script fails.
+-- Makes what was collected, at the end of the script. Where one of the keys has another type, the others are written all the same, and then the
+-- script fails: the worker asks again.
 local function make_shared_writes()
   local trouble
   local function try(write, ...)
