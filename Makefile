@@ -113,4 +113,4 @@ lock:  ## write all lock files (needs uv)
 	uv pip compile --group bench-arq --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header -o requirements-bench-arq.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-bench .venv-bench-arq .venv-client-generator .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache soak
+	rm -rf .venv .venv-bench .venv-bench-arq .venv-client-generator .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache soak

@@ -158,8 +158,7 @@ async def _of_conflict(request: Request, error: IdempotencyConflict) -> Response
         await services.job(request.state.caller, error.job_id)
     except JobNotFound:
         if not request.state.caller.sees_all:
-            what = "this idempotency key belongs to a job that your key doesn't see: use another one"
-            return problem(status_of(error), error.code, what, retryable=error.retryable)
+            return problem(status_of(error), error.code, submit.KEY_TAKEN, retryable=error.retryable)
     except DidflowError as other:
         return of_error(other)
     return of_error(error)

@@ -24,7 +24,7 @@ from producers.http.problems import ProblemFault, Refused, problems
 from producers.http.routes import StrictRoute
 from producers.http.services import Services, Serving
 from producers.http.strict_json import StrictRequest
-from producers.http.submit import Key, Prefer, Wait, checked_key, submitted, wait_of
+from producers.http.submit import Key, Prefer, Wait, check_own, checked_key, submitted, wait_of
 from producers.http.waiting import waited
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)
@@ -74,7 +74,8 @@ async def upload_document(
     with services.files.room_for(len(content)):
         beside: dict[str, Any] = {"idempotency_key": key, "reference": reference, "account": account}
         submit = await services.acting_for(caller).submit(wanted, **beside)
-        view = await services.job(caller, submit.id)
+        view = await services.view(submit.id)
+        check_own(caller, view)
         if view.state not in REPORTED:
             services.files.hold(view.id, wanted.sha256, content)
     if (wait_s := wait_of(wait, prefer)) > 0 and view.state not in REPORTED:

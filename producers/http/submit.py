@@ -11,7 +11,7 @@ from starlette.responses import Response
 from didflow.client.submission import asked, submit_and_get
 from didflow.client.sync.client import Didflow
 from didflow.contract.api_keys import ApiScope
-from didflow.contract.errors import InvalidRequest
+from didflow.contract.errors import IdempotencyConflict, InvalidRequest
 from didflow.contract.job_kinds import KINDS, JobKind, kind_of
 from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Failback, FollowDocuments, Release, Reroute
@@ -68,14 +68,18 @@ async def submit(
     beside: dict[str, Any] = {"idempotency_key": key}
     beside |= {name: getattr(order, name) for name in ("reference", "account", "priority", "not_before")}
     if _is_large(wanted):
-        return await services.blocked(caller, lambda didflow: _submit_large(didflow, wanted, beside))
+        return await services.blocked(caller, lambda didflow: _submit_large(didflow, caller, wanted, beside))
     acting = services.acting_for(caller)
     one = asked(wanted, quote, **beside, actor=acting.actor)
     job, view = await acting.ledger.perform(submit_and_get(acting.ledger.commands, one))
-    services.check_seen(caller, view)
+    check_own(caller, view)
     if wait_s > 0 and view.state not in REPORTED:
         view = await waited(services, view, wait_s, request)
     return submitted(job, view)
+
+
+#: Nothing of the other job is shown: not its id, and not whether its request is the same.
+KEY_TAKEN = "this idempotency key belongs to a job that your key doesn't see: use another one"
 
 
 def _is_large(wanted: JobRequest | None) -> bool:
@@ -83,10 +87,18 @@ def _is_large(wanted: JobRequest | None) -> bool:
     return named_numbers(wanted) > MANY_NUMBERS
 
 
-def _submit_large(didflow: Didflow, wanted: JobRequest | None, beside: dict[str, Any]) -> Response:
+def _submit_large(didflow: Didflow, caller: Caller, wanted: JobRequest | None, beside: dict[str, Any]) -> Response:
     """In a thread. It doesn't wait for the job's end: with this many numbers that takes minutes."""
     job = didflow.submit(wanted, **beside)
-    return submitted(job, didflow.get(job.id))
+    view = didflow.get(job.id)
+    check_own(caller, view)
+    return submitted(job, view)
+
+
+def check_own(caller: Caller, view: JobView) -> None:
+    """Raises Refused (422) if the idempotency key is that of a job which isn't the caller's business, whatever its request is."""
+    if not caller.sees(view.account, view.reference):
+        raise Refused(422, IdempotencyConflict.code, KEY_TAKEN)
 
 
 def submitted(job: Job, view: JobView) -> Response:

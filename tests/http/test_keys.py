@@ -5,6 +5,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -325,3 +326,27 @@ def test_a_conflict_says_nothing_of_a_job_that_the_key_does_not_see(api: Api) ->
     assert taken in seen.text
     assert "second" in seen.text
     assert not any(word in hidden.text for word in (taken, "second", "US"))
+
+
+MANY = [f"+1213{place:07}" for place in range(2_000_000, 2_002_001)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_"),
+    [
+        ("search-and-buy", {"country": "US"}),
+        ("search-and-buy", {"country": "CA"}),
+        ("release", {"numbers": MANY, "expected_reference": "shop-1", "dry_run": True}),
+    ],
+    ids=["the same request", "another request", "the same very large request"],
+)
+def test_an_idempotency_key_of_a_job_that_a_key_does_not_see_shows_nothing_of_it(api: Api, kind: str, request_: dict[str, Any]) -> None:
+    name = uuid.uuid4().hex
+    first = {"country": "US"} if kind == "search-and-buy" else request_
+    theirs = api.http.post(f"/v1/jobs/{kind}", json={"request": first, "reference": "other-1"}, headers={"Idempotency-Key": name})
+    assert theirs.status_code == 202
+    with api.client(api.key(name, ApiScope.BUY, ApiScope.RELEASE, reference_prefix="shop-")) as http:
+        answer = http.post(f"/v1/jobs/{kind}", json={"request": request_, "reference": "shop-1"}, headers={"Idempotency-Key": name})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
+    assert answer.json()["detail"].startswith("this idempotency key belongs to a job that your key doesn't see")
+    assert theirs.json()["id"] not in answer.text
