@@ -77,7 +77,11 @@ def receiving(answers: Callable[[Received, int], Reply] = lambda _, __: Reply())
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # Its sender died between the head and the body: a receiver has got nothing.
+                self.close_connection = True
+                return
             reply = receiver.take_in(Received({name.lower(): text for name, text in self.headers.items()}, body))
             if reply.hold is not None:
                 reply.hold.wait(WITHIN_S)
