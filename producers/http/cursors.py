@@ -3,9 +3,15 @@
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pydantic import AfterValidator
+
 from producers.http.problems import ProblemFault, Refused
+
+STEP = "leave it out to begin with the newest"
+FOREIGN = f"is no cursor of this list: {STEP}"
 
 
 def cursor_of(*parts: str | int) -> str:
@@ -13,21 +19,39 @@ def cursor_of(*parts: str | int) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
+def of_parts(*kinds: type) -> AfterValidator:
+    """What a parameter has that is a cursor of such parts: its fault is named together with those of the other parameters."""
+
+    def check(cursor: str | None) -> str | None:
+        if cursor:
+            _parts(cursor, kinds)
+        return cursor
+
+    return AfterValidator(check)
+
+
 def parts_of(cursor: str, *kinds: type) -> tuple[Any, ...]:
     """The parts of a cursor of ours. Raises Refused (422)."""
     try:
-        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error, RecursionError):
+        return _parts(cursor, kinds)
+    except ValueError:
         foreign()
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-        foreign()
-    if any(isinstance(part, int) and not 0 <= part < 2**53 for part in parts):
-        foreign()
-    return tuple(parts)
 
 
 def foreign() -> NoReturn:
     """Raises Refused (422)."""
-    what = "is no cursor of this list: leave it out to begin with the newest"
-    fault = ProblemFault(detail=what, code="value_error", next_step="leave it out to begin with the newest", parameter="cursor")
-    raise Refused(422, "invalid_request", f"cursor: {what}", faults=(fault,))
+    fault = ProblemFault(detail=FOREIGN, code="value_error", next_step=STEP, parameter="cursor")
+    raise Refused(422, "invalid_request", f"cursor: {FOREIGN}", faults=(fault,))
+
+
+def _parts(cursor: str, kinds: Sequence[type]) -> tuple[Any, ...]:
+    """Raises ValueError."""
+    try:
+        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        raise ValueError(FOREIGN) from None
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
+        raise ValueError(FOREIGN)
+    if any(isinstance(part, int) and not 0 <= part < 2**53 for part in parts):
+        raise ValueError(FOREIGN)
+    return tuple(parts)

@@ -11,7 +11,7 @@ from didflow.client.second_person import needs_second
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.evidence import MOST_NUMBERS, FirstFinding, JobEvidence, NumberEvidence
 from producers.http.access import Asking, Caller, needs
-from producers.http.cursors import cursor_of, parts_of
+from producers.http.cursors import cursor_of, of_parts, parts_of
 from producers.http.jobs import JobId, job_id_in
 from producers.http.problems import problems
 from producers.http.representation import answer, etag, without_rows, written
@@ -60,13 +60,13 @@ async def read_evidence(
     caller: Asking,
     job_id: JobId,
     limit: Annotated[int, Query(ge=1, le=MOST_NUMBERS)] = MOST_NUMBERS,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before"), of_parts(str)] = None,
 ) -> Response:
     """For each open number what workers read last, when, and what it proves: checkout, owned list, cart, transactions.
 
     Nothing is asked of the provider: `GET /v1/numbers?max_age_s=0` has the owned list read now, and `retry` all of it.
     """
-    after = None if cursor is None else parts_of(cursor, str)[0]
+    after = parts_of(cursor, str)[0] if cursor else None
     one = await found(services, caller, job_id, after, limit)
     return answer(
         Evidence(

@@ -6,17 +6,18 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from didflow.client.aio.inventory import AsyncInventory
 from didflow.contract.api_keys import ApiScope
 from didflow.contract.history import History
-from didflow.contract.inventory import InventoryFilter, InventoryPage, InventoryTotals, NumberFile
+from didflow.contract.inventory import InventoryFilter, InventoryPage, InventoryQuery, InventoryTotals, NumberFile
 from producers.http.access import Asking, Caller, needs
 from producers.http.problems import in_the_query, problems
 from producers.http.representation import answer
-from producers.http.routes import StrictRoute
+from producers.http.routes import StrictRoute, with_query_faults
 from producers.http.services import Serving
 
 READS = [needs(ApiScope.READ)]
@@ -50,6 +51,23 @@ FILTERS = {
 }
 
 
+_QUERY = TypeAdapter(InventoryQuery)
+
+
+def query_faults(query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What is wrong with the filters, and with the order of a list."""
+    try:
+        _QUERY.validate_python({"matching": _given(query)} | ({"sort": query["sort"]} if "sort" in query else {}))
+    except ValidationError as error:
+        # `matching` holds the filters here only. A list is one parameter, whichever of its entries is wrong.
+        return [{**fault, "loc": ("query", *_parameter(fault["loc"]))} for fault in error.errors(include_url=False)]
+    return []
+
+
+def _parameter(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    return place[1:2] if place[:1] == ("matching",) else place[:1]
+
+
 def may_see(caller: Caller, account: str) -> None:
     """Numbers belong to an account; which reference each was bought for limits no answer here."""
     if caller.key is not None and caller.key.reference_prefix is not None:
@@ -58,6 +76,7 @@ def may_see(caller: Caller, account: str) -> None:
 
 
 @router.get("/numbers", response_model=InventoryPage, responses=problems(504), openapi_extra=FILTERS, summary="List owned numbers")
+@with_query_faults(query_faults)
 async def list_owned(
     services: Serving,
     caller: Asking,
@@ -81,6 +100,7 @@ async def list_owned(
 @router.get(
     "/numbers/totals", response_model=InventoryTotals, responses=problems(504), openapi_extra=FILTERS, summary="Sum up owned numbers"
 )
+@with_query_faults(query_faults)
 async def totals(
     services: Serving,
     caller: Asking,
@@ -139,8 +159,11 @@ async def _refresh(inventory: AsyncInventory, max_age_s: float | None, wait_s: f
 
 def filter_of(query: Mapping[str, str]) -> InventoryFilter:
     """The filter that parameters of a query name; others are left out. Raises InvalidRequest."""
-    given = {name: _value(name, text) for name, text in query.items() if name in _FIELDS}
-    return InventoryFilter.model_validate(given)
+    return InventoryFilter.model_validate(_given(query))
+
+
+def _given(query: Mapping[str, str]) -> dict[str, object]:
+    return {name: _value(name, text) for name, text in query.items() if name in _FIELDS}
 
 
 def _value(name: str, text: str) -> object:

@@ -15,7 +15,7 @@ from didflow.contract.api_keys import ApiScope
 from didflow.contract.jobs import JobView
 from didflow.contract.results import NumberResult
 from producers.http.access import Asking, needs
-from producers.http.cursors import cursor_of, parts_of
+from producers.http.cursors import cursor_of, of_parts, parts_of
 from producers.http.jobs import JobId, job_id_in
 from producers.http.problems import problems
 from producers.http.representation import answer
@@ -45,7 +45,7 @@ async def list_numbers(
     services: Serving,
     caller: Asking,
     job_id: JobId,
-    cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before"), of_parts(int)] = None,
     accept: Annotated[str, Header(description="`text/csv`: all numbers as CSV")] = "application/json",
 ) -> Response:
     """What became of each number, also while the job runs."""

@@ -17,7 +17,7 @@ from didflow.contract.states import JobState
 from didflow.ledger.job_pages import BEGINNING, JobLine, Place, jobs_page
 from producers.http import findings
 from producers.http.access import Asking, needs
-from producers.http.cursors import cursor_of, parts_of
+from producers.http.cursors import cursor_of, of_parts, parts_of
 from producers.http.problems import problems
 from producers.http.representation import answer, shown
 from producers.http.routes import StrictRoute
@@ -62,7 +62,7 @@ async def list_jobs(
     key: Annotated[str | None, Query(min_length=1, max_length=200, description="The job with this idempotency key")] = None,
     kind: Annotated[str | None, Query(max_length=50, description="Jobs of this kind")] = None,
     account: Annotated[str | None, Query(min_length=1, max_length=200, description="Jobs of this account")] = None,
-    cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before"), of_parts(int, str)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:
     """The newest jobs first. A page may have fewer jobs than `limit`, and yet a next one."""

@@ -16,7 +16,7 @@ from didflow.contract.past_routes import PastRoute, RouteDifference
 from didflow.contract.time_values import LATEST, Moment
 from didflow.ledger.past_routes import numbers_ever, routes_at
 from producers.http.access import Asking, needs
-from producers.http.cursors import cursor_of, foreign, parts_of
+from producers.http.cursors import cursor_of, foreign, of_parts, parts_of
 from producers.http.inventory import Account, may_see
 from producers.http.problems import in_the_query, problems
 from producers.http.representation import answer
@@ -26,7 +26,9 @@ from producers.http.services import Services, Serving
 router = APIRouter(tags=["routes"], route_class=StrictRoute, dependencies=[needs(ApiScope.READ)])
 
 When = Annotated[Moment | None, Query(description="A moment that has passed, with its zone; none: now")]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before, which has its moments, too")]
+Cursor = Annotated[
+    str | None, Query(max_length=400, description="`next_cursor` of the page before, which has its moments, too"), of_parts(str, int)
+]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Numbers that are looked at")]
 
 

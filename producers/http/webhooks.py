@@ -16,7 +16,7 @@ from didflow.contract.errors import InvalidRequest
 from didflow.contract.time_values import Moment
 from didflow.contract.webhooks import OVERLAP, Attempt, EndpointChange, EndpointView, EndpointWithSecret, NewEndpoint
 from producers.http.access import Asking, needs
-from producers.http.cursors import cursor_of, parts_of
+from producers.http.cursors import cursor_of, of_parts, parts_of
 from producers.http.problems import ProblemFault, Refused, pointer, problems
 from producers.http.representation import answer
 from producers.http.routes import StrictRoute
@@ -152,11 +152,11 @@ async def list_deliveries(
     caller: Asking,
     name: Name,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Annotated[str | None, Query(max_length=200), of_parts(int, int)] = None,
 ) -> Response:
     """Attempts: status, duration, the beginning of the answer. The newest thousand are kept."""
     caller.need_all_seen()
-    before = None if cursor is None else "{}-{}".format(*parts_of(cursor, int, int))
+    before = "{}-{}".format(*parts_of(cursor, int, int)) if cursor else None
     found = await services.didflow.webhooks.deliveries(name, limit=limit, before=before)
     more = cursor_of(*map(int, found[-1].place.split("-"))) if len(found) == limit else None
     return answer(AttemptList(found, more))

@@ -252,3 +252,24 @@ def test_a_parameter_that_does_not_exist_is_named_with_every_other_fault(api: Ap
         "limit": "give at least 1",
         "wait": "give at most 30.0",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("numbers?limit=0&sort=nothing&parked=perhaps&country=&wait=99", {"limit", "sort", "parked", "country", "wait"}),
+        ("numbers?limit=0&without=colour&zzz=1", {"limit", "without", "zzz"}),
+        ("numbers/totals?renewal_days=-1&parked=perhaps", {"renewal_days", "parked"}),
+        ("jobs?limit=0&cursor=abc", {"limit", "cursor"}),
+        ("jobs/j-1/numbers?limit=0&cursor=abc", {"limit", "cursor"}),
+        ("jobs/j-1/evidence?limit=0&cursor=abc", {"limit", "cursor"}),
+        ("routes?limit=0&cursor=abc&at=yesterday", {"limit", "cursor", "at"}),
+        ("routes/diff?limit=0&cursor=abc&first=yesterday", {"limit", "cursor", "first"}),
+        ("webhooks/shop/deliveries?limit=0&cursor=abc", {"limit", "cursor"}),
+    ],
+)
+def test_every_fault_of_a_query_is_named_at_once(api: Api, path: str, parameters: set[str]) -> None:
+    """Also those of filters and cursors, which FastAPI doesn't know, and although what the path names isn't there."""
+    answer = api.http.get(f"/v1/{path}")
+    assert answer.status_code == 422, answer.text
+    assert {one["parameter"] for one in answer.json()["errors"]} == parameters, answer.text
