@@ -70,7 +70,7 @@ def countdown_violations(
         if body.state.is_terminal and cancel is None and {number.number for number in body.numbers} != set(one.request.numbers):
             yield f"release {one.job_id} doesn't say what became of each number"
         for number in body.numbers:
-            if _is_handed_out(number):
+            if was_lent(number):
                 continue
             record = gone.get(number.record_id or 0)
             if record is not None:
@@ -82,7 +82,8 @@ def countdown_violations(
             yield f"that calls came for {called} was reported {count} times"
 
 
-def _is_handed_out(number: NumberResult) -> bool:
+def was_lent(number: NumberResult) -> bool:
+    """Whether a release says so of its number."""
     return number.error is not None and number.error.code == HANDED_OUT
 
 
@@ -92,15 +93,19 @@ def _handed_out(
     owned: Mapping[str, Mapping[str, Any]],
     reused: Sequence[tuple[str, EventBody]],
 ) -> Iterable[str]:
-    """What releases say that they lent is what purchases say that they were given: each once, here, and with its new route."""
+    """What releases say that they lent is what purchases say that they were given: each once, with its new route, and here until its
+    customer left."""
     bodies = [last[one.job_id] for one in asked if one.job_id in last]
-    lent = Counter(number.number for body in bodies for number in body.numbers if _is_handed_out(number))
+    lent = Counter(number.number for body in bodies for number in body.numbers if was_lent(number))
     given = Counter(number for number, _ in reused)
     if lent != given:
         yield f"lent were {sorted(lent.items())}, handed out {sorted(given.items())}"
+    left = {(body.reference, number.number) for body in last.values() for number in body.numbers if number.outcome is Outcome.RELEASED}
     for number, body in reused:
         record = owned.get(number.removeprefix("+"))
         error = next((one.error for one in body.numbers if one.number == number), None)
+        if record is None and (body.reference, number) in left:
+            continue
         if record is None:
             yield f"{number} was handed out to {body.job} and isn't here"
         elif error is None and [one.get("trunk_id") for one in record["destinations"]] != [TRUNK]:

@@ -10,6 +10,7 @@ from didflow.contract.events import Event, EventBody
 from didflow.contract.follow_ups import DOCUMENTS
 from didflow.contract.requests import Release, Reroute, SearchAndBuy
 from didflow.contract.states import JobState, Outcome, WaitReason
+from tests.campaign.countdown_oracle import was_lent
 from tests.campaign.work import Asked
 
 BOUGHT = frozenset({Outcome.BOUGHT, Outcome.BOUGHT_INACTIVE})
@@ -56,7 +57,7 @@ class Heard:
 def violations(asked: list[Asked], heard: Heard, provider: ProviderState, began_with: Mapping[str, list[str]]) -> list[str]:
     """Every broken promise, in words; empty if all were kept. `began_with`: the numbers that were there at first, with their routes."""
     last = heard.last()
-    found = [*_ends(asked, heard), *_order(heard), *_money(asked, last, provider), *_given_back(asked, last, provider, began_with)]
+    found = [*_ends(asked, heard), *_order(heard), *_money(asked, last, provider), *gone_violations(asked, last, provider, began_with)]
     found += _routes(asked, last, provider, began_with)
     found += [f"{number} was left in the cart" for number in provider.cart]
     return found
@@ -125,13 +126,14 @@ def _money(asked: list[Asked], last: Mapping[str, EventBody], provider: Provider
         yield f"{number} was bought and no job has it"
 
 
-def _given_back(
+def gone_violations(
     asked: list[Asked], last: Mapping[str, EventBody], provider: ProviderState, began_with: Mapping[str, list[str]]
 ) -> Iterable[str]:
     """Released is exactly what was asked, as far as the jobs say that they did it."""
     ours = {f"+{number}" for number in provider.owned}
     records = {record["record_id"] for record in provider.owned.values()}
     may_go: set[str] = set()
+    went = {number.record_id: body.job for body in last.values() for number in body.numbers if number.outcome in RELEASED}
     for one in asked:
         body = last.get(one.job_id)
         if body is None or not isinstance(one.request, Release):
@@ -143,7 +145,9 @@ def _given_back(
             here = number.record_id in records
             if number.outcome in RELEASED and here:
                 yield f"release {one.job_id} says that {number.number} is gone, and it is here"
-            if number.outcome not in RELEASED | {Outcome.UNCLEAR} and not here:
+            # One that was lent belongs to a customer since, who may have left, too.
+            went_later = was_lent(number) and went.get(number.record_id, one.job_id) != one.job_id
+            if number.outcome not in RELEASED | {Outcome.UNCLEAR} and not here and not went_later:
                 yield f"release {one.job_id} says {number.outcome} of {number.number}, and it is gone"
     bought = {f"+{entry['number']}" for entry in provider.ledger}
     for gone in (set(began_with) | bought) - ours - may_go:

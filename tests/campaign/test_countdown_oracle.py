@@ -12,6 +12,8 @@ from didflow.contract.results import NumberResult
 from didflow.contract.states import JobState, Outcome
 from tests.campaign.countdown_oracle import TRUNK, Countdown, Happened, countdown_violations
 from tests.campaign.countdowns import PARKING, CalledOff
+from tests.campaign.oracle import ProviderState, gone_violations
+from tests.campaign.work import Asked
 
 NUMBER, RECORD = "+12135550100", 47
 OLD, PARKED = ({"destination": to} for to in ("old@example.net", "parked@example.net"))
@@ -45,6 +47,37 @@ def found(
 
 def lent(**more: Any) -> list[str]:
     return found(Outcome.SUPERSEDED, JobState.FAILED, error="handed_out", **more)
+
+
+def said(job: str, kind: str, outcome: Outcome, reference: str, error: JobError | None = None) -> EventBody:
+    """What a job says of the number at its end."""
+    number = NumberResult(number=NUMBER, record_id=RECORD, outcome=outcome, error=error)
+    more: dict[str, Any] = {"attempt": 1, "timings": Timings(submitted_ms=0, started_ms=None, finished_ms=None), "reference": reference}
+    return EventBody(job=job, kind=kind, state=JobState.SUCCEEDED, account="default", numbers=(number,), **more)
+
+
+LENDER = said("job", "release", Outcome.SUPERSEDED, "bob", JobError(code="handed_out", message=""))
+GONE = {"record_id": RECORD, "number": NUMBER[1:], "came_s": 103.0, "destinations": [TO_TRUNK]}
+
+
+def lent_and_gone(reference: str) -> list[str]:
+    """What it says of a number that was lent for an order of ``ann``, and that a release of that reference gave back later."""
+    order, later = said("order", "search_and_buy", Outcome.REUSED, "ann"), said("later", "release", Outcome.RELEASED, reference)
+    return list(countdown_violations([ASKED], {"job": LENDER, "order": order, "later": later}, {}, [GONE], Happened()))
+
+
+def test_a_number_that_was_lent_goes_when_its_new_customer_leaves_and_not_for_another() -> None:
+    assert lent_and_gone("ann") == []
+    assert lent_and_gone("carol") == [f"{NUMBER} was handed out to order and isn't here"]
+
+
+def test_a_number_that_was_lent_and_is_gone_was_given_back_by_another_release() -> None:
+    asked = [Asked("job", ASKED.request, "bob"), Asked("later", Release(numbers=(NUMBER,)), "leaves")]
+    provider = ProviderState([], {}, [], [GONE])
+    later = said("later", "release", Outcome.RELEASED, "ann")
+    assert list(gone_violations(asked, {"job": LENDER, "later": later}, provider, {})) == []
+    found = list(gone_violations(asked, {"job": LENDER}, provider, {}))
+    assert found == [f"release job says {Outcome.SUPERSEDED} of {NUMBER}, and it is gone"]
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
