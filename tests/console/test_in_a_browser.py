@@ -382,7 +382,7 @@ def test_a_secret_of_a_webhook_is_seen_once(stage: Stage) -> None:
         page.get_by_text("Change", exact=True).click()
         page.get_by_label("URL").fill("https://127.0.0.1/hook")
         page.get_by_role("button", name="Change it").click()
-        page.get_by_role("alert").get_by_text("address").first.wait_for()
+        page.get_by_role("alert").get_by_text("isn't public").first.wait_for()
         seen.faults.clear()  # The browser reports the status 422 of the page.
         looked_at(seen)
         assert page.get_by_label("URL").input_value() == "https://127.0.0.1/hook"
