@@ -82,12 +82,10 @@ let every = 0;
 
 function listen() {
   if (source !== null || document.hidden || document.querySelector("[data-live]") === null) return;
-  let wasOpen = false;
   source = new EventSource(document.body.dataset.events);
   source.addEventListener("open", () => {
     connected(true);
-    if (wasOpen) refresh();
-    wasOpen = true;
+    refresh(); // What changed since the page was read, or since the server was gone.
   });
   source.addEventListener("changed", refresh);
   source.addEventListener("error", () => {
