@@ -21,6 +21,7 @@ TOGETHER_S = 0.3
 _HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-cache"}
 #: How long a browser waits before it connects again.
 _RETRY = b"retry: 1000\n\n"
+_LISTENING = b"event: listening\ndata: \n\n"
 _CHANGED = b"event: changed\ndata: \n\n"
 
 
@@ -43,7 +44,8 @@ async def _changes(visit: Visit, job: str | None) -> AsyncIterator[bytes]:
         return visit.caller.sees(str(item.data.get("account", "")), reference if isinstance(reference, str) else None)
 
     async with services.feed.listening(wants, subject=job) as listener:
-        yield _RETRY  # From here on the page hears of every change.
+        yield _RETRY
+        yield _LISTENING  # From here on the page hears of every change. What came since it was read, it fetches now.
         checked_s = time.monotonic()
         while not services.stopping.is_set():
             if time.monotonic() - checked_s >= services.heartbeat_s:

@@ -519,6 +519,19 @@ def test_who_may_only_look_finds_nothing_to_press(stage: Stage) -> None:
 
 
 @pytest.mark.long
+def test_what_comes_between_the_reading_of_a_page_and_its_listening_is_shown(stage: Stage) -> None:
+    with screen(stage.browser, stage.url, secret=stage.viewer) as seen:
+        held: list[Any] = []
+        seen.page.route("**/console/live**", lambda route: held.append(route))
+        seen.open("/jobs")
+        seen.page.wait_for_function("document.querySelector('[data-live]') !== null")
+        job = stage.didflow.submit(ORDER, idempotency_key="between")
+        stage.didflow.wait(job.id)
+        held[0].continue_()
+        seen.page.get_by_role("link", name=job.id).wait_for(timeout=15_000)  # By itself the page looks again after 30 s.
+
+
+@pytest.mark.long
 def test_a_restart_of_the_server_is_waited_for(stage: Stage) -> None:
     """Last, as the server gets another process."""
     port = int(stage.url.rpartition(":")[2])

@@ -83,10 +83,8 @@ let every = 0;
 function listen() {
   if (source !== null || document.hidden || document.querySelector("[data-live]") === null) return;
   source = new EventSource(document.body.dataset.events);
-  source.addEventListener("open", () => {
-    connected(true);
-    refresh(); // What changed since the page was read, or since the server was gone.
-  });
+  source.addEventListener("open", () => connected(true));
+  source.addEventListener("listening", refresh); // What changed since the page was read, or since the server was gone.
   source.addEventListener("changed", refresh);
   source.addEventListener("error", () => {
     if (source.readyState !== EventSource.CLOSED) return;
