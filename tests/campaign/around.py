@@ -23,6 +23,7 @@ ALL, ENDS, DEAD = "all", "ends", "dead"
 END_TYPES = tuple(f"didflow.job.{state.value}.v1" for state in sorted(REPORTED))
 #: What is left when all is quiet is delivered within this.
 DELIVERED_WITHIN_S = 60.0
+STARTED_WITHIN_S = 120.0
 
 
 @dataclass
@@ -73,7 +74,9 @@ def standing(ledger: Ledger, urls: tuple[str, ...], environment: Mapping[str, st
         places = {ALL: (f"{receiver.url}/{ALL}", ()), ENDS: (f"{receiver.url}/{ENDS}", END_TYPES), DEAD: ("http://127.0.0.1:9/", ())}
         secrets = {name: _endpoint(ledger, name, url, types) for name, (url, types) in places.items()}
         roles = stack.enter_context(Roles(len(ROLES), urls, environment, log, rng, port=port))
-        yield Around(ledger, roles, HttpClient(port, random.Random(rng.random())), receiver, secrets)
+        http = HttpClient(port, random.Random(rng.random()))
+        http.wait_until_served(STARTED_WITHIN_S)  # Else the time for troubles passes while an interpreter starts.
+        yield Around(ledger, roles, http, receiver, secrets)
 
 
 def _endpoint(ledger: Ledger, name: str, url: str, types: tuple[str, ...]) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import random
+import socket
+import time
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -23,6 +25,19 @@ class HttpClient:
     def __init__(self, port: int, rng: random.Random) -> None:
         self._port, self._rng = port, rng
         self.answered = self.unanswered = 0
+
+    def wait_until_served(self, within_s: float) -> None:
+        """Raises ServiceUnavailable if nothing listens within this time."""
+        deadline_s = time.monotonic() + within_s
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=ANSWERED_WITHIN_S).close()
+            except OSError as error:
+                if time.monotonic() > deadline_s:
+                    raise ServiceUnavailable(f"nothing listens for HTTP after {within_s:g} s ({type(error).__name__})") from None
+                time.sleep(0.05)
+            else:
+                return
 
     def submit(self, submission: Submission) -> str:
         """One attempt; the job's id. Raises ServiceUnavailable if there is no answer, AssertionError for one that may not be."""

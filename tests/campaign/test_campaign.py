@@ -56,9 +56,8 @@ def test_no_promise_is_broken_when_everything_goes_wrong(tmp_path: Path) -> None
     outcome = run(short(SECONDS, SEED), tmp_path, show)
     show(summary(outcome))
     assert outcome.violations == []
-    # How much happens in so short a time hangs on the machine: on a busy one 18 numbers were bought and 9 troubles made.
-    assert outcome.numbers_bought > 3
-    assert sum(outcome.troubles.values()) > 3
+    assert outcome.numbers_bought > 10
+    assert sum(outcome.troubles.values()) > 10
 
 
 @pytest.mark.timeout(180)
