@@ -236,8 +236,8 @@ def finish(
             if wait and not as_json:
                 show_end(didflow, view, title, first=len(ends) == 1)
     if as_json:
-        told = {**(more or {"incident": name}), "job": in_json(ends[0], job)} | ({"sweep": in_json(ends[1], sweep)} if sweep else {})
-        print_json(told | {"next": [command for _, command in next_commands(ends[0])]})
+        shown = {**(more or {"incident": name}), "job": in_json(ends[0], job)} | ({"sweep": in_json(ends[1], sweep)} if sweep else {})
+        print_json(shown | {"next": [command for _, command in next_commands(ends[0])]})
     elif wait:
         show_next(ends[0])
     else:

@@ -39,7 +39,7 @@ END_WITHIN_S = 20
 GOODBYE_S = 0.5
 #: Between two looks for a Redis that isn't there yet.
 AGAIN_S = 0.5
-#: So many more objects than before start a collection; Python's default is 700.
+#: A collection of garbage starts after this many new objects; Python's default is 700.
 YOUNG_OBJECTS = 10_000
 
 

@@ -80,7 +80,7 @@ def test_a_csv_is_reported_line_by_line_first_as_a_dry_run_and_then_done_once(de
         assert "2 acme churned new" in text_of(refused), "and the dry run again"
         assert hidden(form)["checked"] == fields["checked"]
     other = {**fields, "csv": f"{text}acme,churned,\n", "lines": "5", "reason": "x"}
-    assert "5 lines checked, nothing was submitted" in text_of(desk.admin.post("/churn/csv/act", other)), "another text is checked anew"
+    assert "5 lines checked, nothing was submitted" in text_of(desk.admin.post("/churn/csv/act", other)), "another text is checked again"
     expired = desk.admin.post("/churn/csv/act", {**fields, "page": "/console/churn/csv/act"}, csrf="0" * 64)
     assert (expired.status_code, "nobody,churned" in expired.text) == (403, True), "the text isn't lost"
     assert desk.admin.get("/churn/csv/act").url.path == "/console/churn/csv"

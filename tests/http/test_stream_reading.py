@@ -1,4 +1,4 @@
-"""The results and the events as one stream: in order, nothing left out, and bounded for whoever is slow."""
+"""The results and the events as one stream: in order, nothing left out, and bounded for a slow reader."""
 
 import asyncio
 from typing import Any

@@ -41,7 +41,7 @@ def commands() -> list[str]:
 
 
 def submits() -> Iterator[tuple[str, str, str]]:
-    """(key, what is requested by it, where) of each submit that a page or an example shows: whoever runs them in turn uses one ledger."""
+    """(key, what is requested by it, where) of each submit that a page or an example shows. A reader runs them in turn on one ledger."""
     for page in [*PAGES, ROOT / "examples/result_consumer.py", ROOT / "examples/churn_csv.sh"]:
         for line in re.findall(r"didflow buy (.*)$", page.read_text(), re.MULTILINE):
             words = [word for word in shlex.split(line.split(" # ")[0].replace("`", " "), comments=True) if word not in ("--wait", "--yes")]

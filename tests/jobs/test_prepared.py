@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from didflow.contract.destinations import Destination
-from didflow.contract.jobs import JobView
+from didflow.contract.jobs import Job, JobView
 from didflow.contract.requests import Failback, Reroute, Selector
 from didflow.contract.states import WaitReason
 from tests.support.fan_out import StopsAfter, batches, fanning, play, run_batch
@@ -171,16 +171,23 @@ def test_a_snapshot_goes_with_the_record_ids_that_it_has(fanning: InlineWorker) 
     assert fanning.ledger.perform(fanning.ledger.commands.find()) == ()
 
 
+def sent_by_an_attempt_that_ends_amid_the_snapshot(fanning: InlineWorker, job: Job) -> list[Job]:
+    """The batches of the first attempt, which ends when some of them are submitted."""
+    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
+    stopping.runner._stopping = StopsAfter(4)
+    stopping.attempt(job)
+    stopping.close()
+    sent = batches(fanning, job)
+    assert 0 < len(sent) < 5, fanning.steps(job)
+    return sent
+
+
 def test_the_first_batches_are_submitted_while_the_snapshot_is_written(fanning: InlineWorker) -> None:
     """And an attempt that ends then is continued: the numbers that are on their way keep the route that they had before."""
     ours = fanning.own(47)
     seen = read(fanning)
     job = fanning.submit(prepared(seen))
-    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
-    stopping.runner._stopping = StopsAfter(4)
-    stopping.attempt(job)
-    sent = batches(fanning, job)
-    assert 0 < len(sent) < 5, fanning.steps(job)
+    sent = sent_by_an_attempt_that_ends_amid_the_snapshot(fanning, job)
     assert len(fanning.ledger.numbers(job.id)) < len(ours)
     for batch in sent:
         run_batch(fanning, batch)
@@ -191,25 +198,19 @@ def test_the_first_batches_are_submitted_while_the_snapshot_is_written(fanning: 
     assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
     play(fanning, fanning.submit(Failback(job_id=job.id)))
     assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
-    stopping.close()
 
 
 def test_a_dry_run_that_is_gone_amid_the_snapshot_costs_no_previous_route(fanning: InlineWorker) -> None:
     ours = fanning.own(47)
     seen = read(fanning)
     job = fanning.submit(prepared(seen))
-    stopping = InlineWorker(fanning.ledger, fanning.sandbox, batch_size=10)
-    stopping.runner._stopping = StopsAfter(4)
-    stopping.attempt(job)
-    sent = batches(fanning, job)
-    assert 0 < len(sent) < 5, fanning.steps(job)
+    sent = sent_by_an_attempt_that_ends_amid_the_snapshot(fanning, job)
     for batch in sent:
         run_batch(fanning, batch)
     gone(fanning, seen)
     assert outcomes(play(fanning, job)) == dict.fromkeys(ours, "confirmed")
     play(fanning, fanning.submit(Failback(job_id=job.id)))
     assert set(map(tuple, fanning.routes().values())) == {("old@example.net",)}
-    stopping.close()
 
 
 def test_only_the_number_that_another_job_rerouted_is_read_again(fanning: InlineWorker) -> None:

@@ -1,7 +1,7 @@
 -- api_key_create: store a key of the HTTP API.
 -- ARGV  SHA-256 of its secret, its record (JSON: id, name, scopes, limits; here come created_ms and until_ms to it), valid_ms (0 = for ever),
 --       actor: who makes it, 'first': only if no key was ever made ('' = in any case)
--- Reply 'ok' | 'taken': a valid key has that name | 'full' | 'missing': it isn't the first one, so whoever makes it needs a key
+-- Reply 'ok' | 'taken': a valid key has that name | 'full' | 'missing': it isn't the first one, so making it needs a key
 -- Twice: the second run finds the secret.
 --- @include "include/api_keys.lua"
 --- @include "include/clock.lua"
