@@ -173,6 +173,7 @@ def test_a_hidden_page_asks_nothing_and_catches_up_when_it_is_seen(stage: Stage)
 
 @pytest.mark.long
 def test_times_are_the_readers_and_keys_lead_everywhere(stage: Stage) -> None:
+    stage.didflow.wait(stage.didflow.submit(ORDER, idempotency_key="times").id)
     with screen(stage.browser, stage.url, secret=stage.viewer) as seen:
         seen.open("/jobs")
         time = seen.page.locator("tbody time").first

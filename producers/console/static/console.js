@@ -64,10 +64,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (isInUse(event.detail.target)) event.detail.shouldSwap = false;
   else opened.set(event.detail.target.id, openedIn(event.detail.target));
 });
+// At once, before anything is drawn: else the times would jump from UTC to the reader's zone a moment later.
+for (const swapped of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(swapped, () => ready(document));
 document.addEventListener("htmx:afterSettle", () => {
   for (const id of [...opened.values()].flat()) document.getElementById(id)?.setAttribute("open", "");
   opened.clear();
-  ready(document);
 });
 for (const failed of ["htmx:sendError", "htmx:responseError"]) document.addEventListener(failed, () => connected(false));
 document.addEventListener("htmx:afterOnLoad", (event) => { if (event.detail.successful) connected(true); });
